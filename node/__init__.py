@@ -1,0 +1,1 @@
+"""The inference node: DICOM series in, segmentation jobs, DICOM results out."""

@@ -1,0 +1,44 @@
+"""The way of one result to one destination."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class DeliveryState(StrEnum):
+    """Where a delivery stands."""
+
+    WAITING = "waiting"  # due now or at `next_try_at`
+    DELIVERED = "delivered"
+    PARKED = "parked"  # given up; a person can retry it
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What the destination answered to a delivery that it took, in one line."""
+
+    destination: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """A delivery as stored. Times are UTC."""
+
+    job_id: str
+    destination: str
+    state: DeliveryState
+    attempts: int
+    next_try_at: datetime | None
+    last_error: str
+    receipt: str
+
+
+def retry_delay_s(attempt: int, *, first_s: float, longest_s: float, jitter: float) -> float:
+    """Seconds to wait after failed attempt number `attempt` (from 1): doubling, capped.
+
+    `jitter` in [0, 1) spreads the waits of many nodes over the upper half of the delay.
+    """
+    # 2**30 seconds is beyond any cap; bounding the exponent keeps the power finite.
+    full = min(longest_s, first_s * 2.0 ** min(attempt - 1, 30))
+    return full * (0.5 + 0.5 * jitter)

@@ -1,0 +1,101 @@
+"""A job: one version of a series, one version of a model, one result."""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+
+from node.domain.identity import Uid, mint_uid
+
+
+class JobState(StrEnum):
+    """Where a job stands; a person can read these."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DELIVERING = "delivering"
+    DELIVERED = "delivered"  # final: every destination has the result
+    REFUSED = "refused"  # final: the input is not for this model; see the reason
+    SUPERSEDED = "superseded"  # final: a fuller series came in before the result was sent
+    PARKED = "parked"  # stopped after errors; a person can retry it
+
+
+_NEXT: dict[JobState, frozenset[JobState]] = {
+    JobState.QUEUED: frozenset({JobState.RUNNING, JobState.SUPERSEDED, JobState.PARKED}),
+    JobState.RUNNING: frozenset(
+        {JobState.RUNNING, JobState.DELIVERING, JobState.REFUSED, JobState.SUPERSEDED, JobState.PARKED}
+    ),
+    JobState.DELIVERING: frozenset(
+        {JobState.DELIVERING, JobState.DELIVERED, JobState.SUPERSEDED, JobState.PARKED}
+    ),
+    JobState.DELIVERED: frozenset(),
+    JobState.REFUSED: frozenset(),
+    JobState.SUPERSEDED: frozenset(),
+    JobState.PARKED: frozenset({JobState.QUEUED}),
+}
+
+
+def may_follow(now: JobState, then: JobState) -> bool:
+    """Whether a job may go from `now` to `then`."""
+    return then in _NEXT[now]
+
+
+def is_final(state: JobState) -> bool:
+    """Whether nothing can follow this state."""
+    return not _NEXT[state]
+
+
+@dataclass(frozen=True)
+class ResultIdentity:
+    """The UIDs of a job's result, minted once so that every retry writes the same object."""
+
+    series_instance_uid: Uid
+    sop_instance_uid: Uid
+    tracking_uid: Uid
+
+
+def job_id(digest: str, model_id: str, model_version: str) -> str:
+    """The job's name: the same series content, model and version always give the same job."""
+    return hashlib.sha256(f"{digest}\n{model_id}\n{model_version}".encode()).hexdigest()[:32]
+
+
+def result_identity(job: str) -> ResultIdentity:
+    """The UIDs of the result of the job named `job`."""
+    return ResultIdentity(
+        series_instance_uid=mint_uid("series", job),
+        sop_instance_uid=mint_uid("instance", job),
+        tracking_uid=mint_uid("tracking", job),
+    )
+
+
+@dataclass(frozen=True)
+class Replaced:
+    """The earlier result that a newer one replaces, because the series has grown since."""
+
+    sop_instance_uid: Uid
+    instance_count: int
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job as stored. Times are UTC; `reason` is in plain words; `timings_s` in seconds."""
+
+    job_id: str
+    series_instance_uid: Uid
+    study_instance_uid: Uid
+    series_digest: str
+    instance_count: int
+    rule: str
+    model_id: str
+    model_version: str
+    destinations: tuple[str, ...]
+    state: JobState
+    reason: str
+    replaces: Replaced | None
+    timings_s: dict[str, float]
+    measurements: dict[str, dict[str, float | bool]]  # label name -> {"volume_ml": ..., ...}
+    result_path: Path | None  # the DICOM SEG, Part 10
+    picture_path: Path | None  # the overlay, PNG
+    created_at: datetime
+    updated_at: datetime
