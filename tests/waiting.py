@@ -1,0 +1,23 @@
+"""Waiting for a condition instead of for a time."""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+_POLL_SECONDS = 0.02
+
+
+def until(predicate: Callable[[], T], timeout_s: float, what: str) -> T:
+    """The first truthy value of `predicate`; AssertionError naming `what` after `timeout_s`."""
+    pause = threading.Event()
+    end = time.monotonic() + timeout_s
+    while True:
+        value = predicate()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError(f"waited {timeout_s:g} s for {what}; it did not happen")
+        pause.wait(_POLL_SECONDS)
