@@ -1,0 +1,37 @@
+"""The table of commands, and the one place that turns an expected error into a line and a status."""
+
+import sys
+
+import typer
+
+from node.cli import demo, jobs, network, segment, site
+from node.domain.errors import NodeError
+
+app = typer.Typer(
+    name="segnode",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    help="Segments organs in CT beside your PACS and sends the result back as DICOM SEG.",
+)
+app.command()(site.serve)
+app.command()(demo.demo)
+app.command()(network.send)
+app.command()(network.echo)
+app.command()(segment.segment)
+app.command()(site.explain)
+app.command()(site.check)
+app.add_typer(jobs.app, name="jobs")
+
+
+def main() -> None:
+    """Run the command line; an expected error ends with its text on stderr and status 1."""
+    try:
+        app()
+    except NodeError as error:
+        typer.echo(f"segnode: {error}", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,182 @@
+"""DIMSE as a user: C-ECHO and C-STORE of files to a remote application entity."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from pydicom import dcmread
+from pydicom.errors import InvalidDicomError
+from pydicom.uid import UID
+from pynetdicom import AE
+from pynetdicom.association import Association
+from pynetdicom.presentation import build_context
+from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
+
+from node.domain.errors import Rejected, RejectionReason, Transient
+from node.domain.identity import AeTitle
+
+# One association carries at most 128 presentation contexts (PS3.8 9.3.2: odd IDs from 1 to 255).
+_MOST_CONTEXTS = 128
+# Large PDUs save system calls; every toolkit accepts less than it is offered.
+_MAX_PDU = 131072
+# Silence after which a peer counts as gone.
+_TIMEOUT_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A remote application entity: where it listens and what it is called."""
+
+    ae_title: AeTitle
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `AE_TITLE@host:port`.
+
+        Raises:
+            ValueError: the text has another form.
+        """
+        title, at, address = text.partition("@")
+        host, colon, port = address.rpartition(":")
+        if not (at and colon and host and port.isdigit() and 0 < int(port) < 65536):
+            raise ValueError(f"{text!r} is not of the form AE_TITLE@host:port")
+        return cls(AeTitle(title), host, int(port))
+
+    def __str__(self) -> str:
+        return f"{self.ae_title}@{self.host}:{self.port}"
+
+
+@dataclass(frozen=True)
+class SendSummary:
+    """What became of a set of files: how many were taken, and why the others were not."""
+
+    accepted: int
+    failures: tuple[str, ...]
+
+
+def _associate(ae: AE, remote: Remote) -> Association:
+    association = ae.associate(
+        remote.host, remote.port, ae_title=remote.ae_title, max_pdu=_MAX_PDU
+    )
+    if association.is_established:
+        return association
+    if association.is_rejected:
+        raise Transient(
+            f"{remote} answered but rejected the association: check both AE titles and whether "
+            f"{ae.ae_title} is known there"
+        )
+    raise Transient(f"{remote} does not answer: check host, port and firewall")
+
+
+def _entity(calling: AeTitle) -> AE:
+    ae = AE(ae_title=calling)
+    ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = _TIMEOUT_SECONDS
+    ae.connection_timeout = _TIMEOUT_SECONDS
+    return ae
+
+
+def echo(remote: Remote, calling: AeTitle) -> None:
+    """Ask `remote` for C-ECHO (PS3.7 9.1.5).
+
+    Raises:
+        Transient: no answer, a rejected association or a failure status.
+    """
+    ae = _entity(calling)
+    ae.add_requested_context(Verification)
+    association = _associate(ae, remote)
+    try:
+        status = association.send_c_echo()
+    finally:
+        association.release()
+    code = status.get("Status")
+    if code != 0x0000:
+        told = "no status" if code is None else f"status 0x{code:04X}"
+        raise Transient(f"{remote} answered C-ECHO with {told}")
+
+
+def dicom_files(paths: Iterable[Path]) -> list[Path]:
+    """The files below `paths` that are DICOM (Part 10), in the order of their names.
+
+    Raises:
+        Rejected: there is none.
+    """
+    found: list[Path] = []
+    for path in paths:
+        candidates = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+        found.extend(p for p in candidates if _is_part10(p))
+    if not found:
+        raise Rejected(RejectionReason.UNREADABLE, "there is no DICOM file in what was given")
+    return found
+
+
+def _is_part10(path: Path) -> bool:
+    with path.open("rb") as file:
+        head = file.read(132)
+    return head[128:] == b"DICM" and path.name != "DICOMDIR"
+
+
+def _contexts(files: Sequence[Path]) -> list[tuple[UID, UID]]:
+    """The pairs of SOP class and transfer syntax that `files` need."""
+    pairs: dict[tuple[UID, UID], None] = {}
+    for path in files:
+        try:
+            meta = dcmread(path, stop_before_pixels=True, specific_tags=[]).file_meta
+        except InvalidDicomError as error:
+            raise Rejected(RejectionReason.UNREADABLE, f"{path} is not readable") from error
+        pairs[(meta.MediaStorageSOPClassUID, meta.TransferSyntaxUID)] = None
+    return list(pairs)
+
+
+def send(
+    files: Sequence[Path],
+    remote: Remote,
+    calling: AeTitle,
+    progress: Callable[[int], None] = lambda sent: None,
+) -> SendSummary:
+    """C-STORE `files` to `remote` on one association, each as it is encoded.
+
+    Raises:
+        Transient: no association, or it broke; files already accepted stay accepted.
+        Rejected: the files need more presentation contexts than one association has.
+    """
+    pairs = _contexts(files)
+    if len(pairs) > _MOST_CONTEXTS:
+        raise Rejected(
+            RejectionReason.UNREADABLE,
+            f"the files use {len(pairs)} combinations of SOP class and transfer syntax; "
+            f"one association can carry {_MOST_CONTEXTS}: send fewer folders at a time",
+        )
+    ae = _entity(calling)
+    ae.requested_contexts = [build_context(sop_class, syntax) for sop_class, syntax in pairs]
+    association = _associate(ae, remote)
+    failures: list[str] = []
+    try:
+        for sent, path in enumerate(files, start=1):
+            failure = _send_one(association, path, remote)
+            if failure:
+                failures.append(failure)
+            progress(sent)
+    finally:
+        if association.is_established:
+            association.release()
+    return SendSummary(len(files) - len(failures), tuple(failures))
+
+
+def _send_one(association: Association, path: Path, remote: Remote) -> str:
+    """Why `remote` did not take the file; empty when it did."""
+    try:
+        status = association.send_c_store(path)
+    except ValueError as error:  # no accepted presentation context for this file
+        return f"{path.name}: {remote.ae_title} does not accept this kind of object ({error})"
+    except RuntimeError as error:
+        raise Transient(f"the association with {remote} broke: {error}") from error
+    code = status.get("Status")
+    if code is None:
+        raise Transient(f"{remote} stopped answering while {path.name} was sent")
+    # PS3.4 B.2.3: 0000 is success, Bxxx a warning with which the object is stored.
+    if code == 0x0000 or code & 0xF000 == 0xB000:
+        return ""
+    return f"{path.name}: {remote.ae_title} answered with status 0x{code:04X}"
