@@ -1,0 +1,1 @@
+"""Everything that the demonstration needs and a hospital does not."""

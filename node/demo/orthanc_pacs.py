@@ -1,0 +1,262 @@
+"""A real Orthanc on loopback: the demonstration's PACS and the tests' PACS."""
+
+import json
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import requests
+
+from node.domain.errors import Misconfigured
+
+INSTALL = "apt install orthanc orthanc-dicomweb orthanc-python"
+_PLUGIN_FOLDERS = (Path("/usr/share/orthanc/plugins"), Path("/usr/local/share/orthanc/plugins"))
+_DICOMWEB = "libOrthancDicomWeb.so"
+_PYTHON = "libOrthancPython.so"
+
+# Orthanc starts within 0.5 s on an idle machine and stops within 2 s; both grow under load.
+_READY_SECONDS = 60.0
+_STOP_SECONDS = 20.0
+_POLL_SECONDS = 0.05
+_ANSWER_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Modality:
+    """A DICOM node that Orthanc knows: an entry of its `DicomModalities`."""
+
+    ae_title: str
+    host: str
+    port: int
+
+
+def orthanc_missing() -> str:
+    """What is not installed and how to install it; empty when Orthanc can be started."""
+    if _program() is None:
+        return f"Orthanc is not installed: {INSTALL}"
+    absent = [name for name in (_DICOMWEB, _PYTHON) if _plugin(name) is None]
+    if absent:
+        return f"Orthanc's {' and '.join(absent)} is not installed: {INSTALL}"
+    return ""
+
+
+class OrthancPacs:
+    """One Orthanc server with its files in `folder`; a context manager, always stopped.
+
+    Ports that are not given are free ones; they stay the same when it is started again. HTTP
+    answers on loopback only. With `modalities`, only these AE titles from these hosts may store
+    or query; without, every AE title may store. `configuration` is merged over our settings.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        ae_title: str = "ORTHANC",
+        dicom_port: int | None = None,
+        http_port: int | None = None,
+        modalities: Mapping[str, Modality] | None = None,
+        python_script: Path | None = None,
+        configuration: Mapping[str, object] | None = None,
+    ) -> None:
+        self.folder = folder
+        self.ae_title = ae_title
+        free = free_ports(2)
+        self.dicom_port = free[0] if dicom_port is None else dicom_port
+        self.http_port = free[1] if http_port is None else http_port
+        self.modalities = dict(modalities or {})
+        self._python_script = python_script
+        self._extra = dict(configuration or {})
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """The REST API and Orthanc Explorer, without a closing slash."""
+        return f"http://127.0.0.1:{self.http_port}"
+
+    @property
+    def dicomweb_url(self) -> str:
+        """The root of QIDO-RS, WADO-RS and STOW-RS, without a closing slash."""
+        return f"{self.url}/dicom-web"
+
+    @property
+    def log_file(self) -> Path:
+        """What Orthanc has written to its log, over all of its starts."""
+        return self.folder / "orthanc.log"
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start Orthanc and return when it answers.
+
+        Raises:
+            Misconfigured: Orthanc is not installed, or ended or kept silent at its start.
+        """
+        missing = orthanc_missing()
+        program = _program()
+        if missing or program is None:
+            raise Misconfigured(missing)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        file = self.folder / "orthanc.json"
+        file.write_text(json.dumps(self._configuration(), indent=2), encoding="utf-8")
+        with self.log_file.open("ab") as log:
+            self._process = subprocess.Popen(
+                [program, str(file)], stdout=log, stderr=log, stdin=subprocess.DEVNULL
+            )
+        try:
+            self._wait_until_ready(self._process)
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Stop Orthanc if it runs; returns when the process has ended."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.terminate()
+        try:
+            process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def kill(self) -> None:
+        """End Orthanc at once, as a power cut would."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.wait()
+
+    @property
+    def running(self) -> bool:
+        """Whether the process that was started is still there."""
+        return self._process is not None and self._process.poll() is None
+
+    def get(self, path: str) -> Any:
+        """The JSON answer to GET `path` (with its leading slash) of the REST API."""
+        return self._request("GET", path).json()
+
+    def post(self, path: str, body: object) -> Any:
+        """The JSON answer to POST `path` of `body` as JSON."""
+        return self._request("POST", path, json.dumps(body).encode()).json()
+
+    def upload(self, file: Path) -> str:
+        """Upload one Part 10 file by REST; Orthanc's identifier of its series."""
+        answer = self._request("POST", "/instances", file.read_bytes()).json()
+        return str(answer["ParentSeries"])
+
+    def find_series(self, study_instance_uid: str, modality: str) -> list[Any]:
+        """Orthanc's records of the study's series of one modality ("CT", "SEG")."""
+        query = {"StudyInstanceUID": study_instance_uid, "Modality": modality}
+        found = self.post("/tools/find", {"Level": "Series", "Query": query, "Expand": True})
+        return list(found)
+
+    def file_of_instance(self, orthanc_id: str) -> bytes:
+        """The Part 10 file of one instance, by Orthanc's identifier."""
+        return self._request("GET", f"/instances/{orthanc_id}/file").content
+
+    def _request(self, method: str, path: str, body: bytes | None = None) -> requests.Response:
+        """The answer of Orthanc.
+
+        Raises:
+            OSError: no answer, or an error status (`requests.HTTPError`).
+        """
+        with requests.Session() as session:
+            # Loopback is never reached through the proxy that the environment may name.
+            session.trust_env = False
+            answer = session.request(method, self.url + path, data=body, timeout=_ANSWER_SECONDS)
+        answer.raise_for_status()
+        return answer
+
+    def _configuration(self) -> dict[str, object]:
+        """The content of Orthanc's configuration file."""
+        listed = bool(self.modalities)
+        plugins = [_plugin(_DICOMWEB)]
+        settings: dict[str, object] = {
+            "Name": "segnode",
+            "StorageDirectory": str(self.folder / "storage"),
+            "IndexDirectory": str(self.folder / "storage"),
+            "DicomAet": self.ae_title,
+            "DicomPort": self.dicom_port,
+            "HttpPort": self.http_port,
+            "RemoteAccessAllowed": False,
+            "AuthenticationEnabled": False,
+            "DicomCheckCalledAet": True,
+            "DicomAlwaysAllowEcho": True,
+            "DicomAlwaysAllowStore": not listed,
+            "DicomCheckModalityHost": listed,
+            "DicomModalities": {
+                name: [m.ae_title, m.host, m.port] for name, m in self.modalities.items()
+            },
+            "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
+            "StableAge": 2,
+        }
+        if self._python_script is not None:
+            plugins.append(_plugin(_PYTHON))
+            settings["PythonScript"] = str(self._python_script)
+        settings["Plugins"] = [str(plugin) for plugin in plugins]
+        return settings | self._extra
+
+    def _wait_until_ready(self, process: subprocess.Popen[bytes]) -> None:
+        pause = threading.Event()
+        end = time.monotonic() + _READY_SECONDS
+        while time.monotonic() < end:
+            if process.poll() is not None:
+                raise Misconfigured(
+                    f"Orthanc ended at its start with status {process.returncode}: "
+                    f"{self._last_error()}",
+                    file=self.log_file,
+                )
+            try:
+                self.get("/system")
+            except OSError:
+                pause.wait(_POLL_SECONDS)
+            else:
+                return
+        raise Misconfigured(
+            f"Orthanc did not answer at {self.url} within {_READY_SECONDS:g} s", file=self.log_file
+        )
+
+    def _last_error(self) -> str:
+        """The last error line of the log, or its last line."""
+        lines = self.log_file.read_text(encoding="utf-8", errors="replace").splitlines()
+        errors = [line for line in lines if line.startswith("E")]
+        return (errors or lines or ["it wrote nothing"])[-1]
+
+
+def free_ports(count: int) -> list[int]:
+    """Different TCP ports of loopback that nothing listens on at the moment."""
+    with ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [int(probe.getsockname()[1]) for probe in probes]
+
+
+def _program() -> str | None:
+    # Debian keeps it in /usr/sbin, which is not on an ordinary user's PATH.
+    return shutil.which("Orthanc") or shutil.which("Orthanc", path="/usr/sbin:/usr/local/sbin")
+
+
+def _plugin(name: str) -> Path | None:
+    found = [folder / name for folder in _PLUGIN_FOLDERS if (folder / name).exists()]
+    return found[0] if found else None
