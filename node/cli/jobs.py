@@ -1,0 +1,150 @@
+"""`segnode jobs`: what came in and what became of it."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from node.cli.options import ConfigOption
+from node.domain.errors import Rejected, RejectionReason
+from node.domain.identity import Uid
+from node.domain.job import Job, JobState
+from node.domain.series import StoredSeries
+from node.settings import load_settings
+from node.store import Store
+
+app = typer.Typer(no_args_is_help=True, help="What came in, and what became of it.")
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+JobArgument = Annotated[str, typer.Argument(help="The job's name, or its first characters.")]
+
+
+@contextmanager
+def open_store(config: ConfigOption) -> Iterator[Store]:
+    """The site's store, for one command."""
+    settings = load_settings(config)
+    store = Store.open(settings.database_url, settings.data_dir)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+@app.command("list")
+def list_jobs(
+    config: ConfigOption = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many series at most.")] = 50,
+    as_json: JsonOption = False,
+) -> None:
+    """Every series with its latest jobs, newest first.
+
+    Example: segnode jobs list --limit 10
+    """
+    with open_store(config) as store:
+        rows = [(s, store.jobs_of(s.series_instance_uid)) for s in store.list_series(limit=limit)]
+    if as_json:
+        typer.echo(
+            json.dumps(
+                [asdict(series) | {"jobs": [asdict(j) for j in jobs]} for series, jobs in rows],
+                default=str,
+                indent=2,
+            )
+        )
+        return
+    if not rows:
+        typer.echo("Nothing has come in yet.")
+        return
+    Console().print(_table(rows))
+
+
+def _table(rows: list[tuple[StoredSeries, list[Job]]]) -> Table:
+    table = Table("Received (UTC)", "Series", "Images", "From", "State", "Job", "Outcome")
+    for series, jobs in rows:
+        for job in jobs or [None]:
+            table.add_row(
+                f"{series.last_received_at:%Y-%m-%d %H:%M:%S}",
+                series.series_instance_uid,
+                str(series.instance_count),
+                series.origin,
+                job.state if job else series.state,
+                job.job_id[:8] if job else "",
+                outcome(job) if job else "",
+            )
+    return table
+
+
+def outcome(job: Job) -> str:
+    """What became of a job, in a line: its volumes, or the reason why there are none."""
+    if job.reason:
+        return job.reason
+    volumes = []
+    for label, measured in job.measurements.items():
+        bound = "at least " if measured["cut_by_series"] else ""
+        volumes.append(f"{label} {bound}{measured['volume_ml']:.0f} mL")
+    return ", ".join(volumes)
+
+
+@app.command()
+def show(job: JobArgument, config: ConfigOption = None) -> None:
+    """Everything known about one job, as JSON, with its deliveries.
+
+    Example: segnode jobs show 3f1c9a02
+    """
+    with open_store(config) as store:
+        found = _find(store, job)
+        deliveries = [asdict(d) for d in store.deliveries_of(found.job_id)]
+    typer.echo(json.dumps(asdict(found) | {"deliveries": deliveries}, default=str, indent=2))
+
+
+@app.command()
+def start(
+    series: Annotated[str, typer.Argument(help="SeriesInstanceUID.")], config: ConfigOption = None
+) -> None:
+    """Take a series as complete now, without waiting for its quiet time.
+
+    Example: segnode jobs start 1.2.840.113619.2.55.3
+    """
+    with open_store(config) as store:
+        if not store.request_start(Uid(series), datetime.now(UTC)):
+            raise Rejected(
+                RejectionReason.INVALID_INSTANCE, f"no series {series} has been received"
+            )
+    typer.echo(f"{series} will be processed as it is now.")
+
+
+@app.command()
+def retry(job: JobArgument, config: ConfigOption = None) -> None:
+    """Try a parked job again.
+
+    Example: segnode jobs retry 3f1c9a02
+    """
+    with open_store(config) as store:
+        found = _find(store, job)
+        if found.state is not JobState.PARKED:
+            raise Rejected(
+                RejectionReason.INVALID_INSTANCE,
+                f"job {found.job_id[:8]} is {found.state}; only a parked job can be retried",
+            )
+        store.retry_job(found.job_id, datetime.now(UTC))
+    typer.echo(f"Job {found.job_id[:8]} is queued again.")
+
+
+def _find(store: Store, beginning: str) -> Job:
+    """The job whose name begins so.
+
+    Raises:
+        Rejected: there is no such job, or more than one.
+    """
+    found = [j for j in store.list_jobs(limit=10_000) if j.job_id.startswith(beginning)]
+    if len(found) == 1:
+        return found[0]
+    problem = "several jobs" if found else "no job"
+    raise Rejected(
+        RejectionReason.INVALID_INSTANCE, f"{problem} begin with {beginning!r}; see `segnode jobs list`"
+    )

@@ -1,0 +1,40 @@
+"""`segnode segment`: the same pipeline on files, without any PACS."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import Progress
+
+from node.cli.options import ConfigOption
+from node.settings import load_settings
+
+
+def segment(
+    source: Annotated[
+        Path, typer.Argument(metavar="INPUT", exists=True, help="A DICOM folder or a NIfTI file.")
+    ],
+    output: Annotated[
+        Path,
+        typer.Argument(help="The result: .dcm (DICOM SEG), .nii.gz (NIfTI) or .seg.nrrd (Slicer)."),
+    ],
+    model: Annotated[str, typer.Option(help="The model package to run.")] = "liver-ct",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
+    config: ConfigOption = None,
+) -> None:
+    """Segment one CT series from disk.
+
+    Example: segnode segment /data/ct/abdomen liver.seg.nrrd
+    """
+    from models.predict import Predictor
+    from models.registry import find
+    from node.offline import segment_file
+
+    settings = load_settings(config)
+    with Progress(transient=True) as bar:
+        task = bar.add_task(f"Segmenting with {model}", total=1.0)
+        predictor = Predictor.load(find(model, settings.catalogues), device)
+        summary = segment_file(
+            source, output, predictor, progress=lambda part: bar.update(task, completed=part)
+        )
+    typer.echo(summary)

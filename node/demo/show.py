@@ -1,0 +1,194 @@
+"""The demonstration: phantom or own CT in by C-STORE, wait, and say what came out and where."""
+
+import signal
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+import requests
+from pydicom import dcmread
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from node import dimse
+from node.cli.jobs import outcome
+from node.demo.orthanc_pacs import OrthancPacs
+from node.demo.site import DemoSite, new_site, orthanc_for, write_config
+from node.domain.errors import Rejected, RejectionReason, Transient
+from node.domain.identity import AeTitle, Uid
+from node.domain.job import Job, JobState, result_identity
+from node.settings import load_settings
+from node.store import Store
+from node.supervisor import Supervisor
+
+_SENDER = AeTitle("DEMOSENDER")
+_POLL_SECONDS = 0.25
+# A CPU of two cores takes a minute or two for a large series; an hour means that it hangs.
+_LONGEST_WAIT_SECONDS = 3600.0
+_START_SECONDS = 120.0
+_SETTLED = {JobState.DELIVERED, JobState.REFUSED, JobState.PARKED}
+
+
+def run_demo(*, ct: Path | None, with_orthanc: bool, stay: bool, folder: Path | None) -> None:
+    """Run the demonstration; with `stay` it serves on until Ctrl-C.
+
+    Raises:
+        Rejected: the CT was refused by the node, with its reason.
+        Transient: the node or the PACS did not come up, or the result did not arrive.
+    """
+    console = Console()
+    where = Path(tempfile.mkdtemp(prefix="segnode-demo-")) if folder is None else folder.resolve()
+    site = new_site(where)
+    files = _phantom_series(site, console) if ct is None else dimse.dicom_files([ct])
+    with ExitStack() as running:
+        orthanc = running.enter_context(orthanc_for(site)) if with_orthanc else None
+        write_config(site, orthanc)
+        with console.status("Starting the node ..."):
+            running.enter_context(_node(site))
+        if orthanc is not None:
+            # In a hospital the modality stores into the PACS, which routes to the node.
+            pacs = dimse.Remote(AeTitle(orthanc.ae_title), "127.0.0.1", orthanc.dicom_port)
+            _send(files, pacs, console)
+        node = dimse.Remote(AeTitle("SEGNODE"), "127.0.0.1", site.dicom_port)
+        _send(files, node, console)
+        job = _wait_for_result(site, _series_uid(files), console)
+        _show(job, site, orthanc, console)
+        if stay:
+            console.print(f"The node goes on serving; its console is at {site.console_url}")
+            console.print("Ctrl-C ends it.")
+            _wait_for_interrupt()
+
+
+def _phantom_series(site: DemoSite, console: Console) -> list[Path]:
+    """Paint the phantom and write it as a DICOM CT series."""
+    from models.phantom import abdomen
+    from node.dicom.ct_series import write_ct_series
+
+    with console.status("Painting a phantom abdomen ..."):
+        phantom = abdomen(seed=1)
+        return write_ct_series(phantom.volume, site.folder / "ct", seed=1)
+
+
+@contextmanager
+def _node(site: DemoSite) -> Iterator[None]:
+    """The node's three processes, ready to receive; stopped at the end."""
+    supervisor = Supervisor(site.config_file)
+    supervisor.start()
+    try:
+        supervisor.wait_ready(_START_SECONDS)
+        yield
+    finally:
+        supervisor.stop()
+
+
+def _send(files: list[Path], remote: dimse.Remote, console: Console) -> None:
+    """C-STORE the series, with a progress bar; every file has to be accepted."""
+    with Progress(console=console) as bar:
+        task = bar.add_task(f"C-STORE to {remote}", total=len(files))
+        summary = dimse.send(
+            files, remote, _SENDER, progress=lambda sent: bar.update(task, completed=sent)
+        )
+    if summary.failures:
+        raise Transient(f"{len(summary.failures)} files were not accepted: {summary.failures[0]}")
+
+
+def _series_uid(files: list[Path]) -> Uid:
+    """The one series that the files belong to.
+
+    Raises:
+        Rejected: there are several.
+    """
+    tag = "SeriesInstanceUID"
+    found = {str(dcmread(f, specific_tags=[tag])[tag].value) for f in files}
+    if len(found) > 1:
+        raise Rejected(
+            RejectionReason.MIXED_GEOMETRY,
+            f"the folder holds {len(found)} series; give the demo a folder with one CT series",
+        )
+    return Uid(found.pop())
+
+
+def _wait_for_result(site: DemoSite, series: Uid, console: Console) -> Job:
+    """Wait until the series' job has settled.
+
+    Raises:
+        Rejected: the node refused or ignored the series.
+        Transient: it parked the job, or took too long.
+    """
+    settings = load_settings(site.config_file)
+    store = Store.open(settings.database_url, settings.data_dir)
+    deadline = time.monotonic() + _LONGEST_WAIT_SECONDS
+    try:
+        with console.status("Waiting for the series to be complete ...") as status:
+            while time.monotonic() < deadline:
+                jobs = store.jobs_of(series)
+                if jobs:
+                    job = jobs[0]
+                    status.update(f"Job {job.job_id[:8]} is {job.state} ...")
+                    if job.state in _SETTLED:
+                        return _delivered(job)
+                time.sleep(_POLL_SECONDS)
+    finally:
+        store.close()
+    raise Transient(f"no result after {_LONGEST_WAIT_SECONDS / 60:.0f} minutes")
+
+
+def _delivered(job: Job) -> Job:
+    """The job, when it came to a result."""
+    if job.state is JobState.REFUSED:
+        raise Rejected(RejectionReason.REGION_NOT_COVERED, f"the series was refused: {job.reason}")
+    if job.state is JobState.PARKED:
+        raise Transient(f"the job was parked: {job.reason}")
+    return job
+
+
+def _show(job: Job, site: DemoSite, orthanc: OrthancPacs | None, console: Console) -> None:
+    """Print where the result is, after having looked it up there."""
+    base = site.dicomweb_url if orthanc is None else orthanc.dicomweb_url
+    instance = result_identity(job.job_id).sop_instance_uid
+    url = _found_in_archive(base, job, instance)
+    table = Table(show_header=False, box=None)
+    table.add_row("Result", outcome(job))
+    table.add_row("SEG in the PACS", url)
+    table.add_row("SEG on disk", str(job.result_path))
+    table.add_row("Overlay picture", str(job.picture_path))
+    for stage, seconds in job.timings_s.items():
+        table.add_row(f"Time: {stage}", f"{seconds:.2f} s")
+    table.add_row("Console", site.console_url)
+    if orthanc is not None:
+        table.add_row("Orthanc", orthanc.url)
+    table.add_row("Configuration", str(site.config_file))
+    console.print(table, soft_wrap=True)
+
+
+def _found_in_archive(base: str, job: Job, instance: Uid) -> str:
+    """The WADO-RS address of the result, once QIDO-RS finds it under the source's study.
+
+    Raises:
+        Transient: it is not there.
+    """
+    study = f"{base}/studies/{job.study_instance_uid}"
+    answer = requests.get(
+        f"{study}/instances",
+        params={"SOPInstanceUID": instance},
+        headers={"Accept": "application/dicom+json"},
+        timeout=30,
+    )
+    if not answer.ok or not answer.content or not answer.json():
+        raise Transient(f"the result was delivered, yet {study} does not list it")
+    series = result_identity(job.job_id).series_instance_uid
+    return f"{study}/series/{series}/instances/{instance}"
+
+
+def _wait_for_interrupt() -> None:
+    """Return at Ctrl-C or SIGTERM."""
+    stopped = threading.Event()
+    signal.signal(signal.SIGTERM, lambda number, frame: stopped.set())
+    with suppress(KeyboardInterrupt):
+        stopped.wait()
+
+

@@ -1,0 +1,38 @@
+"""What an installation brings: our three packages, and no module named `orthanc`."""
+
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import packages_distributions, version
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("package", ["node", "pacs_listener", "models"])
+def test_no_other_distribution_provides_our_package_names(package: str) -> None:
+    assert set(packages_distributions()[package]) == {"segnode"}
+
+
+def test_the_installed_version_is_that_of_the_project_file() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert version("segnode") == project["project"]["version"]
+
+
+@pytest.mark.parametrize("module", ["node.cli.main", "pacs_listener.scp", "node.web.app"])
+def test_only_the_worker_loads_torch(module: str, tmp_path: Path) -> None:
+    program = f"import sys, {module}; print(sorted({{'torch', 'monai'}} & set(sys.modules)))"
+    run = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert run.stdout.strip() == "[]"
+
+
+def test_the_editable_install_does_not_shadow_orthancs_own_module(tmp_path: Path) -> None:
+    program = "import importlib.util; print(importlib.util.find_spec('orthanc'))"
+    run = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert run.stdout.strip() == "None"
