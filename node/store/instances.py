@@ -1,0 +1,131 @@
+"""Instances on disk, one row each, and the series that they make up."""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Row, select, update
+from sqlalchemy.engine import Connection
+
+from node.domain.identity import Uid
+from node.domain.instance import ReceivedInstance
+from node.domain.series import SeriesState, StoredInstance
+from node.store.records import Records
+from node.store.schema import INSTANCES, SERIES
+
+
+@dataclass(frozen=True)
+class IndexedInstance:
+    """An instance with what the index knows beside its place: where it belongs, what it held."""
+
+    instance: StoredInstance
+    series_instance_uid: Uid
+    size_bytes: int
+    dataset_sha256: str
+    received_at: datetime
+
+
+class Instances(Records):
+    """The index of received instances."""
+
+    def add_instance(
+        self, received: ReceivedInstance, path: Path, size: int, now: datetime
+    ) -> bool:
+        """Indexes an instance whose file of `size` bytes lies durably at `path`.
+
+        A new instance takes its series back to RECEIVING, whatever had been decided about it.
+        False, and nothing changed, when the SOP Instance UID is known already.
+        """
+        with self._database.writing() as connection:
+            if _is_indexed(connection, received.sop_instance_uid):
+                return False
+            self._ensure_series(connection, received, now)
+            added = connection.execute(
+                self._database.insert(INSTANCES)
+                .values(
+                    sop_instance_uid=received.sop_instance_uid,
+                    series_instance_uid=received.series_instance_uid,
+                    sop_class_uid=received.sop_class_uid,
+                    transfer_syntax_uid=received.transfer_syntax_uid,
+                    path=self._to_row(path),
+                    size_bytes=size,
+                    dataset_sha256=dataset_digest(received.dataset),
+                    received_at=now,
+                )
+                .on_conflict_do_nothing()
+                .returning(INSTANCES.c.sop_instance_uid)
+            ).first()
+            if added is None:  # another process was faster (PostgreSQL only: SQLite has one writer)
+                connection.rollback()
+                return False
+            connection.execute(
+                update(SERIES)
+                .where(SERIES.c.series_instance_uid == received.series_instance_uid)
+                .values(
+                    instance_count=SERIES.c.instance_count + 1,
+                    last_received_at=now,
+                    state=SeriesState.RECEIVING,
+                )
+            )
+        return True
+
+    def instances_of(self, series_uid: str) -> tuple[StoredInstance, ...]:
+        """The instances of a series, by SOP Instance UID."""
+        query = (
+            select(INSTANCES)
+            .where(INSTANCES.c.series_instance_uid == series_uid)
+            .order_by(INSTANCES.c.sop_instance_uid)
+        )
+        with self._database.reading() as connection:
+            return tuple(self._indexed(row).instance for row in connection.execute(query))
+
+    def find_instance(self, sop_instance_uid: str) -> IndexedInstance | None:
+        """What the index knows about one instance."""
+        query = select(INSTANCES).where(INSTANCES.c.sop_instance_uid == sop_instance_uid)
+        with self._database.reading() as connection:
+            row = connection.execute(query).first()
+        return None if row is None else self._indexed(row)
+
+    def _ensure_series(
+        self, connection: Connection, received: ReceivedInstance, now: datetime
+    ) -> None:
+        connection.execute(
+            self._database.insert(SERIES)
+            .values(
+                series_instance_uid=received.series_instance_uid,
+                study_instance_uid=received.study_instance_uid,
+                state=SeriesState.RECEIVING,
+                instance_count=0,
+                origin=f"{received.origin.door} {received.origin.peer}",
+                first_received_at=now,
+                last_received_at=now,
+                start_requested=False,
+            )
+            .on_conflict_do_nothing()
+        )
+
+    def _indexed(self, row: Row[Any]) -> IndexedInstance:
+        return IndexedInstance(
+            instance=StoredInstance(
+                sop_instance_uid=Uid(row.sop_instance_uid),
+                sop_class_uid=Uid(row.sop_class_uid),
+                transfer_syntax_uid=Uid(row.transfer_syntax_uid),
+                path=self.data_dir / row.path,
+            ),
+            series_instance_uid=Uid(row.series_instance_uid),
+            size_bytes=row.size_bytes,
+            dataset_sha256=row.dataset_sha256,
+            received_at=row.received_at,
+        )
+
+
+def dataset_digest(dataset: bytes) -> str:
+    """What tells two encoded data sets apart, as kept in the index."""
+    return hashlib.sha256(dataset).hexdigest()
+
+
+def _is_indexed(connection: Connection, sop_instance_uid: str) -> bool:
+    query = select(INSTANCES.c.path).where(INSTANCES.c.sop_instance_uid == sop_instance_uid)
+    return connection.execute(query).first() is not None

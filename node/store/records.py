@@ -1,0 +1,28 @@
+"""What every part of the store shares: the database and the folder that files live under."""
+
+from pathlib import Path
+
+from node.store.database import Database
+
+
+class Records:
+    """A set of tables in one database; paths in rows are relative to the data folder.
+
+    Relative, so that the folder can be moved, or mounted elsewhere on another host.
+    """
+
+    def __init__(self, database: Database, data_dir: Path) -> None:
+        self._database = database
+        self.data_dir = data_dir
+
+    def _to_row(self, path: Path | None) -> str | None:
+        if path is None:
+            return None
+        absolute = Path.cwd() / path
+        if absolute.is_relative_to(self.data_dir):
+            return absolute.relative_to(self.data_dir).as_posix()
+        return absolute.as_posix()
+
+    def _from_row(self, path: str | None) -> Path | None:
+        # An absolute path in a row stays as it is when joined.
+        return None if path is None else self.data_dir / path

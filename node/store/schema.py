@@ -1,0 +1,140 @@
+"""The tables. No patient name or identifier in any of them.
+
+A change here needs a migration beside the others; migrations only ever add, so that an older
+segnode can run on a newer database while a site upgrades host by host.
+"""
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+
+from node.store.database import UtcDateTime
+
+METADATA = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+_UID = String(64)
+_JOB_ID = String(32)
+_NAME = String(200)
+_STATE = String(16)
+
+SERIES = Table(
+    "series",
+    METADATA,
+    Column("series_instance_uid", _UID, primary_key=True),
+    Column("study_instance_uid", _UID, nullable=False, index=True),
+    Column("state", _STATE, nullable=False),
+    Column("instance_count", Integer, nullable=False),
+    Column("origin", Text, nullable=False),
+    Column("first_received_at", UtcDateTime, nullable=False),
+    Column("last_received_at", UtcDateTime, nullable=False),
+    Column("start_requested", Boolean, nullable=False),
+    Column("decision", Text),
+    Index(None, "state", "last_received_at"),
+    Index(None, "last_received_at"),
+)
+
+INSTANCES = Table(
+    "instances",
+    METADATA,
+    Column("sop_instance_uid", _UID, primary_key=True),
+    Column(
+        "series_instance_uid",
+        _UID,
+        ForeignKey("series.series_instance_uid"),
+        nullable=False,
+        index=True,
+    ),
+    Column("sop_class_uid", _UID, nullable=False),
+    Column("transfer_syntax_uid", _UID, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("dataset_sha256", String(64), nullable=False),
+    Column("received_at", UtcDateTime, nullable=False),
+)
+
+JOBS = Table(
+    "jobs",
+    METADATA,
+    Column("job_id", _JOB_ID, primary_key=True),
+    Column(
+        "series_instance_uid",
+        _UID,
+        ForeignKey("series.series_instance_uid"),
+        nullable=False,
+    ),
+    Column("study_instance_uid", _UID, nullable=False),
+    Column("series_digest", String(64), nullable=False),
+    Column("instance_count", Integer, nullable=False),
+    Column("rule", _NAME, nullable=False),
+    Column("model_id", _NAME, nullable=False),
+    Column("model_version", _NAME, nullable=False),
+    Column("destinations", JSON, nullable=False),
+    Column("state", _STATE, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("replaces_sop_instance_uid", _UID),
+    Column("replaces_instance_count", Integer),
+    Column("timings_s", JSON, nullable=False),
+    Column("measurements", JSON, nullable=False),
+    Column("result_path", Text),
+    Column("picture_path", Text),
+    Column("run_number", Integer, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+    Index(None, "series_instance_uid", "created_at"),
+    Index(None, "state", "created_at"),
+    Index(None, "created_at"),
+)
+
+DELIVERIES = Table(
+    "deliveries",
+    METADATA,
+    Column("job_id", _JOB_ID, ForeignKey("jobs.job_id"), primary_key=True),
+    Column("destination", _NAME, primary_key=True),
+    Column("state", _STATE, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("waiting_since", UtcDateTime, nullable=False),
+    Column("next_try_at", UtcDateTime),
+    Column("last_error", Text, nullable=False),
+    Column("receipt", Text, nullable=False),
+    Index(None, "state", "next_try_at"),
+)
+
+RETRIEVALS = Table(
+    "retrievals",
+    METADATA,
+    Column("retrieval_id", Integer, primary_key=True, autoincrement=True),
+    Column("source", _NAME, nullable=False),
+    Column("study_instance_uid", _UID, nullable=False),
+    Column("series_instance_uid", _UID, nullable=False),
+    Column("requested_at", UtcDateTime, nullable=False),
+    Column("finished_at", UtcDateTime),
+    Column("error", Text, nullable=False),
+    Index(None, "finished_at", "requested_at"),
+)
+
+AUDIT = Table(
+    "audit",
+    METADATA,
+    Column("event_id", Integer, primary_key=True, autoincrement=True),
+    Column("happened_at", UtcDateTime, nullable=False),
+    Column("subject", String(128), nullable=False),
+    Column("event", _NAME, nullable=False),
+    Column("detail", Text, nullable=False),
+    Index(None, "subject", "event_id"),
+)

@@ -1,0 +1,99 @@
+"""Series and what was decided about them."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, select, update
+
+from node.domain.identity import Uid
+from node.domain.series import SeriesState, StoredSeries
+from node.store.audit import append
+from node.store.records import Records
+from node.store.schema import SERIES
+
+
+class SeriesRecords(Records):
+    """The series that came in."""
+
+    def get_series(self, uid: str) -> StoredSeries | None:
+        """One series, or None where it is unknown."""
+        query = select(SERIES).where(SERIES.c.series_instance_uid == uid)
+        with self._database.reading() as connection:
+            row = connection.execute(query).first()
+        return None if row is None else stored_series(row)
+
+    def list_series(self, limit: int = 100) -> list[StoredSeries]:
+        """The series that were heard of last, newest first."""
+        query = select(SERIES).order_by(SERIES.c.last_received_at.desc()).limit(limit)
+        with self._database.reading() as connection:
+            return [stored_series(row) for row in connection.execute(query)]
+
+    def open_series(self) -> list[StoredSeries]:
+        """The series still RECEIVING, the longest quiet first."""
+        query = (
+            select(SERIES)
+            .where(SERIES.c.state == SeriesState.RECEIVING)
+            .order_by(SERIES.c.last_received_at)
+        )
+        with self._database.reading() as connection:
+            return [stored_series(row) for row in connection.execute(query)]
+
+    def request_start(self, uid: str, now: datetime) -> bool:
+        """Has the series decided at once, without its quiet time; decided ones are decided anew.
+
+        False where the series is unknown.
+        """
+        change = (
+            update(SERIES)
+            .where(SERIES.c.series_instance_uid == uid)
+            .values(state=SeriesState.RECEIVING, start_requested=True)
+        )
+        with self._database.writing() as connection:
+            known = connection.execute(change).rowcount == 1
+            if known:
+                append(connection, now, uid, "series.start_requested")
+        return known
+
+    def record_decision(
+        self,
+        uid: str,
+        decision_json: str,
+        state: SeriesState,
+        now: datetime,
+        seen_count: int,
+    ) -> bool:
+        """Keeps what was decided about the series as it was with `seen_count` instances.
+
+        False, and nothing changed, when more instances have come since.
+        """
+        change = (
+            update(SERIES)
+            .where(SERIES.c.series_instance_uid == uid, SERIES.c.instance_count == seen_count)
+            .values(state=state, start_requested=False, decision=decision_json)
+        )
+        with self._database.writing() as connection:
+            still_true = connection.execute(change).rowcount == 1
+            if still_true:
+                append(connection, now, uid, f"series.{state}", f"{seen_count} instances")
+        return still_true
+
+    def decision_of(self, uid: str) -> str | None:
+        """The last decision about the series as JSON; None before the first."""
+        query = select(SERIES.c.decision).where(SERIES.c.series_instance_uid == uid)
+        with self._database.reading() as connection:
+            decision = connection.execute(query).scalar_one_or_none()
+        return None if decision is None else str(decision)
+
+
+def stored_series(row: Row[Any]) -> StoredSeries:
+    """A row of the table as the domain sees it."""
+    return StoredSeries(
+        series_instance_uid=Uid(row.series_instance_uid),
+        study_instance_uid=Uid(row.study_instance_uid),
+        state=SeriesState(row.state),
+        instance_count=row.instance_count,
+        origin=row.origin,
+        first_received_at=row.first_received_at,
+        last_received_at=row.last_received_at,
+        start_requested=row.start_requested,
+    )

@@ -1,0 +1,41 @@
+"""The store: everything the node remembers, behind one door."""
+
+from pathlib import Path
+from typing import Self
+
+from node.store.audit import AuditTrail
+from node.store.database import Database, parse_url
+from node.store.deliveries import Deliveries
+from node.store.instances import Instances
+from node.store.migrate import bring_up_to_date
+from node.store.outcomes import Outcomes
+from node.store.retrievals import Retrievals
+
+
+class Store(Instances, Outcomes, Deliveries, Retrievals, AuditTrail):
+    """Instances, series, jobs, deliveries, retrievals and the audit trail.
+
+    Each method is one short transaction, durable when it returns; all take and give aware UTC
+    times. Any number of threads and processes may use one database. Any method raises Transient
+    when the database does not answer.
+    """
+
+    @classmethod
+    def open(cls, database_url: str, data_dir: Path) -> Self:
+        """Opens the database, making or migrating its tables as needed.
+
+        Several processes may do so at the same moment.
+
+        Raises:
+            Misconfigured: the URL names no database that we can use.
+            Transient: the database does not answer.
+        """
+        data_dir = data_dir.absolute()
+        data_dir.mkdir(parents=True, exist_ok=True)
+        database = Database(parse_url(database_url))
+        bring_up_to_date(database)
+        return cls(database, data_dir)
+
+    def close(self) -> None:
+        """Closes every connection."""
+        self._database.close()
