@@ -1,0 +1,179 @@
+"""One slice with its geometry, whether it is an instance of its own or a frame of an Enhanced CT.
+
+The rest of the reader knows slices alone and treats both kinds of object the same.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydicom.dataset import Dataset
+from pydicom.uid import (
+    CTImageStorage,
+    EnhancedCTImageStorage,
+    LegacyConvertedEnhancedCTImageStorage,
+)
+
+from node.domain.errors import Rejected, RejectionReason
+
+MULTI_FRAME_CLASSES = frozenset({EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage})
+CT_CLASSES = frozenset({CTImageStorage, *MULTI_FRAME_CLASSES})
+
+# What tells the phases of a dynamic, gated or dual-energy examination from each other.
+_PHASE_KEYWORDS = (
+    "AcquisitionNumber",
+    "FrameAcquisitionNumber",
+    "TemporalPositionIdentifier",
+    "TemporalPositionIndex",
+    "NominalPercentageOfCardiacPhase",
+    "KVP",
+)
+# What may also differ between two images of one place that belong to different reconstructions.
+_MAKING_KEYWORDS = ("AcquisitionTime", "ConvolutionKernel", "TriggerTime")
+
+
+@dataclass(frozen=True)
+class Slice:
+    """A slice of CT: where it lies and how its stored values become HU.
+
+    Positions in mm, LPS; `orientation` are the direction cosines of a row, then of a column
+    (PS3.3 C.7.6.2.1.1); `pixel_spacing_mm` is between rows, then between columns.
+    """
+
+    header: Dataset = field(repr=False)
+    frame_number: int | None  # from 1 in a multi-frame object, None in an instance of its own
+    position: tuple[float, float, float]
+    orientation: tuple[float, float, float, float, float, float]
+    pixel_spacing_mm: tuple[float, float]
+    rescale_slope: float
+    rescale_intercept: float
+    image_type: tuple[str, ...]
+    phase: tuple[str, ...]
+    making: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """What to call the slice in a message: its number, never a patient's name."""
+        if self.frame_number is not None:
+            return f"frame {self.frame_number}"
+        number = self.header.get("InstanceNumber")
+        return f"image {number}" if number is not None else "an image without number"
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return int(self.header.Rows), int(self.header.Columns)
+
+
+# How a slice's attributes are looked up: (functional group, keyword) -> value or None.
+_Lookup = Callable[[str, str], object]
+
+
+def slices_of(header: Dataset) -> Iterator[Slice]:
+    """The slices of one CT object, in the order of its frames.
+
+    Raises:
+        Rejected: an attribute that places the slice in the patient is missing or no number.
+    """
+    if header.SOPClassUID not in MULTI_FRAME_CLASSES:
+        yield _slice(header, None, lambda _group, keyword: header.get(keyword))
+        return
+    shared = _first_item(header, "SharedFunctionalGroupsSequence")
+    frames = header.get("PerFrameFunctionalGroupsSequence") or []
+    if not frames or len(frames) != int(header.get("NumberOfFrames", 0)):
+        raise Rejected(
+            RejectionReason.MISSING_GEOMETRY,
+            f"The multi-frame CT says it has {header.get('NumberOfFrames', 0)} frames but places "
+            f"{len(frames)} of them in the patient. Send the series as it left the scanner.",
+        )
+    for number, own in enumerate(frames, start=1):
+
+        def lookup(group: str, keyword: str, own: Dataset = own) -> object:
+            for place in (own, shared):
+                item = _first_item(place, group)
+                if keyword in item:
+                    return item.get(keyword)
+            return header.get(keyword)
+
+        yield _slice(header, number, lookup)
+
+
+def _first_item(dataset: Dataset, keyword: str) -> Dataset:
+    """The first item of a sequence; an empty data set where there is none."""
+    sequence = dataset.get(keyword)
+    return sequence[0] if sequence else Dataset()
+
+
+def _slice(header: Dataset, frame_number: int | None, lookup: _Lookup) -> Slice:
+    kind = lookup("CTImageFrameTypeSequence", "FrameType") if frame_number else None
+    draft = Slice(
+        header=header,
+        frame_number=frame_number,
+        position=(0.0, 0.0, 0.0),
+        orientation=(1.0, 0.0, 0.0, 0.0, 1.0, 0.0),
+        pixel_spacing_mm=(1.0, 1.0),
+        rescale_slope=1.0,
+        rescale_intercept=0.0,
+        image_type=_texts(kind if kind is not None else header.get("ImageType")),
+        phase=tuple(str(lookup("FrameContentSequence", k)) for k in _PHASE_KEYWORDS),
+        making=tuple(str(lookup("CTReconstructionSequence", k)) for k in _MAKING_KEYWORDS),
+    )
+    if "LOCALIZER" in draft.image_type:
+        return draft  # refused before anybody looks at its place
+    if not header.get("Rows") or not header.get("Columns"):
+        raise _missing(draft, "Rows and Columns")
+    position = _numbers(lookup("PlanePositionSequence", "ImagePositionPatient"), 3)
+    orientation = _numbers(lookup("PlaneOrientationSequence", "ImageOrientationPatient"), 6)
+    spacing = _numbers(lookup("PixelMeasuresSequence", "PixelSpacing"), 2)
+    slope = _numbers(lookup("PixelValueTransformationSequence", "RescaleSlope"), 1)
+    intercept = _numbers(lookup("PixelValueTransformationSequence", "RescaleIntercept"), 1)
+    if position is None:
+        raise _missing(draft, "ImagePositionPatient")
+    if orientation is None:
+        raise _missing(draft, "ImageOrientationPatient")
+    if spacing is None or min(spacing) <= 0:
+        raise _missing(draft, "PixelSpacing")
+    if slope is None or intercept is None or slope[0] == 0:
+        raise Rejected(
+            RejectionReason.MISSING_GEOMETRY,
+            f"{draft.name.capitalize()} does not say how its pixel values become Hounsfield units "
+            "(RescaleSlope and RescaleIntercept). Send the original series from the scanner.",
+        )
+    return Slice(
+        header=header,
+        frame_number=frame_number,
+        position=(position[0], position[1], position[2]),
+        orientation=(*orientation[:3], *orientation[3:]),  # type: ignore[arg-type] # six of them
+        pixel_spacing_mm=(spacing[0], spacing[1]),
+        rescale_slope=slope[0],
+        rescale_intercept=intercept[0],
+        image_type=draft.image_type,
+        phase=draft.phase,
+        making=draft.making,
+    )
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    many: Any = () if value is None else value  # one string, or pydicom's MultiValue of them
+    return (many,) if isinstance(many, str) else tuple(str(part) for part in many)
+
+
+def _numbers(value: object, count: int) -> tuple[float, ...] | None:
+    """`count` finite numbers, or None where the attribute is absent, empty or something else."""
+    if value is None or value == "":
+        return None
+    many: Any = value  # one number, or pydicom's MultiValue of them
+    parts = [many] if count == 1 else list(many)
+    if len(parts) != count or any(part is None or part == "" for part in parts):
+        return None
+    numbers = tuple(float(part) for part in parts)
+    return numbers if all(math.isfinite(number) for number in numbers) else None
+
+
+def _missing(slice_: Slice, keyword: str) -> Rejected:
+    return Rejected(
+        RejectionReason.MISSING_GEOMETRY,
+        f"{slice_.name.capitalize()} does not say where it lies in the patient: {keyword} is "
+        "missing or invalid. Send the original series from the scanner.",
+    )

@@ -1,0 +1,81 @@
+"""CT files from disk: headers parsed once, pixel data left on disk until it is needed."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydicom import dcmread
+from pydicom.dataset import Dataset, FileDataset
+from pydicom.errors import InvalidDicomError
+
+from node.domain.errors import Rejected, RejectionReason
+
+# Elements larger than this stay on disk: far above any header element, below any slice.
+_DEFER_BYTES = 32 * 1024
+
+# What pydicom raises on bytes that are no DICOM, or that stop half-way.
+_PARSE_ERRORS = (
+    InvalidDicomError,
+    EOFError,
+    OSError,
+    ValueError,
+    KeyError,
+    AttributeError,
+    TypeError,
+    NotImplementedError,
+)
+
+
+def load_headers(paths: Sequence[Path]) -> list[FileDataset]:
+    """The data sets of the files, each SOP instance once, pixel data deferred.
+
+    Identifiers that a file leaves empty are taken from its file meta information (PS3.10 7.1).
+
+    Raises:
+        Rejected: a file is no DICOM, is cut off, or there is no file at all.
+    """
+    if not paths:
+        raise Rejected(RejectionReason.UNREADABLE, "The series has no images.")
+    headers: dict[str, FileDataset] = {}
+    for path in paths:
+        header = _load(path)
+        # The same instance under two names is one instance: the first is kept.
+        headers.setdefault(str(header.SOPInstanceUID) or str(path), header)
+    return list(headers.values())
+
+
+def _load(path: Path) -> FileDataset:
+    try:
+        header = dcmread(path, defer_size=_DEFER_BYTES)
+        if header.file_meta.TransferSyntaxUID.is_deflated:
+            # Offsets in a deflated stream are no offsets in the file: nothing can be deferred.
+            header = dcmread(path)
+        complete_identifiers(header)
+        header.decode()
+    except _PARSE_ERRORS as error:
+        raise Rejected(
+            RejectionReason.UNREADABLE,
+            f"The file {path.name} cannot be read as DICOM: {_first_line(error)}. "
+            "Send the series again.",
+        ) from error
+    return header
+
+
+def complete_identifiers(header: FileDataset) -> None:
+    """Fill the SOP class and instance UID from the file meta information where they are empty."""
+    if not header.get("SOPClassUID"):
+        header.SOPClassUID = header.file_meta.get("MediaStorageSOPClassUID", "")
+    if not header.get("SOPInstanceUID"):
+        header.SOPInstanceUID = header.file_meta.get("MediaStorageSOPInstanceUID", "")
+
+
+def without_pixels(header: Dataset) -> Dataset:
+    """The header alone: its pixel data are let go."""
+    for keyword in ("PixelData", "FloatPixelData", "DoubleFloatPixelData"):
+        if keyword in header:
+            del header[keyword]
+    return header
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).splitlines()
+    return lines[0].rstrip(".") if lines else type(error).__name__
