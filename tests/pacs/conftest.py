@@ -1,0 +1,39 @@
+"""A real Orthanc for the tests of this folder."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from node.demo.orthanc_pacs import OrthancPacs, orthanc_missing
+
+StartOrthanc = Callable[..., OrthancPacs]
+
+
+@pytest.fixture
+def start_orthanc(tmp_path: Path) -> Iterator[StartOrthanc]:
+    """Starts an Orthanc with the options of `OrthancPacs`; all are ended after the test."""
+    missing = orthanc_missing()
+    if missing:
+        pytest.skip(missing)
+    with ExitStack() as stack:
+        count = 0
+
+        def start(**options: Any) -> OrthancPacs:
+            nonlocal count
+            count += 1
+            pacs = OrthancPacs(tmp_path / f"orthanc-{count}", **options)
+            pacs.start()
+            # An orderly stop takes Orthanc 3 s; nobody needs its files after the test.
+            stack.callback(pacs.kill)
+            return pacs
+
+        yield start
+
+
+@pytest.fixture
+def orthanc(start_orthanc: StartOrthanc) -> OrthancPacs:
+    """An Orthanc with DICOMweb that takes instances from every AE title."""
+    return start_orthanc()

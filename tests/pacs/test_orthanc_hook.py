@@ -1,0 +1,292 @@
+"""The hook in a real Orthanc, with a stand-in for the node."""
+
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pydicom
+import pytest
+import requests
+from pydicom.uid import (
+    CTImageStorage,
+    MRImageStorage,
+    SecondaryCaptureImageStorage,
+    SegmentationStorage,
+)
+from pynetdicom import AE, evt
+
+from node.demo.orthanc_pacs import Modality, OrthancPacs, free_ports
+from tests.pacs.conftest import StartOrthanc
+from tests.pacs.small_series import small_series
+from tests.pacs.stub_node import Call, StubNode
+from tests.waiting import until
+
+HOOK = Path(__file__).resolve().parents[2] / "orthanc" / "on_stable_series.py"
+
+StartHooked = Callable[..., OrthancPacs]
+
+
+@pytest.fixture
+def node() -> StubNode:
+    """A node on a free port that is not listening yet."""
+    return StubNode(free_ports(1)[0])
+
+
+@pytest.fixture
+def start_hooked(start_orthanc: StartOrthanc, node: StubNode) -> StartHooked:
+    """Starts an Orthanc with the hook; keywords are further settings of the hook."""
+
+    def start(modalities: dict[str, Modality] | None = None, **settings: Any) -> OrthancPacs:
+        section = {"Url": node.url, "FirstRetrySeconds": 0.2, "LongestRetrySeconds": 1}
+        return start_orthanc(
+            python_script=HOOK,
+            modalities=modalities,
+            configuration={"Segnode": section | settings, "StableAge": 1},
+        )
+
+    return start
+
+
+def upload(pacs: OrthancPacs, files: list[Path]) -> Call:
+    """Upload a series; the request that it must lead to."""
+    for file in files:
+        pacs.upload(file)
+    header = pydicom.dcmread(files[0], stop_before_pixels=True)
+    return Call(
+        "/api/retrieve",
+        {
+            "source": "orthanc",
+            "study_instance_uid": header.StudyInstanceUID,
+            "series_instance_uid": header.SeriesInstanceUID,
+        },
+    )
+
+
+def log_of(pacs: OrthancPacs) -> str:
+    return pacs.log_file.read_text(encoding="utf-8", errors="replace")
+
+
+def stable_series(pacs: OrthancPacs) -> list[str]:
+    changes = pacs.get("/changes?limit=1000")["Changes"]
+    return [change["ID"] for change in changes if change["ChangeType"] == "StableSeries"]
+
+
+def test_a_stable_ct_series_is_told_to_the_node_once(
+    node: StubNode, start_hooked: StartHooked, tmp_path: Path
+) -> None:
+    with node:
+        pacs = start_hooked()
+        expected = upload(pacs, small_series(tmp_path, "first"))
+        until(lambda: node.calls, 20, "the node to be told of the series")
+        pacs.stop()
+    assert node.calls == [expected]
+    assert "Orthanc has stopped" in log_of(pacs)
+
+
+def test_the_hook_uses_requests_where_orthancs_python_has_it(
+    node: StubNode, start_hooked: StartHooked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(requests.__file__).parents[1]))
+    with node:
+        pacs = start_hooked()
+        upload(pacs, small_series(tmp_path, "first"))
+        until(lambda: node.calls, 20, "the node to be told of the series")
+    assert node.calls[0].user_agent.startswith("python-requests/")
+
+
+def test_in_mode_store_orthanc_sends_the_series_and_has_the_node_start(
+    node: StubNode, start_hooked: StartHooked, tmp_path: Path
+) -> None:
+    received: list[str] = []
+
+    def on_store(event: evt.Event) -> int:
+        received.append(str(event.dataset.SOPInstanceUID))
+        return 0x0000
+
+    entity = AE("NODE")
+    entity.add_supported_context(CTImageStorage)
+    dicom_port = free_ports(1)[0]
+    modality = {"segnode": Modality("NODE", "127.0.0.1", dicom_port)}
+    with node:
+        pacs = start_hooked(modalities=modality, Mode="store")
+        told = upload(pacs, small_series(tmp_path, "first"))
+        until(lambda: "waits" in log_of(pacs), 20, "the first C-STORE to fail")
+        address = ("127.0.0.1", dicom_port)
+        scp = entity.start_server(address, block=False, evt_handlers=[(evt.EVT_C_STORE, on_store)])
+        assert scp is not None
+        try:
+            until(lambda: node.calls, 20, "the node to be asked to start")
+        finally:
+            scp.shutdown()
+    assert len(received) == len(set(received)) == 3
+    assert node.calls == [Call(f"/api/series/{told.body['series_instance_uid']}/start", {})]
+
+
+@pytest.mark.parametrize(
+    "not_for_the_node",
+    [
+        {"modality": "SEG", "sop_class_uid": SegmentationStorage},
+        {"modality": "MR", "sop_class_uid": MRImageStorage},
+        {"modality": "CT", "sop_class_uid": SecondaryCaptureImageStorage},
+        {"modality": "CT", "manufacturer": "segnode"},
+    ],
+)
+def test_what_is_no_ct_or_is_our_own_is_not_told_to_the_node(
+    node: StubNode, start_hooked: StartHooked, tmp_path: Path, not_for_the_node: dict[str, Any]
+) -> None:
+    with node:
+        pacs = start_hooked()
+        for file in small_series(tmp_path, "other", **not_for_the_node):
+            pacs.upload(file)
+        until(lambda: len(stable_series(pacs)) == 1, 20, "the other series to be stable")
+        # A CT comes after it: when the node is told of the CT, the other is settled too.
+        expected = upload(pacs, small_series(tmp_path, "first"))
+        until(lambda: node.calls, 20, "the node to be told of the CT")
+    assert node.calls == [expected]
+
+
+def test_a_late_slice_has_the_series_told_again(
+    node: StubNode, start_hooked: StartHooked, tmp_path: Path
+) -> None:
+    with node:
+        pacs = start_hooked()
+        expected = upload(pacs, small_series(tmp_path, "first", slices=3))
+        until(lambda: node.calls, 20, "the node to be told of the series")
+        upload(pacs, small_series(tmp_path, "first", slices=4))
+        until(lambda: len(node.calls) > 1, 20, "the node to be told of the fuller series")
+    assert node.calls == [expected, expected]
+
+
+def test_while_the_node_is_down_orthanc_answers_and_the_series_waits_for_the_node(
+    node: StubNode, start_hooked: StartHooked, tmp_path: Path
+) -> None:
+    pacs = start_hooked()
+    expected = upload(pacs, small_series(tmp_path, "first"))
+    until(lambda: "waits" in log_of(pacs), 20, "the hook to find the node down")
+    begin = time.monotonic()
+    pacs.get("/series")
+    assert time.monotonic() - begin < 1
+    with node:
+        until(lambda: node.calls, 20, "the waiting series to be told")
+    assert node.calls == [expected]
+
+
+def test_a_node_that_never_answers_does_not_hold_up_orthanc(
+    node: StubNode, start_hooked: StartHooked, tmp_path: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", node.port)) as silent:
+        silent.settimeout(20)
+        pacs = start_hooked(TimeoutSeconds=30)
+        upload(pacs, small_series(tmp_path, "first"))
+        connection, _ = silent.accept()
+        with connection:
+            begin = time.monotonic()
+            upload(pacs, small_series(tmp_path, "second"))
+            assert time.monotonic() - begin < 10
+            pacs.stop()
+            assert time.monotonic() - begin < 20
+    assert "Orthanc has stopped" in log_of(pacs)
+
+
+def test_a_series_that_waits_for_the_node_outlives_a_kill_of_orthanc(
+    node: StubNode, start_hooked: StartHooked, tmp_path: Path
+) -> None:
+    pacs = start_hooked()
+    expected = upload(pacs, small_series(tmp_path, "first"))
+    until(lambda: "waits" in log_of(pacs), 20, "the hook to find the node down")
+    pacs.kill()
+    with node:
+        pacs.start()
+        until(lambda: node.calls, 20, "the series to be told after the restart")
+    assert node.calls == [expected]
+
+
+def test_a_series_not_yet_stable_when_orthanc_is_killed_is_told_after_the_restart(
+    node: StubNode, start_hooked: StartHooked, tmp_path: Path
+) -> None:
+    with node:
+        pacs = start_hooked()
+        expected = upload(pacs, small_series(tmp_path, "first"))
+        pacs.kill()
+        assert not node.calls
+        pacs.start()
+        until(lambda: node.calls, 20, "the series to be told after the restart")
+    assert node.calls == [expected]
+
+
+def test_what_was_told_is_not_told_again_after_a_restart(
+    node: StubNode, start_hooked: StartHooked, tmp_path: Path
+) -> None:
+    with node:
+        pacs = start_hooked()
+        first = upload(pacs, small_series(tmp_path, "first"))
+        until(lambda: node.calls, 20, "the first series to be told")
+        pacs.stop()
+        pacs.start()
+        second = upload(pacs, small_series(tmp_path, "second"))
+        until(lambda: len(node.calls) > 1, 20, "the second series to be told")
+    assert node.calls == [first, second]
+
+
+def test_what_the_archive_held_before_the_hook_was_installed_is_not_told(
+    node: StubNode, start_orthanc: StartOrthanc, tmp_path: Path
+) -> None:
+    with OrthancPacs(tmp_path / "archive", configuration={"StableAge": 1}) as before:
+        upload(before, small_series(tmp_path, "first"))
+        until(lambda: stable_series(before), 20, "the old series to be stable")
+    hooked = OrthancPacs(
+        tmp_path / "archive",
+        python_script=HOOK,
+        configuration={"StableAge": 1, "Segnode": {"Url": node.url}},
+    )
+    with node, hooked:
+        expected = upload(hooked, small_series(tmp_path, "second"))
+        until(lambda: node.calls, 20, "the new series to be told")
+    assert node.calls == [expected]
+
+
+def test_a_series_that_the_node_refuses_is_logged_and_not_sent_again(
+    node: StubNode, start_hooked: StartHooked, tmp_path: Path
+) -> None:
+    node.status = 422
+    with node:
+        pacs = start_hooked()
+        refused = upload(pacs, small_series(tmp_path, "first"))
+        until(lambda: "is refused" in log_of(pacs), 20, "the refusal in the log")
+        node.status = 202
+        taken = upload(pacs, small_series(tmp_path, "second"))
+        until(lambda: len(node.calls) > 1, 20, "the second series to be told")
+    assert node.calls == [refused, taken]
+
+
+def test_one_series_that_the_node_fails_on_does_not_hold_up_the_next(
+    node: StubNode, start_hooked: StartHooked, tmp_path: Path
+) -> None:
+    node.status = 500
+    with node:
+        pacs = start_hooked(FirstRetrySeconds=300, LongestRetrySeconds=300)
+        failing = upload(pacs, small_series(tmp_path, "first"))
+        until(lambda: node.calls, 20, "the first try")
+        node.status = 202
+        taken = upload(pacs, small_series(tmp_path, "second"))
+        until(lambda: len(node.calls) > 1, 20, "the second series to be told")
+    assert node.calls == [failing, taken]
+
+
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        ({"Mode": "carrier-pigeon"}, 'Mode must be "dicomweb" or "store"'),
+        ({"Uri": "http://127.0.0.1"}, "Uri is unknown"),
+        ({"Url": "127.0.0.1:8080"}, "Url must name the node"),
+        ({"TimeoutSeconds": "10"}, "TimeoutSeconds must be a number of seconds above 0"),
+    ],
+)
+def test_a_wrong_setting_is_logged_and_orthanc_runs_on(
+    start_hooked: StartHooked, settings: dict[str, Any], complaint: str
+) -> None:
+    pacs = start_hooked(**settings)
+    assert complaint in log_of(pacs)
+    assert pacs.running
