@@ -1,0 +1,93 @@
+"""DICOM files (PS3.10 7.1): from file to instance and from instance to file."""
+
+import struct
+from pathlib import Path
+
+from node.domain.errors import Rejected, RejectionReason
+from node.domain.identity import Uid, mint_uid
+from node.domain.instance import Origin, ReceivedInstance
+from node.intake.elements import Encoding, uid_element, walk
+from node.intake.identify import identify
+
+_PREAMBLE_BYTES = 128
+_PREFIX = b"DICM"
+_META_GROUP = 0x0002
+# The file meta information is explicit little endian whatever follows it (PS3.10 7.1).
+_META_ENCODING = Encoding(explicit=True, little=True)
+_META_SOP_CLASS = 0x00020002
+_META_SOP_INSTANCE = 0x00020003
+_TRANSFER_SYNTAX = 0x00020010
+
+# Who wrote the file; the same for every version, so that an instance always gives the same file.
+IMPLEMENTATION_CLASS_UID = mint_uid("segnode", "implementation class")
+IMPLEMENTATION_VERSION_NAME = "SEGNODE"
+
+
+def received_from_part10(data: bytes, origin: Origin) -> ReceivedInstance:
+    """The instance in a DICOM file; its preamble and file meta information are dropped.
+
+    Raises:
+        Rejected: it is no DICOM file, or its data set does not say what it is.
+    """
+    start = _PREAMBLE_BYTES + len(_PREFIX)
+    if data[_PREAMBLE_BYTES:start] != _PREFIX:
+        raise _invalid("it is not a DICOM file")
+    meta, start = _file_meta(data, start)
+    transfer_syntax = meta.get(_TRANSFER_SYNTAX, "")
+    if not transfer_syntax:
+        raise _invalid("its file meta information names no transfer syntax")
+    return identify(
+        data[start:],
+        Uid(transfer_syntax),
+        origin,
+        sop_class_uid=meta.get(_META_SOP_CLASS, ""),
+        sop_instance_uid=meta.get(_META_SOP_INSTANCE, ""),
+    ).received
+
+
+def received_from_file(path: Path, origin: Origin) -> ReceivedInstance:
+    """The instance in the DICOM file at `path`.
+
+    Raises:
+        Rejected: it is no DICOM file, or its data set does not say what it is.
+        OSError: the file cannot be read.
+    """
+    return received_from_part10(path.read_bytes(), origin)
+
+
+def file_head(received: ReceivedInstance) -> bytes:
+    """All that stands before the data set in a DICOM file: preamble of zeros, prefix, file meta.
+
+    The preamble is ours, whatever the sender's was: one that is also a program stays outside.
+    """
+    name = IMPLEMENTATION_VERSION_NAME.encode("ascii")
+    name += b" " * (len(name) % 2)
+    meta = b"".join(
+        (
+            # A long representation: two reserved bytes and a 32-bit length (PS3.5 7.1.2).
+            struct.pack("<HH2sHI", _META_GROUP, 0x0001, b"OB", 0, 2) + b"\0\1",
+            uid_element(_META_SOP_CLASS, received.sop_class_uid, _META_ENCODING),
+            uid_element(_META_SOP_INSTANCE, received.sop_instance_uid, _META_ENCODING),
+            uid_element(_TRANSFER_SYNTAX, received.transfer_syntax_uid, _META_ENCODING),
+            uid_element(0x00020012, IMPLEMENTATION_CLASS_UID, _META_ENCODING),
+            struct.pack("<HH2sH", _META_GROUP, 0x0013, b"SH", len(name)) + name,
+        )
+    )
+    group_length = struct.pack("<HH2sHI", _META_GROUP, 0x0000, b"UL", 4, len(meta))
+    return b"\0" * _PREAMBLE_BYTES + _PREFIX + group_length + meta
+
+
+def _file_meta(data: bytes, start: int) -> tuple[dict[int, str], int]:
+    """The UIDs in the file meta information that starts there, and the offset after it."""
+    found: dict[int, str] = {}
+    while data[start : start + 2] == struct.pack("<H", _META_GROUP):
+        element = next(walk(data, _META_ENCODING, start))
+        if element.tag in {_META_SOP_CLASS, _META_SOP_INSTANCE, _TRANSFER_SYNTAX}:
+            text = data[element.start : element.end].decode("ascii", "replace")
+            found[element.tag] = text.strip("\0 ")
+        start = element.end
+    return found, start
+
+
+def _invalid(what: str) -> Rejected:
+    return Rejected(RejectionReason.INVALID_INSTANCE, f"the instance cannot be taken: {what}")
