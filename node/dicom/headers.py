@@ -28,7 +28,7 @@ _PARSE_ERRORS = (
 def load_headers(paths: Sequence[Path]) -> list[FileDataset]:
     """The data sets of the files, each SOP instance once, pixel data deferred.
 
-    Identifiers that a file leaves empty are taken from its file meta information (PS3.10 7.1).
+    SOP class and instance UIDs that anonymisers emptied are taken from the file meta information.
 
     Raises:
         Rejected: a file is no DICOM, is cut off, or there is no file at all.
@@ -49,7 +49,7 @@ def _load(path: Path) -> FileDataset:
         if header.file_meta.TransferSyntaxUID.is_deflated:
             # Offsets in a deflated stream are no offsets in the file: nothing can be deferred.
             header = dcmread(path)
-        complete_identifiers(header)
+        _complete_identifiers(header)
         header.decode()
     except _PARSE_ERRORS as error:
         raise Rejected(
@@ -60,8 +60,7 @@ def _load(path: Path) -> FileDataset:
     return header
 
 
-def complete_identifiers(header: FileDataset) -> None:
-    """Fill the SOP class and instance UID from the file meta information where they are empty."""
+def _complete_identifiers(header: FileDataset) -> None:
     if not header.get("SOPClassUID"):
         header.SOPClassUID = header.file_meta.get("MediaStorageSOPClassUID", "")
     if not header.get("SOPInstanceUID"):

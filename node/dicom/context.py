@@ -1,0 +1,189 @@
+"""Whose study it is: the patient, study and trial attributes a result takes from its source.
+
+What the source has is carried unchanged, what it lacks stays absent, and what the standard wants
+present even when unknown (type 2) is then present and empty. Attributes of the acquisition, its
+series and its performed procedure step are not carried: they are not true of a result.
+"""
+
+from collections.abc import Iterable
+from copy import deepcopy
+from typing import Any
+
+from pydicom.charset import python_encoding
+from pydicom.dataset import Dataset
+
+# Present even when unknown: type 2 of the Patient and General Study modules.
+_ALWAYS = (
+    "PatientName",
+    "PatientID",
+    "PatientBirthDate",
+    "PatientSex",
+    "StudyDate",
+    "StudyTime",
+    "AccessionNumber",
+    "ReferringPhysicianName",
+    "StudyID",
+    "PositionReferenceIndicator",
+)
+_PATIENT = (  # PS3.3 C.7.1.1
+    "ReferencedPatientSequence",
+    "IssuerOfPatientID",
+    "TypeOfPatientID",
+    "IssuerOfPatientIDQualifiersSequence",
+    "SourcePatientGroupIdentificationSequence",
+    "GroupOfPatientsIdentificationSequence",
+    "PatientBirthTime",
+    "PatientBirthDateInAlternativeCalendar",
+    "PatientDeathDateInAlternativeCalendar",
+    "PatientAlternativeCalendar",
+    "QualityControlSubject",
+    "StrainDescription",
+    "StrainNomenclature",
+    "StrainStockSequence",
+    "StrainAdditionalInformation",
+    "StrainCodeSequence",
+    "GeneticModificationsSequence",
+    "OtherPatientIDs",
+    "OtherPatientIDsSequence",
+    "OtherPatientNames",
+    "ReferencedPatientPhotoSequence",
+    "EthnicGroup",
+    "EthnicGroupCodeSequence",
+    "PatientSpeciesDescription",
+    "PatientSpeciesCodeSequence",
+    "PatientBreedDescription",
+    "PatientBreedCodeSequence",
+    "BreedRegistrationSequence",
+    "ResponsiblePerson",
+    "ResponsiblePersonRole",
+    "ResponsibleOrganization",
+    "PatientComments",
+    "PatientIdentityRemoved",
+    "DeidentificationMethod",
+    "DeidentificationMethodCodeSequence",
+)
+_STUDY = (  # PS3.3 C.7.2.1
+    "IssuerOfAccessionNumberSequence",
+    "ReferringPhysicianIdentificationSequence",
+    "ConsultingPhysicianName",
+    "ConsultingPhysicianIdentificationSequence",
+    "StudyDescription",
+    "ProcedureCodeSequence",
+    "PhysiciansOfRecord",
+    "PhysiciansOfRecordIdentificationSequence",
+    "NameOfPhysiciansReadingStudy",
+    "PhysiciansReadingStudyIdentificationSequence",
+    "ReferencedStudySequence",
+    "RequestingService",
+    "RequestingServiceCodeSequence",
+    "ReasonForPerformedProcedureCodeSequence",
+)
+_PATIENT_STUDY = (  # PS3.3 C.7.2.2
+    "AdmittingDiagnosesDescription",
+    "AdmittingDiagnosesCodeSequence",
+    "PatientAge",
+    "PatientSize",
+    "PatientSizeCodeSequence",
+    "PatientBodyMassIndex",
+    "MeasuredAPDimension",
+    "MeasuredLateralDimension",
+    "PatientWeight",
+    "MedicalAlerts",
+    "Allergies",
+    "Occupation",
+    "SmokingStatus",
+    "AdditionalPatientHistory",
+    "PregnancyStatus",
+    "LastMenstrualDate",
+    "PatientSexNeutered",
+    "ReasonForVisit",
+    "ReasonForVisitCodeSequence",
+    "AdmissionID",
+    "IssuerOfAdmissionID",
+    "IssuerOfAdmissionIDSequence",
+    "ServiceEpisodeID",
+    "ServiceEpisodeDescription",
+    "IssuerOfServiceEpisodeID",
+    "IssuerOfServiceEpisodeIDSequence",
+    "PatientState",
+)
+_TRIAL = (  # PS3.3 C.7.1.3, C.7.2.3, and of C.7.3.2 what is true of every series of the trial
+    "ClinicalTrialSponsorName",
+    "ClinicalTrialProtocolID",
+    "ClinicalTrialProtocolName",
+    "IssuerOfClinicalTrialProtocolID",
+    "OtherClinicalTrialProtocolIDsSequence",
+    "ClinicalTrialSiteID",
+    "ClinicalTrialSiteName",
+    "IssuerOfClinicalTrialSiteID",
+    "ClinicalTrialSubjectID",
+    "IssuerOfClinicalTrialSubjectID",
+    "ClinicalTrialSubjectReadingID",
+    "IssuerOfClinicalTrialSubjectReadingID",
+    "ClinicalTrialProtocolEthicsCommitteeName",
+    "ClinicalTrialProtocolEthicsCommitteeApprovalNumber",
+    "ClinicalTrialTimePointID",
+    "ClinicalTrialTimePointDescription",
+    "ClinicalTrialTimePointTypeCodeSequence",
+    "IssuerOfClinicalTrialTimePointID",
+    "LongitudinalTemporalOffsetFromEvent",
+    "LongitudinalTemporalEventType",
+    "ConsentForClinicalTrialUseSequence",
+    "ClinicalTrialCoordinatingCenterName",
+)
+# Type 2 inside the trial modules: an empty value must stay where the module is there.
+_EMPTY_IN_TRIAL = frozenset(
+    {
+        "ClinicalTrialProtocolName",
+        "ClinicalTrialSiteID",
+        "ClinicalTrialSiteName",
+        "ClinicalTrialTimePointID",
+        "ClinicalTrialCoordinatingCenterName",
+    }
+)
+_REQUEST = ("RequestAttributesSequence", "LongitudinalTemporalInformationModified")
+
+# The default repertoire; pydicom's table reads it as Latin-1.
+_ASCII = frozenset({"", "ISO_IR 6", "ISO 2022 IR 6"})
+
+# Every keyword that is carried when the source has a value for it.
+CARRIED = (*_PATIENT, *_STUDY, *_PATIENT_STUDY, *_TRIAL, *_REQUEST)
+
+
+def carry_context(source: Dataset, result: Dataset, own_texts: Iterable[str]) -> None:
+    """Copy patient, study and trial attributes from the source's header into the result.
+
+    The result is written in the source's character set where that can spell `own_texts` (the
+    texts the result says itself), else in UTF-8.
+    """
+    for keyword in _ALWAYS:
+        if keyword in source and source.get(keyword) not in (None, ""):
+            result[keyword] = deepcopy(source[keyword])
+        else:
+            setattr(result, keyword, None)
+    for keyword in CARRIED:
+        if keyword in source and (keyword in _EMPTY_IN_TRIAL or not source[keyword].is_empty):
+            result[keyword] = deepcopy(source[keyword])
+    character_set = source.get("SpecificCharacterSet")
+    if not _can_spell(character_set, own_texts):
+        character_set = "ISO_IR 192"
+    if character_set:
+        result.SpecificCharacterSet = character_set
+    elif "SpecificCharacterSet" in result:
+        del result.SpecificCharacterSet
+
+
+def _can_spell(character_set: object, texts: Iterable[str]) -> bool:
+    """Whether the texts can be written in the character set, the first of several; none is ASCII.
+
+    Code extensions (ISO 2022) are not used for our own texts: UTF-8 is simpler to read right.
+    """
+    names: Any = character_set or ""
+    first = names if isinstance(names, str) else str(names[0])
+    encoding = python_encoding.get(first, "ascii") if first not in _ASCII else "ascii"
+    try:
+        for text in texts:
+            text.encode(encoding)
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,113 @@
+"""A picture of the result for a first look: slices with the organs outlined, no patient data.
+
+Radiological convention: the patient's right is on the left of the picture, the head is up.
+"""
+
+from io import BytesIO
+
+import highdicom as hd
+import numpy as np
+from models.mask import Mask
+from models.spec import Label
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+from scipy.ndimage import binary_erosion
+
+# Slices toward the head, rows toward the back, columns toward the patient's left: such a slice,
+# drawn row by row, is in radiological convention.
+_DISPLAY_ORIENTATION = "HPL"
+# Soft tissue of the abdomen.
+_WINDOW_HU = (-160.0, 240.0)
+_AXIAL_TILES = 6
+_COLUMNS = 4
+_TILE_PX = 256
+_GAP_PX = 4
+_TEXT_PX = 28
+_FILL_SHARE = 0.25
+_LIGHT = (230, 230, 230)
+
+Picture = NDArray[np.uint8]
+
+
+def overlay_png(volume: hd.Volume, mask: Mask) -> bytes:
+    """A PNG: axial slices through the organs, a coronal and a sagittal one, the volumes in mL.
+
+    `volume` in HU and `mask` lie on one grid, of any orientation.
+    """
+    shown = volume.to_patient_orientation(_DISPLAY_ORIENTATION)
+    labels = mask.volume.to_patient_orientation(_DISPLAY_ORIENTATION).array
+    found = np.argwhere(labels > 0)
+    middle = found.mean(axis=0).astype(int) if len(found) else np.array(shown.spatial_shape) // 2
+    low, high = (found[:, 0].min(), found[:, 0].max()) if len(found) else (0, labels.shape[0] - 1)
+    # Shares of the organ's height that show it, away from its very tips; from the head down.
+    axial = np.rint(np.linspace(high, low, _AXIAL_TILES + 2)[1:-1]).astype(int)
+    across, down, along = shown.spacing[2], shown.spacing[1], shown.spacing[0]
+    tiles = []
+    for k in axial:
+        tiles.append(_tile(shown.array[k], labels[k], (down, across), mask.labels, "R"))
+    j, i = int(middle[1]), int(middle[2])
+    coronal = shown.array[::-1, j], labels[::-1, j]
+    sagittal = shown.array[::-1, :, i], labels[::-1, :, i]
+    tiles.append(_tile(*coronal, (along, across), mask.labels, "R"))
+    tiles.append(_tile(*sagittal, (along, down), mask.labels, "A"))
+    return _png(tiles, _captions(mask))
+
+
+def _tile(
+    hu: NDArray[np.generic],
+    labels: NDArray[np.integer],
+    spacing_mm: tuple[float, float],
+    known: tuple[Label, ...],
+    left_side: str,
+) -> Image.Image:
+    """One plane (row, column) at its true proportions, in the middle of a square tile."""
+    low, high = _WINDOW_HU
+    grey = np.clip((hu.astype(np.float32) - low) / (high - low), 0, 1) * 255
+    height, width = hu.shape[0] * spacing_mm[0], hu.shape[1] * spacing_mm[1]
+    scale = _TILE_PX / max(height, width)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    plane = Image.fromarray(grey.astype(np.uint8)).resize(size, Image.Resampling.BILINEAR)
+    colours: Picture = np.repeat(np.asarray(plane)[..., np.newaxis], 3, axis=2)
+    for label in known:
+        own = Image.fromarray((labels == label.index).astype(np.uint8) * 255)
+        _paint(colours, np.asarray(own.resize(size, Image.Resampling.NEAREST)) > 0, label)
+    tile = Image.new("RGB", (_TILE_PX, _TILE_PX))
+    tile.paste(Image.fromarray(colours), ((_TILE_PX - size[0]) // 2, (_TILE_PX - size[1]) // 2))
+    ImageDraw.Draw(tile).text(
+        (4, _TILE_PX // 2 - 8), left_side, fill=_LIGHT, font=ImageFont.load_default(14)
+    )
+    return tile
+
+
+def _paint(colours: Picture, inside: NDArray[np.bool_], label: Label) -> None:
+    """Tint the organ and draw its edge into `colours`, (row, column, RGB)."""
+    rgb = np.array(label.display_rgb, dtype=np.float32)
+    edge = inside & ~binary_erosion(inside)
+    colours[inside] = (1 - _FILL_SHARE) * colours[inside] + _FILL_SHARE * rgb
+    colours[edge] = rgb
+
+
+def _captions(mask: Mask) -> list[tuple[str, tuple[int, int, int]]]:
+    """The text line: each organ with its volume in its colour, then the warning."""
+    voxel_ml = float(np.prod(mask.volume.spacing)) / 1000
+    texts = [
+        (f"{label.name} {np.count_nonzero(mask.of(label)) * voxel_ml:.0f} mL", label.display_rgb)
+        for label in mask.labels
+    ]
+    return [*texts, ("Not for diagnostic use", _LIGHT)]
+
+
+def _png(tiles: list[Image.Image], captions: list[tuple[str, tuple[int, int, int]]]) -> bytes:
+    rows = -(-len(tiles) // _COLUMNS)
+    step = _TILE_PX + _GAP_PX
+    sheet = Image.new("RGB", (_COLUMNS * step - _GAP_PX, rows * step - _GAP_PX + _TEXT_PX))
+    for number, tile in enumerate(tiles):
+        sheet.paste(tile, (number % _COLUMNS * step, number // _COLUMNS * step))
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(18)
+    left = 8.0
+    for text, colour in captions:
+        draw.text((left, rows * step + 1), text, fill=colour, font=font)
+        left += draw.textlength(text, font=font) + 24
+    stream = BytesIO()
+    sheet.save(stream, format="PNG")
+    return stream.getvalue()

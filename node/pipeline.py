@@ -1,0 +1,126 @@
+"""The body: a CT series in, a segmentation out; the same for the worker, command line and tests.
+
+Touches no database and no network.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from time import perf_counter
+from typing import Protocol
+
+import highdicom as hd
+from models.mask import Mask
+from models.measure import Measurement, measure
+from models.spec import ModelSpec
+from pydicom.dataset import Dataset
+
+from node.dicom.read import CtSeries, read_series
+from node.dicom.segmentation import SegOptions, encode
+from node.domain.errors import Rejected, RejectionReason
+from node.domain.job import Replaced, ResultIdentity
+
+Progress = Callable[[float], None]
+
+
+class Segmenter(Protocol):
+    """What finds organs in a volume: `models.predict.Predictor`, or a plain rule in tests."""
+
+    @property
+    def spec(self) -> ModelSpec:
+        """The model's package."""
+        ...
+
+    def predict(self, volume: hd.Volume, progress: Progress | None = None) -> Mask:
+        """The mask on the volume's grid."""
+        ...
+
+
+@dataclass(frozen=True)
+class ResultRequest:
+    """How the result is to be named and told; `made_at` is aware."""
+
+    identity: ResultIdentity
+    options: SegOptions
+    made_at: datetime
+    replaces: Replaced | None = None
+
+
+@dataclass(frozen=True)
+class SegmentationResult:
+    """What came of a series; `timings_s` in seconds by stage, `measurements` by label name."""
+
+    dataset: Dataset = field(repr=False)
+    source: CtSeries = field(repr=False)
+    mask: Mask = field(repr=False)
+    measurements: dict[str, Measurement]
+    timings_s: dict[str, float]
+
+
+def segment(
+    paths: Sequence[Path],
+    predictor: Segmenter,
+    request: ResultRequest,
+    progress: Progress | None = None,
+) -> SegmentationResult:
+    """Read, segment, measure and encode one CT series.
+
+    Raises:
+        Rejected: the series is not for this model; the message is in plain words.
+    """
+    begun = perf_counter()
+    source = read_series(paths)
+    check_size(source.slice_count, source.extent_mm, predictor.spec)
+    read = perf_counter()
+    mask = predictor.predict(source.volume, progress)
+    segmented = perf_counter()
+    measurements = measure(source.volume, mask)
+    check_found(measurements, predictor.spec)
+    measured = perf_counter()
+    dataset = encode(
+        mask,
+        source,
+        predictor.spec,
+        identity=request.identity,
+        options=request.options,
+        made_at=request.made_at,
+        replaces=request.replaces,
+    )
+    timings_s = {
+        "read": read - begun,
+        "segment": segmented - read,
+        "measure": measured - segmented,
+        "encode": perf_counter() - measured,
+    }
+    return SegmentationResult(dataset, source, mask, measurements, timings_s)
+
+
+def check_size(slice_count: int, extent_mm: float, spec: ModelSpec) -> None:
+    """Refuse a series too small for the model; `extent_mm` is along the slice normal."""
+    if slice_count < spec.min_slices:
+        raise Rejected(
+            RejectionReason.TOO_FEW_SLICES,
+            f"The series has {slice_count} slices; {spec.model_id} needs at least "
+            f"{spec.min_slices}. Send the whole series.",
+        )
+    if extent_mm < spec.min_extent_mm:
+        raise Rejected(
+            RejectionReason.TOO_FEW_SLICES,
+            f"The series covers {extent_mm:.0f} mm of the body; {spec.model_id} needs at least "
+            f"{spec.min_extent_mm:.0f} mm. Send the whole series.",
+        )
+
+
+def check_found(measurements: dict[str, Measurement], spec: ModelSpec) -> None:
+    """Refuse when none of the model's organs was found in a believable size."""
+    largest_ml = max((m.volume_ml for m in measurements.values()), default=0.0)
+    if largest_ml >= spec.min_volume_ml and largest_ml > 0:
+        return
+    organs = " or ".join(label.name.lower() for label in spec.labels)
+    raise Rejected(
+        RejectionReason.REGION_NOT_COVERED,
+        f"No {organs} was found in the series ({largest_ml:.0f} mL; at least "
+        f"{spec.min_volume_ml:.0f} mL are expected), so it does not seem to cover that region. "
+        f"Send a series that covers the {organs}.",
+    )
