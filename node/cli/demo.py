@@ -18,7 +18,9 @@ class PacsChoice(StrEnum):
 def demo(
     ct: Annotated[
         Path | None,
-        typer.Option(exists=True, file_okay=False, help="Your own DICOM folder with one CT series."),
+        typer.Option(
+            exists=True, file_okay=False, help="Your own DICOM folder with one CT series."
+        ),
     ] = None,
     pacs: Annotated[
         PacsChoice,
@@ -36,7 +38,5 @@ def demo(
     from node.demo.orthanc_pacs import orthanc_missing
     from node.demo.show import run_demo
 
-    with_orthanc = pacs is PacsChoice.ORTHANC or (
-        pacs is PacsChoice.AUTO and not orthanc_missing()
-    )
+    with_orthanc = pacs is PacsChoice.ORTHANC or (pacs is PacsChoice.AUTO and not orthanc_missing())
     run_demo(ct=ct, with_orthanc=with_orthanc, stay=not leave, folder=folder)

@@ -146,5 +146,6 @@ def _find(store: Store, beginning: str) -> Job:
         return found[0]
     problem = "several jobs" if found else "no job"
     raise Rejected(
-        RejectionReason.INVALID_INSTANCE, f"{problem} begin with {beginning!r}; see `segnode jobs list`"
+        RejectionReason.INVALID_INSTANCE,
+        f"{problem} begin with {beginning!r}; see `segnode jobs list`",
     )

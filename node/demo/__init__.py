@@ -1,1 +1,1 @@
-"""Everything that the demonstration needs and a hospital does not."""
+"""A demonstration of the node on one machine, with Orthanc as the PACS where it is installed."""

@@ -190,5 +190,3 @@ def _wait_for_interrupt() -> None:
     signal.signal(signal.SIGTERM, lambda number, frame: stopped.set())
     with suppress(KeyboardInterrupt):
         stopped.wait()
-
-
