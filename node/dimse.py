@@ -13,7 +13,7 @@ from pynetdicom.association import Association
 from pynetdicom.presentation import build_context
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
-from node.domain.errors import Rejected, RejectionReason, Transient
+from node.domain.errors import NodeError, Rejected, RejectionReason, Transient
 from node.domain.identity import AeTitle
 
 # One association carries at most 128 presentation contexts (PS3.8 9.3.2: odd IDs from 1 to 255).
@@ -57,10 +57,14 @@ class SendSummary:
     failures: tuple[str, ...]
 
 
-def _associate(ae: AE, remote: Remote) -> Association:
-    association = ae.associate(
-        remote.host, remote.port, ae_title=remote.ae_title, max_pdu=_MAX_PDU
-    )
+def associate(ae: AE, remote: Remote, *, accepting_none: NodeError | None = None) -> Association:
+    """An association with `remote` for what `ae` requests.
+
+    Raises:
+        Transient: no answer, or the association is rejected.
+        NodeError: `accepting_none`, where the remote accepts no presentation context at all.
+    """
+    association = ae.associate(remote.host, remote.port, ae_title=remote.ae_title, max_pdu=_MAX_PDU)
     if association.is_established:
         return association
     if association.is_rejected:
@@ -68,10 +72,13 @@ def _associate(ae: AE, remote: Remote) -> Association:
             f"{remote} answered but rejected the association: check both AE titles and whether "
             f"{ae.ae_title} is known there"
         )
+    if association.rejected_contexts and accepting_none is not None:
+        raise accepting_none
     raise Transient(f"{remote} does not answer: check host, port and firewall")
 
 
-def _entity(calling: AeTitle) -> AE:
+def entity(calling: AeTitle) -> AE:
+    """An application entity of ours, with the time-outs that we grant a peer."""
     ae = AE(ae_title=calling)
     ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = _TIMEOUT_SECONDS
     ae.connection_timeout = _TIMEOUT_SECONDS
@@ -84,9 +91,9 @@ def echo(remote: Remote, calling: AeTitle) -> None:
     Raises:
         Transient: no answer, a rejected association or a failure status.
     """
-    ae = _entity(calling)
+    ae = entity(calling)
     ae.add_requested_context(Verification)
-    association = _associate(ae, remote)
+    association = associate(ae, remote)
     try:
         status = association.send_c_echo()
     finally:
@@ -149,9 +156,9 @@ def send(
             f"the files use {len(pairs)} combinations of SOP class and transfer syntax; "
             f"one association can carry {_MOST_CONTEXTS}: send fewer folders at a time",
         )
-    ae = _entity(calling)
+    ae = entity(calling)
     ae.requested_contexts = [build_context(sop_class, syntax) for sop_class, syntax in pairs]
-    association = _associate(ae, remote)
+    association = associate(ae, remote)
     failures: list[str] = []
     try:
         for sent, path in enumerate(files, start=1):

@@ -1,0 +1,90 @@
+"""Fetching a series by WADO-RS (PS3.18 10.4): each instance goes through the inbox as it comes."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import requests
+
+from node.domain.errors import Rejected, RejectionReason, Transient
+from node.domain.identity import Uid
+from node.domain.instance import Door, Origin, ReceivedInstance
+from node.intake.multipart import boundary_of, parts
+from node.intake.part10 import received_from_part10
+
+# Seconds to connect, and of silence.
+_TIMEOUT_SECONDS = (10.0, 120.0)
+_CHUNK_BYTES = 1 << 20
+# As it is stored there: nothing is transcoded on its way (PS3.18 8.7.3.5.2).
+_ACCEPT = 'multipart/related; type="application/dicom"; transfer-syntax=*'
+_NOT_THERE = {404, 410}
+
+
+@dataclass(frozen=True)
+class DicomWebSource:
+    """A DICOMweb server to fetch from; `url` is the root that `/studies` follows."""
+
+    name: str
+    url: str
+    username: str = ""
+    password: str = field(default="", repr=False)
+
+
+def retrieve_series(
+    source: DicomWebSource,
+    study: Uid,
+    series: Uid,
+    accept: Callable[[ReceivedInstance], object],
+) -> int:
+    """Fetch every instance of a series and hand it to `accept`; how many there were.
+
+    Fetching again is harmless, as accepting again is.
+
+    Raises:
+        Transient: the server does not answer, or the connection broke.
+        Rejected: it does not have the series, or what it sent is no DICOM or of another series.
+    """
+    url = f"{source.url}/studies/{study}/series/{series}"
+    origin = Origin(Door.DICOMWEB, source.name)
+    count = 0
+    with _answer(source, url) as answer:
+        boundary = boundary_of(answer.headers.get("Content-Type", ""))
+        chunks: Iterator[bytes] = answer.iter_content(_CHUNK_BYTES)
+        for content in parts(chunks, boundary) if boundary else iter([b"".join(chunks)]):
+            received = received_from_part10(content, origin)
+            if received.series_instance_uid != series:
+                raise Rejected(
+                    RejectionReason.INVALID_INSTANCE,
+                    f"{url} gave an instance of another series, {received.series_instance_uid}",
+                )
+            accept(received)
+            count += 1
+    if count == 0:
+        raise Rejected(RejectionReason.INVALID_INSTANCE, f"{url} has no instances")
+    return count
+
+
+@contextmanager
+def _answer(source: DicomWebSource, url: str) -> Iterator[requests.Response]:
+    """The server's answer, its body still to come; an error within the block is ours to tell."""
+    try:
+        with requests.get(
+            url,
+            headers={"Accept": _ACCEPT},
+            auth=(source.username, source.password) if source.username else None,
+            timeout=_TIMEOUT_SECONDS,
+            stream=True,
+        ) as answer:
+            if answer.status_code in _NOT_THERE:
+                raise Rejected(
+                    RejectionReason.INVALID_INSTANCE,
+                    f"{url} answered {answer.status_code}: it does not have this series",
+                )
+            if not answer.ok:
+                hint = (
+                    ": check the user name and password" if answer.status_code in {401, 403} else ""
+                )
+                raise Transient(f"{url} answered {answer.status_code} {answer.reason}{hint}")
+            yield answer
+    except requests.RequestException as error:
+        raise Transient(f"{url} does not answer: {error}") from error

@@ -1,0 +1,139 @@
+"""The second step of a job: one delivery for each destination, each with its own retries."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from node.delivery.destination import Destination, ResultFile
+from node.domain.delivery import Delivery, DeliveryState, Receipt, retry_delay_s
+from node.domain.errors import Rejected, Transient
+from node.domain.job import Job, JobState, result_identity
+from node.store import Store
+from node.work.closing import Closing
+from node.work.failures import Defect, attempt
+
+
+@dataclass(frozen=True)
+class RetryPolicy:
+    """When a failed delivery is tried again, and when it is given up."""
+
+    first_s: float
+    longest_s: float
+    give_up_after: timedelta
+
+
+@dataclass(frozen=True)
+class Try:
+    """One try at one delivery.
+
+    `number` counts all tries, so that none is made twice; `streak` counts them since a person or
+    a restart began anew, and the wait for the next grows with it. Both from 1.
+    """
+
+    job_id: str
+    destination: str
+    number: int
+    streak: int
+
+
+@dataclass(frozen=True)
+class Delivering:
+    """Brings a job's result to its destinations. `jitter` is in [0, 1)."""
+
+    store: Store
+    destinations: Mapping[str, Destination]
+    policy: RetryPolicy
+    now: Callable[[], datetime]
+    jitter: Callable[[], float]
+
+    def open_tries(self, job_id: str) -> list[tuple[str, int]]:
+        """The destinations that still wait for the job's result, with their next try's number."""
+        job = self.store.get_job(job_id)
+        if job is None or job.state is not JobState.DELIVERING:
+            return []
+        self._finish_if_settled(job)
+        return [
+            (delivery.destination, delivery.attempts + 1)
+            for delivery in self.store.deliveries_of(job_id)
+            if delivery.state is DeliveryState.WAITING
+        ]
+
+    def run(self, this: Try) -> float | None:
+        """Make the try; seconds until the next one, None when the delivery is settled."""
+        job = self.store.get_job(this.job_id)
+        delivery = self.store.get_delivery(this.job_id, this.destination)
+        if job is None or delivery is None or job.state is not JobState.DELIVERING:
+            return None
+        if delivery.state is DeliveryState.WAITING and delivery.attempts < this.number:
+            delivery = self._try(job, this)
+        self._finish_if_settled(job)
+        if delivery.state is not DeliveryState.WAITING or delivery.next_try_at is None:
+            return None
+        return max(0.0, (delivery.next_try_at - self.now()).total_seconds())
+
+    def _try(self, job: Job, this: Try) -> Delivery:
+        outcome = attempt(lambda: self._deliver(job, this.destination))
+        now = self.now()
+        job_id, destination = this.job_id, this.destination
+        match outcome:
+            case Receipt():
+                return self.store.record_receipt(job_id, outcome, now)
+            case Transient():
+                since = self.store.waiting_since(job_id, destination)
+                if now - since < self.policy.give_up_after:
+                    return self.store.record_attempt(
+                        job_id,
+                        destination,
+                        now,
+                        error=str(outcome),
+                        next_try_at=now + timedelta(seconds=self._delay_s(this)),
+                    )
+                told = f"given up after {_age(now - since)}: {outcome}"
+            case Rejected():
+                told = str(outcome)
+            case Defect():
+                Closing(self.store, self.now).note_defect(job_id, outcome)
+                told = outcome.message
+        return self.store.park_delivery(job_id, destination, now, error=told)
+
+    def _deliver(self, job: Job, name: str) -> Receipt:
+        destination = self.destinations.get(name)
+        if destination is None:
+            raise Transient(f"the configuration has no destination {name!r} any more")
+        if job.result_path is None:
+            raise AssertionError(f"job {job.job_id} is {job.state} without a result")
+        identity = result_identity(job.job_id)
+        return destination.deliver(
+            ResultFile(
+                path=job.result_path,
+                study_instance_uid=job.study_instance_uid,
+                series_instance_uid=identity.series_instance_uid,
+                sop_instance_uid=identity.sop_instance_uid,
+            )
+        )
+
+    def _delay_s(self, this: Try) -> float:
+        return retry_delay_s(
+            this.streak,
+            first_s=self.policy.first_s,
+            longest_s=self.policy.longest_s,
+            jitter=self.jitter(),
+        )
+
+    def _finish_if_settled(self, job: Job) -> None:
+        """Close a job whose deliveries have all come to an end."""
+        deliveries = self.store.deliveries_of(job.job_id)
+        if any(d.state is DeliveryState.WAITING for d in deliveries):
+            return
+        parked = [d for d in deliveries if d.state is DeliveryState.PARKED]
+        told = "; ".join(f"{d.destination}: {d.last_error}" for d in parked)
+        closing = Closing(self.store, self.now)
+        if parked:
+            closing.end(job, JobState.PARKED, f"not delivered to {told}")
+        else:
+            closing.end(job, JobState.DELIVERED, "")
+
+
+def _age(time: timedelta) -> str:
+    hours = time.total_seconds() / 3600
+    return f"{hours:.0f} hours" if hours >= 1 else f"{time.total_seconds():.0f} s"

@@ -1,0 +1,139 @@
+"""The first step of a job: from the stored series to the result on disk and in the job's row."""
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from pydicom import Dataset, dcmwrite
+
+from node.domain.errors import Rejected, Transient
+from node.domain.job import Job, JobState, Replaced, result_identity
+from node.domain.series import StoredInstance, series_digest
+from node.durable import durable_file
+from node.store import Store
+from node.store.jobs import IllegalChange
+from node.work.closing import Closing
+from node.work.failures import Defect, attempt
+
+# A defect may be the moment's (memory that another process held); twice the same is the job's.
+_TRIES_AFTER_DEFECT = 2
+_TRIES_AFTER_TRANSIENT = 5
+_RETRY_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Inferred:
+    """What the model made of a series: the SEG, its picture, and the figures."""
+
+    dataset: Dataset
+    picture_png: bytes
+    measurements: dict[str, dict[str, float | bool]]  # label name -> {"volume_ml": ..., ...}
+    timings_s: dict[str, float]
+
+
+Infer = Callable[[Job, Sequence[Path], Replaced | None], Inferred]
+
+
+@dataclass(frozen=True)
+class Segmenting:
+    """Brings a job to its result.
+
+    `infer` runs the model on the files of a series; `installed_version` is that of a model id.
+    """
+
+    store: Store
+    data_dir: Path
+    infer: Infer
+    installed_version: Callable[[str], str]
+    now: Callable[[], datetime]
+
+    def run(self, job_id: str, number: int) -> float | None:
+        """Try for the `number`-th time; seconds until the next try, None when the step is over.
+
+        Afterwards the job is DELIVERING, REFUSED, SUPERSEDED or PARKED.
+        """
+        job = self.store.get_job(job_id)
+        if job is None or job.state not in {JobState.QUEUED, JobState.RUNNING}:
+            return None
+        failure = attempt(lambda: self._segment(job))
+        return None if failure is None else self._after(job, number, failure)
+
+    def _after(self, job: Job, number: int, failure: Rejected | Transient | Defect) -> float | None:
+        """What follows a failure: seconds until the next try, or the job's end."""
+        closing = Closing(self.store, self.now)
+        match failure:
+            case Rejected():
+                closing.end(job, JobState.REFUSED, str(failure))
+                return None
+            case Transient():
+                self.store.audit(self.now(), job.job_id, "job.failed", str(failure))
+                told, tries = str(failure), _TRIES_AFTER_TRANSIENT
+            case Defect():
+                closing.note_defect(job.job_id, failure)
+                told, tries = f"the segmentation failed: {failure.message}", _TRIES_AFTER_DEFECT
+        if number < tries:
+            return _RETRY_SECONDS * number
+        closing.end(job, JobState.PARKED, told)
+        return None
+
+    def _segment(self, job: Job) -> None:
+        # A job that was superseded while the model ran refuses the change, and that is that.
+        with suppress(IllegalChange):
+            started = self.now()
+            job = self.store.change_job(job.job_id, JobState.RUNNING, started)
+            # The deliveries come first, so that a job in DELIVERING has all of them.
+            self.store.add_deliveries(job.job_id, job.destinations, started)
+            if job.result_path is not None and job.result_path.is_file():
+                self.store.change_job(job.job_id, JobState.DELIVERING, started)
+                return
+            instances = self.store.instances_of(job.series_instance_uid)
+            stale = self._stale(job, instances)
+            if stale:
+                Closing(self.store, self.now).end(job, JobState.SUPERSEDED, stale)
+                return
+            replaces = job.replaces or self._sent_meanwhile(job)
+            inferred = self.infer(job, [i.path for i in instances], replaces)
+            result, picture = self._keep(job, inferred)
+            self.store.change_job(
+                job.job_id,
+                JobState.DELIVERING,
+                self.now(),
+                timings_s={"waited": (started - job.created_at).total_seconds()}
+                | inferred.timings_s,
+                measurements=inferred.measurements,
+                result_path=result,
+                picture_path=picture,
+            )
+
+    def _keep(self, job: Job, inferred: Inferred) -> tuple[Path, Path]:
+        """Write the result and its picture; where they are."""
+        folder = self.data_dir / "results" / job.job_id
+        result, picture = folder / "result.dcm", folder / "overlay.png"
+        try:
+            with durable_file(result) as file:
+                dcmwrite(file, inferred.dataset, enforce_file_format=True)
+            with durable_file(picture) as file:
+                file.write(inferred.picture_png)
+        except OSError as error:
+            raise Transient(f"the result cannot be kept: {error.strerror or error}") from error
+        return result, picture
+
+    def _stale(self, job: Job, instances: Sequence[StoredInstance]) -> str:
+        """Why the job is no longer what is wanted; empty when it still is."""
+        if series_digest(i.sop_instance_uid for i in instances) != job.series_digest:
+            return "the series has grown since; a newer job takes its place"
+        installed = self.installed_version(job.model_id)
+        if installed != job.model_version:
+            # Decided anew, the series gets a job for the version that is installed.
+            self.store.request_start(job.series_instance_uid, self.now())
+            return f"{job.model_id} {job.model_version} has been replaced by version {installed}"
+        return ""
+
+    def _sent_meanwhile(self, job: Job) -> Replaced | None:
+        """An earlier result that reached a destination after this job had been made."""
+        earlier = self.store.latest_delivered_job(job.series_instance_uid, job.model_id)
+        if earlier is None or earlier.job_id == job.job_id:
+            return None
+        return Replaced(result_identity(earlier.job_id).sop_instance_uid, earlier.instance_count)

@@ -1,0 +1,168 @@
+"""The durable workflow of a job (DBOS): segment, then one delivery for each destination.
+
+A worker that dies, even by `kill -9`, finds its unfinished workflows again when it starts: steps
+that were recorded are not repeated, the step that was cut off is. Waiting for the next try at a
+delivery is a workflow that is due later: it costs no thread and survives restarts.
+"""
+
+import logging
+from collections.abc import Collection
+from dataclasses import dataclass
+from enum import StrEnum
+
+from dbos import DBOS, SetEnqueueOptions, SetWorkflowID, StepOptions
+
+from node.work.delivering import Delivering, Try
+from node.work.segmenting import Segmenting
+
+# Names the order of the steps below. Workflows of another version would not be found again after
+# an upgrade, so it changes only with that order, never with the software's version.
+_SHAPE = "1"
+_INFERENCE = "inference"
+_DELIVERIES = "deliveries"
+# The model takes the whole device; deliveries mostly wait for the network.
+_INFERENCES_AT_ONCE = 1
+_DELIVERIES_AT_ONCE = 8
+_DELIVERIES_AT_ONCE_PER_DESTINATION = 2
+# A job during which the process dies again and again would otherwise stop every other job.
+_STARTS_BEFORE_BROKEN = 4
+_ACTIVE = ["ENQUEUED", "PENDING", "DELAYED"]
+
+
+class RunState(StrEnum):
+    """What the engine knows of a run."""
+
+    UNKNOWN = "unknown"
+    ACTIVE = "active"
+    ENDED = "ended"
+    BROKEN = "broken"  # it failed, or the process died in it too often
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """`database_url` is the engine's own; `poll_seconds` how often its queues are looked at.
+
+    `executor_id` names this worker: it is the same after a restart, and no other worker's.
+    """
+
+    database_url: str
+    executor_id: str
+    poll_seconds: float
+
+
+class Workflows:
+    """The engine with our two workflows in it; at most one in a process at a time."""
+
+    def __init__(
+        self, segmenting: Segmenting, delivering: Delivering, options: EngineOptions
+    ) -> None:
+        self._options = options
+
+        @DBOS.workflow(name="run_job", max_recovery_attempts=_STARTS_BEFORE_BROKEN - 1)
+        def run_job(job_id: str) -> None:
+            number = 1
+            wait_s = DBOS.run_step(_step("segment"), segmenting.run, job_id, number)
+            while wait_s is not None:
+                DBOS.sleep(wait_s)
+                number += 1
+                wait_s = DBOS.run_step(_step("segment"), segmenting.run, job_id, number)
+            tries = DBOS.run_step(_step("open_tries"), delivering.open_tries, job_id)
+            for destination, try_number in tries:
+                self.start_delivery(Try(job_id, destination, try_number, streak=1))
+
+        @DBOS.workflow(name="deliver_result")
+        def deliver_result(job_id: str, destination: str, number: int, streak: int) -> None:
+            this = Try(job_id, destination, number, streak)
+            wait_s = DBOS.run_step(_step("deliver"), delivering.run, this)
+            if wait_s is not None:
+                later = Try(job_id, destination, number + 1, streak + 1)
+                self.start_delivery(later, after_s=wait_s)
+
+        self._run_job = run_job
+        self._deliver_result = deliver_result
+
+    def launch(self) -> None:
+        """Start the engine; unfinished workflows of this worker go on."""
+        # Without a handler of its own the library would write to the console in its own way.
+        logging.getLogger("dbos").addHandler(logging.NullHandler())
+        logging.getLogger("dbos").propagate = True
+        DBOS(
+            config={
+                "name": "segnode",
+                "system_database_url": self._options.database_url,
+                "application_version": _SHAPE,
+                "executor_id": self._options.executor_id,
+                "log_level": "WARNING",
+                "enable_otlp": False,
+            }
+        )
+        DBOS.launch()
+        poll_seconds = self._options.poll_seconds
+        DBOS.register_queue(
+            _INFERENCE, worker_concurrency=_INFERENCES_AT_ONCE, polling_interval_sec=poll_seconds
+        )
+        DBOS.register_queue(
+            _DELIVERIES,
+            worker_concurrency=_DELIVERIES_AT_ONCE,
+            partition_worker_concurrency=_DELIVERIES_AT_ONCE_PER_DESTINATION,
+            polling_interval_sec=poll_seconds,
+        )
+
+    def close(self) -> None:
+        """Stop the engine at once; what runs is taken up again at the next start."""
+        DBOS.destroy(destroy_registry=True)
+
+    def start_job(self, job_id: str, run_number: int) -> None:
+        """Have a job run; again for the same run changes nothing."""
+        with SetWorkflowID(_run_id(job_id, run_number)):
+            DBOS.enqueue_workflow(_INFERENCE, self._run_job, job_id)
+
+    def start_delivery(self, this: Try, *, after_s: float | None = None) -> None:
+        """Have a try at a delivery made; again for the same try changes nothing."""
+        with (
+            SetWorkflowID(_delivery_id(this.job_id, this.destination, this.number)),
+            SetEnqueueOptions(queue_partition_key=this.destination, delay_seconds=after_s),
+        ):
+            DBOS.enqueue_workflow(
+                _DELIVERIES,
+                self._deliver_result,
+                this.job_id,
+                this.destination,
+                this.number,
+                this.streak,
+            )
+
+    def state_of_run(self, job_id: str, run_number: int) -> RunState:
+        """How a job's run stands with the engine."""
+        status = DBOS.get_workflow_status(_run_id(job_id, run_number))
+        if status is None:
+            return RunState.UNKNOWN
+        if status.status in _ACTIVE:
+            return RunState.ACTIVE
+        return RunState.ENDED if status.status == "SUCCESS" else RunState.BROKEN
+
+    def waiting_deliveries(self) -> Collection[tuple[str, str]]:
+        """The pairs of job and destination whose delivery is under way or due later."""
+        active = DBOS.list_workflows(
+            status=_ACTIVE, name="deliver_result", load_input=False, load_output=False
+        )
+        return {_job_and_destination(workflow.workflow_id) for workflow in active}
+
+
+def _step(name: str) -> StepOptions:
+    # The database may be away for a moment when a step records what it did.
+    return {"name": name, "retries_allowed": True, "interval_seconds": 2.0, "max_attempts": 6}
+
+
+def _run_id(job_id: str, run_number: int) -> str:
+    return f"run:{job_id}:{run_number}"
+
+
+def _delivery_id(job_id: str, destination: str, number: int) -> str:
+    # The destination comes last: its name is free text.
+    return f"deliver:{job_id}:{number}:{destination}"
+
+
+def _job_and_destination(workflow_id: str) -> tuple[str, str]:
+    _, job_id, _, destination = workflow_id.split(":", 3)
+    return job_id, destination
