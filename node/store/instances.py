@@ -3,10 +3,11 @@
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Row, select, update
+from sqlalchemy import Executable, Row, bindparam, select, update
 from sqlalchemy.engine import Connection
 
 from node.domain.identity import Uid
@@ -14,6 +15,18 @@ from node.domain.instance import ReceivedInstance
 from node.domain.series import SeriesState, StoredInstance
 from node.store.records import Records
 from node.store.schema import INSTANCES, SERIES
+
+# Composed once: these run for every instance that comes in.
+_ONE_MORE = (
+    update(SERIES)
+    .where(SERIES.c.series_instance_uid == bindparam("series_uid"))
+    .values(
+        instance_count=SERIES.c.instance_count + 1,
+        last_received_at=bindparam("now"),
+        state=SeriesState.RECEIVING,
+    )
+)
+_FIND = select(INSTANCES).where(INSTANCES.c.sop_instance_uid == bindparam("sop_uid"))
 
 
 @dataclass(frozen=True)
@@ -38,37 +51,27 @@ class Instances(Records):
         A new instance takes its series back to RECEIVING, whatever had been decided about it.
         False, and nothing changed, when the SOP Instance UID is known already.
         """
+        in_series = {
+            "series_uid": received.series_instance_uid,
+            "now": now,
+        }
+        row = {
+            "sop_instance_uid": received.sop_instance_uid,
+            "series_instance_uid": received.series_instance_uid,
+            "sop_class_uid": received.sop_class_uid,
+            "transfer_syntax_uid": received.transfer_syntax_uid,
+            "path": self._to_row(path),
+            "size_bytes": size,
+            "dataset_sha256": dataset_digest(received.dataset),
+            "received_at": now,
+        }
         with self._database.writing() as connection:
-            if _is_indexed(connection, received.sop_instance_uid):
-                return False
-            self._ensure_series(connection, received, now)
-            added = connection.execute(
-                self._database.insert(INSTANCES)
-                .values(
-                    sop_instance_uid=received.sop_instance_uid,
-                    series_instance_uid=received.series_instance_uid,
-                    sop_class_uid=received.sop_class_uid,
-                    transfer_syntax_uid=received.transfer_syntax_uid,
-                    path=self._to_row(path),
-                    size_bytes=size,
-                    dataset_sha256=dataset_digest(received.dataset),
-                    received_at=now,
-                )
-                .on_conflict_do_nothing()
-                .returning(INSTANCES.c.sop_instance_uid)
-            ).first()
-            if added is None:  # another process was faster (PostgreSQL only: SQLite has one writer)
+            if connection.execute(_ONE_MORE, in_series).rowcount == 0:
+                self._make_series(connection, received, now)
+                connection.execute(_ONE_MORE, in_series)
+            if connection.execute(self._insert_instance, row).first() is None:
                 connection.rollback()
                 return False
-            connection.execute(
-                update(SERIES)
-                .where(SERIES.c.series_instance_uid == received.series_instance_uid)
-                .values(
-                    instance_count=SERIES.c.instance_count + 1,
-                    last_received_at=now,
-                    state=SeriesState.RECEIVING,
-                )
-            )
         return True
 
     def instances_of(self, series_uid: str) -> tuple[StoredInstance, ...]:
@@ -83,12 +86,11 @@ class Instances(Records):
 
     def find_instance(self, sop_instance_uid: str) -> IndexedInstance | None:
         """What the index knows about one instance."""
-        query = select(INSTANCES).where(INSTANCES.c.sop_instance_uid == sop_instance_uid)
         with self._database.reading() as connection:
-            row = connection.execute(query).first()
+            row = connection.execute(_FIND, {"sop_uid": sop_instance_uid}).first()
         return None if row is None else self._indexed(row)
 
-    def _ensure_series(
+    def _make_series(
         self, connection: Connection, received: ReceivedInstance, now: datetime
     ) -> None:
         connection.execute(
@@ -104,6 +106,14 @@ class Instances(Records):
                 start_requested=False,
             )
             .on_conflict_do_nothing()
+        )
+
+    @cached_property
+    def _insert_instance(self) -> Executable:
+        return (
+            self._database.insert(INSTANCES)
+            .on_conflict_do_nothing()
+            .returning(INSTANCES.c.sop_instance_uid)
         )
 
     def _indexed(self, row: Row[Any]) -> IndexedInstance:
@@ -124,8 +134,3 @@ class Instances(Records):
 def dataset_digest(dataset: bytes) -> str:
     """What tells two encoded data sets apart, as kept in the index."""
     return hashlib.sha256(dataset).hexdigest()
-
-
-def _is_indexed(connection: Connection, sop_instance_uid: str) -> bool:
-    query = select(INSTANCES.c.path).where(INSTANCES.c.sop_instance_uid == sop_instance_uid)
-    return connection.execute(query).first() is not None

@@ -1,0 +1,75 @@
+"""`python -m pacs_listener --config FILE`: the listener as a process of its own."""
+
+import argparse
+import signal
+import sys
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+
+import structlog
+
+from node.domain.errors import NodeError
+from node.domain.identity import AeTitle
+from node.intake.inbox import Inbox
+from node.settings import Settings, load_settings
+from node.store import Store
+from pacs_listener.scp import AssociationPolicy, Listener
+
+_LOG = structlog.get_logger()
+# Associations that run at a stop get this long to end by themselves.
+_GRACE_S = 20.0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Listens until SIGTERM or SIGINT; the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m pacs_listener", description=__doc__)
+    parser.add_argument("--config", type=Path, help="the configuration, TOML")
+    options = parser.parse_args(arguments)
+    try:
+        run(load_settings(options.config))
+    except NodeError as error:
+        _LOG.error("listener.failed", error=str(error))
+        return 1
+    return 0
+
+
+def run(settings: Settings) -> None:
+    """Listens until SIGTERM or SIGINT, then lets running associations end.
+
+    Raises:
+        Misconfigured: the address or the database cannot be used.
+        Transient: the database does not answer.
+    """
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: stop.set())
+    store = Store.open(settings.database_url, settings.data_dir)
+    try:
+        inbox = Inbox(store, settings.data_dir)
+        inbox.remove_leftovers()
+        listener = Listener(policy_from(settings), inbox, lambda: datetime.now(UTC))
+        port = listener.start()
+        _LOG.info("listener.ready", ae_title=settings.listener.ae_title, port=port)
+        stop.wait()
+        _LOG.info("listener.stopping")
+        listener.stop(_GRACE_S)
+    finally:
+        store.close()
+
+
+def policy_from(settings: Settings) -> AssociationPolicy:
+    """Who may associate, and how, at this site."""
+    listener = settings.listener
+    return AssociationPolicy(
+        ae_title=AeTitle(listener.ae_title),
+        host=listener.host,
+        port=listener.port,
+        max_pdu=listener.max_pdu,
+        max_associations=listener.max_associations,
+        calling_ae_titles=tuple(AeTitle(peer.ae_title) for peer in settings.peers.values()),
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

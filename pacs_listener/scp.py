@@ -1,0 +1,179 @@
+"""The DICOM door: associations, C-ECHO, and C-STORE into the inbox."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import cast
+
+import structlog
+from pydicom.dataset import Dataset
+from pynetdicom import AE, _config, evt
+from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.events import Event
+from pynetdicom.transport import ThreadedAssociationServer
+
+from node.domain.errors import Misconfigured, NodeError
+from node.domain.identity import AeTitle, Uid
+from node.domain.instance import Door, Origin
+from node.intake.identify import Identified, identify
+from node.intake.inbox import Inbox
+from node.intake.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from pacs_listener.contexts import (
+    STORAGE_SOP_CLASSES,
+    STORAGE_TRANSFER_SYNTAXES,
+    VERIFICATION,
+    VERIFICATION_TRANSFER_SYNTAXES,
+)
+from pacs_listener.status import DoesNotMatch, StoreStatus, comment_of, status_of
+
+_LOG = structlog.get_logger()
+# Silence of a peer after which it counts as gone: between messages, and within one.
+NETWORK_TIMEOUT_S = 60.0
+# A peer that connects has this long to ask for an association, and to end one.
+ACSE_TIMEOUT_S = 30.0
+DIMSE_TIMEOUT_S = 60.0
+# How often a stop looks whether the last association has ended.
+_STOP_POLL_S = 0.05
+
+
+@dataclass(frozen=True)
+class AssociationPolicy:
+    """Who may associate, and how; no calling AE titles means that anybody may."""
+
+    ae_title: AeTitle
+    host: str
+    port: int  # 0: any free one
+    max_pdu: int  # bytes
+    max_associations: int
+    calling_ae_titles: tuple[AeTitle, ...]
+
+
+class Listener:
+    """A Verification and Storage SCP; what it acknowledges is in the inbox."""
+
+    def __init__(
+        self, policy: AssociationPolicy, inbox: Inbox, now: Callable[[], datetime]
+    ) -> None:
+        self._policy = policy
+        self._inbox = inbox
+        self._now = now
+        self._ae = _application_entity(policy)
+        self._server: ThreadedAssociationServer | None = None
+
+    def start(self) -> int:
+        """Listens from now on, on threads of its own; returns the port.
+
+        Raises:
+            Misconfigured: the address cannot be listened on.
+        """
+        # Otherwise pynetdicom composes a log text of every message, though nobody reads it.
+        _config.LOG_HANDLER_LEVEL = "none"
+        address = (self._policy.host, self._policy.port)
+        try:
+            self._server = self._ae.start_server(address, block=False, evt_handlers=self._handlers)
+        except OSError as error:
+            raise Misconfigured(
+                f"cannot listen on {address[0]} port {address[1]}: {error.strerror}",
+                key="listener.port",
+            ) from error
+        if self._server is None:
+            raise AssertionError("a server that does not block is always given back")
+        return int(self._server.server_address[1])
+
+    def stop(self, grace_s: float) -> None:
+        """Takes no new association and gives running ones `grace_s` seconds to end."""
+        if self._server is None:
+            return
+        server, self._server = self._server, None
+        server.shutdown()
+        pause = threading.Event()
+        for _ in range(round(grace_s / _STOP_POLL_S)):
+            if not server.active_associations:
+                break
+            pause.wait(_STOP_POLL_S)
+        for association in server.active_associations:
+            association.abort()
+
+    @property
+    def _handlers(self) -> list[evt.EventHandlerType]:
+        return [
+            (evt.EVT_C_STORE, self._store),
+            (evt.EVT_ACCEPTED, _log_association, ["association.accepted"]),
+            (evt.EVT_REJECTED, _log_association, ["association.rejected"]),
+            (evt.EVT_RELEASED, _log_association, ["association.released"]),
+            (evt.EVT_ABORTED, _log_association, ["association.aborted"]),
+        ]
+
+    def _store(self, event: Event) -> Dataset | int:
+        """Answers one C-STORE request (PS3.7 9.1.1)."""
+        calling = str(event.assoc.requestor.ae_title)
+        try:
+            identified = _identified(event, Origin(Door.C_STORE, calling))
+            self._inbox.accept(identified.received, self._now())
+        except NodeError as error:
+            status = status_of(error)
+            _LOG.warning(
+                "instance.refused", calling_ae=calling, status=f"{status:04X}", error=str(error)
+            )
+            return _response(status, comment_of(error))
+        if identified.completed:
+            names = ", ".join(identified.completed)
+            _LOG.info("instance.completed", calling_ae=calling, filled_in=names)
+            return _response(StoreStatus.COMPLETED_UIDS, f"filled in: {names}"[:64])
+        return int(StoreStatus.SUCCESS)
+
+
+def _application_entity(policy: AssociationPolicy) -> AE:
+    ae = AE(ae_title=policy.ae_title)
+    ae.implementation_class_uid = IMPLEMENTATION_CLASS_UID
+    ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME
+    ae.maximum_pdu_size = policy.max_pdu
+    ae.maximum_associations = policy.max_associations
+    ae.require_called_aet = True
+    ae.require_calling_aet = [str(title) for title in policy.calling_ae_titles]
+    ae.network_timeout = NETWORK_TIMEOUT_S
+    ae.acse_timeout = ACSE_TIMEOUT_S
+    ae.dimse_timeout = DIMSE_TIMEOUT_S
+    ae.add_supported_context(VERIFICATION, list(VERIFICATION_TRANSFER_SYNTAXES))
+    for sop_class in STORAGE_SOP_CLASSES:
+        ae.add_supported_context(sop_class, list(STORAGE_TRANSFER_SYNTAXES))
+    return ae
+
+
+def _identified(event: Event, origin: Origin) -> Identified:
+    """The instance in a request, its data set untouched.
+
+    Raises:
+        Rejected: it cannot be read, or it is not what the command says.
+    """
+    request = cast(C_STORE, event.request)
+    identified = identify(
+        event.encoded_dataset(include_meta=False),
+        Uid(event.context.transfer_syntax),
+        origin,
+        sop_class_uid=str(request.AffectedSOPClassUID),
+        sop_instance_uid=str(request.AffectedSOPInstanceUID),
+    )
+    received = identified.received
+    if received.sop_instance_uid != Uid(str(request.AffectedSOPInstanceUID)):
+        raise DoesNotMatch("the SOP Instance UID")
+    if not (
+        received.sop_class_uid
+        == Uid(str(request.AffectedSOPClassUID))
+        == Uid(event.context.abstract_syntax)
+    ):
+        raise DoesNotMatch("the SOP Class UID")
+    return identified
+
+
+def _response(status: StoreStatus, comment: str) -> Dataset:
+    response = Dataset()
+    response.Status = int(status)
+    response.ErrorComment = comment
+    return response
+
+
+def _log_association(event: Event, name: str) -> None:
+    requestor = event.assoc.requestor
+    _LOG.info(name, calling_ae=str(requestor.ae_title), address=requestor.address)

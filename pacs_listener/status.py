@@ -1,0 +1,87 @@
+"""From error to C-STORE status (PS3.4 B.2.3, PS3.7 C)."""
+
+from enum import IntEnum
+
+from node.domain.errors import NodeError, Rejected, RejectionReason, Transient
+from node.intake.inbox import StoredElsewhere
+
+
+class StoreStatus(IntEnum):
+    """Every status that a C-STORE request can be answered with."""
+
+    SUCCESS = 0x0000
+    COMPLETED_UIDS = 0xB000
+    OUT_OF_RESOURCES = 0xA700
+    DOES_NOT_MATCH = 0xA900
+    CANNOT_UNDERSTAND = 0xC000
+    STORED_ELSEWHERE = 0xC010
+    # The one that pynetdicom answers with when our own code fails.
+    DEFECT = 0xC211
+
+
+# What the standard calls it, and when it is answered: the table of the conformance statement.
+MEANINGS: dict[StoreStatus, tuple[str, str]] = {
+    StoreStatus.SUCCESS: (
+        "Success",
+        "The instance is on disk, synced and indexed, now or from an earlier reception.",
+    ),
+    StoreStatus.COMPLETED_UIDS: (
+        "Warning: Coercion of Data Elements",
+        "As for success; UIDs that the data set left empty were filled in.",
+    ),
+    StoreStatus.OUT_OF_RESOURCES: (
+        "Refused: Out of Resources",
+        "The disk is full or read-only, or the database does not answer. Nothing was kept; the "
+        "sender should send again later.",
+    ),
+    StoreStatus.DOES_NOT_MATCH: (
+        "Error: Data Set Does Not Match SOP Class",
+        "SOP Class or SOP Instance UID differ between command, presentation context and data set.",
+    ),
+    StoreStatus.CANNOT_UNDERSTAND: (
+        "Error: Cannot Understand",
+        "The data set cannot be read as DICOM, or one of its UIDs is invalid or missing for good.",
+    ),
+    StoreStatus.STORED_ELSEWHERE: (
+        "Error: Cannot Understand",
+        "The SOP Instance UID is stored already as part of another series.",
+    ),
+    StoreStatus.DEFECT: (
+        "Error: Cannot Understand",
+        "A defect of the node, to be found in its log. Nothing was kept.",
+    ),
+}
+
+# Error Comment (0000,0902) is an LO.
+_COMMENT_LENGTH = 64
+
+
+class DoesNotMatch(Rejected):
+    """Command and data set are about different things."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            RejectionReason.INVALID_INSTANCE, f"{what} differs between command and data set"
+        )
+
+
+def status_of(error: NodeError) -> StoreStatus:
+    """The status that tells a sender of `error`."""
+    match error:
+        case DoesNotMatch():
+            return StoreStatus.DOES_NOT_MATCH
+        case StoredElsewhere():
+            return StoreStatus.STORED_ELSEWHERE
+        case Rejected():
+            return StoreStatus.CANNOT_UNDERSTAND
+        case Transient():
+            return StoreStatus.OUT_OF_RESOURCES
+        case _:
+            return StoreStatus.DEFECT
+
+
+def comment_of(error: NodeError) -> str:
+    """What the sender is told in words: of a fault of its own the reason, of ours no detail."""
+    text = str(error) if isinstance(error, Rejected) else "out of resources, send again later"
+    plain = "".join(c if " " <= c <= "~" and c != "\\" else "?" for c in text)
+    return plain[:_COMMENT_LENGTH]
