@@ -77,7 +77,7 @@ class Deliveries(Records):
         query = (
             select(DELIVERIES)
             .where(DELIVERIES.c.state == DeliveryState.WAITING)
-            .order_by(DELIVERIES.c.next_try_at)
+            .order_by(DELIVERIES.c.next_try_at, DELIVERIES.c.job_id, DELIVERIES.c.destination)
             .limit(limit)
         )
         with self._database.reading() as connection:

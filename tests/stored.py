@@ -1,0 +1,63 @@
+"""Made-up instances and jobs for tests of what keeps them."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from node.domain.identity import Uid
+from node.domain.instance import Door, Origin, ReceivedInstance
+from node.domain.job import Job, JobState
+from node.domain.job import job_id as name_of_job
+
+NOON = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
+CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
+EXPLICIT = "1.2.840.10008.1.2.1"
+
+
+def sqlite_url(folder: Path) -> str:
+    """The URL of an embedded database in `folder`."""
+    return f"sqlite:///{folder / 'segnode.sqlite'}"
+
+
+def received(
+    *,
+    sop_instance_uid: str = "1.2.3.1",
+    series_instance_uid: str = "1.2.3",
+    study_instance_uid: str = "1.2",
+    dataset: bytes = b"any bytes ",
+    peer: str = "MODALITY1",
+) -> ReceivedInstance:
+    """An instance whose data set nobody looks into."""
+    return ReceivedInstance(
+        sop_class_uid=Uid(CT_IMAGE),
+        sop_instance_uid=Uid(sop_instance_uid),
+        series_instance_uid=Uid(series_instance_uid),
+        study_instance_uid=Uid(study_instance_uid),
+        transfer_syntax_uid=Uid(EXPLICIT),
+        dataset=dataset,
+        origin=Origin(Door.C_STORE, peer),
+    )
+
+
+def job_of(series_instance_uid: Uid, *, job_id: str = "") -> Job:
+    """A job that has just been queued."""
+    digest = "0" * 64
+    return Job(
+        job_id=job_id or name_of_job(digest + series_instance_uid, "liver-ct", "1.0"),
+        series_instance_uid=series_instance_uid,
+        study_instance_uid=Uid("1.2"),
+        series_digest=digest,
+        instance_count=1,
+        rule="liver",
+        model_id="liver-ct",
+        model_version="1.0",
+        destinations=("archive",),
+        state=JobState.QUEUED,
+        reason="",
+        replaces=None,
+        timings_s={},
+        measurements={},
+        result_path=None,
+        picture_path=None,
+        created_at=NOON,
+        updated_at=NOON,
+    )

@@ -1,0 +1,320 @@
+"""The store keeps what it is told, atomically, and refuses what is illegal."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy.exc import StatementError
+
+from node.domain.delivery import DeliveryState, Receipt
+from node.domain.errors import Misconfigured
+from node.domain.identity import Uid
+from node.domain.job import JobState, Replaced
+from node.domain.series import SeriesState
+from node.store import IllegalChange, Store, UnknownDelivery, UnknownJob
+from tests.stored import NOON, job_of, received, sqlite_url
+
+LATER = NOON + timedelta(minutes=1)
+SERIES = Uid("1.2.3")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    opened = Store.open(sqlite_url(tmp_path), tmp_path)
+    yield opened
+    opened.close()
+
+
+def add_instances(store: Store, *sop_instance_uids: str, now: datetime = NOON) -> None:
+    for uid in sop_instance_uids:
+        path = store.data_dir / "instances" / SERIES / f"{uid}.dcm"
+        assert store.add_instance(received(sop_instance_uid=uid), path, 10, now)
+
+
+def test_an_instance_is_indexed_once(store: Store) -> None:
+    path = store.data_dir / "instances" / "1.2.3" / "1.2.3.1.dcm"
+    instance = received(sop_instance_uid="1.2.3.1")
+
+    assert store.add_instance(instance, path, 10, NOON)
+    assert not store.add_instance(instance, path, 10, LATER)
+
+    (kept,) = store.instances_of(SERIES)
+    assert kept.path == path
+    assert kept.sop_instance_uid == "1.2.3.1"
+    series = store.get_series(SERIES)
+    assert series is not None
+    assert series.instance_count == 1
+    assert series.last_received_at == NOON
+
+
+def test_a_known_instance_in_an_unknown_series_leaves_no_empty_series(store: Store) -> None:
+    add_instances(store, "1.2.3.1")
+    elsewhere = received(sop_instance_uid="1.2.3.1", series_instance_uid="1.2.4")
+
+    assert not store.add_instance(elsewhere, store.data_dir / "x.dcm", 10, LATER)
+
+    assert store.get_series("1.2.4") is None
+    assert len(store.list_series()) == 1
+
+
+def test_a_data_folder_that_was_moved_still_finds_its_files(tmp_path: Path) -> None:
+    before, after = tmp_path / "before", tmp_path / "after"
+    first = Store.open(sqlite_url(before), before)
+    add_instances(first, "1.2.3.1")
+    first.close()
+    before.rename(after)
+
+    second = Store.open(sqlite_url(after), after)
+    (kept,) = second.instances_of(SERIES)
+    second.close()
+
+    assert kept.path == after / "instances" / "1.2.3" / "1.2.3.1.dcm"
+
+
+def test_times_come_back_as_aware_utc(store: Store) -> None:
+    add_instances(store, "1.2.3.1")
+    series = store.get_series(SERIES)
+    assert series is not None
+    assert series.first_received_at == NOON
+    assert series.first_received_at.tzinfo is UTC
+
+
+def test_a_naive_time_is_refused(store: Store) -> None:
+    with pytest.raises(StatementError, match="aware"):
+        store.audit(NOON.replace(tzinfo=None), "x", "y")
+
+
+def test_a_decision_holds_only_for_the_instances_it_has_seen(store: Store) -> None:
+    add_instances(store, "1.2.3.1", "1.2.3.2")
+
+    assert not store.record_decision(SERIES, "{}", SeriesState.ACCEPTED, LATER, seen_count=1)
+    assert [s.state for s in store.open_series()] == [SeriesState.RECEIVING]
+    assert store.decision_of(SERIES) is None
+
+    assert store.record_decision(SERIES, '{"a": 1}', SeriesState.ACCEPTED, LATER, seen_count=2)
+    assert store.open_series() == []
+    assert store.decision_of(SERIES) == '{"a": 1}'
+
+
+@pytest.mark.parametrize("state", [SeriesState.ACCEPTED, SeriesState.IGNORED])
+def test_a_late_instance_opens_a_decided_series_again(store: Store, state: SeriesState) -> None:
+    add_instances(store, "1.2.3.1")
+    store.record_decision(SERIES, "{}", state, NOON, seen_count=1)
+
+    add_instances(store, "1.2.3.2", now=LATER)
+
+    (series,) = store.open_series()
+    assert series.instance_count == 2
+    assert series.last_received_at == LATER
+
+
+def test_an_explicit_start_is_kept_until_the_decision(store: Store) -> None:
+    assert not store.request_start(SERIES, NOON)
+    add_instances(store, "1.2.3.1")
+
+    assert store.request_start(SERIES, NOON)
+    assert [s.start_requested for s in store.open_series()] == [True]
+
+    store.record_decision(SERIES, "{}", SeriesState.IGNORED, LATER, seen_count=1)
+    add_instances(store, "1.2.3.2")
+    assert [s.start_requested for s in store.open_series()] == [False]
+
+
+def test_a_decided_series_can_be_started_again_by_hand(store: Store) -> None:
+    add_instances(store, "1.2.3.1")
+    store.record_decision(SERIES, "{}", SeriesState.IGNORED, NOON, seen_count=1)
+    assert store.request_start(SERIES, LATER)
+    assert [s.series_instance_uid for s in store.open_series()] == [SERIES]
+
+
+def test_the_longest_quiet_series_comes_first(store: Store) -> None:
+    for uid, now in (("1.2.5", LATER), ("1.2.6", NOON)):
+        instance = received(sop_instance_uid=f"{uid}.1", series_instance_uid=uid)
+        store.add_instance(instance, store.data_dir / uid, 1, now)
+    assert [s.series_instance_uid for s in store.open_series()] == ["1.2.6", "1.2.5"]
+    assert [s.series_instance_uid for s in store.list_series(limit=1)] == ["1.2.5"]
+
+
+def test_a_job_comes_back_as_it_was_put_in(store: Store) -> None:
+    add_instances(store, "1.2.3.1")
+    job = replace(
+        job_of(SERIES),
+        replaces=Replaced(Uid("2.25.1"), 7),
+        destinations=("archive", "pacs"),
+        timings_s={"read": 0.5},
+        measurements={"liver": {"volume_ml": 1500.5, "cut_by_series": False}},
+        result_path=store.data_dir / "results" / "x.dcm",
+    )
+    assert store.add_job(job)
+    assert not store.add_job(replace(job, rule="another"))
+    assert store.get_job(job.job_id) == job
+    assert store.jobs_of(SERIES) == (job,)
+    assert store.list_jobs(states=[JobState.QUEUED]) == [job]
+    assert store.list_jobs(states=[JobState.PARKED]) == []
+    assert store.list_jobs(series_uid="1.2.9") == []
+    assert store.jobs_to_start() == [job]
+
+
+def test_a_job_goes_its_way_and_keeps_what_it_is_told_on_it(store: Store) -> None:
+    add_instances(store, "1.2.3.1")
+    job = job_of(SERIES)
+    store.add_job(job)
+    store.change_job(job.job_id, JobState.RUNNING, NOON)
+    store.change_job(
+        job.job_id,
+        JobState.DELIVERING,
+        LATER,
+        timings_s={"segment": 2.5},
+        measurements={"liver": {"volume_ml": 1500.0}},
+        result_path=store.data_dir / "results" / "a.dcm",
+        picture_path=store.data_dir / "results" / "a.png",
+    )
+    done = store.change_job(job.job_id, JobState.DELIVERED, LATER)
+    assert done.state is JobState.DELIVERED
+    assert done.timings_s == {"segment": 2.5}
+    assert done.measurements == {"liver": {"volume_ml": 1500.0}}
+    assert done.result_path == store.data_dir / "results" / "a.dcm"
+    assert done.updated_at == LATER
+    assert [e.event for e in store.audit_of(job.job_id)] == [
+        "job.queued",
+        "job.running",
+        "job.delivering",
+        "job.delivered",
+    ]
+
+
+def test_an_illegal_change_is_refused_and_changes_nothing(store: Store) -> None:
+    add_instances(store, "1.2.3.1")
+    job = job_of(SERIES)
+    store.add_job(job)
+    with pytest.raises(IllegalChange, match="queued and cannot become delivered"):
+        store.change_job(job.job_id, JobState.DELIVERED, LATER)
+    with pytest.raises(UnknownJob):
+        store.change_job("no such job", JobState.RUNNING, LATER)
+    assert store.get_job(job.job_id) == job
+
+
+def test_a_parked_job_is_retried_under_a_new_run_number(store: Store) -> None:
+    add_instances(store, "1.2.3.1")
+    job = job_of(SERIES)
+    store.add_job(job)
+    store.add_deliveries(job.job_id, ["archive", "pacs"], NOON)
+    store.record_receipt(job.job_id, Receipt("archive", "kept"), NOON)
+    store.park_delivery(job.job_id, "pacs", NOON, error="down")
+    assert store.run_number(job.job_id) == 1
+    with pytest.raises(IllegalChange):
+        store.retry_job(job.job_id, LATER)
+    store.change_job(job.job_id, JobState.PARKED, NOON, reason="pacs: down")
+
+    again = store.retry_job(job.job_id, LATER)
+
+    assert again.state is JobState.QUEUED
+    assert again.reason == ""
+    assert store.run_number(job.job_id) == 2
+    archive, pacs = store.deliveries_of(job.job_id)
+    assert archive.state is DeliveryState.DELIVERED
+    assert pacs.state is DeliveryState.WAITING
+    assert store.waiting_since(job.job_id, "pacs") == LATER
+
+
+def test_a_newer_job_takes_the_place_of_those_that_have_sent_nothing(store: Store) -> None:
+    add_instances(store, "1.2.3.1")
+    states = {
+        "queued": [],
+        "delivering": [JobState.RUNNING, JobState.DELIVERING],
+        "half delivered": [JobState.RUNNING, JobState.DELIVERING],
+        "newest": [],
+    }
+    for name, steps in states.items():
+        store.add_job(job_of(SERIES, job_id=name))
+        store.add_deliveries(name, ["archive", "pacs"], NOON)
+        for state in steps:
+            store.change_job(name, state, NOON)
+    store.add_job(replace(job_of(SERIES, job_id="other model"), model_id="spleen-ct"))
+    store.record_receipt("half delivered", Receipt("archive", "kept"), NOON)
+
+    superseded = store.supersede_jobs(SERIES, "liver-ct", keep="newest", now=LATER)
+
+    assert [job.job_id for job in superseded] == ["delivering", "queued"]
+    assert {job.state for job in superseded} == {JobState.SUPERSEDED}
+    earlier = store.latest_delivered_job(SERIES, "liver-ct")
+    assert earlier is not None
+    assert earlier.job_id == "half delivered"
+    assert store.latest_delivered_job(SERIES, "spleen-ct") is None
+
+
+def test_deliveries_count_their_attempts(store: Store) -> None:
+    add_instances(store, "1.2.3.1")
+    job = job_of(SERIES)
+    store.add_job(job)
+    store.add_deliveries(job.job_id, ["pacs"], NOON)
+    store.record_attempt(job.job_id, "pacs", NOON, error="no answer", next_try_at=LATER)
+    store.add_deliveries(job.job_id, ["pacs", "archive"], NOON)  # not made twice
+
+    assert [d.destination for d in store.waiting_deliveries()] == ["archive", "pacs"]
+    pacs = store.get_delivery(job.job_id, "pacs")
+    assert pacs is not None
+    assert (pacs.attempts, pacs.last_error, pacs.next_try_at) == (1, "no answer", LATER)
+
+    delivered = store.record_receipt(job.job_id, Receipt("pacs", "0x0000"), LATER)
+    assert (delivered.state, delivered.attempts) == (DeliveryState.DELIVERED, 2)
+    assert delivered.last_error == ""
+    # What has been delivered stays delivered, whoever comes late.
+    assert store.park_delivery(job.job_id, "pacs", LATER, error="late").state is (
+        DeliveryState.DELIVERED
+    )
+    next_due = store.next_due_delivery()
+    assert next_due is not None
+    assert next_due.destination == "archive"
+    with pytest.raises(UnknownDelivery):
+        store.record_receipt(job.job_id, Receipt("nobody", ""), LATER)
+
+
+def test_a_retrieval_asked_for_twice_is_one_until_it_is_finished(store: Store) -> None:
+    first = store.request_retrieval("orthanc", Uid("1.2"), SERIES, NOON)
+    assert store.request_retrieval("orthanc", Uid("1.2"), SERIES, LATER) == first
+    assert [r.retrieval_id for r in store.open_retrievals()] == [first]
+
+    store.finish_retrieval(first, LATER, error="the source does not answer")
+
+    assert store.open_retrievals() == []
+    finished = store.get_retrieval(first)
+    assert finished is not None
+    assert finished.error == "the source does not answer"
+    second = store.request_retrieval("orthanc", Uid("1.2"), SERIES, LATER)
+    assert second != first
+    assert [r.retrieval_id for r in store.list_retrievals()] == [second, first]
+
+
+def test_each_series_is_listed_with_what_became_of_it(store: Store) -> None:
+    for number, uid in enumerate(("1.1", "1.2", "1.3"), start=1):
+        instance = received(sop_instance_uid=f"{uid}.1", series_instance_uid=uid)
+        store.add_instance(instance, store.data_dir / uid, 1, NOON + timedelta(seconds=number))
+    store.record_decision("1.2", "{}", SeriesState.IGNORED, NOON, 1)
+    store.record_decision("1.3", "{}", SeriesState.ACCEPTED, NOON, 1)
+    store.add_job(job_of(Uid("1.3")))
+    store.change_job(job_of(Uid("1.3")).job_id, JobState.RUNNING, NOON)
+    store.change_job(job_of(Uid("1.3")).job_id, JobState.REFUSED, NOON, reason="too few slices")
+
+    listed = store.series_with_outcome()
+
+    assert [(o.series.series_instance_uid, o.outcome, o.reason) for o in listed] == [
+        ("1.3", "refused", "too few slices"),
+        ("1.2", "ignored", ""),
+        ("1.1", "receiving", ""),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("mysql://host/x", "use sqlite or postgresql"),
+        ("sqlite://", "names no file"),
+        ("not a url", "not a database URL"),
+    ],
+)
+def test_a_wrong_database_url_is_told_apart(tmp_path: Path, url: str, told: str) -> None:
+    with pytest.raises(Misconfigured, match=f"database_url: .*{told}"):
+        Store.open(url, tmp_path)
