@@ -20,8 +20,10 @@ from typing import Any
 
 import orthanc
 
-# What segnode writes into Manufacturer (0008,0070) of its results; they are never sent back.
+# What segnode writes into Manufacturer (0008,0070) and Manufacturer's Model Name (0008,1090) of
+# its results; they are never sent back. Its phantoms name another model and may be sent.
 OWN_MANUFACTURER = "segnode"
+OWN_MODEL_NAME = "segnode"
 
 CT_SOP_CLASSES = frozenset(
     {
@@ -123,10 +125,12 @@ def ct_series(orthanc_id: str, series: dict[str, Any]) -> CtSeries | None:
     tags = series["MainDicomTags"]
     if tags.get("Modality", "").strip() != "CT":
         return None
-    if tags.get("Manufacturer", "").strip().lower() == OWN_MANUFACTURER:
-        return None
     if not any(sop_class(instance) in CT_SOP_CLASSES for instance in series["Instances"]):
         return None
+    if tags.get("Manufacturer", "").strip() == OWN_MANUFACTURER:
+        model_name = text(f"/instances/{series['Instances'][0]}/content/0008-1090")
+        if model_name == OWN_MODEL_NAME:
+            return None
     study = get(f"/series/{orthanc_id}/study")
     if study is None:
         return None
@@ -137,11 +141,15 @@ def ct_series(orthanc_id: str, series: dict[str, Any]) -> CtSeries | None:
 
 def sop_class(instance_id: str) -> str:
     """The SOP class of an instance, as Orthanc noted it when it came in; empty when unknown."""
+    return text(f"/instances/{instance_id}/metadata/SopClassUid")
+
+
+def text(path: str) -> str:
+    """The plain text that Orthanc's own REST API answers; empty where there is none."""
     try:
-        text: bytes = orthanc.RestApiGet(f"/instances/{instance_id}/metadata/SopClassUid")
+        return orthanc.RestApiGet(path).decode("utf-8", "replace").strip("\0 ")
     except orthanc.OrthancException:
         return ""
-    return text.decode("ascii", "replace").strip("\0 ")
 
 
 def post(url: str, body: dict[str, str], timeout_s: float) -> tuple[int, str]:
@@ -182,13 +190,13 @@ def call_node(settings: Settings, path: str, body: dict[str, str]) -> None:
         Never: the node refuses this series.
     """
     try:
-        status, text = post(settings.url + path, body, settings.timeout_seconds)
+        status, answer = post(settings.url + path, body, settings.timeout_seconds)
     except OSError as error:
         raise Later(f"no answer from {settings.url}: {error}") from error
     if status in FINAL_STATUSES:
-        raise Never(f"{settings.url}{path} answered {status}: {text[:300]}")
+        raise Never(f"{settings.url}{path} answered {status}: {answer[:300]}")
     if not 200 <= status < 300:
-        raise Later(f"{settings.url}{path} answered {status}: {text[:300]}")
+        raise Later(f"{settings.url}{path} answered {status}: {answer[:300]}")
 
 
 def send_by_dicomweb(settings: Settings, series: CtSeries) -> None:

@@ -18,6 +18,7 @@ def small_series(
     modality: str = "CT",
     sop_class_uid: str = CTImageStorage,
     manufacturer: str = "Scanner",
+    model_name: str = "Model",
 ) -> list[Path]:
     """Part 10 files of a series; the same `name` gives the same UIDs whatever the slices."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -32,6 +33,7 @@ def small_series(
         ds.PatientName = "Small^Test"
         ds.Modality = modality
         ds.Manufacturer = manufacturer
+        ds.ManufacturerModelName = model_name
         ds.InstanceNumber = index + 1
         ds.ImagePositionPatient = [0, 0, 2 * index]
         ds.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]

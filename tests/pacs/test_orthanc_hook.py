@@ -18,12 +18,15 @@ from pydicom.uid import (
 from pynetdicom import AE, evt
 
 from node.demo.orthanc_pacs import Modality, OrthancPacs, free_ports
+from node.dicom.equipment import this_node
 from tests.pacs.conftest import StartOrthanc
 from tests.pacs.small_series import small_series
 from tests.pacs.stub_node import Call, StubNode
 from tests.waiting import until
 
 HOOK = Path(__file__).resolve().parents[2] / "orthanc" / "on_stable_series.py"
+
+OURS = this_node()
 
 StartHooked = Callable[..., OrthancPacs]
 
@@ -130,7 +133,7 @@ def test_in_mode_store_orthanc_sends_the_series_and_has_the_node_start(
         {"modality": "SEG", "sop_class_uid": SegmentationStorage},
         {"modality": "MR", "sop_class_uid": MRImageStorage},
         {"modality": "CT", "sop_class_uid": SecondaryCaptureImageStorage},
-        {"modality": "CT", "manufacturer": "segnode"},
+        {"modality": "CT", "manufacturer": OURS.manufacturer, "model_name": OURS.model_name},
     ],
 )
 def test_what_is_no_ct_or_is_our_own_is_not_told_to_the_node(
