@@ -1,0 +1,158 @@
+"""Every destination keeps the same promises, against real servers."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from pydicom import dcmread
+from pydicom.data import get_testdata_file
+
+from node import dimse
+from node.delivery.cstore import CStore
+from node.delivery.destination import Destination, ResultFile
+from node.delivery.dicomweb import DicomWeb
+from node.delivery.folder import Folder
+from node.demo.orthanc_pacs import OrthancPacs, free_ports, orthanc_missing
+from node.domain.errors import Rejected, Transient
+from node.domain.identity import AeTitle, mint_uid
+
+# pynetdicom leaves it to the garbage collector to close a socket that could not connect.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+_OURS = AeTitle("SEGNODE")
+
+
+@dataclass(frozen=True)
+class Place:
+    """A destination and how to look into it."""
+
+    destination: Destination
+    down: Destination  # one of the same kind where nothing answers
+    kept: Callable[[ResultFile], list[bytes]]  # the files that it keeps of a result
+
+
+@pytest.fixture(scope="module")
+def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OrthancPacs]:
+    """One Orthanc for all tests; each sends an object of its own."""
+    missing = orthanc_missing()
+    if missing:
+        pytest.skip(missing)
+    with OrthancPacs(tmp_path_factory.mktemp("orthanc")) as running:
+        yield running
+
+
+@pytest.fixture
+def result(tmp_path: Path, request: pytest.FixtureRequest) -> ResultFile:
+    """An object that no other test sends."""
+    dataset = dcmread(str(get_testdata_file("CT_small.dcm")))
+    test = request.node.nodeid
+    dataset.StudyInstanceUID = study = mint_uid("study", test)
+    dataset.SeriesInstanceUID = series = mint_uid("series", test)
+    dataset.SOPInstanceUID = instance = mint_uid("instance", test)
+    dataset.file_meta.MediaStorageSOPInstanceUID = instance
+    path = tmp_path / "result.dcm"
+    dataset.save_as(path, enforce_file_format=True)
+    return ResultFile(path, study, series, instance)
+
+
+@pytest.fixture(params=["cstore", "dicomweb", "folder"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    """Each kind of destination in turn."""
+    if request.param == "folder":
+        blocked = tmp_path / "a file, not a folder"
+        blocked.write_text("")
+        return Place(
+            Folder("archive", tmp_path / "archive"),
+            Folder("archive", blocked / "archive"),
+            lambda result: [p.read_bytes() for p in (tmp_path / "archive").rglob("*.dcm")],
+        )
+    orthanc: OrthancPacs = request.getfixturevalue("orthanc")
+    nowhere = free_ports(1)[0]
+    if request.param == "cstore":
+        remote = dimse.Remote(AeTitle(orthanc.ae_title), "127.0.0.1", orthanc.dicom_port)
+        gone = dimse.Remote(AeTitle("GONE"), "127.0.0.1", nowhere)
+        return Place(
+            CStore("pacs", remote, _OURS),
+            CStore("pacs", gone, _OURS),
+            lambda result: kept_by(orthanc, result),
+        )
+    return Place(
+        DicomWeb("pacs", orthanc.dicomweb_url),
+        DicomWeb("pacs", f"http://127.0.0.1:{nowhere}/dicom-web"),
+        lambda result: kept_by(orthanc, result),
+    )
+
+
+def kept_by(orthanc: OrthancPacs, result: ResultFile) -> list[bytes]:
+    """The files that Orthanc keeps of a result."""
+    query = {"SOPInstanceUID": str(result.sop_instance_uid)}
+    found = orthanc.post("/tools/find", {"Level": "Instance", "Query": query})
+    return [orthanc.file_of_instance(one) for one in found]
+
+
+def test_a_delivered_result_is_there_unchanged(
+    place: Place, result: ResultFile, tmp_path: Path
+) -> None:
+    receipt = place.destination.deliver(result)
+
+    assert receipt.destination == place.destination.name
+    assert receipt.detail
+    (content,) = place.kept(result)
+    there = tmp_path / "there.dcm"
+    there.write_bytes(content)
+    assert dcmread(there) == dcmread(result.path)
+    assert (
+        dcmread(there).file_meta.TransferSyntaxUID
+        == dcmread(result.path).file_meta.TransferSyntaxUID
+    )
+
+
+def test_a_result_delivered_twice_is_there_once(place: Place, result: ResultFile) -> None:
+    place.destination.deliver(result)
+    place.destination.deliver(result)
+
+    assert len(place.kept(result)) == 1
+
+
+def test_a_destination_that_is_down_is_worth_another_try(place: Place, result: ResultFile) -> None:
+    with pytest.raises(Transient, match=r"\S"):
+        place.down.deliver(result)
+
+
+def test_a_pacs_that_knows_us_not_is_worth_another_try(result: ResultFile, tmp_path: Path) -> None:
+    missing = orthanc_missing()
+    if missing:
+        pytest.skip(missing)
+    with OrthancPacs(tmp_path / "strict", configuration={"DicomAlwaysAllowStore": False}) as strict:
+        remote = dimse.Remote(AeTitle("WRONGNAME"), "127.0.0.1", strict.dicom_port)
+        with pytest.raises(Transient, match="AE titles"):
+            CStore("pacs", remote, _OURS).deliver(result)
+
+
+def test_an_object_that_the_pacs_does_not_store_is_refused_for_good(
+    orthanc: OrthancPacs, result: ResultFile
+) -> None:
+    dataset = dcmread(result.path)
+    # An identifier of a kind of object that nobody has ever heard of.
+    dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = "1.2.3.4.5.6.7.8"
+    dataset.save_as(result.path, enforce_file_format=True)
+    remote = dimse.Remote(AeTitle(orthanc.ae_title), "127.0.0.1", orthanc.dicom_port)
+
+    with pytest.raises(Rejected, match="does not accept"):
+        CStore("pacs", remote, _OURS).deliver(result)
+
+
+def test_a_wrong_dicomweb_url_is_told_as_such(orthanc: OrthancPacs, result: ResultFile) -> None:
+    with pytest.raises(Transient, match="root of its DICOMweb service"):
+        DicomWeb("pacs", f"{orthanc.url}/no-such-service").deliver(result)
+
+
+def test_an_object_that_the_dicomweb_server_cannot_read_is_refused_or_waits(
+    orthanc: OrthancPacs, result: ResultFile
+) -> None:
+    result.path.write_bytes(b"this is no DICOM file")
+
+    with pytest.raises((Rejected, Transient), match=r"\S"):
+        DicomWeb("pacs", orthanc.dicomweb_url).deliver(result)
+    assert kept_by(orthanc, result) == []
