@@ -62,7 +62,8 @@ def segment_file(
 ) -> OfflineSummary:
     """Segment a DICOM folder, one multi-frame DICOM file or a NIfTI file into `output`.
 
-    `made_at` is aware; without it, now. The end of the output's name decides what is written: .dcm, .nii, .nii.gz or .seg.nrrd.
+    `made_at` is aware; without it, now. The end of the output's name decides what is written:
+    .dcm, .nii, .nii.gz or .seg.nrrd.
 
     Raises:
         Rejected: the input is not for this model, or the output cannot be made from it.

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import highdicom as hd
 import numpy as np
+from highdicom.legacy import LegacyConvertedEnhancedCTImage
 from models.mask import Mask
 from models.spec import Code, Label, ModelSpec, NetworkSpec
 from numpy.typing import NDArray
@@ -275,6 +276,17 @@ def _frame_groups(single: Dataset, number: int) -> Dataset:
     content.DimensionIndexValues = [1, number]
     frame.FrameContentSequence = [content]
     return frame
+
+
+def legacy_converted(files: CtFiles) -> Dataset:
+    """The series as one Legacy Converted Enhanced CT."""
+    return LegacyConvertedEnhancedCTImage(
+        list(files.datasets),
+        series_instance_uid=mint_uid("legacy", files.datasets[0].SeriesInstanceUID),
+        series_number=2,
+        sop_instance_uid=mint_uid("legacy", files.datasets[0].SOPInstanceUID),
+        instance_number=1,
+    )
 
 
 def model_spec(

@@ -59,8 +59,6 @@ def read_nifti(path: Path) -> hd.Volume:
         array = np.asanyarray(image.dataobj)
         while array.ndim > 3 and array.shape[-1] == 1:
             array = array[..., 0]
-        if array.ndim != 3:
-            raise ValueError(f"it has {array.ndim} dimensions, not 3")
         whole = np.array_equal(array, np.rint(array)) and np.abs(array).max(initial=0) < 2**15
         return hd.Volume(
             array.astype(np.int16 if whole else np.float32),

@@ -42,9 +42,9 @@ def overlay_png(volume: hd.Volume, mask: Mask) -> bytes:
     # Shares of the organ's height that show it, away from its very tips; from the head down.
     axial = np.rint(np.linspace(high, low, _AXIAL_TILES + 2)[1:-1]).astype(int)
     across, down, along = shown.spacing[2], shown.spacing[1], shown.spacing[0]
-    tiles = []
-    for k in axial:
-        tiles.append(_tile(shown.array[k], labels[k], (down, across), mask.labels, "R"))
+    tiles = [
+        _tile(shown.array[k], labels[k], (down, across), mask.labels, left_side="R") for k in axial
+    ]
     j, i = int(middle[1]), int(middle[2])
     coronal = shown.array[::-1, j], labels[::-1, j]
     sagittal = shown.array[::-1, :, i], labels[::-1, :, i]
