@@ -1,7 +1,15 @@
 """Made-up instances and jobs for tests of what keeps them."""
 
+import zlib
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from io import BytesIO
 from pathlib import Path
+from types import MappingProxyType
+
+from pydicom import dcmwrite
+from pydicom.dataset import Dataset
+from pydicom.uid import UID
 
 from node.domain.identity import Uid
 from node.domain.instance import Door, Origin, ReceivedInstance
@@ -61,3 +69,45 @@ def job_of(series_instance_uid: Uid, *, job_id: str = "") -> Job:
         created_at=NOON,
         updated_at=NOON,
     )
+
+
+def encoded(
+    *,
+    sop_class_uid: str = CT_IMAGE,
+    sop_instance_uid: str = "1.2.3.1",
+    series_instance_uid: str = "1.2.3",
+    study_instance_uid: str = "1.2",
+    patient_name: str = "Test^Patient",
+    transfer_syntax_uid: str = EXPLICIT,
+    attributes: Mapping[str, object] = MappingProxyType({}),
+) -> bytes:
+    """The encoded data set of a CT slice of 4 pixels; empty UIDs are written as empty."""
+    dataset = Dataset()
+    dataset.SOPClassUID = sop_class_uid
+    dataset.SOPInstanceUID = sop_instance_uid
+    dataset.StudyInstanceUID = study_instance_uid
+    dataset.SeriesInstanceUID = series_instance_uid
+    dataset.PatientName = patient_name
+    dataset.Modality = "CT"
+    referenced = Dataset()
+    referenced.ReferencedSOPClassUID = CT_IMAGE
+    referenced.ReferencedSOPInstanceUID = "1.2.3.99"
+    # A sequence before the UIDs that matter, which a reader must get past.
+    dataset.ReferencedStudySequence = [referenced]
+    dataset.PixelData = b"\0\1" * 4
+    dataset["PixelData"].VR = "OW"
+    for keyword, value in attributes.items():
+        setattr(dataset, keyword, value)
+    buffer = BytesIO()
+    syntax = UID(transfer_syntax_uid)
+    dcmwrite(
+        buffer,
+        dataset,
+        implicit_vr=syntax.is_implicit_VR,
+        little_endian=syntax.is_little_endian,
+    )
+    whole = buffer.getvalue()
+    if not syntax.is_deflated:
+        return whole
+    deflater = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return deflater.compress(whole) + deflater.flush()

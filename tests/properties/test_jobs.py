@@ -1,0 +1,71 @@
+"""Any order of events keeps a job legal, in the domain and in the store."""
+
+from contextlib import suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from node.domain.delivery import DeliveryState, Receipt
+from node.domain.identity import Uid
+from node.domain.job import JobState, is_final, may_follow
+from node.store import IllegalChange, Store
+from tests.stored import NOON, job_of, received, sqlite_url
+
+SERIES = Uid("1.2.3")
+EVENTS = st.one_of(
+    st.sampled_from(list(JobState)), st.sampled_from(["retry", "supersede", "receipt", "park"])
+)
+
+
+@given(st.lists(st.sampled_from(list(JobState)), max_size=20))
+def test_a_final_state_is_never_left(wanted: list[JobState]) -> None:
+    state, finished = JobState.QUEUED, False
+    for then in wanted:
+        if may_follow(state, then):
+            assert not finished
+            state = then
+        finished = is_final(state)
+
+
+def apply(store: Store, name: str, event: JobState | str) -> None:
+    """One event, as a worker, a person or a late slice would bring it."""
+    match event:
+        case "retry":
+            store.retry_job(name, NOON)
+        case "supersede":
+            store.supersede_jobs(SERIES, "liver-ct", keep="newer", now=NOON)
+        case "receipt":
+            store.record_receipt(name, Receipt("archive", "kept"), NOON)
+        case "park":
+            store.park_delivery(name, "archive", NOON, error="down")
+        case _:
+            store.change_job(name, JobState(event), NOON)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(EVENTS, max_size=12))
+def test_whatever_happens_the_stored_job_stays_legal(events: list[JobState | str]) -> None:
+    with TemporaryDirectory() as folder:
+        store = Store.open(sqlite_url(Path(folder)), Path(folder))
+        store.add_instance(received(), Path(folder) / "x", 1, NOON)
+        job = job_of(SERIES)
+        store.add_job(job)
+        store.add_deliveries(job.job_id, ["archive"], NOON)
+        seen, delivered, runs = JobState.QUEUED, False, 1
+        for event in events:
+            with suppress(IllegalChange):
+                apply(store, job.job_id, event)
+            stored = store.get_job(job.job_id)
+            assert stored is not None
+            assert stored.state == seen or may_follow(seen, stored.state)
+            if event == "supersede" and delivered:
+                assert stored.state is seen
+            (delivery,) = store.deliveries_of(job.job_id)
+            assert not delivered or delivery.state is DeliveryState.DELIVERED
+            number = store.run_number(job.job_id)
+            assert number - runs == int(event == "retry" and seen is JobState.PARKED)
+            seen, runs = stored.state, number
+            delivered = delivery.state is DeliveryState.DELIVERED
+        store.close()

@@ -1,0 +1,53 @@
+"""What a job is called and which way it may go."""
+
+import pytest
+
+from node.domain.delivery import retry_delay_s
+from node.domain.job import JobState, is_final, job_id, may_follow, result_identity
+from node.domain.series import series_digest
+
+FINAL = {JobState.DELIVERED, JobState.REFUSED, JobState.SUPERSEDED}
+
+
+def test_the_same_series_model_and_version_are_one_job() -> None:
+    digest = series_digest(["1.2", "1.3"])
+    assert digest == series_digest(["1.3", "1.2"])
+    job = job_id(digest, "liver-ct", "1.0")
+    assert job == job_id(digest, "liver-ct", "1.0")
+    others = {
+        job_id(series_digest(["1.2", "1.3", "1.4"]), "liver-ct", "1.0"),
+        job_id(digest, "liver-ct", "1.1"),
+        job_id(digest, "spleen-ct", "1.0"),
+    }
+    assert job not in others
+    assert len(others) == 3
+
+
+def test_a_job_has_one_result_with_uids_of_its_own() -> None:
+    identity = result_identity("a job")
+    assert identity == result_identity("a job")
+    uids = {identity.series_instance_uid, identity.sop_instance_uid, identity.tracking_uid}
+    assert len(uids) == 3
+    assert uids.isdisjoint(
+        {
+            result_identity("another job").series_instance_uid,
+            result_identity("another job").sop_instance_uid,
+        }
+    )
+
+
+@pytest.mark.parametrize("state", list(JobState))
+def test_nothing_follows_a_final_state_and_something_follows_every_other(state: JobState) -> None:
+    assert is_final(state) == (state in FINAL)
+    assert any(may_follow(state, then) for then in JobState) == (state not in FINAL)
+
+
+def test_a_parked_job_can_only_be_queued_again() -> None:
+    assert [then for then in JobState if may_follow(JobState.PARKED, then)] == [JobState.QUEUED]
+
+
+def test_the_waits_between_attempts_double_up_to_the_longest() -> None:
+    waits = [retry_delay_s(n, first_s=5, longest_s=60, jitter=0.999) for n in range(1, 7)]
+    assert waits == sorted(waits)
+    assert max(waits) <= 60
+    assert retry_delay_s(10_000, first_s=5, longest_s=60, jitter=0) == 30
