@@ -1,0 +1,120 @@
+"""The body from files to SEG: the liver's mask sits where the liver is, or a clear refusal."""
+
+from pathlib import Path
+
+import highdicom as hd
+import numpy as np
+import pytest
+
+from node.dicom.segmentation import SegOptions
+from node.domain.errors import Rejected, RejectionReason
+from node.domain.job import result_identity
+from node.pipeline import ResultRequest, SegmentationResult, segment
+from tests.builders import (
+    AXIAL,
+    CORONAL,
+    FEET_FIRST,
+    MADE_AT,
+    Directions,
+    ThresholdSegmenter,
+    ct_series,
+    enhanced_ct,
+    grid,
+    in_liver,
+    model_spec,
+    oblique,
+    places,
+)
+from tests.data import ct_files
+
+REQUEST = ResultRequest(identity=result_identity("job"), options=SegOptions(), made_at=MADE_AT)
+
+
+def found_by_readers(result: SegmentationResult) -> hd.Volume:
+    """The segment as any reader of the SEG alone sees it, in space."""
+    return hd.seg.Segmentation.from_dataset(result.dataset).get_volume(combine_segments=True)
+
+
+def share_of_overlap(a: np.ndarray, b: np.ndarray) -> float:
+    """Dice: 1 where two masks are the same."""
+    return float(2 * (a & b).sum() / (a.sum() + b.sum()))
+
+
+@pytest.mark.parametrize(
+    "directions",
+    [
+        pytest.param(AXIAL, id="axial"),
+        pytest.param(FEET_FIRST, id="feet-first"),
+        pytest.param(CORONAL, id="coronal"),
+        pytest.param(oblique(), id="oblique"),
+    ],
+)
+def test_the_mask_sits_where_the_liver_is(directions: Directions, tmp_path: Path) -> None:
+    result = segment(ct_series(directions).write(tmp_path), ThresholdSegmenter(), REQUEST)
+    seen = found_by_readers(result)
+    truth = in_liver(places(seen))
+    assert share_of_overlap(seen.array > 0, truth) > 0.999
+    # And not in its mirror image, on the patient's left.
+    mirrored = in_liver(places(seen) * (-1.0, 1.0, 1.0))
+    assert share_of_overlap(seen.array > 0, mirrored) < 0.2
+
+
+@pytest.mark.parametrize("directions", [pytest.param(oblique(), id="oblique")])
+def test_the_mask_of_an_enhanced_ct_sits_where_the_liver_is(
+    directions: Directions, tmp_path: Path
+) -> None:
+    path = tmp_path / "enhanced.dcm"
+    enhanced_ct(directions, frame_order=[*range(23, -1, -1)]).save_as(path)
+    seen = found_by_readers(segment([path], ThresholdSegmenter(), REQUEST))
+    assert share_of_overlap(seen.array > 0, in_liver(places(seen))) > 0.999
+
+
+def test_a_result_comes_with_volume_and_timings(tmp_path: Path) -> None:
+    shares: list[float] = []
+    result = segment(
+        ct_series().write(tmp_path), ThresholdSegmenter(), REQUEST, progress=shares.append
+    )
+    voxel_ml = 6 * 3 * 3 / 1000
+    truth_ml = np.count_nonzero(in_liver(places(grid(AXIAL)))) * voxel_ml
+    assert result.measurements["Liver"].volume_ml == pytest.approx(truth_ml)
+    assert result.measurements["Liver"].mean_hu == pytest.approx(120)
+    assert set(result.timings_s) == {"read", "segment", "measure", "encode"}
+    assert result.source.slice_count == 24
+    assert shares[-1] == 1.0
+
+
+def test_too_few_slices_are_refused_before_anything_is_computed(tmp_path: Path) -> None:
+    paths = ct_series(geometry=grid(slices=3)).write(tmp_path)
+    with pytest.raises(Rejected) as caught:
+        segment(paths, ThresholdSegmenter(), REQUEST)
+    assert caught.value.reason is RejectionReason.TOO_FEW_SLICES
+    assert str(caught.value).startswith("The series has 3 slices; liver-test needs at least 10")
+
+
+def test_too_short_a_stretch_of_the_body_is_refused(tmp_path: Path) -> None:
+    paths = ct_series(geometry=grid(slices=12, spacing_mm=(1.0, 3.0, 3.0))).write(tmp_path)
+    with pytest.raises(Rejected, match="covers 11 mm of the body") as caught:
+        segment(paths, ThresholdSegmenter(), REQUEST)
+    assert caught.value.reason is RejectionReason.TOO_FEW_SLICES
+
+
+def test_a_series_without_liver_is_refused_in_plain_words(tmp_path: Path) -> None:
+    paths = ct_series(geometry=grid(slices=20, centre=(0.0, 0.0, 150.0))).write(tmp_path)
+    with pytest.raises(Rejected, match="No liver was found") as caught:
+        segment(paths, ThresholdSegmenter(), REQUEST)
+    assert caught.value.reason is RejectionReason.REGION_NOT_COVERED
+    assert "Send a series that covers the liver" in str(caught.value)
+
+
+def test_a_liver_too_small_to_be_one_is_refused(tmp_path: Path) -> None:
+    segmenter = ThresholdSegmenter(model_spec(min_volume_ml=500))
+    with pytest.raises(Rejected, match="at least 500 mL") as caught:
+        segment(ct_series().write(tmp_path), segmenter, REQUEST)
+    assert caught.value.reason is RejectionReason.REGION_NOT_COVERED
+
+
+def test_the_real_three_slice_series_is_refused() -> None:
+    with pytest.raises(Rejected) as caught:
+        segment(ct_files("dcmqi-3slice"), ThresholdSegmenter(), REQUEST)
+    assert caught.value.reason is RejectionReason.TOO_FEW_SLICES
+    assert "3 slices" in str(caught.value)
