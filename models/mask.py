@@ -1,0 +1,33 @@
+"""A mask: labelled voxels that never travel without their geometry."""
+
+from dataclasses import dataclass, field
+
+import highdicom as hd
+import numpy as np
+from numpy.typing import NDArray
+
+from models.spec import Label
+
+
+@dataclass(frozen=True)
+class Mask:
+    """Labels on a grid: `volume` is uint8, axes slice, row, column, LPS; 0 is background.
+
+    Raises:
+        ValueError: the voxels are no uint8, or hold a value that is no label's.
+    """
+
+    volume: hd.Volume = field(repr=False)
+    labels: tuple[Label, ...]
+
+    def __post_init__(self) -> None:
+        if self.volume.array.dtype != np.uint8 or self.volume.array.ndim != 3:
+            raise ValueError("a mask is a three-dimensional volume of uint8")
+        highest = int(self.volume.array.max(initial=0))
+        if highest > max(label.index for label in self.labels):
+            raise ValueError(f"the mask holds {highest}, which is no label's index")
+
+    def of(self, label: Label) -> NDArray[np.bool_]:
+        """Where the label is, (slice, row, column)."""
+        inside: NDArray[np.bool_] = self.volume.array == label.index
+        return inside

@@ -1,0 +1,139 @@
+"""A model package, loaded once and kept warm: a CT volume in, a mask on its grid out."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Self
+
+import highdicom as hd
+import numpy as np
+import torch
+from monai.inferers import sliding_window_inference
+from safetensors.torch import load as load_safetensors
+from scipy import ndimage
+from torch import Tensor, nn
+from torch.nn import functional
+
+from models.mask import Mask
+from models.networks import build
+from models.prepare import prepare, restore
+from models.spec import InvalidPackage, ModelSpec
+
+Progress = Callable[[float], None]
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A package ready to run on `device`."""
+
+    spec: ModelSpec
+    device: torch.device
+    network: nn.Module
+
+    @classmethod
+    def load(cls, spec: ModelSpec, device: str = "auto") -> Self:
+        """Build the network and load its weights, on the GPU when `auto` finds one.
+
+        Raises:
+            InvalidPackage: the weights are missing, are not those of the manifest, or do not fit.
+        """
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        network = build(spec.network, classes=len(spec.labels) + 1)
+        try:
+            network.load_state_dict(_weights(spec))
+        except RuntimeError as error:
+            raise InvalidPackage(f"{spec.weights}: does not fit the network: {error}") from error
+        return cls(spec, torch.device(device), network.to(device).eval())
+
+    def predict(self, volume: hd.Volume, progress: Progress | None = None) -> Mask:
+        """The organs of `volume` (HU; any orientation), as a mask on its grid.
+
+        `progress` is told the fraction done, 0 to 1.
+        """
+        with torch.inference_mode():
+            prepared = prepare(volume, self.spec, self.device)
+            scores = infer(self.network, prepared.tensor, self.spec, progress)
+            mask = restore(scores[0], prepared, self.spec)
+        return keep_largest(mask) if self.spec.keep_largest else mask
+
+
+def infer(
+    network: nn.Module, image: Tensor, spec: ModelSpec, progress: Progress | None = None
+) -> Tensor:
+    """Class scores (1, C, Z, Y, X) of `image` (1, 1, Z, Y, X), patch by overlapping patch."""
+    sizes = zip(image.shape[2:], spec.patch, strict=True)
+    patch = [length or whole for whole, length in sizes]
+    total = _window_count(image.shape[2:], patch, spec.overlap)
+    done = 0
+
+    def run(window: Tensor) -> Tensor:
+        nonlocal done
+        scores = _run_padded(network, window, _divisor(spec))
+        done += window.shape[0]
+        if progress is not None:
+            progress(min(1.0, done / total))
+        return scores
+
+    scores: Tensor = sliding_window_inference(
+        image, patch, sw_batch_size=1, predictor=run, overlap=spec.overlap, mode="gaussian"
+    )
+    return scores
+
+
+def _window_count(shape: tuple[int, ...], patch: list[int], overlap: float) -> int:
+    """How many windows the sliding window takes."""
+    count = 1
+    for length, window in zip(shape, patch, strict=True):
+        if length > window:
+            step = max(1, int(window * (1 - overlap)))
+            count *= int(np.ceil((length - window) / step)) + 1
+    return count
+
+
+def _divisor(spec: ModelSpec) -> int:
+    """What each length of the network's input has to be a multiple of."""
+    levels = len(spec.network.parameters["channels"])
+    return int(2 ** (levels - 1))
+
+
+def _run_padded(network: nn.Module, window: Tensor, divisor: int) -> Tensor:
+    """The network on `window` (B, 1, Z, Y, X) filled up with air to a size that it takes."""
+    depth, height, width = window.shape[2:]
+    fill = [(0, -length % divisor) for length in (width, height, depth)]
+    padded = functional.pad(window, [n for pair in fill for n in pair])
+    scores: Tensor = network(padded)[..., :depth, :height, :width]
+    return scores
+
+
+def keep_largest(mask: Mask) -> Mask:
+    """For each label, its largest connected part (faces, edges and corners connect)."""
+    kept = np.zeros_like(mask.volume.array)
+    for label in mask.labels:
+        inside = mask.of(label)
+        boxes = ndimage.find_objects(inside.astype(np.uint8))
+        if not boxes or boxes[0] is None:
+            continue
+        box = boxes[0]
+        parts, count = ndimage.label(inside[box], structure=np.ones((3, 3, 3)))
+        sizes = np.bincount(parts.ravel(), minlength=count + 1)
+        sizes[0] = 0  # the background
+        kept[box][parts == sizes.argmax()] = label.index
+    return Mask(mask.volume.with_array(kept), mask.labels)
+
+
+def _weights(spec: ModelSpec) -> dict[str, Tensor]:
+    """The package's weights, once their digest is that of the manifest."""
+    try:
+        content = spec.weights.read_bytes()
+    except OSError as error:
+        raise InvalidPackage(f"{spec.weights}: {error.strerror}") from error
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != spec.weights_sha256:
+        raise InvalidPackage(
+            f"{spec.weights}: the weights are not those of the manifest "
+            f"(sha256 {digest[:12]}..., expected {spec.weights_sha256[:12]}...); "
+            "install the package again"
+        )
+    loaded: dict[str, Tensor] = load_safetensors(content)
+    return {name: tensor.float() for name, tensor in loaded.items()}
