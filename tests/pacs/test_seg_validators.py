@@ -1,0 +1,158 @@
+"""Other people's software agrees: dciodvfy finds no error, dcmqi reads the same mask in place."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+
+from models.spec import Label
+from node.dicom.ct_series import write_ct_series
+from node.dicom.segmentation import SegOptions
+from node.domain.identity import Uid
+from node.domain.job import Replaced, result_identity
+from node.pipeline import ResultRequest, SegmentationResult, segment
+from tests.builders import (
+    AXIAL,
+    CORONAL,
+    FEET_FIRST,
+    LIVER,
+    MADE_AT,
+    SPLEEN,
+    Directions,
+    ThresholdSegmenter,
+    body,
+    ct_series,
+    enhanced_ct,
+    grid,
+    in_liver,
+    legacy_converted,
+    model_spec,
+    oblique,
+)
+from tests.data import ct_files
+
+ORIENTATIONS = [
+    pytest.param(AXIAL, id="axial"),
+    pytest.param(FEET_FIRST, id="feet-first"),
+    pytest.param(CORONAL, id="coronal"),
+    pytest.param(oblique(), id="oblique"),
+]
+REQUEST = ResultRequest(
+    identity=result_identity("job"),
+    options=SegOptions(),
+    made_at=MADE_AT,
+    replaces=Replaced(Uid("1.2.3.4"), 12),
+)
+
+
+def program(name: str, how_to_install: str) -> str:
+    """The program beside this Python or on PATH; the test is skipped where it is missing."""
+    beside = Path(sys.executable).parent / name
+    found = str(beside) if beside.exists() else shutil.which(name)
+    if found is None:
+        pytest.skip(f"{name} is not installed: {how_to_install}")
+    return found
+
+
+def dciodvfy_errors(path: Path) -> list[str]:
+    """What dciodvfy calls errors in the file."""
+    dciodvfy = program("dciodvfy", "apt-get install dicom3tools")
+    told = subprocess.run([dciodvfy, path], capture_output=True, text=True, check=False)
+    lines = (told.stdout + told.stderr).splitlines()
+    assert any(line.strip() in ("Segmentation", "CTImage") for line in lines), lines
+    return [line for line in lines if line.startswith("Error")]
+
+
+def saved(dataset: Dataset, path: Path) -> Path:
+    dataset.save_as(path, enforce_file_format=True)
+    return path
+
+
+def result_of(paths: list[Path], labels: tuple[Label, ...] = (LIVER,)) -> SegmentationResult:
+    return segment(paths, ThresholdSegmenter(model_spec(labels=labels)), REQUEST)
+
+
+@pytest.mark.parametrize("directions", ORIENTATIONS)
+@pytest.mark.parametrize("labels", [(LIVER,), (LIVER, SPLEEN)], ids=["one label", "two labels"])
+def test_dciodvfy_finds_no_error_in_a_seg(
+    directions: Directions, labels: tuple[Label, ...], tmp_path: Path
+) -> None:
+    result = result_of(ct_series(directions).write(tmp_path / "ct"), labels)
+    assert dciodvfy_errors(saved(result.dataset, tmp_path / "seg.dcm")) == []
+
+
+@pytest.mark.parametrize("kind", ["enhanced", "legacy converted"])
+def test_dciodvfy_finds_no_error_in_the_seg_of_a_multi_frame_ct(kind: str, tmp_path: Path) -> None:
+    source = enhanced_ct(oblique()) if kind == "enhanced" else legacy_converted(ct_series())
+    result = result_of([saved(source, tmp_path / "ct.dcm")])
+    assert dciodvfy_errors(saved(result.dataset, tmp_path / "seg.dcm")) == []
+
+
+def test_dciodvfy_finds_no_error_in_the_seg_of_a_real_ct(tmp_path: Path) -> None:
+    result = result_of(ct_files("chaos-set3"))
+    assert dciodvfy_errors(saved(result.dataset, tmp_path / "seg.dcm")) == []
+
+
+@pytest.mark.parametrize("directions", ORIENTATIONS)
+def test_dciodvfy_finds_no_error_in_our_ct(directions: Directions, tmp_path: Path) -> None:
+    for path in write_ct_series(body(grid(directions, slices=2)), tmp_path):
+        assert dciodvfy_errors(path) == []
+
+
+@pytest.mark.parametrize("directions", ORIENTATIONS)
+def test_dcmqi_reads_the_mask_where_the_liver_is(directions: Directions, tmp_path: Path) -> None:
+    tool = program("segimage2itkimage", "pip install dcmqi")
+    result = result_of(ct_series(directions).write(tmp_path / "ct"))
+    seg = saved(result.dataset, tmp_path / "seg.dcm")
+    told = subprocess.run(
+        [tool, "--inputDICOM", seg, "--outputDirectory", tmp_path, "-t", "nii", "-p", "out"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert told.returncode == 0, told.stdout + told.stderr
+    image = nibabel.load(tmp_path / "out-1.nii.gz")
+    labels = np.asarray(image.dataobj)
+    to_lps = np.diag([-1, -1, 1, 1]) @ image.affine
+    index = np.stack(np.meshgrid(*(np.arange(n) for n in labels.shape), indexing="ij"), axis=-1)
+    truth = in_liver(index @ to_lps[:3, :3].T + to_lps[:3, 3])
+    assert np.count_nonzero(labels) == np.count_nonzero(result.mask.of(LIVER))
+    # Only voxels whose centre touches the liver's surface may fall either way.
+    assert np.count_nonzero((labels > 0) != truth) <= 2
+    meta = json.loads((tmp_path / "out-meta.json").read_text())
+    described = meta["segmentAttributes"][0][0]
+    assert described["SegmentedPropertyTypeCodeSequence"]["CodeValue"] == "10200004"
+    assert described["SegmentAlgorithmName"] == "liver-test"
+
+
+@pytest.mark.parametrize(
+    ("tool", "options"),
+    [
+        pytest.param("dcmcjpeg", ["+e1"], id="JPEG lossless, selection value 1"),
+        pytest.param("dcmcjpeg", ["+el"], id="JPEG lossless"),
+        pytest.param("dcmcjpls", [], id="JPEG-LS lossless"),
+        pytest.param("dcmcrle", [], id="RLE"),
+    ],
+)
+def test_what_dcmtk_compresses_without_loss_is_read_the_same(
+    tool: str, options: list[str], tmp_path: Path
+) -> None:
+    encoder = program(tool, "apt-get install dcmtk")
+    plain = ct_series().write(tmp_path / "plain")
+    packed = tmp_path / "packed"
+    packed.mkdir()
+    for path in plain:
+        # "+uc" would give new UIDs; the same instance is wanted.
+        subprocess.run([encoder, *options, path, packed / path.name], check=True)
+    compressed = sorted(packed.iterdir())
+    assert dcmread(compressed[0]).file_meta.TransferSyntaxUID.is_compressed
+    one, other = result_of(plain), result_of(compressed)
+    assert (one.source.volume.array == other.source.volume.array).all()
+    assert (one.mask.volume.array == other.mask.volume.array).all()

@@ -1,0 +1,69 @@
+"""For any orientation, spacing, size and mask: the SEG read back equals the mask, in place."""
+
+from io import BytesIO
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import highdicom as hd
+import numpy as np
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from models.mask import Mask
+from node.dicom.ct_series import CtDescription, write_ct_series
+from node.dicom.read import read_series
+from node.dicom.segmentation import SegOptions, encode
+from node.domain.job import result_identity
+from tests.builders import LIVER, MADE_AT, SPLEEN, grid, model_spec, oblique
+
+_degrees = st.floats(-180, 180, allow_nan=False).map(lambda value: round(value, 2))
+_spacing = st.floats(0.4, 6.0).map(lambda value: round(value, 3))
+_coordinate = st.floats(-900, 900).map(lambda value: round(value, 2))
+
+
+@st.composite
+def geometries(draw: st.DrawFn) -> hd.VolumeGeometry:
+    """Any rectangular grid: turned at will, anisotropic, anywhere in space."""
+    return grid(
+        oblique(draw(_degrees), draw(_degrees), draw(_degrees)),
+        slices=draw(st.integers(2, 9)),
+        rows=draw(st.integers(2, 13)),
+        columns=draw(st.integers(2, 13)),
+        spacing_mm=(draw(_spacing), draw(_spacing), draw(_spacing)),
+        centre=(draw(_coordinate), draw(_coordinate), draw(_coordinate)),
+    )
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(geometry=geometries(), seed=st.integers(0, 2**32 - 1), share=st.sampled_from([0, 0.1, 1]))
+def test_a_seg_read_back_equals_the_mask(
+    geometry: hd.VolumeGeometry, seed: int, share: float
+) -> None:
+    random = np.random.default_rng(seed)
+    shape = geometry.spatial_shape
+    hu = geometry.with_array(random.integers(-1024, 3000, shape).astype(np.int16))
+    labels = (LIVER, SPLEEN)[: 1 + seed % 2]
+    values = random.integers(1, len(labels), shape, endpoint=True) * (random.random(shape) < share)
+    with TemporaryDirectory() as folder:
+        paths = write_ct_series(hu, Path(folder), CtDescription(seed=str(seed)))
+        series = read_series(paths)
+    assert (series.volume.match_geometry(geometry).array == hu.array).all()
+    mask = Mask(
+        volume=geometry.with_array(values.astype(np.uint8)).match_geometry(
+            series.volume.get_geometry()
+        ),
+        labels=labels,
+    )
+    dataset = encode(
+        mask,
+        series,
+        model_spec(labels=labels),
+        identity=result_identity(str(seed)),
+        options=SegOptions(),
+        made_at=MADE_AT,
+    )
+    stream = BytesIO()
+    dataset.save_as(stream, enforce_file_format=True)
+    stream.seek(0)
+    back = hd.seg.segread(stream).get_volume(combine_segments=True)
+    assert (back.match_geometry(geometry).array == values).all()
