@@ -28,11 +28,17 @@ _PLACE = """() => {
     return { x: place.x, y: place.y, width: place.width, height: place.height };
 }"""
 _CURRENT = "() => window.cornerstone.getEnabledElements()[0]?.viewport.getCurrentImageId() ?? ''"
-_IMAGES = "() => window.cornerstone.getEnabledElements()[0].viewport.getImageIds()"
-_JUMP = """async index => {
-    const viewport = window.cornerstone.getEnabledElements()[0].viewport;
+# Whether the slice is shown; scrolls to it where not. Asked again and again, because OHIF may
+# still be building the viewport and then begins at its first slice once more.
+_SHOWN = """async uid => {
+    const viewport = window.cornerstone.getEnabledElements()[0]?.viewport;
+    if (!viewport) return false;
+    if (viewport.getCurrentImageId()?.includes(uid)) return true;
+    const index = viewport.getImageIds().findIndex(id => id.includes(uid));
     await window.cornerstone.utilities.jumpToSlice(viewport.element, { imageIndex: index });
+    return false;
 }"""
+_ASK_AGAIN_MS = 500
 
 
 @dataclass(frozen=True)
@@ -65,11 +71,8 @@ class ViewerPage:
 
     def show(self, sop_instance_uid: str) -> None:
         """Scroll to the slice and return when it is displayed."""
-        images: list[str] = self._page.evaluate(_IMAGES)
-        index = next(i for i, image in enumerate(images) if f"/{sop_instance_uid}/" in image)
-        self._page.evaluate(_JUMP, index)
         self._page.wait_for_function(
-            f"uid => ({_CURRENT})().includes(uid)", arg=f"/{sop_instance_uid}/", timeout=PATIENCE_MS
+            _SHOWN, arg=f"/{sop_instance_uid}/", polling=_ASK_AGAIN_MS, timeout=PATIENCE_MS
         )
 
     def picture(self) -> NDArray[np.uint8]:

@@ -1,0 +1,138 @@
+"""The result in the viewer: OHIF in Chromium, over the DICOMweb of a real Orthanc."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+from playwright.sync_api import Page
+from pydicom.dataset import Dataset
+
+from node.demo.orthanc_pacs import OrthancPacs, orthanc_missing
+from node.dicom.segmentation import SegOptions
+from node.domain.job import result_identity
+from node.pipeline import ResultRequest, segment
+from tests.builders import (
+    AXIAL,
+    CORONAL,
+    FEET_FIRST,
+    LIVER,
+    MADE_AT,
+    Directions,
+    ThresholdSegmenter,
+    ct_series,
+    in_liver,
+    oblique,
+)
+from tests.waiting import until
+from tests.web.ohif_site import OhifSite, ohif_files
+from tests.web.viewer_page import ImagePlane, ViewerPage, coloured
+
+# The overlay's outline is drawn over its border, a little more or less than a voxel's edge.
+_LEAST_OVERLAP = 0.95
+_RENDER_SECONDS = 120
+
+
+@dataclass(frozen=True)
+class Viewing:
+    """A PACS and the viewer in front of it."""
+
+    pacs: OrthancPacs
+    site: OhifSite
+
+
+@pytest.fixture(scope="module")
+def viewing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Viewing]:
+    """One Orthanc and one OHIF for all studies of this file."""
+    missing = orthanc_missing()
+    if missing:
+        pytest.skip(missing)
+    files = ohif_files()
+    pacs = OrthancPacs(tmp_path_factory.mktemp("orthanc"))
+    with pacs, OhifSite(files, pacs.dicomweb_url) as site:
+        yield Viewing(pacs, site)
+
+
+@pytest.mark.parametrize(
+    ("name", "directions"),
+    [
+        ("axial", AXIAL),
+        ("feet-first", FEET_FIRST),
+        ("coronal", CORONAL),
+        ("oblique", oblique()),
+    ],
+)
+def test_the_overlay_is_on_the_screen_where_the_liver_is(
+    viewing: Viewing, page: Page, tmp_path: Path, name: str, directions: Directions
+) -> None:
+    slices = ct_series(directions, seed=f"ohif-{name}")
+    _into_the_pacs(viewing.pacs, slices.write(tmp_path / "ct"), tmp_path)
+    viewer = ViewerPage(page, viewing.site.url, slices.datasets[0].StudyInstanceUID)
+    shown = _slices_with_liver(slices.datasets)
+
+    viewer.show(shown[0].SOPInstanceUID)
+    assert not coloured(viewer.picture(), LIVER.display_rgb).any()
+
+    viewer.open_segmentation(SegOptions().series_description)
+    for image in shown:
+        viewer.show(image.SOPInstanceUID)
+        expected = viewer.on_screen(in_liver(_places(image)), _plane(image))
+        _wait_for_the_overlay(viewer, expected, tmp_path / f"{image.InstanceNumber}.png")
+        if name == "axial":
+            # The patient's right, where the liver is, is on the left of the picture.
+            columns = np.argwhere(expected)[:, 1]
+            assert columns.mean() < expected.shape[1] / 2
+
+
+def _into_the_pacs(pacs: OrthancPacs, ct_files: list[Path], folder: Path) -> None:
+    """Upload a CT and what the node makes of it."""
+    request = ResultRequest(result_identity(folder.name), SegOptions(), MADE_AT)
+    result = segment(ct_files, ThresholdSegmenter(), request)
+    segmentation = folder / "segmentation.dcm"
+    result.dataset.save_as(segmentation, enforce_file_format=True)
+    for file in (*ct_files, segmentation):
+        pacs.upload(file)
+
+
+def _slices_with_liver(datasets: tuple[Dataset, ...]) -> list[Dataset]:
+    """Three slices: near one end of the liver, in its middle and near its other end."""
+    inside = [dataset for dataset in datasets if in_liver(_places(dataset)).sum() > 20]
+    return [inside[0], inside[len(inside) // 2], inside[-1]]
+
+
+def _plane(image: Dataset) -> ImagePlane:
+    """The plane by the image's own header (PS3.3 C.7.6.2.1.1)."""
+    along_row, along_column = np.reshape(np.array(image.ImageOrientationPatient, float), (2, 3))
+    between_rows, between_columns = (float(v) for v in image.PixelSpacing)
+    origin = np.array(image.ImagePositionPatient, float)
+    return ImagePlane(origin, along_row * between_columns, along_column * between_rows)
+
+
+def _places(image: Dataset) -> NDArray[np.float64]:
+    """The place of each pixel, (row, column, 3), LPS, mm."""
+    plane = _plane(image)
+    rows, columns = np.mgrid[0 : image.Rows, 0 : image.Columns].astype(float)
+    places: NDArray[np.float64] = (
+        plane.origin + columns[..., None] * plane.column_step + rows[..., None] * plane.row_step
+    )
+    return places
+
+
+def _wait_for_the_overlay(viewer: ViewerPage, expected: NDArray[np.bool_], picture: Path) -> None:
+    """Until the colour on the screen is what is expected there; the last sight is kept as a PNG."""
+
+    def overlap() -> float:
+        """Intersection over union."""
+        sight = viewer.picture()
+        Image.fromarray(sight).save(picture)
+        seen = coloured(sight, LIVER.display_rgb)
+        return float((seen & expected).sum() / max((seen | expected).sum(), 1))
+
+    until(
+        lambda: overlap() >= _LEAST_OVERLAP,
+        _RENDER_SECONDS,
+        f"the overlay to lie where the liver is ({picture})",
+    )
