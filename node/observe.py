@@ -7,7 +7,7 @@ import structlog
 
 
 def configure_logging(level: str) -> None:
-    """Write events of `level` ("debug", "info", ...) or above to stderr; libraries' warnings too."""
+    """Write events of `level` ("debug", "info", ...) or above to stderr, one in a line."""
     number = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
         processors=[

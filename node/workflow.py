@@ -117,10 +117,13 @@ class Workflows:
         with SetWorkflowID(_run_id(job_id, run_number)):
             DBOS.enqueue_workflow(_INFERENCE, self._run_job, job_id)
 
-    def start_delivery(self, this: Try, *, after_s: float | None = None) -> None:
-        """Have a try at a delivery made; again for the same try changes nothing."""
+    def start_delivery(self, this: Try, *, after_s: float | None = None, repair: str = "") -> None:
+        """Have a try at a delivery made; again for the same try and `repair` changes nothing.
+
+        `repair` tells a try apart from one of the same number that broke.
+        """
         with (
-            SetWorkflowID(_delivery_id(this.job_id, this.destination, this.number)),
+            SetWorkflowID(_delivery_id(this, repair)),
             SetEnqueueOptions(queue_partition_key=this.destination, delay_seconds=after_s),
         ):
             DBOS.enqueue_workflow(
@@ -141,7 +144,7 @@ class Workflows:
             return RunState.ACTIVE
         return RunState.ENDED if status.status == "SUCCESS" else RunState.BROKEN
 
-    def waiting_deliveries(self) -> Collection[tuple[str, str]]:
+    def deliveries_under_way(self) -> Collection[tuple[str, str]]:
         """The pairs of job and destination whose delivery is under way or due later."""
         active = DBOS.list_workflows(
             status=_ACTIVE, name="deliver_result", load_input=False, load_output=False
@@ -158,9 +161,9 @@ def _run_id(job_id: str, run_number: int) -> str:
     return f"run:{job_id}:{run_number}"
 
 
-def _delivery_id(job_id: str, destination: str, number: int) -> str:
+def _delivery_id(this: Try, repair: str) -> str:
     # The destination comes last: its name is free text.
-    return f"deliver:{job_id}:{number}:{destination}"
+    return f"deliver:{this.job_id}:{this.number}{repair}:{this.destination}"
 
 
 def _job_and_destination(workflow_id: str) -> tuple[str, str]:

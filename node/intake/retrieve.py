@@ -1,16 +1,24 @@
 """Fetching a series by WADO-RS (PS3.18 10.4): each instance goes through the inbox as it comes."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 import requests
+import structlog
 
+from node.domain.delivery import retry_delay_s
 from node.domain.errors import Rejected, RejectionReason, Transient
 from node.domain.identity import Uid
 from node.domain.instance import Door, Origin, ReceivedInstance
+from node.intake.inbox import Inbox
 from node.intake.multipart import boundary_of, parts
 from node.intake.part10 import received_from_part10
+from node.store import Store
+from node.store.retrievals import Retrieval
+
+_LOG = structlog.get_logger()
 
 # Seconds to connect, and of silence.
 _TIMEOUT_SECONDS = (10.0, 120.0)
@@ -88,3 +96,73 @@ def _answer(source: DicomWebSource, url: str) -> Iterator[requests.Response]:
             yield answer
     except requests.RequestException as error:
         raise Transient(f"{url} does not answer: {error}") from error
+
+
+@dataclass
+class Retriever:
+    """Works off the requests to fetch a series; one that fails for a while is tried again."""
+
+    sources: Mapping[str, DicomWebSource]
+    store: Store
+    inbox: Inbox
+    now: Callable[[], datetime]
+    give_up_after: timedelta
+    _failures: dict[int, int] = field(default_factory=dict)
+    _not_before: dict[int, datetime] = field(default_factory=dict)
+
+    def look(self) -> None:
+        """Fetch what was asked for and is due."""
+        for request in self.store.open_retrievals():
+            number = request.retrieval_id
+            if number not in self._not_before or self._not_before[number] <= self.now():
+                self._fetch(request)
+
+    def _fetch(self, request: Retrieval) -> None:
+        try:
+            count = retrieve_series(
+                self._source(request.source),
+                request.study_instance_uid,
+                request.series_instance_uid,
+                lambda received: self.inbox.accept(received, self.now()),
+            )
+        except Rejected as error:
+            self._finish(request, str(error))
+        except Transient as error:
+            self._try_later(request, error)
+        else:
+            _LOG.info(
+                "retrieval.done",
+                source=request.source,
+                series=request.series_instance_uid,
+                instances=count,
+            )
+            # All of it is here: there is no need to wait for the quiet time.
+            self.store.request_start(request.series_instance_uid, self.now())
+            self._finish(request, "")
+
+    def _source(self, name: str) -> DicomWebSource:
+        if name not in self.sources:
+            raise Rejected(
+                RejectionReason.INVALID_INSTANCE,
+                f"the configuration has no source {name!r}; it has: "
+                f"{', '.join(self.sources) or 'none'}",
+            )
+        return self.sources[name]
+
+    def _try_later(self, request: Retrieval, error: Transient) -> None:
+        number = request.retrieval_id
+        if self.now() - request.requested_at > self.give_up_after:
+            self._finish(request, f"given up: {error}")
+            return
+        failures = self._failures.get(number, 0) + 1
+        wait_s = retry_delay_s(failures, first_s=2.0, longest_s=300.0, jitter=0.5)
+        self._failures[number] = failures
+        self._not_before[number] = self.now() + timedelta(seconds=wait_s)
+        _LOG.warning("retrieval.waits", error=str(error), next_try_in_s=round(wait_s))
+
+    def _finish(self, request: Retrieval, error: str) -> None:
+        if error:
+            _LOG.warning("retrieval.failed", series=request.series_instance_uid, error=error)
+        self.store.finish_retrieval(request.retrieval_id, self.now(), error)
+        self._failures.pop(request.retrieval_id, None)
+        self._not_before.pop(request.retrieval_id, None)

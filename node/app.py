@@ -1,0 +1,142 @@
+"""The one place where implementations are chosen, from the settings."""
+
+import random
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from models.registry import installed
+from models.spec import InvalidPackage, ModelSpec
+from node.delivery.kinds import destinations_from, password_from
+from node.dicom.segmentation import SegOptions
+from node.domain.errors import Misconfigured
+from node.inference import WarmModels
+from node.intake.inbox import Inbox
+from node.intake.retrieve import DicomWebSource, Retriever
+from node.settings import Settings
+from node.store import Store
+from node.watch import JobWatch, SeriesWatch
+from node.work.delivering import Delivering, RetryPolicy
+from node.work.segmenting import Segmenting
+from node.workflow import EngineOptions, Workflows
+
+
+def utc_now() -> datetime:
+    """The time, aware."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class App:
+    """The worker's parts, put together."""
+
+    settings: Settings
+    store: Store
+    models: WarmModels
+    workflows: Workflows
+    series_watch: SeriesWatch
+    job_watch: JobWatch
+    retriever: Retriever
+
+
+def build(settings: Settings) -> App:
+    """Put the worker together; nothing runs yet.
+
+    Raises:
+        Misconfigured: a model or a secret that the configuration names is missing.
+        Transient: the database does not answer.
+    """
+    specs = _models(settings)
+    destinations = destinations_from(settings)
+    store = Store.open(settings.database_url, settings.data_dir)
+    inbox = Inbox(store, settings.data_dir)
+    models = WarmModels(
+        specs, settings.worker.device, settings.worker.threads, _seg_options(settings)
+    )
+    segmenting = Segmenting(
+        store=store,
+        data_dir=settings.data_dir.absolute(),
+        infer=models.infer,
+        installed_version=lambda model_id: specs[model_id].version,
+        now=utc_now,
+    )
+    give_up_after = timedelta(hours=settings.delivery.give_up_after_hours)
+    delivering = Delivering(
+        store=store,
+        destinations=destinations,
+        policy=RetryPolicy(
+            first_s=settings.delivery.first_retry_seconds,
+            longest_s=settings.delivery.longest_retry_seconds,
+            give_up_after=give_up_after,
+        ),
+        now=utc_now,
+        jitter=random.random,
+    )
+    workflows = Workflows(segmenting, delivering, _engine_options(settings))
+    return App(
+        settings=settings,
+        store=store,
+        models=models,
+        workflows=workflows,
+        series_watch=SeriesWatch(
+            store=store,
+            rules=settings.rules,
+            quiet_seconds=settings.quiet_seconds,
+            installed_version=lambda model_id: specs[model_id].version,
+            now=utc_now,
+        ),
+        job_watch=JobWatch(store, workflows, delivering, utc_now),
+        retriever=Retriever(_sources(settings), store, inbox, utc_now, give_up_after),
+    )
+
+
+def _models(settings: Settings) -> Mapping[str, ModelSpec]:
+    """The installed models, after a look that the rules' are among them."""
+    try:
+        specs = installed(settings.catalogues)
+    except InvalidPackage as error:
+        raise Misconfigured(str(error)) from error
+    for rule in settings.rules:
+        if rule.model not in specs:
+            known = ", ".join(sorted(specs)) or "none"
+            raise Misconfigured(
+                f"rule {rule.name!r} names model {rule.model!r}; installed: {known}",
+                file=settings.file,
+                key="rules.model",
+            )
+    return specs
+
+
+def _seg_options(settings: Settings) -> SegOptions:
+    result = settings.result
+    return SegOptions(
+        series_description=result.series_description,
+        series_number=result.series_number,
+        content_description=result.content_description,
+    )
+
+
+def _sources(settings: Settings) -> Mapping[str, DicomWebSource]:
+    return {
+        name: DicomWebSource(
+            name,
+            source.url.rstrip("/"),
+            source.username or "",
+            password_from(source.password_env, f"sources.{name}.password_env"),
+        )
+        for name, source in settings.sources.items()
+    }
+
+
+def _engine_options(settings: Settings) -> EngineOptions:
+    """The engine keeps its state beside the node's: in a file of its own, or in one PostgreSQL."""
+    embedded = settings.database_url.startswith("sqlite")
+    return EngineOptions(
+        database_url=f"sqlite:///{settings.data_dir.absolute() / 'dbos.sqlite'}"
+        if embedded
+        else settings.database_url,
+        # One worker alone uses a data folder, whatever its host is called after a restart.
+        executor_id="worker" if embedded else socket.gethostname(),
+        poll_seconds=settings.worker.poll_seconds,
+    )

@@ -1,0 +1,208 @@
+"""Looks at what has come in and sets in motion what follows; every look is safe to repeat."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+
+import structlog
+from pydicom import Dataset, dcmread
+from pydicom.errors import InvalidDicomError
+
+from node.domain.job import Job, JobState, Replaced, job_id, result_identity
+from node.domain.series import SeriesState, StoredInstance, StoredSeries, series_digest
+from node.routing.decide import Decision, decide
+from node.routing.facts import facts_from_dataset
+from node.routing.rules import Rule
+from node.store import Store
+from node.work.closing import Closing
+from node.work.delivering import Delivering, Try
+from node.work.failures import Defect, attempt
+from node.workflow import RunState, Workflows
+
+_LOG = structlog.get_logger()
+# A series over which we stumble is looked at again after this time, the others meanwhile.
+_REST_AFTER_DEFECT = timedelta(minutes=1)
+# Of unfinished jobs; what lies beyond is looked at once these are done.
+_MOST_JOBS = 10_000
+
+
+@dataclass
+class SeriesWatch:
+    """Decides each series once it is complete, and makes its jobs.
+
+    `quiet_seconds` holds where no rule wants the series; `installed_version` is that of a model id.
+    """
+
+    store: Store
+    rules: Sequence[Rule]
+    quiet_seconds: float
+    installed_version: Callable[[str], str]
+    now: Callable[[], datetime]
+    _resting_until: dict[str, datetime] = field(default_factory=dict)
+
+    def look(self) -> None:
+        """Decide every series that is complete now."""
+        for series in self.store.open_series():
+            uid = series.series_instance_uid
+            if uid in self._resting_until and self._resting_until[uid] > self.now():
+                continue
+            failure = attempt(partial(self._decide_if_complete, series))
+            if isinstance(failure, Defect):
+                self._resting_until[uid] = self.now() + _REST_AFTER_DEFECT
+                Closing(self.store, self.now).note_defect(uid, failure)
+            elif failure is not None:
+                raise failure
+
+    def _decide_if_complete(self, series: StoredSeries) -> None:
+        quiet = (self.now() - series.last_received_at).total_seconds()
+        shortest = min([self.quiet_seconds, *(rule.quiet_seconds for rule in self.rules)])
+        if quiet < shortest and not series.start_requested:
+            return
+        instances = self.store.instances_of(series.series_instance_uid)
+        decision = self._decision(series, instances)
+        wanted = [rule for rule in self.rules if rule.name in decision.rules]
+        needed = max((rule.quiet_seconds for rule in wanted), default=self.quiet_seconds)
+        if quiet >= needed or series.start_requested:
+            self._make_jobs(series, instances, wanted)
+            self._record(series, instances, decision)
+
+    def _decision(self, series: StoredSeries, instances: Sequence[StoredInstance]) -> Decision:
+        peer = series.origin.partition(" ")[2]
+        return decide(self.rules, facts_from_dataset(_header(instances), len(instances), peer))
+
+    def _make_jobs(
+        self, series: StoredSeries, instances: Sequence[StoredInstance], wanted: Sequence[Rule]
+    ) -> None:
+        """One job for each model that a rule wants, delivered to all that these rules name.
+
+        The jobs come before the decision is recorded: a crash between the two leaves the series
+        undecided, and deciding it again makes the same jobs.
+        """
+        for model_id in dict.fromkeys(rule.model for rule in wanted):
+            rules = [rule for rule in wanted if rule.model == model_id]
+            job = self._job(series, instances, model_id, rules)
+            if self.store.add_job(job):
+                _LOG.info(
+                    "job.queued",
+                    job=job.job_id,
+                    series=job.series_instance_uid,
+                    instances=job.instance_count,
+                    model=f"{job.model_id} {job.model_version}",
+                    replaces_earlier=job.replaces is not None,
+                )
+            self.store.supersede_jobs(
+                series.series_instance_uid, model_id, keep=job.job_id, now=self.now()
+            )
+
+    def _job(
+        self,
+        series: StoredSeries,
+        instances: Sequence[StoredInstance],
+        model_id: str,
+        rules: Sequence[Rule],
+    ) -> Job:
+        version = self.installed_version(model_id)
+        digest = series_digest(instance.sop_instance_uid for instance in instances)
+        now = self.now()
+        return Job(
+            job_id=job_id(digest, model_id, version),
+            series_instance_uid=series.series_instance_uid,
+            study_instance_uid=series.study_instance_uid,
+            series_digest=digest,
+            instance_count=len(instances),
+            rule=", ".join(rule.name for rule in rules),
+            model_id=model_id,
+            model_version=version,
+            destinations=tuple(dict.fromkeys(d for rule in rules for d in rule.destinations)),
+            state=JobState.QUEUED,
+            reason="",
+            replaces=self._replaced(series, model_id, len(instances)),
+            timings_s={},
+            measurements={},
+            result_path=None,
+            picture_path=None,
+            created_at=now,
+            updated_at=now,
+        )
+
+    def _replaced(self, series: StoredSeries, model_id: str, count: int) -> Replaced | None:
+        """The result that was sent when the series had fewer instances."""
+        earlier = self.store.latest_delivered_job(series.series_instance_uid, model_id)
+        if earlier is None or earlier.instance_count >= count:
+            return None
+        uid = result_identity(earlier.job_id).sop_instance_uid
+        return Replaced(uid, earlier.instance_count)
+
+    def _record(
+        self, series: StoredSeries, instances: Sequence[StoredInstance], decision: Decision
+    ) -> None:
+        state = SeriesState.ACCEPTED if decision.rules else SeriesState.IGNORED
+        uid = series.series_instance_uid
+        if self.store.record_decision(
+            uid, decision.to_json(), state, self.now(), seen_count=len(instances)
+        ):
+            _LOG.info("series.decided", series=uid, instances=len(instances), state=state.value)
+
+
+@dataclass
+class JobWatch:
+    """Gives each job its workflow, and finds those that have lost it."""
+
+    store: Store
+    workflows: Workflows
+    delivering: Delivering
+    now: Callable[[], datetime]
+    _started: set[tuple[str, int]] = field(default_factory=set)
+
+    def look(self) -> None:
+        """Start what is queued."""
+        queued = {
+            (job.job_id, self.store.run_number(job.job_id)) for job in self.store.jobs_to_start()
+        }
+        for name, run_number in sorted(queued - self._started):
+            self.workflows.start_job(name, run_number)
+        self._started = queued
+
+    def repair(self) -> None:
+        """Start what the engine knows nothing of, and park what broke in it."""
+        for job in self.store.list_jobs(_MOST_JOBS, {JobState.QUEUED, JobState.RUNNING}):
+            match self._state_of_run(job):
+                case RunState.UNKNOWN:
+                    self.workflows.start_job(job.job_id, self.store.run_number(job.job_id))
+                case RunState.BROKEN:
+                    self._park(job)
+        ended = [
+            job.job_id
+            for job in self.store.list_jobs(_MOST_JOBS, {JobState.DELIVERING})
+            if self._state_of_run(job) is not RunState.ACTIVE
+        ]
+        # Asked after the runs: one that has ended has handed over its deliveries before.
+        under_way = self.workflows.deliveries_under_way()
+        for name in ended:
+            for destination, number in self.delivering.open_tries(name):
+                if (name, destination) not in under_way:
+                    repair = f"-{self.now():%Y%m%d%H%M%S}"
+                    self.workflows.start_delivery(
+                        Try(name, destination, number, streak=1), repair=repair
+                    )
+
+    def _state_of_run(self, job: Job) -> RunState:
+        return self.workflows.state_of_run(job.job_id, self.store.run_number(job.job_id))
+
+    def _park(self, job: Job) -> None:
+        told = (
+            "the worker ended several times while it was at this job, or could not keep what it "
+            "did; look at its log and at the memory and disk of the machine, then retry the job"
+        )
+        Closing(self.store, self.now).end(job, JobState.PARKED, told)
+
+
+def _header(instances: Sequence[StoredInstance]) -> Dataset:
+    """The header of one instance; empty where it cannot be read, so that no rule wants it."""
+    for instance in instances[:1]:
+        try:
+            return dcmread(instance.path, stop_before_pixels=True)
+        except (OSError, InvalidDicomError):
+            _LOG.warning("series.unreadable", instance=instance.sop_instance_uid)
+    return Dataset()
