@@ -6,8 +6,10 @@ NodeError
 └── Misconfigured   the site's configuration is wrong: stops the start, names file, line and key
 """
 
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
+from typing import Self
 
 
 class NodeError(Exception):
@@ -57,3 +59,11 @@ class Misconfigured(NodeError):
         self.file = file
         self.line = line
         self.key = key
+
+    @classmethod
+    def several(cls, mistakes: Sequence[Self]) -> Self:
+        """One error that tells all of `mistakes` (at least one), each on a line of its own."""
+        first = mistakes[0]
+        error = cls("", file=first.file, line=first.line, key=first.key)
+        error.args = ("\n".join(str(mistake) for mistake in mistakes),)
+        return error

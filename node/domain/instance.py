@@ -16,7 +16,7 @@ class Door(StrEnum):
 
 @dataclass(frozen=True)
 class Origin:
-    """Where an instance came from: the door and who stood before it (AE title, source name, path)."""
+    """Where an instance came from: the door, and who stood there (AE title, source, path)."""
 
     door: Door
     peer: str

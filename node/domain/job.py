@@ -24,7 +24,13 @@ class JobState(StrEnum):
 _NEXT: dict[JobState, frozenset[JobState]] = {
     JobState.QUEUED: frozenset({JobState.RUNNING, JobState.SUPERSEDED, JobState.PARKED}),
     JobState.RUNNING: frozenset(
-        {JobState.RUNNING, JobState.DELIVERING, JobState.REFUSED, JobState.SUPERSEDED, JobState.PARKED}
+        {
+            JobState.RUNNING,
+            JobState.DELIVERING,
+            JobState.REFUSED,
+            JobState.SUPERSEDED,
+            JobState.PARKED,
+        }
     ),
     JobState.DELIVERING: frozenset(
         {JobState.DELIVERING, JobState.DELIVERED, JobState.SUPERSEDED, JobState.PARKED}

@@ -1,0 +1,10 @@
+"""Phantoms: painted abdomens whose liver is known exactly, for demonstration, tests and training.
+
+No patient's data is in them: every organ is a formula in the patient's coordinates (LPS, mm; the
+origin in the middle of the body at the height of the liver), so that a phantom can be sampled on
+any grid, of any orientation, and the truth with it.
+"""
+
+from models.phantom.abdomen import LIVER, Phantom, abdomen, paint
+
+__all__ = ["LIVER", "Phantom", "abdomen", "paint"]

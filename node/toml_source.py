@@ -1,0 +1,115 @@
+"""A TOML file whose keys remember their line."""
+
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import tree_sitter_toml
+from tree_sitter import Language, Node, Parser
+
+from node.domain.errors import Misconfigured
+
+KeyPath = tuple[str | int, ...]
+
+
+@dataclass(frozen=True)
+class TomlSource:
+    """The values of a TOML file, and the line (from 1) of each key and list item."""
+
+    file: Path
+    values: dict[str, Any]
+    _lines: dict[KeyPath, int] = field(repr=False)
+
+    @classmethod
+    def read(cls, file: Path) -> Self:
+        """Read the file.
+
+        Raises:
+            Misconfigured: it is not there, or is no TOML.
+        """
+        try:
+            content = file.read_bytes()
+            values = tomllib.loads(content.decode("utf-8"))
+        except OSError as error:
+            raise Misconfigured(f"cannot be read: {error.strerror}", file=file) from error
+        except UnicodeDecodeError as error:
+            line = content[: error.start].count(b"\n") + 1
+            raise Misconfigured("is not UTF-8 here", file=file, line=line) from error
+        except tomllib.TOMLDecodeError as error:
+            raise Misconfigured(f"is no TOML: {error}", file=file) from error
+        tree = Parser(Language(tree_sitter_toml.language())).parse(content)
+        return cls(file, values, dict(_document(tree.root_node)))
+
+    def line(self, path: KeyPath) -> int | None:
+        """The line of the key at `path`, or of the nearest thing around it."""
+        for length in range(len(path), 0, -1):
+            if path[:length] in self._lines:
+                return self._lines[path[:length]]
+        return None
+
+
+Lines = Iterator[tuple[KeyPath, int]]
+
+
+def _document(root: Node) -> Lines:
+    counts: dict[KeyPath, int] = {}  # of each array of tables, the elements seen so far
+    for node in root.named_children:
+        match node.type:
+            case "pair":
+                yield from _pair(node, ())
+            case "table" | "table_array_element":
+                key = _full_path(_keys(node.named_children[0]), counts)
+                if node.type == "table_array_element":
+                    counts[key] = counts.get(key, 0) + 1
+                    yield key, _line(node)
+                    key = (*key, counts[key] - 1)
+                yield key, _line(node)
+                for child in node.named_children[1:]:
+                    if child.type == "pair":
+                        yield from _pair(child, key)
+
+
+def _full_path(keys: KeyPath, counts: dict[KeyPath, int]) -> KeyPath:
+    """`keys` with the index of the current element behind each array of tables on the way."""
+    path: KeyPath = ()
+    for i, key in enumerate(keys):
+        path = (*path, key)
+        if path in counts and i < len(keys) - 1:
+            path = (*path, counts[path] - 1)
+    return path
+
+
+def _pair(node: Node, parent: KeyPath) -> Lines:
+    key, value = node.named_children[0], node.named_children[-1]
+    path = (*parent, *_keys(key))
+    yield path, _line(node)
+    yield from _value(value, path)
+
+
+def _value(node: Node, path: KeyPath) -> Lines:
+    if node.type == "inline_table":
+        for child in node.named_children:
+            if child.type == "pair":
+                yield from _pair(child, path)
+    elif node.type == "array":
+        items = [child for child in node.named_children if child.type != "comment"]
+        for i, child in enumerate(items):
+            yield (*path, i), _line(child)
+            yield from _value(child, (*path, i))
+
+
+def _keys(node: Node) -> KeyPath:
+    """The parts of a bare, quoted or dotted key."""
+    if node.type == "dotted_key":
+        return tuple(part for child in node.named_children for part in _keys(child))
+    text = (node.text or b"").decode("utf-8")
+    if node.type == "quoted_key":
+        # TOML itself knows its escapes.
+        return (next(iter(tomllib.loads(f"{text} = 0"))),)
+    return (text,)
+
+
+def _line(node: Node) -> int:
+    return node.start_point.row + 1
