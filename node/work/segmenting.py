@@ -20,7 +20,6 @@ from node.work.failures import Defect, attempt
 # A defect may be the moment's (memory that another process held); twice the same is the job's.
 _TRIES_AFTER_DEFECT = 2
 _TRIES_AFTER_TRANSIENT = 5
-_RETRY_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -48,6 +47,7 @@ class Segmenting:
     infer: Infer
     installed_version: Callable[[str], str]
     now: Callable[[], datetime]
+    retry_s: float = 5.0  # before the second try, twice as long before the third, ...
 
     def run(self, job_id: str, number: int) -> float | None:
         """Try for the `number`-th time; seconds until the next try, None when the step is over.
@@ -74,7 +74,7 @@ class Segmenting:
                 closing.note_defect(job.job_id, failure)
                 told, tries = f"the segmentation failed: {failure.message}", _TRIES_AFTER_DEFECT
         if number < tries:
-            return _RETRY_SECONDS * number
+            return self.retry_s * number
         closing.end(job, JobState.PARKED, told)
         return None
 
