@@ -5,7 +5,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, exists, or_, select, update
+from sqlalchemy import ColumnElement, Row, exists, func, or_, select, update
 from sqlalchemy.engine import Connection
 
 from node.domain.delivery import DeliveryState
@@ -82,6 +82,13 @@ class Jobs(Records):
         )
         with self._database.reading() as connection:
             return tuple(self._job(row) for row in connection.execute(query))
+
+    def count_jobs(self) -> dict[JobState, int]:
+        """How many jobs are in each state."""
+        query = select(JOBS.c.state, func.count()).group_by(JOBS.c.state)
+        with self._database.reading() as connection:
+            found = {state: count for state, count in connection.execute(query)}
+        return {state: found.get(state, 0) for state in JobState}
 
     def jobs_to_start(self) -> list[Job]:
         """The jobs that are QUEUED, oldest first."""

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, select, update
+from sqlalchemy import Row, func, select, update
 
 from node.domain.identity import Uid
 from node.domain.series import SeriesState, StoredSeries
@@ -27,6 +27,23 @@ class SeriesRecords(Records):
         query = select(SERIES).order_by(SERIES.c.last_received_at.desc()).limit(limit)
         with self._database.reading() as connection:
             return [stored_series(row) for row in connection.execute(query)]
+
+    def series_of_study(self, study_uid: str) -> list[StoredSeries]:
+        """The series of one study, the first that came first."""
+        query = (
+            select(SERIES)
+            .where(SERIES.c.study_instance_uid == study_uid)
+            .order_by(SERIES.c.first_received_at, SERIES.c.series_instance_uid)
+        )
+        with self._database.reading() as connection:
+            return [stored_series(row) for row in connection.execute(query)]
+
+    def count_series(self) -> dict[SeriesState, int]:
+        """How many series are in each state."""
+        query = select(SERIES.c.state, func.count()).group_by(SERIES.c.state)
+        with self._database.reading() as connection:
+            found = {state: count for state, count in connection.execute(query)}
+        return {state: found.get(state, 0) for state in SeriesState}
 
     def open_series(self) -> list[StoredSeries]:
         """The series still RECEIVING, the longest quiet first."""

@@ -1,0 +1,95 @@
+"""`python -m node.web --config FILE`: console, REST and DICOMweb as a process of its own."""
+
+import argparse
+import signal
+import socket
+import sys
+from pathlib import Path
+
+import structlog
+import uvicorn
+
+from node.domain.errors import Misconfigured, NodeError
+from node.observe import configure_logging
+from node.settings import Settings, load_settings
+from node.store import Store
+from node.supervisor import MISCONFIGURED_STATUS
+from node.web.app import create_app
+
+_LOG = structlog.get_logger()
+# Answers under way at a stop get this long to end by themselves.
+_GRACE_S = 10
+_BACKLOG = 128
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serves until SIGTERM or SIGINT; the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m node.web", description=__doc__)
+    parser.add_argument("--config", type=Path, help="the configuration, TOML")
+    options = parser.parse_args(arguments)
+    try:
+        settings = load_settings(options.config)
+        configure_logging(settings.log_level)
+        run(settings)
+    except Misconfigured as error:
+        _LOG.error("web.misconfigured", error=str(error))
+        return MISCONFIGURED_STATUS
+    except NodeError as error:
+        _LOG.error("web.failed", error=str(error))
+        return 1
+    return 0
+
+
+def run(settings: Settings) -> None:
+    """Serves until SIGTERM or SIGINT, then lets running answers end.
+
+    Raises:
+        Misconfigured: the address or the database cannot be used.
+        Transient: the database does not answer.
+    """
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # uvicorn stops on these, then raises them again for whoever had asked before: for nobody.
+        signal.signal(number, lambda _number, _frame: None)
+    store = Store.open(settings.database_url, settings.data_dir)
+    try:
+        with _listening(settings) as listening:
+            # Addresses of requests can hold names of patients (QIDO-RS): no access log.
+            config = uvicorn.Config(
+                create_app(settings, store),
+                access_log=False,
+                log_config=None,
+                lifespan="off",
+                server_header=False,
+                timeout_graceful_shutdown=_GRACE_S,
+            )
+            _Server(config).run(sockets=[listening])
+    finally:
+        store.close()
+
+
+def _listening(settings: Settings) -> socket.socket:
+    """The socket to serve on; port 0 takes a free one."""
+    host, port = settings.web.host, settings.web.port
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        raise Misconfigured(
+            f"cannot listen on {host}:{port}: {error.strerror or error}",
+            file=settings.file,
+            key="web",
+        ) from error
+
+
+class _Server(uvicorn.Server):
+    """Says in the log when it serves, and on which port."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for listening in sockets or []:
+            host, port = listening.getsockname()[:2]
+            _LOG.info("web.ready", host=host, port=port)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,36 @@
+"""What the routes are given: the site's settings, the store, the archive, the time."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from node.settings import Settings
+from node.store import Store
+from node.web.archive import Archive
+
+
+def _settings(request: Request) -> Settings:
+    settings = request.app.state.settings
+    assert isinstance(settings, Settings)  # noqa: S101 set by create_app
+    return settings
+
+
+def _store(request: Request) -> Store:
+    store = request.app.state.store
+    assert isinstance(store, Store)  # noqa: S101 set by create_app
+    return store
+
+
+def _archive(store: Annotated[Store, Depends(_store)]) -> Archive:
+    return Archive(store)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+SiteSettings = Annotated[Settings, Depends(_settings)]
+SiteStore = Annotated[Store, Depends(_store)]
+SiteArchive = Annotated[Archive, Depends(_archive)]
+Now = Annotated[datetime, Depends(_now)]
