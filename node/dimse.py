@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Self
 
@@ -15,6 +16,8 @@ from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from node.domain.errors import NodeError, Rejected, RejectionReason, Transient
 from node.domain.identity import AeTitle
+from node.domain.instance import Door, Origin
+from node.intake.part10 import file_of, identified_from_part10
 
 # One association carries at most 128 presentation contexts (PS3.8 9.3.2: odd IDs from 1 to 255).
 _MOST_CONTEXTS = 128
@@ -174,8 +177,12 @@ def send(
 
 def _send_one(association: Association, path: Path, remote: Remote) -> str:
     """Why `remote` did not take the file; empty when it did."""
+    identified = identified_from_part10(path.read_bytes(), Origin(Door.FOLDER, str(path)))
+    # What an anonymiser has emptied cannot be sent, by anybody, until it is filled in.
+    emptied = identified.completed
+    to_send = dcmread(BytesIO(file_of(identified.received))) if emptied else path
     try:
-        status = association.send_c_store(path)
+        status = association.send_c_store(to_send)
     except ValueError as error:  # no accepted presentation context for this file
         return f"{path.name}: {remote.ae_title} does not accept this kind of object ({error})"
     except RuntimeError as error:

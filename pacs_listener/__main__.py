@@ -8,12 +8,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
+from node.settings import Settings, load_settings
 
-from node.domain.errors import NodeError
+from node.domain.errors import Misconfigured, NodeError
 from node.domain.identity import AeTitle
 from node.intake.inbox import Inbox
-from node.settings import Settings, load_settings
+from node.observe import configure_logging
 from node.store import Store
+from node.supervisor import MISCONFIGURED_STATUS
 from pacs_listener.scp import AssociationPolicy, Listener
 
 _LOG = structlog.get_logger()
@@ -27,7 +29,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--config", type=Path, help="the configuration, TOML")
     options = parser.parse_args(arguments)
     try:
-        run(load_settings(options.config))
+        settings = load_settings(options.config)
+        configure_logging(settings.log_level)
+        run(settings)
+    except Misconfigured as error:
+        _LOG.error("listener.misconfigured", error=str(error))
+        return MISCONFIGURED_STATUS
     except NodeError as error:
         _LOG.error("listener.failed", error=str(error))
         return 1

@@ -71,7 +71,7 @@ class Listener:
         _config.LOG_HANDLER_LEVEL = "none"
         address = (self._policy.host, self._policy.port)
         try:
-            self._server = self._ae.start_server(address, block=False, evt_handlers=self._handlers)
+            self._server = self._ae.start_server(address, block=False, evt_handlers=self.handlers)
         except OSError as error:
             raise Misconfigured(
                 f"cannot listen on {address[0]} port {address[1]}: {error.strerror}",
@@ -96,7 +96,8 @@ class Listener:
             association.abort()
 
     @property
-    def _handlers(self) -> list[evt.EventHandlerType]:
+    def handlers(self) -> list[evt.EventHandlerType]:
+        """What is done on which event of an association."""
         return [
             (evt.EVT_C_STORE, self._store),
             (evt.EVT_ACCEPTED, _log_association, ["association.accepted"]),

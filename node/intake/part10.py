@@ -7,7 +7,7 @@ from node.domain.errors import Rejected, RejectionReason
 from node.domain.identity import Uid, mint_uid
 from node.domain.instance import Origin, ReceivedInstance
 from node.intake.elements import Encoding, uid_element, walk
-from node.intake.identify import identify
+from node.intake.identify import Identified, identify
 
 _PREAMBLE_BYTES = 128
 _PREFIX = b"DICM"
@@ -29,6 +29,25 @@ def received_from_part10(data: bytes, origin: Origin) -> ReceivedInstance:
     Raises:
         Rejected: it is no DICOM file, or its data set does not say what it is.
     """
+    return identified_from_part10(data, origin).received
+
+
+def received_from_file(path: Path, origin: Origin) -> ReceivedInstance:
+    """The instance in the DICOM file at `path`.
+
+    Raises:
+        Rejected: it is no DICOM file, or its data set does not say what it is.
+        OSError: the file cannot be read.
+    """
+    return received_from_part10(path.read_bytes(), origin)
+
+
+def identified_from_part10(data: bytes, origin: Origin) -> Identified:
+    """As `received_from_part10`, with the names of the UIDs that had to be filled in.
+
+    Raises:
+        Rejected: it is no DICOM file, or its data set does not say what it is.
+    """
     start = _PREAMBLE_BYTES + len(_PREFIX)
     if data[_PREAMBLE_BYTES:start] != _PREFIX:
         raise _invalid("it is not a DICOM file")
@@ -42,17 +61,12 @@ def received_from_part10(data: bytes, origin: Origin) -> ReceivedInstance:
         origin,
         sop_class_uid=meta.get(_META_SOP_CLASS, ""),
         sop_instance_uid=meta.get(_META_SOP_INSTANCE, ""),
-    ).received
+    )
 
 
-def received_from_file(path: Path, origin: Origin) -> ReceivedInstance:
-    """The instance in the DICOM file at `path`.
-
-    Raises:
-        Rejected: it is no DICOM file, or its data set does not say what it is.
-        OSError: the file cannot be read.
-    """
-    return received_from_part10(path.read_bytes(), origin)
+def file_of(received: ReceivedInstance) -> bytes:
+    """The DICOM file of an instance."""
+    return file_head(received) + received.dataset
 
 
 def file_head(received: ReceivedInstance) -> bytes:

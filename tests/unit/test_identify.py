@@ -2,16 +2,16 @@
 
 import struct
 import zlib
+from io import BytesIO
 
 import pytest
 from pydicom import dcmread
-from pydicom.filebase import DicomBytesIO
 
 from node.domain.errors import Rejected, RejectionReason
 from node.domain.identity import Uid
 from node.domain.instance import Door, Origin, ReceivedInstance
 from node.intake.identify import Identified, identify
-from node.intake.part10 import file_head, received_from_part10
+from node.intake.part10 import file_head, file_of, received_from_part10
 from tests.data import ct_files
 from tests.stored import CT_IMAGE, EXPLICIT, encoded
 
@@ -58,7 +58,7 @@ def test_uids_that_an_anonymiser_emptied_are_filled_in_alike_for_a_whole_series(
     assert len({one.study_instance_uid for one in received}) == 1
     assert len({one.sop_instance_uid for one in received}) == len(files) == 20
     one = received[0]
-    dataset = dcmread(DicomBytesIO(file_head(one) + one.dataset))
+    dataset = dcmread(BytesIO(file_of(one)))
     assert dataset.SeriesInstanceUID == one.series_instance_uid
     assert dataset.SOPInstanceUID == one.sop_instance_uid
     original = dcmread(files[0])
