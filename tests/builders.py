@@ -13,12 +13,12 @@ from pathlib import Path
 import highdicom as hd
 import numpy as np
 from highdicom.legacy import LegacyConvertedEnhancedCTImage
-from models.mask import Mask
-from models.spec import Code, Label, ModelSpec, NetworkSpec
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import EnhancedCTImageStorage, ExplicitVRLittleEndian
 
+from models.mask import Mask
+from models.spec import Code, Label, ModelSpec, NetworkSpec
 from node.dicom.ct_series import CtDescription, ct_datasets
 from node.domain.identity import mint_uid
 

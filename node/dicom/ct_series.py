@@ -203,6 +203,6 @@ def _file_meta(dataset: Dataset, syntax: UID) -> FileMetaDataset:
     meta.MediaStorageSOPClassUID = dataset.SOPClassUID
     meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
     meta.TransferSyntaxUID = syntax
-    meta.ImplementationClassUID = node.implementation_class_uid
+    meta.ImplementationClassUID = UID(node.implementation_class_uid)
     meta.ImplementationVersionName = node.implementation_version_name
     return meta

@@ -7,10 +7,10 @@ import highdicom as hd
 import nibabel
 import nrrd
 import numpy as np
-from models.mask import Mask
-from models.spec import Code, Label
 from nibabel.filebasedimages import ImageFileError
 
+from models.mask import Mask
+from models.spec import Code, Label
 from node.domain.errors import Rejected, RejectionReason
 
 # The order of axes that the models expect: slices to the head, rows to the back, columns to the

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta, timezone
 
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sr.coding import Code
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from node.dicom.context import carry_context
 from node.dicom.equipment import Equipment, this_node
@@ -161,6 +161,6 @@ def _file_meta(result: Dataset, node: Equipment) -> FileMetaDataset:
     meta.MediaStorageSOPClassUID = result.SOPClassUID
     meta.MediaStorageSOPInstanceUID = result.SOPInstanceUID
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    meta.ImplementationClassUID = node.implementation_class_uid
+    meta.ImplementationClassUID = UID(node.implementation_class_uid)
     meta.ImplementationVersionName = node.implementation_version_name
     return meta

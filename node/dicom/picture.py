@@ -7,11 +7,12 @@ from io import BytesIO
 
 import highdicom as hd
 import numpy as np
-from models.mask import Mask
-from models.spec import Label
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from scipy.ndimage import binary_erosion
+
+from models.mask import Mask
+from models.spec import Label
 
 # Slices toward the head, rows toward the back, columns toward the patient's left: such a slice,
 # drawn row by row, is in radiological convention.

@@ -9,14 +9,14 @@ from datetime import datetime
 
 import highdicom as hd
 import numpy as np
-from models.mask import Mask
-from models.spec import Code, Label, ModelSpec
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code as SrCode
 from pydicom.uid import ExplicitVRLittleEndian
 
+from models.mask import Mask
+from models.spec import Code, Label, ModelSpec
 from node.dicom.equipment import this_node
 from node.dicom.finish import finish
 from node.dicom.read import CtSeries

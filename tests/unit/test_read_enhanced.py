@@ -6,7 +6,7 @@ import highdicom as hd
 import numpy as np
 import pytest
 from pydicom.dataset import Dataset
-from pydicom.uid import EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage
+from pydicom.uid import UID, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage
 
 from node.dicom.read import read_series
 from node.domain.errors import Rejected, RejectionReason
@@ -90,7 +90,7 @@ def test_a_localizer_frame_type_is_refused(tmp_path: Path) -> None:
 
 def test_two_multi_frame_objects_in_one_series_are_refused(tmp_path: Path) -> None:
     first, second = enhanced_ct(), enhanced_ct()
-    second.SOPInstanceUID = second.file_meta.MediaStorageSOPInstanceUID = "1.2.3.4"
+    second.SOPInstanceUID = second.file_meta.MediaStorageSOPInstanceUID = UID("1.2.3.4")
     other = tmp_path / "second.dcm"
     second.save_as(other, enforce_file_format=True)
     with pytest.raises(Rejected, match="one at a time") as caught:

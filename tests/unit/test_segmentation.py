@@ -7,10 +7,10 @@ from pathlib import Path
 import highdicom as hd
 import numpy as np
 import pytest
-from models.mask import Mask
-from models.spec import Label
 from pydicom.dataset import Dataset
 
+from models.mask import Mask
+from models.spec import Label
 from node.dicom.read import CtSeries, read_series
 from node.dicom.segmentation import SegOptions, encode
 from node.domain.errors import Rejected, RejectionReason
@@ -237,7 +237,7 @@ def test_all_uids_come_from_the_identity(series: CtSeries) -> None:
     dataset = encoded(series)
     assert dataset.SOPInstanceUID == IDENTITY.sop_instance_uid
     assert dataset.SeriesInstanceUID == IDENTITY.series_instance_uid
-    assert dataset.file_meta.MediaStorageSOPInstanceUID == IDENTITY.sop_instance_uid
+    assert str(dataset.file_meta.MediaStorageSOPInstanceUID) == IDENTITY.sop_instance_uid
     other = encoded(series, identity=result_identity("another job"))
     organization = "DimensionOrganizationSequence"
     assert dataset[organization][0] != other[organization][0]
