@@ -131,7 +131,9 @@ class Supervisor:
 
     def _spawn(self, role: Role) -> _Part:
         reading, writing = os.pipe()
-        command = [sys.executable, "-m", "node.bound_process", str(os.getpid()), _MODULES[role]]
+        # -P: a folder named `models` where the node is started must not stand in for our package.
+        python = [sys.executable, "-P", "-m"]
+        command = [*python, "node.bound_process", str(os.getpid()), _MODULES[role]]
         if self._config is not None:
             command += ["--config", str(self._config)]
         if role is Role.WORKER:

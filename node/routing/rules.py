@@ -114,7 +114,7 @@ _FREQUENT = (
 def suggestion(word: str, known: Any) -> str:
     """ " (did you mean ...?)", or the known words when none is near."""
     near = difflib.get_close_matches(word, list(known), n=1)
-    return f" (did you mean {near[0]!r}?)" if near else f"; known: {_names(known)}"
+    return f" (did you mean {near[0]!r}?)" if near else f"; known: {_names(known) or 'none'}"
 
 
 def _names(words: Any) -> str:
