@@ -90,14 +90,13 @@ def restore(scores: Tensor, prepared: Prepared, spec: ModelSpec) -> Mask:
             scores[None], to_network @ shift, (stop - start, rows, columns), padding="border"
         )
         classes[start:stop] = slab[0].argmax(dim=0).to(torch.uint8).cpu().numpy()
-    return Mask(hd.Volume(classes, source.affine, **_frame(source)), spec.labels)
-
-
-def _frame(source: hd.VolumeGeometry) -> dict[str, object]:
-    return {
-        "coordinate_system": source.coordinate_system,
-        "frame_of_reference_uid": source.frame_of_reference_uid,
-    }
+    volume = hd.Volume(
+        classes,
+        source.affine,
+        coordinate_system=source.coordinate_system,
+        frame_of_reference_uid=source.frame_of_reference_uid,
+    )
+    return Mask(volume, spec.labels)
 
 
 def _slabs(slices: int, voxels_per_slice: int) -> Iterator[tuple[int, int]]:

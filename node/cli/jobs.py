@@ -1,21 +1,19 @@
 """`segnode jobs`: what came in and what became of it."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from node.cli.options import ConfigOption
 from node.domain.errors import Rejected, RejectionReason
 from node.domain.identity import Uid
 from node.domain.job import Job, JobState
-from node.domain.series import StoredSeries
+from node.domain.series import SeriesState, StoredSeries
 from node.settings import load_settings
 from node.store import Store
 
@@ -60,23 +58,28 @@ def list_jobs(
     if not rows:
         typer.echo("Nothing has come in yet.")
         return
-    Console().print(_table(rows))
-
-
-def _table(rows: list[tuple[StoredSeries, list[Job]]]) -> Table:
-    table = Table("Received (UTC)", "Series", "Images", "From", "State", "Job", "Outcome")
     for series, jobs in rows:
-        for job in jobs or [None]:
-            table.add_row(
-                f"{series.last_received_at:%Y-%m-%d %H:%M:%S}",
-                series.series_instance_uid,
-                str(series.instance_count),
-                series.origin,
-                job.state if job else series.state,
-                job.job_id[:8] if job else "",
-                outcome(job) if job else "",
-            )
-    return table
+        typer.echo("\n".join(_told(series, jobs)))
+
+
+def _told(series: StoredSeries, jobs: Sequence[Job]) -> list[str]:
+    """A series and its jobs, a line each; short enough for any terminal."""
+    lines = [
+        f"{series.last_received_at:%Y-%m-%d %H:%M:%S} UTC  {series.instance_count} images from "
+        f"{series.origin}",
+        f"  series {series.series_instance_uid}: {STATE_WORDS[series.state]}",
+    ]
+    for job in jobs:
+        told = outcome(job)
+        lines.append(f"  job {job.job_id[:8]} {job.state}" + (f": {told}" if told else ""))
+    return lines
+
+
+STATE_WORDS = {
+    SeriesState.RECEIVING: "images are still arriving, or its quiet time runs",
+    SeriesState.IGNORED: "ignored, no rule wanted it",
+    SeriesState.ACCEPTED: "wanted by a rule",
+}
 
 
 def outcome(job: Job) -> str:

@@ -1,4 +1,4 @@
-"""The table of commands, and the one place that turns an expected error into a line and a status."""
+"""The table of commands, and the one place where an expected error becomes a line and a status."""
 
 import sys
 

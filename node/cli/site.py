@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from node.cli.jobs import open_store, outcome
+from node.cli.jobs import STATE_WORDS, open_store, outcome
 from node.cli.options import ConfigOption
 from node.domain.errors import Rejected, RejectionReason
 from node.domain.identity import Uid
@@ -83,12 +83,14 @@ def explain(
         decision = store.decision_of(uid)
         jobs = store.jobs_of(uid)
     typer.echo(
-        f"Series {uid}: {stored.instance_count} images from {stored.origin}, {stored.state}."
+        f"Series {uid}: {stored.instance_count} images from {stored.origin}, "
+        f"{STATE_WORDS[stored.state]}."
     )
     if decision is None:
         typer.echo("Not decided yet: images may still be arriving.")
         return
-    from node.routing.decide import Decision, explain as explain_decision
+    from node.routing.decide import Decision
+    from node.routing.decide import explain as explain_decision
 
     typer.echo(explain_decision(Decision.from_json(decision)))
     for job in jobs:
@@ -102,7 +104,8 @@ def _explain_folder(folder: Path, settings: Settings) -> str:
     from pydicom import dcmread
 
     from node import dimse
-    from node.routing.decide import decide, explain as explain_decision
+    from node.routing.decide import decide
+    from node.routing.decide import explain as explain_decision
     from node.routing.facts import facts_from_dataset
 
     files = dimse.dicom_files([folder])

@@ -58,7 +58,7 @@ _OPEN_TO_SENDERS = {"DicomAlwaysAllowStore": True, "DicomCheckModalityHost": Fal
 
 
 def write_config(site: DemoSite, orthanc: OrthancPacs | None) -> None:
-    """Write the site's configuration: one rule, whose destination is Orthanc or an archive folder."""
+    """Write the configuration: one rule, whose destination is Orthanc or an archive folder."""
     lines = [
         "# The demonstration's configuration; every setting is explained in deploy/segnode.toml.",
         f"data_dir = {_quoted(site.data_dir)}",

@@ -7,7 +7,7 @@ that is absent or empty satisfies none. `matches` finds its pattern anywhere in 
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 
@@ -194,12 +194,14 @@ class AnyOf:
 class Not:
     """The condition does not hold."""
 
-    condition: Condition = field()
+    condition: Condition
 
     def judge(self, facts: SeriesFacts) -> Verdict:
         """Judges the condition inside."""
         part = self.condition.judge(facts)
-        return Verdict("not", not part.held, parts=(part,))
+        if part.parts:
+            return Verdict("not", not part.held, parts=(part,))
+        return Verdict(f"not: {part.condition}", not part.held, part.actual)
 
 
 def _number(text: str) -> float | None:
