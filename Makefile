@@ -29,6 +29,7 @@ lint: $(STAMP)  ## style, types and import rules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy orthanc/on_stable_series.py
 	$(BIN)/lint-imports
 
 bench: $(STAMP)  ## the time of each stage, side by side
