@@ -102,7 +102,7 @@ def retrieve(
     if request.source not in settings.sources:
         known = ", ".join(settings.sources) or "none"
         raise HTTPException(
-            HTTPStatus.NOT_FOUND,
+            HTTPStatus.UNPROCESSABLE_ENTITY,
             f"the configuration has no source {request.source!r}; it has: {known}",
         )
     study, series = Uid(request.study_instance_uid), Uid(request.series_instance_uid)

@@ -1,0 +1,128 @@
+"""What the node serves by DICOMweb: the instances that came in, and the results of its jobs."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import structlog
+from pydicom import Dataset, dcmread
+from pydicom.errors import InvalidDicomError
+
+from node.domain.identity import Uid
+from node.domain.job import Job, JobState, result_identity
+from node.domain.series import StoredSeries
+from node.store import Store
+
+_LOG = structlog.get_logger()
+_EVERYTHING = 1_000_000
+# A superseded result was never sent, and a newer one says the same of more slices.
+_WITH_RESULT = {JobState.DELIVERING, JobState.DELIVERED, JobState.PARKED}
+# Headers with the attributes of a search, a few kilobytes each; files never change.
+_CACHED_HEADERS = 4096
+
+
+@dataclass(frozen=True)
+class ArchivedInstance:
+    """One instance in a Part 10 file."""
+
+    study_instance_uid: Uid
+    series_instance_uid: Uid
+    sop_instance_uid: Uid
+    path: Path
+
+
+@dataclass(frozen=True)
+class ArchivedSeries:
+    """One series; `result` is the one file of a job's result, None where the series came in."""
+
+    study_instance_uid: Uid
+    series_instance_uid: Uid
+    instance_count: int
+    result: ArchivedInstance | None
+
+
+@dataclass(frozen=True)
+class Archive:
+    """Finds series and instances in the store; reads no file."""
+
+    store: Store
+
+    def series(
+        self, study_uid: str | None = None, series_uid: str | None = None
+    ) -> Iterator[ArchivedSeries]:
+        """The series, of one study or of that UID alone when given; newest first without."""
+        seen: set[str] = set()
+        for found in self._all(study_uid):
+            uid = found.series_instance_uid
+            if uid not in seen and series_uid in {None, uid}:
+                seen.add(uid)
+                yield found
+
+    def instances_of(self, series: ArchivedSeries) -> tuple[ArchivedInstance, ...]:
+        """The instances of a series, by SOP Instance UID."""
+        if series.result is not None:
+            return (series.result,)
+        return tuple(
+            ArchivedInstance(
+                series.study_instance_uid,
+                series.series_instance_uid,
+                stored.sop_instance_uid,
+                stored.path,
+            )
+            for stored in self.store.instances_of(series.series_instance_uid)
+        )
+
+    def instances(
+        self, study_uid: str, series_uid: str | None = None, sop_uid: str | None = None
+    ) -> tuple[ArchivedInstance, ...]:
+        """The instances of a study, of one series of it, or the one of that UID."""
+        return tuple(
+            instance
+            for series in self.series(study_uid, series_uid)
+            for instance in self.instances_of(series)
+            if sop_uid in {None, instance.sop_instance_uid}
+        )
+
+    def _all(self, study_uid: str | None) -> Iterator[ArchivedSeries]:
+        if study_uid is None:
+            stored = self.store.list_series(_EVERYTHING)
+            jobs: Sequence[Job] = self.store.list_jobs(_EVERYTHING, _WITH_RESULT)
+        else:
+            stored = self.store.series_of_study(study_uid)
+            jobs = [job for s in stored for job in self.store.jobs_of(s.series_instance_uid)]
+        yield from (_as_it_came(series) for series in stored)
+        yield from (_result(job, job.result_path) for job in jobs if _has_result(job))
+
+
+def _as_it_came(series: StoredSeries) -> ArchivedSeries:
+    return ArchivedSeries(
+        series.study_instance_uid, series.series_instance_uid, series.instance_count, None
+    )
+
+
+def _has_result(job: Job) -> bool:
+    return job.state in _WITH_RESULT and job.result_path is not None
+
+
+def _result(job: Job, path: Path | None) -> ArchivedSeries:
+    identity = result_identity(job.job_id)
+    assert path is not None  # noqa: S101 `_has_result`
+    instance = ArchivedInstance(
+        job.study_instance_uid, identity.series_instance_uid, identity.sop_instance_uid, path
+    )
+    return ArchivedSeries(job.study_instance_uid, identity.series_instance_uid, 1, instance)
+
+
+@lru_cache(maxsize=_CACHED_HEADERS)
+def header(path: Path, tags: frozenset[int] | None) -> Dataset:
+    """These attributes of a file, or all when None, without pixel data; not to be changed.
+
+    Empty where the file cannot be read: one damaged file must not hide the others.
+    """
+    try:
+        only = None if tags is None else sorted(tags)
+        return dcmread(path, stop_before_pixels=True, specific_tags=only)
+    except (OSError, InvalidDicomError) as error:
+        _LOG.warning("archive.unreadable", file=path.name, error=type(error).__name__)
+        return Dataset()

@@ -1,0 +1,133 @@
+"""Single frames out of Part 10 files, without reading the others where the encoding allows it."""
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from io import BytesIO
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from fastapi import HTTPException
+from PIL import Image
+from pydicom import Dataset, dcmread
+from pydicom.encaps import get_frame
+from pydicom.pixels import apply_modality_lut, apply_voi_lut, pixel_array
+from pydicom.uid import UID, ExplicitVRLittleEndian
+
+RAW = "application/octet-stream"
+# PS3.18 Table 8.7.3-5.
+_KINDS = {
+    "1.2.840.10008.1.2.4.50": "image/jpeg",
+    "1.2.840.10008.1.2.4.57": "image/jpeg",
+    "1.2.840.10008.1.2.4.70": "image/jpeg",
+    "1.2.840.10008.1.2.4.80": "image/jls",
+    "1.2.840.10008.1.2.4.81": "image/jls",
+    "1.2.840.10008.1.2.4.90": "image/jp2",
+    "1.2.840.10008.1.2.4.91": "image/jp2",
+    "1.2.840.10008.1.2.4.201": "image/jphc",
+    "1.2.840.10008.1.2.4.202": "image/jphc",
+    "1.2.840.10008.1.2.4.203": "image/jphc",
+    "1.2.840.10008.1.2.5": "image/dicom-rle",
+}
+# Tag and length, with the representation and two reserved bytes between them where explicit.
+_IMPLICIT_HEAD_BYTES, _EXPLICIT_HEAD_BYTES = 8, 12
+_LONGEST_LIST = 10_000
+
+
+@dataclass(frozen=True)
+class FramedImage:
+    """An image file whose frames can be had one by one; numbers count from 1."""
+
+    path: Path
+    header: Dataset
+    pixels_at: int  # byte in the file where the value of Pixel Data starts
+
+    @classmethod
+    def open(cls, path: Path) -> "FramedImage":
+        """The image in a file; the request ends with 404 where there are no pixels in it."""
+        with path.open("rb") as file:
+            header = dcmread(file, stop_before_pixels=True)
+            at = file.tell()
+        if "Rows" not in header:
+            raise HTTPException(HTTPStatus.NOT_FOUND, "the instance has no frames")
+        implicit = header.file_meta.TransferSyntaxUID.is_implicit_VR
+        return cls(path, header, at + (_IMPLICIT_HEAD_BYTES if implicit else _EXPLICIT_HEAD_BYTES))
+
+    @property
+    def frame_count(self) -> int:
+        """How many frames there are."""
+        return int(self.header.get("NumberOfFrames") or 1)
+
+    @property
+    def encoded_kind(self) -> str:
+        """The media type of a frame as it is stored."""
+        return _KINDS.get(self._syntax, RAW)
+
+    def syntax_of(self, kind: str) -> str:
+        """The transfer syntax of a frame that is given as `kind`."""
+        return ExplicitVRLittleEndian if kind == RAW else str(self._syntax)
+
+    def frame(self, number: int, kind: str) -> bytes:
+        """A frame, decoded where `kind` is RAW, else as it is stored."""
+        if kind != RAW:
+            with self._value() as file:
+                return get_frame(file, number - 1, number_of_frames=self.frame_count)
+        native = self._syntax.is_little_endian and not self._syntax.is_deflated
+        if native and not self._syntax.is_encapsulated:
+            return self._native(number)
+        if self._syntax.is_deflated or not self._syntax.is_little_endian:
+            return self._decoded_whole(number)
+        return pixel_array(self.path, index=number - 1, raw=True).tobytes()
+
+    @property
+    def _syntax(self) -> UID:
+        syntax: UID = self.header.file_meta.TransferSyntaxUID
+        return syntax
+
+    def _value(self) -> BinaryIO:
+        file = self.path.open("rb")
+        file.seek(self.pixels_at)
+        return file
+
+    def _native(self, number: int) -> bytes:
+        """The bits of a frame; frames of one bit may begin within a byte (PS3.5 8.2)."""
+        header = self.header
+        samples = int(header.get("SamplesPerPixel") or 1)
+        bits = int(header.Rows) * int(header.Columns) * samples * int(header.BitsAllocated)
+        first = (number - 1) * bits
+        with self._value() as file:
+            file.seek(first // 8, 1)
+            data = file.read((first % 8 + bits + 7) // 8)
+        if first % 8 == 0 and bits % 8 == 0:
+            return data
+        unpacked = np.unpackbits(np.frombuffer(data, np.uint8), bitorder="little")
+        return np.packbits(unpacked[first % 8 :][:bits], bitorder="little").tobytes()
+
+    def _decoded_whole(self, number: int) -> bytes:
+        frames = dcmread(self.path).pixel_array
+        one = frames if self.frame_count == 1 else frames[number - 1]
+        return one.astype(one.dtype.newbyteorder("<")).tobytes()
+
+
+def numbers_from(text: str) -> tuple[int, ...]:
+    """Frame numbers from `1,2,5`; the request ends with 400 where they are none."""
+    parts = text.split(",")
+    if len(parts) > _LONGEST_LIST or not all(p.isdecimal() and int(p) > 0 for p in parts):
+        told = f"{text[:80]!r} is no list of frame numbers from 1"
+        raise HTTPException(HTTPStatus.BAD_REQUEST, told)
+    return tuple(int(part) for part in parts)
+
+
+def picture(path: Path, number: int, kind: str) -> bytes:
+    """A frame in its first window, 8 bits, as image/png or image/jpeg; grey or colour."""
+    header = dcmread(path, stop_before_pixels=True)
+    pixels = pixel_array(path, index=number - 1)
+    if pixels.ndim == 2:
+        values = np.asarray(apply_voi_lut(apply_modality_lut(pixels, header), header), np.float64)
+        low, high = float(values.min()), float(values.max())
+        pixels = ((values - low) / max(high - low, 1e-9) * 255).astype(np.uint8)
+        if header.PhotometricInterpretation == "MONOCHROME1":
+            pixels = 255 - pixels
+    buffer = BytesIO()
+    Image.fromarray(pixels).save(buffer, format="PNG" if kind == "image/png" else "JPEG")
+    return buffer.getvalue()

@@ -1,0 +1,152 @@
+"""What a QIDO-RS search asks for (PS3.18 8.3.4), and whether a data set answers it."""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from pydicom import Dataset
+from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.multival import MultiValue
+
+from node.domain.errors import Rejected, RejectionReason
+
+# Beyond this a client has to page with limit and offset.
+MOST_RESULTS = 10_000
+_HEX_TAG = re.compile(r"[0-9A-Fa-f]{8}")
+_RANGE_VRS = {"DA", "TM", "DT"}
+_NAME_VR = "PN"
+_UID_VR = "UI"
+# Dates and times sort as text once both have the precision of the coarser one.
+_RANGE = re.compile(r"(?P<first>[0-9.:]*)-(?P<last>[0-9.:]*)")
+
+
+@dataclass(frozen=True)
+class Filter:
+    """An attribute, through sequences by their tags, and the value that it must match."""
+
+    path: tuple[int, ...]
+    value: str
+
+    def matches(self, dataset: Dataset) -> bool:
+        """Whether one of the attribute's values matches; an empty value matches everything."""
+        if self.value == "":
+            return True
+        vr = _vr(self.path[-1])
+        return any(_matches(vr, actual, self.value) for actual in _values(dataset, self.path))
+
+
+@dataclass(frozen=True)
+class Search:
+    """The parameters of a search."""
+
+    filters: tuple[Filter, ...] = ()
+    include: frozenset[int] = field(default_factory=frozenset)
+    include_all: bool = False
+    limit: int = MOST_RESULTS
+    offset: int = 0
+
+    def matches(self, dataset: Dataset) -> bool:
+        """Whether the data set matches every filter."""
+        return all(one.matches(dataset) for one in self.filters)
+
+    @property
+    def tags(self) -> frozenset[int]:
+        """The attributes to be read beside those that are always told."""
+        return self.include | {one.path[0] for one in self.filters}
+
+    def uid(self, tag: int) -> str | None:
+        """The one UID that the attribute must have, where the search says so."""
+        for one in self.filters:
+            if one.path == (tag,) and one.value and not set(one.value) & set(",\\*?"):
+                return one.value
+        return None
+
+
+def search_from(parameters: Iterable[tuple[str, str]]) -> Search:
+    """The search that a query string describes.
+
+    Raises:
+        Rejected: an attribute is unknown, or limit or offset no number.
+    """
+    filters: list[Filter] = []
+    include: set[int] = set()
+    include_all = False
+    paging = {"limit": MOST_RESULTS, "offset": 0}
+    for name, value in parameters:
+        match name:
+            case "limit" | "offset":
+                paging[name] = _number(name, value)
+            case "includefield":
+                wanted = [one for one in value.split(",") if one]
+                include_all = include_all or "all" in wanted
+                include |= {_path(one)[0] for one in wanted if one != "all"}
+            case "fuzzymatching" | "accept":
+                continue
+            case _:
+                filters.append(Filter(_path(name), value))
+    limit = min(paging["limit"], MOST_RESULTS)
+    return Search(tuple(filters), frozenset(include), include_all, limit, paging["offset"])
+
+
+def _number(name: str, value: str) -> int:
+    if not value.isdecimal():
+        raise _invalid(f"{name} must be a number, not {value!r}")
+    return int(value)
+
+
+def _path(name: str) -> tuple[int, ...]:
+    """The tags that an attribute's name stands for: `StudyDate`, `00080020`, `Sequence.Item`."""
+    tags: list[int] = []
+    for part in name.split("."):
+        tag = int(part, 16) if _HEX_TAG.fullmatch(part) else tag_for_keyword(part)
+        if tag is None:
+            raise _invalid(f"there is no DICOM attribute {part!r}")
+        tags.append(tag)
+    return tuple(tags)
+
+
+def _vr(tag: int) -> str:
+    try:
+        return dictionary_VR(tag)
+    except KeyError:  # a private attribute
+        return "LO"
+
+
+def _values(dataset: Dataset, path: tuple[int, ...]) -> Iterator[str]:
+    if path[0] not in dataset:
+        return
+    element = dataset[path[0]]
+    if element.VR == "SQ":
+        for item in element.value if len(path) > 1 else ():
+            yield from _values(item, path[1:])
+    elif isinstance(element.value, MultiValue):
+        yield from (str(value).strip() for value in element.value)
+    elif element.value is not None:
+        yield str(element.value).strip()
+
+
+def _matches(vr: str, actual: str, wanted: str) -> bool:
+    if vr == _UID_VR:
+        return actual in re.split(r"[,\\]", wanted)
+    if vr in _RANGE_VRS and (asked := _RANGE.fullmatch(wanted)):
+        return _within(actual, asked["first"], asked["last"])
+    pattern = "".join(_PATTERNS.get(c, re.escape(c)) for c in wanted)
+    if vr == _NAME_VR:  # names match whatever their case, and without the empty components at the end
+        actual, flags = actual.rstrip("^="), re.IGNORECASE | re.DOTALL
+        pattern = re.sub(r"(\\\^)+$", "", pattern)
+    else:
+        flags = re.DOTALL
+    return re.fullmatch(pattern, actual, flags) is not None
+
+
+_PATTERNS = {"*": ".*", "?": "."}
+
+
+def _within(actual: str, first: str, last: str) -> bool:
+    after = not first or actual >= first
+    before = not last or actual[: len(last)] <= last
+    return bool(actual) and after and before
+
+
+def _invalid(message: str) -> Rejected:
+    return Rejected(RejectionReason.INVALID_INSTANCE, message)

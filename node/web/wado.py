@@ -1,0 +1,200 @@
+"""WADO-RS: studies, series, instances, their metadata and frames (PS3.18 10.4)."""
+
+import json
+from collections.abc import Iterator
+from http import HTTPStatus
+from io import BytesIO
+
+from fastapi import APIRouter, HTTPException, Request
+from pydicom import dcmread, dcmwrite
+from pydicom.filereader import read_file_meta_info
+from pydicom.uid import ExplicitVRLittleEndian
+from starlette.responses import Response, StreamingResponse
+
+from node.web import frames
+from node.web.archive import Archive, ArchivedInstance, header
+from node.web.dependencies import SiteArchive
+from node.web.media import Accepted, Part, accepted_by, multipart, not_acceptable
+from node.web.qido import DICOM_JSON, json_of
+
+ROUTER = APIRouter(prefix="/dicom-web/studies/{study}")
+_DICOM = "application/dicom"
+_CHUNK_BYTES = 1 << 20
+_SERIES = "/series/{series}"
+_INSTANCE = "/series/{series}/instances/{instance}"
+
+
+@ROUTER.get("")
+def retrieve_study(study: str, request: Request, archive: SiteArchive) -> Response:
+    """Every instance of a study, results of ours with it."""
+    return _instances(request, _found(archive, study))
+
+
+@ROUTER.get(_SERIES)
+def retrieve_series(study: str, series: str, request: Request, archive: SiteArchive) -> Response:
+    """Every instance of a series."""
+    return _instances(request, _found(archive, study, series))
+
+
+@ROUTER.get(_INSTANCE)
+def retrieve_instance(
+    study: str, series: str, instance: str, request: Request, archive: SiteArchive
+) -> Response:
+    """One instance."""
+    return _instances(request, _found(archive, study, series, instance))
+
+
+@ROUTER.get("/metadata")
+def study_metadata(study: str, request: Request, archive: SiteArchive) -> Response:
+    """The attributes of every instance of a study, without pixel data."""
+    return _metadata(request, _found(archive, study))
+
+
+@ROUTER.get(_SERIES + "/metadata")
+def series_metadata(study: str, series: str, request: Request, archive: SiteArchive) -> Response:
+    """The attributes of every instance of a series, without pixel data."""
+    return _metadata(request, _found(archive, study, series))
+
+
+@ROUTER.get(_INSTANCE + "/metadata")
+def instance_metadata(
+    study: str, series: str, instance: str, request: Request, archive: SiteArchive
+) -> Response:
+    """The attributes of an instance, without pixel data."""
+    return _metadata(request, _found(archive, study, series, instance))
+
+
+@ROUTER.get(_INSTANCE + "/frames/{numbers}")
+def retrieve_frames(
+    study: str, series: str, instance: str, numbers: str, request: Request, archive: SiteArchive
+) -> Response:
+    """Frames by their numbers from 1, as `1,2,5`."""
+    file = _found(archive, study, series, instance)[0].path
+    wanted = frames.numbers_from(numbers)
+    image = frames.FramedImage.open(file)
+    if max(wanted) > image.frame_count:
+        told = f"the instance has {image.frame_count} frames, not {max(wanted)}"
+        raise HTTPException(HTTPStatus.NOT_FOUND, told)
+    for accepted in accepted_by(request):
+        for kind in (frames.RAW, image.encoded_kind):
+            if accepted.is_multipart and accepted.kind in {kind, "*/*"}:
+                content_type = f"{kind}; transfer-syntax={image.syntax_of(kind)}"
+                parts = (Part(content_type, [image.frame(n, kind)]) for n in wanted)
+                return multipart(parts, kind)
+    raise not_acceptable(f'multipart/related; type="{frames.RAW}" or "{image.encoded_kind}"')
+
+
+@ROUTER.get(_INSTANCE + "/rendered")
+def rendered_instance(
+    study: str, series: str, instance: str, request: Request, archive: SiteArchive
+) -> Response:
+    """The first frame as a picture, in its first window."""
+    return rendered_frame(study, series, instance, 1, request, archive)
+
+
+@ROUTER.get(_INSTANCE + "/frames/{number}/rendered")
+def rendered_frame(
+    study: str, series: str, instance: str, number: int, request: Request, archive: SiteArchive
+) -> Response:
+    """A frame as a picture, in its first window."""
+    file = _found(archive, study, series, instance)[0].path
+    image = frames.FramedImage.open(file)
+    if not 1 <= number <= image.frame_count:
+        told = f"the instance has {image.frame_count} frames, not {number}"
+        raise HTTPException(HTTPStatus.NOT_FOUND, told)
+    kinds = [accepted.kind for accepted in accepted_by(request)]
+    jpeg = any(kind in {"image/jpeg", "*/*", "image/*"} for kind in kinds)
+    if not jpeg and "image/png" not in kinds:
+        raise not_acceptable("image/jpeg or image/png")
+    kind = "image/png" if "image/png" in kinds else "image/jpeg"
+    return Response(frames.picture(file, number, kind), media_type=kind)
+
+
+def _found(
+    archive: Archive, study: str, series: str | None = None, instance: str | None = None
+) -> tuple[ArchivedInstance, ...]:
+    found = archive.instances(study, series, instance)
+    if not found:
+        wanted = instance or series or study
+        raise HTTPException(HTTPStatus.NOT_FOUND, f"{wanted} is not here")
+    return found
+
+
+def _metadata(request: Request, found: tuple[ArchivedInstance, ...]) -> Response:
+    kinds = {accepted.kind for accepted in accepted_by(request)}
+    if not kinds & {DICOM_JSON, "application/json", "*/*", "application/*"}:
+        raise not_acceptable(DICOM_JSON)
+    return StreamingResponse(_json_array(found), media_type=DICOM_JSON)
+
+
+def _json_array(found: tuple[ArchivedInstance, ...]) -> Iterator[bytes]:
+    """A JSON array, one instance in memory at a time; what no longer can be read is left out."""
+    before = b"["
+    for instance in found:
+        dataset = header.__wrapped__(instance.path, None)  # too large to be kept
+        if dataset:
+            yield before + json.dumps(json_of(dataset)).encode()
+            before = b","
+    yield b"[]" if before == b"[" else b"]"
+
+
+def _instances(request: Request, found: tuple[ArchivedInstance, ...]) -> Response:
+    stored = [_stored_syntax(instance) for instance in found]
+    for accepted in accepted_by(request):
+        if not _can_be(accepted, stored):
+            continue
+        parts = (
+            _part(instance, syntax, accepted.transfer_syntax)
+            for instance, syntax in zip(found, stored, strict=True)
+        )
+        if accepted.is_multipart:
+            return multipart(parts, _DICOM)
+        if len(found) == 1:
+            only = next(parts)
+            return StreamingResponse(only.chunks, media_type=only.content_type)
+    syntaxes = ", ".join(sorted({*stored, ExplicitVRLittleEndian}))
+    raise not_acceptable(
+        f'multipart/related; type="{_DICOM}"; transfer-syntax= one of: *, {syntaxes}'
+    )
+
+
+def _stored_syntax(instance: ArchivedInstance) -> str:
+    return str(read_file_meta_info(instance.path).TransferSyntaxUID)
+
+
+def _can_be(accepted: Accepted, stored: list[str]) -> bool:
+    if accepted.kind not in {_DICOM, "*/*"}:
+        return False
+    wanted = accepted.transfer_syntax
+    return wanted in {"*", "", ExplicitVRLittleEndian} or set(stored) == {wanted}
+
+
+def _part(instance: ArchivedInstance, stored: str, wanted: str) -> Part:
+    """The instance as it is stored where the client takes that, else without compression.
+
+    A client that names no transfer syntax gets Explicit VR Little Endian (PS3.18 8.7.3.5.2).
+    """
+    if wanted in {"*", stored}:
+        return Part(f"{_DICOM}; transfer-syntax={stored}", _file_chunks(instance))
+    if stored == ExplicitVRLittleEndian:
+        return Part(f"{_DICOM}; transfer-syntax={stored}", _file_chunks(instance))
+    return Part(f"{_DICOM}; transfer-syntax={ExplicitVRLittleEndian}", _plain(instance))
+
+
+def _file_chunks(instance: ArchivedInstance) -> Iterator[bytes]:
+    with instance.path.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            yield chunk
+
+
+def _plain(instance: ArchivedInstance) -> Iterator[bytes]:
+    """The instance in Explicit VR Little Endian, its pixels decoded."""
+    dataset = dcmread(instance.path)
+    if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+        dataset.decompress(generate_instance_uid=False)
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    buffer = BytesIO()
+    dcmwrite(
+        buffer, dataset, enforce_file_format=True, implicit_vr=False, little_endian=True
+    )
+    yield buffer.getvalue()
