@@ -89,7 +89,8 @@ class Listener:
         server.shutdown()
         pause = threading.Event()
         for _ in range(round(grace_s / _STOP_POLL_S)):
-            if not server.active_associations:
+            # One that has only connected has nothing to finish.
+            if not any(a.is_established for a in server.active_associations):
                 break
             pause.wait(_STOP_POLL_S)
         for association in server.active_associations:
