@@ -10,6 +10,8 @@ from copy import deepcopy
 from typing import Any
 
 from pydicom.charset import python_encoding
+from pydicom.datadict import dictionary_VR
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 
 # Present even when unknown: type 2 of the Patient and General Study modules.
@@ -157,13 +159,15 @@ def carry_context(source: Dataset, result: Dataset, own_texts: Iterable[str]) ->
     texts the result says itself), else in UTF-8.
     """
     for keyword in _ALWAYS:
-        if keyword in source and source.get(keyword) not in (None, ""):
-            result[keyword] = deepcopy(source[keyword])
+        element = _element(source, keyword)
+        if element is not None and not element.is_empty:
+            result[keyword] = element
         else:
             setattr(result, keyword, None)
     for keyword in CARRIED:
-        if keyword in source and (keyword in _EMPTY_IN_TRIAL or not source[keyword].is_empty):
-            result[keyword] = deepcopy(source[keyword])
+        element = _element(source, keyword)
+        if element is not None and (keyword in _EMPTY_IN_TRIAL or not element.is_empty):
+            result[keyword] = element
     character_set = source.get("SpecificCharacterSet")
     if not _can_spell(character_set, own_texts):
         character_set = "ISO_IR 192"
@@ -171,6 +175,25 @@ def carry_context(source: Dataset, result: Dataset, own_texts: Iterable[str]) ->
         result.SpecificCharacterSet = character_set
     elif "SpecificCharacterSet" in result:
         del result.SpecificCharacterSet
+
+
+def _element(source: Dataset, keyword: str) -> DataElement | None:
+    """A copy of the element; None where it is absent, or its value is none of its kind."""
+    if keyword not in source:
+        return None
+    try:
+        element = deepcopy(source[keyword])
+    except (ValueError, TypeError, OverflowError):
+        return None
+    # A weight of "70 kg" stays a text in pydicom, or becomes another kind: no reader could use it.
+    if dictionary_VR(keyword) != element.VR or (
+        element.VR in ("DS", "IS") and isinstance(element.value, str) and element.value
+    ):
+        return None
+    if element.VR == "SQ":
+        for item in element.value:
+            item.decode()
+    return element
 
 
 def _can_spell(character_set: object, texts: Iterable[str]) -> bool:

@@ -76,6 +76,18 @@ def slices_of(header: Dataset) -> Iterator[Slice]:
     Raises:
         Rejected: an attribute that places the slice in the patient is missing or no number.
     """
+    try:
+        yield from _slices(header)
+    except (ValueError, TypeError, OverflowError) as error:
+        # pydicom parses a value when it is asked for, and raises when it is none of its kind.
+        raise Rejected(
+            RejectionReason.UNREADABLE,
+            f"An image holds a value that cannot be read ({error}). "
+            "Send the original series from the scanner.",
+        ) from error
+
+
+def _slices(header: Dataset) -> Iterator[Slice]:
     if header.SOPClassUID not in MULTI_FRAME_CLASSES:
         yield _slice(header, None, lambda _group, keyword: header.get(keyword))
         return

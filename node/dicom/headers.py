@@ -50,7 +50,6 @@ def _load(path: Path) -> FileDataset:
             # Offsets in a deflated stream are no offsets in the file: nothing can be deferred.
             header = dcmread(path)
         _complete_identifiers(header)
-        header.decode()
     except _PARSE_ERRORS as error:
         raise Rejected(
             RejectionReason.UNREADABLE,

@@ -4,7 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
+from pydicom.tag import Tag
 from pydicom.uid import JPEG2000Lossless, SecondaryCaptureImageStorage
 
 from node.dicom.read import read_series
@@ -231,6 +233,16 @@ def test_a_missing_geometry_attribute(keyword: str, tmp_path: Path) -> None:
         ct_series().changed(every(drop)).write(tmp_path), RejectionReason.MISSING_GEOMETRY
     )
     assert keyword in message
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value")
+def test_a_geometry_attribute_that_is_no_number(tmp_path: Path) -> None:
+    def spoil(dataset: Dataset) -> None:
+        raw = RawDataElement(Tag("PixelSpacing"), "DS", 8, b"wide\\far", 0, False, True)
+        dataset["PixelSpacing"] = raw
+
+    message = refusal(ct_series().changed(every(spoil)).write(tmp_path), RejectionReason.UNREADABLE)
+    assert "cannot be read" in message
 
 
 def test_an_orientation_that_is_none(tmp_path: Path) -> None:

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 from pydicom import dcmread
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as Items
+from pydicom.tag import Tag
 
 from node.dicom.context import CARRIED
 from node.dicom.read import read_series
@@ -192,3 +194,36 @@ def test_lossy_compression_of_the_source_is_told(tmp_path: Path) -> None:
     result = result_of(source, tmp_path)
     assert result.LossyImageCompression == "01"
     assert result.LossyImageCompressionRatio == 9.5
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value|The value length|Expected implicit")
+def test_values_that_break_the_standard_do_not_stop_a_result(tmp_path: Path) -> None:
+    """Real headers hold such values; what can be read is carried, the rest is left out."""
+
+    def spoil(_index: int, dataset: Dataset) -> None:
+        for tag, vr, value in (
+            (0x00101030, "DS", b"70 kg "),  # PatientWeight
+            (0x00101010, "AS", b"76"),  # PatientAge
+            (0x00100020, "LO", b"4711 " * 20),  # PatientID
+            (0x00080020, "DA", b"2026.01.01"),  # StudyDate
+            (0x00100040, "CS", b"weiblich"),  # PatientSex
+        ):
+            dataset[tag] = RawDataElement(Tag(tag), vr, len(value), value, 0, False, True)
+
+    series = read_series(ct_series().changed(spoil).write(tmp_path))
+    segmenter = ThresholdSegmenter()
+    dataset = encode(
+        segmenter.predict(series.volume),
+        series,
+        segmenter.spec,
+        identity=result_identity("job"),
+        options=SegOptions(),
+        made_at=MADE_AT,
+    )
+    stream = BytesIO()
+    dataset.save_as(stream, enforce_file_format=True)
+    result = dcmread(BytesIO(stream.getvalue()))
+    assert result.get("PatientWeight") is None, repr(result["PatientWeight"])
+    assert result.PatientID == ("4711 " * 20).strip()
+    assert result.PatientSex == "weiblich"
+    assert result.StudyDate == "2026.01.01"
