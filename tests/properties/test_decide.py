@@ -1,0 +1,63 @@
+"""For any facts and any rules that load, a decision is made, can be kept, and can be told."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from node.routing.conditions import SeriesFacts
+from node.routing.decide import Decision, decide, explain
+from node.routing.rules import Rule, read_condition
+
+ATTRIBUTES = ("Modality", "ImageType", "SliceThickness", "PatientName", "KVP")
+texts = st.text(max_size=12)
+numbers = st.floats(allow_nan=False, width=32)
+plain = st.one_of(
+    st.builds(lambda n: {"at_least_slices": n}, st.integers(1, 500)),
+    st.builds(lambda a: {"from_ae": a}, st.lists(texts, min_size=1, max_size=3)),
+    st.builds(
+        lambda a, v: {"attribute": a, "equals": v},
+        st.sampled_from(ATTRIBUTES),
+        st.one_of(texts, numbers),
+    ),
+    st.builds(
+        lambda a, v: {"attribute": a, "range": sorted(v)},
+        st.sampled_from(ATTRIBUTES),
+        st.tuples(numbers, numbers),
+    ),
+)
+conditions = st.recursive(
+    plain,
+    lambda inner: st.one_of(
+        st.builds(lambda c: {"not": c}, inner),
+        st.builds(
+            lambda k, c: {k: c}, st.sampled_from(["any", "all"]), st.lists(inner, min_size=1)
+        ),
+    ),
+    max_leaves=8,
+)
+facts = st.builds(
+    SeriesFacts,
+    st.dictionaries(st.sampled_from(ATTRIBUTES), st.lists(texts, max_size=3).map(tuple)),
+    st.integers(0, 5000),
+    texts,
+)
+
+
+@given(facts, st.lists(conditions, max_size=3))
+def test_a_decision_is_always_made_and_kept_whole(
+    series: SeriesFacts, tables: list[dict[str, object]]
+) -> None:
+    rules = [
+        Rule(f"rule {i}", "m", ("d",), read_condition(table, ()), 1.0)
+        for i, table in enumerate(tables)
+    ]
+    decision = decide(rules, series)
+    assert Decision.from_json(decision.to_json()) == decision
+    assert len(explain(decision).splitlines()) >= max(1, 2 * len(rules))
+
+
+@given(facts, conditions)
+def test_a_condition_and_its_negation_never_agree(
+    series: SeriesFacts, table: dict[str, object]
+) -> None:
+    held = read_condition(table, ()).judge(series).held
+    assert read_condition({"not": table}, ()).judge(series).held is not held
