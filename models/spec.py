@@ -81,7 +81,9 @@ class ModelSpec:
                 title=_text(table, "title"),
                 manufacturer=_text(table, "manufacturer"),
                 intended_use=_text(table, "intended_use"),
-                network=NetworkSpec(_text(table["network"], "kind"), table["network"]["parameters"]),
+                network=NetworkSpec(
+                    _text(table["network"], "kind"), table["network"]["parameters"]
+                ),
                 labels=tuple(_label(row) for row in table["labels"]),
                 spacing_mm=_three(table, "spacing_mm"),
                 hu_window=(float(table["hu_window"][0]), float(table["hu_window"][1])),

@@ -1,7 +1,6 @@
 """The networks that packages can name."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from torch import nn
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from models.phantom.organs import Placing, draw_liver_vessels, draw_organs
 from models.phantom.shapes import (
     Column,
     Ellipsoid,
@@ -12,7 +13,6 @@ from models.phantom.shapes import (
     Point,
     Points,
     Shape,
-    Tube,
     Wobble,
     may_touch,
 )
@@ -24,6 +24,8 @@ _SKIN_MM = 2.5
 # Ribs: their distance from one another, how thick they are, how far they fall toward the front.
 _RIB_PITCH_MM, _RIB_HEIGHT_MM, _RIB_FALL = 34.0, 12.0, 0.45
 _DISC_PITCH_MM, _DISC_HEIGHT_MM = 36.0, 8.0
+# Half axes of the space within the ribs, for which the organs' places are written down.
+_USUAL_INNER_MM = (132.0, 82.0)
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Body:
     liver_floor: tuple[float, float, float]  # its lower edge: z at x = 0, dz/dx, dz/dy
     vessels: tuple[Shape, ...]  # in the liver
     table_y: float
-    arms: tuple[Shape, ...]
+    arms: tuple[Column, ...]
 
     def tissues(self, true_points: Points) -> Tissues:
         """The tissue at each point."""
@@ -146,7 +148,7 @@ class Body:
 
     def _paint_arms(self, tissue: Tissues, at: Points, box: tuple[Point, Point]) -> None:
         for arm in self.arms:
-            if isinstance(arm, Column) and may_touch(arm, box):
+            if may_touch(arm, box):
                 tissue[arm.inside(at)] = Tissue.FAT
                 tissue[arm.shrunk(6.0).inside(at)] = Tissue.MUSCLE
                 bone = Column(arm.centre_xy, (13.0, 12.0))
@@ -156,57 +158,36 @@ class Body:
 
 def draw_body(rng: np.random.Generator, *, arms_down: bool | None = None) -> Body:
     """A random adult; `arms_down` None: one in four lies with the arms at the sides."""
-    j = _Jitter(rng)
     half_x, half_y = float(rng.uniform(150, 182)), float(rng.uniform(106, 128))
     fat_mm, wall_mm = float(rng.uniform(8, 26)), float(rng.uniform(11, 16))
     skin = Column((0.0, 0.0), (half_x, half_y), float(rng.uniform(2.1, 2.6)))
-    inner = skin.shrunk(fat_mm + wall_mm).half_axes
-    scale_x, scale_y = inner[0] / 132.0, inner[1] / 82.0
-
-    def place(x: float, y: float, z: float, spread: float = 5.0) -> Point:
-        moved = j.point(spread)
-        return x * scale_x + moved[0], y * scale_y + moved[1], z + moved[2]
-
-    def size(x: float, y: float, z: float) -> Point:
-        grown = float(rng.uniform(0.9, 1.12))
-        return x * grown * scale_x, y * grown * scale_y, z * grown
-
-    dome_z = float(rng.uniform(72, 92))
-    down = bool(rng.random() < 0.25) if arms_down is None else arms_down
-    arm_x = half_x + float(rng.uniform(38, 46))
+    inner_x, inner_y = skin.shrunk(fat_mm + wall_mm).half_axes
+    put = Placing(rng, inner_x / _USUAL_INNER_MM[0], inner_y / _USUAL_INNER_MM[1])
+    dome_z = put.between(72, 92)
+    lot = rng.random()  # drawn in any case: the same seed gives the same body
+    down = bool(lot < 0.25) if arms_down is None else arms_down
+    arm_x = half_x + put.between(38, 46)
+    arms = [Column((side * arm_x, put.between(0, 40)), (36.0, 34.0)) for side in (-1, 1)]
     return Body(
-        wobble=Wobble.draw(rng, amplitude_mm=float(rng.uniform(3, 7))),
+        wobble=Wobble.draw(rng, amplitude_mm=put.between(3, 7)),
         skin=skin,
         fat_mm=fat_mm,
         wall_mm=wall_mm,
-        dome_right=place(-60, -4, dome_z),
-        dome_left=place(66, 0, dome_z - float(rng.uniform(4, 22))),
-        dome_slope=float(rng.uniform(0.009, 0.016)),
-        organs=_organs(rng, place, size, dome_z),
+        dome_right=put.at(-60, -4, dome_z),
+        dome_left=put.at(66, 0, dome_z - put.between(4, 22)),
+        dome_slope=put.between(0.009, 0.016),
+        organs=draw_organs(put, dome_z),
         liver=(
-            Ellipsoid(place(-62, -2, 10), size(76, 84, 88), float(rng.uniform(-12, 12))),
-            Ellipsoid(place(-4, -42, 30), size(78, 42, 42), float(rng.uniform(-20, 10))),
+            Ellipsoid(put.at(-62, -2, 10), put.size(76, 84, 88), put.between(-12, 12)),
+            Ellipsoid(put.at(-4, -42, 30), put.size(78, 42, 42), put.between(-20, 10)),
         ),
         liver_cut=(
-            Ellipsoid(place(26, 66, -10), size(52, 56, 120)),
-            Ellipsoid(place(-58, 58, -66), size(42, 44, 62)),
-            Ellipsoid(place(62, 8, 40), size(48, 46, 70)),
+            Ellipsoid(put.at(26, 66, -10), put.size(52, 56, 120)),
+            Ellipsoid(put.at(-58, 58, -66), put.size(42, 44, 62)),
+            Ellipsoid(put.at(62, 8, 40), put.size(48, 46, 70)),
         ),
-        liver_floor=(float(rng.uniform(-34, 2)), float(rng.uniform(0.3, 0.65)), -0.15),
-        vessels=_liver_vessels(rng, place),
-        table_y=half_y + float(rng.uniform(3, 12)),
-        arms=tuple(
-            Column((side * arm_x, float(rng.uniform(0, 40))), (36.0, 34.0)) for side in (-1, 1)
-        )
-        if down
-        else (),
+        liver_floor=(put.between(-34, 2), put.between(0.3, 0.65), -0.15),
+        vessels=draw_liver_vessels(put),
+        table_y=half_y + put.between(3, 12),
+        arms=tuple(arms) if down else (),
     )
-
-
-class _Jitter:
-    def __init__(self, rng: np.random.Generator) -> None:
-        self._rng = rng
-
-    def point(self, spread_mm: float) -> Point:
-        x, y, z = (float(v) for v in self._rng.uniform(-spread_mm, spread_mm, 3))
-        return x, y, z

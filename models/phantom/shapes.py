@@ -87,10 +87,10 @@ class Tube:
 
     def inside(self, at: Points) -> Inside:
         """Which points are in the shape."""
-        x, y, z = (axis - np.float32(s) for axis, s in zip((at.x, at.y, at.z), self.start, strict=True))
-        ux, uy, uz = (
-            np.float32(e - s) for s, e in zip(self.start, self.end, strict=True)
+        x, y, z = (
+            axis - np.float32(s) for axis, s in zip((at.x, at.y, at.z), self.start, strict=True)
         )
+        ux, uy, uz = (np.float32(e - s) for s, e in zip(self.start, self.end, strict=True))
         along = np.clip((x * ux + y * uy + z * uz) / (ux**2 + uy**2 + uz**2), 0, 1)
         inside: Inside = (
             (x - along * ux) ** 2 + (y - along * uy) ** 2 + (z - along * uz) ** 2
@@ -167,7 +167,10 @@ class Wobble:
         total = np.zeros_like(at.x)
         for amplitude, (u, v, w), phase in sines:
             total += np.float32(amplitude) * np.sin(
-                np.float32(u) * at.x + np.float32(v) * at.y + np.float32(w) * at.z + np.float32(phase)
+                np.float32(u) * at.x
+                + np.float32(v) * at.y
+                + np.float32(w) * at.z
+                + np.float32(phase)
             )
         return total
 
@@ -175,9 +178,7 @@ class Wobble:
 def may_touch(shape: Shape, box: tuple[Point, Point]) -> bool:
     """Whether the shape can reach into the box."""
     (low, high), (box_low, box_high) = shape.reach, box
-    return all(
-        a <= d and c <= b for a, b, c, d in zip(low, high, box_low, box_high, strict=True)
-    )
+    return all(a <= d and c <= b for a, b, c, d in zip(low, high, box_low, box_high, strict=True))
 
 
 def _around(centre: Point, half: Sequence[float]) -> tuple[Point, Point]:

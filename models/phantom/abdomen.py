@@ -1,0 +1,107 @@
+"""From a body to a CT volume: sampled on a grid, made bright, blurred and noisy."""
+
+from dataclasses import dataclass, field
+
+import highdicom as hd
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from models.mask import Mask
+from models.phantom.body import draw_body
+from models.phantom.shapes import Points
+from models.phantom.tissues import Tissue, draw_levels
+from models.spec import Code, Label
+
+LIVER = Label(
+    index=1,
+    name="Liver",
+    category=Code("91772007", "SCT", "Organ"),
+    type=Code("10200004", "SCT", "Liver"),
+    display_rgb=(221, 130, 101),
+)
+
+# Voxels painted at a time: bounds the working memory to about 100 MB.
+_SLAB_VOXELS = 1_000_000
+_NOISE_HU = 14.0
+# The scanner's blur within the slice, in pixels (standard deviation).
+_BLUR_PX = 0.6
+
+
+@dataclass(frozen=True)
+class Phantom:
+    """`volume`: int16 HU; `mask`: the liver, on the same grid; `tissues`: `Tissue` by voxel."""
+
+    volume: hd.Volume = field(repr=False)
+    mask: Mask = field(repr=False)
+    tissues: hd.Volume = field(repr=False)
+
+
+def abdomen(
+    seed: int,
+    *,
+    spacing_mm: tuple[float, float, float] = (3.0, 1.5, 1.5),
+    shape: tuple[int, int, int] = (100, 256, 256),
+    centre_mm: tuple[float, float, float] = (0.0, 0.0, 0.0),
+    arms_down: bool = False,
+) -> Phantom:
+    """A whole abdomen in axial slices from feet to head; axes slice, row, column.
+
+    `centre_mm` (LPS) is the middle of the volume: (0, 0, 0) is the middle of the body at the
+    height of the liver, (0, 0, -300) lies below every liver.
+    """
+    affine = np.zeros((4, 4))
+    affine[2, 0], affine[1, 1], affine[0, 2] = spacing_mm
+    affine[3, 3] = 1.0
+    middle = affine[:3, :3] @ ((np.asarray(shape) - 1) / 2)
+    affine[:3, 3] = np.asarray(centre_mm) - middle
+    grid = hd.VolumeGeometry(affine, spatial_shape=shape, coordinate_system="PATIENT")
+    return paint(grid, seed, arms_down=arms_down)
+
+
+def paint(grid: hd.VolumeGeometry, seed: int, *, arms_down: bool | None = None) -> Phantom:
+    """The body of that seed, on any grid of the patient's space; the same seed, the same body."""
+    rng = np.random.default_rng(seed)
+    body = draw_body(rng, arms_down=arms_down)
+    levels = draw_levels(rng)
+    slices, rows, columns = grid.spatial_shape
+    tissues = np.empty((slices, rows, columns), dtype=np.uint8)
+    step = max(1, _SLAB_VOXELS // (rows * columns))
+    for start in range(0, slices, step):
+        stop = min(start + step, slices)
+        tissues[start:stop] = body.tissues(_points(grid, start, stop))
+    hu = levels[tissues]
+    hu = ndimage.gaussian_filter(hu, (0.0, _BLUR_PX, _BLUR_PX), truncate=3.0)
+    hu += _noise(rng, hu.shape)
+    volume = np.rint(hu).clip(-1024, 3071).astype(np.int16)
+    liver = np.isin(tissues, [Tissue.LIVER, Tissue.PORTAL_VEIN]).astype(np.uint8)
+    return Phantom(_on(grid, volume), Mask(_on(grid, liver), (LIVER,)), _on(grid, tissues))
+
+
+def _on(grid: hd.VolumeGeometry, array: NDArray[np.generic]) -> hd.Volume:
+    """The array as a volume on that grid."""
+    return hd.Volume(
+        array,
+        grid.affine,
+        coordinate_system=grid.coordinate_system,
+        frame_of_reference_uid=grid.frame_of_reference_uid,
+    )
+
+
+def _points(grid: hd.VolumeGeometry, start: int, stop: int) -> Points:
+    """The centres of the voxels of slices `start` to `stop`, each array (slice, row, column)."""
+    _, rows, columns = grid.spatial_shape
+    k, j, i = np.ogrid[start:stop, 0:rows, 0:columns]
+    affine = grid.affine
+    axes = [
+        (affine[n, 0] * k + affine[n, 1] * j + affine[n, 2] * i + affine[n, 3]).astype(np.float32)
+        for n in range(3)
+    ]
+    return Points(*axes)
+
+
+def _noise(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Noise with the grain of a soft reconstruction kernel."""
+    white = rng.standard_normal(shape, dtype=np.float32)
+    grainy: NDArray[np.float32] = ndimage.gaussian_filter(white, (0.0, 0.7, 0.7), truncate=2.0)
+    return grainy * np.float32(_NOISE_HU / grainy.std())

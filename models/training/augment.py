@@ -1,0 +1,246 @@
+"""A new scan of a deformed body for every sample: shape, contrast phase, scanner, field of view.
+
+The images are painted from tissues rather than changed in brightness (Billot et al. 2023, SynthSeg)
+so that the network learns where the liver lies among its neighbours, not how bright it is. Never
+mirrored: the liver is on the right.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from models.phantom.tissues import Tissue
+from models.training.anatomies import Anatomy
+
+Range = tuple[float, float]
+
+# HU from .. to by contrast phase; what is not named is as in _ANY_PHASE.
+_ANY_PHASE: Mapping[Tissue, Range] = {
+    Tissue.SKIN: (-40, 40),
+    Tissue.FAT: (-125, -80),
+    Tissue.MUSCLE: (30, 80),
+    Tissue.BONE: (180, 500),
+    Tissue.MARROW: (100, 280),
+    Tissue.LUNG: (-900, -650),
+    Tissue.GALLBLADDER: (-5, 30),
+    Tissue.STOMACH: (-30, 110),
+    Tissue.BOWEL: (-40, 110),
+    Tissue.GAS: (-1000, -850),
+    Tissue.DISC: (50, 130),
+    Tissue.TABLE: (-600, 300),
+}
+_PHASES: tuple[Mapping[Tissue, Range], ...] = (
+    {  # native
+        Tissue.LIVER: (25, 75),
+        Tissue.SPLEEN: (35, 60),
+        Tissue.KIDNEY: (20, 45),
+        Tissue.PANCREAS: (15, 50),
+        Tissue.AORTA: (30, 55),
+        Tissue.VENA_CAVA: (30, 55),
+        Tissue.PORTAL_VEIN: (25, 60),
+        Tissue.HEART: (30, 60),
+    },
+    {  # arterial
+        Tissue.LIVER: (45, 100),
+        Tissue.SPLEEN: (80, 170),
+        Tissue.KIDNEY: (100, 230),
+        Tissue.PANCREAS: (60, 130),
+        Tissue.AORTA: (180, 400),
+        Tissue.VENA_CAVA: (40, 140),
+        Tissue.PORTAL_VEIN: (50, 150),
+        Tissue.HEART: (90, 320),
+    },
+    {  # portal venous
+        Tissue.LIVER: (75, 150),
+        Tissue.SPLEEN: (85, 160),
+        Tissue.KIDNEY: (130, 260),
+        Tissue.PANCREAS: (55, 120),
+        Tissue.AORTA: (110, 220),
+        Tissue.VENA_CAVA: (90, 200),
+        Tissue.PORTAL_VEIN: (110, 220),
+        Tissue.HEART: (85, 200),
+    },
+)
+_AIR_HU = -1024.0
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How far samples may differ; chances are of 1."""
+
+    scale: Range = (0.72, 1.30)  # of each axis on its own
+    turn_degrees: float = 12.0
+    shift_mm: tuple[float, float, float] = (60.0, 28.0, 36.0)
+    warps: tuple[tuple[float, float], ...] = ((96.0, 14.0), (40.0, 5.0))  # grid mm, up to mm
+    as_scanned: float = 0.12
+    any_brightness: float = 0.15  # organs of no phase at all
+    phase_weights: tuple[float, float, float] = (0.2, 0.3, 0.5)
+    slab: float = 0.3
+    slab_mm: Range = (36.0, 160.0)
+    arms: float = 0.25
+    table: float = 0.6
+    round_view: float = 0.25
+    lesions: float = 0.4
+    noise_hu: float = 32.0
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """Draws samples of `shape` (Z, Y, X) voxels of `spacing_mm`, normalised as by `prepare`."""
+
+    shape: tuple[int, int, int]
+    spacing_mm: float
+    hu_window: Range
+    how: Augmentation = Augmentation()
+
+    def draw(self, body: Anatomy, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """An image in 0..1 and the liver in 0 and 1, both (1, Z, Y, X)."""
+        painted = _painted(body, _levels(body, self.how, rng), rng)
+        both = np.stack([painted - np.float32(_AIR_HU), body.liver.astype(np.float32)])
+        grid = self._places(body, rng)
+        got = functional.grid_sample(
+            torch.from_numpy(both)[None], grid, padding_mode="zeros", align_corners=True
+        )[0]  # (2, Z, Y, X)
+        hu, liver = got[0].numpy() + np.float32(_AIR_HU), got[1].numpy() > 0.5
+        self._surround(hu, rng)
+        hu = self._scanned(hu, liver, rng)
+        self._cut(hu, liver, rng)
+        low, high = self.hu_window
+        level = (hu.clip(low, high) - low) / (high - low)
+        if rng.random() < 0.25:
+            level = level ** rng.uniform(0.75, 1.35)
+        image = torch.from_numpy(level.astype(np.float32))
+        return image[None], torch.from_numpy(liver.astype(np.float32))[None]
+
+    def _places(self, body: Anatomy, rng: np.random.Generator) -> Tensor:
+        """For each voxel of the sample the place in the body, as `grid_sample` wants it."""
+        how = self.how
+        scale = rng.uniform(*how.scale, 3) * rng.uniform(0.93, 1.07)
+        step = self.spacing_mm / body.spacing_mm / scale
+        turned = _turn(np.radians(rng.uniform(-1, 1, 3) * how.turn_degrees)) * step
+        found = np.argwhere(body.liver.any(axis=(1, 2)))[[0, -1], 0]
+        middle = (np.asarray(body.tissues.shape) - 1) / 2
+        middle[0] = found.mean()
+        middle += rng.uniform(-1, 1, 3) * np.asarray(how.shift_mm) / body.spacing_mm
+        axes = [np.arange(n, dtype=np.float32) - (n - 1) / 2 for n in self.shape]
+        at = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1) @ turned.T.astype(np.float32)
+        places = torch.from_numpy(at + middle.astype(np.float32))  # (Z, Y, X, 3), voxels of body
+        for grid_mm, up_to_mm in how.warps:
+            amplitude = rng.uniform(0, up_to_mm) / body.spacing_mm
+            places += (
+                _smooth(self.shape, grid_mm / self.spacing_mm, rng, 3).movedim(0, -1) * amplitude
+            )
+        extent = torch.tensor(body.tissues.shape, dtype=torch.float32) - 1
+        return (places / extent * 2 - 1).flip(-1)[None]
+
+    def _surround(self, hu: NDArray[np.float32], rng: np.random.Generator) -> None:
+        """Put a table below and arms beside the body, where there is air."""
+        air = hu < -600
+        _, rows, columns = hu.shape
+        y, x = np.ogrid[0:rows, 0:columns]
+        if rng.random() < self.how.table:
+            solid = np.argwhere((~air).any(axis=(0, 2)))
+            back = float(solid[0, 0]) if len(solid) else 0.0
+            curve = rng.uniform(0.0, 0.008) * (x - columns / 2) ** 2
+            depth = y - (back - rng.uniform(0.5, 4)) - curve
+            line = (np.abs(depth) < rng.uniform(0.5, 1.2))[None]
+            hu[line & air] = rng.uniform(-500, 300)
+        if rng.random() < self.how.arms:
+            for side in (-1, 1):
+                centre_x = columns / 2 + side * columns * rng.uniform(0.40, 0.52)
+                centre_y = rows * rng.uniform(0.2, 0.6)
+                radius = rng.uniform(7, 12)
+                far = np.sqrt((x - centre_x) ** 2 + ((y - centre_y) * rng.uniform(0.8, 1.2)) ** 2)
+                for share, low, high in ((1.0, -120, -80), (0.85, 30, 80), (0.3, 300, 700)):
+                    hu[(far < radius * share)[None] & air] = rng.uniform(low, high)
+
+    def _scanned(
+        self, hu: NDArray[np.float32], liver: NDArray[np.bool_], rng: np.random.Generator
+    ) -> NDArray[np.float32]:
+        """Uneven brightness, lesions and vessels of the liver, blur and noise."""
+        image = torch.from_numpy(hu)
+        if rng.random() < 0.5:
+            field = _smooth(self.shape, rng.uniform(3, 10), rng)[0]
+            image = image + field * float(rng.uniform(0, 10))
+        if rng.random() < self.how.lesions:
+            field = _smooth(self.shape, rng.uniform(1.5, 5), rng)[0]
+            spots = torch.from_numpy(liver) & (field > float(rng.uniform(0.8, 1.4)))
+            image = image + spots * float(rng.uniform(-60, 80))
+        if rng.random() < 0.4:
+            soft = functional.avg_pool3d(image[None, None], 3, 1, 1)[0, 0]
+            image = torch.lerp(image, soft, float(rng.uniform(0, 0.8)))
+        noise = rng.standard_normal(self.shape, dtype=np.float32)
+        noise *= np.float32(rng.uniform(0, self.how.noise_hu))
+        scanned: NDArray[np.float32] = image.numpy() + noise
+        return scanned
+
+    def _cut(
+        self, hu: NDArray[np.float32], liver: NDArray[np.bool_], rng: np.random.Generator
+    ) -> None:
+        """Leave a thin slab, or a round field of view; outside of it is air and no liver."""
+        depth, rows, columns = self.shape
+        outside = np.zeros(self.shape, dtype=bool)
+        if rng.random() < self.how.slab:
+            thick = int(rng.uniform(*self.how.slab_mm) / self.spacing_mm)
+            start = int(rng.integers(0, max(1, depth - thick)))
+            outside[:start] = outside[start + thick :] = True
+        if rng.random() < self.how.round_view:
+            y, x = np.ogrid[0:rows, 0:columns]
+            far = (x - columns / 2 - rng.uniform(-6, 6)) ** 2 + (
+                y - rows / 2 - rng.uniform(-6, 6)
+            ) ** 2
+            outside |= (far > (rng.uniform(0.32, 0.55) * columns) ** 2)[None]
+        hu[outside], liver[outside] = _AIR_HU, False
+
+
+def _levels(body: Anatomy, how: Augmentation, rng: np.random.Generator) -> NDArray[np.float32]:
+    """The HU of each tissue in this sample."""
+    chance = rng.random()
+    levels = body.levels.copy()
+    levels[Tissue.HEART], levels[Tissue.LUNG] = rng.uniform(20, 200), rng.uniform(-900, -700)
+    if chance < how.as_scanned:
+        return levels
+    phase = _PHASES[rng.choice(len(_PHASES), p=how.phase_weights)]
+    for tissue, (low, high) in {**_ANY_PHASE, **phase}.items():
+        levels[tissue] = rng.uniform(low, high)
+    if chance > 1 - how.any_brightness:
+        for tissue in phase:
+            levels[tissue] = rng.uniform(-40, 220)
+    return levels
+
+
+def _painted(
+    body: Anatomy, levels: NDArray[np.float32], rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """The body in HU, its own texture weakened or strengthened."""
+    painted: NDArray[np.float32] = levels[body.tissues]
+    if body.detail.any():
+        painted += body.detail * np.float32(rng.uniform(0.4, 1.1))
+    return painted
+
+
+def _smooth(
+    shape: tuple[int, int, int], scale: float, rng: np.random.Generator, channels: int = 1
+) -> Tensor:
+    """Random fields (channels, Z, Y, X) of unit spread at knots `scale` voxels apart."""
+    knots = [max(2, round(n / scale) + 2) for n in shape]
+    field = torch.from_numpy(rng.standard_normal((1, channels, *knots), dtype=np.float32))
+    smooth: Tensor = functional.interpolate(field, size=shape, mode="trilinear", align_corners=True)
+    return smooth[0]
+
+
+def _turn(angles: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A rotation by `angles` (rad) about the three axes."""
+    turned = np.eye(3)
+    for axis, angle in enumerate(angles):
+        i, j = (axis + 1) % 3, (axis + 2) % 3
+        one = np.eye(3)
+        one[i, i] = one[j, j] = np.cos(angle)
+        one[i, j], one[j, i] = -np.sin(angle), np.sin(angle)
+        turned = one @ turned
+    return turned
