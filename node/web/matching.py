@@ -131,7 +131,9 @@ def _matches(vr: str, actual: str, wanted: str) -> bool:
     if vr in _RANGE_VRS and (asked := _RANGE.fullmatch(wanted)):
         return _within(actual, asked["first"], asked["last"])
     pattern = "".join(_PATTERNS.get(c, re.escape(c)) for c in wanted)
-    if vr == _NAME_VR:  # names match whatever their case, and without the empty components at the end
+    if (
+        vr == _NAME_VR
+    ):  # names match whatever their case, and without the empty components at the end
         actual, flags = actual.rstrip("^="), re.IGNORECASE | re.DOTALL
         pattern = re.sub(r"(\\\^)+$", "", pattern)
     else:

@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Iterator
 from datetime import datetime
 from http import HTTPStatus
+from pathlib import Path
 from typing import IO
 
 from fastapi import APIRouter, HTTPException, Request
@@ -44,7 +45,8 @@ async def store_instances(
 ) -> Response:
     """Stores instances of any study."""
     inbox = Inbox(store, settings.data_dir)
-    return await _store(request, _Storing(inbox, _root(request), _peer(request), None, now))
+    storing = _Storing(inbox, _root(request), _peer(request), None, now)
+    return await _store(request, storing, settings.data_dir)
 
 
 @ROUTER.post("/{study}")
@@ -53,7 +55,8 @@ async def store_instances_of_study(
 ) -> Response:
     """Stores instances of one study; those of another fail."""
     inbox = Inbox(store, settings.data_dir)
-    return await _store(request, _Storing(inbox, _root(request), _peer(request), study, now))
+    storing = _Storing(inbox, _root(request), _peer(request), study, now)
+    return await _store(request, storing, settings.data_dir)
 
 
 class _Storing:
@@ -130,17 +133,17 @@ class _Storing:
         return None
 
 
-async def _store(request: Request, storing: _Storing) -> Response:
+async def _store(request: Request, storing: _Storing, room: Path) -> Response:
     content_type = request.headers.get("content-type", "")
     boundary = boundary_of(content_type)
     single = content_type.split(";")[0].strip().lower() == "application/dicom"
     if not boundary and not single:
         told = 'send multipart/related; type="application/dicom" with its boundary'
         raise HTTPException(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, told)
-    with _spool() as body:
+    with _spool(room) as body:
         # The whole of it first: what is read as it comes would hold a thread for each sender.
         async for chunk in request.stream():
-            await run_in_threadpool(body.write, chunk)
+            await run_in_threadpool(_keep, body, chunk)
         await run_in_threadpool(_take_all, body, boundary, storing)
     return storing.answer()
 
@@ -158,9 +161,17 @@ def _take_all(body: IO[bytes], boundary: str, storing: _Storing) -> None:
         raise HTTPException(HTTPStatus.BAD_REQUEST, str(error)) from error
 
 
-def _spool() -> IO[bytes]:
+def _spool(room: Path) -> IO[bytes]:
+    """A nameless file on the disk that the instances go to."""
     try:
-        return tempfile.TemporaryFile()
+        return tempfile.TemporaryFile(dir=room)
+    except OSError as error:
+        raise Transient(f"no room for the request: {error.strerror}") from error
+
+
+def _keep(body: IO[bytes], chunk: bytes) -> None:
+    try:
+        body.write(chunk)
     except OSError as error:
         raise Transient(f"no room for the request: {error.strerror}") from error
 

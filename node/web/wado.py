@@ -194,7 +194,5 @@ def _plain(instance: ArchivedInstance) -> Iterator[bytes]:
         dataset.decompress(generate_instance_uid=False)
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     buffer = BytesIO()
-    dcmwrite(
-        buffer, dataset, enforce_file_format=True, implicit_vr=False, little_endian=True
-    )
+    dcmwrite(buffer, dataset, enforce_file_format=True, implicit_vr=False, little_endian=True)
     yield buffer.getvalue()
