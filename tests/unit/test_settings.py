@@ -152,4 +152,4 @@ def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
 def test_settings_cannot_be_changed(tmp_path: Path) -> None:
     settings = load_settings(write(tmp_path, VALID))
     with pytest.raises(ValueError, match="frozen"):
-        settings.listener.port = 5  # type: ignore[misc]
+        settings.listener.port = 5
