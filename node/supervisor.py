@@ -1,7 +1,6 @@
 """`segnode serve`: listener, worker and web as processes of their own under one supervisor."""
 
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -19,6 +18,7 @@ import structlog
 from node.domain.errors import Transient
 from node.observe import configure_logging
 from node.settings import Settings, load_settings
+from node.stop_signal import StopSignal
 
 _LOG = structlog.get_logger()
 _POLL_SECONDS = 0.1
@@ -100,8 +100,8 @@ class Supervisor:
             if time.monotonic() > end:
                 raise Transient(f"the node did not come up within {timeout_s:g} s")
 
-    def wait(self, stop: threading.Event) -> None:
-        """Return when `stop` is set or the node was given up."""
+    def wait(self, stop: StopSignal) -> None:
+        """Return when the process is told to stop, or the node was given up."""
         while not stop.wait(_POLL_SECONDS) and not self._failure:
             pass
 
@@ -210,9 +210,7 @@ def serve_until_stopped(config: Path | None, roles: Sequence[Role] = tuple(Role)
     supervisor = Supervisor(config, roles)
     settings = supervisor.settings
     configure_logging(settings.log_level)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda _number, _frame: stop.set())
+    stop = StopSignal()
     supervisor.start()
     _LOG.info(
         "node.started",

@@ -4,7 +4,6 @@ import argparse
 import fcntl
 import logging
 import os
-import signal
 import sys
 import threading
 import time
@@ -20,6 +19,7 @@ from node.app import App, build
 from node.domain.errors import Misconfigured, NodeError
 from node.observe import configure_logging
 from node.settings import Settings, load_settings
+from node.stop_signal import StopSignal
 from node.supervisor import MISCONFIGURED_STATUS
 from node.work.failures import Defect, attempt
 
@@ -57,9 +57,7 @@ def run(settings: Settings, ready: Callable[[], None]) -> None:
     configure_logging(settings.log_level)
     # A look that takes longer than its interval leaves out the next; that is as it should be.
     logging.getLogger("apscheduler").setLevel(logging.ERROR)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda _number, _frame: stop.set())
+    stop = StopSignal()
     with _only_worker(settings.data_dir):
         app = build(settings)
         app.models.load(list(dict.fromkeys(rule.model for rule in settings.rules)))

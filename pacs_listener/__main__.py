@@ -1,19 +1,18 @@
 """`python -m pacs_listener --config FILE`: the listener as a process of its own."""
 
 import argparse
-import signal
 import sys
-import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
-from node.settings import Settings, load_settings
 
 from node.domain.errors import Misconfigured, NodeError
 from node.domain.identity import AeTitle
 from node.intake.inbox import Inbox
 from node.observe import configure_logging
+from node.settings import Settings, load_settings
+from node.stop_signal import StopSignal
 from node.store import Store
 from node.supervisor import MISCONFIGURED_STATUS
 from pacs_listener.scp import AssociationPolicy, Listener
@@ -48,9 +47,7 @@ def run(settings: Settings) -> None:
         Misconfigured: the address or the database cannot be used.
         Transient: the database does not answer.
     """
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda _number, _frame: stop.set())
+    stop = StopSignal()
     store = Store.open(settings.database_url, settings.data_dir)
     try:
         inbox = Inbox(store, settings.data_dir)
