@@ -14,6 +14,7 @@ from pynetdicom.association import Association
 from pynetdicom.presentation import build_context
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
+from node.dicom.equipment import this_node
 from node.domain.errors import NodeError, Rejected, RejectionReason, Transient
 from node.domain.identity import AeTitle
 from node.domain.instance import Door, Origin
@@ -83,6 +84,9 @@ def associate(ae: AE, remote: Remote, *, accepting_none: NodeError | None = None
 def entity(calling: AeTitle) -> AE:
     """An application entity of ours, with the time-outs that we grant a peer."""
     ae = AE(ae_title=calling)
+    node = this_node()
+    ae.implementation_class_uid = node.implementation_class_uid
+    ae.implementation_version_name = node.implementation_version_name
     ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = _TIMEOUT_SECONDS
     ae.connection_timeout = _TIMEOUT_SECONDS
     return ae

@@ -13,12 +13,12 @@ from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.events import Event
 from pynetdicom.transport import ThreadedAssociationServer
 
+from node.dicom.equipment import this_node
 from node.domain.errors import Misconfigured, NodeError
 from node.domain.identity import AeTitle, Uid
 from node.domain.instance import Door, Origin
 from node.intake.identify import Identified, identify
 from node.intake.inbox import Inbox
-from node.intake.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from pacs_listener.contexts import (
     STORAGE_SOP_CLASSES,
     STORAGE_TRANSFER_SYNTAXES,
@@ -128,8 +128,9 @@ class Listener:
 
 def _application_entity(policy: AssociationPolicy) -> AE:
     ae = AE(ae_title=policy.ae_title)
-    ae.implementation_class_uid = IMPLEMENTATION_CLASS_UID
-    ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME
+    node = this_node()
+    ae.implementation_class_uid = node.implementation_class_uid
+    ae.implementation_version_name = node.implementation_version_name
     ae.maximum_pdu_size = policy.max_pdu
     ae.maximum_associations = policy.max_associations
     ae.require_called_aet = True

@@ -1,6 +1,7 @@
 """Who we are: the equipment that every result names as its maker."""
 
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
 
 from node.domain.identity import Uid, mint_uid
@@ -22,6 +23,7 @@ class Equipment:
     implementation_version_name: str
 
 
+@cache
 def this_node() -> Equipment:
     """The equipment of the installed release."""
     release = version("segnode")

@@ -3,8 +3,9 @@
 import struct
 from pathlib import Path
 
+from node.dicom.equipment import this_node
 from node.domain.errors import Rejected, RejectionReason
-from node.domain.identity import Uid, mint_uid
+from node.domain.identity import Uid
 from node.domain.instance import Origin, ReceivedInstance
 from node.intake.elements import Encoding, uid_element, walk
 from node.intake.identify import Identified, identify
@@ -17,10 +18,6 @@ _META_ENCODING = Encoding(explicit=True, little=True)
 _META_SOP_CLASS = 0x00020002
 _META_SOP_INSTANCE = 0x00020003
 _TRANSFER_SYNTAX = 0x00020010
-
-# Who wrote the file; the same for every version, so that an instance always gives the same file.
-IMPLEMENTATION_CLASS_UID = mint_uid("segnode", "implementation class")
-IMPLEMENTATION_VERSION_NAME = "SEGNODE"
 
 
 def received_from_part10(data: bytes, origin: Origin) -> ReceivedInstance:
@@ -74,7 +71,8 @@ def file_head(received: ReceivedInstance) -> bytes:
 
     The preamble is ours, whatever the sender's was: one that is also a program stays outside.
     """
-    name = IMPLEMENTATION_VERSION_NAME.encode("ascii")
+    node = this_node()
+    name = node.implementation_version_name.encode("ascii")
     name += b" " * (len(name) % 2)
     meta = b"".join(
         (
@@ -83,7 +81,7 @@ def file_head(received: ReceivedInstance) -> bytes:
             uid_element(_META_SOP_CLASS, received.sop_class_uid, _META_ENCODING),
             uid_element(_META_SOP_INSTANCE, received.sop_instance_uid, _META_ENCODING),
             uid_element(_TRANSFER_SYNTAX, received.transfer_syntax_uid, _META_ENCODING),
-            uid_element(0x00020012, IMPLEMENTATION_CLASS_UID, _META_ENCODING),
+            uid_element(0x00020012, node.implementation_class_uid, _META_ENCODING),
             struct.pack("<HH2sH", _META_GROUP, 0x0013, b"SH", len(name)) + name,
         )
     )
