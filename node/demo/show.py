@@ -12,7 +12,6 @@ import requests
 from pydicom import dcmread
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
 
 from node import dimse
 from node.cli.jobs import outcome
@@ -21,6 +20,7 @@ from node.demo.site import DemoSite, new_site, orthanc_for, write_config
 from node.domain.errors import Rejected, RejectionReason, Transient
 from node.domain.identity import AeTitle, Uid
 from node.domain.job import Job, JobState, result_identity
+from node.observe import configure_logging
 from node.settings import load_settings
 from node.store import Store
 from node.supervisor import Supervisor
@@ -47,6 +47,7 @@ def run_demo(*, ct: Path | None, with_orthanc: bool, stay: bool, folder: Path | 
     with ExitStack() as running:
         orthanc = running.enter_context(orthanc_for(site)) if with_orthanc else None
         write_config(site, orthanc)
+        configure_logging(load_settings(site.config_file).log_level)
         with console.status("Starting the node ..."):
             running.enter_context(_node(site))
         if orthanc is not None:
@@ -151,18 +152,20 @@ def _show(job: Job, site: DemoSite, orthanc: OrthancPacs | None, console: Consol
     base = site.dicomweb_url if orthanc is None else orthanc.dicomweb_url
     instance = result_identity(job.job_id).sop_instance_uid
     url = _found_in_archive(base, job, instance)
-    table = Table(show_header=False, box=None)
-    table.add_row("Result", outcome(job))
-    table.add_row("SEG in the PACS", url)
-    table.add_row("SEG on disk", str(job.result_path))
-    table.add_row("Overlay picture", str(job.picture_path))
-    for stage, seconds in job.timings_s.items():
-        table.add_row(f"Time: {stage}", f"{seconds:.2f} s")
-    table.add_row("Console", site.console_url)
+    told = {
+        "Result": outcome(job),
+        "SEG in the PACS": url,
+        "SEG on disk": str(job.result_path),
+        "Overlay picture": str(job.picture_path),
+        "Time": ", ".join(f"{stage} {took:.1f} s" for stage, took in job.timings_s.items()),
+        "Console": site.console_url,
+        "Configuration": str(site.config_file),
+    }
     if orthanc is not None:
-        table.add_row("Orthanc", orthanc.url)
-    table.add_row("Configuration", str(site.config_file))
-    console.print(table, soft_wrap=True)
+        told["Orthanc"] = f"{orthanc.url}/"
+    for name, text in told.items():
+        # Never folded: an address or a path has to be copied whole.
+        console.print(f"{name:<16} {text}", soft_wrap=True, highlight=False, markup=False)
 
 
 def _found_in_archive(base: str, job: Job, instance: Uid) -> str:

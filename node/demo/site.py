@@ -62,6 +62,7 @@ def write_config(site: DemoSite, orthanc: OrthancPacs | None) -> None:
     lines = [
         "# The demonstration's configuration; every setting is explained in deploy/segnode.toml.",
         f"data_dir = {_quoted(site.data_dir)}",
+        'log_level = "warning"',
         "",
         "[listener]",
         f'ae_title = "{_AE_TITLE}"',
