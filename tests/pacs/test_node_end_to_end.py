@@ -1,0 +1,98 @@
+"""The whole node between a sender and a real PACS."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from pydicom import dcmread
+
+from node.demo.orthanc_pacs import OrthancPacs
+from node.domain.identity import Uid
+from node.domain.job import JobState, result_identity
+from node.domain.series import SeriesState
+from tests.data import ct_files
+from tests.running_node import RunningNode, small_abdomen
+from tests.waiting import until
+
+
+@pytest.fixture
+def node(tmp_path: Path, orthanc: OrthancPacs) -> Iterator[RunningNode]:
+    """A node that runs, with Orthanc as its PACS."""
+    running = RunningNode(tmp_path / "site", orthanc)
+    running.start()
+    yield running
+    running.close()
+
+
+def test_a_ct_comes_back_to_the_pacs_as_seg_and_a_late_slice_as_a_newer_one(
+    node: RunningNode, tmp_path: Path
+) -> None:
+    *most, late = small_abdomen(tmp_path / "ct", seed=5)
+    header = dcmread(late, stop_before_pixels=True)
+    series, study = Uid(header.SeriesInstanceUID), Uid(header.StudyInstanceUID)
+
+    node.send(most)
+    first = node.ended_job(series)
+    assert first.state is JobState.DELIVERED, first.reason
+    first_result = result_identity(first.job_id).sop_instance_uid
+    assert node.results(study) == [first_result]
+    assert 500 < first.measurements["Liver"]["volume_ml"] < 3000
+
+    node.send(most)  # again: nothing new may come of it
+    node.send([late])
+    second = node.ended_job(series, instances=len(most) + 1)
+    assert second.state is JobState.DELIVERED, second.reason
+    second_result = result_identity(second.job_id).sop_instance_uid
+    assert sorted(node.results(study)) == sorted([first_result, second_result])
+    assert second.replaces is not None
+    assert second.replaces.sop_instance_uid == first_result
+    assert second.result_path is not None
+    assert f"{len(most)} images" in str(dcmread(second.result_path)) or first_result in str(
+        dcmread(second.result_path)
+    )
+    assert len(node.store.jobs_of(series)) == 2
+
+
+def test_an_explicit_start_does_not_wait_for_the_quiet_time(
+    orthanc: OrthancPacs, tmp_path: Path
+) -> None:
+    node = RunningNode(tmp_path / "site", orthanc)
+    text = node.site.config_file.read_text()
+    node.site.config_file.write_text(text.replace("quiet_seconds = 1", "quiet_seconds = 3600"))
+    node.start()
+    try:
+        files = small_abdomen(tmp_path / "ct", seed=6)
+        series = Uid(dcmread(files[0], stop_before_pixels=True).SeriesInstanceUID)
+        node.send(files)
+        assert node.newest_job(series) is None
+        assert node.store.request_start(series, datetime.now(UTC))
+        assert node.ended_job(series).state is JobState.DELIVERED
+    finally:
+        node.close()
+
+
+def test_a_real_series_of_three_slices_is_refused_in_plain_words(node: RunningNode) -> None:
+    files = ct_files("dcmqi-3slice")
+    series = Uid(dcmread(files[0], stop_before_pixels=True).SeriesInstanceUID)
+    node.send(files)
+    job = node.ended_job(series)
+
+    assert job.state is JobState.REFUSED
+    assert "slices" in job.reason
+
+
+def test_a_series_that_is_no_ct_is_ignored(node: RunningNode, tmp_path: Path) -> None:
+    (one, *_) = small_abdomen(tmp_path / "ct", seed=7)
+    dataset = dcmread(one)
+    dataset.Modality = "OT"
+    dataset.save_as(one)
+    series = Uid(dataset.SeriesInstanceUID)
+    node.send([one])
+
+    def ignored() -> bool:
+        stored = node.store.get_series(series)
+        return stored is not None and stored.state is SeriesState.IGNORED
+
+    until(ignored, 30, "the series to be ignored")
+    assert node.newest_job(series) is None

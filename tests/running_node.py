@@ -1,0 +1,122 @@
+"""A whole node as a process of its own, to send to and to kill."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from models.phantom import abdomen
+from node import dimse
+from node.demo.orthanc_pacs import OrthancPacs, free_ports
+from node.demo.site import DemoSite, write_config
+from node.dicom.ct_series import write_ct_series
+from node.domain.identity import AeTitle, Uid
+from node.domain.job import Job, JobState
+from node.settings import load_settings
+from node.store import Store
+from tests.waiting import until
+
+SENDER = AeTitle("DEMOSENDER")
+_START_SECONDS = 90.0
+_RESULT_SECONDS = 240.0
+_ENDED = {JobState.DELIVERED, JobState.REFUSED, JobState.PARKED}
+
+
+@dataclass
+class RunningNode:
+    """`segnode serve` over a folder, with an Orthanc as its PACS; started and killed at will."""
+
+    folder: Path
+    orthanc: OrthancPacs
+    site: DemoSite = field(init=False)
+    _process: subprocess.Popen[bytes] | None = None
+
+    def __post_init__(self) -> None:
+        self.site = DemoSite(self.folder, *free_ports(2))
+        write_config(self.site, self.orthanc)
+        text = self.site.config_file.read_text()
+        retries = "\n[delivery]\nfirst_retry_seconds = 0.5\nlongest_retry_seconds = 1\n"
+        self.site.config_file.write_text(
+            text.replace("quiet_seconds = 2", "quiet_seconds = 1").replace(
+                "\n[listener]", f"{retries}\n[worker]\npoll_seconds = 0.2\n\n[listener]", 1
+            )
+        )
+        settings = load_settings(self.site.config_file)
+        self.store = Store.open(settings.database_url, settings.data_dir)
+
+    def start(self) -> None:
+        """Start listener and worker, and return when both work."""
+        command = [sys.executable, "-m", "node.cli", "serve", "--config"]
+        command += [str(self.site.config_file), "--role", "listener", "--role", "worker"]
+        self._log = (self.folder / "node.log").open("ab")
+        begun = self._log.tell()
+        self._process = subprocess.Popen(
+            command, stdout=self._log, stderr=self._log, start_new_session=True
+        )
+        until(lambda: "node.ready" in self.log()[begun:], _START_SECONDS, "the node to come up")
+
+    def log(self) -> str:
+        """What the node's processes have said."""
+        return (self.folder / "node.log").read_text()
+
+    def kill(self) -> None:
+        """End every process of the node at once, as a power cut would."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        # The supervisor alone is killed: its processes must not outlive it.
+        with suppress(ProcessLookupError):
+            os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        self._log.close()
+
+    def close(self) -> None:
+        """Stop the node for good."""
+        self.kill()
+        self.store.close()
+
+    def send(self, files: Sequence[Path]) -> None:
+        """C-STORE the files to the node; all must be taken."""
+        remote = dimse.Remote(AeTitle("SEGNODE"), "127.0.0.1", self.site.dicom_port)
+        summary = dimse.send(files, remote, SENDER)
+        assert summary.failures == ()
+
+    def newest_job(self, series: Uid) -> Job | None:
+        """The newest job of a series, if there is one."""
+        jobs = self.store.jobs_of(series)
+        return jobs[-1] if jobs else None
+
+    def job_in(self, series: Uid, *states: JobState, instances: int | None = None) -> Job:
+        """The newest job of a series, once it is in one of the states."""
+
+        def there() -> Job | None:
+            job = self.newest_job(series)
+            if job is None or job.state not in states:
+                return None
+            return job if instances is None or job.instance_count == instances else None
+
+        job = until(there, _RESULT_SECONDS, f"the job to be {' or '.join(states)}")
+        assert job is not None
+        return job
+
+    def ended_job(self, series: Uid, *, instances: int | None = None) -> Job:
+        """The newest job of a series, once it has come to an end."""
+        return self.job_in(series, *_ENDED, instances=instances)
+
+    def results(self, study: Uid) -> list[str]:
+        """The SOP instances of the study's SEG that the PACS has."""
+        query = {"StudyInstanceUID": str(study), "Modality": "SEG"}
+        found = self.orthanc.post(
+            "/tools/find", {"Level": "Instance", "Query": query, "Expand": True}
+        )
+        return [str(one["MainDicomTags"]["SOPInstanceUID"]) for one in found]
+
+
+def small_abdomen(folder: Path, *, seed: int) -> list[Path]:
+    """A phantom's CT series of few and coarse slices, from feet to head."""
+    phantom = abdomen(seed, spacing_mm=(6.0, 4.0, 4.0), shape=(50, 96, 96))
+    return write_ct_series(phantom.volume, folder, seed=seed)
