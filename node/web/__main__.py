@@ -57,6 +57,7 @@ def run(settings: Settings) -> None:
             config = uvicorn.Config(
                 create_app(settings, store),
                 access_log=False,
+                ws="none",
                 log_config=None,
                 lifespan="off",
                 server_header=False,

@@ -11,7 +11,8 @@ from fastapi import HTTPException
 from PIL import Image
 from pydicom import Dataset, dcmread
 from pydicom.encaps import get_frame
-from pydicom.pixels import apply_modality_lut, apply_voi_lut, pixel_array
+from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
+from pydicom.pixels.utils import pixel_array
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
 RAW = "application/octet-stream"
@@ -57,6 +58,12 @@ class FramedImage:
     def frame_count(self) -> int:
         """How many frames there are."""
         return int(self.header.get("NumberOfFrames") or 1)
+
+    def require(self, number: int) -> None:
+        """Ends the request with 404 where there is no frame of that number."""
+        if not 1 <= number <= self.frame_count:
+            told = f"the instance has {self.frame_count} frames, not {number}"
+            raise HTTPException(HTTPStatus.NOT_FOUND, told)
 
     @property
     def encoded_kind(self) -> str:

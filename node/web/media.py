@@ -65,7 +65,7 @@ def _written(parts: Iterable[Part], boundary: str) -> Iterator[bytes]:
 def _range(text: str) -> Accepted:
     message = Message()
     message["Content-Type"] = text
-    kind = text.split(";")[0].strip().lower()
+    kind = text.split(";", maxsplit=1)[0].strip().lower()
     syntax = str(message.get_param("transfer-syntax") or "")
     if kind == "*/*":
         return Accepted(True, "*/*", syntax or "*")

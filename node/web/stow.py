@@ -29,7 +29,8 @@ from node.web.qido import DICOM_JSON, json_of
 ROUTER = APIRouter(prefix="/dicom-web/studies")
 # The same as by C-STORE.
 SOP_CLASSES = frozenset(
-    {CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage}
+    str(uid)
+    for uid in (CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage)
 )
 _CHUNK_BYTES = 1 << 20
 # PS3.18 I.2.2, PS3.7 C: why an instance was not stored.

@@ -4,8 +4,10 @@ import json
 from collections.abc import Iterator
 from http import HTTPStatus
 from io import BytesIO
+from pathlib import Path
+from typing import Annotated
 
-from fastapi import APIRouter, HTTPException, Request
+from fastapi import APIRouter, Depends, HTTPException, Request
 from pydicom import dcmread, dcmwrite
 from pydicom.filereader import read_file_meta_info
 from pydicom.uid import ExplicitVRLittleEndian
@@ -64,17 +66,19 @@ def instance_metadata(
     return _metadata(request, _found(archive, study, series, instance))
 
 
+def _one_file(study: str, series: str, instance: str, archive: SiteArchive) -> Path:
+    return _found(archive, study, series, instance)[0].path
+
+
+InstanceFile = Annotated[Path, Depends(_one_file)]
+
+
 @ROUTER.get(_INSTANCE + "/frames/{numbers}")
-def retrieve_frames(
-    study: str, series: str, instance: str, numbers: str, request: Request, archive: SiteArchive
-) -> Response:
+def retrieve_frames(numbers: str, request: Request, file: InstanceFile) -> Response:
     """Frames by their numbers from 1, as `1,2,5`."""
-    file = _found(archive, study, series, instance)[0].path
     wanted = frames.numbers_from(numbers)
     image = frames.FramedImage.open(file)
-    if max(wanted) > image.frame_count:
-        told = f"the instance has {image.frame_count} frames, not {max(wanted)}"
-        raise HTTPException(HTTPStatus.NOT_FOUND, told)
+    image.require(max(wanted))
     for accepted in accepted_by(request):
         for kind in (frames.RAW, image.encoded_kind):
             if accepted.is_multipart and accepted.kind in {kind, "*/*"}:
@@ -85,28 +89,22 @@ def retrieve_frames(
 
 
 @ROUTER.get(_INSTANCE + "/rendered")
-def rendered_instance(
-    study: str, series: str, instance: str, request: Request, archive: SiteArchive
-) -> Response:
+def rendered_instance(request: Request, file: InstanceFile) -> Response:
     """The first frame as a picture, in its first window."""
-    return rendered_frame(study, series, instance, 1, request, archive)
+    return rendered_frame(1, request, file)
 
 
 @ROUTER.get(_INSTANCE + "/frames/{number}/rendered")
-def rendered_frame(
-    study: str, series: str, instance: str, number: int, request: Request, archive: SiteArchive
-) -> Response:
+def rendered_frame(number: int, request: Request, file: InstanceFile) -> Response:
     """A frame as a picture, in its first window."""
-    file = _found(archive, study, series, instance)[0].path
-    image = frames.FramedImage.open(file)
-    if not 1 <= number <= image.frame_count:
-        told = f"the instance has {image.frame_count} frames, not {number}"
-        raise HTTPException(HTTPStatus.NOT_FOUND, told)
-    kinds = [accepted.kind for accepted in accepted_by(request)]
-    jpeg = any(kind in {"image/jpeg", "*/*", "image/*"} for kind in kinds)
-    if not jpeg and "image/png" not in kinds:
+    frames.FramedImage.open(file).require(number)
+    kinds = {accepted.kind for accepted in accepted_by(request)}
+    if kinds & {"image/jpeg", "*/*", "image/*"}:
+        kind = "image/jpeg"
+    elif "image/png" in kinds:
+        kind = "image/png"
+    else:
         raise not_acceptable("image/jpeg or image/png")
-    kind = "image/png" if "image/png" in kinds else "image/jpeg"
     return Response(frames.picture(file, number, kind), media_type=kind)
 
 
