@@ -4,10 +4,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-import highdicom as hd
 from models.mask import Mask
-from models.measure import Measurement, measure
-
+from models.measure import Measurement
 from node.dicom.exports import (
     OutputKind,
     ct_axes,
@@ -18,25 +16,19 @@ from node.dicom.exports import (
     write_slicer,
 )
 from node.dicom.headers import load_headers
+from node.dicom.read import read_series
 from node.dicom.segmentation import SegOptions
 from node.domain.errors import Rejected, RejectionReason
 from node.domain.job import job_id, result_identity
 from node.domain.series import series_digest
-from node.pipeline import (
-    Progress,
-    ResultRequest,
-    Segmenter,
-    check_found,
-    check_size,
-    segment,
-)
+from node.pipeline import Progress, ResultRequest, Segmenter, segment, segment_volume
 
 _PREFIX_AT = 128  # PS3.10 7.1: 128 bytes of preamble, then DICM
 
 
 @dataclass(frozen=True)
 class OfflineSummary:
-    """What was written; `timings_s` in seconds by stage, empty for NIfTI input."""
+    """What was written; `timings_s` in seconds by stage."""
 
     output: Path
     slice_count: int
@@ -69,29 +61,47 @@ def segment_file(
         Rejected: the input is not for this model, or the output cannot be made from it.
     """
     kind = output_kind(output)
-    if is_nifti(source):
-        if kind is OutputKind.DICOM_SEG:
-            raise Rejected(
-                RejectionReason.INVALID_INSTANCE,
-                f"A DICOM SEG refers to the DICOM images it was made from, and {source.name} is "
-                "NIfTI: give the DICOM folder, or an output that ends in .nii.gz or .seg.nrrd.",
-            )
-        return _segment_nifti(source, output, kind, predictor, progress)
-    paths = dicom_files(source)
-    result = segment(
-        paths,
-        predictor,
-        ResultRequest(
-            identity=result_identity(_job(paths, predictor)),
-            options=SegOptions() if options is None else options,
-            made_at=datetime.now(UTC) if made_at is None else made_at,
-        ),
-        progress,
-    )
     if kind is OutputKind.DICOM_SEG:
-        result.dataset.save_as(output, enforce_file_format=True)
+        return _dicom_to_seg(
+            source, output, predictor, made_at=made_at, options=options, progress=progress
+        )
+    if is_nifti(source):
+        original = read_nifti(source)
+        volume = ct_axes(original)
     else:
-        _write(result.mask, output, kind)
+        original = volume = read_series(dicom_files(source)).volume
+    found = segment_volume(volume, predictor, progress)
+    # On the grid and axes of the input, so that both load as one.
+    back = found.mask.volume.match_geometry(original.get_geometry())
+    mask = Mask(volume=back, labels=found.mask.labels)
+    write = write_slicer if kind is OutputKind.SLICER else write_nifti
+    write(mask, output)
+    return OfflineSummary(output, volume.spatial_shape[0], found.measurements, found.timings_s)
+
+
+def _dicom_to_seg(
+    source: Path,
+    output: Path,
+    predictor: Segmenter,
+    *,
+    made_at: datetime | None,
+    options: SegOptions | None,
+    progress: Progress | None,
+) -> OfflineSummary:
+    if is_nifti(source):
+        raise Rejected(
+            RejectionReason.INVALID_INSTANCE,
+            f"A DICOM SEG refers to the DICOM images it was made from, and {source.name} is "
+            "NIfTI: give the DICOM folder, or an output that ends in .nii.gz or .seg.nrrd.",
+        )
+    paths = dicom_files(source)
+    request = ResultRequest(
+        identity=result_identity(_job(paths, predictor)),
+        options=SegOptions() if options is None else options,
+        made_at=datetime.now(UTC) if made_at is None else made_at,
+    )
+    result = segment(paths, predictor, request, progress)
+    result.dataset.save_as(output, enforce_file_format=True)
     return OfflineSummary(output, result.source.slice_count, result.measurements, result.timings_s)
 
 
@@ -119,29 +129,3 @@ def _job(paths: list[Path], predictor: Segmenter) -> str:
     """The job's name as the node would give it for this series and model."""
     uids = (str(header.SOPInstanceUID) for header in load_headers(paths))
     return job_id(series_digest(uids), predictor.spec.model_id, predictor.spec.version)
-
-
-def _segment_nifti(
-    source: Path, output: Path, kind: OutputKind, predictor: Segmenter, progress: Progress | None
-) -> OfflineSummary:
-    original = read_nifti(source)
-    volume = ct_axes(original)
-    slices = volume.spatial_shape[0]
-    check_size(slices, (slices - 1) * volume.spacing[0], predictor.spec)
-    found = predictor.predict(volume, progress)
-    measurements = measure(volume, found)
-    check_found(measurements, predictor.spec)
-    # Back on the grid and axes of the input, so that both load as one.
-    back: hd.Volume = found.volume.match_geometry(original.get_geometry())
-    _write(Mask(volume=back, labels=found.labels), output, kind)
-    return OfflineSummary(output, slices, measurements, {})
-
-
-def _write(mask: Mask, output: Path, kind: OutputKind) -> None:
-    match kind:
-        case OutputKind.SLICER:
-            write_slicer(mask, output)
-        case OutputKind.NIFTI | OutputKind.NIFTI_COMPRESSED:
-            write_nifti(mask, output)
-        case OutputKind.DICOM_SEG:
-            raise AssertionError("a DICOM SEG is encoded by the pipeline")

@@ -11,11 +11,11 @@ from time import perf_counter
 from typing import Protocol
 
 import highdicom as hd
+from pydicom.dataset import Dataset
+
 from models.mask import Mask
 from models.measure import Measurement, measure
 from models.spec import ModelSpec
-from pydicom.dataset import Dataset
-
 from node.dicom.read import CtSeries, read_series
 from node.dicom.segmentation import SegOptions, encode
 from node.domain.errors import Rejected, RejectionReason
@@ -58,6 +58,15 @@ class SegmentationResult:
     timings_s: dict[str, float]
 
 
+@dataclass(frozen=True)
+class Found:
+    """The organs of a volume; `timings_s` in seconds by stage, `measurements` by label name."""
+
+    mask: Mask = field(repr=False)
+    measurements: dict[str, Measurement]
+    timings_s: dict[str, float]
+
+
 def segment(
     paths: Sequence[Path],
     predictor: Segmenter,
@@ -71,15 +80,11 @@ def segment(
     """
     begun = perf_counter()
     source = read_series(paths)
-    check_size(source.slice_count, source.extent_mm, predictor.spec)
     read = perf_counter()
-    mask = predictor.predict(source.volume, progress)
-    segmented = perf_counter()
-    measurements = measure(source.volume, mask)
-    check_found(measurements, predictor.spec)
+    found = segment_volume(source.volume, predictor, progress)
     measured = perf_counter()
     dataset = encode(
-        mask,
+        found.mask,
         source,
         predictor.spec,
         identity=request.identity,
@@ -87,23 +92,38 @@ def segment(
         made_at=request.made_at,
         replaces=request.replaces,
     )
-    timings_s = {
-        "read": read - begun,
-        "segment": segmented - read,
-        "measure": measured - segmented,
-        "encode": perf_counter() - measured,
-    }
-    return SegmentationResult(dataset, source, mask, measurements, timings_s)
+    timings_s = {"read": read - begun, **found.timings_s, "encode": perf_counter() - measured}
+    return SegmentationResult(dataset, source, found.mask, found.measurements, timings_s)
 
 
-def check_size(slice_count: int, extent_mm: float, spec: ModelSpec) -> None:
-    """Refuse a series too small for the model; `extent_mm` is along the slice normal."""
+def segment_volume(
+    volume: hd.Volume, predictor: Segmenter, progress: Progress | None = None
+) -> Found:
+    """Segment and measure a volume in HU, axes slice, row, column.
+
+    Raises:
+        Rejected: it is too small for the model, or shows none of its organs.
+    """
+    begun = perf_counter()
+    check_size(volume, predictor.spec)
+    mask = predictor.predict(volume, progress)
+    segmented = perf_counter()
+    measurements = measure(volume, mask)
+    check_found(measurements, predictor.spec)
+    timings_s = {"segment": segmented - begun, "measure": perf_counter() - segmented}
+    return Found(mask, measurements, timings_s)
+
+
+def check_size(volume: hd.Volume, spec: ModelSpec) -> None:
+    """Refuse a volume with too few slices, or too short along them, for the model."""
+    slice_count = volume.spatial_shape[0]
     if slice_count < spec.min_slices:
         raise Rejected(
             RejectionReason.TOO_FEW_SLICES,
             f"The series has {slice_count} slices; {spec.model_id} needs at least "
             f"{spec.min_slices}. Send the whole series.",
         )
+    extent_mm = (slice_count - 1) * volume.spacing[0]  # from centre to centre
     if extent_mm < spec.min_extent_mm:
         raise Rejected(
             RejectionReason.TOO_FEW_SLICES,

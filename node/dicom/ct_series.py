@@ -199,6 +199,7 @@ def _say_pixels(dataset: Dataset, stored: NDArray[np.uint16]) -> None:
 def _file_meta(dataset: Dataset, syntax: UID) -> FileMetaDataset:
     node = this_node()
     meta = FileMetaDataset()
+    meta.FileMetaInformationGroupLength = 0  # pydicom writes the true one where it is present
     meta.FileMetaInformationVersion = b"\x00\x01"
     meta.MediaStorageSOPClassUID = dataset.SOPClassUID
     meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID

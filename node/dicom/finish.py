@@ -157,6 +157,7 @@ def _code_item(code: Code) -> Dataset:
 
 def _file_meta(result: Dataset, node: Equipment) -> FileMetaDataset:
     meta = FileMetaDataset()
+    meta.FileMetaInformationGroupLength = 0  # pydicom writes the true one where it is present
     meta.FileMetaInformationVersion = b"\x00\x01"
     meta.MediaStorageSOPClassUID = result.SOPClassUID
     meta.MediaStorageSOPInstanceUID = result.SOPInstanceUID

@@ -90,11 +90,14 @@ def _paint(colours: Picture, inside: NDArray[np.bool_], label: Label) -> None:
 
 def _captions(mask: Mask) -> list[tuple[str, tuple[int, int, int]]]:
     """The text line: each organ with its volume in its colour, then the warning."""
-    voxel_ml = float(np.prod(mask.volume.spacing)) / 1000
-    texts = [
-        (f"{label.name} {np.count_nonzero(mask.of(label)) * voxel_ml:.0f} mL", label.display_rgb)
-        for label in mask.labels
-    ]
+    voxel_ml = float(mask.volume.voxel_volume) / 1000
+    texts = []
+    for label in mask.labels:
+        inside = mask.of(label)
+        # An organ that reaches the first or last slice may go on outside the series.
+        at_least = "at least " if inside[0].any() or inside[-1].any() else ""
+        text = f"{label.name} {at_least}{np.count_nonzero(inside) * voxel_ml:.0f} mL"
+        texts.append((text, label.display_rgb))
     return [*texts, ("Not for diagnostic use", _LIGHT)]
 
 

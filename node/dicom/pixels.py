@@ -5,7 +5,9 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
+from pydicom.encaps import generate_frames
 from pydicom.pixels.utils import iter_pixels
+from pydicom.uid import JPEGLSTransferSyntaxes, JPEGTransferSyntaxes
 
 from node.dicom.frames import Slice
 from node.domain.errors import Rejected, RejectionReason
@@ -23,12 +25,15 @@ _DECODE_ERRORS = (
     EOFError,
     IndexError,
     KeyError,
-    NotImplementedError,
     OSError,
     RuntimeError,
     TypeError,
     ValueError,
 )
+
+# ISO 10918-1 and 14495-1 end a stream with this marker; one byte of padding may follow (PS3.5 A.4).
+_EOI = b"\xff\xd9"
+_ENDING_IN_EOI = frozenset({*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes})
 
 Hounsfield = NDArray[np.int16] | NDArray[np.float32]
 
@@ -59,16 +64,36 @@ def hounsfield(slices: tuple[Slice, ...]) -> Hounsfield:
 def _stored(header: Dataset, name: str) -> Iterator[NDArray[np.integer]]:
     """The stored values of each frame, (row, column)."""
     try:
-        if "PixelData" not in header:
-            raise EOFError("there are no pixel data")  # told like any damage
+        _check_whole(header)
         yield from iter_pixels(header, raw=True)
-    except _DECODE_ERRORS as error:
-        lines = str(error).splitlines() or [type(error).__name__]
+    except NotImplementedError as error:
+        syntax = header.file_meta.TransferSyntaxUID.name
         raise Rejected(
             RejectionReason.UNREADABLE,
-            f"The pixels of {name} cannot be read ({lines[0].rstrip('.')}). The image is damaged "
-            "or did not arrive whole. Send the series again.",
+            f"The pixels of {name} are stored in a way that cannot be read here ({syntax}). "
+            "Send the series uncompressed.",
         ) from error
+    except _DECODE_ERRORS as error:
+        raise Rejected(
+            RejectionReason.UNREADABLE,
+            f"The pixels of {name} cannot be read: the image is damaged or did not arrive whole. "
+            "Send the series again.",
+        ) from error
+
+
+def _check_whole(header: Dataset) -> None:
+    """Raise EOFError where pixel data are missing, or a JPEG stream stops before its end.
+
+    A JPEG-LS decoder fills the rest of a cut stream with made-up pixels and says nothing.
+    """
+    if not header.get("PixelData"):
+        raise EOFError("there are no pixel data")
+    if header.file_meta.TransferSyntaxUID not in _ENDING_IN_EOI:
+        return
+    frames = int(header.get("NumberOfFrames") or 1)
+    for frame in generate_frames(header.PixelData, number_of_frames=frames):
+        if not frame.rstrip(b"\0").endswith(_EOI):
+            raise EOFError("a JPEG stream has no end")
 
 
 def _convert(slice_: Slice, stored: NDArray[np.integer], out: Hounsfield) -> None:

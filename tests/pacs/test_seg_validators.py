@@ -18,23 +18,16 @@ from node.dicom.segmentation import SegOptions
 from node.domain.identity import Uid
 from node.domain.job import Replaced, result_identity
 from node.pipeline import ResultRequest, SegmentationResult, segment
+from tests.body import AXIAL, CORONAL, FEET_FIRST, Directions, body, grid, in_liver, oblique
 from tests.builders import (
-    AXIAL,
-    CORONAL,
-    FEET_FIRST,
     LIVER,
     MADE_AT,
     SPLEEN,
-    Directions,
     ThresholdSegmenter,
-    body,
     ct_series,
     enhanced_ct,
-    grid,
-    in_liver,
     legacy_converted,
     model_spec,
-    oblique,
 )
 from tests.data import ct_files
 

@@ -14,7 +14,8 @@ from node.dicom.ct_series import CtDescription, write_ct_series
 from node.dicom.read import read_series
 from node.dicom.segmentation import SegOptions, encode
 from node.domain.job import result_identity
-from tests.builders import LIVER, MADE_AT, SPLEEN, grid, model_spec, oblique
+from tests.body import grid, oblique
+from tests.builders import LIVER, MADE_AT, SPLEEN, model_spec
 
 _degrees = st.floats(-180, 180, allow_nan=False).map(lambda value: round(value, 2))
 _spacing = st.floats(0.4, 6.0).map(lambda value: round(value, 3))

@@ -9,7 +9,7 @@ from pydicom.uid import JPEG2000Lossless, RLELossless
 
 from node.dicom.ct_series import CtDescription, write_ct_series
 from node.dicom.read import read_series
-from tests.builders import AXIAL, CORONAL, Directions, body, grid, oblique
+from tests.body import AXIAL, CORONAL, Directions, body, grid, oblique
 
 
 @pytest.mark.parametrize(

@@ -7,25 +7,13 @@ import nrrd
 import numpy as np
 import pytest
 from pydicom import dcmread
+from pydicom.dataset import Dataset
 
 from node.dicom.exports import OutputKind, ct_axes, output_kind, read_nifti, write_slicer
 from node.domain.errors import Rejected, RejectionReason
 from node.offline import segment_file
-from tests.builders import (
-    AXIAL,
-    CORONAL,
-    FEET_FIRST,
-    LIVER,
-    MADE_AT,
-    Directions,
-    ThresholdSegmenter,
-    body,
-    ct_series,
-    grid,
-    in_liver,
-    model_spec,
-    oblique,
-)
+from tests.body import AXIAL, CORONAL, FEET_FIRST, Directions, body, grid, in_liver, oblique
+from tests.builders import LIVER, MADE_AT, ThresholdSegmenter, ct_series, model_spec
 from tests.data import shared_data
 
 ORIENTATIONS = [
@@ -152,6 +140,17 @@ def test_a_nifti_without_liver_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Rejected) as caught:
         segment_file(source, tmp_path / "out.nii.gz", ThresholdSegmenter(), made_at=MADE_AT)
     assert caught.value.reason is RejectionReason.REGION_NOT_COVERED
+
+
+def test_images_that_name_no_study_can_still_become_nifti(tmp_path: Path) -> None:
+    def empty(_index: int, dataset: Dataset) -> None:
+        dataset.StudyInstanceUID = dataset.SeriesInstanceUID = ""
+
+    ct_series().changed(empty).write(tmp_path / "ct")
+    summary = segment_file(tmp_path / "ct", tmp_path / "liver.nii.gz", ThresholdSegmenter())
+    assert summary.slice_count == 24
+    with pytest.raises(Rejected, match="StudyInstanceUID"):
+        segment_file(tmp_path / "ct", tmp_path / "liver.dcm", ThresholdSegmenter())
 
 
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:

@@ -9,17 +9,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from node.dicom.picture import overlay_png
-from tests.builders import (
-    AXIAL,
-    CORONAL,
-    FEET_FIRST,
-    LIVER,
-    Directions,
-    ThresholdSegmenter,
-    body,
-    grid,
-    oblique,
-)
+from tests.body import AXIAL, CORONAL, FEET_FIRST, Directions, body, grid, oblique
+from tests.builders import LIVER, ThresholdSegmenter
 
 _TILE, _STEP = 256, 260
 _CORONAL_TILE = (1, 2)  # row and column of tiles

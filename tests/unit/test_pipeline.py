@@ -10,21 +10,8 @@ from node.dicom.segmentation import SegOptions
 from node.domain.errors import Rejected, RejectionReason
 from node.domain.job import result_identity
 from node.pipeline import ResultRequest, SegmentationResult, segment
-from tests.builders import (
-    AXIAL,
-    CORONAL,
-    FEET_FIRST,
-    MADE_AT,
-    Directions,
-    ThresholdSegmenter,
-    ct_series,
-    enhanced_ct,
-    grid,
-    in_liver,
-    model_spec,
-    oblique,
-    places,
-)
+from tests.body import AXIAL, CORONAL, FEET_FIRST, Directions, grid, in_liver, oblique, places
+from tests.builders import MADE_AT, ThresholdSegmenter, ct_series, enhanced_ct, model_spec
 from tests.data import ct_files
 
 REQUEST = ResultRequest(identity=result_identity("job"), options=SegOptions(), made_at=MADE_AT)

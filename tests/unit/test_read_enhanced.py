@@ -10,17 +10,8 @@ from pydicom.uid import UID, EnhancedCTImageStorage, LegacyConvertedEnhancedCTIm
 
 from node.dicom.read import read_series
 from node.domain.errors import Rejected, RejectionReason
-from tests.builders import (
-    AXIAL,
-    CORONAL,
-    Directions,
-    body,
-    ct_series,
-    enhanced_ct,
-    grid,
-    legacy_converted,
-    oblique,
-)
+from tests.body import AXIAL, CORONAL, Directions, body, grid, oblique
+from tests.builders import ct_series, enhanced_ct, legacy_converted
 
 
 def written(dataset: Dataset, directory: Path) -> list[Path]:

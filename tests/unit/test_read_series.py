@@ -14,19 +14,19 @@ from pydicom.uid import (
 )
 
 from node.dicom.read import CtSeries, read_series
-from tests.builders import (
+from tests.body import (
     AXIAL,
     CORONAL,
     FEET_FIRST,
     SAGITTAL,
     Directions,
     body,
-    ct_series,
     grid,
     in_liver,
     oblique,
     places,
 )
+from tests.builders import ct_series
 from tests.data import ct_files
 
 ORIENTATIONS = [

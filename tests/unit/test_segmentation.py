@@ -16,23 +16,25 @@ from node.dicom.segmentation import SegOptions, encode
 from node.domain.errors import Rejected, RejectionReason
 from node.domain.identity import Uid
 from node.domain.job import Replaced, ResultIdentity, result_identity
-from tests.builders import (
+from tests.body import (
     AXIAL,
     CORONAL,
     FEET_FIRST,
-    LIVER,
-    MADE_AT,
     SAGITTAL,
-    SPLEEN,
     Directions,
-    ct_series,
-    enhanced_ct,
     grid,
     in_liver,
-    legacy_converted,
-    model_spec,
     oblique,
     places,
+)
+from tests.builders import (
+    LIVER,
+    MADE_AT,
+    SPLEEN,
+    ct_series,
+    enhanced_ct,
+    legacy_converted,
+    model_spec,
 )
 
 IDENTITY = result_identity("job")

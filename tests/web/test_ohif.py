@@ -15,18 +15,8 @@ from node.demo.orthanc_pacs import OrthancPacs, orthanc_missing
 from node.dicom.segmentation import SegOptions
 from node.domain.job import result_identity
 from node.pipeline import ResultRequest, segment
-from tests.builders import (
-    AXIAL,
-    CORONAL,
-    FEET_FIRST,
-    LIVER,
-    MADE_AT,
-    Directions,
-    ThresholdSegmenter,
-    ct_series,
-    in_liver,
-    oblique,
-)
+from tests.body import AXIAL, CORONAL, FEET_FIRST, Directions, in_liver, oblique
+from tests.builders import LIVER, MADE_AT, ThresholdSegmenter, ct_series
 from tests.waiting import until
 from tests.web.ohif_site import OhifSite, ohif_files
 from tests.web.viewer_page import ImagePlane, ViewerPage, coloured

@@ -1,0 +1,134 @@
+"""Files that lack what a slice needs, or arrived damaged, are refused with the reason."""
+
+from pathlib import Path
+
+import pytest
+from pydicom.dataelem import RawDataElement
+from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate, get_frame
+from pydicom.pixels.encoders import get_encoder
+from pydicom.tag import Tag
+from pydicom.uid import UID, JPEG2000Lossless, JPEGLSLossless, RLELossless
+
+from node.dicom.read import read_series
+from node.domain.errors import Rejected, RejectionReason
+from tests.body import grid
+from tests.builders import ct_series, enhanced_ct
+from tests.refusing import every, only, refusal
+
+
+@pytest.mark.parametrize(
+    "keyword",
+    [
+        "ImagePositionPatient",
+        "ImageOrientationPatient",
+        "PixelSpacing",
+        "RescaleSlope",
+        "RescaleIntercept",
+        "FrameOfReferenceUID",
+        "Rows",
+    ],
+)
+def test_a_missing_geometry_attribute(keyword: str, tmp_path: Path) -> None:
+    def drop(dataset: Dataset) -> None:
+        del dataset[keyword]
+
+    message = refusal(
+        ct_series().changed(every(drop)).write(tmp_path), RejectionReason.MISSING_GEOMETRY
+    )
+    assert keyword in message
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value")
+def test_a_geometry_attribute_that_is_no_number(tmp_path: Path) -> None:
+    def spoil(dataset: Dataset) -> None:
+        raw = RawDataElement(Tag("PixelSpacing"), "DS", 8, b"wide\\far", 0, False, True)
+        dataset["PixelSpacing"] = raw
+
+    message = refusal(ct_series().changed(every(spoil)).write(tmp_path), RejectionReason.UNREADABLE)
+    assert "cannot be read" in message
+
+
+def test_an_orientation_that_is_none(tmp_path: Path) -> None:
+    def spoil(dataset: Dataset) -> None:
+        dataset.ImageOrientationPatient = [1, 0, 0, 1, 0, 0]
+
+    refusal(ct_series().changed(every(spoil)).write(tmp_path), RejectionReason.MISSING_GEOMETRY)
+
+
+def test_a_single_slice(tmp_path: Path) -> None:
+    files = ct_series(geometry=grid(slices=1))
+    refusal(files.write(tmp_path), RejectionReason.TOO_FEW_SLICES)
+
+
+def test_no_files_at_all() -> None:
+    refusal([], RejectionReason.UNREADABLE)
+
+
+def test_a_file_that_is_no_dicom(tmp_path: Path) -> None:
+    paths = ct_series().write(tmp_path)
+    paths[4].write_bytes(b"this is a letter, not an image" * 20)
+    message = refusal(paths, RejectionReason.UNREADABLE)
+    assert paths[4].name in message
+
+
+def test_a_file_cut_off_in_its_header(tmp_path: Path) -> None:
+    paths = ct_series().write(tmp_path)
+    paths[4].write_bytes(paths[4].read_bytes()[:700])
+    with pytest.raises(Rejected):
+        read_series(paths)
+
+
+@pytest.mark.parametrize("rows", [40, 400], ids=["small", "deferred"])
+def test_pixel_data_cut_off(rows: int, tmp_path: Path) -> None:
+    paths = ct_series(geometry=grid(slices=4, rows=rows)).write(tmp_path)
+    paths[2].write_bytes(paths[2].read_bytes()[:-1000])
+    message = refusal(paths, RejectionReason.UNREADABLE)
+    assert "did not arrive whole" in message or "cannot be read" in message
+
+
+def test_damaged_jpeg_2000(tmp_path: Path) -> None:
+    paths = ct_series(transfer_syntax_uid=JPEG2000Lossless).write(tmp_path)
+    whole = paths[2].read_bytes()
+    start = whole.index(b"\xff\x4f\xff\x51")
+    paths[2].write_bytes(whole[:start] + b"\0" * 60 + whole[start + 60 :])
+    message = refusal(paths, RejectionReason.UNREADABLE)
+    assert "cannot be read" in message
+
+
+@pytest.mark.parametrize(
+    "syntax",
+    [
+        pytest.param(syntax, id=syntax.name)
+        for syntax in (RLELossless, JPEG2000Lossless, JPEGLSLossless)
+    ],
+)
+def test_a_compressed_stream_that_stops_half_way(syntax: UID, tmp_path: Path) -> None:
+    if not get_encoder(syntax).is_available:
+        pytest.skip(f"no encoder for {syntax.name}: pip install pyjpegls")
+
+    def cut(dataset: Dataset) -> None:
+        stream = get_frame(dataset.PixelData, 0, number_of_frames=1)
+        dataset.PixelData = encapsulate([stream[: len(stream) // 4 * 2]])
+
+    files = ct_series(geometry=grid(slices=4, rows=200), transfer_syntax_uid=syntax)
+    message = refusal(files.changed(only(2, cut)).write(tmp_path), RejectionReason.UNREADABLE)
+    assert "image 3" in message
+
+
+def test_no_pixel_data(tmp_path: Path) -> None:
+    def drop(dataset: Dataset) -> None:
+        del dataset.PixelData
+
+    message = refusal(
+        ct_series().changed(only(5, drop)).write(tmp_path), RejectionReason.UNREADABLE
+    )
+    assert "image 6" in message
+
+
+def test_an_enhanced_ct_that_places_too_few_frames(tmp_path: Path) -> None:
+    enhanced = enhanced_ct()
+    del enhanced.PerFrameFunctionalGroupsSequence[-1]
+    path = tmp_path / "enhanced.dcm"
+    enhanced.save_as(path, enforce_file_format=True)
+    refusal([path], RejectionReason.MISSING_GEOMETRY)
