@@ -9,6 +9,8 @@ import pytest
 
 from node.demo.orthanc_pacs import OrthancPacs, orthanc_missing
 
+HOOK = Path(__file__).resolve().parents[2] / "orthanc" / "on_stable_series.py"
+
 StartOrthanc = Callable[..., OrthancPacs]
 
 
@@ -37,3 +39,8 @@ def start_orthanc(tmp_path: Path) -> Iterator[StartOrthanc]:
 def orthanc(start_orthanc: StartOrthanc) -> OrthancPacs:
     """An Orthanc with DICOMweb that takes instances from every AE title."""
     return start_orthanc()
+
+
+def log_of(pacs: OrthancPacs) -> str:
+    """What Orthanc and the hook in it have logged so far."""
+    return pacs.log_file.read_text(encoding="utf-8", errors="replace")

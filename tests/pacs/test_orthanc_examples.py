@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from node.settings import CStoreDestination, load_settings
-from tests.pacs.conftest import StartOrthanc
-from tests.pacs.test_orthanc_hook import HOOK, log_of
+from tests.pacs.conftest import HOOK, StartOrthanc, log_of
 
 _ROOT = Path(__file__).resolve().parents[2]
 _README = _ROOT / "orthanc" / "README.md"

@@ -19,12 +19,10 @@ from pynetdicom import AE, evt
 
 from node.demo.orthanc_pacs import Modality, OrthancPacs, free_ports
 from node.dicom.equipment import this_node
-from tests.pacs.conftest import StartOrthanc
+from tests.pacs.conftest import HOOK, StartOrthanc, log_of
 from tests.pacs.small_series import small_series
 from tests.pacs.stub_node import Call, StubNode
 from tests.waiting import until
-
-HOOK = Path(__file__).resolve().parents[2] / "orthanc" / "on_stable_series.py"
 
 OURS = this_node()
 
@@ -65,10 +63,6 @@ def upload(pacs: OrthancPacs, files: list[Path]) -> Call:
             "series_instance_uid": header.SeriesInstanceUID,
         },
     )
-
-
-def log_of(pacs: OrthancPacs) -> str:
-    return pacs.log_file.read_text(encoding="utf-8", errors="replace")
 
 
 def stable_series(pacs: OrthancPacs) -> list[str]:

@@ -7,19 +7,18 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import pydicom
 import pytest
 import requests
+from pydicom import Dataset, dcmread
 from pydicom.uid import SegmentationStorage
 
 from models.phantom import abdomen
 from node.demo.orthanc_pacs import Modality, OrthancPacs, free_ports
 from node.dicom.ct_series import write_ct_series
 from node.supervisor import Supervisor
-from tests.pacs.conftest import StartOrthanc
+from tests.pacs.conftest import HOOK, StartOrthanc, log_of
 from tests.waiting import until
 
-HOOK = Path(__file__).resolve().parents[2] / "orthanc" / "on_stable_series.py"
 # Inference on a busy machine of two cores.
 RESULT_SECONDS = 300
 
@@ -73,12 +72,9 @@ def node_beside(pacs: OrthancPacs, ports: Ports, folder: Path) -> Iterator[Super
         supervisor.stop()
 
 
-@pytest.mark.parametrize("mode", ["dicomweb", "store"])
-def test_a_ct_uploaded_to_orthanc_comes_back_as_seg_with_no_other_action(
-    start_orthanc: StartOrthanc, tmp_path: Path, mode: str
-) -> None:
-    ports = Ports(*free_ports(2))
-    pacs = start_orthanc(
+def hooked_orthanc(start_orthanc: StartOrthanc, ports: Ports, mode: str) -> OrthancPacs:
+    """An Orthanc with the hook, set up for a node on these ports."""
+    return start_orthanc(
         modalities={"segnode": Modality("SEGNODE", "127.0.0.1", ports.dicom)},
         python_script=HOOK,
         configuration={
@@ -86,29 +82,60 @@ def test_a_ct_uploaded_to_orthanc_comes_back_as_seg_with_no_other_action(
             "Segnode": {"Url": f"http://127.0.0.1:{ports.web}", "Mode": mode},
         },
     )
-    phantom = abdomen(seed=1, spacing_mm=(5, 2.5, 2.5), shape=(48, 160, 160))
-    files = write_ct_series(phantom.volume, tmp_path / "ct")
-    header = pydicom.dcmread(files[0], stop_before_pixels=True)
 
+
+def upload_phantom(pacs: OrthancPacs, folder: Path) -> list[Dataset]:
+    """Upload a phantom's CT; its headers."""
+    phantom = abdomen(seed=1, spacing_mm=(5, 2.5, 2.5), shape=(48, 160, 160))
+    files = write_ct_series(phantom.volume, folder)
+    for file in files:
+        pacs.upload(file)
+    return [dcmread(file, stop_before_pixels=True) for file in files]
+
+
+def returned_seg(pacs: OrthancPacs, study_instance_uid: str) -> Dataset:
+    """The one SEG of the study, once it has come and has become stable in Orthanc."""
+    found = until(
+        lambda: pacs.find_series(study_instance_uid, "SEG"), RESULT_SECONDS, "the SEG to come back"
+    )
+    until(lambda: _is_stable(pacs, found[0]["ID"]), 60, "the SEG to be stable")
+    series = pacs.find_series(study_instance_uid, "SEG")
+    assert [len(one["Instances"]) for one in series] == [1]
+    return dcmread(BytesIO(pacs.file_of_instance(series[0]["Instances"][0])))
+
+
+@pytest.mark.parametrize("mode", ["dicomweb", "store"])
+def test_a_ct_uploaded_to_orthanc_comes_back_as_seg_with_no_other_action(
+    start_orthanc: StartOrthanc, tmp_path: Path, mode: str
+) -> None:
+    ports = Ports(*free_ports(2))
+    pacs = hooked_orthanc(start_orthanc, ports, mode)
     with node_beside(pacs, ports, tmp_path / "node"):
-        for file in files:
-            pacs.upload(file)
-        study = str(header.StudyInstanceUID)
-        segmentations = until(
-            lambda: pacs.find_series(study, "SEG"), RESULT_SECONDS, "the SEG to come back"
-        )
-        # It has become stable: the hook has seen it too, and it must have left it alone.
-        until(lambda: _is_stable(pacs, segmentations[0]["ID"]), 60, "the SEG to be stable")
+        ct = upload_phantom(pacs, tmp_path / "ct")
+        result = returned_seg(pacs, ct[0].StudyInstanceUID)
         known = requests.get(f"http://127.0.0.1:{ports.web}/api/series", timeout=30).json()
 
-    assert [series["series_instance_uid"] for series in known] == [header.SeriesInstanceUID]
-    assert [len(series["Instances"]) for series in segmentations] == [1]
-    result = pydicom.dcmread(BytesIO(pacs.file_of_instance(segmentations[0]["Instances"][0])))
+    # The hook has seen the SEG too, which was stable, and has left it alone.
+    assert [series["series_instance_uid"] for series in known] == [ct[0].SeriesInstanceUID]
     assert result.SOPClassUID == SegmentationStorage
-    assert result.PatientID == header.PatientID
+    assert result.PatientID == ct[0].PatientID
     referenced = result.ReferencedSeriesSequence[0]
-    assert referenced.SeriesInstanceUID == header.SeriesInstanceUID
-    assert len(referenced.ReferencedInstanceSequence) == len(files)
+    assert referenced.SeriesInstanceUID == ct[0].SeriesInstanceUID
+    assert {image.ReferencedSOPInstanceUID for image in referenced.ReferencedInstanceSequence} == {
+        image.SOPInstanceUID for image in ct
+    }
+
+
+def test_a_ct_that_came_while_the_node_was_down_comes_back_as_seg_when_it_is_up(
+    start_orthanc: StartOrthanc, tmp_path: Path
+) -> None:
+    ports = Ports(*free_ports(2))
+    pacs = hooked_orthanc(start_orthanc, ports, "dicomweb")
+    ct = upload_phantom(pacs, tmp_path / "ct")
+    until(lambda: "waits" in log_of(pacs), 30, "the hook to find the node down")
+    with node_beside(pacs, ports, tmp_path / "node"):
+        result = returned_seg(pacs, ct[0].StudyInstanceUID)
+    assert result.SOPClassUID == SegmentationStorage
 
 
 def _is_stable(pacs: OrthancPacs, orthanc_id: str) -> bool:
