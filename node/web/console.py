@@ -1,109 +1,155 @@
-"""The console: what came in and what became of it, for people at a browser."""
+"""The console: what came in and what became of it, for the people who look after the node."""
 
+import hashlib
+from functools import lru_cache
 from http import HTTPStatus
+from importlib.metadata import version
 from pathlib import Path
+from typing import Annotated
 
-from fastapi import APIRouter, Request
-from fastapi.templating import Jinja2Templates
-from starlette.responses import RedirectResponse, Response
+from fastapi import APIRouter, HTTPException, Query, Request
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 
-from node.domain.job import Job
-from node.routing.decide import Decision
+from node.domain.job import result_identity
 from node.settings import Settings
 from node.store import Store
-from node.store.audit import AuditEvent
-from node.store.outcomes import SeriesOutcome
+from node.web import triggers, wording
 from node.web.dependencies import Now, SiteSettings, SiteStore
-from node.web.triggers import known_job, known_series, request_retry, request_start
-from node.web.views import series_view
+from node.web.overview import Show, counts, listed, series_page
+from node.web.site_words import site_in_words
 
 ROUTER = APIRouter(include_in_schema=False)
-_TEMPLATES = Jinja2Templates(directory=Path(__file__).parent / "templates")
-_SHOWN = 100
-# The page asks again and again; what it gets must not be an old answer.
-_FRESH = {"Cache-Control": "no-store"}
+Shown = Annotated[Show, Query(description="Which series.")]
+_TEMPLATES = Path(__file__).parent / "templates"
+_MOST_SERIES = 200
 
 
 @ROUTER.get("/")
-def overview(request: Request, settings: SiteSettings, store: SiteStore) -> Response:
+def home(
+    request: Request, settings: SiteSettings, store: SiteStore, show: Shown = Show.ALL
+) -> Response:
     """The list of series."""
-    return _page(request, "overview.html", settings=settings, **_overview(store, settings))
+    return _page(request, settings, "series_list.html", **_list(store, show))
 
 
-@ROUTER.get("/parts/overview")
-def overview_part(request: Request, settings: SiteSettings, store: SiteStore) -> Response:
-    """The list alone, for the page that is open."""
-    return _page(request, "parts/overview.html", settings=settings, **_overview(store, settings))
+@ROUTER.get("/fragments/series")
+def home_fragment(
+    request: Request, settings: SiteSettings, store: SiteStore, show: Shown = Show.ALL
+) -> Response:
+    """The part of the list that changes, for a page that is open."""
+    return _page(request, settings, "fragments/series_list.html", **_list(store, show))
 
 
 @ROUTER.get("/series/{series_uid}")
-def series_page(request: Request, series_uid: str, store: SiteStore) -> Response:
-    """Everything about one series."""
-    return _page(request, "series.html", **_series(store, series_uid))
+def one_series(
+    request: Request, series_uid: str, settings: SiteSettings, store: SiteStore
+) -> Response:
+    """All that is known about a series."""
+    return _page(request, settings, "series.html", **_series(store, series_uid))
 
 
-@ROUTER.get("/parts/series/{series_uid}")
-def series_part(request: Request, series_uid: str, store: SiteStore) -> Response:
-    """The series alone, for the page that is open."""
-    return _page(request, "parts/series.html", **_series(store, series_uid))
+@ROUTER.get("/fragments/series/{series_uid}")
+def one_series_fragment(
+    request: Request, series_uid: str, settings: SiteSettings, store: SiteStore
+) -> Response:
+    """The part of a series' page that changes."""
+    return _page(request, settings, "fragments/series.html", **_series(store, series_uid))
+
+
+@ROUTER.get("/jobs/{job_id}")
+def one_job(job_id: str, store: SiteStore) -> Response:
+    """A job's place on the page of its series."""
+    job = triggers.known_job(store, job_id)
+    return _to(f"/series/{job.series_instance_uid}#job-{job.job_id}")
+
+
+@ROUTER.get("/jobs/{job_id}/result.dcm")
+def result_file(job_id: str, store: SiteStore) -> FileResponse:
+    """The DICOM SEG of a job, to be kept as a file."""
+    path = triggers.known_job(store, job_id).result_path
+    if path is None or not path.is_file():
+        raise HTTPException(HTTPStatus.NOT_FOUND, f"job {job_id} has no result")
+    name = f"{result_identity(job_id).sop_instance_uid}.dcm"
+    return FileResponse(path, media_type="application/dicom", filename=name)
+
+
+@ROUTER.get("/node")
+def this_node(request: Request, settings: SiteSettings) -> Response:
+    """What this node does: addresses, rules, destinations and models, in words."""
+    return _page(request, settings, "node.html", site=site_in_words(settings))
 
 
 @ROUTER.post("/series/{series_uid}/start")
 def start(series_uid: str, store: SiteStore, now: Now) -> Response:
-    """The button that starts a series at once."""
-    request_start(store, series_uid, now)
-    return _back_to(series_uid)
+    """The button "Start now"."""
+    triggers.request_start(store, series_uid, now)
+    return _to(f"/series/{series_uid}")
 
 
 @ROUTER.post("/jobs/{job_id}/retry")
 def retry(job_id: str, store: SiteStore, now: Now) -> Response:
-    """The button that tries a parked job again."""
-    job = known_job(store, job_id)
-    request_retry(store, job_id, now)
-    return _back_to(job.series_instance_uid)
+    """The button "Retry"."""
+    job = triggers.request_retry(store, job_id, now)
+    return _to(f"/series/{job.series_instance_uid}#job-{job_id}")
 
 
 def error_page(request: Request, status: HTTPStatus, message: str) -> Response:
-    """What went wrong, for people."""
-    return _page(request, "error.html", status, phrase=status.phrase, message=message)
+    """What went wrong, as a page for people."""
+    text = _render("error.html", status=status, message=message, node=None, path=request.url.path)
+    return HTMLResponse(text, status)
 
 
-def _page(
-    request: Request, name: str, status: HTTPStatus = HTTPStatus.OK, **shown: object
-) -> Response:
-    return _TEMPLATES.TemplateResponse(request, name, shown, int(status), headers=_FRESH)
-
-
-def _back_to(series_uid: str) -> Response:
-    # 303: the browser goes on with GET, so that a reload presses no button again.
-    return RedirectResponse(f"/series/{series_uid}", HTTPStatus.SEE_OTHER)
-
-
-def _overview(store: Store, settings: Settings) -> dict[str, object]:
-    found = store.series_with_outcome(_SHOWN)
-    # A configured site sends from a machine of its own: the name that it knows us by is not ours
-    # to guess, so the example speaks of this one.
-    example = f"segnode send {settings.listener.ae_title}@localhost:{settings.listener.port} FOLDER"
-    return {
-        "rows": [series_view(store, one) for one in found],
-        "shown": _SHOWN,
-        "example": example,
-    }
+def _list(store: Store, show: Show) -> dict[str, object]:
+    series = listed(store, show, _MOST_SERIES)
+    return {"series": series, "show": show, "counts": counts(store), "most": _MOST_SERIES}
 
 
 def _series(store: Store, series_uid: str) -> dict[str, object]:
-    series = known_series(store, series_uid)
-    jobs = tuple(reversed(store.jobs_of(series_uid)))
-    text = store.decision_of(series_uid)
-    return {
-        "row": series_view(store, SeriesOutcome(series, jobs)),
-        "decision": None if text is None else Decision.from_json(text),
-        "events": _events(store, series_uid, jobs),
-    }
+    page = series_page(store, series_uid)
+    if page is None:
+        raise HTTPException(HTTPStatus.NOT_FOUND, f"no series {series_uid} has been received")
+    return {"page": page}
 
 
-def _events(store: Store, series_uid: str, jobs: tuple[Job, ...]) -> list[AuditEvent]:
-    """What happened to the series and its jobs, newest first."""
-    subjects = (series_uid, *(job.job_id for job in jobs))
-    events = [event for subject in subjects for event in store.audit_of(subject)]
-    return sorted(events, key=lambda event: event.happened_at, reverse=True)
+def _to(address: str) -> Response:
+    # 303: the browser goes on with GET, so that a reload presses no button again.
+    return RedirectResponse(address, HTTPStatus.SEE_OTHER)
+
+
+def _page(request: Request, settings: Settings, name: str, **shown: object) -> Response:
+    """The template's page, or 304 where the browser has it already."""
+    text = _render(
+        name, node=settings.listener, path=request.url.path, peers=settings.peers, **shown
+    )
+    tag = f'"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'
+    headers = {"ETag": tag, "Cache-Control": "no-cache"}
+    if request.headers.get("if-none-match") == tag:
+        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
+    return HTMLResponse(text, headers=headers)
+
+
+def _render(name: str, **shown: object) -> str:
+    return _environment().get_template(name).render(version=_version(), **shown)
+
+
+@lru_cache(maxsize=1)
+def _version() -> str:
+    return version("segnode")
+
+
+@lru_cache(maxsize=1)
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=select_autoescape(),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals["Show"] = Show
+    environment.filters["short_uid"] = wording.short_uid
+    environment.filters["event_name"] = wording.event_name
+    environment.filters["volume_words"] = wording.volume_words
+    environment.filters["sentence"] = wording.sentence
+    return environment

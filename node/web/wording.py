@@ -137,3 +137,11 @@ def event_name(event: AuditEvent) -> str:
 def short_uid(uid: str) -> str:
     """The end of a UID, by which people tell series apart."""
     return uid if len(uid) <= 16 else f"…{uid[-14:]}"
+
+
+def sentence(text: str) -> str:
+    """With a capital at its start and a full stop at its end."""
+    text = text.strip()
+    if not text:
+        return ""
+    return text[0].upper() + text[1:] + ("" if text[-1] in ".!?" else ".")

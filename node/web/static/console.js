@@ -1,119 +1,160 @@
 "use strict";
-// Follows the node: asks for the live part of the page every 2 s and replaces only what changed,
-// so that nothing flickers, and what has the focus keeps it.
+// Follows the node: asks for the live part of the page every 2 s and changes only what is new in
+// it, so that nothing flickers and whatever has the focus, is selected or unfolded stays so.
 
 const PERIOD_MS = 2000;
+const PATIENCE_MS = 10000;
 const live = document.querySelector("[data-live]");
-const contact = document.getElementById("contact");
-const contactAge = document.getElementById("contact-age");
-const shown = new Map(); // key -> HTML as the node sent it
-let lastHeard = Date.now();
+const connection = document.getElementById("connection");
+let tag = "";
+let heardAt = new Date();
 
-function localise(root) {
+// Times: the node tells UTC, people read the time of their own clock.
+
+const FULL = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+const CLOCK = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
+
+function absolute(moment) {
+  const today = moment.toDateString() === new Date().toDateString();
+  return today ? `Today, ${CLOCK.format(moment)}` : FULL.format(moment);
+}
+
+function relative(moment) {
+  const seconds = Math.round((moment - Date.now()) / 1000);
+  const size = Math.abs(seconds);
+  if (seconds <= 0 && size < 600) return "now";
+  const words = size < 90 ? `${size} s` : size < 5400 ? `${Math.round(size / 60)} min` : `${Math.round(size / 3600)} h`;
+  return seconds > 0 ? `in ${words}` : `${words} ago`;
+}
+
+function tellTimes(root) {
   for (const time of root.querySelectorAll("time")) {
-    const at = new Date(time.dateTime);
-    const today = at.toDateString() === new Date().toDateString();
-    time.title = time.textContent;
-    time.textContent = today ? at.toLocaleTimeString() : at.toLocaleString();
+    const moment = new Date(time.dateTime);
+    const text = time.dataset.time === "relative" ? relative(moment) : absolute(moment);
+    if (time.textContent !== text) time.textContent = text;
+    time.title = FULL.format(moment);
   }
 }
 
-function keyed(root) {
-  return [...root.children].filter((child) => child.dataset.key);
+// Changes: `now` becomes like `then`, element by element.
+
+function keyOf(node) {
+  return node.nodeType === Node.ELEMENT_NODE ? node.id : "";
 }
 
-function remember(root) {
-  for (const child of root.querySelectorAll("[data-key]")) {
-    shown.set(child.dataset.key, child.outerHTML);
+function isSame(now, then) {
+  return now.nodeName === then.nodeName && keyOf(now) === keyOf(then);
+}
+
+function becomeLike(now, then) {
+  if (now.isEqualNode(then)) return;
+  if (now.nodeType !== Node.ELEMENT_NODE) {
+    now.nodeValue = then.nodeValue;
+    return;
   }
+  for (const { name } of [...now.attributes]) {
+    // What a person has unfolded stays unfolded.
+    if (!then.hasAttribute(name) && name !== "open") now.removeAttribute(name);
+  }
+  for (const { name, value } of then.attributes) {
+    if (now.getAttribute(name) !== value) now.setAttribute(name, value);
+  }
+  becomeLikeWithin(now, then);
 }
 
-// Makes the keyed children of `present` those of `wanted`, in their order.
-function bring(present, wanted) {
-  const here = new Map(keyed(present).map((child) => [child.dataset.key, child]));
-  const news = keyed(wanted);
-  const keep = new Set(news.map((child) => child.dataset.key));
-  for (const [key, child] of here) {
-    if (!keep.has(key)) {
-      child.remove();
-      shown.delete(key);
+function becomeLikeWithin(now, then) {
+  let place = now.firstChild;
+  for (const wanted of [...then.childNodes]) {
+    const found = place && isSame(place, wanted) ? place : findLater(place, wanted);
+    if (found) {
+      if (found !== place) now.insertBefore(found, place);
+      else place = place.nextSibling;
+      becomeLike(found, wanted);
+    } else {
+      now.insertBefore(wanted, place);
     }
   }
-  let after = null;
-  for (const child of news) {
-    const key = child.dataset.key;
-    let old = here.get(key);
-    if (old === undefined) {
-      old = take(child, null, key);
-    } else if (shown.get(key) !== child.outerHTML) {
-      const html = child.outerHTML;
-      if (keyed(child).length && keyed(old).length) {
-        bring(old, child);
-        shown.set(key, html);
-      } else {
-        old = take(child, old, key);
-      }
-    }
-    const place = after === null ? present.firstElementChild : after.nextElementSibling;
-    if (old !== place) {
-      present.insertBefore(old, place);
-    }
-    after = old;
+  while (place) {
+    const next = place.nextSibling;
+    place.remove();
+    place = next;
   }
 }
 
-// The new element as it is to be shown, in the place of the old one where there is one.
-function take(child, old, key) {
-  remember({ querySelectorAll: (query) => [child, ...child.querySelectorAll(query)] });
-  const focused = old !== null && old.contains(document.activeElement) ? document.activeElement.id : "";
-  const fresh = document.importNode(child, true);
-  keepPictures(old, fresh);
-  localise(fresh);
-  if (old !== null) {
-    old.replaceWith(fresh);
-    if (focused) {
-      document.getElementById(focused)?.focus({ preventScroll: true });
-    }
+function findLater(place, wanted) {
+  if (!keyOf(wanted)) return null;
+  for (let node = place; node; node = node.nextSibling) {
+    if (isSame(node, wanted)) return node;
   }
-  return fresh;
+  return null;
 }
 
-// A picture that is loaded already is moved, not loaded again.
-function keepPictures(old, fresh) {
-  for (const picture of old === null ? [] : old.querySelectorAll("img")) {
-    fresh.querySelector(`img[src="${CSS.escape(picture.getAttribute("src"))}"]`)?.replaceWith(picture);
-  }
+// Asking.
+
+function tellConnection(problem) {
+  connection.hidden = !problem;
+  const text = problem ? `${problem} This page shows what was known at ${CLOCK.format(heardAt)}.` : "";
+  if (connection.textContent !== text) connection.textContent = text;
 }
 
-function tellContact(heard) {
-  if (heard) {
-    lastHeard = Date.now();
-    contact.hidden = true;
-  } else {
-    contactAge.textContent = `at ${new Date(lastHeard).toLocaleTimeString()}`;
-    contact.hidden = false;
+async function ask() {
+  const headers = tag ? { "If-None-Match": tag } : {};
+  const answer = await fetch(live.dataset.live, { headers, cache: "no-store", signal: AbortSignal.timeout(PATIENCE_MS) });
+  if (answer.status === 304) return "";
+  if (!answer.ok) return `The node answers with an error (${answer.status}).`;
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  tellTimes(page);
+  becomeLikeWithin(live, page.body);
+  tag = answer.headers.get("ETag") ?? "";
+  return "";
+}
+
+async function look() {
+  let problem = "";
+  try {
+    problem = await ask();
+  } catch {
+    problem = "The node does not answer.";
   }
+  if (!problem) heardAt = new Date();
+  tellConnection(problem);
 }
 
 async function follow() {
-  if (!document.hidden) {
-    try {
-      const answer = await fetch(live.dataset.live, { signal: AbortSignal.timeout(10000) });
-      if (answer.ok) {
-        const html = await answer.text();
-        bring(live, new DOMParser().parseFromString(html, "text/html").body);
-      }
-      tellContact(answer.ok);
-    } catch {
-      tellContact(false);
-    }
-  }
+  if (!document.hidden) await look();
   setTimeout(follow, PERIOD_MS);
 }
 
-if (live !== null) {
-  remember(live);
-  document.addEventListener("visibilitychange", () => document.hidden || (lastHeard = Date.now()));
+// Buttons.
+
+document.addEventListener("submit", async (event) => {
+  const form = event.target;
+  if (!live || !form.matches("form[data-press]")) return; // without us the form works as a form
+  event.preventDefault();
+  const button = form.querySelector("button");
+  button.disabled = true;
+  try {
+    const answer = await fetch(form.action, { method: "POST", redirect: "manual" });
+    if (answer.type !== "opaqueredirect" && !answer.ok) form.submit(); // shows what is wrong
+    await look();
+  } catch {
+    tellConnection("The node does not answer.");
+  }
+  button.disabled = false;
+});
+
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-copy]");
+  if (!button) return;
+  await navigator.clipboard.writeText(button.dataset.copy);
+  const before = button.innerHTML;
+  button.textContent = "Copied";
+  setTimeout(() => { button.innerHTML = before; }, 1500);
+});
+
+tellTimes(document);
+if (live) {
   setTimeout(follow, PERIOD_MS);
+  setInterval(() => tellTimes(live), 1000);
+  document.addEventListener("visibilitychange", () => { if (!document.hidden) look(); });
 }
-localise(document);
