@@ -48,7 +48,7 @@ class CStore:
         entity.requested_contexts = [
             # One context for each syntax, so that the acceptor has no choice but yes or no.
             build_context(dataset.SOPClassUID, syntax)
-            for syntax in _syntaxes(dataset.file_meta.TransferSyntaxUID)
+            for syntax in proposed_syntaxes(dataset.file_meta.TransferSyntaxUID)
         ]
         association = dimse.associate(entity, self.remote, accepting_none=self._refusal(dataset))
         try:
@@ -78,7 +78,7 @@ class CStore:
         )
 
 
-def _syntaxes(own: UID) -> tuple[UID, ...]:
+def proposed_syntaxes(own: UID) -> tuple[UID, ...]:
     """The transfer syntaxes to propose: the file's own, and implicit where it is convertible."""
     if own == ExplicitVRLittleEndian:
         return (own, ImplicitVRLittleEndian)

@@ -1,0 +1,177 @@
+"""The tables of the conformance statement say what the code does."""
+
+import re
+from pathlib import Path
+
+import pytest
+from pydicom.datadict import dictionary_description, keyword_for_tag
+from pydicom.dataset import Dataset
+from pydicom.uid import UID
+
+from node.delivery.answers import told_as_warning
+from node.delivery.cstore import proposed_syntaxes
+from node.dicom.equipment import this_node
+from node.dicom.read import read_series
+from node.dicom.segmentation import SegOptions, encode
+from node.domain.errors import Rejected, Transient
+from node.domain.job import result_identity
+from node.settings import load_settings
+from node.store import Store
+from node.web.app import create_app
+from pacs_listener.contexts import (
+    STORAGE_SOP_CLASSES,
+    STORAGE_TRANSFER_SYNTAXES,
+    VERIFICATION,
+    VERIFICATION_TRANSFER_SYNTAXES,
+)
+from pacs_listener.scp import ACSE_TIMEOUT_S, NETWORK_TIMEOUT_S
+from pacs_listener.status import MEANINGS
+from tests.builders import MADE_AT, ThresholdSegmenter, ct_series
+
+TEXT = (Path(__file__).parents[2] / "conformance_statement.md").read_text(encoding="utf-8")
+
+
+def table(first_heading: str) -> list[list[str]]:
+    """The rows of the only table whose first column has that heading, without backquotes."""
+    tables = re.findall(rf"^\| {first_heading} \|.*\n\|[-|]+\n((?:\|.*\n)+)", TEXT, re.MULTILINE)
+    assert len(tables) == 1, f"{len(tables)} tables start with a column {first_heading!r}"
+    return [
+        [cell.strip().replace("`", "") for cell in row.strip("|").split("|")]
+        for row in tables[0].splitlines()
+    ]
+
+
+def by_uid(first_heading: str) -> list[tuple[str, str]]:
+    """The rows of a table of names and UIDs, in order, as pairs of UID and name."""
+    return [(uid, name) for name, uid in table(first_heading)]
+
+
+def test_the_sop_classes_are_those_that_are_accepted() -> None:
+    verification = (VERIFICATION, UID(VERIFICATION).name)
+    assert by_uid("SOP class") == [verification, *STORAGE_SOP_CLASSES.items()]
+
+
+def test_the_transfer_syntaxes_are_those_that_are_accepted_in_order_of_preference() -> None:
+    assert by_uid("Storage transfer syntax") == list(STORAGE_TRANSFER_SYNTAXES.items())
+    assert by_uid("Verification transfer syntax") == list(VERIFICATION_TRANSFER_SYNTAXES.items())
+
+
+def test_the_statuses_are_those_that_are_answered() -> None:
+    told = [(meaning, int(status, 16), when) for meaning, status, when in table("Meaning in PS3.4")]
+    assert told == [(meaning, int(status), when) for status, (meaning, when) in MEANINGS.items()]
+
+
+@pytest.mark.parametrize("row", table("Answer"), ids=lambda row: row[1])
+def test_a_destinations_status_has_the_consequence_that_is_told(row: list[str]) -> None:
+    _, status, consequence = row
+    try:
+        told_as_warning(int(status, 16))
+    except Transient:
+        assert consequence == "tries again"
+    except Rejected:
+        assert consequence == "parked"
+    else:
+        assert consequence == "delivered"
+
+
+def test_the_limits_and_defaults_are_those_of_the_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEGNODE_DATA_DIR", str(tmp_path))
+    settings = load_settings(None)
+    for _, name, default in table("Parameter"):
+        value: object = settings
+        for part in name.split("."):
+            value = getattr(value, part)
+        assert str(value) == default, name
+    limits = dict(table("Limit"))
+    assert limits["Maximum PDU received"].startswith(f"{settings.listener.max_pdu} bytes")
+    assert limits["Simultaneous associations"].startswith(f"{settings.listener.max_associations},")
+    assert limits["Wait for an association request"] == f"{ACSE_TIMEOUT_S:g} s"
+    assert limits["Silence within an association"].startswith(f"{NETWORK_TIMEOUT_S:g} s")
+
+
+def test_the_implementation_is_named_as_it_names_itself() -> None:
+    node = this_node()
+    assert dict(table("Item")) == {
+        "Implementation Class UID": node.implementation_class_uid,
+        "Implementation Version Name": node.implementation_version_name,
+    }
+    assert f"segnode {node.software_version}, in the structure" in TEXT
+
+
+def test_the_dicomweb_resources_are_those_that_are_served(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEGNODE_DATA_DIR", str(tmp_path))
+    settings = load_settings(None)
+    store = Store.open(settings.database_url, settings.data_dir)
+    paths = create_app(settings, store).openapi()["paths"]
+    store.close()
+    served = {
+        (method.upper(), path.removeprefix("/dicom-web"))
+        for path, methods in paths.items()
+        if path.startswith("/dicom-web")
+        for method in methods
+    }
+    assert {(method, resource) for _, method, resource in table("Transaction")} == served
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    series = read_series(ct_series().write(tmp_path_factory.mktemp("series")))
+    segmenter = ThresholdSegmenter()
+    return encode(
+        segmenter.predict(series.volume),
+        series,
+        segmenter.spec,
+        identity=result_identity("job"),
+        options=SegOptions(),
+        made_at=MADE_AT,
+    )
+
+
+def keyword(tag: str) -> str:
+    """The keyword of a tag that is written as (gggg,eeee)."""
+    return keyword_for_tag(tag.strip("()").replace(",", ""))
+
+
+def test_every_attribute_of_a_result_is_told_as_it_is_there(result: Dataset) -> None:
+    rows = {keyword(tag): (name, presence) for name, tag, presence, _ in table("Attribute")}
+    # Of the further modules, the source here has the study's description alone.
+    carried = {"StudyDescription", "SpecificCharacterSet"}
+    assert {element.keyword for element in result} - carried <= set(rows)
+    for word, (name, presence) in rows.items():
+        assert name == dictionary_description(word)
+        match presence:
+            case "ALWAYS":
+                assert not result[word].is_empty, word
+            case "EMPTY":
+                assert word in result, word
+            case _:
+                assert presence == "ANAP"
+
+
+def test_fixed_values_of_a_result_are_told_as_they_are(result: Dataset) -> None:
+    fixed = 0
+    for _, tag, _, value in table("Attribute"):
+        whole = re.search(
+            rf"^\|[^|]*\| {re.escape(tag)} \|[^|]*\| `([^`]*)` \|$", TEXT, re.MULTILINE
+        )
+        if whole:
+            actual = result[keyword(tag)].value
+            values = [actual] if isinstance(actual, str | int) else actual
+            assert "\\".join(str(one) for one in values) == value, tag
+            fixed += 1
+    assert fixed > 12
+
+
+def test_every_attribute_of_a_segment_is_told(result: Dataset) -> None:
+    told = {keyword(tag) for _, tag, _ in table("Segment attribute")}
+    assert {element.keyword for element in result.SegmentSequence[0]} == told
+
+
+def test_what_is_proposed_to_a_destination_is_told(result: Dataset) -> None:
+    assert by_uid("SOP class of results") == [(result.SOPClassUID, result.SOPClassUID.name)]
+    syntaxes = proposed_syntaxes(result.file_meta.TransferSyntaxUID)
+    assert by_uid("Result transfer syntax") == [(syntax, syntax.name) for syntax in syntaxes]
