@@ -1,0 +1,307 @@
+"""DICOMweb of the node, asked by dicomweb-client: search, retrieve, store."""
+
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import highdicom as hd
+import httpx
+import numpy as np
+import pytest
+from dicomweb_client.api import DICOMwebClient
+from pydicom import Dataset, dcmread
+from pydicom.pixels.utils import pixel_array
+from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless, MRImageStorage, RLELossless
+
+from node.dicom.ct_series import CtDescription
+from node.domain.job import result_identity
+from node.domain.series import StoredSeries
+from tests.body import grid, in_liver, places
+from tests.builders import CtFiles, ct_series, enhanced_ct
+from tests.web.served_node import ServedNode, served_node
+
+SLICES = 8
+SMALL = grid(slices=SLICES, rows=40, columns=48, spacing_mm=(14.0, 3.0, 3.0))
+
+
+def small_ct(transfer_syntax_uid: str = ExplicitVRLittleEndian) -> CtFiles:
+    """A series of few and small slices of a made-up patient."""
+    said = CtDescription(patient_name="Roe^Richard", patient_id="P-17")
+    return ct_series(geometry=SMALL, description=said, transfer_syntax_uid=transfer_syntax_uid)
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Iterator[ServedNode]:
+    with served_node(tmp_path) as served:
+        yield served
+
+
+@pytest.fixture
+def client(node: ServedNode) -> DICOMwebClient:
+    return DICOMwebClient(node.dicomweb_url)
+
+
+@pytest.fixture
+def series(node: ServedNode, tmp_path: Path) -> StoredSeries:
+    return node.receive(small_ct(), tmp_path / "ct")
+
+
+def value(found: dict[str, dict[str, list[object]]], tag: str) -> object:
+    """The one value of an attribute in DICOM JSON."""
+    return found[tag]["Value"][0]
+
+
+def test_a_study_is_found_by_patient_id_date_range_and_part_of_the_name(
+    client: DICOMwebClient, series: StoredSeries
+) -> None:
+    for wanted in (
+        {},
+        {"PatientID": "P-17"},
+        {"00100020": "P-17"},
+        {"PatientName": "roe*"},
+        {"StudyDate": "20251231-20260102"},
+        {"StudyDate": "20260101-"},
+        {"ModalitiesInStudy": "CT"},
+        {"StudyInstanceUID": series.study_instance_uid},
+        {"PatientID": ""},
+    ):
+        (found,) = client.search_for_studies(search_filters=wanted)
+        assert value(found, "0020000D") == series.study_instance_uid
+        assert value(found, "00201206") == 1
+        assert value(found, "00201208") == SLICES
+        assert value(found, "00080061") == "CT"
+
+
+def test_a_search_that_nothing_matches_finds_nothing(
+    client: DICOMwebClient, series: StoredSeries
+) -> None:
+    for wanted in (
+        {"PatientID": "p-17"},
+        {"PatientName": "Ro"},
+        {"StudyDate": "20260102-"},
+        {"StudyDate": "-20251231"},
+        {"StudyInstanceUID": f"{series.study_instance_uid}.1"},
+        {"ModalitiesInStudy": "MR"},
+        {"AccessionNumber": "17"},
+    ):
+        assert client.search_for_studies(search_filters=wanted) == []
+
+
+def test_series_and_instances_are_found_below_their_study(
+    client: DICOMwebClient, series: StoredSeries
+) -> None:
+    study, uid = series.study_instance_uid, series.series_instance_uid
+    (found,) = client.search_for_series(study, search_filters={"Modality": "CT"})
+    assert value(found, "0020000E") == uid
+    assert value(found, "00201209") == SLICES
+    instances = client.search_for_instances(study, uid)
+    assert len({value(i, "00080018") for i in instances}) == SLICES
+    assert {value(i, "00280010") for i in instances} == {40}
+    (third,) = client.search_for_instances(study, search_filters={"InstanceNumber": "3"})
+    assert value(third, "00200013") == 3
+    everywhere = client.search_for_instances(search_filters={"SeriesInstanceUID": uid})
+    assert len(everywhere) == SLICES
+
+
+def test_a_search_goes_page_by_page_and_includes_what_is_asked_for(
+    client: DICOMwebClient, series: StoredSeries
+) -> None:
+    uids = (series.study_instance_uid, series.series_instance_uid)
+    first = client.search_for_instances(*uids, limit=5)
+    rest = client.search_for_instances(*uids, limit=5, offset=5)
+    assert (len(first), len(rest)) == (5, SLICES - 5)
+    assert len({value(i, "00080018") for i in first + rest}) == SLICES
+    assert "00180050" not in first[0]
+    (one,) = client.search_for_instances(*uids, limit=1, fields=["SliceThickness"])
+    assert "00180050" in one
+    answer = httpx.get(
+        f"{client.base_url}/studies/{uids[0]}/instances?includefield=all&limit=1"
+    ).json()
+    assert "00200032" in answer[0]
+    assert "7FE00010" not in answer[0]
+
+
+def test_a_search_for_an_unknown_attribute_says_so(node: ServedNode, series: StoredSeries) -> None:
+    answer = httpx.get(f"{node.dicomweb_url}/studies", params={"PatientNmae": "Roe"})
+    assert answer.status_code == 400
+    assert "PatientNmae" in answer.json()["message"]
+
+
+def test_what_is_retrieved_is_what_came_in(
+    client: DICOMwebClient, node: ServedNode, series: StoredSeries
+) -> None:
+    study, uid = series.study_instance_uid, series.series_instance_uid
+    stored = {i.sop_instance_uid: i.path for i in node.store.instances_of(uid)}
+    for retrieved in (client.retrieve_series(study, uid), client.retrieve_study(study)):
+        assert {d.SOPInstanceUID for d in retrieved} == set(stored)
+        for dataset in retrieved:
+            assert dataset == dcmread(stored[dataset.SOPInstanceUID])
+    name, path = next(iter(stored.items()))
+    one = client.retrieve_instance(study, uid, name)
+    assert one.PixelData == dcmread(path).PixelData
+
+
+def test_metadata_has_every_attribute_but_no_pixels(
+    client: DICOMwebClient, node: ServedNode, series: StoredSeries
+) -> None:
+    study, uid = series.study_instance_uid, series.series_instance_uid
+    metadata = client.retrieve_series_metadata(study, uid)
+    assert len(metadata) == len(client.retrieve_study_metadata(study)) == SLICES
+    stored = node.store.instances_of(uid)[0]
+    one = client.retrieve_instance_metadata(study, uid, stored.sop_instance_uid)
+    expected = dcmread(stored.path, stop_before_pixels=True)
+    assert Dataset.from_json(one) == expected
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, RLELossless, JPEG2000Lossless])
+def test_pixels_come_as_stored_or_decoded_as_the_client_asks(
+    client: DICOMwebClient, node: ServedNode, tmp_path: Path, syntax: str
+) -> None:
+    series = node.receive(small_ct(syntax), tmp_path / "ct")
+    stored = node.store.instances_of(series.series_instance_uid)[0]
+    uids = (series.study_instance_uid, series.series_instance_uid, stored.sop_instance_uid)
+    expected = pixel_array(stored.path, raw=True)
+
+    (frame,) = client.retrieve_instance_frames(
+        *uids, [1], media_types=(("application/octet-stream", ExplicitVRLittleEndian),)
+    )
+    assert np.array_equal(np.frombuffer(frame, "<u2").reshape(expected.shape), expected)
+
+    url = f"{node.dicomweb_url}/studies/{uids[0]}/series/{uids[1]}/instances/{uids[2]}"
+    as_stored = httpx.get(url, headers={"Accept": "application/dicom; transfer-syntax=*"})
+    assert as_stored.content == stored.path.read_bytes()
+    plain = dcmread(BytesIO(httpx.get(url, headers={"Accept": "application/dicom"}).content))
+    assert plain.file_meta.TransferSyntaxUID == ExplicitVRLittleEndian
+    assert np.array_equal(plain.pixel_array, dcmread(stored.path).pixel_array)
+    assert plain.SOPInstanceUID == stored.sop_instance_uid
+
+
+def test_a_compressed_frame_comes_as_it_is_stored_to_whom_wants_it_so(
+    node: ServedNode, tmp_path: Path
+) -> None:
+    series = node.receive(small_ct(JPEG2000Lossless), tmp_path / "ct")
+    stored = node.store.instances_of(series.series_instance_uid)[0]
+    url = f"{node.dicomweb_url}/studies/{series.study_instance_uid}/series"
+    url += f"/{series.series_instance_uid}/instances/{stored.sop_instance_uid}/frames/1"
+    accept = 'multipart/related; type="image/jp2"; transfer-syntax=*'
+    answer = httpx.get(url, headers={"Accept": accept})
+    assert f"transfer-syntax={JPEG2000Lossless}".encode() in answer.content
+    assert b"\xff\x4f\xff\x51" in answer.content  # start of a JPEG 2000 codestream
+    refused = httpx.get(url, headers={"Accept": 'multipart/related; type="image/jls"'})
+    assert refused.status_code == 406
+    assert httpx.get(url.replace("frames/1", "frames/2")).status_code == 404
+    assert httpx.get(url.replace("frames/1", "frames/0")).status_code == 400
+
+
+def test_the_frames_of_an_enhanced_ct_come_one_by_one(
+    client: DICOMwebClient, node: ServedNode, tmp_path: Path
+) -> None:
+    enhanced = CtFiles((enhanced_ct(),))
+    series = node.receive(enhanced, tmp_path / "ct")
+    stored = node.store.instances_of(series.series_instance_uid)[0]
+    uids = (series.study_instance_uid, series.series_instance_uid, stored.sop_instance_uid)
+    frames = client.retrieve_instance_frames(*uids, [2, 7])
+    expected = pixel_array(stored.path, raw=True)
+    for frame, number in zip(frames, (2, 7), strict=True):
+        assert frame == expected[number - 1].tobytes()
+
+
+def test_a_frame_can_be_had_as_a_picture(node: ServedNode, series: StoredSeries) -> None:
+    stored = node.store.instances_of(series.series_instance_uid)[0]
+    url = f"{node.dicomweb_url}/studies/{series.study_instance_uid}/series"
+    url += f"/{series.series_instance_uid}/instances/{stored.sop_instance_uid}/rendered"
+    assert httpx.get(url).content.startswith(b"\xff\xd8")
+    png = httpx.get(url, headers={"Accept": "image/png"})
+    assert png.content.startswith(b"\x89PNG")
+    assert png.headers["content-type"] == "image/png"
+
+
+def test_a_result_is_found_under_the_study_of_its_source_and_reads_back(
+    client: DICOMwebClient, node: ServedNode, tmp_path: Path
+) -> None:
+    series = node.receive(ct_series(), tmp_path / "ct")
+    job = node.finish_job(node.add_job(series))
+    identity = result_identity(job.job_id)
+
+    (found,) = client.search_for_series(
+        series.study_instance_uid, search_filters={"Modality": "SEG"}
+    )
+    assert value(found, "0020000E") == identity.series_instance_uid
+    (study,) = client.search_for_studies()
+    assert study["00080061"]["Value"] == ["CT", "SEG"]
+    uids = (series.study_instance_uid, identity.series_instance_uid, identity.sop_instance_uid)
+    dataset = client.retrieve_instance(*uids)
+    volume = hd.seg.Segmentation.from_dataset(dataset).get_volume(combine_segments=True)
+    assert np.array_equal(volume.array > 0, in_liver(places(volume)))
+    metadata = client.retrieve_instance_metadata(*uids)
+    assert value(metadata, "00080060") == "SEG"
+    bits = client.retrieve_instance_frames(*uids, [1])
+    assert len(bits) == 1
+
+
+def test_what_is_not_here_is_not_found(client: DICOMwebClient, series: StoredSeries) -> None:
+    for url in ("studies/1.2.3", f"studies/{series.study_instance_uid}/series/1.2.3/metadata"):
+        answer = httpx.get(f"{client.base_url}/{url}")
+        assert answer.status_code == 404
+        assert "not here" in answer.json()["message"]
+
+
+def test_stored_instances_come_in_by_the_same_inbox_as_all_others(
+    client: DICOMwebClient, node: ServedNode, tmp_path: Path
+) -> None:
+    datasets = [dcmread(path) for path in small_ct().write(tmp_path / "ct")]
+    answer = client.store_instances(datasets)
+    assert len(answer.ReferencedSOPSequence) == SLICES
+    assert "FailedSOPSequence" not in answer
+    (series,) = node.store.list_series()
+    assert series.instance_count == SLICES
+    assert series.origin == "dicomweb 127.0.0.1"
+    url = answer.ReferencedSOPSequence[0].RetrieveURL
+    # The client names this machine without the port.
+    assert httpx.get(node.url + urlsplit(url).path).status_code == 200
+    again = client.store_instances(datasets, series.study_instance_uid)
+    assert len(again.ReferencedSOPSequence) == SLICES
+    assert node.series(series.series_instance_uid).instance_count == SLICES
+
+
+def part10(dataset: Dataset) -> bytes:
+    """The data set as a DICOM file."""
+    buffer = BytesIO()
+    dataset.save_as(buffer, enforce_file_format=True)
+    return buffer.getvalue()
+
+
+def stow(node: ServedNode, *contents: bytes, study: str = "") -> httpx.Response:
+    """Store these parts, well-formed or not."""
+    body = b"".join(
+        b"--next\r\nContent-Type: application/dicom\r\n\r\n" + content + b"\r\n"
+        for content in contents
+    )
+    kind = 'multipart/related; type="application/dicom"; boundary=next'
+    url = f"{node.dicomweb_url}/studies{study}"
+    return httpx.post(url, content=body + b"--next--\r\n", headers={"Content-Type": kind})
+
+
+def test_what_cannot_be_stored_is_told_instance_by_instance(node: ServedNode) -> None:
+    good, other = small_ct().datasets[:2]
+    other.SOPClassUID = other.file_meta.MediaStorageSOPClassUID = MRImageStorage
+
+    some = stow(node, part10(good), part10(other), b"no DICOM at all")
+    assert some.status_code == 202
+    told = Dataset.from_json(some.json())
+    assert told.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == good.SOPInstanceUID
+    assert told.FailedSOPSequence[0].ReferencedSOPInstanceUID == other.SOPInstanceUID
+    assert told.FailedSOPSequence[0].FailureReason == 0x0122
+    assert told.OtherFailuresSequence[0].FailureReason == 0xC000
+
+    elsewhere = stow(node, part10(good), study="/1.2.3")
+    assert elsewhere.status_code == 409
+    assert Dataset.from_json(elsewhere.json()).FailedSOPSequence[0].FailureReason == 0x0110
+
+
+def test_a_request_that_is_no_stow_is_refused_with_what_to_send(node: ServedNode) -> None:
+    answer = httpx.post(f"{node.dicomweb_url}/studies", json={"a": 1})
+    assert answer.status_code == 415
+    assert "multipart/related" in answer.json()["message"]
+    assert stow(node).status_code == 400

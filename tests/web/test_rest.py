@@ -1,0 +1,246 @@
+"""REST: what other systems read from the node and have it do, and what it refuses them."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from node.demo.orthanc_pacs import free_ports
+from node.domain.job import Job, JobState
+from node.domain.series import SeriesState, StoredSeries
+from node.routing.decide import decide
+from node.routing.facts import SeriesFacts
+from tests.body import grid
+from tests.builders import MADE_AT, ct_series
+from tests.waiting import until
+from tests.web.served_node import ServedNode, served_node
+
+CONFIGURATION = """
+[sources.orthanc]
+url = "http://127.0.0.1:9/dicom-web"
+
+[destinations.archive]
+kind = "folder"
+path = "archive"
+
+[[rules]]
+name = "liver"
+model = "liver-ct"
+destinations = ["archive"]
+when = { attribute = "BodyPartExamined", equals = "LIVER" }
+"""
+RETRIEVAL = {"source": "orthanc", "study_instance_uid": "1.2", "series_instance_uid": "1.2.3"}
+_ENDED_BY_REQUEST = 0
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Iterator[ServedNode]:
+    with served_node(tmp_path, CONFIGURATION) as served:
+        yield served
+
+
+@pytest.fixture
+def series(node: ServedNode, tmp_path: Path) -> StoredSeries:
+    few = ct_series(geometry=grid(slices=3, rows=8, columns=8))
+    return node.receive(few, tmp_path / "ct")
+
+
+@pytest.fixture
+def parked(node: ServedNode, series: StoredSeries) -> Job:
+    job = node.add_job(series)
+    told = "the segmentation failed"
+    return node.store.change_job(job.job_id, JobState.PARKED, MADE_AT, reason=told)
+
+
+def test_health_tells_the_state_of_each_part_and_the_counts_of_each_state(
+    node: ServedNode, parked: Job
+) -> None:
+    answer = httpx.get(f"{node.url}/health")
+    assert answer.status_code == 200
+    told = answer.json()
+    assert told["status"] == "ok"
+    assert told["disk"]["free_mib"] > 0
+    assert told["database"]["series"]["receiving"] == 1
+    assert told["database"]["jobs"]["parked"] == 1
+    assert told["database"]["jobs"]["delivered"] == 0
+
+
+def test_health_is_503_and_names_the_part_that_is_not_well(node: ServedNode) -> None:
+    database = node.settings.data_dir / "segnode.db"
+    node.store.close()
+    for file in database.parent.glob("segnode.db*"):
+        file.unlink()
+    database.mkdir()
+
+    answer = httpx.get(f"{node.url}/health")
+
+    assert answer.status_code == 503
+    assert not answer.json()["database"]["ok"]
+    assert answer.json()["database"]["message"]
+    assert answer.json()["disk"]["ok"]
+    other = httpx.get(f"{node.url}/api/series")
+    assert other.status_code == 503
+    assert "retry-after" in other.headers
+
+
+def test_series_and_jobs_are_listed_without_where_files_lie(
+    node: ServedNode, parked: Job, series: StoredSeries
+) -> None:
+    (listed,) = httpx.get(f"{node.url}/api/series").json()
+    assert listed["series_instance_uid"] == series.series_instance_uid
+    assert listed["instance_count"] == 3
+    assert listed["jobs"][0]["job_id"] == parked.job_id
+    (job,) = httpx.get(f"{node.url}/api/jobs").json()
+    assert (job["state"], job["reason"]) == ("parked", "the segmentation failed")
+    assert not {"result_path", "picture_path"} & set(job)
+    one = httpx.get(f"{node.url}/api/jobs/{parked.job_id}").json()
+    assert one["deliveries"] == []
+    assert httpx.get(f"{node.url}/api/jobs?limit=0").status_code == 422
+
+
+def test_the_picture_of_a_job_is_its_overlay(node: ServedNode, tmp_path: Path) -> None:
+    waiting = node.add_job(node.receive(ct_series(), tmp_path / "whole"))
+    url = f"{node.url}/api/jobs/{waiting.job_id}/picture.png"
+    assert httpx.get(url).status_code == 404
+    node.finish_job(waiting)
+    answer = httpx.get(url)
+    assert answer.headers["content-type"] == "image/png"
+    assert answer.content.startswith(b"\x89PNG")
+
+
+def test_a_series_explains_which_condition_failed_on_what_value(
+    node: ServedNode, series: StoredSeries
+) -> None:
+    uid = series.series_instance_uid
+    url = f"{node.url}/api/series/{uid}/explain"
+    assert httpx.get(url).json()["decided"] is False
+    facts = SeriesFacts({"BodyPartExamined": ("KNEE",)}, 3, "CT1")
+    decision = decide(node.settings.rules, facts)
+    node.store.record_decision(uid, decision.to_json(), SeriesState.IGNORED, MADE_AT, seen_count=3)
+    told = httpx.get(url).json()
+    assert told["decided"] is True
+    assert told["rules"] == []
+    assert "KNEE" in told["text"]
+    assert httpx.get(f"{node.url}/api/series/1.2.3/explain").status_code == 404
+
+
+def test_a_start_is_asked_for(node: ServedNode, series: StoredSeries) -> None:
+    uid = series.series_instance_uid
+    answer = httpx.post(f"{node.url}/api/series/{uid}/start")
+    assert answer.status_code == 202
+    assert node.series(uid).start_requested
+    unknown = httpx.post(f"{node.url}/api/series/1.2.3/start")
+    assert unknown.status_code == 404
+    assert "1.2.3" in unknown.json()["message"]
+
+
+def test_only_a_parked_job_can_be_retried(node: ServedNode, parked: Job) -> None:
+    url = f"{node.url}/api/jobs/{parked.job_id}/retry"
+    answer = httpx.post(url)
+    assert (answer.status_code, answer.json()["state"]) == (202, "queued")
+    again = httpx.post(url)
+    assert again.status_code == 409
+    assert "is queued; only a parked job can be retried" in again.json()["message"]
+    assert httpx.post(f"{node.url}/api/jobs/unknown/retry").status_code == 404
+
+
+def test_a_series_to_fetch_is_asked_for_once(node: ServedNode) -> None:
+    first = httpx.post(f"{node.url}/api/retrieve", json=RETRIEVAL)
+    assert first.status_code == 202
+    number = first.json()["retrieval"]
+    assert httpx.post(f"{node.url}/api/retrieve", json=RETRIEVAL).json() == {"retrieval": number}
+    (open_one,) = node.store.open_retrievals()
+    assert (open_one.source, open_one.series_instance_uid) == ("orthanc", "1.2.3")
+    state = httpx.get(f"{node.url}/api/retrievals/{number}").json()
+    assert state["finished_at"] is None
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "told"),
+    [
+        ({**RETRIEVAL, "source": "orhtanc"}, 422, "it has: orthanc"),
+        ({**RETRIEVAL, "series_instance_uid": "../x"}, 400, "not a valid DICOM UID"),
+        ({"source": "orthanc"}, 422, "study_instance_uid"),
+    ],
+)
+def test_a_series_that_cannot_be_fetched_is_refused_with_the_reason(
+    node: ServedNode, body: dict[str, str], status: int, told: str
+) -> None:
+    answer = httpx.post(f"{node.url}/api/retrieve", json=body)
+    assert answer.status_code == status
+    assert told in answer.json()["message"]
+    assert node.store.open_retrievals() == []
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Origin": "http://attacker.example"},
+        {"Origin": "null"},
+    ],
+)
+def test_a_page_of_another_site_presses_no_button(
+    node: ServedNode, series: StoredSeries, headers: dict[str, str]
+) -> None:
+    for start in ("/api/series/{}/start", "/series/{}/start"):
+        url = node.url + start.format(series.series_instance_uid)
+        assert httpx.post(url, headers=headers).status_code == 403
+    assert not node.series(series.series_instance_uid).start_requested
+    own = {"Sec-Fetch-Site": "same-origin", "Origin": node.url}
+    assert httpx.post(url, headers=own).status_code == 303
+
+
+def test_a_foreign_name_for_this_machine_gets_nothing(node: ServedNode) -> None:
+    answer = httpx.get(f"{node.url}/api/series", headers={"Host": "attacker.example"})
+    assert answer.status_code == 421
+    port = node.url.rpartition(":")[2]
+    for name in (f"localhost:{port}", f"127.0.0.1:{port}", f"[::1]:{port}"):
+        assert httpx.get(f"{node.url}/api/series", headers={"Host": name}).status_code == 200
+
+
+def test_an_error_is_json_to_programs_and_a_page_to_people(node: ServedNode) -> None:
+    program = httpx.get(f"{node.url}/api/jobs/unknown")
+    assert program.json()["message"] == "there is no job unknown"
+    person = httpx.get(f"{node.url}/series/1.2.3")
+    assert person.status_code == 404
+    assert "<h1>" in person.text
+    assert "1.2.3" in person.text
+
+
+def test_the_process_serves_until_sigterm_and_needs_no_torch(tmp_path: Path) -> None:
+    (port,) = free_ports(1)
+    config = tmp_path / "segnode.toml"
+    config.write_text(f'data_dir = "data"\n[web]\nport = {port}\n')
+    spy = (
+        "import sys; from node.web.__main__ import main; status = main(sys.argv[1:]);"
+        "sys.exit(99 if 'torch' in sys.modules else status)"
+    )
+    with (tmp_path / "log").open("wb") as log:
+        command = [sys.executable, "-c", spy, "--config", str(config)]
+        process = subprocess.Popen(command, stderr=log)
+    try:
+        until(lambda: "web.ready" in (tmp_path / "log").read_text(), 30, "the server")
+        assert httpx.get(f"http://127.0.0.1:{port}/").status_code == 200
+        os.kill(process.pid, signal.SIGTERM)
+        assert process.wait(20) == _ENDED_BY_REQUEST
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_port_that_is_taken_is_a_mistake_in_the_configuration(tmp_path: Path) -> None:
+    with served_node(tmp_path) as served:
+        port = served.url.rpartition(":")[2]
+        config = tmp_path / "second.toml"
+        config.write_text(f'data_dir = "data"\n[web]\nport = {port}\n')
+        command = [sys.executable, "-m", "node.web", "--config", str(config)]
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 2
+    assert f"cannot listen on 127.0.0.1:{port}" in ended.stderr
