@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate, get_frame
 
 from models.spec import Label
 from node.dicom.ct_series import write_ct_series
 from node.dicom.segmentation import SegOptions
+from node.domain.errors import Rejected, RejectionReason
 from node.domain.identity import Uid
 from node.domain.job import Replaced, result_identity
 from node.pipeline import ResultRequest, SegmentationResult, segment
@@ -149,3 +151,28 @@ def test_what_dcmtk_compresses_without_loss_is_read_the_same(
     one, other = result_of(plain), result_of(compressed)
     assert (one.source.volume.array == other.source.volume.array).all()
     assert (one.mask.volume.array == other.mask.volume.array).all()
+
+
+@pytest.mark.parametrize(
+    ("tool", "options"),
+    [
+        pytest.param("dcmcjpeg", ["+e1"], id="JPEG lossless"),
+        pytest.param("dcmcjpls", [], id="JPEG-LS lossless"),
+    ],
+)
+def test_a_jpeg_stream_that_stops_half_way_is_refused(
+    tool: str, options: list[str], tmp_path: Path
+) -> None:
+    encoder = program(tool, "apt-get install dcmtk")
+    packed = tmp_path / "packed"
+    packed.mkdir()
+    for path in ct_series(geometry=grid(slices=12, rows=200)).write(tmp_path / "plain"):
+        subprocess.run([encoder, *options, path, packed / path.name], check=True)
+    compressed = sorted(packed.iterdir())
+    damaged = dcmread(compressed[4])
+    stream = get_frame(damaged.PixelData, 0, number_of_frames=1)
+    damaged.PixelData = encapsulate([stream[: len(stream) // 4 * 2]])
+    damaged.save_as(compressed[4])
+    with pytest.raises(Rejected, match="did not arrive whole") as caught:
+        result_of(compressed)
+    assert caught.value.reason is RejectionReason.UNREADABLE

@@ -5,11 +5,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pydicom.dataset import Dataset
+from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import (
+    UID,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRLittleEndian,
+    HTJ2KLossless,
+    HTJ2KLosslessRPCL,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
     RLELossless,
 )
 
@@ -86,6 +93,25 @@ def test_sources_keep_headers_and_let_pixels_go(tmp_path: Path) -> None:
 def test_lossless_transfer_syntaxes_give_the_same_volume(syntax: str, tmp_path: Path) -> None:
     series = read_series(ct_series(transfer_syntax_uid=syntax).write(tmp_path))
     assert (series.volume.array == body(grid(AXIAL)).array).all()
+
+
+@pytest.mark.parametrize(
+    "syntax",
+    [
+        pytest.param(syntax, id=syntax.name)
+        for syntax in (
+            JPEGLossless,
+            JPEGLosslessSV1,
+            JPEGLSLossless,
+            JPEG2000Lossless,
+            HTJ2KLossless,
+            HTJ2KLosslessRPCL,
+            RLELossless,
+        )
+    ],
+)
+def test_a_decoder_is_installed_for_every_lossless_transfer_syntax(syntax: UID) -> None:
+    assert get_decoder(syntax).is_available
 
 
 def test_slope_and_intercept_are_applied_slice_by_slice(tmp_path: Path) -> None:
