@@ -50,11 +50,11 @@ STOP_SECONDS = 3.0
 FINAL_STATUSES = frozenset({400, 409, 413, 422})
 
 
-class Later(Exception):  # noqa: N818 it is a decision, not a mistake
+class Later(Exception):
     """The series could not be handed over now; it is tried again."""
 
 
-class Never(Exception):  # noqa: N818 it is a decision, not a mistake
+class Never(Exception):
     """The node refused this series for good."""
 
 

@@ -3,7 +3,7 @@
 
 from collections.abc import Callable
 
-class OrthancException(Exception): ...  # noqa: N818 Orthanc's name
+class OrthancException(Exception): ...
 
 class ChangeType:
     ORTHANC_STARTED: int
