@@ -147,8 +147,8 @@ def _find(store: Store, beginning: str) -> Job:
     found = [j for j in store.list_jobs(limit=10_000) if j.job_id.startswith(beginning)]
     if len(found) == 1:
         return found[0]
-    problem = "several jobs" if found else "no job"
+    problem = "several jobs begin" if found else "no job begins"
     raise Rejected(
         RejectionReason.INVALID_INSTANCE,
-        f"{problem} begin with {beginning!r}; see `segnode jobs list`",
+        f"{problem} with {beginning!r}; see `segnode jobs list`",
     )

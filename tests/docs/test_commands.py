@@ -1,0 +1,51 @@
+"""The command line is what README and design say, and each command shows an example."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+from typer.testing import CliRunner
+
+from node.cli.main import app
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+TOP = sorted(name for name in get_command(app).commands if name != "jobs")  # type: ignore[attr-defined]
+JOBS = ["list", "show", "start", "retry"]
+COMMANDS = [[name] for name in TOP] + [["jobs", name] for name in JOBS]
+RUN_IN_README = sorted(
+    set(re.findall(r"(?:^|[`/])segnode ((?:jobs )?[a-z]+)", README, re.MULTILINE))
+)
+
+
+def help_of(*command: str) -> str:
+    result = CliRunner().invoke(app, [*command, "--help"], env={"COLUMNS": "200"})
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_every_command_has_help_with_an_example(command: list[str]) -> None:
+    assert f"Example: segnode {' '.join(command)}" in help_of(*command)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_the_example_uses_options_that_exist(command: list[str]) -> None:
+    text = help_of(*command)
+    example = re.search(r"Example: (segnode .*)", text)
+    assert example is not None
+    options = [word for word in shlex.split(example[1].strip(" │")) if word.startswith("--")]
+    described = text.replace(example[0], "")
+    assert all(option in described for option in options)
+
+
+@pytest.mark.parametrize("command", RUN_IN_README)
+def test_commands_in_the_readme_exist(command: str) -> None:
+    help_of(*command.split())
+
+
+def test_the_readme_names_every_command() -> None:
+    missing = [" ".join(c) for c in COMMANDS if f"segnode {' '.join(c)}" not in README]
+    assert not missing

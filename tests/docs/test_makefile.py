@@ -1,0 +1,23 @@
+"""The make targets that the README promises are there."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("target", sorted(set(re.findall(r"make ([a-z]+)", README))))
+def test_a_target_in_the_readme_exists(target: str) -> None:
+    # "make" is also a package to install, followed by another package's name.
+    if f"install make {target}" in README:
+        return
+    assert re.search(rf"^{target}:", MAKEFILE, re.MULTILINE)
+
+
+@pytest.mark.parametrize("folder", sorted(set(re.findall(r"\]\(([a-zA-Z_./-]+)\)", README))))
+def test_a_file_that_the_readme_links_to_exists(folder: str) -> None:
+    assert (ROOT / folder).exists()

@@ -1,0 +1,120 @@
+"""The command line: what it prints, and with which status it ends."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from node.cli.main import main
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    """The exit status of `segnode ARGUMENTS`."""
+    monkeypatch.setattr(sys, "argv", ["segnode", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    code = ended.value.code
+    return code if isinstance(code, int) else 0
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """A configuration with its data in a folder of its own."""
+    file = tmp_path / "site.toml"
+    file.write_text('data_dir = "data"\n', encoding="utf-8")
+    return file
+
+
+def test_check_of_a_good_configuration_says_what_it_does(
+    config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "check", "-c", str(config)) == 0
+    assert "no mistakes" in capsys.readouterr().out
+
+
+def test_check_of_a_bad_configuration_ends_with_1_and_the_line(
+    config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config.write_text('data_dir = "data"\nquiet_secs = 3\n', encoding="utf-8")
+    assert run(monkeypatch, "check", "-c", str(config)) == 1
+    told = capsys.readouterr().err
+    assert f"{config}:2: quiet_secs: unknown setting (did you mean 'quiet_seconds'?)" in told
+
+
+def test_serve_does_not_start_with_a_wrong_rule(
+    config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config.write_text(
+        'data_dir = "data"\n[[rules]]\nname = "x"\nmodel = "liver-ct"\ndestinations = ["archive"]\n'
+        'when = { attribute = "Modality", eqals = "CT" }\n',
+        encoding="utf-8",
+    )
+    assert run(monkeypatch, "serve", "-c", str(config)) != 0
+    assert f"{config}:6: " in capsys.readouterr().err
+    assert not (config.parent / "data").exists()
+
+
+def test_jobs_list_of_an_empty_node_says_so(
+    config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "jobs", "list", "-c", str(config)) == 0
+    assert "Nothing has come in yet." in capsys.readouterr().out
+
+
+def test_jobs_list_for_programs_is_json(
+    config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "jobs", "list", "--json", "-c", str(config)) == 0
+    assert json.loads(capsys.readouterr().out) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("jobs", "start", "1.2.3"), "no series 1.2.3 has been received"),
+        (("jobs", "show", "abc"), "no job begins with 'abc'"),
+        (("jobs", "retry", "abc"), "no job begins with 'abc'"),
+        (("explain", "1.2.3"), "no series 1.2.3 has been received"),
+        (("explain", "not a uid"), "is not a valid DICOM UID"),
+    ],
+)
+def test_what_is_not_there_is_told_in_one_line(
+    config: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: tuple[str, ...],
+    told: str,
+) -> None:
+    assert run(monkeypatch, *arguments, "-c", str(config)) == 1
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1
+    assert told in lines[0]
+
+
+def test_a_target_of_the_wrong_form_is_told_with_the_right_one(
+    config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "echo", "PACS", "-c", str(config)) == 2
+    assert "AE_TITLE@host:port" in capsys.readouterr().err
+
+
+def test_sending_a_folder_without_dicom_is_told(
+    config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "send", "A@localhost:1", str(config), "-c", str(config)) == 1
+    assert "no DICOM file" in capsys.readouterr().err
+
+
+def test_help_starts_without_torch() -> None:
+    program = (
+        "import sys; sys.argv = ['segnode', '--help']\n"
+        "from node.cli.main import main\n"
+        "try: main()\n"
+        "except SystemExit: print('torch' in sys.modules)"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert run.stdout.splitlines()[-1] == "False"
