@@ -49,7 +49,7 @@ def prepare(volume: hd.Volume, spec: ModelSpec, device: str | torch.device = "cp
     affine, shape = network_grid(volume.get_geometry(), spec.spacing_mm)
     hu = torch.as_tensor(volume.array, dtype=torch.float32, device=device)[None, None]
     # Clipped first: metal and padding must not bleed into their neighbours' average.
-    level = (hu.clamp(low, high) - low) / (high - low)
+    level = hu.clamp(low, high).sub_(low).div_(high - low)
     level, source_affine = _averaged(level, volume.affine, spec.spacing_mm)
     tensor = _resample(level, np.linalg.inv(source_affine) @ affine, shape, padding="zeros")
     return Prepared(tensor, affine, volume.get_geometry())

@@ -4,7 +4,9 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeGuard, TypeVar
+
+T = TypeVar("T")
 
 
 class InvalidPackage(Exception):
@@ -71,51 +73,59 @@ class ModelSpec:
         """Read `model.toml`.
 
         Raises:
-            InvalidPackage: it is missing, is no TOML, or a value in it is absent or wrong.
+            InvalidPackage: it is missing, is no TOML, or values in it are absent or wrong; every
+                one of them is told.
         """
         try:
-            table = tomllib.loads(manifest.read_text(encoding="utf-8"))
-            spec = cls(
-                model_id=_text(table, "model_id"),
-                version=_text(table, "version"),
-                title=_text(table, "title"),
-                manufacturer=_text(table, "manufacturer"),
-                intended_use=_text(table, "intended_use"),
-                network=NetworkSpec(
-                    _text(table["network"], "kind"), table["network"]["parameters"]
-                ),
-                labels=tuple(_label(row) for row in table["labels"]),
-                spacing_mm=_three(table, "spacing_mm"),
-                hu_window=(float(table["hu_window"][0]), float(table["hu_window"][1])),
-                patch=tuple(int(n) for n in _three(table, "patch")),  # type: ignore[arg-type]
-                overlap=float(table["overlap"]),
-                keep_largest=bool(table["keep_largest"]),
-                min_slices=int(table["min_slices"]),
-                min_extent_mm=float(table["min_extent_mm"]),
-                min_volume_ml=float(table["min_volume_ml"]),
-                weights=manifest.parent / _text(table["weights"], "file"),
-                weights_sha256=_text(table["weights"], "sha256"),
-            )
+            top = _Table(tomllib.loads(manifest.read_text(encoding="utf-8")))
         except OSError as error:
             raise InvalidPackage(f"{manifest}: {error.strerror}") from error
-        except tomllib.TOMLDecodeError as error:
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise InvalidPackage(f"{manifest}: {error}") from error
-        except KeyError as error:
-            raise InvalidPackage(f"{manifest}: {error.args[0]} is missing") from error
-        except (TypeError, ValueError, IndexError) as error:
-            raise InvalidPackage(f"{manifest}: {error}") from error
-        spec._check(manifest)
+        network, weights = top.table("network"), top.table("weights")
+        z, y, x = top.numbers("spacing_mm", 3)
+        low, high = top.numbers("hu_window", 2)
+        depth, height, width = top.numbers("patch", 3)
+        spec = cls(
+            model_id=top.text("model_id"),
+            version=top.text("version"),
+            title=top.text("title"),
+            manufacturer=top.text("manufacturer"),
+            intended_use=top.text("intended_use"),
+            network=NetworkSpec(network.text("kind"), network.table("parameters").values),
+            labels=tuple(_label(row) for row in top.tables("labels")),
+            spacing_mm=(z, y, x),
+            hu_window=(low, high),
+            patch=(int(depth), int(height), int(width)),
+            overlap=top.number("overlap"),
+            keep_largest=top.yes_or_no("keep_largest"),
+            min_slices=int(top.number("min_slices")),
+            min_extent_mm=top.number("min_extent_mm"),
+            min_volume_ml=top.number("min_volume_ml"),
+            weights=manifest.parent / weights.text("file"),
+            weights_sha256=weights.text("sha256"),
+        )
+        # A value that could not be read says nothing about the sense of the others.
+        problems = top.problems or spec._nonsense()
+        if problems:
+            raise InvalidPackage(f"{manifest}: {'; '.join(problems)}")
         return spec
 
     def label(self, index: int) -> Label:
         """The label of that index; raises KeyError."""
         return {label.index: label for label in self.labels}[index]
 
-    def _check(self, manifest: Path) -> None:
-        """Refuse values that no run could make sense of."""
+    def _nonsense(self) -> list[str]:
+        """Values that no run could make sense of."""
         problems = []
         if [label.index for label in self.labels] != list(range(1, len(self.labels) + 1)):
-            problems.append("labels must be numbered 1, 2, 3 ... in order, and there must be one")
+            problems.append("labels must be numbered 1, 2, 3 ... in order")
+        if not self.labels:
+            problems.append("labels must name at least one organ")
+        if len({label.name for label in self.labels}) < len(self.labels):
+            problems.append("two labels have one name")
+        if any(not 0 <= part <= 255 for label in self.labels for part in label.display_rgb):
+            problems.append("display_rgb must be three numbers from 0 to 255")
         if min(self.spacing_mm) <= 0:
             problems.append("spacing_mm must be positive")
         if self.hu_window[0] >= self.hu_window[1]:
@@ -124,36 +134,80 @@ class ModelSpec:
             problems.append("patch must not be negative")
         if not 0 <= self.overlap < 1:
             problems.append("overlap must be at least 0 and less than 1")
-        if problems:
-            raise InvalidPackage(f"{manifest}: {'; '.join(problems)}")
+        return problems
 
 
-def _text(table: Mapping[str, Any], key: str) -> str:
-    value = table[key]
-    if not isinstance(value, str) or not value:
-        raise ValueError(f"{key} must be a text")
-    return value
-
-
-def _three(table: Mapping[str, Any], key: str) -> tuple[float, float, float]:
-    values = table[key]
-    if not isinstance(values, list) or len(values) != 3:
-        raise ValueError(f"{key} must be three numbers: along the body, front to back, across")
-    z, y, x = (float(v) for v in values)
-    return z, y, x
-
-
-def _code(values: Any) -> Code:
-    value, scheme, meaning = (str(v) for v in values)
-    return Code(value, scheme, meaning)
-
-
-def _label(row: Mapping[str, Any]) -> Label:
-    red, green, blue = (int(c) for c in row["display_rgb"])
+def _label(row: "_Table") -> Label:
+    red, green, blue = (int(part) for part in row.numbers("display_rgb", 3))
     return Label(
-        index=int(row["index"]),
-        name=_text(row, "name"),
-        category=_code(row["category"]),
-        type=_code(row["type"]),
+        index=int(row.number("index")),
+        name=row.text("name"),
+        category=Code(*row.texts("category", 3)),
+        type=Code(*row.texts("type", 3)),
         display_rgb=(red, green, blue),
     )
+
+
+class _Table:
+    """A table of the manifest. What is absent or of the wrong kind is noted in `problems`, which
+    all tables of a manifest share, and stands for itself as 0 or an empty text until they are told.
+    """
+
+    def __init__(
+        self, values: Mapping[str, Any], name: str = "", problems: list[str] | None = None
+    ) -> None:
+        self.values = values
+        self.problems: list[str] = [] if problems is None else problems
+        self._name = name
+
+    def text(self, key: str) -> str:
+        value = self.values.get(key)
+        if isinstance(value, str) and value:
+            return value
+        return self._wrong(key, "a text", "")
+
+    def texts(self, key: str, count: int) -> list[str]:
+        value = self.values.get(key)
+        if (
+            isinstance(value, list)
+            and len(value) == count
+            and all(isinstance(v, str) for v in value)
+        ):
+            return value
+        return self._wrong(key, f"a list of {count} texts", [""] * count)
+
+    def number(self, key: str) -> float:
+        value = self.values.get(key)
+        return float(value) if _is_number(value) else self._wrong(key, "a number", 0.0)
+
+    def numbers(self, key: str, count: int) -> list[float]:
+        value = self.values.get(key)
+        if isinstance(value, list) and len(value) == count and all(_is_number(v) for v in value):
+            return [float(v) for v in value]
+        return self._wrong(key, f"a list of {count} numbers", [0.0] * count)
+
+    def yes_or_no(self, key: str) -> bool:
+        value = self.values.get(key)
+        return value if isinstance(value, bool) else self._wrong(key, "true or false", False)
+
+    def table(self, key: str) -> "_Table":
+        value = self.values.get(key)
+        if not isinstance(value, dict):
+            value = self._wrong(key, "a table", {})
+        return _Table(value, f"{self._name}{key}.", self.problems)
+
+    def tables(self, key: str) -> list["_Table"]:
+        value = self.values.get(key)
+        if not isinstance(value, list) or not all(isinstance(row, dict) for row in value):
+            value = self._wrong(key, f"a list of tables, [[{key}]]", [])
+        rows = enumerate(value, start=1)
+        return [_Table(row, f"{self._name}{key}[{k}].", self.problems) for k, row in rows]
+
+    def _wrong(self, key: str, kind: str, instead: T) -> T:
+        said = f"must be {kind}" if key in self.values else f"is missing; it must be {kind}"
+        self.problems.append(f"{self._name}{key} {said}")
+        return instead
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)

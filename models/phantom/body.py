@@ -23,6 +23,7 @@ Tissues = NDArray[np.uint8]
 _SKIN_MM = 2.5
 # Ribs: their distance from one another, how thick they are, how far they fall toward the front.
 _RIB_PITCH_MM, _RIB_HEIGHT_MM, _RIB_FALL = 34.0, 12.0, 0.45
+_VERTEBRA_MM = (23.0, 18.0)
 _DISC_PITCH_MM, _DISC_HEIGHT_MM = 36.0, 8.0
 # Half axes of the space within the ribs, for which the organs' places are written down.
 _USUAL_INNER_MM = (132.0, 82.0)
@@ -44,6 +45,7 @@ class Body:
     liver_cut: tuple[Shape, ...]  # what the neighbours press into it
     liver_floor: tuple[float, float, float]  # its lower edge: z at x = 0, dz/dx, dz/dy
     vessels: tuple[Shape, ...]  # in the liver
+    spine_y: float  # the middle of the vertebrae
     table_y: float
     arms: tuple[Column, ...]
 
@@ -126,8 +128,8 @@ class Body:
                 tissue[shape.inside(at) & where] = Tissue.PORTAL_VEIN
 
     def _paint_spine(self, tissue: Tissues, at: Points) -> None:
-        y = self.skin.half_axes[1] - self.fat_mm - 52.0
-        vertebra = Column((0.0, y), (23.0, 18.0))
+        y = self.spine_y
+        vertebra = Column((0.0, y), _VERTEBRA_MM)
         tissue[vertebra.shrunk(-3.0).inside(at)] = Tissue.FAT
         whole = vertebra.inside(at)
         tissue[whole] = Tissue.BONE
@@ -164,6 +166,7 @@ def draw_body(rng: np.random.Generator, *, arms_down: bool | None = None) -> Bod
     inner_x, inner_y = skin.shrunk(fat_mm + wall_mm).half_axes
     put = Placing(rng, inner_x / _USUAL_INNER_MM[0], inner_y / _USUAL_INNER_MM[1])
     dome_z = put.between(72, 92)
+    spine_y = half_y - fat_mm - 52.0
     lot = rng.random()  # drawn in any case: the same seed gives the same body
     down = bool(lot < 0.25) if arms_down is None else arms_down
     arm_x = half_x + put.between(38, 46)
@@ -176,7 +179,7 @@ def draw_body(rng: np.random.Generator, *, arms_down: bool | None = None) -> Bod
         dome_right=put.at(-60, -4, dome_z),
         dome_left=put.at(66, 0, dome_z - put.between(4, 22)),
         dome_slope=put.between(0.009, 0.016),
-        organs=draw_organs(put, dome_z),
+        organs=draw_organs(put, dome_z, spine_y - _VERTEBRA_MM[1]),
         liver=(
             Ellipsoid(put.at(-62, -2, 10), put.size(76, 84, 88), put.between(-12, 12)),
             Ellipsoid(put.at(-4, -42, 30), put.size(78, 42, 42), put.between(-20, 10)),
@@ -188,6 +191,7 @@ def draw_body(rng: np.random.Generator, *, arms_down: bool | None = None) -> Bod
         ),
         liver_floor=(put.between(-34, 2), put.between(0.3, 0.65), -0.15),
         vessels=draw_liver_vessels(put),
+        spine_y=spine_y,
         table_y=half_y + put.between(3, 12),
         arms=tuple(arms) if down else (),
     )

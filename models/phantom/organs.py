@@ -33,8 +33,12 @@ class Placing:
         return float(self.rng.uniform(low, high))
 
 
-def draw_organs(put: Placing, dome_z: float) -> tuple[Organ, ...]:
-    """Everything in belly and chest but the liver, in the order of painting."""
+def draw_organs(put: Placing, dome_z: float, spine_y: float) -> tuple[Organ, ...]:
+    """Everything in belly and chest but the liver, in the order of painting.
+
+    `dome_z` is the diaphragm's height, `spine_y` the front of the vertebrae.
+    """
+    aorta, cava = put.between(9, 13), put.between(8, 12)
     return (
         *_bowel(put),
         *_stomach_and_spleen(put),
@@ -43,8 +47,8 @@ def draw_organs(put: Placing, dome_z: float) -> tuple[Organ, ...]:
         (Tissue.GALLBLADDER, Ellipsoid(put.at(-42, -46, -34), put.size(15, 17, 26), 20.0)),
         (Tissue.MUSCLE, Tube(put.at(-34, 54, -40), put.at(-62, 40, -190), 21.0)),
         (Tissue.MUSCLE, Tube(put.at(34, 54, -40), put.at(62, 40, -190), 21.0)),
-        (Tissue.AORTA, Column(put.at(9, 38, 0)[:2], (put.between(9, 13),) * 2)),
-        (Tissue.VENA_CAVA, Column(put.at(-20, 36, 0)[:2], (13.0, put.between(8, 12)))),
+        (Tissue.AORTA, Column((put.between(6, 14), spine_y - 4 - aorta), (aorta, aorta))),
+        (Tissue.VENA_CAVA, Column((put.between(-26, -18), spine_y - 4 - cava), (13.0, cava))),
         (
             Tissue.HEART,
             Ellipsoid(

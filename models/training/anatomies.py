@@ -66,7 +66,11 @@ class Anatomy:
 
 
 def labelled_ct(folder: Path, names: Mapping[int, str]) -> Anatomy:
-    """The CT `ct.nii.gz` in `folder` with `labels_all.nii.gz`, whose values `names` tells."""
+    """The CT `ct.nii.gz` in `folder` with `labels_all.nii.gz`, whose values `names` tells.
+
+    Raises:
+        ValueError: a name is that of no tissue known here.
+    """
     image = nibabel.as_closest_canonical(nibabel.load(folder / "ct.nii.gz"))
     labels = nibabel.as_closest_canonical(nibabel.load(folder / "labels_all.nii.gz"))
     # Nearest to right, anterior, superior: reversed, these are the network's axes.
@@ -74,7 +78,7 @@ def labelled_ct(folder: Path, names: Mapping[int, str]) -> Anatomy:
     label = np.asarray(labels.dataobj).astype(int).transpose(2, 1, 0)
     table = np.zeros(max(names) + 1, dtype=np.uint8)
     for value, name in names.items():
-        table[value] = next(t for start, t in _TISSUE_OF_NAME.items() if name.startswith(start))
+        table[value] = _tissue_of(name)
     tissues = table[label]
     # What has no label is told apart by its HU.
     bare = label == 0
@@ -95,6 +99,13 @@ def labelled_ct(folder: Path, names: Mapping[int, str]) -> Anatomy:
         levels,
         float(image.header.get_zooms()[0]),
     )
+
+
+def _tissue_of(name: str) -> Tissue:
+    for start, tissue in _TISSUE_OF_NAME.items():
+        if name.startswith(start):
+            return tissue
+    raise ValueError(f"the labels name {name!r}, and no tissue is known for it")
 
 
 def phantom(seed: int, spacing_mm: float = 3.0) -> Anatomy:
