@@ -17,6 +17,7 @@ from node.store import Store
 from node.web import triggers, wording
 from node.web.dependencies import Now, SiteSettings, SiteStore
 from node.web.overview import Show, counts, listed, series_page
+from node.web.pulse import problem_of
 from node.web.site_words import site_in_words
 
 ROUTER = APIRouter(include_in_schema=False)
@@ -30,7 +31,7 @@ def home(
     request: Request, settings: SiteSettings, store: SiteStore, show: Shown = Show.ALL
 ) -> Response:
     """The list of series."""
-    return _page(request, settings, "series_list.html", **_list(store, show))
+    return _page(request, settings, "series_list.html", **_list(settings, store, show))
 
 
 @ROUTER.get("/fragments/series")
@@ -38,7 +39,7 @@ def home_fragment(
     request: Request, settings: SiteSettings, store: SiteStore, show: Shown = Show.ALL
 ) -> Response:
     """The part of the list that changes, for a page that is open."""
-    return _page(request, settings, "fragments/series_list.html", **_list(store, show))
+    return _page(request, settings, "fragments/series_list.html", **_list(settings, store, show))
 
 
 @ROUTER.get("/series/{series_uid}")
@@ -100,9 +101,15 @@ def error_page(request: Request, status: HTTPStatus, message: str) -> Response:
     return HTMLResponse(text, status)
 
 
-def _list(store: Store, show: Show) -> dict[str, object]:
+def _list(settings: Settings, store: Store, show: Show) -> dict[str, object]:
     series = listed(store, show, _MOST_SERIES)
-    return {"series": series, "show": show, "counts": counts(store), "most": _MOST_SERIES}
+    return {
+        "series": series,
+        "show": show,
+        "counts": counts(store),
+        "most": _MOST_SERIES,
+        "problem": problem_of(settings),
+    }
 
 
 def _series(store: Store, series_uid: str) -> dict[str, object]:
@@ -147,7 +154,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals["Show"] = Show
+    environment.globals.update(Show=Show, Tone=wording.Tone)
     environment.filters["short_uid"] = wording.short_uid
     environment.filters["event_name"] = wording.event_name
     environment.filters["volume_words"] = wording.volume_words

@@ -70,6 +70,11 @@ class JobView:
         return self.job.state is JobState.PARKED
 
     @property
+    def is_at_work(self) -> bool:
+        """Whether the model is to begin or has begun."""
+        return self.job.state in {JobState.QUEUED, JobState.RUNNING}
+
+    @property
     def timings(self) -> tuple[tuple[str, float], ...]:
         """Each stage in words, in seconds."""
         return tuple((stage_name(stage), s) for stage, s in self.job.timings_s.items())
@@ -98,10 +103,21 @@ class SeriesView:
         return tuple(job for job in self.jobs if job.is_current)
 
     @property
+    def is_receiving(self) -> bool:
+        """Whether images may still arrive."""
+        return self.series.state is SeriesState.RECEIVING
+
+    @property
+    def meaning(self) -> str:
+        """What its state means, in a sentence."""
+        if self.is_receiving and self.series.start_requested:
+            return "A start has been asked for; the series is decided in a moment."
+        return self.state.meaning
+
+    @property
     def may_start(self) -> bool:
         """Whether it waits out its quiet time, which a person can cut short."""
-        waits = self.series.state is SeriesState.RECEIVING
-        return waits and not self.series.start_requested
+        return self.is_receiving and not self.series.start_requested
 
     @property
     def may_decide_again(self) -> bool:

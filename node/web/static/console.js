@@ -19,18 +19,27 @@ function absolute(moment) {
   return today ? `Today, ${CLOCK.format(moment)}` : FULL.format(moment);
 }
 
-function relative(moment) {
-  const seconds = Math.round((moment - Date.now()) / 1000);
-  const size = Math.abs(seconds);
-  if (seconds <= 0 && size < 600) return "now";
-  const words = size < 90 ? `${size} s` : size < 5400 ? `${Math.round(size / 60)} min` : `${Math.round(size / 3600)} h`;
-  return seconds > 0 ? `in ${words}` : `${words} ago`;
+function length(seconds) {
+  if (seconds < 90) return `${seconds} s`;
+  return seconds < 5400 ? `${Math.round(seconds / 60)} min` : `${Math.round(seconds / 3600)} h`;
+}
+
+// "for": how long something has lasted; "since": how long ago; "until": how long it will be.
+const WORDS = {
+  for: (moment) => length(secondsSince(moment)),
+  since: (moment) => `${length(secondsSince(moment))} ago`,
+  until: (moment) => (moment > Date.now() ? `in ${length(Math.round((moment - Date.now()) / 1000))}` : "now"),
+  absolute,
+};
+
+function secondsSince(moment) {
+  return Math.max(0, Math.round((Date.now() - moment) / 1000));
 }
 
 function tellTimes(root) {
   for (const time of root.querySelectorAll("time")) {
     const moment = new Date(time.dateTime);
-    const text = time.dataset.time === "relative" ? relative(moment) : absolute(moment);
+    const text = WORDS[time.dataset.time](moment);
     if (time.textContent !== text) time.textContent = text;
     time.title = FULL.format(moment);
   }
