@@ -6,11 +6,8 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
-from alembic.autogenerate import compare_metadata
-from alembic.runtime.migration import MigrationContext
-from sqlalchemy import create_engine
 
-from node.domain.errors import Transient
+from node.domain.errors import Misconfigured, Transient
 from node.store import Store, database
 from node.store.schema import METADATA
 from tests.stored import NOON, received, sqlite_url
@@ -33,14 +30,6 @@ def test_several_processes_open_a_new_database_at_the_same_moment(tmp_path: Path
     store = Store.open(sqlite_url(tmp_path), tmp_path)
     assert len(store.instances_of("1.2.3")) == 4
     store.close()
-
-
-def test_the_migrations_make_the_tables_that_the_code_knows(tmp_path: Path) -> None:
-    Store.open(sqlite_url(tmp_path), tmp_path).close()
-    engine = create_engine(sqlite_url(tmp_path))
-    with engine.connect() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
-    engine.dispose()
 
 
 def test_no_column_is_named_after_a_patient() -> None:
@@ -86,3 +75,31 @@ def test_a_locked_database_is_a_passing_condition(
     blocker.close()
     assert store.add_instance(received(), tmp_path / "x", 1, NOON)
     store.close()
+
+
+def test_a_data_folder_that_was_moved_still_finds_its_files(tmp_path: Path) -> None:
+    before, after = tmp_path / "before", tmp_path / "after"
+    first = Store.open(sqlite_url(before), before)
+    path = before / "instances" / "1.2.3" / "1.2.3.1.dcm"
+    assert first.add_instance(received(), path, 10, NOON)
+    first.close()
+    before.rename(after)
+
+    second = Store.open(sqlite_url(after), after)
+    (kept,) = second.instances_of("1.2.3")
+    second.close()
+
+    assert kept.path == after / "instances" / "1.2.3" / "1.2.3.1.dcm"
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("mysql://host/x", "use sqlite or postgresql"),
+        ("sqlite://", "names no file"),
+        ("not a url", "not a database URL"),
+    ],
+)
+def test_a_wrong_database_url_is_told_apart(tmp_path: Path, url: str, told: str) -> None:
+    with pytest.raises(Misconfigured, match=f"database_url: .*{told}"):
+        Store.open(url, tmp_path)

@@ -1,0 +1,70 @@
+"""A PostgreSQL server of our own for tests, without a network and without the system's one."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Self
+
+import psycopg
+import pytest
+
+_HOW = "PostgreSQL is not installed: apt-get install postgresql"
+_USER = "segnode"
+
+
+def _programs() -> Path:
+    """The folder of initdb and pg_ctl, which Debian keeps off the path."""
+    found = shutil.which("initdb")
+    if found is not None:
+        return Path(found).parent
+    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    if not folders:
+        pytest.skip(_HOW)
+    return folders[-1]
+
+
+class PostgresqlServer:
+    """A server that listens on a socket in a temporary folder; `postgres` runs it under root."""
+
+    def __init__(self) -> None:
+        self._programs = _programs()
+        self._account = "postgres" if os.geteuid() == 0 else None
+        # Short, as the path of a socket must be.
+        self._folder = Path(tempfile.mkdtemp(prefix="pg"))
+        if self._account is not None:
+            shutil.chown(self._folder, self._account, self._account)
+        self._made = 0
+
+    def new_database(self) -> str:
+        """The URL of a database that nobody has used."""
+        self._made += 1
+        name = f"test{self._made}"
+        with psycopg.connect(
+            host=str(self._folder), user=_USER, dbname="postgres", autocommit=True
+        ) as connection:
+            connection.execute(f"CREATE DATABASE {name}".encode())
+        return f"postgresql://{_USER}@/{name}?host={self._folder}"
+
+    def __enter__(self) -> Self:
+        data = str(self._folder / "data")
+        self._run("initdb", "--no-sync", "--auth=trust", f"--username={_USER}", "-D", data)
+        options = f"-c listen_addresses= -c unix_socket_directories={self._folder} -F"
+        self._run("pg_ctl", "start", "--wait", "-D", data, "-l", f"{data}/log", "-o", options)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._run("pg_ctl", "stop", "--mode=immediate", "-D", str(self._folder / "data"))
+        shutil.rmtree(self._folder)
+
+    def _run(self, program: str, *arguments: str) -> None:
+        subprocess.run(
+            [str(self._programs / program), *arguments],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            cwd=self._folder,
+            user=self._account,
+            group=self._account,
+            timeout=60,
+        )
