@@ -1,6 +1,7 @@
 """What the node serves by DICOMweb: the instances that came in, and the results of its jobs."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -9,6 +10,7 @@ import structlog
 from pydicom import Dataset, dcmread
 from pydicom.errors import InvalidDicomError
 
+from node.domain.errors import Transient
 from node.domain.identity import Uid
 from node.domain.job import Job, JobState, result_identity
 from node.domain.series import StoredSeries
@@ -114,15 +116,41 @@ def _result(job: Job, path: Path | None) -> ArchivedSeries:
     return ArchivedSeries(job.study_instance_uid, identity.series_instance_uid, 1, instance)
 
 
-@lru_cache(maxsize=_CACHED_HEADERS)
-def header(path: Path, tags: frozenset[int] | None) -> Dataset:
-    """These attributes of a file, or all when None, without pixel data; not to be changed.
+def summary(path: Path, tags: frozenset[int]) -> Dataset:
+    """These attributes of a file; not to be changed, as it is kept for the next search.
 
     Empty where the file cannot be read: one damaged file must not hide the others.
     """
     try:
-        only = None if tags is None else sorted(tags)
-        return dcmread(path, stop_before_pixels=True, specific_tags=only)
+        return _kept_summary(path, tags)
     except (OSError, InvalidDicomError) as error:
         _LOG.warning("archive.unreadable", file=path.name, error=type(error).__name__)
         return Dataset()
+
+
+@lru_cache(maxsize=_CACHED_HEADERS)
+def _kept_summary(path: Path, tags: frozenset[int]) -> Dataset:
+    return dcmread(path, stop_before_pixels=True, specific_tags=sorted(tags))
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Tells an unreadable file as what it is.
+
+    Raises (within the block):
+        Transient: the file is gone or damaged.
+    """
+    try:
+        yield
+    except (OSError, InvalidDicomError) as error:
+        raise Transient(f"the file of instance {path.stem} cannot be read") from error
+
+
+def header(path: Path) -> Dataset:
+    """Every attribute of a file but its pixel data.
+
+    Raises:
+        Transient: the file is gone or damaged.
+    """
+    with reading(path):
+        return dcmread(path, stop_before_pixels=True)

@@ -15,6 +15,8 @@ from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
 from pydicom.pixels.utils import pixel_array
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
+from node.web.archive import reading
+
 RAW = "application/octet-stream"
 # PS3.18 Table 8.7.3-5.
 _KINDS = {
@@ -45,8 +47,12 @@ class FramedImage:
 
     @classmethod
     def open(cls, path: Path) -> "FramedImage":
-        """The image in a file; the request ends with 404 where there are no pixels in it."""
-        with path.open("rb") as file:
+        """The image in a file; the request ends with 404 where there are no pixels in it.
+
+        Raises:
+            Transient: the file is gone or damaged.
+        """
+        with reading(path), path.open("rb") as file:
             header = dcmread(file, stop_before_pixels=True)
             at = file.tell()
         if "Rows" not in header:

@@ -10,7 +10,7 @@ from pydicom import Dataset
 from pydicom.datadict import tag_for_keyword
 from starlette.responses import JSONResponse, Response
 
-from node.web.archive import Archive, ArchivedInstance, ArchivedSeries, header
+from node.web.archive import Archive, ArchivedInstance, ArchivedSeries, header, summary
 from node.web.dependencies import SiteArchive
 from node.web.matching import MOST_RESULTS, Search, search_from
 
@@ -38,7 +38,8 @@ _OF_INSTANCE = _tags(
     *("SOPClassUID", "SOPInstanceUID", "InstanceNumber", "Rows", "Columns", "BitsAllocated"),
     "NumberOfFrames",
 )
-_STUDY_UID, _SERIES_UID = 0x0020000D, 0x0020000E
+_STUDY_UID, _SERIES_UID, _SOP_UID = 0x0020000D, 0x0020000E, 0x00080018
+_CHARACTER_SET = "00080005"
 
 
 @ROUTER.get("/studies")
@@ -92,10 +93,12 @@ def _instances_answer(
 ) -> Response:
     search = search_from(request.query_params.multi_items())
     of = (study or search.uid(_STUDY_UID), series or search.uid(_SERIES_UID))
+    only = search.uid(_SOP_UID)
     rows = (
         _instance_row(found, instance, search, _root(request))
         for found in archive.series(*of)
         for instance in archive.instances_of(found)
+        if only in {None, instance.sop_instance_uid}
     )
     return _answer(search, rows)
 
@@ -163,7 +166,8 @@ def _header(
 ) -> Dataset:
     if not instances:
         return Dataset()
-    return header(instances[0].path, None if search.include_all else always | search.tags)
+    path = instances[0].path
+    return header(path) if search.include_all else summary(path, always | search.tags)
 
 
 def _picked(source: Dataset, always: frozenset[int], search: Search) -> Dataset:
@@ -188,4 +192,6 @@ def _root(request: Request) -> str:
 def json_of(dataset: Dataset) -> dict[str, Any]:
     """The data set in the DICOM JSON model (PS3.18 F); what cannot be told is left out."""
     told: dict[str, Any] = dataset.to_json_dict(suppress_invalid_tags=True)
+    if _CHARACTER_SET in told:  # whatever the file is written in, JSON is UTF-8
+        told[_CHARACTER_SET] = {"vr": "CS", "Value": ["ISO_IR 192"]}
     return told

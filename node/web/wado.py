@@ -14,7 +14,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 from starlette.responses import Response, StreamingResponse
 
 from node.web import frames
-from node.web.archive import Archive, ArchivedInstance, header
+from node.web.archive import Archive, ArchivedInstance, header, reading
 from node.web.dependencies import SiteArchive
 from node.web.media import Accepted, Part, accepted_by, multipart, not_acceptable
 from node.web.qido import DICOM_JSON, json_of
@@ -126,14 +126,11 @@ def _metadata(request: Request, found: tuple[ArchivedInstance, ...]) -> Response
 
 
 def _json_array(found: tuple[ArchivedInstance, ...]) -> Iterator[bytes]:
-    """A JSON array, one instance in memory at a time; what no longer can be read is left out."""
-    before = b"["
-    for instance in found:
-        dataset = header.__wrapped__(instance.path, None)  # too large to be kept
-        if dataset:
-            yield before + json.dumps(json_of(dataset)).encode()
-            before = b","
-    yield b"[]" if before == b"[" else b"]"
+    """A JSON array, one instance in memory at a time."""
+    for number, instance in enumerate(found):
+        before = "," if number else "["
+        yield (before + json.dumps(json_of(header(instance.path)))).encode()
+    yield b"]"
 
 
 def _instances(request: Request, found: tuple[ArchivedInstance, ...]) -> Response:
@@ -157,7 +154,8 @@ def _instances(request: Request, found: tuple[ArchivedInstance, ...]) -> Respons
 
 
 def _stored_syntax(instance: ArchivedInstance) -> str:
-    return str(read_file_meta_info(instance.path).TransferSyntaxUID)
+    with reading(instance.path):
+        return str(read_file_meta_info(instance.path).TransferSyntaxUID)
 
 
 def _can_be(accepted: Accepted, stored: list[str]) -> bool:

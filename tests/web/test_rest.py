@@ -13,8 +13,8 @@ import pytest
 from node.demo.orthanc_pacs import free_ports
 from node.domain.job import Job, JobState
 from node.domain.series import SeriesState, StoredSeries
+from node.routing.conditions import SeriesFacts
 from node.routing.decide import decide
-from node.routing.facts import SeriesFacts
 from tests.body import grid
 from tests.builders import MADE_AT, ct_series
 from tests.waiting import until
