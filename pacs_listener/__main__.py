@@ -1,6 +1,7 @@
 """`python -m pacs_listener --config FILE`: the listener as a process of its own."""
 
 import argparse
+import logging
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,6 +31,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         settings = load_settings(options.config)
         configure_logging(settings.log_level)
+        # Where our own code fails within a request, pynetdicom answers C211 and tells the why here.
+        logging.getLogger("pynetdicom").setLevel(logging.ERROR)
         run(settings)
     except Misconfigured as error:
         _LOG.error("listener.misconfigured", error=str(error))

@@ -236,6 +236,25 @@ def test_garbage_is_refused_and_the_association_goes_on(running: Running, tmp_pa
     assert running.counts() == {mint_uid("small-series", "a"): 2}
 
 
+def test_a_defect_of_ours_is_answered_logged_and_survived(
+    running: Running,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def breaks(*_: object) -> None:
+        raise LookupError("a defect")
+
+    files = small_series(tmp_path / "sent", "a", slices=2)
+    association = associate(running.port)
+    with monkeypatch.context() as patch:
+        patch.setattr(Inbox, "accept", breaks)
+        assert send(association, files[0]) == [0xC211]
+    assert "LookupError: a defect" in caplog.text
+    assert send(association, *files) == [0, 0]
+    association.release()
+
+
 def test_more_associations_than_allowed_are_rejected_until_one_ends(
     start_listener: StartListener,
 ) -> None:
