@@ -6,13 +6,12 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from models.phantom import abdomen
 from node import dimse
 from node.demo.orthanc_pacs import OrthancPacs, free_ports
-from node.demo.site import DemoSite, write_config
 from node.dicom.ct_series import write_ct_series
 from node.domain.identity import AeTitle, Uid
 from node.domain.job import Job, JobState
@@ -25,6 +24,45 @@ _START_SECONDS = 90.0
 _RESULT_SECONDS = 240.0
 _ENDED = {JobState.DELIVERED, JobState.REFUSED, JobState.PARKED}
 
+_CONFIGURATION = """
+data_dir = "data"
+
+[delivery]
+first_retry_seconds = 0.5
+longest_retry_seconds = 1
+
+[worker]
+poll_seconds = 0.2
+
+[listener]
+host = "127.0.0.1"
+port = {dicom_port}
+
+[web]
+port = {web_port}
+
+[peers.sender]
+ae_title = "DEMOSENDER"
+host = "127.0.0.1"
+port = 104
+
+[peers.pacs]
+ae_title = "{pacs_title}"
+host = "127.0.0.1"
+port = {pacs_port}
+
+[destinations.pacs]
+kind = "cstore"
+peer = "pacs"
+
+[[rules]]
+name = "liver"
+model = "liver-ct"
+destinations = ["pacs"]
+quiet_seconds = {quiet_seconds}
+when = {{ attribute = "Modality", equals = "CT" }}
+"""
+
 
 @dataclass
 class RunningNode:
@@ -32,26 +70,32 @@ class RunningNode:
 
     folder: Path
     orthanc: OrthancPacs
-    site: DemoSite = field(init=False)
     _process: subprocess.Popen[bytes] | None = None
 
     def __post_init__(self) -> None:
-        self.site = DemoSite(self.folder, *free_ports(2))
-        write_config(self.site, self.orthanc)
-        text = self.site.config_file.read_text()
-        retries = "\n[delivery]\nfirst_retry_seconds = 0.5\nlongest_retry_seconds = 1\n"
-        self.site.config_file.write_text(
-            text.replace("quiet_seconds = 2", "quiet_seconds = 1").replace(
-                "\n[listener]", f"{retries}\n[worker]\npoll_seconds = 0.2\n\n[listener]", 1
+        self.dicom_port, self.web_port = free_ports(2)
+        self.config_file = self.folder / "segnode.toml"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.configure(quiet_seconds=1)
+        settings = load_settings(self.config_file)
+        self.store = Store.open(settings.database_url, settings.data_dir)
+
+    def configure(self, *, quiet_seconds: float) -> None:
+        """Write the configuration; it holds from the next start."""
+        self.config_file.write_text(
+            _CONFIGURATION.format(
+                dicom_port=self.dicom_port,
+                web_port=self.web_port,
+                pacs_title=self.orthanc.ae_title,
+                pacs_port=self.orthanc.dicom_port,
+                quiet_seconds=quiet_seconds,
             )
         )
-        settings = load_settings(self.site.config_file)
-        self.store = Store.open(settings.database_url, settings.data_dir)
 
     def start(self) -> None:
         """Start listener and worker, and return when both work."""
         command = [sys.executable, "-m", "node.cli", "serve", "--config"]
-        command += [str(self.site.config_file), "--role", "listener", "--role", "worker"]
+        command += [str(self.config_file), "--role", "listener", "--role", "worker"]
         self._log = (self.folder / "node.log").open("ab")
         begun = self._log.tell()
         self._process = subprocess.Popen(
@@ -68,11 +112,11 @@ class RunningNode:
         process, self._process = self._process, None
         if process is None:
             return
+        self._log.close()
         # The supervisor alone is killed: its processes must not outlive it.
         with suppress(ProcessLookupError):
             os.kill(process.pid, signal.SIGKILL)
         process.wait()
-        self._log.close()
 
     def close(self) -> None:
         """Stop the node for good."""
@@ -81,7 +125,7 @@ class RunningNode:
 
     def send(self, files: Sequence[Path]) -> None:
         """C-STORE the files to the node; all must be taken."""
-        remote = dimse.Remote(AeTitle("SEGNODE"), "127.0.0.1", self.site.dicom_port)
+        remote = dimse.Remote(AeTitle("SEGNODE"), "127.0.0.1", self.dicom_port)
         summary = dimse.send(files, remote, SENDER)
         assert summary.failures == ()
 

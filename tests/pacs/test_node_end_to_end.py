@@ -20,9 +20,11 @@ from tests.waiting import until
 def node(tmp_path: Path, orthanc: OrthancPacs) -> Iterator[RunningNode]:
     """A node that runs, with Orthanc as its PACS."""
     running = RunningNode(tmp_path / "site", orthanc)
-    running.start()
-    yield running
-    running.close()
+    try:
+        running.start()
+        yield running
+    finally:
+        running.close()
 
 
 def test_a_ct_comes_back_to_the_pacs_as_seg_and_a_late_slice_as_a_newer_one(
@@ -56,8 +58,7 @@ def test_an_explicit_start_does_not_wait_for_the_quiet_time(
     orthanc: OrthancPacs, tmp_path: Path
 ) -> None:
     node = RunningNode(tmp_path / "site", orthanc)
-    text = node.site.config_file.read_text()
-    node.site.config_file.write_text(text.replace("quiet_seconds = 1", "quiet_seconds = 3600"))
+    node.configure(quiet_seconds=3600)
     node.start()
     try:
         files = small_abdomen(tmp_path / "ct", seed=6)
