@@ -76,6 +76,7 @@ class Augmentation:
     scale: Range = (0.72, 1.30)  # of each axis on its own
     turn_degrees: float = 12.0
     shift_mm: tuple[float, float, float] = (60.0, 28.0, 36.0)
+    anywhere: float = 0.2  # chance to look anywhere along the body, at no liver too
     warps: tuple[tuple[float, float], ...] = ((96.0, 14.0), (40.0, 5.0))  # grid mm, up to mm
     as_scanned: float = 0.12
     any_brightness: float = 0.15  # organs of no phase at all
@@ -126,6 +127,8 @@ class Sampler:
         found = np.argwhere(body.liver.any(axis=(1, 2)))[[0, -1], 0]
         middle = (np.asarray(body.tissues.shape) - 1) / 2
         middle[0] = found.mean()
+        if rng.random() < how.anywhere:
+            middle[0] = rng.uniform(0, body.tissues.shape[0] - 1)
         middle += rng.uniform(-1, 1, 3) * np.asarray(how.shift_mm) / body.spacing_mm
         axes = [np.arange(n, dtype=np.float32) - (n - 1) / 2 for n in self.shape]
         at = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1) @ turned.T.astype(np.float32)

@@ -39,7 +39,7 @@ PACKAGE = Path(__file__).parents[1] / "catalogue" / "liver-ct" / "model.toml"  #
 class Knobs:
     """What one may turn."""
 
-    steps: int = 4500  # optimiser steps
+    steps: int = 3500  # optimiser steps
     batch: int = 2  # samples a step
     patch: tuple[int, int, int] = (64, 64, 80)  # voxels of the package's spacing: z, y, x
     highest_rate: float = 2e-3  # of AdamW, one cycle

@@ -62,7 +62,7 @@ def test_a_body_lies_where_it_lies_however_it_is_cut(directions: Directions) -> 
         liver = paint(one, seed=7).mask.volume
         centres.append(liver.map_indices_to_reference(np.argwhere(liver.array > 0)).mean(axis=0))
         volumes.append(float(liver.array.sum()))
-    assert np.allclose(*centres, atol=1.0)
+    assert np.allclose(centres[0], centres[1], atol=1.0)
     assert volumes[0] == pytest.approx(volumes[1], rel=0.02)
 
 

@@ -1,4 +1,4 @@
-"""Training, in the small: samples are believable, a run can be resumed, weights become a package."""
+"""Training, in the small: samples are believable, runs resume, weights become a package."""
 
 import json
 from dataclasses import replace
@@ -22,6 +22,7 @@ from models.training.starter import Knobs, Run
 from tests.data import shared_data
 
 _SHAPE = (32, 48, 48)
+_TINY = {"channels": [2, 4], "residual_units": 1}
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +41,7 @@ def test_a_sample_is_normalised_and_holds_liver(body: Anatomy) -> None:
         assert image.shape == liver.shape == (1, *_SHAPE)
         assert image.dtype == torch.float32
         assert 0 <= float(image.min()) <= float(image.max()) <= 1
-        assert set(liver.unique().tolist()) <= {0.0, 1.0}
+        assert bool(((liver == 0) | (liver == 1)).all())
         found.append(float(liver.mean()))
     assert max(found) > 0.02
 
@@ -51,7 +52,7 @@ def test_a_sample_is_the_same_for_the_same_draw(body: Anatomy) -> None:
 
 
 def test_samples_are_never_mirrored(body: Anatomy) -> None:
-    still = Augmentation(turn_degrees=20.0, slab=0.0, round_view=0.0, shift_mm=(0.0, 0.0, 0.0))
+    still = Augmentation(slab=0.0, round_view=0.0, shift_mm=(0.0, 0.0, 0.0), anywhere=0.0)
     for seed in range(5):
         _, liver = _sampler(still).draw(body, np.random.default_rng(seed))
         # The last axis runs from left to right, and the liver is on the right.
@@ -88,16 +89,13 @@ def test_a_run_resumes_where_it_was_left(tmp_path: Path) -> None:
     spec = replace(find("liver-ct"), network=replace(find("liver-ct").network, parameters=_TINY))
     images = torch.rand((1, 1, 8, 8, 8))
     truths = (images > 0.5).float()
-    run = Run.new(spec, Knobs(steps=10), "cpu")
+    run = Run.new(spec, Knobs(steps=100), "cpu")
     run.step(images, truths)
     run.save(tmp_path, 1)
-    resumed = Run.new(spec, Knobs(steps=10), "cpu")
+    resumed = Run.new(spec, Knobs(steps=100), "cpu")
     assert resumed.resume(tmp_path / "checkpoint.pt") == 1
     assert resumed.step(images, truths) == pytest.approx(run.step(images, truths))
-    assert Run.new(spec, Knobs(steps=10), "cpu").resume(tmp_path / "absent.pt") == 0
-
-
-_TINY = {"channels": [2, 4], "residual_units": 1}
+    assert Run.new(spec, Knobs(steps=100), "cpu").resume(tmp_path / "absent.pt") == 0
 
 
 def test_exported_weights_are_a_package(tmp_path: Path) -> None:
