@@ -22,8 +22,8 @@ Affine = NDArray[np.float64]
 
 # Directions of the network's axes in LPS: foot to head, back to front, left to right.
 _NETWORK_AXES = np.array([[0.0, 0.0, 1.0], [0.0, -1.0, 0.0], [-1.0, 0.0, 0.0]])
-# Source voxels resampled at a time on the way back: bounds the working memory to about 400 MB
-# (per voxel, three float32 coordinates and one float32 for each of two classes, twice).
+# Source voxels resampled at a time on the way back: bounds the working memory to about 300 MB
+# (per voxel three float32 coordinates, twice, and for each label a float32 and an index).
 _SLAB_VOXELS = 8_000_000
 
 
@@ -47,7 +47,9 @@ def prepare(volume: hd.Volume, spec: ModelSpec, device: str | torch.device = "cp
     """
     low, high = spec.hu_window
     affine, shape = network_grid(volume.get_geometry(), spec.spacing_mm)
-    hu = torch.as_tensor(volume.array, dtype=torch.float32, device=device)[None, None]
+    # Flipped views, which torch cannot take over, are copied.
+    array = np.ascontiguousarray(volume.array)
+    hu = torch.as_tensor(array, dtype=torch.float32, device=device)[None, None]
     # Clipped first: metal and padding must not bleed into their neighbours' average.
     level = hu.clamp(low, high).sub_(low).div_(high - low)
     level, source_affine = _averaged(level, volume.affine, spec.spacing_mm)
@@ -80,16 +82,19 @@ def restore(scores: Tensor, prepared: Prepared, spec: ModelSpec) -> Mask:
     Each source voxel gets the class with the highest score, interpolated at its centre.
     """
     source = prepared.source
-    slices, rows, columns = source.spatial_shape
     to_network = np.linalg.inv(prepared.affine) @ source.affine
-    classes = np.empty((slices, rows, columns), dtype=np.uint8)
-    for start, stop in _slabs(slices, rows * columns):
-        shift = np.eye(4)
-        shift[0, 3] = start
-        slab = _resample(
-            scores[None], to_network @ shift, (stop - start, rows, columns), padding="border"
-        )
-        classes[start:stop] = slab[0].argmax(dim=0).to(torch.uint8).cpu().numpy()
+    over = scores[1:] - scores[:1]  # (labels, Z, Y, X): by how much each beats the background
+    classes = np.zeros(source.spatial_shape, dtype=np.uint8)
+    first, last = _reach(over, to_network, source.spatial_shape)
+    rows, columns = last[1] - first[1], last[2] - first[2]
+    shift = np.eye(4)
+    for start, stop in _slabs(first[0], last[0], rows * columns):
+        shift[:3, 3] = start, first[1], first[2]
+        shape = (stop - start, rows, columns)
+        slab = _resample(over[None], to_network @ shift, shape, padding="border")[0]
+        best, label = slab.max(dim=0)
+        found = torch.where(best > 0, label + 1, 0).to(torch.uint8).cpu().numpy()
+        classes[start:stop, first[1] : last[1], first[2] : last[2]] = found
     volume = hd.Volume(
         classes,
         source.affine,
@@ -99,11 +104,30 @@ def restore(scores: Tensor, prepared: Prepared, spec: ModelSpec) -> Mask:
     return Mask(volume, spec.labels)
 
 
-def _slabs(slices: int, voxels_per_slice: int) -> Iterator[tuple[int, int]]:
-    """Ranges of slices that together are all of them."""
-    step = max(1, _SLAB_VOXELS // voxels_per_slice)
-    for start in range(0, slices, step):
-        yield start, min(start + step, slices)
+def _reach(
+    over: Tensor, to_network: Affine, shape: tuple[int, ...]
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """The box of source voxels, first and past the last, in which a label can beat the background.
+
+    Between network voxels scores are interpolated, so that a label beats the background only
+    within one voxel of a place where it does.
+    """
+    places = (over > 0).any(dim=0).nonzero().cpu().numpy()
+    if len(places) == 0:
+        return np.zeros(3, dtype=np.intp), np.zeros(3, dtype=np.intp)
+    ends = np.stack([places.min(axis=0) - 1, places.max(axis=0) + 1])
+    corners = np.stack(np.meshgrid(*ends.T, [1], indexing="ij"), axis=-1).reshape(-1, 4)
+    indices = (corners @ np.linalg.inv(to_network).T)[:, :3]
+    first = np.floor(indices.min(axis=0)).astype(np.intp).clip(0, shape)
+    last = np.ceil(indices.max(axis=0)).astype(np.intp).clip(-1, np.array(shape) - 1) + 1
+    return first, np.maximum(first, last)
+
+
+def _slabs(first: int, last: int, voxels_per_slice: int) -> Iterator[tuple[int, int]]:
+    """Ranges of slices that together are `first` to `last`."""
+    step = max(1, _SLAB_VOXELS // max(1, voxels_per_slice))
+    for start in range(first, last, step):
+        yield start, min(start + step, last)
 
 
 def _averaged(

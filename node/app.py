@@ -52,7 +52,7 @@ def build(settings: Settings) -> App:
     store = Store.open(settings.database_url, settings.data_dir)
     inbox = Inbox(store, settings.data_dir)
     models = WarmModels(
-        specs, settings.worker.device, settings.worker.threads, _seg_options(settings)
+        specs, settings.worker.device, settings.worker.threads, seg_options(settings)
     )
     segmenting = Segmenting(
         store=store,
@@ -108,7 +108,7 @@ def _models(settings: Settings) -> Mapping[str, ModelSpec]:
     return specs
 
 
-def _seg_options(settings: Settings) -> SegOptions:
+def seg_options(settings: Settings) -> SegOptions:
     result = settings.result
     return SegOptions(
         series_description=result.series_description,

@@ -1,6 +1,6 @@
 """DIMSE as a user: C-ECHO and C-STORE of files to a remote application entity."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -109,27 +109,6 @@ def echo(remote: Remote, calling: AeTitle) -> None:
     if code != 0x0000:
         told = "no status" if code is None else f"status 0x{code:04X}"
         raise Transient(f"{remote} answered C-ECHO with {told}")
-
-
-def dicom_files(paths: Iterable[Path]) -> list[Path]:
-    """The files below `paths` that are DICOM (Part 10), in the order of their names.
-
-    Raises:
-        Rejected: there is none.
-    """
-    found: list[Path] = []
-    for path in paths:
-        candidates = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
-        found.extend(p for p in candidates if _is_part10(p))
-    if not found:
-        raise Rejected(RejectionReason.UNREADABLE, "there is no DICOM file in what was given")
-    return found
-
-
-def _is_part10(path: Path) -> bool:
-    with path.open("rb") as file:
-        head = file.read(132)
-    return head[128:] == b"DICM" and path.name != "DICOMDIR"
 
 
 def _contexts(files: Sequence[Path]) -> list[tuple[UID, UID]]:

@@ -26,3 +26,5 @@ def configure_logging(level: str) -> None:
     )
     # A peer that is away is told by the delivery that failed, with what to do about it.
     logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
+    # Its warnings quote values of headers, which can be a patient's.
+    logging.getLogger("pydicom").setLevel(logging.ERROR)

@@ -15,6 +15,7 @@ from node.dicom.exports import (
     write_nifti,
     write_slicer,
 )
+from node.dicom.files import dicom_files
 from node.dicom.headers import load_headers
 from node.dicom.read import read_series
 from node.dicom.segmentation import SegOptions
@@ -22,8 +23,6 @@ from node.domain.errors import Rejected, RejectionReason
 from node.domain.job import job_id, result_identity
 from node.domain.series import series_digest
 from node.pipeline import Progress, ResultRequest, Segmenter, segment, segment_volume
-
-_PREFIX_AT = 128  # PS3.10 7.1: 128 bytes of preamble, then DICM
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,8 @@ def segment_file(
         original = read_nifti(source)
         volume = ct_axes(original)
     else:
-        original = volume = read_series(dicom_files(source)).volume
+        volume = read_series(dicom_files([source])).volume
+        original = volume.permute_spatial_axes((2, 1, 0))  # column, row, slice, as NIfTI usually is
     found = segment_volume(volume, predictor, progress)
     # On the grid and axes of the input, so that both load as one.
     back = found.mask.volume.match_geometry(original.get_geometry())
@@ -94,7 +94,7 @@ def _dicom_to_seg(
             f"A DICOM SEG refers to the DICOM images it was made from, and {source.name} is "
             "NIfTI: give the DICOM folder, or an output that ends in .nii.gz or .seg.nrrd.",
         )
-    paths = dicom_files(source)
+    paths = dicom_files([source])
     request = ResultRequest(
         identity=result_identity(_job(paths, predictor)),
         options=SegOptions() if options is None else options,
@@ -103,26 +103,6 @@ def _dicom_to_seg(
     result = segment(paths, predictor, request, progress)
     result.dataset.save_as(output, enforce_file_format=True)
     return OfflineSummary(output, result.source.slice_count, result.measurements, result.timings_s)
-
-
-def dicom_files(source: Path) -> list[Path]:
-    """The DICOM files (PS3.10) of a folder, or the one file.
-
-    Raises:
-        Rejected: there is none.
-    """
-    candidates = [source] if source.is_file() else sorted(source.rglob("*"))
-    paths = [path for path in candidates if path.is_file() and _is_part10(path)]
-    # A directory of the medium is no image.
-    paths = [path for path in paths if path.name.upper() != "DICOMDIR"]
-    if not paths:
-        raise Rejected(RejectionReason.UNREADABLE, f"There are no DICOM files in {source}.")
-    return paths
-
-
-def _is_part10(path: Path) -> bool:
-    with path.open("rb") as stream:
-        return stream.read(_PREFIX_AT + 4)[_PREFIX_AT:] == b"DICM"
 
 
 def _job(paths: list[Path], predictor: Segmenter) -> str:

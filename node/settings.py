@@ -69,8 +69,8 @@ class ResultOptions(_Options):
     """What the SEG says of itself."""
 
     series_description: LongString = "Segmentation, not for diagnostic use"
-    series_number: Annotated[int, Field(ge=0, le=2147483647)] = 9000
-    content_description: LongString = "Made by software, not for diagnostic use"
+    series_number: Annotated[int, Field(ge=0, le=2147483647)] = 900
+    content_description: LongString = "Automatic segmentation, not for diagnostic use"
 
 
 class DeliveryOptions(_Options):

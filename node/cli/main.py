@@ -4,6 +4,8 @@ import sys
 
 import typer
 
+from models.registry import UnknownModel
+from models.spec import InvalidPackage
 from node.cli import demo, jobs, network, segment, site
 from node.domain.errors import NodeError
 
@@ -28,7 +30,7 @@ def main() -> None:
     """Run the command line; an expected error ends with its text on stderr and status 1."""
     try:
         app()
-    except NodeError as error:
+    except (NodeError, UnknownModel, InvalidPackage) as error:
         typer.echo(f"segnode: {error}", err=True)
         sys.exit(1)
 

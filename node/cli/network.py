@@ -7,6 +7,7 @@ import typer
 from rich.progress import Progress
 
 from node.cli.options import ConfigOption
+from node.dicom.files import dicom_files
 from node.domain.errors import Transient
 from node.domain.identity import AeTitle
 from node.settings import Settings, load_settings
@@ -48,7 +49,7 @@ def send(
 
     settings = load_settings(config)
     remote = _remote(target, settings)
-    files = dimse.dicom_files(paths)
+    files = dicom_files(paths)
     with Progress(transient=True) as bar:
         task = bar.add_task(f"Sending to {remote}", total=len(files))
         summary = dimse.send(

@@ -28,6 +28,7 @@ def segment(
     """
     from models.predict import Predictor
     from models.registry import find
+    from node.app import seg_options
     from node.offline import segment_file
 
     settings = load_settings(config)
@@ -35,6 +36,10 @@ def segment(
         task = bar.add_task(f"Segmenting with {model}", total=1.0)
         predictor = Predictor.load(find(model, settings.catalogues), device)
         summary = segment_file(
-            source, output, predictor, progress=lambda part: bar.update(task, completed=part)
+            source,
+            output,
+            predictor,
+            options=seg_options(settings),
+            progress=lambda part: bar.update(task, completed=part),
         )
     typer.echo(summary)

@@ -7,6 +7,7 @@ import typer
 
 from node.cli.jobs import STATE_WORDS, open_store, outcome
 from node.cli.options import ConfigOption
+from node.dicom.files import dicom_files
 from node.domain.errors import Rejected, RejectionReason
 from node.domain.identity import Uid
 from node.settings import Settings, load_settings
@@ -103,12 +104,11 @@ def _explain_folder(folder: Path, settings: Settings) -> str:
     """What the rules would decide on the DICOM files in `folder`, had they been received."""
     from pydicom import dcmread
 
-    from node import dimse
     from node.routing.decide import decide
     from node.routing.decide import explain as explain_decision
     from node.routing.facts import facts_from_dataset
 
-    files = dimse.dicom_files([folder])
+    files = dicom_files([folder])
     header = dcmread(files[0], stop_before_pixels=True)
     facts = facts_from_dataset(header, len(files), "")
     return explain_decision(decide(settings.rules, facts))

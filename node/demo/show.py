@@ -17,6 +17,7 @@ from node import dimse
 from node.cli.jobs import outcome
 from node.demo.orthanc_pacs import OrthancPacs
 from node.demo.site import DemoSite, new_site, orthanc_for, write_config
+from node.dicom.files import dicom_files
 from node.domain.errors import Rejected, RejectionReason, Transient
 from node.domain.identity import AeTitle, Uid
 from node.domain.job import Job, JobState, result_identity
@@ -43,7 +44,7 @@ def run_demo(*, ct: Path | None, with_orthanc: bool, stay: bool, folder: Path | 
     console = Console()
     where = Path(tempfile.mkdtemp(prefix="segnode-demo-")) if folder is None else folder.resolve()
     site = new_site(where)
-    files = _phantom_series(site, console) if ct is None else dimse.dicom_files([ct])
+    files = _phantom_series(site, console) if ct is None else dicom_files([ct])
     with ExitStack() as running:
         orthanc = running.enter_context(orthanc_for(site)) if with_orthanc else None
         write_config(site, orthanc)

@@ -81,9 +81,8 @@ def ct_axes(volume: hd.Volume) -> hd.Volume:
 
 
 def write_nifti(mask: Mask, path: Path) -> None:
-    """The labels as NIfTI-1, unsigned 8-bit; axes column, row, slice as is usual there."""
-    usual = mask.volume.permute_spatial_axes((2, 1, 0)).astype(np.uint8)
-    nibabel.save(usual.to_nibabel(), path)
+    """The labels as NIfTI-1, unsigned 8-bit, with the mask's own axes."""
+    nibabel.save(mask.volume.astype(np.uint8).to_nibabel(), path)
 
 
 def write_slicer(mask: Mask, path: Path) -> None:
@@ -91,7 +90,7 @@ def write_slicer(mask: Mask, path: Path) -> None:
 
     Format: https://slicer.readthedocs.io, "Segmentations", file format .seg.nrrd.
     """
-    volume = mask.volume.permute_spatial_axes((2, 1, 0))  # column, row, slice: fastest axis first
+    volume = mask.volume
     header: dict[str, object] = {
         "space": "left-posterior-superior",
         "space directions": volume.affine[:3, :3].T,  # one row per axis of the array, mm
