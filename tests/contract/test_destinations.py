@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
+from pydicom.uid import UID
 
 from node import dimse
 from node.delivery.cstore import CStore
@@ -50,7 +51,7 @@ def result(tmp_path: Path, request: pytest.FixtureRequest) -> ResultFile:
     dataset.StudyInstanceUID = study = mint_uid("study", test)
     dataset.SeriesInstanceUID = series = mint_uid("series", test)
     dataset.SOPInstanceUID = instance = mint_uid("instance", test)
-    dataset.file_meta.MediaStorageSOPInstanceUID = instance
+    dataset.file_meta.MediaStorageSOPInstanceUID = UID(instance)
     path = tmp_path / "result.dcm"
     dataset.save_as(path, enforce_file_format=True)
     return ResultFile(path, study, series, instance)
@@ -135,7 +136,8 @@ def test_an_object_that_the_pacs_does_not_store_is_refused_for_good(
 ) -> None:
     dataset = dcmread(result.path)
     # An identifier of a kind of object that nobody has ever heard of.
-    dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = "1.2.3.4.5.6.7.8"
+    dataset.SOPClassUID = UID("1.2.3.4.5.6.7.8")
+    dataset.file_meta.MediaStorageSOPClassUID = UID("1.2.3.4.5.6.7.8")
     dataset.save_as(result.path, enforce_file_format=True)
     remote = dimse.Remote(AeTitle(orthanc.ae_title), "127.0.0.1", orthanc.dicom_port)
 
