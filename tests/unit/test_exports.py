@@ -103,11 +103,10 @@ def test_nifti_in_gives_nifti_out_on_the_same_grid(directions: Directions, tmp_p
     summary = segment_file(source, output, ThresholdSegmenter(), made_at=MADE_AT)
     image, result = nibabel.load(source), nibabel.load(output)
     liver = np.asarray(image.dataobj) == 120
-    # The axes come out in the usual order; the grid is the same.
-    assert sorted(result.shape) == sorted(image.shape)
+    np.testing.assert_allclose(result.affine, image.affine, atol=1e-6)
+    np.testing.assert_array_equal(np.asarray(result.dataobj) == 1, liver)
     ras_to_lps = np.diag([-1, -1, 1, 1])
     assert_liver_in_space(np.asarray(result.dataobj), ras_to_lps @ result.affine)
-    assert np.count_nonzero(result.dataobj) == np.count_nonzero(liver)
     assert summary.measurements["Liver"].volume_ml > 0
 
 
