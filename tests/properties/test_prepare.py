@@ -8,10 +8,11 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from models.prepare import prepare, restore
 from tests.body import grid, oblique, places
-from tests.builders import model_spec
+from tests.builders import LIVER, SPLEEN, model_spec
 
 _degrees = st.floats(-180, 180, allow_nan=False).map(lambda value: round(value, 1))
 _coordinate = st.floats(-500, 500).map(lambda value: round(value, 1))
@@ -88,7 +89,32 @@ def test_a_crop_is_masked_as_the_whole_is(geometry: hd.VolumeGeometry, data: st.
     sizes = geometry.spatial_shape
     start = [data.draw(st.integers(0, n // 3)) for n in sizes]
     stop = [data.draw(st.integers(n - n // 3, n)) for n in sizes]
-    k, j, i = (slice(a, b) for a, b in zip(start, stop, strict=True))
-    cut = _through(whole[k, j, i]).array > 0
-    full = _through(whole).array[k, j, i] > 0
+    box = tuple(slice(a, b) for a, b in zip(start, stop, strict=True))
+    cut = (
+        _through(whole[start[0] : stop[0]][:, start[1] : stop[1]][:, :, start[2] : stop[2]]).array
+        > 0
+    )
+    full = _through(whole).array[box] > 0
     assert (cut == full).mean() > 0.97
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(geometry=geometries(), seed=st.integers(0, 1000))
+def test_scores_anywhere_are_restored_as_interpolation_has_it(
+    geometry: hd.VolumeGeometry, seed: int
+) -> None:
+    # Rare islands that reach the grid's edges: nothing may be lost by looking only around them.
+    prepared = prepare(geometry.with_array(np.zeros(geometry.spatial_shape, np.int16)), _SPEC)
+    shape = tuple(prepared.tensor.shape[2:])
+    islands = np.random.default_rng(seed).random((2, *shape)) < 3 / np.prod(shape)
+    scores = np.concatenate([np.zeros((1, *shape)), np.where(islands, 1.0, -0.2)])
+    two = replace(_SPEC, labels=(LIVER, SPLEEN))
+    got = restore(torch.from_numpy(scores).float(), prepared, two).volume.array
+    indices = places(geometry) @ np.linalg.inv(prepared.affine)[:3, :3].T
+    indices += np.linalg.inv(prepared.affine)[:3, 3]
+    at = [
+        ndimage.map_coordinates(one, np.moveaxis(indices, -1, 0), order=1, mode="nearest")
+        for one in scores
+    ]
+    clear = np.abs(np.sort(at, axis=0)[-1] - np.sort(at, axis=0)[-2]) > 1e-3
+    assert (got == np.argmax(at, axis=0))[clear].all()
