@@ -40,6 +40,7 @@ def draw_organs(put: Placing, dome_z: float, spine_y: float) -> tuple[Organ, ...
     """
     aorta, cava = put.between(9, 13), put.between(8, 12)
     return (
+        *_pelvis(put),
         *_bowel(put),
         *_stomach_and_spleen(put),
         *_kidneys(put),
@@ -93,12 +94,27 @@ def _kidneys(put: Placing) -> tuple[Organ, ...]:
     return tuple(organs)
 
 
+def _pelvis(put: Placing) -> tuple[Organ, ...]:
+    """Hip bones and bladder, below the usual field of view of an abdomen."""
+    organs: list[Organ] = [
+        (Tissue.GALLBLADDER, Ellipsoid(put.at(0, -20, -330), put.size(44, 36, 34)))
+    ]
+    for side in (-1, 1):
+        x, y, z = put.at(side * 96, 24, -270)
+        a, b, c = put.size(20, 52, 72)
+        organs.append((Tissue.BONE, Ellipsoid((x, y, z), (a, b, c), side * 20.0)))
+        organs.append((Tissue.MARROW, Ellipsoid((x, y, z), (a - 4, b - 4, c - 4), side * 20.0)))
+    return tuple(organs)
+
+
 def _bowel(put: Placing) -> tuple[Organ, ...]:
     """Colon and small bowel: loops in front and below, some with gas."""
     organs: list[Organ] = []
     rising = [(-98, -4, -120), (-96, -2, -160), (98, 6, -70), (100, 10, -130)]
     across = [(-60, -58, -84), (-20, -66, -84), (24, -64, -74), (64, -52, -56), (88, -30, -20)]
-    small = [(x, y, z) for z in (-110, -150, -190) for y in (-40, 0) for x in (-52, -10, 36, 70)]
+    small = [
+        (x, y, z) for z in range(-110, -330, -40) for y in (-40, 0) for x in (-52, -10, 36, 70)
+    ]
     for k, middle in enumerate([*rising, *across, *small]):
         wide = 24 if k < len(rising) + len(across) else 19
         x, y, z = put.at(*middle, spread_mm=12.0)

@@ -109,12 +109,12 @@ def _tissue_of(name: str) -> Tissue:
 
 
 def phantom(seed: int, spacing_mm: float = 3.0) -> Anatomy:
-    """A phantom's body, from the pelvis to the heart."""
-    shape = (130, 96, 150)
+    """A phantom's body, from the hips to the heart."""
+    shape = tuple(round(mm / spacing_mm) for mm in (510, 288, 450))
     affine = np.eye(4)
     affine[:3, :3] = np.array([[0, 0, -1], [0, -1, 0], [1, 0, 0]]) * spacing_mm
     middle = affine[:3, :3] @ ((np.asarray(shape) - 1) / 2)
-    affine[:3, 3] = np.array([0.0, 10.0, -10.0]) - middle
+    affine[:3, 3] = np.array([0.0, 10.0, -65.0]) - middle
     grid = hd.VolumeGeometry(affine, spatial_shape=shape, coordinate_system="PATIENT")
     made = paint(grid, seed)
     tissues = made.tissues.array
