@@ -47,9 +47,10 @@ def run(settings: Settings) -> None:
         Misconfigured: the address or the database cannot be used.
         Transient: the database does not answer.
     """
+    # uvicorn stops on these while it serves, then raises them again for whoever had asked before.
+    stop_asked: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
-        # uvicorn stops on these, then raises them again for whoever had asked before: for nobody.
-        signal.signal(number, lambda _number, _frame: None)
+        signal.signal(number, lambda number, _frame: stop_asked.append(number))
     store = Store.open(settings.database_url, settings.data_dir)
     try:
         with _listening(settings) as listening:
@@ -63,7 +64,7 @@ def run(settings: Settings) -> None:
                 server_header=False,
                 timeout_graceful_shutdown=_GRACE_S,
             )
-            _Server(config).run(sockets=[listening])
+            _Server(config, stop_asked).run(sockets=[listening])
     finally:
         store.close()
 
@@ -83,10 +84,16 @@ def _listening(settings: Settings) -> socket.socket:
 
 
 class _Server(uvicorn.Server):
-    """Says in the log when it serves, and on which port."""
+    """Says in the log when it serves, and on which port; ends at once if that was asked before."""
+
+    def __init__(self, config: uvicorn.Config, stop_asked: list[int]) -> None:
+        super().__init__(config)
+        self._stop_asked = stop_asked
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        if self._stop_asked:
+            self.should_exit = True
         for listening in sockets or []:
             host, port = listening.getsockname()[:2]
             _LOG.info("web.ready", host=host, port=port)

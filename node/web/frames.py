@@ -8,6 +8,7 @@ from typing import BinaryIO
 
 import numpy as np
 from fastapi import HTTPException
+from numpy.typing import NDArray
 from PIL import Image
 from pydicom import Dataset, dcmread
 from pydicom.encaps import get_frame
@@ -85,12 +86,25 @@ class FramedImage:
         if kind != RAW:
             with self._value() as file:
                 return get_frame(file, number - 1, number_of_frames=self.frame_count)
-        native = self._syntax.is_little_endian and not self._syntax.is_deflated
-        if native and not self._syntax.is_encapsulated:
+        if not (self._syntax.is_encapsulated or self._must_be_read_whole):
             return self._native(number)
-        if self._syntax.is_deflated or not self._syntax.is_little_endian:
-            return self._decoded_whole(number)
-        return pixel_array(self.path, index=number - 1, raw=True).tobytes()
+        pixels = self._pixels(number, raw=True)
+        return pixels.astype(pixels.dtype.newbyteorder("<")).tobytes()
+
+    def picture(self, number: int, kind: str) -> bytes:
+        """A frame in its first window, 8 bits, as image/png or image/jpeg; grey or colour."""
+        header, pixels = self.header, self._pixels(number, raw=False)
+        if pixels.ndim == 2:
+            rescaled = apply_modality_lut(pixels, header)
+            values = np.asarray(apply_voi_lut(rescaled, header), np.float64)
+            low, high = float(values.min()), float(values.max())
+            # A frame of one value is black.
+            pixels = ((values - low) / max(high - low, 1.0) * 255).astype(np.uint8)
+            if header.PhotometricInterpretation == "MONOCHROME1":
+                pixels = 255 - pixels
+        buffer = BytesIO()
+        Image.fromarray(pixels).save(buffer, format="PNG" if kind == "image/png" else "JPEG")
+        return buffer.getvalue()
 
     @property
     def _syntax(self) -> UID:
@@ -116,10 +130,18 @@ class FramedImage:
         unpacked = np.unpackbits(np.frombuffer(data, np.uint8), bitorder="little")
         return np.packbits(unpacked[first % 8 :][:bits], bitorder="little").tobytes()
 
-    def _decoded_whole(self, number: int) -> bytes:
+    @property
+    def _must_be_read_whole(self) -> bool:
+        """Whether no frame can be reached without what comes before it, or pydicom says so."""
+        return self._syntax.is_deflated or not self._syntax.is_little_endian
+
+    def _pixels(self, number: int, *, raw: bool) -> NDArray[np.generic]:
+        """A decoded frame, (row, column) or (row, column, sample); colours as RGB unless `raw`."""
+        if not self._must_be_read_whole:
+            return pixel_array(self.path, index=number - 1, raw=raw)
         frames = dcmread(self.path).pixel_array
-        one = frames if self.frame_count == 1 else frames[number - 1]
-        return one.astype(one.dtype.newbyteorder("<")).tobytes()
+        one: NDArray[np.generic] = frames if self.frame_count == 1 else frames[number - 1]
+        return one
 
 
 def numbers_from(text: str) -> tuple[int, ...]:
@@ -129,18 +151,3 @@ def numbers_from(text: str) -> tuple[int, ...]:
         told = f"{text[:80]!r} is no list of frame numbers from 1"
         raise HTTPException(HTTPStatus.BAD_REQUEST, told)
     return tuple(int(part) for part in parts)
-
-
-def picture(path: Path, number: int, kind: str) -> bytes:
-    """A frame in its first window, 8 bits, as image/png or image/jpeg; grey or colour."""
-    header = dcmread(path, stop_before_pixels=True)
-    pixels = pixel_array(path, index=number - 1)
-    if pixels.ndim == 2:
-        values = np.asarray(apply_voi_lut(apply_modality_lut(pixels, header), header), np.float64)
-        low, high = float(values.min()), float(values.max())
-        pixels = ((values - low) / max(high - low, 1e-9) * 255).astype(np.uint8)
-        if header.PhotometricInterpretation == "MONOCHROME1":
-            pixels = 255 - pixels
-    buffer = BytesIO()
-    Image.fromarray(pixels).save(buffer, format="PNG" if kind == "image/png" else "JPEG")
-    return buffer.getvalue()

@@ -97,7 +97,8 @@ def rendered_instance(request: Request, file: InstanceFile) -> Response:
 @ROUTER.get(_INSTANCE + "/frames/{number}/rendered")
 def rendered_frame(number: int, request: Request, file: InstanceFile) -> Response:
     """A frame as a picture, in its first window."""
-    frames.FramedImage.open(file).require(number)
+    image = frames.FramedImage.open(file)
+    image.require(number)
     kinds = {accepted.kind for accepted in accepted_by(request)}
     if kinds & {"image/jpeg", "*/*", "image/*"}:
         kind = "image/jpeg"
@@ -105,7 +106,7 @@ def rendered_frame(number: int, request: Request, file: InstanceFile) -> Respons
         kind = "image/png"
     else:
         raise not_acceptable("image/jpeg or image/png")
-    return Response(frames.picture(file, number, kind), media_type=kind)
+    return Response(image.picture(number, kind), media_type=kind)
 
 
 def _found(

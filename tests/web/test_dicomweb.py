@@ -12,7 +12,14 @@ import pytest
 from dicomweb_client.api import DICOMwebClient
 from pydicom import Dataset, dcmread
 from pydicom.pixels.utils import pixel_array
-from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless, MRImageStorage, RLELossless
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    MRImageStorage,
+    RLELossless,
+)
 
 from node.dicom.ct_series import CtDescription
 from node.domain.job import result_identity
@@ -156,14 +163,23 @@ def test_metadata_has_every_attribute_but_no_pixels(
     assert Dataset.from_json(one) == expected
 
 
-@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, RLELossless, JPEG2000Lossless])
+@pytest.mark.parametrize(
+    "syntax",
+    [
+        ExplicitVRLittleEndian,
+        ImplicitVRLittleEndian,
+        DeflatedExplicitVRLittleEndian,
+        RLELossless,
+        JPEG2000Lossless,
+    ],
+)
 def test_pixels_come_as_stored_or_decoded_as_the_client_asks(
     client: DICOMwebClient, node: ServedNode, tmp_path: Path, syntax: str
 ) -> None:
     series = node.receive(small_ct(syntax), tmp_path / "ct")
     stored = node.store.instances_of(series.series_instance_uid)[0]
     uids = (series.study_instance_uid, series.series_instance_uid, stored.sop_instance_uid)
-    expected = pixel_array(stored.path, raw=True)
+    expected = dcmread(stored.path).pixel_array
 
     (frame,) = client.retrieve_instance_frames(
         *uids, [1], media_types=(("application/octet-stream", ExplicitVRLittleEndian),)
@@ -171,6 +187,7 @@ def test_pixels_come_as_stored_or_decoded_as_the_client_asks(
     assert np.array_equal(np.frombuffer(frame, "<u2").reshape(expected.shape), expected)
 
     url = f"{node.dicomweb_url}/studies/{uids[0]}/series/{uids[1]}/instances/{uids[2]}"
+    assert httpx.get(f"{url}/rendered").content.startswith(b"\xff\xd8")  # JPEG
     as_stored = httpx.get(url, headers={"Accept": "application/dicom; transfer-syntax=*"})
     assert as_stored.content == stored.path.read_bytes()
     plain = dcmread(BytesIO(httpx.get(url, headers={"Accept": "application/dicom"}).content))
