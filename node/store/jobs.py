@@ -87,7 +87,7 @@ class Jobs(Records):
         """How many jobs are in each state."""
         query = select(JOBS.c.state, func.count()).group_by(JOBS.c.state)
         with self._database.reading() as connection:
-            found: dict[str, int] = dict(connection.execute(query).tuples().all())
+            found = {str(state): int(count) for state, count in connection.execute(query)}
         return {state: found.get(state, 0) for state in JobState}
 
     def jobs_to_start(self) -> list[Job]:

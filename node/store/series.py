@@ -42,7 +42,7 @@ class SeriesRecords(Records):
         """How many series are in each state."""
         query = select(SERIES.c.state, func.count()).group_by(SERIES.c.state)
         with self._database.reading() as connection:
-            found: dict[str, int] = dict(connection.execute(query).tuples().all())
+            found = {str(state): int(count) for state, count in connection.execute(query)}
         return {state: found.get(state, 0) for state in SeriesState}
 
     def open_series(self) -> list[StoredSeries]:
