@@ -1,13 +1,10 @@
 """`segnode serve`: listener, worker and web as processes of their own under one supervisor."""
 
 import os
-import socket
 import subprocess
 import sys
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -17,6 +14,7 @@ import structlog
 
 from node.domain.errors import Transient
 from node.observe import configure_logging
+from node.readiness import READY_VARIABLE
 from node.settings import Settings, load_settings
 from node.stop_signal import StopSignal
 
@@ -55,7 +53,7 @@ class _Part:
 
     role: Role
     process: subprocess.Popen[bytes]
-    ready_pipe: int  # the worker writes to its other end once it works
+    ready_pipe: int  # the process writes to its other end once it works
     started_at: float
     falls: int = 0
     restart_at: float | None = None
@@ -136,12 +134,15 @@ class Supervisor:
         command = [*python, "node.bound_process", str(os.getpid()), _MODULES[role]]
         if self._config is not None:
             command += ["--config", str(self._config)]
-        if role is Role.WORKER:
-            command += ["--ready-fd", str(writing)]
+        environment = os.environ | {READY_VARIABLE: str(writing)}
         try:
             # A process group of its own: Ctrl-C in a terminal is for us to pass on.
             process = subprocess.Popen(
-                command, pass_fds=[writing], process_group=0, stdin=subprocess.DEVNULL
+                command,
+                env=environment,
+                pass_fds=[writing],
+                process_group=0,
+                stdin=subprocess.DEVNULL,
             )
         finally:
             os.close(writing)
@@ -174,18 +175,11 @@ class Supervisor:
         return again
 
     def _is_ready(self, part: _Part) -> bool:
-        if part.process.poll() is not None:
+        # Not by trying its port: there, another program may listen that keeps ours from it.
+        try:
+            return bool(os.read(part.ready_pipe, 1))
+        except BlockingIOError:
             return False
-        match part.role:
-            case Role.LISTENER:
-                return _listens(self.settings.listener.host, self.settings.listener.port)
-            case Role.WEB:
-                return _answers(self.settings.web.host, self.settings.web.port)
-            case Role.WORKER:
-                try:
-                    return bool(os.read(part.ready_pipe, 1))
-                except BlockingIOError:
-                    return False
 
     def _stop_all(self) -> None:
         for part in self._parts:
@@ -226,28 +220,3 @@ def serve_until_stopped(config: Path | None, roles: Sequence[Role] = tuple(Role)
         return 1
     _LOG.info("node.stopped")
     return 0
-
-
-def _reachable(host: str) -> str:
-    """Where to reach a server that listens on `host`."""
-    return {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)  # noqa: S104 compared, not bound
-
-
-def _listens(host: str, port: int) -> bool:
-    try:
-        socket.create_connection((_reachable(host), port), timeout=1.0).close()
-    except OSError:
-        return False
-    return True
-
-
-def _answers(host: str, port: int) -> bool:
-    """Whether the web process answers at all, healthy or not."""
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        opener.open(f"http://{_reachable(host)}:{port}/health", timeout=2.0).close()
-    except urllib.error.HTTPError:
-        return True
-    except OSError:
-        return False
-    return True

@@ -18,6 +18,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from node.app import App, build
 from node.domain.errors import Misconfigured, NodeError
 from node.observe import configure_logging
+from node.readiness import tell_ready
 from node.settings import Settings, load_settings
 from node.stop_signal import StopSignal
 from node.supervisor import MISCONFIGURED_STATUS
@@ -34,10 +35,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Work until SIGTERM or SIGINT; the exit status."""
     parser = argparse.ArgumentParser(prog="python -m node.worker", description=__doc__)
     parser.add_argument("--config", type=Path, help="the configuration, TOML")
-    parser.add_argument("--ready-fd", type=int, help="written to once the worker works")
     options = parser.parse_args(arguments)
     try:
-        run(load_settings(options.config), lambda: _tell_ready(options.ready_fd))
+        run(load_settings(options.config))
     except Misconfigured as error:
         _LOG.error("worker.failed", error=str(error))
         return MISCONFIGURED_STATUS
@@ -47,8 +47,8 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def run(settings: Settings, ready: Callable[[], None]) -> None:
-    """Work until SIGTERM or SIGINT, after having called `ready`.
+def run(settings: Settings) -> None:
+    """Work until SIGTERM or SIGINT.
 
     Raises:
         Misconfigured: a model, a secret or the database cannot be used.
@@ -65,7 +65,7 @@ def run(settings: Settings, ready: Callable[[], None]) -> None:
         scheduler = _schedule(app)
         scheduler.start()
         _LOG.info("worker.ready")
-        ready()
+        tell_ready()
         stop.wait()
         _LOG.info("worker.stopping")
         scheduler.shutdown(wait=False)
@@ -130,12 +130,6 @@ def _locked(handle: int) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-def _tell_ready(handle: int | None) -> None:
-    if handle is not None:
-        os.write(handle, b"1")
-        os.close(handle)
 
 
 if __name__ == "__main__":

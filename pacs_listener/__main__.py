@@ -12,6 +12,7 @@ from node.domain.errors import Misconfigured, NodeError
 from node.domain.identity import AeTitle
 from node.intake.inbox import Inbox
 from node.observe import configure_logging
+from node.readiness import tell_ready
 from node.settings import Settings, load_settings
 from node.stop_signal import StopSignal
 from node.store import Store
@@ -58,6 +59,7 @@ def run(settings: Settings) -> None:
         listener = Listener(policy_from(settings), inbox, lambda: datetime.now(UTC))
         port = listener.start()
         _LOG.info("listener.ready", ae_title=settings.listener.ae_title, port=port)
+        tell_ready()
         stop.wait()
         _LOG.info("listener.stopping")
         listener.stop(_GRACE_S)

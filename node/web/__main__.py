@@ -11,6 +11,7 @@ import uvicorn
 
 from node.domain.errors import Misconfigured, NodeError
 from node.observe import configure_logging
+from node.readiness import tell_ready
 from node.settings import Settings, load_settings
 from node.store import Store
 from node.supervisor import MISCONFIGURED_STATUS
@@ -97,6 +98,7 @@ class _Server(uvicorn.Server):
         for listening in sockets or []:
             host, port = listening.getsockname()[:2]
             _LOG.info("web.ready", host=host, port=port)
+        tell_ready()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,89 @@
+"""A node that cannot run says why and ends; one that is told to stop does."""
+
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from node.demo.orthanc_pacs import free_ports
+from tests.waiting import until
+
+_SERVE = [sys.executable, "-m", "node.cli", "serve", "--config"]
+
+
+def a_site(folder: Path, *, dicom_port: int | None = None, model: str = "liver-ct") -> Path:
+    """A configuration on free ports, with a folder as its destination."""
+    free_port, web_port = free_ports(2)
+    file = folder / "segnode.toml"
+    file.write_text(
+        f"""
+data_dir = "data"
+
+[listener]
+host = "127.0.0.1"
+port = {free_port if dicom_port is None else dicom_port}
+
+[web]
+port = {web_port}
+
+[destinations.archive]
+kind = "folder"
+path = "archive"
+
+[[rules]]
+name = "liver"
+model = "{model}"
+destinations = ["archive"]
+when = {{ attribute = "Modality", equals = "CT" }}
+"""
+    )
+    return file
+
+
+def test_a_node_whose_port_is_taken_ends_and_says_so(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        config = a_site(tmp_path, dicom_port=taken.getsockname()[1])
+        ended = subprocess.run(
+            [*_SERVE, str(config), "--role", "listener"],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    assert ended.returncode == 1
+    assert "the listener cannot run" in ended.stderr
+    assert "port" in ended.stderr
+
+
+def test_a_node_with_a_model_that_is_not_installed_ends_and_says_so(tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [*_SERVE, str(a_site(tmp_path, model="no-such-model")), "--role", "worker"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+    assert ended.returncode == 1
+    assert "no-such-model" in ended.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_node_that_is_told_to_stop_stops_soon(tmp_path: Path, number: signal.Signals) -> None:
+    log = tmp_path / "log"
+    with log.open("wb") as file:
+        node = subprocess.Popen([*_SERVE, str(a_site(tmp_path))], stderr=file, stdout=file)
+    try:
+        until(lambda: "node.ready" in log.read_text(), 120, "the node to come up")
+        node.send_signal(number)
+        assert node.wait(20) == 0
+        assert "node.stopped" in log.read_text()
+    finally:
+        node.kill()
+        node.wait()

@@ -1,0 +1,112 @@
+"""Series are fetched from a real DICOMweb server."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from pydicom import dcmread
+
+from node.demo.orthanc_pacs import OrthancPacs, free_ports
+from node.domain.errors import Rejected, Transient
+from node.domain.identity import Uid, mint_uid
+from node.domain.instance import Door, ReceivedInstance
+from node.intake.inbox import Inbox
+from node.intake.retrieve import DicomWebSource, Retriever, retrieve_series
+from node.store import Store
+from tests.builders import ct_series
+from tests.stored import NOON, sqlite_url
+
+
+@dataclass(frozen=True)
+class Uploaded:
+    """A series that Orthanc has."""
+
+    study: Uid
+    series: Uid
+    files: list[Path] = field(repr=False)
+
+
+@pytest.fixture
+def uploaded(orthanc: OrthancPacs, tmp_path: Path) -> Uploaded:
+    """A series in Orthanc."""
+    files = ct_series(seed="retrieve").write(tmp_path / "ct")
+    for file in files:
+        orthanc.upload(file)
+    header = dcmread(files[0], stop_before_pixels=True)
+    return Uploaded(Uid(header.StudyInstanceUID), Uid(header.SeriesInstanceUID), files)
+
+
+def test_every_instance_comes_as_the_server_has_it(
+    orthanc: OrthancPacs, uploaded: Uploaded
+) -> None:
+    got: list[ReceivedInstance] = []
+    source = DicomWebSource("orthanc", orthanc.dicomweb_url)
+    count = retrieve_series(source, uploaded.study, uploaded.series, got.append)
+
+    sent = {str(dcmread(f).SOPInstanceUID): dcmread(f).PixelData for f in uploaded.files}
+    assert count == len(sent)
+    assert {str(one.sop_instance_uid) for one in got} == set(sent)
+    assert all(sent[one.sop_instance_uid] in one.dataset for one in got)
+    assert (got[0].origin.door, got[0].origin.peer) == (Door.DICOMWEB, "orthanc")
+
+
+def test_a_series_that_the_server_does_not_have_is_told(
+    orthanc: OrthancPacs, uploaded: Uploaded
+) -> None:
+    source = DicomWebSource("orthanc", orthanc.dicomweb_url)
+    with pytest.raises(Rejected, match=r"does not have this series|has no instances"):
+        retrieve_series(source, uploaded.study, mint_uid("no", "such"), lambda received: None)
+
+
+def test_a_server_that_is_down_is_worth_another_try() -> None:
+    source = DicomWebSource("orthanc", f"http://127.0.0.1:{free_ports(1)[0]}/dicom-web")
+    with pytest.raises(Transient, match="does not answer"):
+        retrieve_series(source, Uid("1.2"), Uid("1.2.3"), lambda received: None)
+
+
+def test_a_request_is_worked_off_once_the_server_is_up(
+    orthanc: OrthancPacs, uploaded: Uploaded, tmp_path: Path
+) -> None:
+    store = Store.open(sqlite_url(tmp_path), tmp_path)
+    clock = [NOON]
+    retriever = Retriever(
+        sources={"orthanc": DicomWebSource("orthanc", orthanc.dicomweb_url)},
+        store=store,
+        inbox=Inbox(store, tmp_path),
+        now=lambda: clock[0],
+        give_up_after=timedelta(hours=1),
+    )
+    request = store.request_retrieval("orthanc", uploaded.study, uploaded.series, NOON)
+    orthanc.stop()
+    retriever.look()
+    assert [one.retrieval_id for one in store.open_retrievals()] == [request]
+
+    orthanc.start()
+    retriever.look()  # too early: the wait is not over
+    assert store.get_series(uploaded.series) is None
+    clock[0] += timedelta(minutes=1)
+    retriever.look()
+
+    series = store.get_series(uploaded.series)
+    assert series is not None
+    assert series.instance_count == len(uploaded.files)
+    assert series.start_requested
+    assert store.open_retrievals() == []
+    store.close()
+
+
+def test_a_request_to_a_source_that_is_not_configured_ends_with_the_reason(
+    tmp_path: Path,
+) -> None:
+    store = Store.open(sqlite_url(tmp_path), tmp_path)
+    retriever = Retriever(
+        {}, store, Inbox(store, tmp_path), lambda: datetime.now(UTC), timedelta(hours=1)
+    )
+    number = store.request_retrieval("nowhere", Uid("1.2"), Uid("1.2.3"), NOON)
+    retriever.look()
+
+    finished = store.get_retrieval(number)
+    assert finished is not None
+    assert "no source 'nowhere'" in finished.error
+    store.close()
