@@ -19,6 +19,11 @@ from node.web.dependencies import Now, SiteSettings, SiteStore
 
 ROUTER = APIRouter(prefix="/api")
 Limit = Annotated[int, Query(ge=1, le=1000, description="How many at most.")]
+_PICTURE_HEADERS = {
+    "Cache-Control": "private, max-age=3600",
+    # The browser's own viewer, which shows a picture alone, is a page with styles in its elements.
+    "Content-Security-Policy": "default-src 'none'; img-src 'self'; style-src 'unsafe-inline'",
+}
 _OF_THE_HOST = {"result_path", "picture_path"}  # where files lie is nobody's business
 
 
@@ -48,9 +53,7 @@ def picture(job_id: str, store: SiteStore) -> FileResponse:
     path = known_job(store, job_id).picture_path
     if path is None or not path.is_file():
         raise HTTPException(HTTPStatus.NOT_FOUND, f"job {job_id} has no picture")
-    return FileResponse(
-        path, media_type="image/png", headers={"Cache-Control": "private, max-age=3600"}
-    )
+    return FileResponse(path, media_type="image/png", headers=_PICTURE_HEADERS)
 
 
 @ROUTER.get("/series/{series_uid}/explain")
