@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from dbos import DBOS
 from pydicom import Dataset, dcmread
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
@@ -322,3 +323,25 @@ def test_a_job_unknown_to_the_engine_is_taken_up_again(tmp_path: Path) -> None:
     assert job.state is JobState.DELIVERED
     assert states == {"archive": DeliveryState.DELIVERED, "pacs": DeliveryState.DELIVERED}
     assert len(node.pacs.taken) == 1
+
+
+def test_a_job_whose_run_broke_is_parked_for_a_person(node: Node) -> None:
+    inside, go_on = threading.Event(), threading.Event()
+
+    def hold(_job: Job) -> None:
+        inside.set()
+        go_on.wait(20)
+
+    node.during.append(hold)
+    node.receive()
+    node.look()
+    assert inside.wait(20)
+    job = node.jobs()[0]
+    DBOS.cancel_workflow(f"run:{job.job_id}:1")
+    node.job_watch.repair()
+    go_on.set()
+
+    assert node.settled().state is JobState.PARKED
+    node.store.retry_job(job.job_id, node.now())
+    node.job_watch.look()
+    assert node.settled().state is JobState.DELIVERED
