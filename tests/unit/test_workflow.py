@@ -1,155 +1,31 @@
 """The workflow of a job on the real engine and store, with a model and destinations of the test."""
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from dbos import DBOS
-from pydicom import Dataset, dcmread
-from pydicom.dataset import FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
+from pydicom import dcmread
 
-from node.delivery.destination import ResultFile
-from node.delivery.folder import Folder
-from node.domain.delivery import DeliveryState, Receipt
+from node.domain.delivery import DeliveryState
 from node.domain.errors import Rejected, RejectionReason, Transient
-from node.domain.identity import Uid
 from node.domain.job import Job, JobState, Replaced, result_identity
-from node.intake.inbox import Inbox
-from node.routing.conditions import Equals
-from node.routing.rules import Rule
-from node.store import Store
-from node.watch import JobWatch, SeriesWatch
-from node.work.delivering import Delivering, RetryPolicy
-from node.work.segmenting import Inferred, Segmenting
-from node.workflow import EngineOptions, Workflows
-from tests.stored import encoded, received, sqlite_url
 from tests.waiting import until
-
-SERIES = Uid("1.2.3")
-_SETTLED = {JobState.DELIVERED, JobState.REFUSED, JobState.PARKED, JobState.SUPERSEDED}
-
-
-@dataclass
-class Pacs:
-    """A destination that answers what the test has it answer, then takes everything."""
-
-    name: str
-    answers: list[Exception] = field(default_factory=list)
-    taken: list[ResultFile] = field(default_factory=list)
-
-    def deliver(self, result: ResultFile) -> Receipt:
-        if self.answers:
-            raise self.answers.pop(0)
-        self.taken.append(result)
-        return Receipt(self.name, "taken")
-
-
-def inferred(job: Job) -> Inferred:
-    """A result of no content."""
-    identity = result_identity(job.job_id)
-    dataset = Dataset()
-    dataset.SOPClassUID = SecondaryCaptureImageStorage
-    dataset.SOPInstanceUID = identity.sop_instance_uid
-    dataset.SeriesInstanceUID = identity.series_instance_uid
-    dataset.StudyInstanceUID = job.study_instance_uid
-    dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    return Inferred(dataset, b"a picture", {"Liver": {"volume_ml": 1500.0}}, {"segment": 0.1})
-
-
-@dataclass
-class Node:
-    """The worker without its processes: watches, engine and store."""
-
-    folder: Path
-    pacs: Pacs = field(default_factory=lambda: Pacs("pacs"))
-    during: list[Callable[[Job], None]] = field(default_factory=list)  # one for each run
-    installed: str = "1.0"
-    give_up_after: timedelta = timedelta(hours=1)
-    replaces: list[Replaced | None] = field(default_factory=list)
-
-    def start(self) -> None:
-        self.store = Store.open(sqlite_url(self.folder), self.folder)
-        self.inbox = Inbox(self.store, self.folder)
-        now = self.now
-        segmenting = Segmenting(
-            self.store, self.folder, self.infer, lambda _: self.installed, now, retry_s=0.05
-        )
-        delivering = Delivering(
-            store=self.store,
-            destinations={"pacs": self.pacs, "archive": Folder("archive", self.folder / "archive")},
-            policy=RetryPolicy(0.05, 0.1, self.give_up_after),
-            now=now,
-            jitter=lambda: 0.0,
-        )
-        options = EngineOptions(f"sqlite:///{self.folder / 'dbos.sqlite'}", "test", 0.05)
-        self.workflows = Workflows(segmenting, delivering, options)
-        self.workflows.launch()
-        rule = Rule("liver", "liver-ct", ("pacs", "archive"), Equals("Modality", "CT"), 0.001)
-        self.series_watch = SeriesWatch(self.store, [rule], 1.0, lambda _: self.installed, now)
-        self.job_watch = JobWatch(self.store, self.workflows, delivering, now)
-
-    def stop(self) -> None:
-        self.workflows.close()
-        self.store.close()
-
-    def now(self) -> datetime:
-        return datetime.now(UTC)
-
-    def infer(self, job: Job, files: Sequence[Path], replaces: Replaced | None) -> Inferred:
-        self.replaces.append(replaces)
-        if self.during:
-            self.during.pop(0)(job)
-        return inferred(job)
-
-    def receive(self, number: int = 1) -> None:
-        uid = f"{SERIES}.{number}"
-        dataset = encoded(sop_instance_uid=uid)
-        self.inbox.accept(received(sop_instance_uid=uid, dataset=dataset), self.now())
-
-    def look(self) -> None:
-        self.store.request_start(SERIES, self.now())
-        self.series_watch.look()
-        self.job_watch.look()
-
-    def jobs(self) -> tuple[Job, ...]:
-        return self.store.jobs_of(SERIES)
-
-    def settled(self) -> Job:
-        """The newest job, once it has come to an end."""
-
-        def newest() -> Job | None:
-            job = self.jobs()[-1]
-            return job if job.state in _SETTLED else None
-
-        job = until(newest, 20, "the job to settle")
-        assert job is not None
-        return job
+from tests.worker_parts import SERIES, WorkerParts, failing
 
 
 @pytest.fixture
-def node(tmp_path: Path) -> Iterator[Node]:
+def node(tmp_path: Path) -> Iterator[WorkerParts]:
     """A node that runs."""
-    made = Node(tmp_path)
+    made = WorkerParts(tmp_path)
     made.start()
     yield made
     made.stop()
 
 
-def failing(error: Exception) -> Callable[[Job], None]:
-    """What raises `error` instead of a result."""
-
-    def fail(_job: Job) -> None:
-        raise error
-
-    return fail
-
-
-def test_a_job_brings_its_result_to_every_destination(node: Node) -> None:
+def test_a_job_brings_its_result_to_every_destination(node: WorkerParts) -> None:
     node.receive()
     node.look()
     job = node.settled()
@@ -165,7 +41,7 @@ def test_a_job_brings_its_result_to_every_destination(node: Node) -> None:
     assert len(list((node.folder / "archive").rglob("*.dcm"))) == 1
 
 
-def test_starting_a_job_again_runs_it_once(node: Node) -> None:
+def test_starting_a_job_again_runs_it_once(node: WorkerParts) -> None:
     node.receive()
     node.look()
     job = node.settled()
@@ -177,7 +53,7 @@ def test_starting_a_job_again_runs_it_once(node: Node) -> None:
     assert len(node.pacs.taken) == 1
 
 
-def test_a_series_that_is_not_for_the_model_is_refused_in_plain_words(node: Node) -> None:
+def test_a_series_that_is_not_for_the_model_is_refused_in_plain_words(node: WorkerParts) -> None:
     node.during.append(failing(Rejected(RejectionReason.TOO_FEW_SLICES, "It has 3 slices.")))
     node.receive()
     node.look()
@@ -187,7 +63,7 @@ def test_a_series_that_is_not_for_the_model_is_refused_in_plain_words(node: Node
     assert node.pacs.taken == []
 
 
-def test_a_defect_is_tried_twice_then_parked_and_a_person_can_retry(node: Node) -> None:
+def test_a_defect_is_tried_twice_then_parked_and_a_person_can_retry(node: WorkerParts) -> None:
     node.during += [failing(ZeroDivisionError("of the test")) for _ in range(2)]
     node.receive()
     node.look()
@@ -203,7 +79,7 @@ def test_a_defect_is_tried_twice_then_parked_and_a_person_can_retry(node: Node) 
     assert node.settled().state is JobState.DELIVERED
 
 
-def test_a_passing_trouble_is_waited_out(node: Node) -> None:
+def test_a_passing_trouble_is_waited_out(node: WorkerParts) -> None:
     node.during += [failing(Transient("the disk is full")) for _ in range(3)]
     node.receive()
     node.look()
@@ -211,7 +87,7 @@ def test_a_passing_trouble_is_waited_out(node: Node) -> None:
     assert node.settled().state is JobState.DELIVERED
 
 
-def test_a_destination_that_comes_up_later_gets_the_result_once(node: Node) -> None:
+def test_a_destination_that_comes_up_later_gets_the_result_once(node: WorkerParts) -> None:
     node.pacs.answers += [Transient("it does not answer") for _ in range(3)]
     node.receive()
     node.look()
@@ -223,7 +99,7 @@ def test_a_destination_that_comes_up_later_gets_the_result_once(node: Node) -> N
     assert attempts == {"archive": 1, "pacs": 4}
 
 
-def test_a_destination_that_refuses_parks_the_job_with_its_words(node: Node) -> None:
+def test_a_destination_that_refuses_parks_the_job_with_its_words(node: WorkerParts) -> None:
     node.pacs.answers.append(Rejected(RejectionReason.INVALID_INSTANCE, "SEG is not stored here"))
     node.receive()
     node.look()
@@ -240,7 +116,7 @@ def test_a_destination_that_refuses_parks_the_job_with_its_words(node: Node) -> 
 
 
 def test_a_delivery_is_given_up_at_its_age(tmp_path: Path) -> None:
-    node = Node(tmp_path, give_up_after=timedelta(seconds=0.3))
+    node = WorkerParts(tmp_path, give_up_after=timedelta(seconds=0.3))
     node.start()
     node.pacs.answers += [Transient("it does not answer") for _ in range(1000)]
     node.receive()
@@ -253,7 +129,7 @@ def test_a_delivery_is_given_up_at_its_age(tmp_path: Path) -> None:
     assert "it does not answer" in job.reason
 
 
-def test_a_job_superseded_while_the_model_runs_is_not_delivered(node: Node) -> None:
+def test_a_job_superseded_while_the_model_runs_is_not_delivered(node: WorkerParts) -> None:
     inside, go_on = threading.Event(), threading.Event()
 
     def hold(_job: Job) -> None:
@@ -276,7 +152,7 @@ def test_a_job_superseded_while_the_model_runs_is_not_delivered(node: Node) -> N
     ]
 
 
-def test_a_late_slice_gives_a_result_that_names_the_one_it_replaces(node: Node) -> None:
+def test_a_late_slice_gives_a_result_that_names_the_one_it_replaces(node: WorkerParts) -> None:
     node.receive(1)
     node.look()
     first = node.settled()
@@ -290,7 +166,9 @@ def test_a_late_slice_gives_a_result_that_names_the_one_it_replaces(node: Node) 
     ]
 
 
-def test_a_job_of_a_model_that_was_upgraded_makes_way_for_the_new_version(node: Node) -> None:
+def test_a_job_of_a_model_that_was_upgraded_makes_way_for_the_new_version(
+    node: WorkerParts,
+) -> None:
     node.receive()
     node.store.request_start(SERIES, node.now())
     node.series_watch.look()
@@ -305,7 +183,7 @@ def test_a_job_of_a_model_that_was_upgraded_makes_way_for_the_new_version(node: 
 
 
 def test_a_job_unknown_to_the_engine_is_taken_up_again(tmp_path: Path) -> None:
-    node = Node(tmp_path)
+    node = WorkerParts(tmp_path)
     node.start()
     node.pacs.answers += [Transient("down") for _ in range(10_000)]
     node.receive()
@@ -325,7 +203,7 @@ def test_a_job_unknown_to_the_engine_is_taken_up_again(tmp_path: Path) -> None:
     assert len(node.pacs.taken) == 1
 
 
-def test_a_job_whose_run_broke_is_parked_for_a_person(node: Node) -> None:
+def test_a_job_whose_run_broke_is_parked_for_a_person(node: WorkerParts) -> None:
     inside, go_on = threading.Event(), threading.Event()
 
     def hold(_job: Job) -> None:
