@@ -23,7 +23,7 @@ from node.web.site_words import site_in_words
 ROUTER = APIRouter(include_in_schema=False)
 Shown = Annotated[Show, Query(description="Which series.")]
 _TEMPLATES = Path(__file__).parent / "templates"
-_MOST_SERIES = 200
+_MOST_SERIES = 100
 
 
 @ROUTER.get("/")

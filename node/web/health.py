@@ -1,6 +1,7 @@
 """Whether the node is well, for monitoring: 200 when all of its parts are, 503 when one is not."""
 
 import shutil
+from contextlib import suppress
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -11,17 +12,20 @@ from starlette.responses import JSONResponse
 from node.domain.errors import Transient
 from node.store import Store
 from node.web.dependencies import SiteSettings, SiteStore
+from node.web.pulse import disk_problem, worker_problem
 
 ROUTER = APIRouter()
-# Below this a large CT and its result may not fit any more.
-_LEAST_FREE_BYTES = 1 << 30
 _MIB = 1 << 20
 
 
 @ROUTER.get("/health")
 def health(settings: SiteSettings, store: SiteStore) -> JSONResponse:
     """The state of each part, and how many series and jobs are in each state."""
-    parts = {"database": _database(store), "disk": _disk(settings.data_dir)}
+    parts = {
+        "database": _database(store),
+        "disk": _disk(settings.data_dir),
+        "worker": _part(worker_problem(settings)),
+    }
     well = all(part["ok"] for part in parts.values())
     status = HTTPStatus.OK if well else HTTPStatus.SERVICE_UNAVAILABLE
     answer = {"status": "ok" if well else "not well", **parts}
@@ -41,15 +45,11 @@ def _database(store: Store) -> dict[str, Any]:
 
 
 def _disk(data_dir: Path) -> dict[str, Any]:
-    try:
-        free = shutil.disk_usage(data_dir).free
-    except OSError as error:
-        return {"ok": False, "message": f"the data folder cannot be used: {error.strerror}"}
-    ok = free >= _LEAST_FREE_BYTES
-    state: dict[str, Any] = {"ok": ok, "free_mib": free // _MIB}
-    if not ok:
-        state["message"] = (
-            f"less than {_LEAST_FREE_BYTES // _MIB} MiB are free where the node keeps its data; "
-            "make room, or move data_dir"
-        )
+    state = _part(disk_problem(data_dir))
+    with suppress(OSError):  # told as the problem
+        state["free_mib"] = shutil.disk_usage(data_dir).free // _MIB
     return state
+
+
+def _part(problem: str) -> dict[str, Any]:
+    return {"ok": False, "message": problem} if problem else {"ok": True}

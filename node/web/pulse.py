@@ -1,4 +1,4 @@
-"""Whether the node's other processes are there, as far as this one can see."""
+"""Whether the node can work: room on the disk, and a worker, as far as this process can see."""
 
 import fcntl
 import shutil
@@ -8,26 +8,37 @@ from node.settings import Settings
 
 # Below this a large CT and its result may not fit any more.
 _LEAST_FREE_BYTES = 1 << 30
+_GIB = 1 << 30
 
 
 def problem_of(settings: Settings) -> str:
     """What keeps the node from its work and what to do about it; empty when nothing does."""
+    return disk_problem(settings.data_dir) or worker_problem(settings)
+
+
+def disk_problem(data_dir: Path) -> str:
+    """What is wrong with the place of the data; empty when nothing is."""
     try:
-        free = shutil.disk_usage(settings.data_dir).free
+        free = shutil.disk_usage(data_dir).free
     except OSError as error:
-        return f"The data folder {settings.data_dir} cannot be used: {error.strerror}."
-    if free < _LEAST_FREE_BYTES:
-        return (
-            f"Less than 1 GiB is free in {settings.data_dir}; soon nothing more can be received. "
-            "Make room there."
-        )
-    # Several hosts share a PostgreSQL database, and the worker may be on another one.
-    if settings.database_url.startswith("sqlite") and not _has_worker(settings.data_dir):
-        return (
-            "The worker is not running: series are received, but not processed. "
-            "Start the node with “segnode serve”, and look at its log."
-        )
-    return ""
+        return f"The data folder {data_dir} cannot be used: {error.strerror}."
+    if free >= _LEAST_FREE_BYTES:
+        return ""
+    return (
+        f"Only {free / _GIB:.1f} GiB are free in {data_dir}; soon nothing more can be received. "
+        "Make room there, or move data_dir."
+    )
+
+
+def worker_problem(settings: Settings) -> str:
+    """Whether the worker is missing; empty when it is there, or may be on another host."""
+    # Several hosts can share a PostgreSQL database; an embedded one has its worker beside it.
+    if not settings.database_url.startswith("sqlite") or _has_worker(settings.data_dir):
+        return ""
+    return (
+        "The worker is not running: series are received, but not processed. "
+        "Start the node with “segnode serve”, and look at its log."
+    )
 
 
 def _has_worker(data_dir: Path) -> bool:

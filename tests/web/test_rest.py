@@ -1,10 +1,12 @@
 """REST: what other systems read from the node and have it do, and what it refuses them."""
 
+import fcntl
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -57,10 +59,19 @@ def parked(node: ServedNode, series: StoredSeries) -> Job:
     return node.store.change_job(job.job_id, JobState.PARKED, MADE_AT, reason=told)
 
 
+@contextmanager
+def running_worker(node: ServedNode) -> Iterator[None]:
+    """Hold the lock that tells of a worker."""
+    with (node.settings.data_dir / "worker.lock").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def test_health_tells_the_state_of_each_part_and_the_counts_of_each_state(
     node: ServedNode, parked: Job
 ) -> None:
-    answer = httpx.get(f"{node.url}/health")
+    with running_worker(node):
+        answer = httpx.get(f"{node.url}/health")
     assert answer.status_code == 200
     told = answer.json()
     assert told["status"] == "ok"
@@ -68,6 +79,12 @@ def test_health_tells_the_state_of_each_part_and_the_counts_of_each_state(
     assert told["database"]["series"]["receiving"] == 1
     assert told["database"]["jobs"]["parked"] == 1
     assert told["database"]["jobs"]["delivered"] == 0
+
+
+def test_health_is_503_while_no_worker_runs(node: ServedNode) -> None:
+    answer = httpx.get(f"{node.url}/health")
+    assert answer.status_code == 503
+    assert "worker is not running" in answer.json()["worker"]["message"]
 
 
 def test_health_is_503_and_names_the_part_that_is_not_well(node: ServedNode) -> None:
