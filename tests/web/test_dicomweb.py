@@ -1,9 +1,8 @@
-"""DICOMweb of the node, asked by dicomweb-client: search, retrieve, store."""
+"""QIDO-RS and WADO-RS of the node, asked by dicomweb-client."""
 
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import highdicom as hd
 import httpx
@@ -17,25 +16,15 @@ from pydicom.uid import (
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
-    MRImageStorage,
     RLELossless,
 )
 
-from node.dicom.ct_series import CtDescription
 from node.domain.job import result_identity
 from node.domain.series import StoredSeries
-from tests.body import grid, in_liver, places
+from tests.body import in_liver, places
 from tests.builders import CtFiles, ct_series, enhanced_ct
 from tests.web.served_node import ServedNode, served_node
-
-SLICES = 8
-SMALL = grid(slices=SLICES, rows=40, columns=48, spacing_mm=(14.0, 3.0, 3.0))
-
-
-def small_ct(transfer_syntax_uid: str = ExplicitVRLittleEndian) -> CtFiles:
-    """A series of few and small slices of a made-up patient."""
-    said = CtDescription(patient_name="Roe^Richard", patient_id="P-17")
-    return ct_series(geometry=SMALL, description=said, transfer_syntax_uid=transfer_syntax_uid)
+from tests.web.small_ct import SLICES, small_ct
 
 
 @pytest.fixture
@@ -291,63 +280,3 @@ def test_a_file_that_is_gone_is_told_and_hides_no_other(
         answer = httpx.get(resource)
         assert answer.status_code == 503
         assert lost.sop_instance_uid in answer.json()["message"]
-
-
-def test_stored_instances_come_in_by_the_same_inbox_as_all_others(
-    client: DICOMwebClient, node: ServedNode, tmp_path: Path
-) -> None:
-    datasets = [dcmread(path) for path in small_ct().write(tmp_path / "ct")]
-    answer = client.store_instances(datasets)
-    assert len(answer.ReferencedSOPSequence) == SLICES
-    assert "FailedSOPSequence" not in answer
-    (series,) = node.store.list_series()
-    assert series.instance_count == SLICES
-    assert series.origin == "dicomweb 127.0.0.1"
-    url = answer.ReferencedSOPSequence[0].RetrieveURL
-    # The client names this machine without the port.
-    assert httpx.get(node.url + urlsplit(url).path).status_code == 200
-    again = client.store_instances(datasets, series.study_instance_uid)
-    assert len(again.ReferencedSOPSequence) == SLICES
-    assert node.series(series.series_instance_uid).instance_count == SLICES
-
-
-def part10(dataset: Dataset) -> bytes:
-    """The data set as a DICOM file."""
-    buffer = BytesIO()
-    dataset.save_as(buffer, enforce_file_format=True)
-    return buffer.getvalue()
-
-
-def stow(node: ServedNode, *contents: bytes, study: str = "") -> httpx.Response:
-    """Store these parts, well-formed or not."""
-    body = b"".join(
-        b"--next\r\nContent-Type: application/dicom\r\n\r\n" + content + b"\r\n"
-        for content in contents
-    )
-    kind = 'multipart/related; type="application/dicom"; boundary=next'
-    url = f"{node.dicomweb_url}/studies{study}"
-    return httpx.post(url, content=body + b"--next--\r\n", headers={"Content-Type": kind})
-
-
-def test_what_cannot_be_stored_is_told_instance_by_instance(node: ServedNode) -> None:
-    good, other = small_ct().datasets[:2]
-    other.SOPClassUID = other.file_meta.MediaStorageSOPClassUID = MRImageStorage
-
-    some = stow(node, part10(good), part10(other), b"no DICOM at all")
-    assert some.status_code == 202
-    told = Dataset.from_json(some.json())
-    assert told.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == good.SOPInstanceUID
-    assert told.FailedSOPSequence[0].ReferencedSOPInstanceUID == other.SOPInstanceUID
-    assert told.FailedSOPSequence[0].FailureReason == 0x0122
-    assert told.OtherFailuresSequence[0].FailureReason == 0xC000
-
-    elsewhere = stow(node, part10(good), study="/1.2.3")
-    assert elsewhere.status_code == 409
-    assert Dataset.from_json(elsewhere.json()).FailedSOPSequence[0].FailureReason == 0x0110
-
-
-def test_a_request_that_is_no_stow_is_refused_with_what_to_send(node: ServedNode) -> None:
-    answer = httpx.post(f"{node.dicomweb_url}/studies", json={"a": 1})
-    assert answer.status_code == 415
-    assert "multipart/related" in answer.json()["message"]
-    assert stow(node).status_code == 400

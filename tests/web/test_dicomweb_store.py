@@ -1,0 +1,86 @@
+"""STOW-RS of the node, by dicomweb-client and by senders less careful."""
+
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from dicomweb_client.api import DICOMwebClient
+from pydicom import Dataset, dcmread
+from pydicom.uid import MRImageStorage
+
+from tests.web.served_node import ServedNode, served_node
+from tests.web.small_ct import SLICES, small_ct
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Iterator[ServedNode]:
+    with served_node(tmp_path) as served:
+        yield served
+
+
+@pytest.fixture
+def client(node: ServedNode) -> DICOMwebClient:
+    return DICOMwebClient(node.dicomweb_url)
+
+
+def test_stored_instances_come_in_by_the_same_inbox_as_all_others(
+    client: DICOMwebClient, node: ServedNode, tmp_path: Path
+) -> None:
+    datasets = [dcmread(path) for path in small_ct().write(tmp_path / "ct")]
+    answer = client.store_instances(datasets)
+    assert len(answer.ReferencedSOPSequence) == SLICES
+    assert "FailedSOPSequence" not in answer
+    (series,) = node.store.list_series()
+    assert series.instance_count == SLICES
+    assert series.origin == "dicomweb 127.0.0.1"
+    url = answer.ReferencedSOPSequence[0].RetrieveURL
+    # The client names this machine without the port.
+    assert httpx.get(node.url + urlsplit(url).path).status_code == 200
+    again = client.store_instances(datasets, series.study_instance_uid)
+    assert len(again.ReferencedSOPSequence) == SLICES
+    assert node.series(series.series_instance_uid).instance_count == SLICES
+
+
+def part10(dataset: Dataset) -> bytes:
+    """The data set as a DICOM file."""
+    buffer = BytesIO()
+    dataset.save_as(buffer, enforce_file_format=True)
+    return buffer.getvalue()
+
+
+def stow(node: ServedNode, *contents: bytes, study: str = "") -> httpx.Response:
+    """Store these parts, well-formed or not."""
+    body = b"".join(
+        b"--next\r\nContent-Type: application/dicom\r\n\r\n" + content + b"\r\n"
+        for content in contents
+    )
+    kind = 'multipart/related; type="application/dicom"; boundary=next'
+    url = f"{node.dicomweb_url}/studies{study}"
+    return httpx.post(url, content=body + b"--next--\r\n", headers={"Content-Type": kind})
+
+
+def test_what_cannot_be_stored_is_told_instance_by_instance(node: ServedNode) -> None:
+    good, other = small_ct().datasets[:2]
+    other.SOPClassUID = other.file_meta.MediaStorageSOPClassUID = MRImageStorage
+
+    some = stow(node, part10(good), part10(other), b"no DICOM at all")
+    assert some.status_code == 202
+    told = Dataset.from_json(some.json())
+    assert told.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == good.SOPInstanceUID
+    assert told.FailedSOPSequence[0].ReferencedSOPInstanceUID == other.SOPInstanceUID
+    assert told.FailedSOPSequence[0].FailureReason == 0x0122
+    assert told.OtherFailuresSequence[0].FailureReason == 0xC000
+
+    elsewhere = stow(node, part10(good), study="/1.2.3")
+    assert elsewhere.status_code == 409
+    assert Dataset.from_json(elsewhere.json()).FailedSOPSequence[0].FailureReason == 0x0110
+
+
+def test_a_request_that_is_no_stow_is_refused_with_what_to_send(node: ServedNode) -> None:
+    answer = httpx.post(f"{node.dicomweb_url}/studies", json={"a": 1})
+    assert answer.status_code == 415
+    assert "multipart/related" in answer.json()["message"]
+    assert stow(node).status_code == 400
