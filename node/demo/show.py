@@ -129,7 +129,7 @@ def _wait_for_result(site: DemoSite, series: Uid, console: Console) -> Job:
             while time.monotonic() < deadline:
                 jobs = store.jobs_of(series)
                 if jobs:
-                    job = jobs[0]
+                    job = jobs[-1]
                     status.update(f"Job {job.job_id[:8]} is {job.state} ...")
                     if job.state in _SETTLED:
                         return _delivered(job)
