@@ -181,6 +181,7 @@ def test_start_now_has_the_series_decided_without_its_quiet_time(
     button.click()
     expect(console.get_by_text("A start has been asked for")).to_be_visible()
     expect(button).to_be_hidden()
+    expect(console.get_by_role("link", name="Today")).to_be_focused()
     assert node.series(series.series_instance_uid).start_requested
 
 

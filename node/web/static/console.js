@@ -141,6 +141,7 @@ document.addEventListener("submit", async (event) => {
   if (!live || !form.matches("form[data-press]")) return; // without us the form works as a form
   event.preventDefault();
   const button = form.querySelector("button");
+  const rowId = form.closest("tr")?.id;
   button.disabled = true;
   try {
     const answer = await fetch(form.action, { method: "POST", redirect: "manual" });
@@ -150,6 +151,9 @@ document.addEventListener("submit", async (event) => {
     tellConnection("The node does not answer.");
   }
   button.disabled = false;
+  // Where the button has gone, the keyboard goes on from its row.
+  const row = rowId ? document.getElementById(rowId) : null;
+  if (!button.isConnected) (row?.querySelector("a.main-link") ?? document.getElementById("main")).focus();
 });
 
 document.addEventListener("click", async (event) => {
@@ -161,6 +165,8 @@ document.addEventListener("click", async (event) => {
   setTimeout(() => { button.innerHTML = before; }, 1500);
 });
 
+// Browsers lend the clipboard to secure pages alone: localhost and https.
+document.documentElement.classList.toggle("no-clipboard", !navigator.clipboard);
 tellTimes(document);
 if (live) {
   setTimeout(follow, PERIOD_MS);
