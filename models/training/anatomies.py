@@ -160,7 +160,7 @@ def with_chest(body: Anatomy, rng: np.random.Generator, height_mm: float = 120.0
     tissues, detail, truth = [], [], []
     for k in range(1, slices + 1):
         at_mm = k * body.spacing_mm
-        tissue, fine = chest.wall(k)
+        tissue, fine, free = chest.wall(k)
         for organ, centre, height in (
             (other, np.argwhere(left).mean(axis=0), heights[1]),
             (liver, np.argwhere(liver).mean(axis=0), heights[0]),
@@ -171,7 +171,8 @@ def with_chest(body: Anatomy, rng: np.random.Generator, height_mm: float = 120.0
                 here = organ[rows, columns] & inside
                 tissue[here] = last[rows, columns][here]
                 fine[here] = body.detail[-1][rows, columns][here]
-        chest.put_heart(tissue, fine, at_mm)
+                free &= ~here
+        chest.put_heart(tissue, fine, free, at_mm)
         tissues.append(tissue)
         detail.append(fine)
         truth.append(tissue == Tissue.LIVER)
@@ -194,15 +195,16 @@ class _Chest:
         # In mm: (up, front, right) of the middle; a heart sits on the left half of the diaphragm.
         step = body.spacing_mm
         self._centre = (
-            rng.uniform(35, 80),
+            rng.uniform(15, 75),
             (rows + rng.uniform(4, 14)) * step,
-            columns * step - rng.uniform(5, 35),
+            columns * step - rng.uniform(0, 30),
         )
-        self._half = rng.uniform(30, 50), rng.uniform(32, 48), rng.uniform(42, 62)
+        self._half = rng.uniform(32, 55), rng.uniform(36, 54), rng.uniform(46, 70)
+        self._fat = rng.uniform(1.0, 1.2)  # how far the fat around the heart reaches
         self._filling = rng.choice([Tissue.FAT, Tissue.MUSCLE, Tissue.LUNG])
 
-    def wall(self, k: int) -> tuple[Tissues, Hu]:
-        """Slice `k` above the end with empty lungs."""
+    def wall(self, k: int) -> tuple[Tissues, Hu, NDArray[np.bool_]]:
+        """Slice `k` above the end with empty lungs: tissues, detail, and where organs may go."""
         back = k % 20
         source = -1 - (back if back <= 10 else 20 - back)  # there and back again: ribs move
         tissue, fine = self._body.tissues[source].copy(), self._body.detail[source].copy()
@@ -214,10 +216,10 @@ class _Chest:
         across = np.abs(np.arange(tissue.shape[1]) - self._spine) * self._body.spacing_mm
         middle = lung & (across < 22)[None, :]
         tissue[middle] = self._filling
-        return tissue, fine
+        return tissue, fine, lung
 
-    def put_heart(self, tissue: Tissues, fine: Hu, at_mm: float) -> None:
-        """Paint the heart where lung or the middle of the chest is."""
+    def put_heart(self, tissue: Tissues, fine: Hu, free: NDArray[np.bool_], at_mm: float) -> None:
+        """Paint the heart where the chest is free."""
         step = self._body.spacing_mm
         up, front, right = self._centre
         rows, columns = np.ogrid[0 : tissue.shape[0], 0 : tissue.shape[1]]
@@ -226,9 +228,9 @@ class _Chest:
             + ((rows * step - front) / self._half[1]) ** 2
             + ((columns * step - right) / self._half[2]) ** 2
         )
-        free = np.isin(tissue, [Tissue.LUNG, int(self._filling)]) & self._inside
-        here = free & (distance < 1)
-        tissue[here], fine[here] = Tissue.HEART, 0
+        for reach, what in ((self._fat**2, Tissue.FAT), (1.0, Tissue.HEART)):
+            here = free & (distance < reach)
+            tissue[here], fine[here] = what, 0
 
 
 def _shrunk(

@@ -39,7 +39,7 @@ PACKAGE = Path(__file__).parents[1] / "catalogue" / "liver-ct" / "model.toml"  #
 class Knobs:
     """What one may turn."""
 
-    steps: int = 3500  # optimiser steps
+    steps: int = 4200  # optimiser steps
     batch: int = 2  # samples a step
     patch: tuple[int, int, int] = (64, 64, 80)  # voxels of the package's spacing: z, y, x
     highest_rate: float = 2e-3  # of AdamW, one cycle
@@ -48,7 +48,7 @@ class Knobs:
     average: float = 0.998  # decay of the running mean of the weights, which is what is shipped
     phantom_share: float = 0.25  # of the samples; the others come from the labelled CT
     phantoms: int = 24  # bodies painted once at the start
-    chests: int = 8  # different chests put onto the labelled CT
+    chests: int = 16  # different chests put onto the labelled CT
     held_out: tuple[int, ...] = (9001, 9002, 9003)  # phantoms' seeds, for testing alone
     seed: int = 0
     log_every: int = 50
