@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from node.domain.delivery import Delivery, DeliveryState
-from node.domain.job import Job, JobState, result_identity
+from node.domain.job import Job, JobState, is_final, result_identity
 from node.domain.series import SeriesState, StoredSeries
 from node.routing.decide import Decision
 from node.store import AuditEvent, SeriesOutcome, Store
@@ -194,7 +194,10 @@ def series_view(store: Store, found: SeriesOutcome, *, all_deliveries: bool = Fa
 
 def _deliveries(store: Store, job: Job, all_of_them: bool) -> tuple[DeliveryView, ...]:
     if all_of_them or job.state in _DELIVERIES_MATTER:
-        return _views(store.deliveries_of(job.job_id))
+        found = store.deliveries_of(job.job_id)
+        # Nothing waits for a job that has ended: one that was refused has no result to send.
+        over = is_final(job.state)
+        return _views([d for d in found if not (over and d.state is DeliveryState.WAITING)])
     if job.state is JobState.DELIVERED:
         done = delivery_wording(_done(job.job_id))
         return tuple(DeliveryView(name, done) for name in job.destinations)
