@@ -76,12 +76,7 @@ class ModelSpec:
             InvalidPackage: it is missing, is no TOML, or values in it are absent or wrong; every
                 one of them is told.
         """
-        try:
-            top = _Table(tomllib.loads(manifest.read_text(encoding="utf-8")))
-        except OSError as error:
-            raise InvalidPackage(f"{manifest}: {error.strerror}") from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise InvalidPackage(f"{manifest}: {error}") from error
+        top = _Table(_read(manifest))
         network, weights = top.table("network"), top.table("weights")
         z, y, x = top.numbers("spacing_mm", 3)
         low, high = top.numbers("hu_window", 2)
@@ -137,6 +132,15 @@ class ModelSpec:
         return problems
 
 
+def _read(manifest: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(manifest.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InvalidPackage(f"{manifest}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidPackage(f"{manifest}: {error}") from error
+
+
 def _label(row: "_Table") -> Label:
     red, green, blue = (int(part) for part in row.numbers("display_rgb", 3))
     return Label(
@@ -161,12 +165,14 @@ class _Table:
         self._name = name
 
     def text(self, key: str) -> str:
+        """A text that is not empty."""
         value = self.values.get(key)
         if isinstance(value, str) and value:
             return value
         return self._wrong(key, "a text", "")
 
     def texts(self, key: str, count: int) -> list[str]:
+        """So many texts."""
         value = self.values.get(key)
         if (
             isinstance(value, list)
@@ -177,26 +183,31 @@ class _Table:
         return self._wrong(key, f"a list of {count} texts", [""] * count)
 
     def number(self, key: str) -> float:
+        """A number."""
         value = self.values.get(key)
         return float(value) if _is_number(value) else self._wrong(key, "a number", 0.0)
 
     def numbers(self, key: str, count: int) -> list[float]:
+        """So many numbers."""
         value = self.values.get(key)
         if isinstance(value, list) and len(value) == count and all(_is_number(v) for v in value):
             return [float(v) for v in value]
         return self._wrong(key, f"a list of {count} numbers", [0.0] * count)
 
     def yes_or_no(self, key: str) -> bool:
+        """True or false."""
         value = self.values.get(key)
         return value if isinstance(value, bool) else self._wrong(key, "true or false", False)
 
     def table(self, key: str) -> "_Table":
+        """A table within this one."""
         value = self.values.get(key)
         if not isinstance(value, dict):
             value = self._wrong(key, "a table", {})
         return _Table(value, f"{self._name}{key}.", self.problems)
 
     def tables(self, key: str) -> list["_Table"]:
+        """Tables in a list."""
         value = self.values.get(key)
         if not isinstance(value, list) or not all(isinstance(row, dict) for row in value):
             value = self._wrong(key, f"a list of tables, [[{key}]]", [])

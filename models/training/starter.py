@@ -26,8 +26,9 @@ from models.phantom import abdomen
 from models.predict import infer
 from models.prepare import prepare
 from models.spec import ModelSpec
-from models.training.anatomies import Anatomy, labelled_ct, phantom, with_chest
+from models.training.anatomies import Anatomy, labelled_ct, phantom
 from models.training.augment import Sampler
+from models.training.chest import with_chest
 
 log = structlog.get_logger()
 

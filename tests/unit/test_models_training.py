@@ -15,8 +15,9 @@ from models.phantom.tissues import Tissue
 from models.predict import Predictor
 from models.registry import find
 from models.spec import InvalidPackage, ModelSpec
-from models.training.anatomies import Anatomy, labelled_ct, phantom, with_chest
+from models.training.anatomies import Anatomy, labelled_ct, phantom
 from models.training.augment import Augmentation, Sampler
+from models.training.chest import with_chest
 from models.training.export import export
 from models.training.starter import Knobs, Run
 from tests.data import shared_data
