@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 
-from node.demo.orthanc_pacs import OrthancPacs
+from node.demo.orthanc_pacs import OrthancPacs, orthanc_missing
 from node.domain.identity import Uid
 from node.domain.job import JobState, result_identity
 from node.domain.series import SeriesState
@@ -16,10 +16,24 @@ from tests.running_node import RunningNode, small_abdomen
 from tests.waiting import until
 
 
-@pytest.fixture
-def node(tmp_path: Path, orthanc: OrthancPacs) -> Iterator[RunningNode]:
+@pytest.fixture(scope="module")
+def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OrthancPacs]:
+    """One Orthanc for all tests; each sends a study of its own."""
+    missing = orthanc_missing()
+    if missing:
+        pytest.skip(missing)
+    pacs = OrthancPacs(tmp_path_factory.mktemp("orthanc"))
+    try:
+        pacs.start()
+        yield pacs
+    finally:
+        pacs.kill()
+
+
+@pytest.fixture(scope="module")
+def node(orthanc: OrthancPacs, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningNode]:
     """A node that runs, with Orthanc as its PACS."""
-    running = RunningNode(tmp_path / "site", orthanc)
+    running = RunningNode(tmp_path_factory.mktemp("node"), orthanc)
     try:
         running.start()
         yield running
