@@ -1,11 +1,9 @@
 """The demonstration: phantom or own CT in by C-STORE, wait, and say what came out and where."""
 
-import signal
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import requests
@@ -23,6 +21,7 @@ from node.domain.identity import AeTitle, Uid
 from node.domain.job import Job, JobState, result_identity
 from node.observe import configure_logging
 from node.settings import load_settings
+from node.stop_signal import StopSignal
 from node.store import Store
 from node.supervisor import Supervisor
 
@@ -62,7 +61,7 @@ def run_demo(*, ct: Path | None, with_orthanc: bool, stay: bool, folder: Path | 
         if stay:
             console.print(f"The node goes on serving; its console is at {site.console_url}")
             console.print("Ctrl-C ends it.")
-            _wait_for_interrupt()
+            StopSignal().wait()
 
 
 def _phantom_series(site: DemoSite, console: Console) -> list[Path]:
@@ -186,11 +185,3 @@ def _found_in_archive(base: str, job: Job, instance: Uid) -> str:
         raise Transient(f"the result was delivered, yet {study} does not list it")
     series = result_identity(job.job_id).series_instance_uid
     return f"{study}/series/{series}/instances/{instance}"
-
-
-def _wait_for_interrupt() -> None:
-    """Return at Ctrl-C or SIGTERM."""
-    stopped = threading.Event()
-    signal.signal(signal.SIGTERM, lambda number, frame: stopped.set())
-    with suppress(KeyboardInterrupt):
-        stopped.wait()

@@ -1,6 +1,6 @@
 """For any facts and any rules that load, a decision is made, can be kept, and can be told."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from node.routing.conditions import SeriesFacts
@@ -42,6 +42,7 @@ facts = st.builds(
 )
 
 
+@settings(max_examples=50, deadline=None)
 @given(facts, st.lists(conditions, max_size=3))
 def test_a_decision_is_always_made_and_kept_whole(
     series: SeriesFacts, tables: list[dict[str, object]]
@@ -55,6 +56,7 @@ def test_a_decision_is_always_made_and_kept_whole(
     assert len(explain(decision).splitlines()) >= max(1, 2 * len(rules))
 
 
+@settings(max_examples=50, deadline=None)
 @given(facts, conditions)
 def test_a_condition_and_its_negation_never_agree(
     series: SeriesFacts, table: dict[str, object]

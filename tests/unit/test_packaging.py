@@ -1,9 +1,10 @@
 """What an installation brings: our three packages, and no module named `orthanc`."""
 
+import importlib.util
 import subprocess
 import sys
 import tomllib
-from importlib.metadata import packages_distributions, version
+from importlib.metadata import distributions, version
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,17 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.parametrize("package", ["node", "pacs_listener", "models"])
 def test_no_other_distribution_provides_our_package_names(package: str) -> None:
-    assert set(packages_distributions()[package]) == {"segnode"}
+    others = {
+        found.name
+        for found in distributions()
+        if found.name != "segnode"
+        for file in found.files or ()
+        if file.parts[0] in (package, f"{package}.py")
+    }
+    assert not others
+    spec = importlib.util.find_spec(package)
+    assert spec is not None
+    assert spec.origin == str(ROOT / package / "__init__.py")
 
 
 def test_the_installed_version_is_that_of_the_project_file() -> None:
