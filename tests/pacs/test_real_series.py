@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pydicom import dcmread
 
 from node.demo.orthanc_pacs import OrthancPacs
 from node.domain.job import Job, JobState
@@ -74,3 +75,7 @@ def test_jpeg_2000_slices_are_decoded_and_three_slices_refused_and_both_are_list
     assert "Send the whole series." in told
     told = segnode(node, "explain", decoded.series_instance_uid)
     assert "): delivered" in told
+
+    header = dcmread(ct_files("dcmqi-3slice")[0], stop_before_pixels=True)
+    assert str(header.PatientName) not in node.log()
+    assert str(header.PatientID) not in node.log()
