@@ -1,5 +1,7 @@
 """A TOML file whose keys remember their line."""
 
+import codecs
+import re
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -30,15 +32,15 @@ class TomlSource:
             Misconfigured: it is not there, or is no TOML.
         """
         try:
-            content = file.read_bytes()
+            content = file.read_bytes().removeprefix(codecs.BOM_UTF8)
             values = tomllib.loads(content.decode("utf-8"))
         except OSError as error:
             raise Misconfigured(f"cannot be read: {error.strerror}", file=file) from error
         except UnicodeDecodeError as error:
             line = content[: error.start].count(b"\n") + 1
             raise Misconfigured("is not UTF-8 here", file=file, line=line) from error
-        except tomllib.TOMLDecodeError as error:
-            raise Misconfigured(f"is no TOML: {error}", file=file) from error
+        except ValueError as error:
+            raise _no_toml(error, file, content) from error
         tree = Parser(Language(tree_sitter_toml.language())).parse(content)
         return cls(file, values, dict(_document(tree.root_node)))
 
@@ -50,6 +52,17 @@ class TomlSource:
         return None
 
 
+def _no_toml(error: ValueError, file: Path, content: bytes) -> Misconfigured:
+    """The parser's message, with the line that it names."""
+    message = str(error)
+    line = content.rstrip().count(b"\n") + 1 if "end of document" in message else None
+    if place := _PLACE.search(message):
+        line, message = int(place["line"]), message[: place.start()]
+    return Misconfigured(f"is no TOML: {message}", file=file, line=line)
+
+
+# How tomllib ends its messages.
+_PLACE = re.compile(r" \(at line (?P<line>\d+), column \d+\)$")
 Lines = Iterator[tuple[KeyPath, int]]
 
 

@@ -3,12 +3,16 @@
 A condition on an attribute holds when any of the attribute's values satisfies it. An attribute
 that is absent or empty satisfies none. `matches` finds its pattern anywhere in the value
 (Python's `re.search`); `^` and `$` tie it to the ends.
+Values that could name a patient are compared, but appear in no verdict; nor does what a condition
+on them asks for.
 """
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
+
+from node.routing.attributes import names_a_patient, number, same, shown
 
 
 @dataclass(frozen=True)
@@ -39,29 +43,9 @@ class Condition(Protocol):
         ...
 
 
-# Attributes that name a patient: their values are compared but never kept or shown.
-_IDENTIFYING = frozenset(
-    {
-        "PatientName",
-        "PatientID",
-        "OtherPatientIDs",
-        "OtherPatientNames",
-        "PatientBirthName",
-        "PatientMotherBirthName",
-        "PatientBirthDate",
-        "PatientAddress",
-        "PatientTelephoneNumbers",
-        "MedicalRecordLocator",
-    }
-)
-
-
-def _shown(keyword: str, values: tuple[str, ...]) -> str:
-    if not values:
-        return "is absent"
-    if keyword in _IDENTIFYING:
-        return "value not shown: it could name a patient"
-    return "is " + "\\".join(values)
+def _wanted(attribute: str, text: str) -> str:
+    """What a condition asks for; where it held, that is what the patient has."""
+    return "a value not shown" if names_a_patient(attribute) else text
 
 
 @dataclass(frozen=True)
@@ -72,12 +56,11 @@ class Equals:
     value: str
 
     def judge(self, facts: SeriesFacts) -> Verdict:
-        """Compares texts; numbers as numbers, so that 5 equals 5.0."""
+        """Compares as `same` says."""
         values = facts.attributes.get(self.attribute, ())
-        held = any(_same(v, self.value) for v in values)
-        return Verdict(
-            f"{self.attribute} equals {self.value}", held, _shown(self.attribute, values)
-        )
+        held = any(same(self.attribute, v, self.value) for v in values)
+        wanted = _wanted(self.attribute, self.value)
+        return Verdict(f"{self.attribute} equals {wanted}", held, shown(self.attribute, values))
 
 
 @dataclass(frozen=True)
@@ -90,12 +73,9 @@ class OneOf:
     def judge(self, facts: SeriesFacts) -> Verdict:
         """Compares as `Equals` does."""
         values = facts.attributes.get(self.attribute, ())
-        held = any(_same(v, wanted) for v in values for wanted in self.values)
-        return Verdict(
-            f"{self.attribute} is one of {', '.join(self.values)}",
-            held,
-            _shown(self.attribute, values),
-        )
+        held = any(same(self.attribute, v, wanted) for v in values for wanted in self.values)
+        wanted = _wanted(self.attribute, ", ".join(self.values))
+        return Verdict(f"{self.attribute} is one of {wanted}", held, shown(self.attribute, values))
 
 
 @dataclass(frozen=True)
@@ -109,13 +89,10 @@ class InRange:
     def judge(self, facts: SeriesFacts) -> Verdict:
         """A value that is no number is in no range."""
         values = facts.attributes.get(self.attribute, ())
-        numbers = [n for n in map(_number, values) if n is not None]
+        numbers = [n for v in values if (n := number(self.attribute, v)) is not None]
         held = any(self.low <= n <= self.high for n in numbers)
-        return Verdict(
-            f"{self.attribute} is from {self.low:g} to {self.high:g}",
-            held,
-            _shown(self.attribute, values),
-        )
+        wanted = _wanted(self.attribute, f"{self.low:.10g} to {self.high:.10g}")
+        return Verdict(f"{self.attribute} is from {wanted}", held, shown(self.attribute, values))
 
 
 @dataclass(frozen=True)
@@ -129,11 +106,8 @@ class Matches:
         """Searches each value."""
         values = facts.attributes.get(self.attribute, ())
         held = any(self.pattern.search(v) for v in values)
-        return Verdict(
-            f"{self.attribute} matches {self.pattern.pattern!r}",
-            held,
-            _shown(self.attribute, values),
-        )
+        wanted = _wanted(self.attribute, repr(self.pattern.pattern))
+        return Verdict(f"{self.attribute} matches {wanted}", held, shown(self.attribute, values))
 
 
 @dataclass(frozen=True)
@@ -200,19 +174,5 @@ class Not:
         """Judges the condition inside."""
         part = self.condition.judge(facts)
         if part.parts:
-            return Verdict("not", not part.held, parts=(part,))
+            return Verdict(f"not {part.condition}", not part.held, parts=part.parts)
         return Verdict(f"not: {part.condition}", not part.held, part.actual)
-
-
-def _number(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        return None
-
-
-def _same(value: str, wanted: str) -> bool:
-    if value == wanted:
-        return True
-    left, right = _number(value), _number(wanted)
-    return left is not None and left == right

@@ -1,38 +1,46 @@
 """The `[[rules]]` of a configuration, with every mistake in them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from node.routing.rules import InvalidCondition, Path, Rule, read_condition, suggestion
-
-Mistake = tuple[Path, str]  # where, what
+from node.routing.attributes import suggestion
+from node.routing.rules import (
+    LONGEST_QUIET_SECONDS,
+    InvalidCondition,
+    Mistake,
+    Path,
+    Rule,
+    read_condition,
+)
 
 _KEYS = ("name", "model", "destinations", "quiet_seconds", "when")
 
 
-def read_rules(tables: Any, quiet_seconds: Any, mistakes: list[Mistake]) -> tuple[Rule, ...]:
-    """The rules that can be understood; what cannot is added to `mistakes`.
+def read_rules(tables: Any, quiet_seconds: float, mistakes: list[Mistake]) -> tuple[Rule, ...]:
+    """The rules; what cannot be understood is added to `mistakes`, and then there are none.
 
     `quiet_seconds` holds for the rules that set none.
     """
     if not isinstance(tables, list):
         mistakes.append((("rules",), "rules are written as [[rules]], each with a name"))
         return ()
-    rules: list[Rule] = []
+    found: list[Mistake] = []
+    names: set[str] = set()
     for i, table in enumerate(tables):
         path: Path = ("rules", i)
-        found = _mistakes(table, path)
+        found += _mistakes(table, path)
         name = table.get("name") if isinstance(table, Mapping) else None
-        if name in [rule.name for rule in rules]:
-            found.append(((*path, "name"), f"there are two rules {name!r}"))
-        mistakes.extend(found)
-        if not found:
-            rules.append(_rule(table, path, quiet_seconds))
-    # With one rule left out, the others' numbers would no longer be those of the file.
-    return tuple(rules) if len(rules) == len(tables) else ()
+        if isinstance(name, str):
+            if name in names:
+                found.append(((*path, "name"), f"there are two rules {name!r}"))
+            names.add(name)
+    mistakes += found
+    if found:
+        return ()
+    return tuple(_rule(table, ("rules", i), quiet_seconds) for i, table in enumerate(tables))
 
 
-def _rule(table: Mapping[str, Any], path: Path, quiet_seconds: Any) -> Rule:
+def _rule(table: Mapping[str, Any], path: Path, quiet_seconds: float) -> Rule:
     return Rule(
         name=table["name"],
         model=table["model"],
@@ -42,30 +50,45 @@ def _rule(table: Mapping[str, Any], path: Path, quiet_seconds: Any) -> Rule:
     )
 
 
-def _mistakes(table: Any, path: Path) -> list[Mistake]:
+def _mistakes(table: Any, path: Path) -> Iterator[Mistake]:
     """What is wrong with one rule."""
     if not isinstance(table, Mapping):
-        return [(path, "a rule is a table with name, model, destinations and when")]
-    found: list[Mistake] = [
-        ((*path, key), f"unknown setting of a rule{suggestion(key, _KEYS)}")
-        for key in table
-        if key not in _KEYS
-    ]
-    found += [
-        ((*path, key), f"a rule needs a {key}, a text")
-        for key in ("name", "model")
-        if not isinstance(table.get(key), str) or not table[key]
-    ]
-    destinations = table.get("destinations")
-    if not isinstance(destinations, list) or not destinations:
-        found.append(((*path, "destinations"), 'must be a list of names, such as ["pacs"]'))
-    elif not all(isinstance(name, str) for name in destinations):
-        found.append(((*path, "destinations"), "must be a list of names"))
+        yield path, "a rule is a table with name, model, destinations and when"
+        return
+    for key in table:
+        if key not in _KEYS:
+            yield (*path, key), f"unknown setting of a rule{suggestion(key, _KEYS)}"
+    for key in ("name", "model"):
+        if not isinstance(table.get(key), str) or not table[key]:
+            yield (*path, key), f"a rule needs a {key}, a text"
+    yield from _destination_mistakes(table.get("destinations"), (*path, "destinations"))
     quiet = table.get("quiet_seconds", 1.0)
-    if not isinstance(quiet, int | float) or isinstance(quiet, bool) or quiet <= 0:
-        found.append(((*path, "quiet_seconds"), "must be a number above 0"))
+    if not _is_wait(quiet):
+        told = f"must be a number above 0 and up to {LONGEST_QUIET_SECONDS}"
+        yield (*path, "quiet_seconds"), told
+    if "when" not in table:
+        yield (
+            (*path, "when"),
+            'a rule needs a when: when = { attribute = "Modality", equals = "CT" }',
+        )
+        return
     try:
-        read_condition(table.get("when"), (*path, "when"))
+        read_condition(table["when"], (*path, "when"))
     except InvalidCondition as error:
-        found.append((error.path, str(error)))
-    return found
+        yield from error.mistakes
+
+
+def _destination_mistakes(names: Any, path: Path) -> Iterator[Mistake]:
+    if not isinstance(names, list) or not names:
+        yield path, 'must be a list of names, such as ["pacs"]'
+        return
+    for i, name in enumerate(names):
+        if not isinstance(name, str):
+            yield (*path, i), "must be the name of a destination"
+        elif name in names[:i]:
+            yield (*path, i), f"{name!r} is named twice"
+
+
+def _is_wait(value: Any) -> bool:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and 0 < value <= LONGEST_QUIET_SECONDS

@@ -7,21 +7,33 @@ from node.routing.conditions import SeriesFacts
 from node.routing.decide import Decision, decide, explain
 from node.routing.rules import Rule, read_condition
 
-ATTRIBUTES = ("Modality", "ImageType", "SliceThickness", "PatientName", "KVP")
+TEXTS = ("Modality", "ImageType", "PatientName", "StationName")
+NUMBERS = ("SliceThickness", "KVP", "PatientAge")
 texts = st.text(max_size=12)
-numbers = st.floats(allow_nan=False, width=32)
+named = texts.filter(str.strip)
+numbers = st.floats(allow_nan=False, allow_infinity=False, width=32)
 plain = st.one_of(
     st.builds(lambda n: {"at_least_slices": n}, st.integers(1, 500)),
-    st.builds(lambda a: {"from_ae": a}, st.lists(texts, min_size=1, max_size=3)),
+    st.builds(lambda a: {"from_ae": a}, st.lists(named, min_size=1, max_size=3)),
     st.builds(
         lambda a, v: {"attribute": a, "equals": v},
-        st.sampled_from(ATTRIBUTES),
-        st.one_of(texts, numbers),
+        st.sampled_from(TEXTS),
+        st.one_of(named, numbers),
     ),
     st.builds(
         lambda a, v: {"attribute": a, "range": sorted(v)},
-        st.sampled_from(ATTRIBUTES),
+        st.sampled_from(NUMBERS),
         st.tuples(numbers, numbers),
+    ),
+    st.builds(
+        lambda a, v: {"attribute": a, "one_of": v},
+        st.sampled_from(NUMBERS[:2]),
+        st.lists(numbers, min_size=1, max_size=3),
+    ),
+    st.builds(
+        lambda a, v: {"attribute": a, "matches": v},
+        st.sampled_from(TEXTS),
+        st.sampled_from(["", ".", "^A", "(?i)ct|mr", r"\d+$", "[^x]"]),
     ),
 )
 conditions = st.recursive(
@@ -36,7 +48,7 @@ conditions = st.recursive(
 )
 facts = st.builds(
     SeriesFacts,
-    st.dictionaries(st.sampled_from(ATTRIBUTES), st.lists(texts, max_size=3).map(tuple)),
+    st.dictionaries(st.sampled_from(TEXTS + NUMBERS), st.lists(texts, max_size=3).map(tuple)),
     st.integers(0, 5000),
     texts,
 )

@@ -1,0 +1,33 @@
+"""What a site sets: one frozen tree from a TOML file and the environment, checked as a whole."""
+
+from node.settings.load import load_settings
+from node.settings.options import (
+    CStoreDestination,
+    DeliveryOptions,
+    Destination,
+    DicomwebDestination,
+    DicomwebSource,
+    FolderDestination,
+    ListenerOptions,
+    Peer,
+    ResultOptions,
+    Settings,
+    WebOptions,
+    WorkerOptions,
+)
+
+__all__ = [
+    "CStoreDestination",
+    "DeliveryOptions",
+    "Destination",
+    "DicomwebDestination",
+    "DicomwebSource",
+    "FolderDestination",
+    "ListenerOptions",
+    "Peer",
+    "ResultOptions",
+    "Settings",
+    "WebOptions",
+    "WorkerOptions",
+    "load_settings",
+]

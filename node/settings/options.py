@@ -1,0 +1,207 @@
+"""The tree of settings: each one's name, type, bounds and default."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, InstanceOf
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from node.domain.identity import AeTitle
+from node.routing.rules import LONGEST_QUIET_SECONDS, Rule
+
+
+def _web_address(url: str) -> str:
+    if not re.fullmatch(r"https?://[^\s/].*", url):
+        raise ValueError("must be an address such as http://server:8042/dicom-web")
+    if re.match(r"https?://[^/]*@", url):
+        raise ValueError("must hold no name and password: use username and password_env")
+    return url
+
+
+def _long_string(text: str) -> str:
+    """PS3.5 6.2: a Long String has at most 64 characters; a backslash would divide it."""
+    if not 0 < len(text) <= 64:
+        raise ValueError(f"must have 1 to 64 characters, and has {len(text)}")
+    if "\\" in text or not text.isprintable():
+        raise ValueError("may have no backslash, line break or other control character")
+    return text
+
+
+def _device(device: str) -> str:
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
+        raise ValueError(f'must be "auto", "cpu", "cuda", "cuda:0" or so, not {device!r}')
+    return device
+
+
+def _database(url: str) -> str:
+    if url and not re.match(r"(sqlite|postgresql)(\+\w+)?://", url):
+        raise ValueError("must begin with sqlite:/// or postgresql://")
+    return url
+
+
+def _home(path: Path) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"there is no home folder for {path.parts[0]}") from error
+
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+Ae = Annotated[str, AfterValidator(AeTitle)]
+Name = Annotated[str, Field(min_length=1)]
+LongString = Annotated[str, AfterValidator(_long_string)]
+# 11 days in seconds, 114 years in hours: times beyond that overflow a clock.
+Positive = Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False)]
+QuietSeconds = Annotated[float, Field(gt=0, le=LONGEST_QUIET_SECONDS, allow_inf_nan=False)]
+Url = Annotated[str, AfterValidator(_web_address)]
+SitePath = Annotated[Path, AfterValidator(_home)]
+
+
+class _Options(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ListenerOptions(_Options):
+    """The Storage SCP. Port 0 takes a free one."""
+
+    ae_title: Ae = "SEGNODE"
+    host: str = "0.0.0.0"  # noqa: S104 # modalities and PACS call from other machines
+    port: Port = 11112
+    max_pdu: Annotated[int, Field(ge=4096, le=1048576)] = 131072  # bytes
+    max_associations: Annotated[int, Field(ge=1, le=1000)] = 25
+
+
+class WebOptions(_Options):
+    """Console, REST and DICOMweb; without log-in, so on this machine alone by default."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8080
+
+
+class WorkerOptions(_Options):
+    """Inference. `threads` of the CPU; without it, as many as PyTorch takes."""
+
+    device: Annotated[str, AfterValidator(_device)] = "auto"
+    threads: Annotated[int, Field(ge=1)] | None = None
+    poll_seconds: Positive = 0.5
+
+
+class ResultOptions(_Options):
+    """What the SEG says of itself."""
+
+    series_description: LongString = "Segmentation, not for diagnostic use"
+    series_number: Annotated[int, Field(ge=0, le=2147483647)] = 900
+    content_description: LongString = "Automatic segmentation, not for diagnostic use"
+
+
+class DeliveryOptions(_Options):
+    """How a delivery that failed is repeated: the wait doubles from the first to the longest."""
+
+    first_retry_seconds: Positive = 5.0
+    longest_retry_seconds: Positive = 3600.0
+    give_up_after_hours: Positive = 168.0
+
+
+class Peer(_Options):
+    """A remote application entity."""
+
+    ae_title: Ae
+    host: Name
+    port: Annotated[int, Field(ge=1, le=65535)]
+
+
+class DicomwebSource(_Options):
+    """A DICOMweb server to fetch series from; `url` is the root of WADO-RS.
+
+    `password_env` names the environment variable that holds the password.
+    """
+
+    url: Url
+    username: str | None = None
+    password_env: str | None = None
+
+
+class CStoreDestination(_Options):
+    """Results go to a peer by C-STORE."""
+
+    kind: Literal["cstore"]
+    peer: Name
+
+
+class DicomwebDestination(_Options):
+    """Results go to a DICOMweb server by STOW-RS; `url` is the root of the service."""
+
+    kind: Literal["dicomweb"]
+    url: Url
+    username: str | None = None
+    password_env: str | None = None
+
+
+class FolderDestination(_Options):
+    """Results go to a folder, as study/series/instance.dcm."""
+
+    kind: Literal["folder"]
+    path: SitePath
+
+
+Destination = Annotated[
+    CStoreDestination | DicomwebDestination | FolderDestination, Field(discriminator="kind")
+]
+DESTINATION_KINDS: dict[str, type[BaseModel]] = {
+    "cstore": CStoreDestination,
+    "dicomweb": DicomwebDestination,
+    "folder": FolderDestination,
+}
+
+
+def _default_data_dir() -> Path:
+    return Path.home() / ".local" / "share" / "segnode"
+
+
+class Settings(BaseSettings):
+    """The site's settings; `load_settings` builds them, and `file` is None without one.
+
+    Building them here reads neither file nor environment, and leaves paths as they are.
+    """
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="forbid",
+        env_prefix="SEGNODE_",
+        env_nested_delimiter="__",
+        arbitrary_types_allowed=True,
+    )
+
+    file: Path | None = None
+    data_dir: SitePath = Field(default_factory=_default_data_dir)
+    database_url: Annotated[str, AfterValidator(_database)] = ""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    quiet_seconds: QuietSeconds = 10.0
+    catalogues: Annotated[tuple[SitePath, ...], NoDecode] = ()
+    listener: ListenerOptions = ListenerOptions()
+    web: WebOptions = WebOptions()
+    worker: WorkerOptions = WorkerOptions()
+    result: ResultOptions = ResultOptions()
+    delivery: DeliveryOptions = DeliveryOptions()
+    peers: dict[Name, Peer] = Field(default_factory=dict)
+    sources: dict[Name, DicomwebSource] = Field(default_factory=dict)
+    destinations: dict[Name, Destination] = Field(default_factory=dict)
+    rules: tuple[InstanceOf[Rule], ...] = ()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What it is given, alone: the environment is laid over the file by `load_settings`."""
+        return (init_settings,)
