@@ -140,6 +140,7 @@ def _engine(url: URL) -> Engine:
             pool_size=_POOL_SIZE,
             max_overflow=_POOL_OVERFLOW,
             pool_pre_ping=url.get_backend_name() != "sqlite",
+            hide_parameters=True,  # its errors reach logs, and rows can name patients
         )
     except (NoSuchModuleError, ModuleNotFoundError) as error:
         raise Misconfigured(f"its driver is missing: {error}", key="database_url") from error

@@ -10,7 +10,7 @@ from typing import Self
 
 from tests.waiting import until
 
-_READY = re.compile(r"listener\.ready.*\bport=(\d+)")
+_READY = re.compile(r'"listener\.ready".*"port": (\d+)')
 
 
 class ListenerProcess:
