@@ -57,7 +57,7 @@ def _summary(settings: Settings) -> str:
     lines += [
         f"Rule {rule.name!r}: {rule.model} -> {', '.join(rule.destinations)}"
         for rule in settings.rules
-    ]
+    ] or ["There are no rules: every series will be ignored."]
     return "\n".join(lines)
 
 

@@ -24,6 +24,10 @@ def test_the_example_has_no_mistake() -> None:
     assert set(settings.destinations) == {"pacs", "research", "archive"}
 
 
+def test_the_configuration_of_the_compose_file_has_no_mistake() -> None:
+    assert load_settings(EXAMPLE.parent / "compose" / "segnode.toml").rules
+
+
 def test_the_example_names_every_setting() -> None:
     names = {
         name
