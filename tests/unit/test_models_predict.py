@@ -29,7 +29,7 @@ def _dice(mask: Mask, phantom: Phantom) -> float:
     return float(2 * (got & truth).sum() / (got.sum() + truth.sum()))
 
 
-@pytest.mark.parametrize("seed", [1, 12])
+@pytest.mark.parametrize("seed", [101, 102])  # the model was trained on 0 to 23
 def test_the_liver_of_a_phantom_is_found(predictor: Predictor, seed: int) -> None:
     phantom = abdomen(seed, spacing_mm=_SPACING_MM, shape=_SHAPE)
     told: list[float] = []
@@ -43,15 +43,15 @@ def test_the_liver_of_a_phantom_is_found(predictor: Predictor, seed: int) -> Non
 @pytest.mark.parametrize("directions", [CORONAL, FEET_FIRST, oblique()])
 def test_it_is_found_however_the_body_is_cut(predictor: Predictor, directions: Directions) -> None:
     phantom = paint(
-        grid(directions, slices=76, rows=76, columns=76, spacing_mm=(5.0, 5.0, 5.0)), seed=1
+        grid(directions, slices=76, rows=76, columns=76, spacing_mm=(5.0, 5.0, 5.0)), seed=111
     )
     mask = predictor.predict(phantom.volume)
     assert mask.volume.geometry_equal(phantom.volume)
-    assert _dice(mask, phantom) > 0.85
+    assert _dice(mask, phantom) > 0.9
 
 
 def test_in_a_pelvis_no_liver_is_found(predictor: Predictor) -> None:
-    pelvis = abdomen(1, spacing_mm=_SPACING_MM, shape=(30, 104, 128), centre_mm=(0, 0, -260))
+    pelvis = abdomen(121, spacing_mm=_SPACING_MM, shape=(30, 104, 128), centre_mm=(0, 0, -260))
     mask = predictor.predict(pelvis.volume)
     found_ml = mask.volume.array.sum() * mask.volume.voxel_volume / 1000
     assert found_ml < predictor.spec.min_volume_ml
