@@ -6,5 +6,6 @@ any grid, of any orientation, and the truth with it.
 """
 
 from models.phantom.abdomen import LIVER, Phantom, abdomen, paint
+from models.phantom.tissues import Organ
 
-__all__ = ["LIVER", "Phantom", "abdomen", "paint"]
+__all__ = ["LIVER", "Organ", "Phantom", "abdomen", "paint"]

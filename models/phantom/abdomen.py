@@ -10,7 +10,7 @@ from scipy import ndimage
 from models.mask import Mask
 from models.phantom.body import draw_body
 from models.phantom.shapes import Points
-from models.phantom.tissues import Tissue, draw_levels
+from models.phantom.tissues import ORGAN_OF, Organ, Tissue, draw_levels
 from models.spec import Code, Label
 
 LIVER = Label(
@@ -30,11 +30,14 @@ _BLUR_PX = 0.6
 
 @dataclass(frozen=True)
 class Phantom:
-    """`volume`: int16 HU; `mask`: the liver, on the same grid; `tissues`: `Tissue` by voxel."""
+    """`volume`: int16 HU; on the same grid `mask`: the liver, `tissues`: `Tissue` by voxel, and
+    `organs`: `Organ` by voxel, both uint8.
+    """
 
     volume: hd.Volume = field(repr=False)
     mask: Mask = field(repr=False)
     tissues: hd.Volume = field(repr=False)
+    organs: hd.Volume = field(repr=False)
 
 
 def abdomen(
@@ -66,16 +69,29 @@ def paint(grid: hd.VolumeGeometry, seed: int, *, arms_down: bool | None = None) 
     levels = draw_levels(rng)
     slices, rows, columns = grid.spatial_shape
     tissues = np.empty((slices, rows, columns), dtype=np.uint8)
+    organs = np.empty_like(tissues)
     step = max(1, _SLAB_VOXELS // (rows * columns))
     for start in range(0, slices, step):
         stop = min(start + step, slices)
-        tissues[start:stop] = body.tissues(_points(grid, start, stop))
+        points = _points(grid, start, stop)
+        tissues[start:stop] = body.tissues(points)
+        organs[start:stop] = _organs(tissues[start:stop], points)
     hu = levels[tissues]
     hu = ndimage.gaussian_filter(hu, (0.0, _BLUR_PX, _BLUR_PX), truncate=3.0)
     hu += _noise(rng, hu.shape)
     volume = np.rint(hu).clip(-1024, 3071).astype(np.int16)
-    liver = np.isin(tissues, [Tissue.LIVER, Tissue.PORTAL_VEIN]).astype(np.uint8)
-    return Phantom(_on(grid, volume), Mask(_on(grid, liver), (LIVER,)), _on(grid, tissues))
+    liver = (organs == Organ.LIVER).astype(np.uint8)
+    return Phantom(
+        _on(grid, volume), Mask(_on(grid, liver), (LIVER,)), _on(grid, tissues), _on(grid, organs)
+    )
+
+
+def _organs(tissues: NDArray[np.uint8], at: Points) -> NDArray[np.uint8]:
+    """The organ at each point; both (slice, row, column)."""
+    table = np.array([ORGAN_OF.get(tissue, Organ.NONE) for tissue in Tissue], dtype=np.uint8)
+    organs: NDArray[np.uint8] = table[tissues]
+    organs[(organs == Organ.KIDNEY_RIGHT) & (at.x > 0)] = Organ.KIDNEY_LEFT
+    return organs
 
 
 def _on(grid: hd.VolumeGeometry, array: NDArray[np.generic]) -> hd.Volume:

@@ -20,6 +20,7 @@ from models.phantom.tissues import Tissue
 
 Tissues = NDArray[np.uint8]
 
+_HEART = (Tissue.MYOCARDIUM, Tissue.HEART)
 _SKIN_MM = 2.5
 # Ribs: their distance from one another, how thick they are, how far they fall toward the front.
 _RIB_PITCH_MM, _RIB_HEIGHT_MM, _RIB_FALL = 34.0, 12.0, 0.45
@@ -61,7 +62,7 @@ class Body:
         tissue[inside & ~below] = Tissue.LUNG
         tissue[inside & below] = Tissue.FAT
         for kind, shape in self.organs:
-            if kind != Tissue.HEART and may_touch(shape, box):
+            if kind not in _HEART and may_touch(shape, box):
                 tissue[shape.inside(at) & inside & below] = kind
         self._paint_chest(tissue, at, inside & ~below)
         self._paint_liver(tissue, at, inside & below, box)
@@ -105,7 +106,7 @@ class Body:
         tissue[middle] = Tissue.FAT
         box = at.box()
         for kind, shape in self.organs:
-            if kind in (Tissue.HEART, Tissue.AORTA, Tissue.VENA_CAVA) and may_touch(shape, box):
+            if kind in (*_HEART, Tissue.AORTA, Tissue.VENA_CAVA) and may_touch(shape, box):
                 tissue[shape.inside(at) & chest] = kind
 
     def _paint_liver(

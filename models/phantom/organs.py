@@ -50,12 +50,7 @@ def draw_organs(put: Placing, dome_z: float, spine_y: float) -> tuple[Organ, ...
         (Tissue.MUSCLE, Tube(put.at(34, 54, -40), put.at(62, 40, -190), 21.0)),
         (Tissue.AORTA, Column((put.between(6, 14), spine_y - 4 - aorta), (aorta, aorta))),
         (Tissue.VENA_CAVA, Column((put.between(-26, -18), spine_y - 4 - cava), (13.0, cava))),
-        (
-            Tissue.HEART,
-            Ellipsoid(
-                put.at(24, -30, dome_z + 24), (*put.size(58, 44, 0)[:2], put.between(36, 50))
-            ),
-        ),
+        *_heart(put, dome_z),
     )
 
 
@@ -77,10 +72,19 @@ def _stomach_and_spleen(put: Placing) -> tuple[Organ, ...]:
         (Tissue.SPLEEN, Ellipsoid(put.at(94, 34, 22), put.size(28, 40, 50), put.between(-25, 5))),
         (Tissue.STOMACH, Ellipsoid((x, y, z), (a, b, c), put.between(0, 20))),
         (
-            Tissue.GAS,
+            Tissue.STOMACH_GAS,
             Ellipsoid((x, y - b * filled * 0.7, z), (a * 0.7, b * (1 - filled) + 4, c * 0.7)),
         ),
     )
+
+
+def _heart(put: Placing, dome_z: float) -> tuple[Organ, ...]:
+    """Its wall, and the blood in it."""
+    centre = put.at(24, -30, dome_z + 24)
+    a, b = put.size(58, 44, 0)[:2]
+    c = put.between(36, 50)
+    blood = Ellipsoid(centre, (a - 9.0, b - 9.0, c - 9.0))
+    return (Tissue.MYOCARDIUM, Ellipsoid(centre, (a, b, c))), (Tissue.HEART, blood)
 
 
 def _kidneys(put: Placing) -> tuple[Organ, ...]:
@@ -97,7 +101,7 @@ def _kidneys(put: Placing) -> tuple[Organ, ...]:
 def _pelvis(put: Placing) -> tuple[Organ, ...]:
     """Hip bones and bladder, below the usual field of view of an abdomen."""
     organs: list[Organ] = [
-        (Tissue.GALLBLADDER, Ellipsoid(put.at(0, -20, -330), put.size(44, 36, 34)))
+        (Tissue.URINE, Ellipsoid(put.at(0, -20, -330), put.size(44, 36, 34)))
     ]
     for side in (-1, 1):
         x, y, z = put.at(side * 96, 24, -270)

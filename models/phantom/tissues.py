@@ -30,6 +30,40 @@ class Tissue(IntEnum):
     GAS = 18
     DISC = 19
     TABLE = 20
+    MYOCARDIUM = 21
+    STOMACH_GAS = 22
+    URINE = 23
+
+
+class Organ(IntEnum):
+    """What a network may be taught to find; sides are the patient's."""
+
+    NONE = 0
+    LIVER = 1
+    SPLEEN = 2
+    KIDNEY_RIGHT = 3
+    KIDNEY_LEFT = 4
+    GALLBLADDER = 5
+    STOMACH = 6
+    PANCREAS = 7
+    AORTA = 8
+    INFERIOR_VENA_CAVA = 9
+
+
+# The organ that a tissue of a phantom belongs to; the kidneys are told apart by their side.
+# Vessels are painted inside the liver alone, and belong to it.
+ORGAN_OF: Mapping[Tissue, Organ] = {
+    Tissue.LIVER: Organ.LIVER,
+    Tissue.PORTAL_VEIN: Organ.LIVER,
+    Tissue.SPLEEN: Organ.SPLEEN,
+    Tissue.KIDNEY: Organ.KIDNEY_RIGHT,
+    Tissue.GALLBLADDER: Organ.GALLBLADDER,
+    Tissue.STOMACH: Organ.STOMACH,
+    Tissue.STOMACH_GAS: Organ.STOMACH,
+    Tissue.PANCREAS: Organ.PANCREAS,
+    Tissue.AORTA: Organ.AORTA,
+    Tissue.VENA_CAVA: Organ.INFERIOR_VENA_CAVA,
+}
 
 
 # HU from .. to in the portal venous phase: each phantom draws its own level from the range.
@@ -55,6 +89,9 @@ PORTAL_VENOUS_HU: Mapping[Tissue, tuple[float, float]] = {
     Tissue.GAS: (-980, -900),
     Tissue.DISC: (80, 110),
     Tissue.TABLE: (-250, 150),
+    Tissue.MYOCARDIUM: (85, 125),
+    Tissue.STOMACH_GAS: (-980, -900),
+    Tissue.URINE: (-5, 15),
 }
 
 

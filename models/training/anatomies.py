@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.phantom import paint
-from models.phantom.tissues import Tissue
+from models.phantom.tissues import Organ, Tissue
 
 Tissues = NDArray[np.uint8]
 Hu = NDArray[np.float32]
+Organs = NDArray[np.uint8]
 
 # The names in `labels_all.json` of the labelled CT, by how they begin.
 _TISSUE_OF_NAME: Mapping[str, Tissue] = {
@@ -33,12 +34,12 @@ _TISSUE_OF_NAME: Mapping[str, Tissue] = {
     "inferior_vena_cava": Tissue.VENA_CAVA,
     "iliac_vena": Tissue.VENA_CAVA,
     "portal_vein": Tissue.PORTAL_VEIN,
-    "heart": Tissue.HEART,
+    "heart": Tissue.MYOCARDIUM,
     "lung": Tissue.LUNG,
     "colon": Tissue.BOWEL,
     "small_bowel": Tissue.BOWEL,
     "duodenum": Tissue.BOWEL,
-    "urinary_bladder": Tissue.GALLBLADDER,
+    "urinary_bladder": Tissue.URINE,
     "autochthon": Tissue.MUSCLE,
     "gluteus": Tissue.MUSCLE,
     "iliopsoas": Tissue.MUSCLE,
@@ -55,12 +56,12 @@ class Anatomy:
     """A body. Arrays are (Z, Y, X) on the network's axes, `spacing_mm` in that order.
 
     `detail` is the HU that a real scan has over its tissue's mean (0 in a phantom); `levels` the
-    HU of each `Tissue` as scanned; `liver` the truth.
+    HU of each `Tissue` as scanned; `organs` the truth, an `Organ` by voxel.
     """
 
     tissues: Tissues = field(repr=False)
     detail: Hu = field(repr=False)
-    liver: NDArray[np.bool_] = field(repr=False)
+    organs: Organs = field(repr=False)
     levels: Hu = field(repr=False)
     spacing_mm: float
 
@@ -77,8 +78,10 @@ def labelled_ct(folder: Path, names: Mapping[int, str]) -> Anatomy:
     ct = np.asarray(image.dataobj, dtype=np.float32).transpose(2, 1, 0)
     label = np.asarray(labels.dataobj).astype(int).transpose(2, 1, 0)
     table = np.zeros(max(names) + 1, dtype=np.uint8)
+    organ = np.zeros_like(table)
     for value, name in names.items():
         table[value] = _tissue_of(name)
+        organ[value] = Organ.__members__.get(name.upper(), Organ.NONE)
     tissues = table[label]
     # What has no label is told apart by its HU.
     bare = label == 0
@@ -95,7 +98,7 @@ def labelled_ct(folder: Path, names: Mapping[int, str]) -> Anatomy:
     return Anatomy(
         tissues,
         ct - levels[tissues],
-        tissues == Tissue.LIVER,
+        organ[label],
         levels,
         float(image.header.get_zooms()[0]),
     )
@@ -123,4 +126,4 @@ def phantom(seed: int, spacing_mm: float = 3.0) -> Anatomy:
         dtype=np.float32,
     )
     detail = np.zeros(shape, dtype=np.float32)
-    return Anatomy(tissues, detail, made.mask.volume.array > 0, levels, spacing_mm)
+    return Anatomy(tissues, detail, made.organs.array, levels, spacing_mm)

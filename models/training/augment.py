@@ -1,7 +1,7 @@
 """A new scan of a deformed body for every sample: shape, contrast phase, scanner, field of view.
 
 The images are painted from tissues rather than changed in brightness (Billot et al. 2023, SynthSeg)
-so that the network learns where the liver lies among its neighbours, not how bright it is. Never
+so that the network learns where an organ lies among its neighbours, not how bright it is. Never
 mirrored: the liver is on the right.
 """
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from models.phantom.tissues import Tissue
+from models.phantom.tissues import Organ, Tissue
 from models.training.anatomies import Anatomy
 
 Range = tuple[float, float]
@@ -29,8 +29,10 @@ _ANY_PHASE: Mapping[Tissue, Range] = {
     Tissue.LUNG: (-900, -650),
     Tissue.GALLBLADDER: (-5, 30),
     Tissue.STOMACH: (-30, 110),
+    Tissue.STOMACH_GAS: (-1000, -850),
     Tissue.BOWEL: (-40, 110),
     Tissue.GAS: (-1000, -850),
+    Tissue.URINE: (-5, 60),
     Tissue.DISC: (50, 130),
     Tissue.TABLE: (-600, 300),
 }
@@ -44,6 +46,7 @@ _PHASES: tuple[Mapping[Tissue, Range], ...] = (
         Tissue.VENA_CAVA: (30, 55),
         Tissue.PORTAL_VEIN: (25, 60),
         Tissue.HEART: (30, 60),
+        Tissue.MYOCARDIUM: (30, 60),
     },
     {  # arterial
         Tissue.LIVER: (45, 100),
@@ -54,6 +57,7 @@ _PHASES: tuple[Mapping[Tissue, Range], ...] = (
         Tissue.VENA_CAVA: (40, 140),
         Tissue.PORTAL_VEIN: (50, 150),
         Tissue.HEART: (90, 320),
+        Tissue.MYOCARDIUM: (60, 130),
     },
     {  # portal venous
         Tissue.LIVER: (75, 150),
@@ -64,7 +68,14 @@ _PHASES: tuple[Mapping[Tissue, Range], ...] = (
         Tissue.VENA_CAVA: (90, 200),
         Tissue.PORTAL_VEIN: (110, 220),
         Tissue.HEART: (85, 200),
+        Tissue.MYOCARDIUM: (80, 150),
     },
+)
+# A labelled CT that ends below the chest has no levels of these.
+_OF_THE_CHEST = (
+    (Tissue.HEART, 20, 200),
+    (Tissue.MYOCARDIUM, 30, 130),
+    (Tissue.LUNG, -900, -700),
 )
 _AIR_HU = -1024.0
 
@@ -92,31 +103,40 @@ class Augmentation:
 
 @dataclass(frozen=True)
 class Sampler:
-    """Draws samples of `shape` (Z, Y, X) voxels of `spacing_mm`, normalised as by `prepare`."""
+    """Draws samples of `shape` (Z, Y, X) voxels of `spacing_mm`, normalised as by `prepare`.
+
+    `organs` are those to be found, in the order of the network's classes from 1.
+    """
 
     shape: tuple[int, int, int]
     spacing_mm: float
     hu_window: Range
+    organs: tuple[Organ, ...]
     how: Augmentation = Augmentation()
 
     def draw(self, body: Anatomy, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        """An image in 0..1 and the liver in 0 and 1, both (1, Z, Y, X)."""
+        """An image in 0..1 and the classes of its voxels, both (1, Z, Y, X)."""
         painted = _painted(body, _levels(body, self.how, rng), rng)
-        both = np.stack([painted - np.float32(_AIR_HU), body.liver.astype(np.float32)])
-        grid = self._places(body, rng)
+        # The liver always comes along, for the lesions in it.
+        shares = [body.organs == organ for organ in (Organ.LIVER, *self.organs)]
+        stacked = np.stack([painted - np.float32(_AIR_HU), *shares])  # (2 + organs, ...)
         got = functional.grid_sample(
-            torch.from_numpy(both)[None], grid, padding_mode="zeros", align_corners=True
-        )[0]  # (2, Z, Y, X)
+            torch.from_numpy(stacked)[None],
+            self._places(body, rng),
+            padding_mode="zeros",
+            align_corners=True,
+        )[0]  # (2 + organs, Z, Y, X)
         hu, liver = got[0].numpy() + np.float32(_AIR_HU), got[1].numpy() > 0.5
+        classes = _classes(got[2:])
         self._surround(hu, rng)
         hu = self._scanned(hu, liver, rng)
-        self._cut(hu, liver, rng)
+        self._cut(hu, classes, rng)
         low, high = self.hu_window
         level = (hu.clip(low, high) - low) / (high - low)
         if rng.random() < 0.25:
             level = level ** rng.uniform(0.75, 1.35)
         image = torch.from_numpy(level.astype(np.float32))
-        return image[None], torch.from_numpy(liver.astype(np.float32))[None]
+        return image[None], torch.from_numpy(classes)[None]
 
     def _places(self, body: Anatomy, rng: np.random.Generator) -> Tensor:
         """For each voxel of the sample the place in the body, as `grid_sample` wants it."""
@@ -124,7 +144,7 @@ class Sampler:
         scale = rng.uniform(*how.scale, 3) * rng.uniform(0.93, 1.07)
         step = self.spacing_mm / body.spacing_mm / scale
         turned = _turn(np.radians(rng.uniform(-1, 1, 3) * how.turn_degrees)) * step
-        found = np.argwhere(body.liver.any(axis=(1, 2)))[[0, -1], 0]
+        found = np.argwhere((body.organs == Organ.LIVER).any(axis=(1, 2)))[[0, -1], 0]
         middle = (np.asarray(body.tissues.shape) - 1) / 2
         middle[0] = found.mean()
         if rng.random() < how.anywhere:
@@ -183,9 +203,9 @@ class Sampler:
         return scanned
 
     def _cut(
-        self, hu: NDArray[np.float32], liver: NDArray[np.bool_], rng: np.random.Generator
+        self, hu: NDArray[np.float32], classes: NDArray[np.uint8], rng: np.random.Generator
     ) -> None:
-        """Leave a thin slab, or a round field of view; outside of it is air and no liver."""
+        """Leave a thin slab, or a round field of view; outside of it is air and no organ."""
         depth, rows, columns = self.shape
         outside = np.zeros(self.shape, dtype=bool)
         if rng.random() < self.how.slab:
@@ -198,14 +218,23 @@ class Sampler:
                 y - rows / 2 - rng.uniform(-6, 6)
             ) ** 2
             outside |= (far > (rng.uniform(0.32, 0.55) * columns) ** 2)[None]
-        hu[outside], liver[outside] = _AIR_HU, False
+        hu[outside], classes[outside] = _AIR_HU, 0
+
+
+def _classes(shares: Tensor) -> NDArray[np.uint8]:
+    """Of shares of organs in each voxel (organs, Z, Y, X), the class with the largest."""
+    best, organ = shares.max(dim=0)
+    background = 1 - shares.sum(dim=0)
+    classes: NDArray[np.uint8] = torch.where(best > background, organ + 1, 0).byte().numpy()
+    return classes
 
 
 def _levels(body: Anatomy, how: Augmentation, rng: np.random.Generator) -> NDArray[np.float32]:
     """The HU of each tissue in this sample."""
     chance = rng.random()
     levels = body.levels.copy()
-    levels[Tissue.HEART], levels[Tissue.LUNG] = rng.uniform(20, 200), rng.uniform(-900, -700)
+    for tissue, low, high in _OF_THE_CHEST:
+        levels[tissue] = rng.uniform(low, high)
     if chance < how.as_scanned:
         return levels
     phase = _PHASES[rng.choice(len(_PHASES), p=how.phase_weights)]

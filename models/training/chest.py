@@ -6,10 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from models.phantom.tissues import Tissue
+from models.phantom.tissues import Organ, Tissue
 from models.training.anatomies import Anatomy, Hu, Tissues
 
 Where = NDArray[np.bool_]
+
+_HEART_WALL_MM = 8.0
 
 _BELLY = (
     Tissue.LIVER,
@@ -31,25 +33,33 @@ def with_chest(body: Anatomy, rng: np.random.Generator, height_mm: float = 120.0
     inside = _within_the_ribs(body.tissues[-1])
     domes = _domes(body.tissues[-1], inside, rng)
     chest = _Chest(body, rng, inside)
-    tissues, detail = [], []
+    cava = body.tissues[-1] == Tissue.VENA_CAVA
+    tissues, detail, organs = [], [], []
     for k in range(1, int(height_mm / body.spacing_mm) + 1):
         at_mm = k * body.spacing_mm
         tissue, fine, free = chest.wall(k)
+        organ = np.where(tissue == Tissue.AORTA, np.uint8(Organ.AORTA), np.uint8(0))
         for dome in domes:
             if at_mm < dome.height_mm * 0.97:
                 rows, columns = dome.shown_at(at_mm)
                 here = dome.organs[rows, columns] & inside
                 tissue[here] = body.tissues[-1][rows, columns][here]
                 fine[here] = body.detail[-1][rows, columns][here]
+                organ[here] = body.organs[-1][rows, columns][here]
                 free &= ~here
+        if at_mm < chest.cava_mm:
+            tissue[cava], organ[cava] = Tissue.VENA_CAVA, Organ.INFERIOR_VENA_CAVA
+            fine[cava] = body.detail[-1][cava]
+            free &= ~cava
         chest.put_heart(tissue, fine, free, at_mm)
         tissues.append(tissue)
         detail.append(fine)
+        organs.append(organ)
     return replace(
         body,
         tissues=np.concatenate([body.tissues, tissues]),
         detail=np.concatenate([body.detail, detail]),
-        liver=np.concatenate([body.liver, np.array(tissues) == Tissue.LIVER]),
+        organs=np.concatenate([body.organs, organs]),
     )
 
 
@@ -105,10 +115,11 @@ class _Chest:
         self._centre = (
             rng.uniform(15, 75),
             (rows + rng.uniform(4, 14)) * step,
-            columns * step - rng.uniform(0, 30),
+            columns * step - rng.uniform(-10, 30),
         )
         self._half = rng.uniform(32, 55), rng.uniform(36, 54), rng.uniform(46, 70)
         self._fat = rng.uniform(1.0, 1.2)  # how far the fat around the heart reaches
+        self.cava_mm = rng.uniform(20, 50)  # how far the vena cava goes on, to the heart
         self._filling = rng.choice([Tissue.FAT, Tissue.MUSCLE, Tissue.LUNG])
 
     def wall(self, k: int) -> tuple[Tissues, Hu, Where]:
@@ -136,6 +147,8 @@ class _Chest:
             + ((rows * step - front) / self._half[1]) ** 2
             + ((columns * step - right) / self._half[2]) ** 2
         )
-        for reach, what in ((self._fat**2, Tissue.FAT), (1.0, Tissue.HEART)):
+        blood = (1 - _HEART_WALL_MM / np.mean(self._half)) ** 2
+        parts = ((self._fat**2, Tissue.FAT), (1.0, Tissue.MYOCARDIUM), (blood, Tissue.HEART))
+        for reach, what in parts:
             here = free & (distance < reach)
             tissue[here], fine[here] = what, 0
