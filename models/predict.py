@@ -12,10 +12,9 @@ from monai.inferers import sliding_window_inference
 from safetensors.torch import load as load_safetensors
 from scipy import ndimage
 from torch import Tensor, nn
-from torch.nn import functional
 
 from models.mask import Mask
-from models.networks import build
+from models.networks import build, divisor, run_padded
 from models.prepare import prepare, restore
 from models.spec import InvalidPackage, ModelSpec
 
@@ -65,11 +64,12 @@ def infer(
     sizes = zip(image.shape[2:], spec.patch, strict=True)
     patch = [length or whole for whole, length in sizes]
     total = _window_count(image.shape[2:], patch, spec.overlap)
+    multiple = divisor(spec.network)
     done = 0
 
     def run(window: Tensor) -> Tensor:
         nonlocal done
-        scores = _run_padded(network, window, _divisor(spec))
+        scores = run_padded(network, window, multiple)
         done += window.shape[0]
         if progress is not None:
             progress(min(1.0, done / total))
@@ -89,21 +89,6 @@ def _window_count(shape: tuple[int, ...], patch: list[int], overlap: float) -> i
             step = max(1, int(window * (1 - overlap)))
             count *= int(np.ceil((length - window) / step)) + 1
     return count
-
-
-def _divisor(spec: ModelSpec) -> int:
-    """What each length of the network's input has to be a multiple of."""
-    levels = len(spec.network.parameters["channels"])
-    return int(2 ** (levels - 1))
-
-
-def _run_padded(network: nn.Module, window: Tensor, divisor: int) -> Tensor:
-    """The network on `window` (B, 1, Z, Y, X) filled up with air to a size that it takes."""
-    depth, height, width = window.shape[2:]
-    fill = [(0, -length % divisor) for length in (width, height, depth)]
-    padded = functional.pad(window, [n for pair in fill for n in pair])
-    scores: Tensor = network(padded)[..., :depth, :height, :width]
-    return scores
 
 
 def keep_largest(mask: Mask) -> Mask:

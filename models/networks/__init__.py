@@ -1,13 +1,34 @@
 """The networks that packages can name."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional
 
+from models.networks.attention_unet import attention_unet
+from models.networks.swin_unetr import SWIN_DIVISOR, swin_unetr
 from models.networks.unet import unet
 from models.spec import InvalidPackage, NetworkSpec
 
-_KINDS: Mapping[str, Callable[..., nn.Module]] = {"unet": unet}
+
+@dataclass(frozen=True)
+class _Kind:
+    build: Callable[..., nn.Module]
+    divisor: Callable[[Mapping[str, Any]], int]
+
+
+def _of_levels(parameters: Mapping[str, Any]) -> int:
+    """Each level after the first halves the lengths."""
+    return int(2 ** (len(parameters["channels"]) - 1))
+
+
+_KINDS: Mapping[str, _Kind] = {
+    "unet": _Kind(unet, _of_levels),
+    "attention-unet": _Kind(attention_unet, _of_levels),
+    "swin-unetr": _Kind(swin_unetr, lambda _parameters: SWIN_DIVISOR),
+}
 
 
 def build(spec: NetworkSpec, classes: int) -> nn.Module:
@@ -16,10 +37,35 @@ def build(spec: NetworkSpec, classes: int) -> nn.Module:
     Raises:
         InvalidPackage: there is no such network, or not with these parameters.
     """
+    try:
+        return _kind(spec).build(classes=classes, **spec.parameters)
+    except (TypeError, ValueError, AssertionError) as error:
+        raise InvalidPackage(f"network {spec.kind!r}: {error}") from error
+
+
+def divisor(spec: NetworkSpec) -> int:
+    """What each length of the network's input has to be a multiple of.
+
+    Raises:
+        InvalidPackage: there is no such network.
+    """
+    return _kind(spec).divisor(spec.parameters)
+
+
+def run_padded(network: nn.Module, image: Tensor, multiple: int) -> Tensor:
+    """The network on `image` (B, 1, Z, Y, X) filled up with air to multiples of `multiple`.
+
+    The scores (B, classes, Z, Y, X) are those of the image alone.
+    """
+    depth, height, width = image.shape[2:]
+    fill = [(0, -length % multiple) for length in (width, height, depth)]
+    padded = functional.pad(image, [n for pair in fill for n in pair])
+    scores: Tensor = network(padded)[..., :depth, :height, :width]
+    return scores
+
+
+def _kind(spec: NetworkSpec) -> _Kind:
     if spec.kind not in _KINDS:
         known = ", ".join(sorted(_KINDS))
         raise InvalidPackage(f"there is no network {spec.kind!r}; known: {known}")
-    try:
-        return _KINDS[spec.kind](classes=classes, **spec.parameters)
-    except (TypeError, ValueError) as error:
-        raise InvalidPackage(f"network {spec.kind!r}: {error}") from error
+    return _KINDS[spec.kind]

@@ -143,7 +143,7 @@ class Sampler:
         how = self.how
         scale = rng.uniform(*how.scale, 3) * rng.uniform(0.93, 1.07)
         step = self.spacing_mm / body.spacing_mm / scale
-        turned = _turn(np.radians(rng.uniform(-1, 1, 3) * how.turn_degrees)) * step
+        turned = turn(np.radians(rng.uniform(-1, 1, 3) * how.turn_degrees)) * step
         found = np.argwhere((body.organs == Organ.LIVER).any(axis=(1, 2)))[[0, -1], 0]
         middle = (np.asarray(body.tissues.shape) - 1) / 2
         middle[0] = found.mean()
@@ -156,7 +156,7 @@ class Sampler:
         for grid_mm, up_to_mm in how.warps:
             amplitude = rng.uniform(0, up_to_mm) / body.spacing_mm
             places += (
-                _smooth(self.shape, grid_mm / self.spacing_mm, rng, 3).movedim(0, -1) * amplitude
+                smooth_field(self.shape, grid_mm / self.spacing_mm, rng, 3).movedim(0, -1) * amplitude
             )
         extent = torch.tensor(body.tissues.shape, dtype=torch.float32) - 1
         return (places / extent * 2 - 1).flip(-1)[None]
@@ -188,10 +188,10 @@ class Sampler:
         """Uneven brightness, lesions and vessels of the liver, blur and noise."""
         image = torch.from_numpy(hu)
         if rng.random() < 0.5:
-            field = _smooth(self.shape, rng.uniform(3, 10), rng)[0]
+            field = smooth_field(self.shape, rng.uniform(3, 10), rng)[0]
             image = image + field * float(rng.uniform(0, 10))
         if rng.random() < self.how.lesions:
-            field = _smooth(self.shape, rng.uniform(1.5, 5), rng)[0]
+            field = smooth_field(self.shape, rng.uniform(1.5, 5), rng)[0]
             spots = torch.from_numpy(liver) & (field > float(rng.uniform(0.8, 1.4)))
             image = image + spots * float(rng.uniform(-60, 80))
         if rng.random() < 0.4:
@@ -256,7 +256,7 @@ def _painted(
     return painted
 
 
-def _smooth(
+def smooth_field(
     shape: tuple[int, int, int], scale: float, rng: np.random.Generator, channels: int = 1
 ) -> Tensor:
     """Random fields (channels, Z, Y, X) of unit spread at knots `scale` voxels apart."""
@@ -266,7 +266,7 @@ def _smooth(
     return smooth[0]
 
 
-def _turn(angles: NDArray[np.float64]) -> NDArray[np.float64]:
+def turn(angles: NDArray[np.float64]) -> NDArray[np.float64]:
     """A rotation by `angles` (rad) about the three axes."""
     turned = np.eye(3)
     for axis, angle in enumerate(angles):

@@ -1,0 +1,31 @@
+"""3D Swin-UNETR: a transformer of shifted windows (Hatamizadeh et al. 2022, as MONAI builds it)."""
+
+from collections.abc import Sequence
+
+from monai.networks.nets import SwinUNETR
+from torch import nn
+
+# Five levels, each of which halves the lengths.
+SWIN_DIVISOR = 32
+
+
+def swin_unetr(
+    *,
+    classes: int,
+    feature_size: int,
+    depths: Sequence[int] = (2, 2, 2, 2),
+    heads: Sequence[int] = (3, 6, 12, 24),
+) -> nn.Module:
+    """One input channel; `feature_size` a multiple of 12.
+
+    Input (B, 1, Z, Y, X), each length a multiple of 32; output logits (B, classes, Z, Y, X).
+    """
+    network: nn.Module = SwinUNETR(
+        in_channels=1,
+        out_channels=classes,
+        feature_size=feature_size,
+        depths=tuple(depths),
+        num_heads=tuple(heads),
+        spatial_dims=3,
+    )
+    return network
