@@ -9,12 +9,11 @@ import highdicom as hd
 import numpy as np
 import torch
 from monai.inferers import sliding_window_inference
-from safetensors.torch import load as load_safetensors
 from scipy import ndimage
 from torch import Tensor, nn
 
 from models.mask import Mask
-from models.networks import build, divisor, run_padded
+from models.networks import divisor, load_network, run_padded
 from models.prepare import prepare, restore
 from models.spec import InvalidPackage, ModelSpec
 
@@ -38,11 +37,10 @@ class Predictor:
         """
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
-        network = build(spec.network, classes=len(spec.labels) + 1)
         try:
-            network.load_state_dict(_weights(spec))
-        except RuntimeError as error:
-            raise InvalidPackage(f"{spec.weights}: does not fit the network: {error}") from error
+            network = load_network(spec.network, len(spec.labels) + 1, _content(spec))
+        except InvalidPackage as error:
+            raise InvalidPackage(f"{spec.weights}: {error}") from error
         return cls(spec, torch.device(device), network.to(device).eval())
 
     def predict(self, volume: hd.Volume, progress: Progress | None = None) -> Mask:
@@ -54,7 +52,7 @@ class Predictor:
             prepared = prepare(volume, self.spec, self.device)
             scores = infer(self.network, prepared.tensor, self.spec, progress)
             mask = restore(scores[0], prepared, self.spec)
-        return keep_largest(mask) if self.spec.keep_largest else mask
+        return without_small(keep_largest(mask) if self.spec.keep_largest else mask)
 
 
 def infer(
@@ -107,18 +105,28 @@ def keep_largest(mask: Mask) -> Mask:
     return Mask(mask.volume.with_array(kept), mask.labels)
 
 
-def _weights(spec: ModelSpec) -> dict[str, Tensor]:
-    """The package's weights, once their digest is that of the manifest."""
+def without_small(mask: Mask) -> Mask:
+    """The mask without organs smaller than their label believes: what is left there is no organ."""
+    voxel_ml = float(mask.volume.voxel_volume) / 1000
+    kept = mask.volume.array.copy()
+    for label in mask.labels:
+        inside = mask.of(label)
+        if np.count_nonzero(inside) * voxel_ml < label.min_volume_ml:
+            kept[inside] = 0
+    return Mask(mask.volume.with_array(kept), mask.labels)
+
+
+def _content(spec: ModelSpec) -> bytes:
+    """The package's file, once its digest is that of the manifest."""
     try:
         content = spec.weights.read_bytes()
     except OSError as error:
-        raise InvalidPackage(f"{spec.weights}: {error.strerror}") from error
+        raise InvalidPackage(str(error.strerror)) from error
     digest = hashlib.sha256(content).hexdigest()
     if digest != spec.weights_sha256:
         raise InvalidPackage(
-            f"{spec.weights}: the weights are not those of the manifest "
+            f"the weights are not those of the manifest "
             f"(sha256 {digest[:12]}..., expected {spec.weights_sha256[:12]}...); "
             "install the package again"
         )
-    loaded: dict[str, Tensor] = load_safetensors(content)
-    return {name: tensor.float() for name, tensor in loaded.items()}
+    return content

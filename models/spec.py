@@ -8,6 +8,10 @@ from typing import Any, Self, TypeGuard, TypeVar
 
 T = TypeVar("T")
 
+# What packages this version can run: the number grows when an older version could not.
+FORMAT = "1"
+_RUNS = ("1",)
+
 
 class InvalidPackage(Exception):
     """A model package cannot be used; the message names its file and what is wrong."""
@@ -24,13 +28,17 @@ class Code:
 
 @dataclass(frozen=True)
 class Label:
-    """One organ that a model finds: `index` is its value in a mask, from 1."""
+    """One organ that a model finds: `index` is its value in a mask, from 1.
+
+    Less of it than `min_volume_ml` is taken for nothing found.
+    """
 
     index: int
     name: str
     category: Code
     type: Code
     display_rgb: tuple[int, int, int]
+    min_volume_ml: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -46,8 +54,10 @@ class ModelSpec:
     """A model package. Axes are those of the network's grid, from head-foot to left-right:
     (z, y, x); lengths in mm, `hu_window` in HU, `min_volume_ml` in mL.
 
-    A `patch` length of 0 means the whole axis; `patch = (65, 0, 0)` is the original recipe of
-    65 slices at a time. `overlap` is the fraction of a patch shared with its neighbour.
+    `min_volume_ml` holds for every label that does not name its own; `needs` is the package format
+    that the manifest is written in. A `patch` length of 0 means the whole axis;
+    `patch = (65, 0, 0)` is the original recipe of 65 slices at a time. `overlap` is the fraction of
+    a patch shared with its neighbour.
     """
 
     model_id: str
@@ -67,6 +77,7 @@ class ModelSpec:
     min_volume_ml: float
     weights: Path
     weights_sha256: str
+    needs: str = FORMAT
 
     @classmethod
     def load(cls, manifest: Path) -> Self:
@@ -88,7 +99,7 @@ class ModelSpec:
             manufacturer=top.text("manufacturer"),
             intended_use=top.text("intended_use"),
             network=NetworkSpec(network.text("kind"), network.table("parameters").values),
-            labels=tuple(_label(row) for row in top.tables("labels")),
+            labels=tuple(_label(row, top) for row in top.tables("labels")),
             spacing_mm=(z, y, x),
             hu_window=(low, high),
             patch=(int(depth), int(height), int(width)),
@@ -99,6 +110,7 @@ class ModelSpec:
             min_volume_ml=top.number("min_volume_ml"),
             weights=manifest.parent / weights.text("file"),
             weights_sha256=weights.text("sha256"),
+            needs=str(top.values.get("needs", FORMAT)),
         )
         # A value that could not be read says nothing about the sense of the others.
         problems = top.problems or spec._nonsense()
@@ -113,6 +125,11 @@ class ModelSpec:
     def _nonsense(self) -> list[str]:
         """Values that no run could make sense of."""
         problems = []
+        if self.needs not in _RUNS:
+            problems.append(
+                f"it needs package format {self.needs}, and this version of segnode runs "
+                f"{' and '.join(_RUNS)}; install a newer segnode"
+            )
         if [label.index for label in self.labels] != list(range(1, len(self.labels) + 1)):
             problems.append("labels must be numbered 1, 2, 3 ... in order")
         if not self.labels:
@@ -141,7 +158,8 @@ def _read(manifest: Path) -> dict[str, Any]:
         raise InvalidPackage(f"{manifest}: {error}") from error
 
 
-def _label(row: "_Table") -> Label:
+def _label(row: "_Table", top: "_Table") -> Label:
+    smallest = row if "min_volume_ml" in row.values else top
     red, green, blue = (int(part) for part in row.numbers("display_rgb", 3))
     return Label(
         index=int(row.number("index")),
@@ -149,6 +167,7 @@ def _label(row: "_Table") -> Label:
         category=Code(*row.texts("category", 3)),
         type=Code(*row.texts("type", 3)),
         display_rgb=(red, green, blue),
+        min_volume_ml=smallest.number("min_volume_ml"),
     )
 
 

@@ -133,14 +133,15 @@ def check_size(volume: hd.Volume, spec: ModelSpec) -> None:
 
 
 def check_found(measurements: dict[str, Measurement], spec: ModelSpec) -> None:
-    """Refuse when none of the model's organs was found in a believable size."""
-    largest_ml = max((m.volume_ml for m in measurements.values()), default=0.0)
-    if largest_ml >= spec.min_volume_ml and largest_ml > 0:
+    """Refuse when none of the model's organs was found, in a size to be believed."""
+    if any(measurement.volume_ml > 0 for measurement in measurements.values()):
         return
-    organs = " or ".join(label.name.lower() for label in spec.labels)
+    names = [label.name.lower() for label in spec.labels]
+    organs = " or ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+    smallest = min(label.min_volume_ml for label in spec.labels)
+    expected = f" (less than {smallest:.0f} mL count as nothing)" if smallest > 0 else ""
     raise Rejected(
         RejectionReason.REGION_NOT_COVERED,
-        f"No {organs} was found in the series ({largest_ml:.0f} mL; at least "
-        f"{spec.min_volume_ml:.0f} mL are expected), so it does not seem to cover that region. "
-        f"Send a series that covers the {organs}.",
+        f"No {organs} was found in the series{expected}, so it does not seem to cover that "
+        f"region. Send a series that covers the {organs}.",
     )

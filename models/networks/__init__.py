@@ -4,10 +4,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from safetensors import SafetensorError
+from safetensors.torch import load as load_safetensors
 from torch import Tensor, nn
 from torch.nn import functional
 
 from models.networks.attention_unet import attention_unet
+from models.networks.foreign import foreign
 from models.networks.swin_unetr import SWIN_DIVISOR, swin_unetr
 from models.networks.unet import unet
 from models.spec import InvalidPackage, NetworkSpec
@@ -29,6 +32,10 @@ _KINDS: Mapping[str, _Kind] = {
     "attention-unet": _Kind(attention_unet, _of_levels),
     "swin-unetr": _Kind(swin_unetr, lambda _parameters: SWIN_DIVISOR),
 }
+# Networks of others: how they are built is in `foreign`; they tell their divisor as `multiple`.
+_FOREIGN = ("torchscript", "onnx", "monai")
+# Of these the file is the network itself, not weights for one.
+_PROGRAMS = ("torchscript", "onnx")
 
 
 def build(spec: NetworkSpec, classes: int) -> nn.Module:
@@ -43,12 +50,43 @@ def build(spec: NetworkSpec, classes: int) -> nn.Module:
         raise InvalidPackage(f"network {spec.kind!r}: {error}") from error
 
 
+def load_network(spec: NetworkSpec, classes: int, content: bytes) -> nn.Module:
+    """The network that `spec` names with the weights of a package's file.
+
+    Raises:
+        InvalidPackage: there is no such network, or the file does not fit it.
+    """
+    if spec.kind in _FOREIGN:
+        network = foreign(spec.kind, spec.parameters, content, classes)
+        trained = network.inner
+    else:
+        network = trained = build(spec, classes)
+    if spec.kind not in _PROGRAMS:
+        _fill(trained, content)
+    return network
+
+
+def _fill(network: nn.Module, content: bytes) -> None:
+    """Give the network the weights in the bytes of a safetensors file."""
+    try:
+        weights: dict[str, Tensor] = load_safetensors(content)
+        network.load_state_dict({name: _full(value) for name, value in weights.items()})
+    except (RuntimeError, SafetensorError) as error:
+        raise InvalidPackage(f"the weights do not fit the network: {error}") from error
+
+
+def _full(value: Tensor) -> Tensor:
+    return value.float() if value.dtype.is_floating_point else value
+
+
 def divisor(spec: NetworkSpec) -> int:
     """What each length of the network's input has to be a multiple of.
 
     Raises:
         InvalidPackage: there is no such network.
     """
+    if spec.kind in _FOREIGN:
+        return int(spec.parameters.get("multiple", 1))
     return _kind(spec).divisor(spec.parameters)
 
 
@@ -66,6 +104,6 @@ def run_padded(network: nn.Module, image: Tensor, multiple: int) -> Tensor:
 
 def _kind(spec: NetworkSpec) -> _Kind:
     if spec.kind not in _KINDS:
-        known = ", ".join(sorted(_KINDS))
+        known = ", ".join(sorted((*_KINDS, *_FOREIGN)))
         raise InvalidPackage(f"there is no network {spec.kind!r}; known: {known}")
     return _KINDS[spec.kind]

@@ -5,7 +5,20 @@ origin in the middle of the body at the height of the liver), so that a phantom 
 any grid, of any orientation, and the truth with it.
 """
 
-from models.phantom.abdomen import LIVER, Phantom, abdomen, paint
+from models.phantom.abdomen import LIVER, Looks, Phantom, abdomen, paint
+from models.phantom.scans import head, labelled_scan, lung_apex, pelvis, random_scan
 from models.phantom.tissues import Organ
 
-__all__ = ["LIVER", "Organ", "Phantom", "abdomen", "paint"]
+__all__ = [
+    "LIVER",
+    "Looks",
+    "Organ",
+    "Phantom",
+    "abdomen",
+    "head",
+    "labelled_scan",
+    "lung_apex",
+    "paint",
+    "pelvis",
+    "random_scan",
+]

@@ -1,5 +1,6 @@
 """From a body to a CT volume: sampled on a grid, made bright, blurred and noisy."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import highdicom as hd
@@ -23,9 +24,20 @@ LIVER = Label(
 
 # Voxels painted at a time: bounds the working memory to about 100 MB.
 _SLAB_VOXELS = 1_000_000
-_NOISE_HU = 14.0
-# The scanner's blur within the slice, in pixels (standard deviation).
-_BLUR_PX = 0.6
+
+
+@dataclass(frozen=True)
+class Looks:
+    """How a scan of a body looks. `levels` are the HU of each `Tissue`; `noise_hu` the noise's
+    standard deviation, `blur_px` that of the scanner's blur within the slice, in pixels; `lesions`
+    are so many spheres in the liver, off its level by `lesion_hu`.
+    """
+
+    levels: NDArray[np.float32] = field(repr=False)
+    noise_hu: float = 14.0
+    blur_px: float = 0.6
+    lesions: int = 0
+    lesion_hu: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -62,11 +74,20 @@ def abdomen(
     return paint(grid, seed, arms_down=arms_down)
 
 
-def paint(grid: hd.VolumeGeometry, seed: int, *, arms_down: bool | None = None) -> Phantom:
-    """The body of that seed, on any grid of the patient's space; the same seed, the same body."""
+def paint(
+    grid: hd.VolumeGeometry,
+    seed: int,
+    *,
+    arms_down: bool | None = None,
+    looks: Looks | None = None,
+) -> Phantom:
+    """The body of that seed, on any grid of the patient's space; the same seed, the same body.
+
+    Without `looks`, those of a portal venous CT, drawn for the body.
+    """
     rng = np.random.default_rng(seed)
     body = draw_body(rng, arms_down=arms_down)
-    levels = draw_levels(rng)
+    looks = Looks(draw_levels(rng)) if looks is None else looks
     slices, rows, columns = grid.spatial_shape
     tissues = np.empty((slices, rows, columns), dtype=np.uint8)
     organs = np.empty_like(tissues)
@@ -76,10 +97,20 @@ def paint(grid: hd.VolumeGeometry, seed: int, *, arms_down: bool | None = None) 
         points = _points(grid, start, stop)
         tissues[start:stop] = body.tissues(points)
         organs[start:stop] = _organs(tissues[start:stop], points)
-    hu = levels[tissues]
-    hu = ndimage.gaussian_filter(hu, (0.0, _BLUR_PX, _BLUR_PX), truncate=3.0)
-    hu += _noise(rng, hu.shape)
-    volume = np.rint(hu).clip(-1024, 3071).astype(np.int16)
+    liver = (organs == Organ.LIVER).astype(np.uint8)
+    hu = looks.levels[tissues]
+    for lesion in _lesions(grid, liver, looks, rng):
+        hu[lesion] += looks.lesion_hu
+    return phantom_of(grid, scanned(hu, looks, rng), tissues, organs)
+
+
+def phantom_of(
+    grid: hd.VolumeGeometry,
+    volume: NDArray[np.int16],
+    tissues: NDArray[np.uint8],
+    organs: NDArray[np.uint8],
+) -> Phantom:
+    """What was painted, all (slice, row, column), on its grid."""
     liver = (organs == Organ.LIVER).astype(np.uint8)
     return Phantom(
         _on(grid, volume), Mask(_on(grid, liver), (LIVER,)), _on(grid, tissues), _on(grid, organs)
@@ -116,8 +147,29 @@ def _points(grid: hd.VolumeGeometry, start: int, stop: int) -> Points:
     return Points(*axes)
 
 
-def _noise(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """Noise with the grain of a soft reconstruction kernel."""
-    white = rng.standard_normal(shape, dtype=np.float32)
-    grainy: NDArray[np.float32] = ndimage.gaussian_filter(white, (0.0, 0.7, 0.7), truncate=2.0)
-    return grainy * np.float32(_NOISE_HU / grainy.std())
+def scanned(
+    hu: NDArray[np.float32], looks: Looks, rng: np.random.Generator
+) -> NDArray[np.int16]:
+    """A body in HU (slice, row, column) as a scanner shows it: blurred and noisy, in 16 bits."""
+    seen = ndimage.gaussian_filter(hu, (0.0, looks.blur_px, looks.blur_px), truncate=3.0)
+    white = rng.standard_normal(hu.shape, dtype=np.float32)
+    # The grain of a soft reconstruction kernel.
+    grainy = ndimage.gaussian_filter(white, (0.0, 0.7, 0.7), truncate=2.0)
+    seen += grainy * np.float32(looks.noise_hu / grainy.std())
+    volume: NDArray[np.int16] = np.rint(seen).clip(-1024, 3071).astype(np.int16)
+    return volume
+
+
+def _lesions(
+    grid: hd.VolumeGeometry, liver: NDArray[np.uint8], looks: Looks, rng: np.random.Generator
+) -> Iterator[NDArray[np.bool_]]:
+    """Where each lesion of the liver is, (slice, row, column)."""
+    places = np.argwhere(liver) if looks.lesions else []
+    if len(places) == 0:
+        return
+    spacing = np.asarray(grid.spacing)
+    axes = np.ogrid[tuple(slice(0, n) for n in liver.shape)]
+    for _ in range(looks.lesions):
+        middle, radius_mm = places[rng.integers(len(places))], rng.uniform(4, 18)
+        apart = [((axis - m) * s) ** 2 for axis, m, s in zip(axes, middle, spacing, strict=True)]
+        yield (apart[0] + apart[1] + apart[2] < radius_mm**2) & (liver > 0)

@@ -6,6 +6,9 @@ from enum import IntEnum
 import numpy as np
 
 
+Range = tuple[float, float]
+
+
 class Tissue(IntEnum):
     """A voxel's tissue; later ones are painted over earlier ones only where the anatomy says."""
 
@@ -33,6 +36,7 @@ class Tissue(IntEnum):
     MYOCARDIUM = 21
     STOMACH_GAS = 22
     URINE = 23
+    BRAIN = 24
 
 
 class Organ(IntEnum):
@@ -67,7 +71,7 @@ ORGAN_OF: Mapping[Tissue, Organ] = {
 
 
 # HU from .. to in the portal venous phase: each phantom draws its own level from the range.
-PORTAL_VENOUS_HU: Mapping[Tissue, tuple[float, float]] = {
+PORTAL_VENOUS_HU: Mapping[Tissue, Range] = {
     Tissue.AIR: (-1000, -1000),
     Tissue.SKIN: (-20, 20),
     Tissue.FAT: (-115, -90),
@@ -92,7 +96,62 @@ PORTAL_VENOUS_HU: Mapping[Tissue, tuple[float, float]] = {
     Tissue.MYOCARDIUM: (85, 125),
     Tissue.STOMACH_GAS: (-980, -900),
     Tissue.URINE: (-5, 15),
+    Tissue.BRAIN: (25, 45),
 }
+
+# HU from .. to by contrast phase; what is not named is as in ANY_PHASE_HU.
+ANY_PHASE_HU: Mapping[Tissue, Range] = {
+    Tissue.SKIN: (-40, 40),
+    Tissue.FAT: (-125, -80),
+    Tissue.MUSCLE: (30, 80),
+    Tissue.BONE: (180, 500),
+    Tissue.MARROW: (100, 280),
+    Tissue.LUNG: (-900, -650),
+    Tissue.GALLBLADDER: (-5, 30),
+    Tissue.STOMACH: (-30, 110),
+    Tissue.STOMACH_GAS: (-1000, -850),
+    Tissue.BOWEL: (-40, 110),
+    Tissue.GAS: (-1000, -850),
+    Tissue.URINE: (-5, 60),
+    Tissue.BRAIN: (25, 45),
+    Tissue.DISC: (50, 130),
+    Tissue.TABLE: (-600, 300),
+}
+PHASES_HU: tuple[Mapping[Tissue, Range], ...] = (
+    {  # native
+        Tissue.LIVER: (25, 75),
+        Tissue.SPLEEN: (35, 60),
+        Tissue.KIDNEY: (20, 45),
+        Tissue.PANCREAS: (15, 50),
+        Tissue.AORTA: (30, 55),
+        Tissue.VENA_CAVA: (30, 55),
+        Tissue.PORTAL_VEIN: (25, 60),
+        Tissue.HEART: (30, 60),
+        Tissue.MYOCARDIUM: (30, 60),
+    },
+    {  # arterial
+        Tissue.LIVER: (45, 100),
+        Tissue.SPLEEN: (80, 170),
+        Tissue.KIDNEY: (100, 230),
+        Tissue.PANCREAS: (60, 130),
+        Tissue.AORTA: (180, 400),
+        Tissue.VENA_CAVA: (40, 140),
+        Tissue.PORTAL_VEIN: (50, 150),
+        Tissue.HEART: (90, 320),
+        Tissue.MYOCARDIUM: (60, 130),
+    },
+    {  # portal venous
+        Tissue.LIVER: (75, 150),
+        Tissue.SPLEEN: (85, 160),
+        Tissue.KIDNEY: (130, 260),
+        Tissue.PANCREAS: (55, 120),
+        Tissue.AORTA: (110, 220),
+        Tissue.VENA_CAVA: (90, 200),
+        Tissue.PORTAL_VEIN: (110, 220),
+        Tissue.HEART: (85, 200),
+        Tissue.MYOCARDIUM: (80, 150),
+    },
+)
 
 
 def draw_levels(rng: np.random.Generator) -> np.ndarray[tuple[int], np.dtype[np.float32]]:

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.phantom import paint
-from models.phantom.tissues import Organ, Tissue
+from models.phantom.others import cylinder_tissues, head_tissues
+from models.phantom.tissues import Organ, Tissue, draw_levels
 
 Tissues = NDArray[np.uint8]
 Hu = NDArray[np.float32]
@@ -112,18 +113,34 @@ def _tissue_of(name: str) -> Tissue:
 
 
 def phantom(seed: int, spacing_mm: float = 3.0) -> Anatomy:
-    """A phantom's body, from the hips to the heart."""
-    shape = tuple(round(mm / spacing_mm) for mm in (510, 288, 450))
-    affine = np.eye(4)
-    affine[:3, :3] = np.array([[0, 0, -1], [0, -1, 0], [1, 0, 0]]) * spacing_mm
-    middle = affine[:3, :3] @ ((np.asarray(shape) - 1) / 2)
-    affine[:3, 3] = np.array([0.0, 10.0, -65.0]) - middle
-    grid = hd.VolumeGeometry(affine, spatial_shape=shape, coordinate_system="PATIENT")
-    made = paint(grid, seed)
+    """A phantom's body, from the hips to the shoulders."""
+    made = paint(_grid((600, 288, 450), (0.0, 10.0, -20.0), spacing_mm), seed)
     tissues = made.tissues.array
     levels = np.array(
         [made.volume.array[tissues == t].mean() if (tissues == t).any() else 0 for t in Tissue],
         dtype=np.float32,
     )
-    detail = np.zeros(shape, dtype=np.float32)
+    detail = np.zeros(tissues.shape, dtype=np.float32)
     return Anatomy(tissues, detail, made.organs.array, levels, spacing_mm)
+
+
+def without_organs(seed: int, spacing_mm: float = 3.0) -> Anatomy:
+    """A head (of an even seed), or a cylinder that scanners are tested with."""
+    rng = np.random.default_rng([seed, 5])
+    paint_it = cylinder_tissues if seed % 2 else head_tissues
+    tissues = paint_it(_grid((300, 300, 360), (0.0, 0.0, 0.0), spacing_mm), rng)
+    detail = np.zeros(tissues.shape, dtype=np.float32)
+    levels = draw_levels(rng)
+    return Anatomy(tissues, detail, np.zeros_like(tissues), levels, spacing_mm)
+
+
+def _grid(
+    size_mm: tuple[float, float, float], middle: tuple[float, float, float], spacing_mm: float
+) -> hd.VolumeGeometry:
+    """Cubes along the network's axes, `middle` (LPS mm) in the middle."""
+    depth, height, width = (round(mm / spacing_mm) for mm in size_mm)
+    shape = (depth, height, width)
+    affine = np.eye(4)
+    affine[:3, :3] = np.array([[0, 0, -1], [0, -1, 0], [1, 0, 0]]) * spacing_mm
+    affine[:3, 3] = np.array(middle) - affine[:3, :3] @ ((np.asarray(shape) - 1) / 2)
+    return hd.VolumeGeometry(affine, spatial_shape=shape, coordinate_system="PATIENT")

@@ -5,8 +5,7 @@ so that the network learns where an organ lies among its neighbours, not how bri
 mirrored: the liver is on the right.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -14,63 +13,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from models.phantom.tissues import Organ, Tissue
+from models.phantom.tissues import ANY_PHASE_HU, PHASES_HU, Organ, Tissue
 from models.training.anatomies import Anatomy
 
 Range = tuple[float, float]
 
-# HU from .. to by contrast phase; what is not named is as in _ANY_PHASE.
-_ANY_PHASE: Mapping[Tissue, Range] = {
-    Tissue.SKIN: (-40, 40),
-    Tissue.FAT: (-125, -80),
-    Tissue.MUSCLE: (30, 80),
-    Tissue.BONE: (180, 500),
-    Tissue.MARROW: (100, 280),
-    Tissue.LUNG: (-900, -650),
-    Tissue.GALLBLADDER: (-5, 30),
-    Tissue.STOMACH: (-30, 110),
-    Tissue.STOMACH_GAS: (-1000, -850),
-    Tissue.BOWEL: (-40, 110),
-    Tissue.GAS: (-1000, -850),
-    Tissue.URINE: (-5, 60),
-    Tissue.DISC: (50, 130),
-    Tissue.TABLE: (-600, 300),
-}
-_PHASES: tuple[Mapping[Tissue, Range], ...] = (
-    {  # native
-        Tissue.LIVER: (25, 75),
-        Tissue.SPLEEN: (35, 60),
-        Tissue.KIDNEY: (20, 45),
-        Tissue.PANCREAS: (15, 50),
-        Tissue.AORTA: (30, 55),
-        Tissue.VENA_CAVA: (30, 55),
-        Tissue.PORTAL_VEIN: (25, 60),
-        Tissue.HEART: (30, 60),
-        Tissue.MYOCARDIUM: (30, 60),
-    },
-    {  # arterial
-        Tissue.LIVER: (45, 100),
-        Tissue.SPLEEN: (80, 170),
-        Tissue.KIDNEY: (100, 230),
-        Tissue.PANCREAS: (60, 130),
-        Tissue.AORTA: (180, 400),
-        Tissue.VENA_CAVA: (40, 140),
-        Tissue.PORTAL_VEIN: (50, 150),
-        Tissue.HEART: (90, 320),
-        Tissue.MYOCARDIUM: (60, 130),
-    },
-    {  # portal venous
-        Tissue.LIVER: (75, 150),
-        Tissue.SPLEEN: (85, 160),
-        Tissue.KIDNEY: (130, 260),
-        Tissue.PANCREAS: (55, 120),
-        Tissue.AORTA: (110, 220),
-        Tissue.VENA_CAVA: (90, 200),
-        Tissue.PORTAL_VEIN: (110, 220),
-        Tissue.HEART: (85, 200),
-        Tissue.MYOCARDIUM: (80, 150),
-    },
-)
 # A labelled CT that ends below the chest has no levels of these.
 _OF_THE_CHEST = (
     (Tissue.HEART, 20, 200),
@@ -113,21 +60,23 @@ class Sampler:
     hu_window: Range
     organs: tuple[Organ, ...]
     how: Augmentation = Augmentation()
+    _shares: dict[int, Tensor] = field(default_factory=dict, repr=False, compare=False)
+
+    def _shares_of(self, body: Anatomy) -> Tensor:
+        """The liver, for the lesions in it, and each organ: (1 + organs, ...), kept by body."""
+        if id(body) not in self._shares:
+            masks = [body.organs == organ for organ in (Organ.LIVER, *self.organs)]
+            self._shares[id(body)] = torch.from_numpy(np.stack(masks).astype(np.float32))
+        return self._shares[id(body)]
 
     def draw(self, body: Anatomy, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """An image in 0..1 and the classes of its voxels, both (1, Z, Y, X)."""
         painted = _painted(body, _levels(body, self.how, rng), rng)
-        # The liver always comes along, for the lesions in it.
-        shares = [body.organs == organ for organ in (Organ.LIVER, *self.organs)]
-        stacked = np.stack([painted - np.float32(_AIR_HU), *shares])  # (2 + organs, ...)
-        got = functional.grid_sample(
-            torch.from_numpy(stacked)[None],
-            self._places(body, rng),
-            padding_mode="zeros",
-            align_corners=True,
-        )[0]  # (2 + organs, Z, Y, X)
-        hu, liver = got[0].numpy() + np.float32(_AIR_HU), got[1].numpy() > 0.5
-        classes = _classes(got[2:])
+        places = self._places(body, rng)
+        above_air = torch.from_numpy(painted - np.float32(_AIR_HU))[None]
+        hu = _at(places, above_air)[0].numpy() + np.float32(_AIR_HU)  # (Z, Y, X)
+        shares = _at(places, self._shares_of(body))  # (1 + organs, Z, Y, X)
+        liver, classes = shares[0].numpy() > 0.5, _classes(shares[1:])
         self._surround(hu, rng)
         hu = self._scanned(hu, liver, rng)
         self._cut(hu, classes, rng)
@@ -144,9 +93,10 @@ class Sampler:
         scale = rng.uniform(*how.scale, 3) * rng.uniform(0.93, 1.07)
         step = self.spacing_mm / body.spacing_mm / scale
         turned = turn(np.radians(rng.uniform(-1, 1, 3) * how.turn_degrees)) * step
-        found = np.argwhere((body.organs == Organ.LIVER).any(axis=(1, 2)))[[0, -1], 0]
+        found = np.flatnonzero((body.organs == Organ.LIVER).any(axis=(1, 2)))
         middle = (np.asarray(body.tissues.shape) - 1) / 2
-        middle[0] = found.mean()
+        if len(found):
+            middle[0] = (found[0] + found[-1]) / 2
         if rng.random() < how.anywhere:
             middle[0] = rng.uniform(0, body.tissues.shape[0] - 1)
         middle += rng.uniform(-1, 1, 3) * np.asarray(how.shift_mm) / body.spacing_mm
@@ -221,6 +171,14 @@ class Sampler:
         hu[outside], classes[outside] = _AIR_HU, 0
 
 
+def _at(places: Tensor, image: Tensor) -> Tensor:
+    """`image` (C, ...) at the places (1, Z, Y, X, 3) that `grid_sample` wants; 0 outside."""
+    found: Tensor = functional.grid_sample(
+        image[None], places, padding_mode="zeros", align_corners=True
+    )[0]
+    return found
+
+
 def _classes(shares: Tensor) -> NDArray[np.uint8]:
     """Of shares of organs in each voxel (organs, Z, Y, X), the class with the largest."""
     best, organ = shares.max(dim=0)
@@ -237,8 +195,8 @@ def _levels(body: Anatomy, how: Augmentation, rng: np.random.Generator) -> NDArr
         levels[tissue] = rng.uniform(low, high)
     if chance < how.as_scanned:
         return levels
-    phase = _PHASES[rng.choice(len(_PHASES), p=how.phase_weights)]
-    for tissue, (low, high) in {**_ANY_PHASE, **phase}.items():
+    phase = PHASES_HU[rng.choice(len(PHASES_HU), p=how.phase_weights)]
+    for tissue, (low, high) in {**ANY_PHASE_HU, **phase}.items():
         levels[tissue] = rng.uniform(low, high)
     if chance > 1 - how.any_brightness:
         for tissue in phase:

@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from models.phantom import Organ
-from models.training.anatomies import Anatomy, labelled_ct, phantom
+from models.training.anatomies import Anatomy, labelled_ct, phantom, without_organs
 from models.training.augment import Augmentation, Sampler
 from models.training.chest import with_chest
 from models.training.config import BodiesConfig, GridConfig, InvalidConfig
@@ -17,11 +17,15 @@ from models.training.config import BodiesConfig, GridConfig, InvalidConfig
 
 @dataclass(frozen=True)
 class Bodies:
-    """A source of samples; `phantom_share` of them come from the phantoms."""
+    """A source of samples: `phantom_share` of them from the phantoms, `others_share` from what has
+    no organ, the rest from the labelled CT.
+    """
 
     real: tuple[Anatomy, ...]
     phantoms: tuple[Anatomy, ...]
+    others: tuple[Anatomy, ...]
     phantom_share: float
+    others_share: float
     sampler: Sampler
 
     @classmethod
@@ -51,7 +55,9 @@ class Bodies:
         return cls(
             real=tuple(with_chest(labelled, rng) for _ in range(config.chests)),
             phantoms=tuple(phantom(k) for k in range(config.phantoms)),
+            others=tuple(without_organs(k) for k in range(config.others)),
             phantom_share=config.phantom_share,
+            others_share=config.others_share,
             sampler=Sampler(
                 patch,
                 grid.spacing_mm[0],
@@ -63,7 +69,12 @@ class Bodies:
 
     def draw(self, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """A sample: image in 0..1 and classes, both (1, Z, Y, X)."""
-        among = self.phantoms if rng.random() < self.phantom_share else self.real
+        chance = rng.random()
+        among = self.real
+        if chance < self.others_share:
+            among = self.others
+        elif chance < self.others_share + self.phantom_share:
+            among = self.phantoms
         return self.sampler.draw(among[rng.integers(len(among))], rng)
 
 

@@ -3,6 +3,7 @@
 A key that is not known, or a value that makes no sense, is an error that names file and key.
 """
 
+import json
 import tomllib
 from collections.abc import Mapping
 from enum import StrEnum
@@ -115,6 +116,8 @@ class BodiesConfig(_Section):
     share: Positive = 1.0
     phantom_share: Share = 0.25
     phantoms: Count = 24  # bodies, seeds from 0
+    others_share: Share = 0.08  # of the samples: heads and test cylinders, without any organ
+    others: Count = 16
     chests: Count = 16  # different chests put onto the labelled CT
     anywhere: Share = 0.2  # chance of a sample from anywhere along the body
 
@@ -225,13 +228,25 @@ def load_config(path: Path) -> TrainConfig:
     Raises:
         InvalidConfig: it is missing, no TOML, or wrong; every wrong key is told.
     """
+    return config_of(config_values(path), str(path))
+
+
+def config_values(path: Path) -> dict[str, Any]:
+    """The values of a configuration in TOML, or in JSON as a run keeps it.
+
+    Raises:
+        InvalidConfig: it cannot be read.
+    """
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        values = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
     except OSError as error:
         raise InvalidConfig(f"{path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:  # that of TOML, of JSON and of UTF-8
         raise InvalidConfig(f"{path}: {error}") from error
-    return config_of(values, str(path))
+    if not isinstance(values, dict):
+        raise InvalidConfig(f"{path} is no configuration")
+    return values
 
 
 def config_of(values: Mapping[str, Any], told_as: str) -> TrainConfig:

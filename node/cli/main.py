@@ -6,7 +6,7 @@ import typer
 
 from models.registry import UnknownModel
 from models.spec import InvalidPackage
-from node.cli import demo, jobs, network, segment, site
+from node.cli import convert, demo, jobs, learn, network, segment, site
 from node.domain.errors import NodeError
 
 app = typer.Typer(
@@ -24,6 +24,12 @@ app.command()(segment.segment)
 app.command()(site.explain)
 app.command()(site.check)
 app.add_typer(jobs.app, name="jobs")
+app.command()(convert.convert)
+app.command()(convert.dataset)
+app.command()(learn.train)
+app.command()(learn.tune)
+app.command()(learn.evaluate)
+app.command()(learn.package)
 
 
 def main() -> None:

@@ -1,0 +1,6 @@
+"""From a trained network to a package that the node runs."""
+
+from models.packaging.bundle import from_bundle
+from models.packaging.package import PackageOptions, from_program, from_run
+
+__all__ = ["PackageOptions", "from_bundle", "from_program", "from_run"]

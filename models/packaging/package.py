@@ -1,0 +1,205 @@
+"""A package: a folder with `model.toml`, the weights and their digest, and a model card."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save as save_safetensors
+from torch import Tensor
+
+from models.networks import load_network
+from models.packaging.card import card_of_import, card_of_run
+from models.spec import FORMAT, InvalidPackage, Label, ModelSpec, NetworkSpec
+from models.training.config import InvalidConfig, TrainConfig, config_of
+from models.training.loop import BEST, CONFIG, LAST
+from models.training.validation import spec_of
+
+MANIFEST, CARD = "model.toml", "MODEL_CARD.md"
+RESEARCH_ONLY = "Research and evaluation only; not for diagnostic use."
+
+
+@dataclass(frozen=True)
+class PackageOptions:
+    """What a person says of a model; lengths in mm, volumes in mL.
+
+    `min_volumes_ml` are those of single labels, by name.
+    """
+
+    model_id: str
+    version: str
+    title: str
+    manufacturer: str = "segnode"
+    intended_use: str = RESEARCH_ONLY
+    min_slices: int = 10
+    min_extent_mm: float = 30.0
+    min_volume_ml: float = 0.0
+    min_volumes_ml: Mapping[str, float] | None = None
+
+
+def from_run(run: Path, out: Path, options: PackageOptions) -> ModelSpec:
+    """Make a package of a training's best weights (its last ones, where none were validated).
+
+    Raises:
+        InvalidPackage: the folder holds no finished run, or the weights do not fit.
+    """
+    try:
+        told = json.loads((run / CONFIG).read_text("utf-8"))
+        config = config_of(told, str(run / CONFIG))
+    except (OSError, ValueError, InvalidConfig) as error:
+        raise InvalidPackage(f"{run} holds no training: {error}") from error
+    weights = next((run / name for name in (BEST, LAST) if (run / name).exists()), None)
+    if weights is None:
+        raise InvalidPackage(f"{run} holds no weights yet; train on")
+    trained: dict[str, Tensor] = torch.load(weights, map_location="cpu", weights_only=True)
+    content = half_precision(trained)
+    spec = described(spec_of(config), options)
+    card = card_of_run(run, config, options.title, options.intended_use, weights.name)
+    return write_package(out, spec, content, "weights.safetensors", card)
+
+
+def from_program(
+    program: Path,
+    out: Path,
+    options: PackageOptions,
+    config: TrainConfig,
+    parameters: Mapping[str, Any],
+) -> ModelSpec:
+    """Make a package of a network in TorchScript (`.pt`, `.ts`) or ONNX (`.onnx`).
+
+    `config` says how its input is prepared and what it finds; `parameters` are those of
+    `models.networks.foreign`: axes, input_range, output, multiple.
+
+    Raises:
+        InvalidPackage: the file cannot be read or is none of its kind.
+    """
+    kind = "onnx" if program.suffix == ".onnx" else "torchscript"
+    try:
+        content = program.read_bytes()
+    except OSError as error:
+        raise InvalidPackage(f"{program}: {error.strerror}") from error
+    spec = described(spec_of(config), options)
+    spec = replace(spec, network=NetworkSpec(kind, dict(parameters)))
+    card = card_of_import(spec, f"{program.name}, {kind}")
+    return write_package(out, spec, content, f"weights{program.suffix}", card)
+
+
+def described(spec: ModelSpec, options: PackageOptions) -> ModelSpec:
+    """The model with what a person says of it."""
+    own = options.min_volumes_ml or {}
+    unknown = set(own) - {label.name for label in spec.labels}
+    if unknown:
+        raise InvalidPackage(f"the model has no label {', '.join(sorted(unknown))}")
+    return replace(
+        spec,
+        model_id=options.model_id,
+        version=options.version,
+        title=options.title,
+        manufacturer=options.manufacturer,
+        intended_use=options.intended_use,
+        min_slices=options.min_slices,
+        min_extent_mm=options.min_extent_mm,
+        min_volume_ml=options.min_volume_ml,
+        labels=tuple(
+            replace(label, min_volume_ml=own.get(label.name, options.min_volume_ml))
+            for label in spec.labels
+        ),
+    )
+
+
+def half_precision(weights: Mapping[str, Tensor]) -> bytes:
+    """Weights as a safetensors file, floating point in 16 bits."""
+    halves = {
+        name: (value.half() if value.dtype.is_floating_point else value).contiguous()
+        for name, value in weights.items()
+    }
+    content: bytes = save_safetensors(halves)
+    return content
+
+
+def write_package(
+    out: Path, spec: ModelSpec, content: bytes, file: str, card: str | None
+) -> ModelSpec:
+    """Write a package once its file has been seen to load; a card that is there is kept.
+
+    Raises:
+        InvalidPackage: the file does not fit the network, or the manifest makes no sense.
+    """
+    load_network(spec.network, len(spec.labels) + 1, content)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / file).write_bytes(content)
+    manifest = out / MANIFEST
+    manifest.write_text(manifest_text(spec, file, hashlib.sha256(content).hexdigest()), "utf-8")
+    if card is not None and not (out / CARD).exists():
+        (out / CARD).write_text(card, "utf-8")
+    return ModelSpec.load(manifest)
+
+
+def manifest_text(spec: ModelSpec, file: str, sha256: str) -> str:
+    """The manifest of a package."""
+    lines = [
+        f"# See {CARD} beside this file.",
+        f"needs = {_toml(FORMAT)}",
+        *(
+            f"{key} = {_toml(getattr(spec, key))}"
+            for key in ("model_id", "version", "title", "manufacturer", "intended_use")
+        ),
+        "",
+        "# Axes: foot to head, back to front, left to right.",
+        f"spacing_mm = {_toml(spec.spacing_mm)}",
+        f"hu_window = {_toml(spec.hu_window)}",
+        "# 0 is the whole axis.",
+        f"patch = {_toml(spec.patch)}",
+        f"overlap = {_toml(spec.overlap)}",
+        f"keep_largest = {_toml(spec.keep_largest)}",
+        "",
+        f"min_slices = {_toml(spec.min_slices)}",
+        f"min_extent_mm = {_toml(spec.min_extent_mm)}",
+        f"min_volume_ml = {_toml(spec.min_volume_ml)}",
+        "",
+        "[network]",
+        f"kind = {_toml(spec.network.kind)}",
+        f"parameters = {_toml(spec.network.parameters)}",
+        "",
+        "[weights]",
+        f"file = {_toml(file)}",
+        f"sha256 = {_toml(sha256)}",
+    ]
+    for label in spec.labels:
+        lines += _label_lines(label, spec.min_volume_ml)
+    return "\n".join(lines) + "\n"
+
+
+def _label_lines(label: Label, usual_ml: float) -> list[str]:
+    lines = [
+        "",
+        "[[labels]]",
+        f"index = {label.index}",
+        f"name = {_toml(label.name)}",
+        f"category = {_toml((label.category.value, label.category.scheme, label.category.meaning))}",
+        f"type = {_toml((label.type.value, label.type.scheme, label.type.meaning))}",
+        f"display_rgb = {_toml(label.display_rgb)}",
+    ]
+    if label.min_volume_ml != usual_ml:
+        lines.append(f"min_volume_ml = {_toml(label.min_volume_ml)}")
+    return lines
+
+
+def _toml(value: object) -> str:
+    """A value as TOML writes it on one line."""
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case Mapping():
+            return "{ " + ", ".join(f"{key} = {_toml(v)}" for key, v in value.items()) + " }"
+        case str():
+            return json.dumps(value, ensure_ascii=False)
+        case int() | float():
+            return repr(value)
+        case Sequence():
+            return "[" + ", ".join(_toml(part) for part in value) + "]"
+        case _:
+            raise TypeError(f"{value!r} has no place in a manifest")

@@ -1,0 +1,61 @@
+"""What else a CT shows: heads, and the cylinders that scanners are tested with. No liver in them."""
+
+import highdicom as hd
+import numpy as np
+from numpy.typing import NDArray
+
+from models.phantom.shapes import Column, Ellipsoid, Points, Shape
+from models.phantom.tissues import Tissue
+
+Tissues = NDArray[np.uint8]
+
+# What test cylinders are filled with: water, plastics and the like, as soft as organs.
+_FILLINGS = (Tissue.LIVER, Tissue.MUSCLE, Tissue.SPLEEN, Tissue.URINE, Tissue.BRAIN)
+_RODS = (Tissue.BONE, Tissue.GAS, Tissue.FAT, Tissue.KIDNEY, Tissue.AORTA)
+
+
+def head_tissues(grid: hd.VolumeGeometry, rng: np.random.Generator) -> Tissues:
+    """The tissues of a head whose middle is the origin, (slice, row, column)."""
+    grown = float(rng.uniform(0.9, 1.08))
+
+    def ellipsoid(x: float, y: float, z: float) -> Ellipsoid:
+        return Ellipsoid((0.0, 0.0, 0.0), (x * grown, y * grown, z * grown))
+
+    parts: list[tuple[Tissue, Shape]] = [
+        (Tissue.MUSCLE, Column((0.0, 30.0), (55.0, 62.0))),
+        (Tissue.SKIN, ellipsoid(80, 100, 112)),
+        (Tissue.BONE, ellipsoid(75, 95, 106)),
+        (Tissue.BRAIN, ellipsoid(68, 88, 98)),
+    ]
+    for side in (-1.0, 1.0):
+        parts.append((Tissue.URINE, Ellipsoid((side * 14, 5.0, 10.0), (8.0, 32.0, 12.0))))
+        parts.append((Tissue.GAS, Ellipsoid((side * 24, -70.0, -48.0), (16.0, 16.0, 18.0))))
+    points = _points(grid)
+    tissues = np.full(grid.spatial_shape, Tissue.AIR, dtype=np.uint8)
+    for tissue, shape in parts:
+        inside = shape.inside(points)
+        if isinstance(shape, Column):
+            inside &= points.z < -30
+        tissues[inside] = tissue
+    return tissues
+
+
+def cylinder_tissues(grid: hd.VolumeGeometry, rng: np.random.Generator) -> Tissues:
+    """The tissues of a test cylinder along the table, with rods in it, (slice, row, column)."""
+    radius = float(rng.uniform(70, 170))
+    points = _points(grid)
+    tissues = np.full(grid.spatial_shape, Tissue.AIR, dtype=np.uint8)
+    around = Column((0.0, 0.0), (radius, radius * float(rng.uniform(0.7, 1.0))))
+    tissues[around.inside(points)] = Tissue.TABLE
+    tissues[around.shrunk(6.0).inside(points)] = rng.choice(_FILLINGS)
+    for angle in np.arange(rng.integers(0, 8)) * np.pi / 4:
+        rod = Column((radius * 0.6 * np.cos(angle), radius * 0.6 * np.sin(angle)), (9.0, 9.0))
+        tissues[rod.inside(points)] = rng.choice(_RODS)
+    return tissues
+
+
+def _points(grid: hd.VolumeGeometry) -> Points:
+    """The centres of all voxels, each array (slice, row, column)."""
+    indices = np.indices(grid.spatial_shape).reshape(3, -1).T
+    at = grid.map_indices_to_reference(indices).astype(np.float32).T
+    return Points(*(axis.reshape(grid.spatial_shape) for axis in at))

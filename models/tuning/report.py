@@ -1,0 +1,74 @@
+"""What a study found: a page with plots, and the best configuration as a file to train with."""
+
+import base64
+import io
+import json
+import warnings
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import optuna
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from optuna.importance import PedAnovaImportanceEvaluator
+from optuna.study import Study
+from optuna.trial import TrialState
+from optuna.visualization import matplotlib as plots
+
+_ENOUGH_FOR_IMPORTANCE = 4
+
+
+def write_report(study: Study, out: Path) -> Path:
+    """Write `report.html` and `best.json`, the best configuration; the page's path.
+
+    Raises:
+        ValueError: no trial has come to its end yet.
+    """
+    if not study.get_trials(deepcopy=False, states=[TrialState.COMPLETE]):
+        raise ValueError("no trial has come to its end yet")
+    best = study.best_trial
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "best.json").write_text(json.dumps(best.user_attrs["config"], indent=1) + "\n", "utf-8")
+    environment = Environment(
+        loader=PackageLoader("models.tuning"), autoescape=True, undefined=StrictUndefined
+    )
+    page = out / "report.html"
+    text = environment.get_template("report.html").render(
+        study=study.study_name,
+        best=best,
+        trials=study.get_trials(deepcopy=False),
+        plots=_plots(study),
+    )
+    page.write_text(text, "utf-8")
+    return page
+
+
+def _plots(study: Study) -> list[tuple[str, str]]:
+    """Titles and pictures as data URIs."""
+    mpl.use("Agg")
+    drawn = [
+        ("Score by trial", plots.plot_optimization_history, {}),
+        ("Scores while training", plots.plot_intermediate_values, {}),
+        ("Score by setting", plots.plot_slice, {}),
+    ]
+    complete = study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
+    if len(complete) >= _ENOUGH_FOR_IMPORTANCE:
+        importance = {"evaluator": PedAnovaImportanceEvaluator()}
+        drawn.append(("Which setting matters", plots.plot_param_importances, importance))
+    with warnings.catch_warnings():
+        # The plots by matplotlib are experimental in Optuna, and use what matplotlib deprecates.
+        warnings.simplefilter("ignore")
+        return [(title, _inline(plot(study, **options))) for title, plot, options in drawn]
+
+
+def _inline(axes: Any) -> str:  # noqa: ANN401 # one Axes or an array of them
+    first = axes if hasattr(axes, "figure") else axes.flat[0]
+    stream = io.BytesIO()
+    first.figure.savefig(stream, format="png", bbox_inches="tight")
+    mpl.pyplot.close(first.figure)
+    return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
+
+
+def quiet() -> None:
+    """Have Optuna say only what went wrong."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
