@@ -1,7 +1,7 @@
 """A model package's manifest: what the model finds, in what it was trained, and its weights."""
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, TypeGuard, TypeVar
@@ -11,6 +11,13 @@ T = TypeVar("T")
 # What packages this version can run: the number grows when an older version could not.
 FORMAT = "1"
 _RUNS = ("1",)
+_KEYS = frozenset(
+    "needs model_id version title manufacturer intended_use spacing_mm hu_window patch overlap "
+    "keep_largest min_slices min_extent_mm network weights labels".split()
+)
+_LABEL_KEYS = frozenset(
+    "index name category type display_rgb min_volume_ml max_volume_ml mean_hu".split()
+)
 
 
 class InvalidPackage(Exception):
@@ -30,7 +37,8 @@ class Code:
 class Label:
     """One organ that a model finds: `index` is its value in a mask, from 1.
 
-    Less of it than `min_volume_ml` is taken for nothing found.
+    Less of it than `min_volume_ml` is taken for nothing found. More than `max_volume_ml`, or a mean
+    attenuation outside `mean_hu`, is no such organ: then the input was not what the model is for.
     """
 
     index: int
@@ -39,6 +47,8 @@ class Label:
     type: Code
     display_rgb: tuple[int, int, int]
     min_volume_ml: float = 0.0
+    max_volume_ml: float | None = None
+    mean_hu: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -52,12 +62,11 @@ class NetworkSpec:
 @dataclass(frozen=True)
 class ModelSpec:
     """A model package. Axes are those of the network's grid, from head-foot to left-right:
-    (z, y, x); lengths in mm, `hu_window` in HU, `min_volume_ml` in mL.
+    (z, y, x); lengths in mm, `hu_window` in HU.
 
-    `min_volume_ml` holds for every label that does not name its own; `needs` is the package format
-    that the manifest is written in. A `patch` length of 0 means the whole axis;
-    `patch = (65, 0, 0)` is the original recipe of 65 slices at a time. `overlap` is the fraction of
-    a patch shared with its neighbour.
+    `needs` is the package format that the manifest is written in. A `patch` length of 0 means the
+    whole axis; `patch = (65, 0, 0)` is the original recipe of 65 slices at a time. `overlap` is the
+    fraction of a patch shared with its neighbour.
     """
 
     model_id: str
@@ -74,7 +83,6 @@ class ModelSpec:
     keep_largest: bool
     min_slices: int
     min_extent_mm: float
-    min_volume_ml: float
     weights: Path
     weights_sha256: str
     needs: str = FORMAT
@@ -88,6 +96,7 @@ class ModelSpec:
                 one of them is told.
         """
         top = _Table(_read(manifest))
+        top.has_only(_KEYS)
         network, weights = top.table("network"), top.table("weights")
         z, y, x = top.numbers("spacing_mm", 3)
         low, high = top.numbers("hu_window", 2)
@@ -99,7 +108,7 @@ class ModelSpec:
             manufacturer=top.text("manufacturer"),
             intended_use=top.text("intended_use"),
             network=NetworkSpec(network.text("kind"), network.table("parameters").values),
-            labels=tuple(_label(row, top) for row in top.tables("labels")),
+            labels=tuple(_label(row) for row in top.tables("labels")),
             spacing_mm=(z, y, x),
             hu_window=(low, high),
             patch=(int(depth), int(height), int(width)),
@@ -107,7 +116,6 @@ class ModelSpec:
             keep_largest=top.yes_or_no("keep_largest"),
             min_slices=int(top.number("min_slices")),
             min_extent_mm=top.number("min_extent_mm"),
-            min_volume_ml=top.number("min_volume_ml"),
             weights=manifest.parent / weights.text("file"),
             weights_sha256=weights.text("sha256"),
             needs=str(top.values.get("needs", FORMAT)),
@@ -117,10 +125,6 @@ class ModelSpec:
         if problems:
             raise InvalidPackage(f"{manifest}: {'; '.join(problems)}")
         return spec
-
-    def label(self, index: int) -> Label:
-        """The label of that index; raises KeyError."""
-        return {label.index: label for label in self.labels}[index]
 
     def _nonsense(self) -> list[str]:
         """Values that no run could make sense of."""
@@ -158,8 +162,9 @@ def _read(manifest: Path) -> dict[str, Any]:
         raise InvalidPackage(f"{manifest}: {error}") from error
 
 
-def _label(row: "_Table", top: "_Table") -> Label:
-    smallest = row if "min_volume_ml" in row.values else top
+def _label(row: "_Table") -> Label:
+    row.has_only(_LABEL_KEYS)
+    low, high = row.numbers("mean_hu", 2) if "mean_hu" in row.values else (None, None)
     red, green, blue = (int(part) for part in row.numbers("display_rgb", 3))
     return Label(
         index=int(row.number("index")),
@@ -167,7 +172,9 @@ def _label(row: "_Table", top: "_Table") -> Label:
         category=Code(*row.texts("category", 3)),
         type=Code(*row.texts("type", 3)),
         display_rgb=(red, green, blue),
-        min_volume_ml=smallest.number("min_volume_ml"),
+        min_volume_ml=row.number("min_volume_ml") if "min_volume_ml" in row.values else 0.0,
+        max_volume_ml=row.number("max_volume_ml") if "max_volume_ml" in row.values else None,
+        mean_hu=None if low is None or high is None else (low, high),
     )
 
 
@@ -182,6 +189,10 @@ class _Table:
         self.values = values
         self.problems: list[str] = [] if problems is None else problems
         self._name = name
+
+    def has_only(self, keys: Collection[str]) -> None:
+        """Note the keys that mean nothing: a bound that is misspelt would not hold."""
+        self.problems += [f"there is no key {self._name}{k}" for k in self.values if k not in keys]
 
     def text(self, key: str) -> str:
         """A text that is not empty."""

@@ -80,7 +80,9 @@ def nifti_to_series(source: Path, folder: Path) -> int:
         ) from error
     rounded = np.rint(volume.array).clip(_LOWEST_HU, None).astype(np.int16)
     digest = hashlib.sha256(source.read_bytes()).hexdigest()
-    return len(write_ct_series(volume.with_array(rounded), folder, replace(_CONVERTED, seed=digest)))
+    return len(
+        write_ct_series(volume.with_array(rounded), folder, replace(_CONVERTED, seed=digest))
+    )
 
 
 def dataset_to_pairs(

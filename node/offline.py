@@ -4,12 +4,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pydicom import dcmread
+
+from models.data.images import is_nifti, to_ct_axes
 from models.mask import Mask
 from models.measure import Measurement
 from node.dicom.exports import (
     OutputKind,
-    ct_axes,
-    is_nifti,
     output_kind,
     read_nifti,
     write_nifti,
@@ -20,6 +21,7 @@ from node.dicom.headers import load_headers
 from node.dicom.read import read_series
 from node.dicom.segmentation import SegOptions
 from node.domain.errors import Rejected, RejectionReason
+from node.domain.identity import mint_uid
 from node.domain.job import job_id, result_identity
 from node.domain.series import series_digest
 from node.pipeline import Progress, ResultRequest, Segmenter, segment, segment_volume
@@ -49,26 +51,32 @@ def segment_file(
     *,
     made_at: datetime | None = None,
     options: SegOptions | None = None,
+    series: str | None = None,
     progress: Progress | None = None,
 ) -> OfflineSummary:
     """Segment a DICOM folder, one multi-frame DICOM file or a NIfTI file into `output`.
 
-    `made_at` is aware; without it, now. The end of the output's name decides what is written:
-    .dcm, .nii, .nii.gz or .seg.nrrd.
+    `made_at` is aware; without it, now. `series` is the UID of one of several in the folder. The
+    end of the output's name decides what is written: .dcm, .nii, .nii.gz or .seg.nrrd.
 
     Raises:
         Rejected: the input is not for this model, or the output cannot be made from it.
     """
     kind = output_kind(output)
-    if kind is OutputKind.DICOM_SEG:
-        return _dicom_to_seg(
-            source, output, predictor, made_at=made_at, options=options, progress=progress
+    if not output.absolute().parent.is_dir():
+        raise Rejected(
+            RejectionReason.INVALID_INSTANCE,
+            f"The result cannot be written: there is no folder {output.absolute().parent}.",
         )
+    if kind is OutputKind.DICOM_SEG:
+        made = datetime.now(UTC) if made_at is None else made_at
+        said = SegOptions() if options is None else options
+        return _to_seg(_dicom(source, series), output, predictor, made, said, progress)
     if is_nifti(source):
         original = read_nifti(source)
-        volume = ct_axes(original)
+        volume = to_ct_axes(original)
     else:
-        volume = read_series(dicom_files([source])).volume
+        volume = read_series(_series_files(source, series)).volume
         original = volume.permute_spatial_axes((2, 1, 0))  # column, row, slice, as NIfTI usually is
     found = segment_volume(volume, predictor, progress)
     # On the grid and axes of the input, so that both load as one.
@@ -79,26 +87,31 @@ def segment_file(
     return OfflineSummary(output, volume.spatial_shape[0], found.measurements, found.timings_s)
 
 
-def _dicom_to_seg(
-    source: Path,
-    output: Path,
-    predictor: Segmenter,
-    *,
-    made_at: datetime | None,
-    options: SegOptions | None,
-    progress: Progress | None,
-) -> OfflineSummary:
+def _dicom(source: Path, series: str | None) -> list[Path]:
+    """The DICOM files that a SEG can refer to."""
     if is_nifti(source):
         raise Rejected(
             RejectionReason.INVALID_INSTANCE,
             f"A DICOM SEG refers to the DICOM images it was made from, and {source.name} is "
             "NIfTI: give the DICOM folder, or an output that ends in .nii.gz or .seg.nrrd.",
         )
-    paths = dicom_files([source])
+    return _series_files(source, series)
+
+
+def _to_seg(  # noqa: PLR0917 # all of them are needed, and it is called once
+    paths: list[Path],
+    output: Path,
+    predictor: Segmenter,
+    made: datetime,
+    options: SegOptions,
+    progress: Progress | None,
+) -> OfflineSummary:
     request = ResultRequest(
-        identity=result_identity(_job(paths, predictor)),
-        options=SegOptions() if options is None else options,
-        made_at=datetime.now(UTC) if made_at is None else made_at,
+        # Unlike the node's own result of the series, and that of another run: each is an object
+        # of its own to a PACS.
+        identity=result_identity(mint_uid(_job(paths, predictor), made.isoformat())),
+        options=options,
+        made_at=made,
     )
     result = segment(paths, predictor, request, progress)
     result.dataset.save_as(output, enforce_file_format=True)
@@ -109,3 +122,29 @@ def _job(paths: list[Path], predictor: Segmenter) -> str:
     """The job's name as the node would give it for this series and model."""
     uids = (str(header.SOPInstanceUID) for header in load_headers(paths))
     return job_id(series_digest(uids), predictor.spec.model_id, predictor.spec.version)
+
+
+def _series_files(source: Path, series: str | None) -> list[Path]:
+    """The files of the one series in the folder, or of the one that is asked for.
+
+    Raises:
+        Rejected: there are several, or none of that UID; the message names them.
+    """
+    paths = dicom_files([source])
+    by_uid: dict[str, list[Path]] = {}
+    for path, header in zip(paths, (_identified(path) for path in paths), strict=True):
+        by_uid.setdefault(header, []).append(path)
+    if series is None and len(by_uid) == 1:
+        return paths
+    if series in by_uid:
+        return by_uid[series]
+    listed = "; ".join(f"{uid} ({len(files)} images)" for uid, files in by_uid.items())
+    raise Rejected(
+        RejectionReason.MIXED_GEOMETRY,
+        f"{source} holds {len(by_uid)} series; choose one with --series: {listed}.",
+    )
+
+
+def _identified(path: Path) -> str:
+    """The series that a file belongs to; empty where it does not say."""
+    return str(dcmread(path, specific_tags=["SeriesInstanceUID"]).get("SeriesInstanceUID", ""))

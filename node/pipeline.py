@@ -110,6 +110,7 @@ def segment_volume(
     segmented = perf_counter()
     measurements = measure(volume, mask)
     check_found(measurements, predictor.spec)
+    check_believable(measurements, predictor.spec)
     timings_s = {"segment": segmented - begun, "measure": perf_counter() - segmented}
     return Found(mask, measurements, timings_s)
 
@@ -134,7 +135,8 @@ def check_size(volume: hd.Volume, spec: ModelSpec) -> None:
 
 def check_found(measurements: dict[str, Measurement], spec: ModelSpec) -> None:
     """Refuse when none of the model's organs was found, in a size to be believed."""
-    if any(measurement.volume_ml > 0 for measurement in measurements.values()):
+    volumes = [(measurements[label.name].volume_ml, label.min_volume_ml) for label in spec.labels]
+    if any(volume_ml > 0 and volume_ml >= least_ml for volume_ml, least_ml in volumes):
         return
     names = [label.name.lower() for label in spec.labels]
     organs = " or ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
@@ -145,3 +147,22 @@ def check_found(measurements: dict[str, Measurement], spec: ModelSpec) -> None:
         f"No {organs} was found in the series{expected}, so it does not seem to cover that "
         f"region. Send a series that covers the {organs}.",
     )
+
+
+def check_believable(measurements: dict[str, Measurement], spec: ModelSpec) -> None:
+    """Refuse when an organ is larger, denser or less dense than any such organ is."""
+    for label in spec.labels:
+        found = measurements[label.name]
+        too_large = label.max_volume_ml is not None and found.volume_ml > label.max_volume_ml
+        strange = (
+            label.mean_hu is not None
+            and found.mean_hu is not None
+            and not label.mean_hu[0] <= found.mean_hu <= label.mean_hu[1]
+        )
+        if too_large or strange:
+            raise Rejected(
+                RejectionReason.NOT_BELIEVABLE,
+                f"What was found as {label.name.lower()} measures {found.volume_ml:.0f} mL at "
+                f"{found.mean_hu:.0f} HU on average, which no {label.name.lower()} does. Either "
+                "the series shows something else, or its values are not Hounsfield units.",
+            )

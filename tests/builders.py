@@ -218,7 +218,7 @@ def model_spec(
         intended_use="tests",
         manufacturer="segnode",
         network=NetworkSpec(kind="threshold", parameters={}),
-        labels=labels,
+        labels=tuple(replace(label, min_volume_ml=min_volume_ml) for label in labels),
         spacing_mm=(3.0, 3.0, 3.0),
         hu_window=(-200.0, 300.0),
         patch=(32, 32, 32),
@@ -226,7 +226,6 @@ def model_spec(
         keep_largest=True,
         min_slices=min_slices,
         min_extent_mm=min_extent_mm,
-        min_volume_ml=min_volume_ml,
         weights=Path("weights.safetensors"),
         weights_sha256="0" * 64,
     )

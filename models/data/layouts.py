@@ -118,7 +118,7 @@ def _dicom_seg(folder: Path) -> Iterator[Case]:
     segmentations: list[tuple[Path, Dataset]] = []
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
         try:
-            header = dcmread(path, stop_before_pixels=True, specific_tags=_TAGS)
+            header: Dataset = dcmread(path, stop_before_pixels=True, specific_tags=_TAGS)
         except (InvalidDicomError, OSError):
             continue
         if header.get("SOPClassUID") == SegmentationStorage:

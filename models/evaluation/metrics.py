@@ -1,4 +1,4 @@
-"""One organ's mask against the truth: overlap, surfaces, volume. Metrics by MONAI, lengths in mm."""
+"""One organ's mask against the truth: overlap, surfaces, volume. By MONAI; lengths in mm."""
 
 import warnings
 from dataclasses import dataclass

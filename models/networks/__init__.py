@@ -56,14 +56,14 @@ def load_network(spec: NetworkSpec, classes: int, content: bytes) -> nn.Module:
     Raises:
         InvalidPackage: there is no such network, or the file does not fit it.
     """
-    if spec.kind in _FOREIGN:
-        network = foreign(spec.kind, spec.parameters, content, classes)
-        trained = network.inner
-    else:
-        network = trained = build(spec, classes)
+    if spec.kind not in _FOREIGN:
+        network = build(spec, classes)
+        _fill(network, content)
+        return network
+    theirs = foreign(spec.kind, spec.parameters, content, classes)
     if spec.kind not in _PROGRAMS:
-        _fill(trained, content)
-    return network
+        _fill(theirs.inner, content)
+    return theirs
 
 
 def _fill(network: nn.Module, content: bytes) -> None:

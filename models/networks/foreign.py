@@ -64,7 +64,8 @@ class Foreign(nn.Module):
             scores = scores.permute(0, 1, 4, 3, 2)
         if self._single:
             scores = torch.cat([torch.zeros_like(scores[:, :1]), scores], dim=1)
-        return scores.contiguous()
+        contiguous: Tensor = scores.contiguous()
+        return contiguous
 
 
 class _Onnx(nn.Module):
@@ -82,7 +83,7 @@ class _Onnx(nn.Module):
             self._session = onnxruntime.InferenceSession(
                 content, providers=onnxruntime.get_available_providers()
             )
-        except Exception as error:  # noqa: BLE001 # its exceptions have no common public class
+        except Exception as error:  # its exceptions have no common public class
             raise InvalidPackage(f"it is no ONNX model: {error}") from error
         self._input = self._session.get_inputs()[0].name
 
@@ -117,7 +118,9 @@ def foreign(kind: str, parameters: Mapping[str, Any], content: bytes, classes: i
 
 def _torchscript(content: bytes) -> nn.Module:
     try:
-        module: nn.Module = torch.jit.load(io.BytesIO(content), map_location="cpu")
+        module: nn.Module = torch.jit.load(  # type: ignore[no-untyped-call] # torch's own
+            io.BytesIO(content), map_location="cpu"
+        )
     except RuntimeError as error:
         raise InvalidPackage(f"it is no TorchScript: {error}") from error
     return module

@@ -70,7 +70,6 @@ def from_bundle(
         keep_largest=True,
         min_slices=options.min_slices,
         min_extent_mm=options.min_extent_mm,
-        min_volume_ml=options.min_volume_ml,
         weights=Path(),
         weights_sha256="",
     )
@@ -92,7 +91,7 @@ def _read(bundle: Path) -> dict[str, Any]:
     raise InvalidPackage(f"{bundle} is no MONAI bundle: it has no {_CONFIGS[0]}")
 
 
-def _plain(value: Any, where: str) -> Any:  # noqa: ANN401 # JSON has no narrower type
+def _plain(value: Any, where: str) -> Any:  # JSON has no narrower type
     """The value, once it is seen to be data: no expression and no reference."""
     match value:
         case str() if value.startswith(("$", "@", "%")):
@@ -196,7 +195,7 @@ def _weights(bundle: Path) -> dict[str, Tensor]:
     path = bundle / _WEIGHTS
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # noqa: BLE001 # torch raises many kinds on a file that is none
+    except Exception as error:  # torch raises many kinds on a file that is none
         raise InvalidPackage(f"{path} cannot be read as weights: {error}") from error
     weights: dict[str, Tensor] = loaded.get("model", loaded.get("state_dict", loaded))
     return weights

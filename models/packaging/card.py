@@ -10,9 +10,7 @@ from models.training.journal import read_history
 _TO_BE_TOLD = "*To be told by whoever trained it.*"
 
 
-def card_of_run(
-    run: Path, config: TrainConfig, title: str, intended_use: str, weights: str
-) -> str:
+def card_of_run(run: Path, config: TrainConfig, title: str, intended_use: str, weights: str) -> str:
     """The card of a training, filled with what its folder knows; the rest is left to be told."""
     history = read_history(run)
     validations = [event for event in history if event["kind"] == "validation"]

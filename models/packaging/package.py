@@ -13,7 +13,7 @@ from torch import Tensor
 
 from models.networks import load_network
 from models.packaging.card import card_of_import, card_of_run
-from models.spec import FORMAT, InvalidPackage, Label, ModelSpec, NetworkSpec
+from models.spec import FORMAT, Code, InvalidPackage, Label, ModelSpec, NetworkSpec
 from models.training.config import InvalidConfig, TrainConfig, config_of
 from models.training.loop import BEST, CONFIG, LAST
 from models.training.validation import spec_of
@@ -24,10 +24,7 @@ RESEARCH_ONLY = "Research and evaluation only; not for diagnostic use."
 
 @dataclass(frozen=True)
 class PackageOptions:
-    """What a person says of a model; lengths in mm, volumes in mL.
-
-    `min_volumes_ml` are those of single labels, by name.
-    """
+    """What a person says of a model; lengths in mm."""
 
     model_id: str
     version: str
@@ -36,8 +33,6 @@ class PackageOptions:
     intended_use: str = RESEARCH_ONLY
     min_slices: int = 10
     min_extent_mm: float = 30.0
-    min_volume_ml: float = 0.0
-    min_volumes_ml: Mapping[str, float] | None = None
 
 
 def from_run(run: Path, out: Path, options: PackageOptions) -> ModelSpec:
@@ -89,10 +84,6 @@ def from_program(
 
 def described(spec: ModelSpec, options: PackageOptions) -> ModelSpec:
     """The model with what a person says of it."""
-    own = options.min_volumes_ml or {}
-    unknown = set(own) - {label.name for label in spec.labels}
-    if unknown:
-        raise InvalidPackage(f"the model has no label {', '.join(sorted(unknown))}")
     return replace(
         spec,
         model_id=options.model_id,
@@ -102,11 +93,6 @@ def described(spec: ModelSpec, options: PackageOptions) -> ModelSpec:
         intended_use=options.intended_use,
         min_slices=options.min_slices,
         min_extent_mm=options.min_extent_mm,
-        min_volume_ml=options.min_volume_ml,
-        labels=tuple(
-            replace(label, min_volume_ml=own.get(label.name, options.min_volume_ml))
-            for label in spec.labels
-        ),
     )
 
 
@@ -158,7 +144,6 @@ def manifest_text(spec: ModelSpec, file: str, sha256: str) -> str:
         "",
         f"min_slices = {_toml(spec.min_slices)}",
         f"min_extent_mm = {_toml(spec.min_extent_mm)}",
-        f"min_volume_ml = {_toml(spec.min_volume_ml)}",
         "",
         "[network]",
         f"kind = {_toml(spec.network.kind)}",
@@ -169,23 +154,26 @@ def manifest_text(spec: ModelSpec, file: str, sha256: str) -> str:
         f"sha256 = {_toml(sha256)}",
     ]
     for label in spec.labels:
-        lines += _label_lines(label, spec.min_volume_ml)
+        lines += _label_lines(label)
     return "\n".join(lines) + "\n"
 
 
-def _label_lines(label: Label, usual_ml: float) -> list[str]:
-    lines = [
+def _label_lines(label: Label) -> list[str]:
+    optional = ("min_volume_ml", "max_volume_ml", "mean_hu")
+    return [
         "",
         "[[labels]]",
         f"index = {label.index}",
         f"name = {_toml(label.name)}",
-        f"category = {_toml((label.category.value, label.category.scheme, label.category.meaning))}",
-        f"type = {_toml((label.type.value, label.type.scheme, label.type.meaning))}",
+        f"category = {_toml(_texts(label.category))}",
+        f"type = {_toml(_texts(label.type))}",
         f"display_rgb = {_toml(label.display_rgb)}",
+        *(f"{k} = {_toml(getattr(label, k))}" for k in optional if getattr(label, k) is not None),
     ]
-    if label.min_volume_ml != usual_ml:
-        lines.append(f"min_volume_ml = {_toml(label.min_volume_ml)}")
-    return lines
+
+
+def _texts(code: Code) -> tuple[str, str, str]:
+    return code.value, code.scheme, code.meaning
 
 
 def _toml(value: object) -> str:

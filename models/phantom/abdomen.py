@@ -147,9 +147,7 @@ def _points(grid: hd.VolumeGeometry, start: int, stop: int) -> Points:
     return Points(*axes)
 
 
-def scanned(
-    hu: NDArray[np.float32], looks: Looks, rng: np.random.Generator
-) -> NDArray[np.int16]:
+def scanned(hu: NDArray[np.float32], looks: Looks, rng: np.random.Generator) -> NDArray[np.int16]:
     """A body in HU (slice, row, column) as a scanner shows it: blurred and noisy, in 16 bits."""
     seen = ndimage.gaussian_filter(hu, (0.0, looks.blur_px, looks.blur_px), truncate=3.0)
     white = rng.standard_normal(hu.shape, dtype=np.float32)
@@ -164,8 +162,8 @@ def _lesions(
     grid: hd.VolumeGeometry, liver: NDArray[np.uint8], looks: Looks, rng: np.random.Generator
 ) -> Iterator[NDArray[np.bool_]]:
     """Where each lesion of the liver is, (slice, row, column)."""
-    places = np.argwhere(liver) if looks.lesions else []
-    if len(places) == 0:
+    places = np.argwhere(liver)
+    if looks.lesions == 0 or len(places) == 0:
         return
     spacing = np.asarray(grid.spacing)
     axes = np.ogrid[tuple(slice(0, n) for n in liver.shape)]

@@ -100,9 +100,7 @@ def _kidneys(put: Placing) -> tuple[Organ, ...]:
 
 def _pelvis(put: Placing) -> tuple[Organ, ...]:
     """Hip bones and bladder, below the usual field of view of an abdomen."""
-    organs: list[Organ] = [
-        (Tissue.URINE, Ellipsoid(put.at(0, -20, -330), put.size(44, 36, 34)))
-    ]
+    organs: list[Organ] = [(Tissue.URINE, Ellipsoid(put.at(0, -20, -330), put.size(44, 36, 34)))]
     for side in (-1, 1):
         x, y, z = put.at(side * 96, 24, -270)
         a, b, c = put.size(20, 52, 72)

@@ -1,4 +1,4 @@
-"""What else a CT shows: heads, and the cylinders that scanners are tested with. No liver in them."""
+"""What else a CT shows: heads, and the cylinders that scanners are tested with; no liver."""
 
 import highdicom as hd
 import numpy as np

@@ -107,7 +107,8 @@ def _view(
     wide = round(float(rng.uniform(*width_mm)) / pixel)
     deep = round(wide * float(rng.uniform(0.8, 1.0)))
     slices = round(float(rng.uniform(*length_mm)) / thick)
-    centre = (*(float(mm) for mm in rng.uniform(-12, 12, 2)), float(rng.uniform(*middle_z)))
+    x, y = (float(mm) for mm in rng.uniform(-12, 12, 2))
+    centre = (x, y, float(rng.uniform(*middle_z)))
     return _View((thick, pixel, pixel), (slices, deep, wide), centre, bool(rng.random() < 0.2))
 
 

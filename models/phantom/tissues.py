@@ -5,7 +5,6 @@ from enum import IntEnum
 
 import numpy as np
 
-
 Range = tuple[float, float]
 
 

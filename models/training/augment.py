@@ -20,9 +20,9 @@ Range = tuple[float, float]
 
 # A labelled CT that ends below the chest has no levels of these.
 _OF_THE_CHEST = (
-    (Tissue.HEART, 20, 200),
-    (Tissue.MYOCARDIUM, 30, 130),
-    (Tissue.LUNG, -900, -700),
+    (Tissue.HEART, 20.0, 200.0),
+    (Tissue.MYOCARDIUM, 30.0, 130.0),
+    (Tissue.LUNG, -900.0, -700.0),
 )
 _AIR_HU = -1024.0
 
@@ -105,9 +105,8 @@ class Sampler:
         places = torch.from_numpy(at + middle.astype(np.float32))  # (Z, Y, X, 3), voxels of body
         for grid_mm, up_to_mm in how.warps:
             amplitude = rng.uniform(0, up_to_mm) / body.spacing_mm
-            places += (
-                smooth_field(self.shape, grid_mm / self.spacing_mm, rng, 3).movedim(0, -1) * amplitude
-            )
+            field = smooth_field(self.shape, grid_mm / self.spacing_mm, rng, 3)
+            places += field.movedim(0, -1) * amplitude
         extent = torch.tensor(body.tissues.shape, dtype=torch.float32) - 1
         return (places / extent * 2 - 1).flip(-1)[None]
 

@@ -99,7 +99,8 @@ class Cases:
         """Where the patch's middle lies: about a labelled voxel, or anywhere."""
         if case.places and rng.random() < self.foreground:
             of_class = case.places[rng.integers(len(case.places))]
-            return of_class[rng.integers(len(of_class))].astype(np.float64)
+            middle: NDArray[np.float64] = of_class[rng.integers(len(of_class))].astype(np.float64)
+            return middle
         shape = np.asarray(case.image.shape)
         half = np.minimum(np.asarray(size) / 2, (shape - 1) / 2)
         return rng.uniform(half, np.maximum(half, shape - 1 - half))
@@ -177,8 +178,6 @@ def _cut(
     start = np.clip(start, 0, np.maximum(np.asarray(case.image.shape) - size, 0))
     where = tuple(slice(s, s + n) for s, n in zip(start, size, strict=True))
     image, classes = case.image[where].float(), case.classes[where]
-    fill = [
-        (0, n - have) for n, have in zip(reversed(size), reversed(image.shape), strict=True)
-    ]
+    fill = [(0, n - have) for n, have in zip(reversed(size), reversed(image.shape), strict=True)]
     flat = [n for pair in fill for n in pair]
     return functional.pad(image, flat)[None], functional.pad(classes, flat)[None]

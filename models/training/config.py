@@ -52,6 +52,22 @@ class LabelConfig(_Section):
     category: CodeTexts = ("91772007", "SCT", "Organ")
     type: CodeTexts
     display_rgb: tuple[int, int, int]
+    min_volume_ml: float = 0.0
+    max_volume_ml: float | None = None
+    mean_hu: tuple[float, float] | None = None
+
+    def label(self, index: int) -> Label:
+        """As a package's label of that number."""
+        return Label(
+            index,
+            self.name,
+            Code(*self.category),
+            Code(*self.type),
+            self.display_rgb,
+            self.min_volume_ml,
+            self.max_volume_ml,
+            self.mean_hu,
+        )
 
 
 class NetworkConfig(_Section):
@@ -210,10 +226,7 @@ class TrainConfig(_Section):
 
     def organ_labels(self) -> tuple[Label, ...]:
         """The labels, numbered from 1."""
-        return tuple(
-            Label(k, label.name, Code(*label.category), Code(*label.type), label.display_rgb)
-            for k, label in enumerate(self.labels, start=1)
-        )
+        return tuple(label.label(k) for k, label in enumerate(self.labels, start=1))
 
 
 def presets() -> list[str]:
@@ -282,13 +295,17 @@ def overlaid(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, An
         result.pop("epochs", None)
     for key, value in above.items():
         old = result.get(key)
-        both = isinstance(value, Mapping) and isinstance(old, Mapping)
-        same = both and all(value.get(k, old.get(k)) == old.get(k) for k in ("kind", "name"))
-        result[key] = overlaid(old, value) if same and old is not None else value
+        result[key] = value
+        if isinstance(value, Mapping) and isinstance(old, Mapping) and _same_kind(old, value):
+            result[key] = overlaid(old, value)
     return result
 
 
-def _told(problem: Any) -> str:  # noqa: ANN401 # pydantic's own TypedDict of details
+def _same_kind(below: Mapping[str, Any], above: Mapping[str, Any]) -> bool:
+    return all(above.get(k, below.get(k)) == below.get(k) for k in ("kind", "name"))
+
+
+def _told(problem: Any) -> str:  # pydantic's own TypedDict of details
     where = ".".join(str(part) for part in problem["loc"])
     message = str(problem["msg"]).removeprefix("Value error, ")
     if problem["type"] == "extra_forbidden":

@@ -1,6 +1,6 @@
 """One training on several devices: each process, started by torchrun, learns from its own samples.
 
-    torchrun --nproc-per-node 2 -m node.cli train CONFIG --out RUN
+torchrun --nproc-per-node 2 -m node.cli train CONFIG --out RUN
 """
 
 import os

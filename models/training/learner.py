@@ -10,7 +10,13 @@ from monai.losses import DiceCELoss
 from torch import Tensor, nn
 
 from models.networks import build, divisor, run_padded
-from models.training.config import InvalidConfig, NamedConfig, Precision, ScheduleConfig, TrainConfig
+from models.training.config import (
+    InvalidConfig,
+    NamedConfig,
+    Precision,
+    ScheduleConfig,
+    TrainConfig,
+)
 
 _DTYPES = {Precision.BF16: torch.bfloat16, Precision.FP16: torch.float16}
 

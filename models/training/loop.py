@@ -5,7 +5,7 @@ on is in the checkpoint, so that a resumed run gives the same weights as one wit
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from models.training.config import InvalidConfig, TrainConfig
 from models.training.distributed import Team, team
 from models.training.journal import Journal
 from models.training.learner import Learner, save
-from models.training.sources import Samples, Source, batches
+from models.training.sources import Sample, Samples, Source, batches
 from models.training.validation import phantom_cases, spec_of, validate
 
 CONFIG, CHECKPOINT, BEST, LAST = "config.json", "checkpoint.pt", "best.pt", "last.pt"
@@ -148,18 +148,14 @@ class _Run:
             torch.backends.cudnn.deterministic = True
         self.learner.wrapped = self.team.wrapped(self.learner.network)
 
-    def batches(
-        self, samples: Samples, workers: int
-    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    def batches(self, samples: Samples, workers: int) -> Generator[Sample]:
         """What is still to be learned from."""
         numbers = [
             self.team.numbers(step, self.config.batch) for step in range(self.done, self.steps)
         ]
         return batches(samples, numbers, workers)
 
-    def learn(
-        self, drawn: Iterator[tuple[torch.Tensor, torch.Tensor]], progress: Progress | None
-    ) -> None:
+    def learn(self, drawn: Iterable[Sample], progress: Progress | None) -> None:
         """All steps that are left."""
         recent: list[float] = []
         with Journal(self.out, self.done) if self.team.leads else _Silence() as journal:

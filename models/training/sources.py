@@ -1,6 +1,6 @@
 """Where samples come from: each the same for the same number, whoever draws it and when."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -34,7 +34,7 @@ class Samples(Dataset[Sample]):
         return self.sources[rng.choice(len(shares), p=shares)].draw(rng)
 
 
-def batches(samples: Samples, numbers: Sequence[Sequence[int]], workers: int) -> Iterator[Sample]:
+def batches(samples: Samples, numbers: Sequence[Sequence[int]], workers: int) -> Generator[Sample]:
     """The batches of these samples' numbers in turn: (B, 1, Z, Y, X) each.
 
     `workers` processes draw ahead; 0 draws when asked. The samples are the same.

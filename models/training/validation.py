@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import nn
 
 from models.data import LabelledVolume
@@ -37,9 +36,7 @@ def validate(network: nn.Module, spec: ModelSpec, cases: Sequence[LabelledVolume
     scores = {}
     for case in cases:
         found = predictor.predict(case.volume)
-        scores[case.name] = {
-            label.name: dice(found, case.truth, label) for label in spec.labels
-        }
+        scores[case.name] = {label.name: dice(found, case.truth, label) for label in spec.labels}
     network.train(was_training)
     return Scores(scores)
 
@@ -88,7 +85,6 @@ def spec_of(config: TrainConfig) -> ModelSpec:
         keep_largest=config.keep_largest,
         min_slices=1,
         min_extent_mm=0.0,
-        min_volume_ml=0.0,
         weights=Path(),
         weights_sha256="",
     )

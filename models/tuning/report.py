@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ def write_report(study: Study, out: Path) -> Path:
 def _plots(study: Study) -> list[tuple[str, str]]:
     """Titles and pictures as data URIs."""
     mpl.use("Agg")
-    drawn = [
+    drawn: list[tuple[str, Callable[..., Any], dict[str, Any]]] = [
         ("Score by trial", plots.plot_optimization_history, {}),
         ("Scores while training", plots.plot_intermediate_values, {}),
         ("Score by setting", plots.plot_slice, {}),
@@ -61,7 +62,7 @@ def _plots(study: Study) -> list[tuple[str, str]]:
         return [(title, _inline(plot(study, **options))) for title, plot, options in drawn]
 
 
-def _inline(axes: Any) -> str:  # noqa: ANN401 # one Axes or an array of them
+def _inline(axes: Any) -> str:  # one Axes or an array of them
     first = axes if hasattr(axes, "figure") else axes.flat[0]
     stream = io.BytesIO()
     first.figure.savefig(stream, format="png", bbox_inches="tight")

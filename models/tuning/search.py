@@ -1,12 +1,12 @@
 """What may be turned, as data: a table of configuration keys with ranges or choices.
 
-    ["optimiser.arguments.lr"]
-    low = 1e-4
-    high = 1e-2
-    log = true
+["optimiser.arguments.lr"]
+low = 1e-4
+high = 1e-2
+log = true
 
-    ["network.parameters.residual_units"]
-    choices = [1, 2]
+["network.parameters.residual_units"]
+choices = [1, 2]
 """
 
 import tomllib
@@ -46,7 +46,7 @@ class Knob(BaseModel):
             raise ValueError("a range by orders of magnitude (log) begins above 0")
         return self
 
-    def suggest(self, trial: Trial, key: str) -> Any:  # noqa: ANN401 # whatever the choices are
+    def suggest(self, trial: Trial, key: str) -> Any:  # whatever the choices are
         """A value for this trial."""
         if self.choices is not None:
             # Optuna keeps plain values alone; lists are chosen by their place.

@@ -20,7 +20,9 @@ def convert(
     source: Annotated[
         Path,
         typer.Argument(
-            metavar="INPUT", exists=True, help="A DICOM folder, a NIfTI or NRRD file, or a data set."
+            metavar="INPUT",
+            exists=True,
+            help="A DICOM folder, NIfTI or NRRD, or a data set.",
         ),
     ],
     output: Annotated[

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -16,7 +16,7 @@ from node.cli.options import ConfigOption
 if TYPE_CHECKING:
     from models.data import LabelledVolume
     from models.evaluation import Evaluation
-    from models.spec import Label
+    from models.spec import Label, ModelSpec
 
 TrainingConfig = Annotated[
     Path,
@@ -125,7 +125,7 @@ def evaluate(
     out: Annotated[Path, typer.Option(help="Folder for scores.json and report.html.")] = Path(),
     layout: LayoutOption = "pairs",
     labels: Annotated[
-        str, typer.Option(help='Values or names of the data by label: \'{"Liver": [1, 2]}\'.')
+        str, typer.Option(help="Values or names of the data by label: '{\"Liver\": [1, 2]}'.")
     ] = "",
     phantoms: Annotated[
         str, typer.Option(help="Instead of a data set: phantoms of these seeds, as 100-119.")
@@ -192,14 +192,10 @@ def package(
     ] = None,
     network: Annotated[
         str,
-        typer.Option(help='For .pt/.ts/.onnx: {"axes": "xyz", "output": "softmax", "multiple": 16}.'),
+        typer.Option(help='For .pt/.ts/.onnx, as {"axes": "xyz", "multiple": 16}.'),
     ] = "{}",
     min_slices: Annotated[int, typer.Option(min=2, help="Fewer are refused.")] = 10,
     min_extent_mm: Annotated[float, typer.Option(min=0, help="Less is refused.")] = 30.0,
-    min_volume_ml: Annotated[float, typer.Option(min=0, help="Less is nothing found.")] = 0.0,
-    organ_ml: Annotated[
-        list[str] | None, typer.Option(help="The same for one label: 'Liver=100' (repeatable).")
-    ] = None,
 ) -> None:
     """Make a model package of a training, a MONAI bundle, TorchScript or ONNX.
 
@@ -215,8 +211,6 @@ def package(
         manufacturer=manufacturer,
         min_slices=min_slices,
         min_extent_mm=min_extent_mm,
-        min_volume_ml=min_volume_ml,
-        min_volumes_ml=_volumes(organ_ml or []),
     )
     if source.is_dir() and not (source / "configs").is_dir():
         spec = from_run(source, out, options)
@@ -236,7 +230,7 @@ def _use(threads: int | None) -> None:
         torch.set_num_threads(threads)
 
 
-def _package(model: str, config: Path | None):  # type: ignore[no-untyped-def] # see below
+def _package(model: str, config: Path | None) -> "ModelSpec":
     """The package of that name, or in that folder."""
     from models.registry import find
     from models.spec import ModelSpec
@@ -259,7 +253,7 @@ def _labelled(
     from models.data import InvalidDataset, find_cases, load_case
     from node.convert import read_ct
 
-    mapping = _json(labels, "--labels") if labels else None
+    mapping: dict[str, Any] | None = _json(labels, "--labels") if labels else None
     found = [case for case in find_cases(folder, layout).cases if case.truth is not None]
 
     def read() -> "Iterator[LabelledVolume]":
@@ -308,14 +302,3 @@ def _json(text: str, option: str) -> dict[str, object]:
     if not isinstance(value, dict):
         raise typer.BadParameter(f"{option} must be a JSON object")
     return value
-
-
-def _volumes(texts: list[str]) -> dict[str, float]:
-    volumes = {}
-    for text in texts:
-        name, _, ml = text.rpartition("=")
-        try:
-            volumes[name] = float(ml)
-        except ValueError as error:
-            raise typer.BadParameter(f"{text!r} must be LABEL=ML, as Liver=100") from error
-    return volumes

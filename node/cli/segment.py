@@ -20,6 +20,9 @@ def segment(
     ],
     model: Annotated[str, typer.Option(help="The model package to run.")] = "liver-ct",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
+    series: Annotated[
+        str | None, typer.Option(help="Series Instance UID, where the folder holds several.")
+    ] = None,
     config: ConfigOption = None,
 ) -> None:
     """Segment one CT series from disk.
@@ -40,6 +43,7 @@ def segment(
             output,
             predictor,
             options=seg_options(settings),
+            series=series,
             progress=lambda part: bar.update(task, completed=part),
         )
     typer.echo(summary)

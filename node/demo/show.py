@@ -16,9 +16,10 @@ from node.cli.jobs import outcome
 from node.demo.orthanc_pacs import OrthancPacs
 from node.demo.site import DemoSite, new_site, orthanc_for, write_config
 from node.dicom.files import dicom_files
-from node.domain.errors import Rejected, RejectionReason, Transient
+from node.domain.errors import NodeError, Rejected, RejectionReason, Transient
 from node.domain.identity import AeTitle, Uid
 from node.domain.job import Job, JobState, result_identity
+from node.domain.series import SeriesState
 from node.observe import configure_logging
 from node.settings import load_settings
 from node.stop_signal import StopSignal
@@ -119,8 +120,9 @@ def _wait_for_result(site: DemoSite, series: Uid, console: Console) -> Job:
     """Wait until the series' job has settled.
 
     Raises:
-        Rejected: the node refused or ignored the series.
-        Transient: it parked the job, or took too long.
+        Rejected: no rule of the node wanted the series.
+        Transient: it took too long.
+        NodeError: the node refused the series, or parked the job.
     """
     settings = load_settings(site.config_file)
     store = Store.open(settings.database_url, settings.data_dir)
@@ -134,6 +136,12 @@ def _wait_for_result(site: DemoSite, series: Uid, console: Console) -> Job:
                     status.update(f"Job {job.job_id[:8]} is {job.state} ...")
                     if job.state in _SETTLED:
                         return _delivered(job)
+                found = store.get_series(series)
+                if found is not None and found.state is SeriesState.IGNORED:
+                    raise Rejected(
+                        RejectionReason.NOT_CT,
+                        "no rule wanted the series: it is no CT image, or a localizer",
+                    )
                 time.sleep(_POLL_SECONDS)
     finally:
         store.close()
@@ -141,11 +149,13 @@ def _wait_for_result(site: DemoSite, series: Uid, console: Console) -> Job:
 
 
 def _delivered(job: Job) -> Job:
-    """The job, when it came to a result."""
-    if job.state is JobState.REFUSED:
-        raise Rejected(RejectionReason.REGION_NOT_COVERED, f"the series was refused: {job.reason}")
-    if job.state is JobState.PARKED:
-        raise Transient(f"the job was parked: {job.reason}")
+    """The job, when it came to a result.
+
+    Raises:
+        NodeError: it did not.
+    """
+    if job.state is not JobState.DELIVERED:
+        raise NodeError(f"the job was {job.state}: {job.reason}")
     return job
 
 
@@ -177,12 +187,17 @@ def _found_in_archive(base: str, job: Job, instance: Uid) -> str:
         Transient: it is not there.
     """
     study = f"{base}/studies/{job.study_instance_uid}"
-    answer = requests.get(
-        f"{study}/instances",
-        params={"SOPInstanceUID": instance},
-        headers={"Accept": "application/dicom+json"},
-        timeout=30,
-    )
+    with requests.Session() as session:
+        session.trust_env = False  # a site's proxy does not lead to this machine
+        try:
+            answer = session.get(
+                f"{study}/instances",
+                params={"SOPInstanceUID": instance},
+                headers={"Accept": "application/dicom+json"},
+                timeout=30,
+            )
+        except requests.RequestException as error:
+            raise Transient(f"the result was delivered, yet {study} does not answer") from error
     if not answer.ok or not answer.content or not answer.json():
         raise Transient(f"the result was delivered, yet {study} does not list it")
     series = result_identity(job.job_id).series_instance_uid

@@ -5,6 +5,7 @@ present even when unknown (type 2) is then present and empty. Attributes of the 
 series and its performed procedure step are not carried: they are not true of a result.
 """
 
+import re
 from collections.abc import Iterable
 from copy import deepcopy
 from typing import Any
@@ -133,9 +134,15 @@ _TRIAL = (  # PS3.3 C.7.1.3, C.7.2.3, and of C.7.3.2 what is true of every serie
     "ConsentForClinicalTrialUseSequence",
     "ClinicalTrialCoordinatingCenterName",
 )
-# Type 2 inside the trial modules: an empty value must stay where the module is there.
-_EMPTY_IN_TRIAL = frozenset(
+# Type 2 inside the trial modules, and 2C of animals: an empty value must stay where it is there.
+_EMPTY_TOO = frozenset(
     {
+        "PatientBreedDescription",
+        "PatientBreedCodeSequence",
+        "BreedRegistrationSequence",
+        "PatientSexNeutered",
+        "ResponsiblePerson",
+        "ResponsibleOrganization",
         "ClinicalTrialProtocolName",
         "ClinicalTrialSiteID",
         "ClinicalTrialSiteName",
@@ -144,6 +151,11 @@ _EMPTY_IN_TRIAL = frozenset(
     }
 )
 _REQUEST = ("RequestAttributesSequence", "LongitudinalTemporalInformationModified")
+
+# Value representations that hold text, and can be written as one another.
+_TEXTS = frozenset({"AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UT"})
+
+_TERM = re.compile(r"ISO_IR \d+$|ISO 2022 IR \d+$|GB18030$|GBK$")
 
 # The default repertoire; pydicom's table reads it as Latin-1.
 _ASCII = frozenset({"", "ISO_IR 6", "ISO 2022 IR 6"})
@@ -166,10 +178,10 @@ def carry_context(source: Dataset, result: Dataset, own_texts: Iterable[str]) ->
             setattr(result, keyword, None)
     for keyword in CARRIED:
         element = _element(source, keyword)
-        if element is not None and (keyword in _EMPTY_IN_TRIAL or not element.is_empty):
+        if element is not None and (keyword in _EMPTY_TOO or not element.is_empty):
             result[keyword] = element
     character_set = source.get("SpecificCharacterSet")
-    if not _can_spell(character_set, own_texts):
+    if not _is_defined(character_set) or not _can_spell(character_set, own_texts):
         character_set = "ISO_IR 192"
     if character_set:
         result.SpecificCharacterSet = character_set
@@ -185,8 +197,12 @@ def _element(source: Dataset, keyword: str) -> DataElement | None:
         element = deepcopy(source[keyword])
     except (ValueError, TypeError, OverflowError):
         return None
+    wanted = dictionary_VR(keyword)
+    if wanted != element.VR and {element.VR, wanted} <= _TEXTS:
+        # An identifier written as another kind of text is an identifier all the same.
+        element = DataElement(element.tag, wanted, str(element.value))
     # A weight of "70 kg" stays a text in pydicom, or becomes another kind: no reader could use it.
-    if dictionary_VR(keyword) != element.VR or (
+    if wanted != element.VR or (
         element.VR in ("DS", "IS") and isinstance(element.value, str) and element.value
     ):
         return None
@@ -194,6 +210,13 @@ def _element(source: Dataset, keyword: str) -> DataElement | None:
         for item in element.value:
             item.decode()
     return element
+
+
+def _is_defined(character_set: object) -> bool:
+    """Whether every term is one of the standard's (PS3.3 C.12.1.1.2), as other readers know it."""
+    names: Any = character_set or ""
+    terms = [names] if isinstance(names, str) else names
+    return all(term == "" or (term in python_encoding and _TERM.match(term)) for term in terms)
 
 
 def _can_spell(character_set: object, texts: Iterable[str]) -> bool:

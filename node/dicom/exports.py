@@ -7,15 +7,14 @@ import highdicom as hd
 import nibabel
 import nrrd
 import numpy as np
-from nibabel.filebasedimages import ImageFileError
 
+from models.data.images import read_volume
 from models.mask import Mask
 from models.spec import Code, Label
 from node.domain.errors import Rejected, RejectionReason
 
-# The order of axes that the models expect: slices to the head, rows to the back, columns to the
-# left, as in an axial CT of a supine patient.
-_CT_ORIENTATION = "HPL"
+# In a CT in Hounsfield units there is air, or lung, or bowel gas; this is far above all of them.
+_AIR_AT_MOST_HU = -200.0
 
 
 class OutputKind(StrEnum):
@@ -43,41 +42,26 @@ def output_kind(path: Path) -> OutputKind:
     )
 
 
-def is_nifti(path: Path) -> bool:
-    """Whether the name says NIfTI."""
-    return path.name.lower().endswith((OutputKind.NIFTI, OutputKind.NIFTI_COMPRESSED))
-
-
 def read_nifti(path: Path) -> hd.Volume:
     """A CT in HU from NIfTI on its own grid and axes; 16-bit integers where its values are.
 
     Raises:
-        Rejected: no NIfTI, not three-dimensional, or a grid that is not rectangular.
+        Rejected: it cannot be read, does not say how it lies in the patient, or is no CT in HU.
     """
     try:
-        image = nibabel.load(path)
-        array = np.asanyarray(image.dataobj)
-        while array.ndim > 3 and array.shape[-1] == 1:
-            array = array[..., 0]
-        whole = np.array_equal(array, np.rint(array)) and np.abs(array).max(initial=0) < 2**15
-        return hd.Volume(
-            array.astype(np.int16 if whole else np.float32),
-            image.affine,
-            coordinate_system="PATIENT",
-            from_reference_convention="RAS",
-        )
-    except (ImageFileError, OSError, EOFError, ValueError) as error:
+        volume = read_volume(path)
+    except (OSError, EOFError, ValueError) as error:
         raise Rejected(
-            RejectionReason.UNREADABLE, f"{path.name} cannot be read as a CT in NIfTI: {error}"
+            RejectionReason.UNREADABLE, f"{path.name} cannot be read as a CT in NIfTI: {error}."
         ) from error
-
-
-def ct_axes(volume: hd.Volume) -> hd.Volume:
-    """The same voxels with axes slice, row, column, in the order that suits its orientation best.
-
-    Slices are taken to be the axis nearest to head–foot.
-    """
-    return volume.to_patient_orientation(_CT_ORIENTATION)
+    lowest = float(volume.array.min(initial=0))
+    if lowest > _AIR_AT_MOST_HU:
+        raise Rejected(
+            RejectionReason.NOT_CT,
+            f"{path.name} does not look like CT: its lowest value is {lowest:g}, and air around "
+            f"the body has about -1000 HU. Give the CT in Hounsfield units.",
+        )
+    return volume
 
 
 def write_nifti(mask: Mask, path: Path) -> None:

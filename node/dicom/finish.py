@@ -1,5 +1,6 @@
 """What highdicom leaves to be said in a result: context, equipment, times and fixed UIDs."""
 
+import re
 from datetime import datetime, timedelta, timezone
 
 from pydicom.dataset import Dataset, FileMetaDataset
@@ -19,6 +20,9 @@ _BODY_PARTS = {
     "64033007": "KIDNEY",
     "15776009": "PANCREAS",
 }
+# Code strings (CS): capitals, digits, space and underscore, at most 16 (PS3.5 6.2).
+_CODE_STRING = re.compile(r"[A-Z0-9 _]{1,16}")
+_FARTHEST_ZONE = timedelta(hours=14)
 # Purposes of reference, PS3.16 CID 7005.
 _ACQUISITION = Code("109101", "DCM", "Acquisition Equipment")
 _PROCESSING = Code("109102", "DCM", "Processing Equipment")
@@ -48,7 +52,7 @@ def finish(
     result = Dataset()
     result.update(segmentation)
     node = this_node()
-    header = source.sources[0]
+    header = _fullest(source)
     _identify_segments_per_frame(result)
     _fix_uids(result, identity)
     _stamp(result, header, made_at)
@@ -64,6 +68,11 @@ def finish(
     carry_context(header, result, (*texts, *labels))
     result.file_meta = _file_meta(result, node)
     return result
+
+
+def _fullest(source: CtSeries) -> Dataset:
+    """The header that the context is taken from: the first that names the patient, if any does."""
+    return next((image for image in source.sources if image.get("PatientID")), source.sources[0])
 
 
 def _identify_segments_per_frame(result: Dataset) -> None:
@@ -112,14 +121,16 @@ def _zone(header: Dataset) -> timezone | None:
     if len(said) != 5 or said[0] not in "+-" or not said[1:].isdigit():
         return None
     offset = timedelta(hours=int(said[1:3]), minutes=int(said[3:]))
+    if offset > _FARTHEST_ZONE:
+        return None
     return timezone(-offset if said[0] == "-" else offset)
 
 
 def _set_body_part(result: Dataset, header: Dataset) -> None:
-    """The source's body part; where it is silent, the organ that was segmented alone."""
-    said = header.get("BodyPartExamined")
+    """The source's body part; where that is no code string, the organ if it is one alone."""
+    said = str(header.get("BodyPartExamined") or "").strip().upper()
     kinds = [s.SegmentedPropertyTypeCodeSequence[0].CodeValue for s in result.SegmentSequence]
-    if said:
+    if _CODE_STRING.fullmatch(said):
         result.BodyPartExamined = said
     elif len(kinds) == 1 and kinds[0] in _BODY_PARTS:
         result.BodyPartExamined = _BODY_PARTS[kinds[0]]

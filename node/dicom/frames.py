@@ -48,6 +48,7 @@ class Slice:
     pixel_spacing_mm: tuple[float, float]
     rescale_slope: float
     rescale_intercept: float
+    rescale_type: str  # what the rescaled values are; empty where it is not said
     image_type: tuple[str, ...]
     phase: tuple[str, ...]
     making: tuple[str, ...]
@@ -63,7 +64,7 @@ class Slice:
     @property
     def size(self) -> tuple[int, int]:
         """Rows and columns."""
-        return int(self.header.Rows), int(self.header.Columns)
+        return self.header.Rows, self.header.Columns
 
 
 # How a slice's attributes are looked up: (functional group, keyword) -> value or None.
@@ -127,13 +128,14 @@ def _slice(header: Dataset, frame_number: int | None, lookup: _Lookup) -> Slice:
         pixel_spacing_mm=(1.0, 1.0),
         rescale_slope=1.0,
         rescale_intercept=0.0,
+        rescale_type=str(lookup("PixelValueTransformationSequence", "RescaleType") or ""),
         image_type=_texts(kind if kind is not None else header.get("ImageType")),
         phase=tuple(str(lookup("FrameContentSequence", k)) for k in _PHASE_KEYWORDS),
         making=tuple(str(lookup("CTReconstructionSequence", k)) for k in _MAKING_KEYWORDS),
     )
     if "LOCALIZER" in draft.image_type:
         return draft  # refused before anybody looks at its place
-    if not header.get("Rows") or not header.get("Columns"):
+    if not all(isinstance(header.get(k), int) and header.get(k) for k in ("Rows", "Columns")):
         raise _missing(draft, "Rows and Columns")
     position = _numbers(lookup("PlanePositionSequence", "ImagePositionPatient"), 3)
     orientation = _numbers(lookup("PlaneOrientationSequence", "ImageOrientationPatient"), 6)
@@ -160,6 +162,7 @@ def _slice(header: Dataset, frame_number: int | None, lookup: _Lookup) -> Slice:
         pixel_spacing_mm=(spacing[0], spacing[1]),
         rescale_slope=slope[0],
         rescale_intercept=intercept[0],
+        rescale_type=draft.rescale_type,
         image_type=draft.image_type,
         phase=draft.phase,
         making=draft.making,

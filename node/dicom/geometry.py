@@ -13,8 +13,8 @@ from node.domain.errors import Rejected, RejectionReason
 # Slices closer than this lie at one place: thinner slices do not exist in body CT.
 SAME_PLACE_MM = 0.01
 # A gap may differ from the usual gap by this share; the volume is then resampled by the true
-# positions, which moves a boundary by less than a tenth of a slice. Larger differences come from
-# missing slices or from two reconstructions in one series.
+# positions, and the mask back onto them. Larger differences come from missing slices or from two
+# reconstructions in one series.
 SPACING_TOLERANCE = 0.1
 # From here on a gap is told as missing slices: no scanner rounds a position that far.
 MISSING_SLICE_GAP = 1.5

@@ -88,6 +88,9 @@ def _check_whole(header: Dataset) -> None:
     """
     if not header.get("PixelData"):
         raise EOFError("there are no pixel data")
+    # Left-aligned bits, as in files of the ACR-NEMA days, would be read 16 times too large.
+    if header.get("HighBit") != int(header.BitsStored) - 1:
+        raise ValueError("the bits of a pixel are not where DICOM has them")
     if header.file_meta.TransferSyntaxUID not in _ENDING_IN_EOI:
         return
     frames = int(header.get("NumberOfFrames") or 1)
@@ -118,11 +121,11 @@ def _padding(header: Dataset, stored: NDArray[np.integer]) -> NDArray[np.bool_] 
 
     From PixelPaddingValue to PixelPaddingRangeLimit, both included (PS3.3 C.7.5.1.1.2).
     """
-    value = header.get("PixelPaddingValue")
-    if value is None or value == "":
+    value, limit = header.get("PixelPaddingValue"), header.get("PixelPaddingRangeLimit")
+    # What cannot be read as a number says nothing.
+    if not isinstance(value, int):
         return None
-    limit = header.get("PixelPaddingRangeLimit")
-    ends = [_as_stored(v, stored) for v in (value, value if limit in (None, "") else limit)]
+    ends = [_as_stored(v, stored) for v in (value, limit if isinstance(limit, int) else value)]
     mask: NDArray[np.bool_] = (stored >= min(ends)) & (stored <= max(ends))
     return mask
 

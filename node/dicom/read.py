@@ -23,7 +23,7 @@ class CtSeries:
     `volume` is in HU, axes slice, row, column, LPS; its slices ascend along row direction ×
     column direction (for axial slices of a supine patient: from the feet to the head).
     Source slice `k` lies `distances_mm[k]` from the first along that way; where those are not
-    even, the volume is resampled and `nearest_slices` leads back to the source slices.
+    even, the volume is resampled and `places` leads back to the source slices.
     """
 
     volume: hd.Volume = field(repr=False)
@@ -43,10 +43,12 @@ class CtSeries:
         """From the first slice's centre to the last one's, along the normal."""
         return self.distances_mm[-1]
 
-    def nearest_slices(self) -> NDArray[np.intp]:
-        """For each source slice, the index of the volume's slice nearest to it, (N,)."""
+    def places(self) -> NDArray[np.float64]:
+        """Where each source slice lies, counted in the volume's slices, (N,): 3.25 is a quarter
+        beyond slice 3.
+        """
         spacing = self.extent_mm / (self.slice_count - 1)
-        return np.rint(np.asarray(self.distances_mm) / spacing).astype(np.intp)
+        return np.asarray(self.distances_mm) / spacing
 
 
 def read_series(paths: Sequence[Path]) -> CtSeries:

@@ -5,6 +5,9 @@ it gets clean ones made from what the reader has verified. What the result says 
 study is copied elsewhere (`context.py`), from the real headers.
 """
 
+import math
+from collections.abc import Iterator, Sequence
+
 from pydicom.dataset import Dataset
 
 from node.dicom.frames import Slice, slices_of
@@ -29,7 +32,9 @@ _COPIED = (
     "FrameOfReferenceUID",
     "Rows",
     "Columns",
-    # A result derived from images that were once compressed with loss says so (PS3.3 C.7.6.1.1.5).
+)
+# A result derived from images that were once compressed with loss says so (PS3.3 C.7.6.1.1.5).
+_LOSSY = (
     "LossyImageCompression",
     "LossyImageCompressionRatio",
     "LossyImageCompressionMethod",
@@ -38,8 +43,10 @@ _COPIED = (
 
 def reference_images(series: CtSeries) -> list[Dataset]:
     """The source images in the order of `series.sources`."""
+    distance_mm = series.extent_mm / (series.slice_count - 1)
     if series.frame_numbers:
-        return [_multi_frame(series.sources[0])]
+        return [_multi_frame(series.sources[0], distance_mm)]
+    thickness = _thickness([source.get("SliceThickness") for source in series.sources], distance_mm)
     images = []
     for source in series.sources:
         image = _image(source)
@@ -47,7 +54,7 @@ def reference_images(series: CtSeries) -> list[Dataset]:
             image[keyword] = source[keyword]
         # The same for all, as highdicom compares them without tolerance.
         image.ImageOrientationPatient = series.sources[0].ImageOrientationPatient
-        image.SliceThickness = source.get("SliceThickness")
+        image.SliceThickness = thickness
         images.append(image)
     return images
 
@@ -59,11 +66,14 @@ def _image(source: Dataset) -> Dataset:
     for keyword in _COPIED:
         if keyword in source:
             image[keyword] = source[keyword]
+    if all(source.get(keyword) for keyword in _LOSSY):
+        for keyword in _LOSSY:
+            image[keyword] = source[keyword]
     image.Modality = "CT"
     return image
 
 
-def _multi_frame(source: Dataset) -> Dataset:
+def _multi_frame(source: Dataset, distance_mm: float) -> Dataset:
     """A multi-frame CT whose orientation and pixel measures are shared by all frames."""
     slices = list(slices_of(source))
     image = _image(source)
@@ -71,9 +81,7 @@ def _multi_frame(source: Dataset) -> Dataset:
     shared = Dataset()
     shared.PlaneOrientationSequence = [_item("ImageOrientationPatient", slices[0].orientation)]
     measures = _item("PixelSpacing", slices[0].pixel_spacing_mm)
-    thickness = _thickness(source)
-    if thickness is not None:
-        measures.SliceThickness = thickness
+    measures.SliceThickness = _thickness(list(_frame_thicknesses(source)), distance_mm)
     shared.PixelMeasuresSequence = [measures]
     image.SharedFunctionalGroupsSequence = [shared]
     image.PerFrameFunctionalGroupsSequence = [_placed(slice_) for slice_ in slices]
@@ -92,11 +100,20 @@ def _item(keyword: str, values: tuple[float, ...]) -> Dataset:
     return item
 
 
-def _thickness(source: Dataset) -> object:
-    """The slice thickness of the first frame, in mm; None where it is not said."""
+def _frame_thicknesses(source: Dataset) -> Iterator[object]:
+    """What a multi-frame CT says of its slice thickness, shared or of its frames."""
     for groups in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"):
-        measures = source.get(groups)[0].get("PixelMeasuresSequence") if source.get(groups) else ()
-        if measures and measures[0].get("SliceThickness") is not None:
-            value: object = measures[0].SliceThickness
-            return value
-    return None
+        for group in source.get(groups) or ():
+            for measures in group.get("PixelMeasuresSequence") or ():
+                yield measures.get("SliceThickness")
+
+
+def _thickness(said: Sequence[object], distance_mm: float) -> float:
+    """The first thickness that is one, in mm; else the distance from slice to slice.
+
+    The standard wants one in every result (PS3.3 C.7.6.16.2.1), while it may be empty in a CT.
+    """
+    for value in said:
+        if isinstance(value, int | float) and math.isfinite(value) and value > 0:
+            return float(value)
+    return distance_mm

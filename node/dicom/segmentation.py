@@ -17,6 +17,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from models.mask import Mask
 from models.spec import Code, Label, ModelSpec
+from node.dicom.between import slices_at
 from node.dicom.equipment import this_node
 from node.dicom.finish import finish
 from node.dicom.read import CtSeries
@@ -122,7 +123,7 @@ def _segment_numbers(mask: Mask, source: CtSeries) -> NDArray[np.uint8]:
         number_of[label.index] = number
     labels = mask.volume.array
     if source.is_resampled:
-        labels = labels[source.nearest_slices()]
+        labels = slices_at(labels, source.places())
     numbers: NDArray[np.uint8] = number_of[labels]
     return numbers
 

@@ -15,6 +15,11 @@ from node.domain.errors import Rejected, RejectionReason
 ORIENTATION_TOLERANCE = 1e-3
 # Pixel spacings may differ by rounding: 0.1 % of 512 pixels is half a pixel.
 PIXEL_SPACING_TOLERANCE = 1e-3
+_ONE_PATIENT = "The series is mixed up; have it corrected in the PACS and send it again."
+# What rescaled values may be (PS3.3 C.11.1.1.2): Hounsfield units, plain or modified, or not said.
+_HOUNSFIELD = ("", "HU", "HU_MOD")
+# Image types of what is computed from slices and shows no slice (PS3.3 C.8.15.2, C.7.6.1.1.2).
+_PROJECTIONS = frozenset({"MAX_IP", "MIN_IP", "MIP", "MINIP", "MAXIP", "VOLUME_RENDER", "VRT"})
 
 
 def check_objects(headers: Sequence[Dataset]) -> None:
@@ -32,13 +37,15 @@ def check_objects(headers: Sequence[Dataset]) -> None:
                 f"The series is not CT: it holds {kind} of modality {modality}. "
                 "Send an original CT series.",
             )
-        if int(header.get("SamplesPerPixel", 1)) != 1:
+        if header.get("SamplesPerPixel") not in (1, None, ""):
             raise Rejected(
                 RejectionReason.NOT_CT,
                 "The series holds colour pictures, not CT slices (a screen shot, or a rendering). "
                 "Send the original slices.",
             )
-    _one(headers, "SeriesInstanceUID", "different series", "Send or choose one series at a time.")
+    _one(headers, "SeriesInstanceUID", "different series", "Give one series at a time.")
+    _one(headers, "StudyInstanceUID", "different studies", _ONE_PATIENT)
+    _one(headers, "PatientID", "different patients", _ONE_PATIENT, empty_counts=False)
     _one(
         headers,
         "FrameOfReferenceUID",
@@ -60,8 +67,12 @@ def check_objects(headers: Sequence[Dataset]) -> None:
         )
 
 
-def _one(headers: Sequence[Dataset], keyword: str, what: str, advice: str) -> None:
-    values = Counter(str(header.get(keyword, "")) for header in headers)
+def _one(
+    headers: Sequence[Dataset], keyword: str, what: str, advice: str, *, empty_counts: bool = True
+) -> None:
+    values = Counter(str(header.get(keyword) or "") for header in headers)
+    if not empty_counts:
+        values.pop("", None)
     if len(values) > 1:
         raise Rejected(
             RejectionReason.MIXED_GEOMETRY,
@@ -85,6 +96,7 @@ def check_slices(slices: Sequence[Slice]) -> None:
             else f"{len(localizers)} of the {len(slices)} images are localizers (scout views). "
             "Send the slices without them.",
         )
+    _check_values(slices)
     sizes = Counter(s.size for s in slices)
     if len(sizes) > 1:
         told = " and ".join(f"{n} of {r}×{c} pixels" for (r, c), n in sizes.most_common())
@@ -101,6 +113,24 @@ def check_slices(slices: Sequence[Slice]) -> None:
             raise _mixed(
                 f"The series mixes pixel sizes: {first.pixel_spacing_mm[0]:g} mm in {first.name}, "
                 f"{other.pixel_spacing_mm[0]:g} mm in {other.name}."
+            )
+
+
+def _check_values(slices: Sequence[Slice]) -> None:
+    """Refuse values that are not HU, and pictures that are computed from many slices."""
+    for slice_ in slices:
+        if slice_.rescale_type.upper() not in _HOUNSFIELD:
+            raise Rejected(
+                RejectionReason.NOT_CT,
+                f"The values of {slice_.name} are {slice_.rescale_type}, not Hounsfield units. "
+                "Send the original CT series.",
+            )
+        computed = _PROJECTIONS & {kind.upper() for kind in slice_.image_type}
+        if computed:
+            raise Rejected(
+                RejectionReason.NOT_CT,
+                f"{slice_.name.capitalize()} is a projection ({', '.join(sorted(computed))}), not "
+                "a slice. Send the original CT series.",
             )
 
 
@@ -138,7 +168,8 @@ def check_acquisitions(
             f"and {second.name}. Send the series with each slice once.",
         )
     # Each phase may be entered once on the way along the table; coming back means overlap.
-    entered = [s.phase for k, s in enumerate(slices) if k == 0 or slices[k - 1].phase != s.phase]
+    kinds = [(*s.phase, *_made(s)) for s in slices]
+    entered = [kind for k, kind in enumerate(kinds) if k == 0 or kinds[k - 1] != kind]
     if len(set(entered)) < len(entered):
         raise _several("their slices lie between each other")
 

@@ -31,6 +31,7 @@ class RejectionReason(StrEnum):
     SEVERAL_ACQUISITIONS = "several-acquisitions"
     TOO_FEW_SLICES = "too-few-slices"
     REGION_NOT_COVERED = "region-not-covered"
+    NOT_BELIEVABLE = "not-believable"
     INVALID_INSTANCE = "invalid-instance"
 
 

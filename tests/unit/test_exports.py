@@ -9,7 +9,8 @@ import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
-from node.dicom.exports import OutputKind, ct_axes, output_kind, read_nifti, write_slicer
+from models.data.images import to_ct_axes
+from node.dicom.exports import OutputKind, output_kind, read_nifti, write_slicer
 from node.domain.errors import Rejected, RejectionReason
 from node.offline import segment_file
 from tests.body import AXIAL, CORONAL, FEET_FIRST, Directions, body, grid, in_liver, oblique
@@ -113,7 +114,7 @@ def test_nifti_in_gives_nifti_out_on_the_same_grid(directions: Directions, tmp_p
 def test_models_get_nifti_with_slices_toward_the_head(tmp_path: Path) -> None:
     path = tmp_path / "ct.nii"
     nibabel.save(body(grid(CORONAL)).permute_spatial_axes((2, 0, 1)).to_nibabel(), path)
-    volume = ct_axes(read_nifti(path))
+    volume = to_ct_axes(read_nifti(path))
     directions = np.stack(volume.unit_vectors())
     np.testing.assert_allclose(directions, [[0, 0, 1], [0, 1, 0], [1, 0, 0]], atol=1e-6)
 
@@ -181,4 +182,4 @@ def test_a_real_nifti_ct_is_read_in_hu() -> None:
     volume = read_nifti(path)
     assert volume.dtype == np.int16
     assert -1300 < volume.array.min() < -900
-    assert model_spec().min_slices < ct_axes(volume).spatial_shape[0]
+    assert model_spec().min_slices < to_ct_axes(volume).spatial_shape[0]

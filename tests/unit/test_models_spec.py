@@ -19,7 +19,6 @@ overlap = 0.25
 keep_largest = false
 min_slices = 12
 min_extent_mm = 50
-min_volume_ml = 20.5
 
 [network]
 kind = "unet"
@@ -35,6 +34,8 @@ name = "Kidney"
 category = ["91772007", "SCT", "Organ"]
 type = ["64033007", "SCT", "Kidney"]
 display_rgb = [10, 20, 30]
+min_volume_ml = 20.5
+mean_hu = [-20, 400]
 """
 
 
@@ -53,8 +54,12 @@ def test_a_manifest_is_read_whole(tmp_path: Path) -> None:
     assert spec.keep_largest is False
     assert spec.network.parameters == {"channels": [8, 16], "residual_units": 1}
     assert spec.weights == tmp_path / "weights.safetensors"
-    assert spec.label(1).type == Code("64033007", "SCT", "Kidney")
-    assert spec.label(1).display_rgb == (10, 20, 30)
+    (kidney,) = spec.labels
+    assert kidney.type == Code("64033007", "SCT", "Kidney")
+    assert kidney.display_rgb == (10, 20, 30)
+    assert kidney.min_volume_ml == 20.5
+    assert kidney.max_volume_ml is None
+    assert kidney.mean_hu == (-20.0, 400.0)
 
 
 @pytest.mark.parametrize(
@@ -75,6 +80,9 @@ def test_a_manifest_is_read_whole(tmp_path: Path) -> None:
         ('name = "Kidney"', "", "labels[1].name is missing"),
         ('"64033007", "SCT", "Kidney"', '"64033007", "SCT"', "labels[1].type must be a list of 3"),
         ("[10, 20, 30]", "[10, 20, 300]", "display_rgb must be three numbers from 0 to 255"),
+        ("min_volume_ml", "min_volume", "there is no key labels[1].min_volume"),
+        ("[-20, 400]", "-20", "labels[1].mean_hu must be a list of 2 numbers"),
+        ("overlap = 0.25", 'overlap = 0.25\nneeds = "7"', "needs package format 7"),
     ],
 )
 def test_a_mistake_is_named(tmp_path: Path, written: str, instead: str, told: str) -> None:

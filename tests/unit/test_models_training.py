@@ -1,29 +1,25 @@
-"""Training, in the small: samples are believable, runs resume, weights become a package."""
+"""What a network learns from: bodies are believable, and so is every sample of them."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
-from shutil import copytree
 
 import nibabel
 import numpy as np
 import pytest
 import torch
 
-from models.networks import build
+from models.phantom import Organ
 from models.phantom.tissues import Tissue
-from models.predict import Predictor
-from models.registry import find
-from models.spec import InvalidPackage, ModelSpec
-from models.training.anatomies import Anatomy, labelled_ct, phantom
+from models.training.anatomies import Anatomy, labelled_ct, phantom, without_organs
 from models.training.augment import Augmentation, Sampler
+from models.training.bodies import Bodies
 from models.training.chest import with_chest
-from models.training.export import export
-from models.training.starter import Knobs, Run
+from models.training.config import BodiesConfig, GridConfig, InvalidConfig
 from tests.data import shared_data
 
 _SHAPE = (32, 48, 48)
-_TINY = {"channels": [2, 4], "residual_units": 1}
+_ALL = tuple(organ for organ in Organ if organ)
+_STILL = Augmentation(slab=0.0, round_view=0.0, shift_mm=(0.0, 0.0, 0.0), anywhere=0.0)
 
 
 @pytest.fixture(scope="module")
@@ -31,8 +27,20 @@ def body() -> Anatomy:
     return phantom(3, spacing_mm=6.0)
 
 
-def _sampler(how: Augmentation | None = None) -> Sampler:
-    return Sampler(_SHAPE, 8.0, (-160.0, 240.0), Augmentation() if how is None else how)
+def _sampler(
+    how: Augmentation | None = None, organs: tuple[Organ, ...] = (Organ.LIVER,)
+) -> Sampler:
+    return Sampler(_SHAPE, 8.0, (-160.0, 240.0), organs, Augmentation() if how is None else how)
+
+
+def _labelled() -> Anatomy:
+    folder = shared_data() / "ct" / "totalsegmentator-example"
+    names = json.loads((folder / "labels_all.json").read_text(encoding="utf-8"))
+    return labelled_ct(folder, {int(value): name for value, name in names.items()})
+
+
+def _ml(body: Anatomy, organ: Organ) -> float:
+    return float((body.organs == organ).sum() * body.spacing_mm**3 / 1000)
 
 
 def test_a_sample_is_normalised_and_holds_liver(body: Anatomy) -> None:
@@ -42,8 +50,9 @@ def test_a_sample_is_normalised_and_holds_liver(body: Anatomy) -> None:
         assert image.shape == liver.shape == (1, *_SHAPE)
         assert image.dtype == torch.float32
         assert 0 <= float(image.min()) <= float(image.max()) <= 1
-        assert bool(((liver == 0) | (liver == 1)).all())
-        found.append(float(liver.mean()))
+        assert liver.dtype == torch.uint8
+        assert int(liver.max()) <= 1
+        found.append(float(liver.float().mean()))
     assert max(found) > 0.02
 
 
@@ -53,28 +62,48 @@ def test_a_sample_is_the_same_for_the_same_draw(body: Anatomy) -> None:
 
 
 def test_samples_are_never_mirrored(body: Anatomy) -> None:
-    still = Augmentation(slab=0.0, round_view=0.0, shift_mm=(0.0, 0.0, 0.0), anywhere=0.0)
     for seed in range(5):
-        _, liver = _sampler(still).draw(body, np.random.default_rng(seed))
-        # The last axis runs from left to right, and the liver is on the right.
-        assert float(liver[0].nonzero()[:, 2].float().mean()) > (_SHAPE[2] - 1) / 2
+        _, classes = _sampler(_STILL, _ALL).draw(body, np.random.default_rng(seed))
+        # The last axis runs from left to right: liver and right kidney lie on the right.
+        across = {
+            organ: float((classes[0] == organ).nonzero()[:, 2].float().mean())
+            for organ in (Organ.LIVER, Organ.KIDNEY_RIGHT, Organ.KIDNEY_LEFT, Organ.SPLEEN)
+        }
+        assert across[Organ.LIVER] > (_SHAPE[2] - 1) / 2 > across[Organ.SPLEEN]
+        assert across[Organ.KIDNEY_RIGHT] > across[Organ.KIDNEY_LEFT]
 
 
-def test_a_chest_is_put_on_a_body_that_ends_in_the_liver() -> None:
-    folder = shared_data() / "ct" / "totalsegmentator-example"
-    names = json.loads((folder / "labels_all.json").read_text(encoding="utf-8"))
-    body = labelled_ct(folder, {int(value): name for value, name in names.items()})
-    liver_ml = body.liver.sum() * body.spacing_mm**3 / 1000
-    assert liver_ml == pytest.approx(1123, abs=2)
-    right = np.argwhere(body.liver)[:, 2].mean()
-    assert right > (body.liver.shape[2] - 1) / 2
+def test_classes_are_numbered_in_the_order_that_is_asked_for(body: Anatomy) -> None:
+    one, other = (
+        _sampler(_STILL, organs).draw(body, np.random.default_rng(0))[1]
+        for organs in ((Organ.LIVER, Organ.SPLEEN), (Organ.SPLEEN, Organ.LIVER))
+    )
+    assert bool(((one == 1) == (other == 2)).all())
+    assert bool((one == 1).any())
+
+
+def test_heads_and_test_cylinders_have_no_organ() -> None:
+    for seed in range(2):
+        other = without_organs(seed, spacing_mm=8.0)
+        assert (other.tissues != Tissue.AIR).any()
+        image, classes = _sampler(organs=_ALL).draw(other, np.random.default_rng(seed))
+        assert not bool(classes.any())
+        assert float(image.max()) > 0
+
+
+def test_the_labelled_ct_has_its_nine_organs_and_a_chest_on_top() -> None:
+    body = _labelled()
+    assert _ml(body, Organ.LIVER) == pytest.approx(1123, abs=2)
+    for organ in _ALL:
+        assert _ml(body, organ) > 15
     whole = with_chest(body, np.random.default_rng(0))
-    assert whole.tissues.shape == whole.detail.shape == whole.liver.shape
+    assert whole.tissues.shape == whole.detail.shape == whole.organs.shape
     top = whole.tissues[body.tissues.shape[0] :]
-    assert 100 < whole.liver.sum() * body.spacing_mm**3 / 1000 - liver_ml < 900
-    assert not whole.liver[-1].any()
-    assert (top == Tissue.HEART).sum() * body.spacing_mm**3 / 1000 > 50
+    assert 100 < _ml(whole, Organ.LIVER) - _ml(body, Organ.LIVER) < 900
+    assert not (whole.organs[-1] == Organ.LIVER).any()
+    assert (top == Tissue.MYOCARDIUM).sum() * body.spacing_mm**3 / 1000 > 50
     assert (top == Tissue.LUNG).any()
+    assert _ml(whole, Organ.INFERIOR_VENA_CAVA) > _ml(body, Organ.INFERIOR_VENA_CAVA)
 
 
 def test_labels_that_are_not_known_stop_the_training(tmp_path: Path) -> None:
@@ -85,37 +114,12 @@ def test_labels_that_are_not_known_stop_the_training(tmp_path: Path) -> None:
         labelled_ct(tmp_path, {1: "antenna"})
 
 
-def test_a_run_resumes_where_it_was_left(tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    spec = replace(find("liver-ct"), network=replace(find("liver-ct").network, parameters=_TINY))
-    images = torch.rand((1, 1, 8, 8, 8))
-    truths = (images > 0.5).float()
-    run = Run.new(spec, Knobs(steps=100), "cpu")
-    run.step(images, truths)
-    run.save(tmp_path, 1)
-    resumed = Run.new(spec, Knobs(steps=100), "cpu")
-    assert resumed.resume(tmp_path / "checkpoint.pt") == 1
-    assert resumed.step(images, truths) == pytest.approx(run.step(images, truths))
-    assert Run.new(spec, Knobs(steps=100), "cpu").resume(tmp_path / "absent.pt") == 0
-
-
-def test_exported_weights_are_a_package(tmp_path: Path) -> None:
-    package = _package(tmp_path)
-    spec = ModelSpec.load(package / "model.toml")
-    torch.save(build(spec.network, classes=2).state_dict(), tmp_path / "average.pt")
-    made = export(tmp_path / "average.pt", package)
-    assert made.weights_sha256 != spec.weights_sha256
-    Predictor.load(made, device="cpu")
-
-
-def test_weights_of_another_network_are_not_exported(tmp_path: Path) -> None:
-    package = _package(tmp_path)
-    before = (package / "weights.safetensors").read_bytes()
-    torch.save({"strange": torch.zeros(1)}, tmp_path / "average.pt")
-    with pytest.raises(InvalidPackage, match="does not fit the network"):
-        export(tmp_path / "average.pt", package)
-    assert (package / "weights.safetensors").read_bytes() == before
-
-
-def _package(folder: Path) -> Path:
-    return Path(copytree(find("liver-ct").weights.parent, folder / "liver-ct"))
+@pytest.mark.parametrize(
+    ("organs", "told"), [(("liver",), "labels_all.json"), (("gills",), "there is no 'gills'")]
+)
+def test_bodies_that_cannot_be_made_are_told(
+    tmp_path: Path, organs: tuple[str, ...], told: str
+) -> None:
+    grid = GridConfig(spacing_mm=(4.0, 4.0, 4.0))
+    with pytest.raises(InvalidConfig, match=told):
+        Bodies.load(BodiesConfig(organs=organs), tmp_path, grid, _SHAPE, seed=0)
