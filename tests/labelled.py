@@ -53,9 +53,7 @@ def write_cases(folder: Path, seeds: tuple[int, ...] = (1, 2, 3)) -> None:
     for seed in seeds:
         made = abdomen(seed, spacing_mm=SPACING_MM, shape=SHAPE)
         to_nifti(made.volume, folder / "cases" / f"body{seed}.nii.gz")
-        to_nifti(
-            made.mask.volume.astype(np.uint8), folder / "cases" / f"body{seed}_seg.nii.gz"
-        )
+        to_nifti(made.mask.volume.astype(np.uint8), folder / "cases" / f"body{seed}_seg.nii.gz")
 
 
 def write_config(

@@ -70,7 +70,12 @@ def _segmentation(path: Path, volume: hd.Volume) -> Truth:
     placed = segmentation.get_volume(
         combine_segments=True, relabel=False, allow_missing_positions=True
     )
-    numbers = placed.match_geometry(volume.get_geometry(), constant_value=0)
+    try:
+        numbers = placed.match_geometry(volume.get_geometry(), constant_value=0)
+    except RuntimeError as error:
+        raise ValueError(f"the segmentation does not lie on the images' voxels: {error}") from error
+    if np.count_nonzero(numbers.array) != np.count_nonzero(placed.array):
+        raise ValueError("a part of the segmentation lies outside of the images")
     names = {}
     for number in segmentation.segment_numbers:
         segment = segmentation.get_segment_description(number)

@@ -6,6 +6,7 @@ background first) or "sigmoid" (a score for each organ alone).
 """
 
 import io
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -117,10 +118,14 @@ def foreign(kind: str, parameters: Mapping[str, Any], content: bytes, classes: i
 
 
 def _torchscript(content: bytes) -> nn.Module:
+    """TorchScript is a language of its own: what is loaded cannot run Python, nor touch files."""
     try:
-        module: nn.Module = torch.jit.load(  # type: ignore[no-untyped-call] # torch's own
-            io.BytesIO(content), map_location="cpu"
-        )
+        with warnings.catch_warnings():
+            # torch calls it deprecated, and there are still many models in it.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            module: nn.Module = torch.jit.load(  # type: ignore[no-untyped-call] # torch's own
+                io.BytesIO(content), map_location="cpu"
+            )
     except RuntimeError as error:
         raise InvalidPackage(f"it is no TorchScript: {error}") from error
     return module

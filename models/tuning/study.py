@@ -57,15 +57,20 @@ class Tuning:
         return result.best_score
 
 
-def open_study(storage_url: str, name: str, seed: int | None = None) -> Study:
-    """The study of that name, made where it is not there yet; `storage_url` is a database's."""
+def open_study(
+    storage_url: str, name: str, seed: int | None = None, *, grace_s: int = _GRACE_S
+) -> Study:
+    """The study of that name, made where it is not there yet; `storage_url` is a database's.
+
+    A trial of another process that has not been heard of for `grace_s` seconds is made again.
+    """
     with warnings.catch_warnings():
         # Heartbeats are experimental in Optuna: what may change is how they are set up.
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         storage = RDBStorage(
             storage_url,
             heartbeat_interval=_HEARTBEAT_S,
-            grace_period=_GRACE_S,
+            grace_period=grace_s,
             heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(max_retry=_TRIES),
         )
         return optuna.create_study(

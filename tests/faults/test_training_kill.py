@@ -4,11 +4,15 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import torch
+from optuna.trial import TrialState
 
-from models.training.loop import CHECKPOINT, LAST
+from models.training.config import config_values
+from models.training.loop import CHECKPOINT, LAST, Place
+from models.tuning import Tuning, load_search, open_study, tune
 from tests.labelled import write_cases, write_config
 from tests.waiting import until
 
@@ -36,6 +40,36 @@ def test_a_training_killed_by_kill_9_ends_with_the_same_weights(tmp_path: Path) 
     subprocess.run([sys.executable, *_command(config, cut)], check=True, env=_ENVIRONMENT)
     one, other = (torch.load(run / LAST, weights_only=True) for run in (whole, cut))
     assert all(bool((one[name] == other[name]).all()) for name in one)
+
+
+def test_a_trial_of_a_killed_study_is_made_again_where_it_was_left(tmp_path: Path) -> None:
+    write_cases(tmp_path)
+    config = write_config(tmp_path / "config.toml", steps=30, every=30)
+    search = tmp_path / "search.toml"
+    search.write_text('["optimiser.arguments.lr"]\nlow = 1e-4\nhigh = 1e-2\n', encoding="utf-8")
+    out = tmp_path / "out"
+    url = f"sqlite:///{tmp_path / 'study.db'}"
+    command = ["-m", "node.cli", "tune", str(config), str(search), "--out", str(out)]
+    options = ["--storage", url, "--trials", "1", "--device", "cpu"]
+    process = subprocess.Popen([sys.executable, *command, *options], env=_ENVIRONMENT)
+    try:
+        until(
+            lambda: list(out.glob(f"trials/*/{CHECKPOINT}")) or process.poll() is not None,
+            120,
+            "a checkpoint",
+        )
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    killed_at = time.monotonic()
+    until(lambda: time.monotonic() > killed_at + 3, 10, "the heartbeat to be missed")
+    study = open_study(url, "segnode", grace_s=1)
+    place = Place(tmp_path, out, "cpu")
+    tune(study, Tuning(config_values(config), "config.toml", load_search(search), place), trials=1)
+    first, again = study.trials
+    assert (first.state, again.state) == (TrialState.FAIL, TrialState.COMPLETE)
+    assert again.params == first.params
+    assert len(list((out / "trials").iterdir())) == 1
 
 
 def test_two_processes_train_one_network(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def _config(data: Path, **options: Any) -> TrainConfig:  # noqa: ANN401 # those of write_config
+def _config(data: Path, **options: Any) -> TrainConfig:  # those of write_config
     return load_config(write_config(data / "config.toml", **options))
 
 

@@ -1,0 +1,145 @@
+"""Scores of masks whose right scores are known, and the reports that are made of them."""
+
+import json
+import re
+from pathlib import Path
+
+import highdicom as hd
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from typer.testing import CliRunner
+
+from models.data import LabelledVolume
+from models.evaluation import compare, evaluate
+from models.evaluation.report import html_report, picture
+from models.mask import Mask
+from models.phantom import LIVER
+from models.spec import ModelSpec
+from node.cli.main import app
+from tests.builders import model_spec
+from tests.labelled import write_cases
+
+_SPACING_MM = (2.0, 1.0, 1.0)
+
+
+def _box(
+    shift: tuple[int, int, int] = (0, 0, 0), shape: tuple[int, int, int] = (40, 50, 60)
+) -> NDArray[np.bool_]:
+    """A box of 20 × 20 × 20 voxels, moved by so many."""
+    mask = np.zeros(shape, dtype=bool)
+    z, y, x = (10 + s for s in shift)
+    mask[z : z + 20, y : y + 20, x : x + 20] = True
+    return mask
+
+
+def test_equal_masks_score_perfectly() -> None:
+    scores = compare(_box(), _box(), _SPACING_MM)
+    assert (scores.dice, scores.surface_dice, scores.hd95_mm) == (1.0, 1.0, 0.0)
+    assert (scores.volume_error, scores.accuracy) == (0.0, 1.0)
+    assert scores.truth_ml == scores.found_ml == pytest.approx(8000 * 2 / 1000)
+
+
+@pytest.mark.parametrize(
+    ("shift", "apart_mm"), [((2, 0, 0), 4.0), ((0, 4, 0), 4.0), ((0, 0, 2), 2.0)]
+)
+def test_a_moved_mask_is_off_by_as_many_mm_as_it_was_moved(
+    shift: tuple[int, int, int], apart_mm: float
+) -> None:
+    scores = compare(_box(shift), _box(), _SPACING_MM, tolerance_mm=3.0)
+    moved = max(shift)
+    assert scores.dice == pytest.approx((20 - moved) / 20)
+    assert scores.hd95_mm == pytest.approx(apart_mm)
+    assert scores.surface_dice is not None
+    assert (scores.surface_dice == 1.0) is (apart_mm <= 3.0)
+    assert scores.volume_error == 0.0
+
+
+def test_a_mask_at_the_edge_of_the_image_has_a_surface_there() -> None:
+    whole = np.ones((8, 8, 8), dtype=bool)
+    assert compare(whole, whole, _SPACING_MM).surface_dice == 1.0
+
+
+def test_what_cannot_be_measured_is_not_measured() -> None:
+    nothing = np.zeros_like(_box())
+    both = compare(nothing, nothing, _SPACING_MM)
+    assert (both.dice, both.surface_dice, both.hd95_mm, both.volume_error) == (None,) * 4
+    missed = compare(nothing, _box(), _SPACING_MM)
+    assert (missed.dice, missed.surface_dice, missed.hd95_mm) == (0.0, 0.0, None)
+    assert missed.volume_error == -1.0
+    invented = compare(_box(), nothing, _SPACING_MM)
+    assert (invented.dice, invented.hd95_mm, invented.volume_error) == (0.0, None, None)
+
+
+class _Moves:
+    """Finds the truth of cases named by a number, moved by as many voxels."""
+
+    def __init__(self, cases: list[LabelledVolume]) -> None:
+        self.spec: ModelSpec = model_spec()
+        self._shift_of = {id(case.volume): int(case.name) for case in cases}
+
+    def predict(self, volume: hd.Volume) -> Mask:
+        shifted = _box((0, 0, self._shift_of[id(volume)])).astype(np.uint8)
+        return Mask(volume.with_array(shifted), self.spec.labels)
+
+
+def _case(name: str) -> LabelledVolume:
+    affine = np.diag([*_SPACING_MM, 1.0])
+    truth = hd.Volume(_box().astype(np.uint8), affine, coordinate_system="PATIENT")
+    volume = truth.with_array(np.where(truth.array > 0, 100, -1000).astype(np.int16))
+    return LabelledVolume(name, volume, Mask(truth, (LIVER,)))
+
+
+def test_the_report_shows_the_worst_cases_first_and_needs_nothing_else() -> None:
+    cases = [_case(name) for name in ("0", "6", "2")]
+    evaluation = evaluate(
+        _Moves(cases), cases, picture=picture, failures={"torn<b>": "it cannot be read"}
+    )
+    page = html_report(evaluation, worst=2)
+    assert re.findall(r"<h3>(\d): Dice ([\d.]+)</h3>", page) == [("6", "0.700"), ("2", "0.900")]
+    assert "torn&lt;b&gt;: it cannot be read" in page
+    assert page.count("data:image/png;base64,") == 2
+    assert not re.search(r'(src|href)="(?!data:)', page)
+    summary = evaluation.summary()[evaluation.cases[0].labels[0].label]
+    assert summary["dice"] == {
+        "mean": pytest.approx((1 + 0.7 + 0.9) / 3),
+        "median": pytest.approx(0.9),
+        "worst": pytest.approx(0.7),
+        "measured": 3,
+    }
+    assert summary["hd95_mm"]["worst"] == pytest.approx(6.0)
+
+
+def test_the_evaluate_command_scores_a_package_on_a_data_set(tmp_path: Path) -> None:
+    write_cases(tmp_path, seeds=(51,))
+    (tmp_path / "cases" / "torn.nii.gz").write_bytes(b"")
+    (tmp_path / "cases" / "torn_seg.nii.gz").write_bytes(b"")
+    result = CliRunner().invoke(
+        app,
+        [
+            "evaluate",
+            "liver-ct",
+            str(tmp_path / "cases"),
+            "--out",
+            str(tmp_path),
+            "--device",
+            "cpu",
+        ],
+    )
+    assert result.exit_code == 1, result.output
+    told = json.loads((tmp_path / "scores.json").read_text("utf-8"))
+    assert told["model"]["id"] == "liver-ct"
+    (case,) = told["cases"]
+    assert case["name"] == "body51"
+    assert case["labels"]["Liver"]["dice"] > 0.8
+    assert "torn" in told["failures"]
+    assert "body51" in (tmp_path / "report.html").read_text("utf-8")
+
+
+def test_the_evaluate_command_scores_phantoms(tmp_path: Path) -> None:
+    result = CliRunner().invoke(
+        app, ["evaluate", "liver-ct", "--phantoms", "300", "--out", str(tmp_path)]
+    )
+    assert result.exit_code == 0, result.output
+    told = json.loads((tmp_path / "scores.json").read_text("utf-8"))
+    assert told["summary"]["Liver"]["dice"]["mean"] > 0.85
