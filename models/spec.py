@@ -11,37 +11,14 @@ T = TypeVar("T")
 # What packages this version can run: the number grows when an older version could not.
 FORMAT = "1"
 _RUNS = ("1",)
-_KEYS = frozenset(
-    [
-        "needs",
-        "model_id",
-        "version",
-        "title",
-        "manufacturer",
-        "intended_use",
-        "spacing_mm",
-        "hu_window",
-        "patch",
-        "overlap",
-        "keep_largest",
-        "min_slices",
-        "min_extent_mm",
-        "network",
-        "weights",
-        "labels",
-    ]
+_LABEL_KEYS = (
+    *("index", "name", "category", "type", "display_rgb"),
+    *("min_volume_ml", "max_volume_ml", "mean_hu"),
 )
-_LABEL_KEYS = frozenset(
-    [
-        "index",
-        "name",
-        "category",
-        "type",
-        "display_rgb",
-        "min_volume_ml",
-        "max_volume_ml",
-        "mean_hu",
-    ]
+_KEYS = (
+    *("needs", "model_id", "version", "title", "manufacturer", "intended_use"),
+    *("spacing_mm", "hu_window", "patch", "overlap", "keep_largest", "min_slices"),
+    *("min_extent_mm", "network", "weights", "labels"),
 )
 
 

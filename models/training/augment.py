@@ -25,6 +25,8 @@ _OF_THE_CHEST = (
     (Tissue.LUNG, -900.0, -700.0),
 )
 _AIR_HU = -1024.0
+# Where a scan of the abdomen begins, from the dome of the liver on.
+_ABOVE_DOME_MM = (-24.0, 24.0)
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class Augmentation:
     as_scanned: float = 0.12
     any_brightness: float = 0.15  # organs of no phase at all
     phase_weights: tuple[float, float, float] = (0.2, 0.3, 0.5)
+    dome_cut: float = 0.0  # chance that the scan begins at the dome of the liver, as many do
     slab: float = 0.3
     slab_mm: Range = (36.0, 160.0)
     arms: float = 0.25
@@ -79,7 +82,7 @@ class Sampler:
         liver, classes = shares[0].numpy() > 0.5, _classes(shares[1:])
         self._surround(hu, rng)
         hu = self._scanned(hu, liver, rng)
-        self._cut(hu, classes, rng)
+        self._cut(hu, classes, liver, rng)
         low, high = self.hu_window
         level = (hu.clip(low, high) - low) / (high - low)
         if rng.random() < 0.25:
@@ -152,7 +155,11 @@ class Sampler:
         return scanned
 
     def _cut(
-        self, hu: NDArray[np.float32], classes: NDArray[np.uint8], rng: np.random.Generator
+        self,
+        hu: NDArray[np.float32],
+        classes: NDArray[np.uint8],
+        liver: NDArray[np.bool_],
+        rng: np.random.Generator,
     ) -> None:
         """Leave a thin slab, or a round field of view; outside of it is air and no organ."""
         depth, rows, columns = self.shape
@@ -161,6 +168,11 @@ class Sampler:
             thick = int(rng.uniform(*self.how.slab_mm) / self.spacing_mm)
             start = int(rng.integers(0, max(1, depth - thick)))
             outside[:start] = outside[start + thick :] = True
+        # Asked first whether it is wanted at all: samples without it stay as they are.
+        if self.how.dome_cut > 0 and rng.random() < self.how.dome_cut and liver.any():
+            top = int(np.flatnonzero(liver.any(axis=(1, 2)))[-1])
+            above_mm = float(rng.uniform(*_ABOVE_DOME_MM))
+            outside[max(0, top + 1 + round(above_mm / self.spacing_mm)) :] = True
         if rng.random() < self.how.round_view:
             y, x = np.ogrid[0:rows, 0:columns]
             far = (x - columns / 2 - rng.uniform(-6, 6)) ** 2 + (

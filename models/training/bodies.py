@@ -63,7 +63,7 @@ class Bodies:
                 grid.spacing_mm[0],
                 grid.hu_window,
                 organs,
-                Augmentation(anywhere=config.anywhere),
+                Augmentation(anywhere=config.anywhere, dome_cut=config.dome_cut),
             ),
         )
 

@@ -136,6 +136,7 @@ class BodiesConfig(_Section):
     others: Count = 16
     chests: Count = 16  # different chests put onto the labelled CT
     anywhere: Share = 0.2  # chance of a sample from anywhere along the body
+    dome_cut: Share = 0.0  # chance of a sample that ends at the dome of the liver
 
 
 class NamedConfig(_Section):

@@ -23,11 +23,9 @@ from tests.labelled import write_cases
 _SPACING_MM = (2.0, 1.0, 1.0)
 
 
-def _box(
-    shift: tuple[int, int, int] = (0, 0, 0), shape: tuple[int, int, int] = (40, 50, 60)
-) -> NDArray[np.bool_]:
+def _box(shift: tuple[int, int, int] = (0, 0, 0)) -> NDArray[np.bool_]:
     """A box of 20 × 20 × 20 voxels, moved by so many."""
-    mask = np.zeros(shape, dtype=bool)
+    mask = np.zeros((40, 50, 60), dtype=bool)
     z, y, x = (10 + s for s in shift)
     mask[z : z + 20, y : y + 20, x : x + 20] = True
     return mask

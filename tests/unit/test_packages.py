@@ -23,7 +23,10 @@ from node.cli.main import app
 from tests.labelled import write_cases, write_config
 
 # torch calls TorchScript deprecated; models in it are what these tests are about.
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning"),
+]
 
 _OPTIONS = PackageOptions("mine", "1.0.0", "Liver of ours", min_slices=5, min_extent_mm=20.0)
 _MULTIPLE = 2
@@ -106,16 +109,25 @@ def _network(trained: ModelSpec) -> nn.Module:
     return Predictor.load(trained, "cpu").network
 
 
+def _trace(network: nn.Module, path: Path) -> None:
+    """Save the network as TorchScript."""
+    traced = torch.jit.trace(  # type: ignore[no-untyped-call] # torch's own
+        network, torch.zeros(1, 1, 8, 8, 8)
+    )
+    traced.save(path)
+
+
 def test_torchscript_finds_the_same(
     trained: ModelSpec, config: TrainConfig, tmp_path: Path
 ) -> None:
     program = tmp_path / "network.ts"
-    torch.jit.trace(_network(trained), torch.zeros(1, 1, 8, 8, 8)).save(program)
+    _trace(_network(trained), program)
     spec = from_program(program, tmp_path / "ts", _OPTIONS, config, {"multiple": _MULTIPLE})
     assert spec.network.kind == "torchscript"
     assert (_found(spec) == _found(trained)).all()
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")  # of the exporter
 def test_onnx_finds_the_same(trained: ModelSpec, config: TrainConfig, tmp_path: Path) -> None:
     program = tmp_path / "network.onnx"
     axes = {0: "batch", 2: "z", 3: "y", 4: "x"}
@@ -143,14 +155,15 @@ class _Turned(nn.Module):
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """The organ's score over the background's."""
         scores = self.inner(((image + 1) / 2).permute(0, 1, 4, 3, 2))
-        return (scores[:, 1:] - scores[:, :1]).permute(0, 1, 4, 3, 2)
+        over: torch.Tensor = scores[:, 1:] - scores[:, :1]
+        return over.permute(0, 1, 4, 3, 2)
 
 
 def test_a_network_with_other_axes_range_and_classes_finds_the_same(
     trained: ModelSpec, config: TrainConfig, tmp_path: Path
 ) -> None:
     program = tmp_path / "network.pt"
-    torch.jit.trace(_Turned(_network(trained)), torch.zeros(1, 1, 8, 8, 8)).save(program)
+    _trace(_Turned(_network(trained)), program)
     parameters = {
         "axes": "xyz",
         "input_range": [-1.0, 1.0],
