@@ -141,7 +141,7 @@ def check_found(measurements: dict[str, Measurement], spec: ModelSpec) -> None:
     names = [label.name.lower() for label in spec.labels]
     organs = " or ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
     smallest = min(label.min_volume_ml for label in spec.labels)
-    expected = f" (less than {smallest:.0f} mL count as nothing)" if smallest > 0 else ""
+    expected = f" (at least {smallest:.0f} mL are expected)" if smallest > 0 else ""
     raise Rejected(
         RejectionReason.REGION_NOT_COVERED,
         f"No {organs} was found in the series{expected}, so it does not seem to cover that "

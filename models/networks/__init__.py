@@ -72,7 +72,7 @@ def _fill(network: nn.Module, content: bytes) -> None:
         weights: dict[str, Tensor] = load_safetensors(content)
         network.load_state_dict({name: _full(value) for name, value in weights.items()})
     except (RuntimeError, SafetensorError) as error:
-        raise InvalidPackage(f"the weights do not fit the network: {error}") from error
+        raise InvalidPackage(f"the file does not fit the network: {error}") from error
 
 
 def _full(value: Tensor) -> Tensor:

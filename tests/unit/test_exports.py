@@ -183,3 +183,40 @@ def test_a_real_nifti_ct_is_read_in_hu() -> None:
     assert volume.dtype == np.int16
     assert -1300 < volume.array.min() < -900
     assert model_spec().min_slices < to_ct_axes(volume).spatial_shape[0]
+
+
+def test_a_study_folder_asks_for_the_series(tmp_path: Path) -> None:
+    for seed in ("one", "two"):
+        ct_series(seed=seed).write(tmp_path / "study" / seed)
+    with pytest.raises(Rejected, match="holds 2 series; choose one with --series") as caught:
+        segment_file(tmp_path / "study", tmp_path / "liver.dcm", ThresholdSegmenter())
+    uid = str(dcmread(next((tmp_path / "study" / "two").iterdir())).SeriesInstanceUID)
+    assert uid in str(caught.value)
+    output = tmp_path / "liver.dcm"
+    segment_file(tmp_path / "study", output, ThresholdSegmenter(), series=uid)
+    assert dcmread(output).ReferencedSeriesSequence[0].SeriesInstanceUID == uid
+
+
+def test_results_of_two_runs_are_two_objects(tmp_path: Path) -> None:
+    ct_series().write(tmp_path / "ct")
+    uids = []
+    for name in ("one.dcm", "two.dcm"):
+        segment_file(tmp_path / "ct", tmp_path / name, ThresholdSegmenter())
+        uids.append(dcmread(tmp_path / name).SOPInstanceUID)
+    assert uids[0] != uids[1]
+
+
+def test_a_folder_that_is_not_there_is_told_before_anything_is_computed(tmp_path: Path) -> None:
+    ct_series().write(tmp_path / "ct")
+    segmenter = ThresholdSegmenter()
+    with pytest.raises(Rejected, match="there is no folder"):
+        segment_file(tmp_path / "ct", tmp_path / "absent" / "liver.dcm", segmenter)
+
+
+@pytest.mark.parametrize("scale", [0.0, 0.001])
+def test_a_nifti_without_air_is_no_ct(tmp_path: Path, scale: float) -> None:
+    volume = body(grid(AXIAL))
+    values = (volume.array * scale).astype(np.float32)
+    nibabel.save(volume.with_array(values).to_nibabel(), tmp_path / "scaled.nii.gz")
+    with pytest.raises(Rejected, match="does not look like CT"):
+        segment_file(tmp_path / "scaled.nii.gz", tmp_path / "liver.nii.gz", ThresholdSegmenter())

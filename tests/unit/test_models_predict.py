@@ -92,7 +92,7 @@ def test_weights_that_are_absent_or_of_another_network_are_refused(tmp_path: Pat
     other = NetworkSpec("unet", {"channels": [4, 8], "residual_units": 1})
     with pytest.raises(InvalidPackage, match="does not fit the network"):
         Predictor.load(replace(spec, network=other))
-    with pytest.raises(InvalidPackage, match="no network 'vnet'; known: unet"):
+    with pytest.raises(InvalidPackage, match="no network 'vnet'; known: attention-unet"):
         Predictor.load(replace(spec, network=NetworkSpec("vnet", {})))
 
 

@@ -1,6 +1,8 @@
 """The body from files to SEG: the liver's mask sits where the liver is, or a clear refusal."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import highdicom as hd
 import numpy as np
@@ -105,3 +107,22 @@ def test_the_real_three_slice_series_is_refused() -> None:
         segment(ct_files("dcmqi-3slice"), ThresholdSegmenter(), REQUEST)
     assert caught.value.reason is RejectionReason.TOO_FEW_SLICES
     assert "3 slices" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("bounds", "told"),
+    [
+        ({"max_volume_ml": 5.0}, "at 120 HU on average, which no liver does"),
+        ({"mean_hu": (-60.0, 100.0)}, "at 120 HU on average, which no liver does"),
+    ],
+)
+def test_an_organ_that_measures_what_none_does_is_refused(
+    tmp_path: Path, bounds: dict[str, Any], told: str
+) -> None:
+    spec = model_spec()
+    segmenter = ThresholdSegmenter(
+        replace(spec, labels=tuple(replace(label, **bounds) for label in spec.labels))
+    )
+    with pytest.raises(Rejected, match=told) as caught:
+        segment(ct_series().write(tmp_path), segmenter, REQUEST)
+    assert caught.value.reason is RejectionReason.NOT_BELIEVABLE

@@ -227,3 +227,76 @@ def test_values_that_break_the_standard_do_not_stop_a_result(tmp_path: Path) -> 
     assert result.PatientID == ("4711 " * 20).strip()
     assert result.PatientSex == "weiblich"
     assert result.StudyDate == "2026.01.01"
+
+
+@pytest.mark.parametrize(("keyword", "vr"), [("PatientID", "SH"), ("PatientName", "LO")])
+def test_an_identifier_written_as_another_kind_of_text_is_kept(
+    tmp_path: Path, keyword: str, vr: str
+) -> None:
+    source = Dataset()
+    source.add_new(keyword, vr, "4711")
+    assert str(result_of(source, tmp_path)[keyword].value) == "4711"
+
+
+def test_a_patient_that_the_first_slice_does_not_name_is_named(tmp_path: Path) -> None:
+    def forget(index: int, dataset: Dataset) -> None:
+        dataset.PatientID = "" if index == 0 else "4711"
+
+    series = read_series(ct_series().changed(forget).write(tmp_path))
+    segmenter = ThresholdSegmenter()
+    dataset = encode(
+        segmenter.predict(series.volume),
+        series,
+        segmenter.spec,
+        identity=result_identity("job"),
+        options=SegOptions(),
+        made_at=MADE_AT,
+    )
+    assert dataset.PatientID == "4711"
+
+
+@pytest.mark.parametrize("thickness", [None, "", "5.0 mm"])
+def test_a_thickness_that_is_not_said_is_the_distance_of_the_slices(
+    tmp_path: Path, thickness: str | None
+) -> None:
+    source = Dataset()
+    if thickness == "5.0 mm":
+        tag = Tag("SliceThickness")
+        source[tag] = RawDataElement(tag, "DS", 6, b"5.0 mm", 0, False, True)
+    else:
+        source.SliceThickness = thickness
+    result = result_of(source, tmp_path)
+    measures = result.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
+    assert measures.SliceThickness == pytest.approx(6.0)
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"), [("Abdomen", "ABDOMEN"), ("Abdomen/Pelvis with contrast", "LIVER")]
+)
+def test_a_body_part_is_a_code_string(tmp_path: Path, said: str, kept: str) -> None:
+    source = Dataset()
+    tag = Tag("BodyPartExamined")
+    source[tag] = RawDataElement(tag, "CS", len(said), said.encode(), 0, False, True)
+    assert result_of(source, tmp_path).BodyPartExamined == kept
+
+
+def test_a_time_zone_that_is_none_is_not_taken_over(tmp_path: Path) -> None:
+    source = Dataset()
+    source.TimezoneOffsetFromUTC = "+2500"
+    assert result_of(source, tmp_path).TimezoneOffsetFromUTC != "+2500"
+
+
+def test_a_lossy_compression_that_is_not_told_whole_is_not_carried(tmp_path: Path) -> None:
+    source = Dataset()
+    source.LossyImageCompression = ""
+    assert "LossyImageCompressionRatio" not in result_of(source, tmp_path)
+
+
+def test_a_character_set_that_is_none_of_the_standard_is_not_carried(tmp_path: Path) -> None:
+    source = Dataset()
+    tag = Tag("SpecificCharacterSet")
+    source[tag] = RawDataElement(tag, "CS", 10, b"ISO-IR 100", 0, False, True)
+    source.PatientName = "Müller^Jörg"
+    result = result_of(source, tmp_path)
+    assert result.SpecificCharacterSet == "ISO_IR 192"
+    assert str(result.PatientName) == "Müller^Jörg"
