@@ -37,7 +37,10 @@ class OfflineSummary:
     timings_s: dict[str, float]
 
     def __str__(self) -> str:
-        volumes = ", ".join(f"{name} {m.volume_ml:.0f} mL" for name, m in self.measurements.items())
+        volumes = ", ".join(
+            f"{name} {m.volume_ml:.0f} mL" if m.volume_ml > 0 else f"{name} not found"
+            for name, m in self.measurements.items()
+        )
         stages = ", ".join(f"{stage} {took:.1f} s" for stage, took in self.timings_s.items())
         return f"{self.output}: {volumes} in {self.slice_count} slices" + (
             f" ({stages})" if stages else ""

@@ -89,7 +89,8 @@ def outcome(job: Job) -> str:
     volumes = []
     for label, measured in job.measurements.items():
         bound = "at least " if measured["cut_by_series"] else ""
-        volumes.append(f"{label} {bound}{measured['volume_ml']:.0f} mL")
+        volume = f"{bound}{measured['volume_ml']:.0f} mL"
+        volumes.append(f"{label} {volume if measured['volume_ml'] > 0 else 'not found'}")
     return ", ".join(volumes)
 
 

@@ -96,22 +96,35 @@ def _captions(mask: Mask) -> list[tuple[str, tuple[int, int, int]]]:
         inside = mask.of(label)
         # An organ that reaches the first or last slice may go on outside the series.
         at_least = "at least " if inside[0].any() or inside[-1].any() else ""
-        text = f"{label.name} {at_least}{np.count_nonzero(inside) * voxel_ml:.0f} mL"
-        texts.append((text, label.display_rgb))
+        volume = f"{at_least}{np.count_nonzero(inside) * voxel_ml:.0f} mL"
+        told = volume if inside.any() else "not found"
+        texts.append((f"{label.name} {told}", label.display_rgb))
     return [*texts, ("Not for diagnostic use", _LIGHT)]
 
 
 def _png(tiles: list[Image.Image], captions: list[tuple[str, tuple[int, int, int]]]) -> bytes:
     rows = -(-len(tiles) // _COLUMNS)
     step = _TILE_PX + _GAP_PX
-    sheet = Image.new("RGB", (_COLUMNS * step - _GAP_PX, rows * step - _GAP_PX + _TEXT_PX))
+    width = _COLUMNS * step - _GAP_PX
+    font = ImageFont.load_default(18)
+    places, lines = _places([font.getlength(text) for text, _ in captions], width)
+    sheet = Image.new("RGB", (width, rows * step - _GAP_PX + lines * _TEXT_PX))
     for number, tile in enumerate(tiles):
         sheet.paste(tile, (number % _COLUMNS * step, number // _COLUMNS * step))
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(18)
-    left = 8.0
-    for text, colour in captions:
-        draw.text((left, rows * step + 1), text, fill=colour, font=font)
-        left += draw.textlength(text, font=font) + 24
+    draw = ImageDraw.Draw(sheet)
+    for (text, colour), (left, line) in zip(captions, places, strict=True):
+        draw.text((left, rows * step + line * _TEXT_PX + 1), text, fill=colour, font=font)
     stream = BytesIO()
     sheet.save(stream, format="PNG")
     return stream.getvalue()
+
+
+def _places(lengths: list[float], width: int) -> tuple[list[tuple[float, int]], int]:
+    """Where each text of these lengths begins, in pixels and lines, and how many lines there are."""
+    places, left, line = [], 8.0, 0
+    for length in lengths:
+        if left + length > width and left > 8:
+            left, line = 8.0, line + 1
+        places.append((left, line))
+        left += length + 24
+    return places, line + 1

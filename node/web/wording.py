@@ -121,7 +121,7 @@ def volumes(job: Job) -> tuple[tuple[str, str], ...]:
 def volume_words(measured: Mapping[str, float | bool]) -> str:
     """ "1,417 mL"; "at least 900 mL" where the organ is not wholly in the series."""
     bound = "at least " if measured.get("cut_by_series") else ""
-    return f"{bound}{measured['volume_ml']:,.0f} mL"
+    return f"{bound}{measured['volume_ml']:,.0f} mL" if measured["volume_ml"] > 0 else "not found"
 
 
 def stage_name(stage: str) -> str:

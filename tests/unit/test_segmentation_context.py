@@ -292,6 +292,7 @@ def test_a_lossy_compression_that_is_not_told_whole_is_not_carried(tmp_path: Pat
     assert "LossyImageCompressionRatio" not in result_of(source, tmp_path)
 
 
+@pytest.mark.filterwarnings("ignore:Incorrect value for Specific Character Set")
 def test_a_character_set_that_is_none_of_the_standard_is_not_carried(tmp_path: Path) -> None:
     source = Dataset()
     tag = Tag("SpecificCharacterSet")
