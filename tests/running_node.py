@@ -57,7 +57,7 @@ peer = "pacs"
 
 [[rules]]
 name = "liver"
-model = "liver-ct"
+model = "{model}"
 destinations = ["pacs"]
 quiet_seconds = {quiet_seconds}
 when = {{ attribute = "Modality", equals = "CT" }}
@@ -80,7 +80,7 @@ class RunningNode:
         settings = load_settings(self.config_file)
         self.store = Store.open(settings.database_url, settings.data_dir)
 
-    def configure(self, *, quiet_seconds: float) -> None:
+    def configure(self, *, quiet_seconds: float, model: str = "liver-ct") -> None:
         """Write the configuration; it holds from the next start."""
         self.config_file.write_text(
             _CONFIGURATION.format(
@@ -89,6 +89,7 @@ class RunningNode:
                 pacs_title=self.orthanc.ae_title,
                 pacs_port=self.orthanc.dicom_port,
                 quiet_seconds=quiet_seconds,
+                model=model,
             )
         )
 

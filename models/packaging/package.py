@@ -14,7 +14,8 @@ from torch import Tensor
 from models.networks import load_network
 from models.packaging.card import card_of_import, card_of_run
 from models.spec import FORMAT, Code, InvalidPackage, Label, ModelSpec, NetworkSpec
-from models.training.config import InvalidConfig, TrainConfig, config_of
+from models.training.config import InvalidConfig, TrainConfig
+from models.training.config_file import config_of
 from models.training.loop import BEST, CONFIG, LAST
 from models.training.validation import spec_of
 

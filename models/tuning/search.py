@@ -18,7 +18,7 @@ from typing import Any, Self
 from optuna.trial import Trial
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
 
-from models.training.config import overlaid
+from models.training.config_file import overlaid
 
 
 class InvalidSearch(Exception):

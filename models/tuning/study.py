@@ -14,7 +14,8 @@ from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.study import Study
 from optuna.trial import Trial, TrialState
 
-from models.training.config import TrainConfig, config_of
+from models.training.config import TrainConfig
+from models.training.config_file import config_of
 from models.training.loop import Place, train
 from models.tuning.search import Search
 

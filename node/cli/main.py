@@ -6,7 +6,7 @@ import typer
 
 from models.registry import UnknownModel
 from models.spec import InvalidPackage
-from node.cli import convert, demo, jobs, learn, network, segment, site
+from node.cli import convert, demo, jobs, learn, network, score, segment, site
 from node.domain.errors import NodeError
 
 app = typer.Typer(
@@ -28,8 +28,8 @@ app.command()(convert.convert)
 app.command()(convert.dataset)
 app.command()(learn.train)
 app.command()(learn.tune)
-app.command()(learn.evaluate)
-app.command()(learn.package)
+app.command()(score.evaluate)
+app.command()(score.package)
 
 
 def main() -> None:

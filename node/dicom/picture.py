@@ -120,7 +120,7 @@ def _png(tiles: list[Image.Image], captions: list[tuple[str, tuple[int, int, int
 
 
 def _places(lengths: list[float], width: int) -> tuple[list[tuple[float, int]], int]:
-    """Where each text of these lengths begins, in pixels and lines, and how many lines there are."""
+    """Where texts of these lengths begin, in pixels and lines, and how many lines there are."""
     places, left, line = [], 8.0, 0
     for length in lengths:
         if left + length > width and left > 8:

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from optuna.trial import TrialState
 
-from models.training.config import config_values
+from models.training.config_file import config_values
 from models.training.loop import CHECKPOINT, LAST, Place
 from models.tuning import Tuning, load_search, open_study, tune
 from tests.labelled import write_cases, write_config

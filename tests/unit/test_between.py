@@ -11,7 +11,8 @@ def _cone(places: NDArray[np.float64]) -> NDArray[np.uint8]:
     """A cone whose radius grows by 3 pixels a slice, from 4 at slice 0, cut at these places."""
     y, x = np.ogrid[0:60, 0:60]
     radius = 4 + 3 * places[:, None, None]
-    return (((y - 30) ** 2 + (x - 30) ** 2)[None] < radius**2).astype(np.uint8)
+    cone: NDArray[np.uint8] = (((y - 30) ** 2 + (x - 30) ** 2)[None] < radius**2).astype(np.uint8)
+    return cone
 
 
 def test_at_a_slice_nothing_changes() -> None:

@@ -17,7 +17,8 @@ from models.packaging import PackageOptions, from_bundle, from_program, from_run
 from models.phantom import abdomen
 from models.predict import Predictor
 from models.spec import InvalidPackage, ModelSpec, NetworkSpec
-from models.training.config import TrainConfig, load_config
+from models.training.config import TrainConfig
+from models.training.config_file import load_config
 from models.training.loop import Place, train
 from node.cli.main import app
 from tests.labelled import write_cases, write_config

@@ -7,7 +7,8 @@ import pytest
 
 from models.networks import build
 from models.registry import find
-from models.training.config import InvalidConfig, TrainConfig, load_config, presets
+from models.training.config import InvalidConfig, TrainConfig
+from models.training.config_file import load_config, presets
 
 _LABELS = """
 [[labels]]

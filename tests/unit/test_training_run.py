@@ -10,7 +10,8 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from models.training.cases import Cases
-from models.training.config import InvalidConfig, TrainConfig, load_config
+from models.training.config import InvalidConfig, TrainConfig
+from models.training.config_file import load_config
 from models.training.journal import read_history
 from models.training.loop import BEST, CHECKPOINT, LAST, Place, train
 from tests.labelled import UNET, write_cases, write_config

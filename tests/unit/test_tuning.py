@@ -10,7 +10,7 @@ import pytest
 from optuna.trial import TrialState
 from typer.testing import CliRunner
 
-from models.training.config import config_values, load_config
+from models.training.config_file import config_values, load_config
 from models.training.loop import Place
 from models.tuning import InvalidSearch, Tuning, load_search, open_study, tune
 from models.tuning.report import write_report

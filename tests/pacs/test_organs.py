@@ -1,0 +1,60 @@
+"""A package of nine organs through the whole node: one SEG, nine segments, each in its place."""
+
+from pathlib import Path
+
+import highdicom as hd
+import numpy as np
+import pytest
+from pydicom import dcmread
+
+from models.phantom import labelled_scan
+from models.registry import find
+from node.demo.orthanc_pacs import OrthancPacs, orthanc_missing
+from node.dicom.ct_series import write_ct_series
+from node.domain.identity import Uid
+from node.domain.job import JobState, result_identity
+from tests.pacs.test_seg_validators import dciodvfy_errors
+from tests.running_node import RunningNode
+
+_SEED = 500
+
+
+def test_nine_organs_come_back_as_one_seg(tmp_path: Path) -> None:
+    missing = orthanc_missing()
+    if missing:
+        pytest.skip(missing)
+    spec = find("organs-ct")
+    assert len(spec.labels) == 9
+    case = labelled_scan(_SEED, spec.labels)
+    files = write_ct_series(case.volume, tmp_path / "ct", seed=_SEED)
+    header = dcmread(files[0], stop_before_pixels=True)
+    pacs = OrthancPacs(tmp_path / "orthanc")
+    pacs.start()
+    node = RunningNode(tmp_path / "node", pacs)
+    node.configure(quiet_seconds=1, model="organs-ct")
+    try:
+        node.start()
+        node.send(files)
+        job = node.ended_job(Uid(header.SeriesInstanceUID))
+        assert job.state is JobState.DELIVERED, job.reason
+        assert node.results(Uid(header.StudyInstanceUID)) == [
+            result_identity(job.job_id).sop_instance_uid
+        ]
+        assert set(job.measurements) == {label.name for label in spec.labels}
+    finally:
+        node.close()
+        pacs.kill()
+    assert job.result_path is not None
+    assert dciodvfy_errors(job.result_path) == []
+    segmentation = hd.seg.segread(job.result_path)
+    codes = [
+        segmentation.get_segment_description(number).segmented_property_type.value
+        for number in segmentation.segment_numbers
+    ]
+    assert codes == [label.type.value for label in spec.labels]
+    placed = segmentation.get_volume(combine_segments=True, relabel=False)
+    found = placed.match_geometry(case.volume.get_geometry()).array
+    for label in spec.labels:
+        mine, truth = found == label.index, case.truth.of(label)
+        if mine.any():  # what was not found is told, and never drawn elsewhere
+            assert 2 * np.count_nonzero(mine & truth) / (mine.sum() + truth.sum()) > 0.3, label.name
