@@ -5,7 +5,7 @@ so that the network learns where an organ lies among its neighbours, not how bri
 mirrored: the liver is on the right.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -63,14 +63,6 @@ class Sampler:
     hu_window: Range
     organs: tuple[Organ, ...]
     how: Augmentation = Augmentation()
-    _shares: dict[int, Tensor] = field(default_factory=dict, repr=False, compare=False)
-
-    def _shares_of(self, body: Anatomy) -> Tensor:
-        """The liver, for the lesions in it, and each organ: (1 + organs, ...), kept by body."""
-        if id(body) not in self._shares:
-            masks = [body.organs == organ for organ in (Organ.LIVER, *self.organs)]
-            self._shares[id(body)] = torch.from_numpy(np.stack(masks).astype(np.float32))
-        return self._shares[id(body)]
 
     def draw(self, body: Anatomy, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """An image in 0..1 and the classes of its voxels, both (1, Z, Y, X)."""
@@ -78,7 +70,7 @@ class Sampler:
         places = self._places(body, rng)
         above_air = torch.from_numpy(painted - np.float32(_AIR_HU))[None]
         hu = _at(places, above_air)[0].numpy() + np.float32(_AIR_HU)  # (Z, Y, X)
-        shares = _at(places, self._shares_of(body))  # (1 + organs, Z, Y, X)
+        shares = _at(places, _shares(body, self.organs))  # (1 + organs, Z, Y, X)
         liver, classes = shares[0].numpy() > 0.5, _classes(shares[1:])
         self._surround(hu, rng)
         hu = self._scanned(hu, liver, rng)
@@ -188,6 +180,14 @@ def _at(places: Tensor, image: Tensor) -> Tensor:
         image[None], places, padding_mode="zeros", align_corners=True
     )[0]
     return found
+
+
+def _shares(body: Anatomy, organs: tuple[Organ, ...]) -> Tensor:
+    """The liver, for the lesions in it, and each organ: (1 + organs, ...). Made for every sample:
+    kept for every body they take gigabytes.
+    """
+    masks = [body.organs == organ for organ in (Organ.LIVER, *organs)]
+    return torch.from_numpy(np.stack(masks).astype(np.float32))
 
 
 def _classes(shares: Tensor) -> NDArray[np.uint8]:
