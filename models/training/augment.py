@@ -25,6 +25,8 @@ _OF_THE_CHEST = (
     (Tissue.LUNG, -900.0, -700.0),
 )
 _AIR_HU = -1024.0
+# Rounding leaves what was clipped to the window's lower end this near to it.
+_DARK_HU = 1.0
 # Where a scan of the abdomen begins, from the dome of the liver on.
 _ABOVE_DOME_MM = (-24.0, 24.0)
 
@@ -66,16 +68,18 @@ class Sampler:
 
     def draw(self, body: Anatomy, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """An image in 0..1 and the classes of its voxels, both (1, Z, Y, X)."""
-        painted = _painted(body, _levels(body, self.how, rng), rng)
+        low, high = self.hu_window
+        # Clipped before it is resampled, as by `prepare`: else the edge to the lung would lie
+        # further inside than in a scan, and the network would learn to reach into the lung.
+        painted = _painted(body, _levels(body, self.how, rng), rng).clip(low, high)
         places = self._places(body, rng)
-        above_air = torch.from_numpy(painted - np.float32(_AIR_HU))[None]
-        hu = _at(places, above_air)[0].numpy() + np.float32(_AIR_HU)  # (Z, Y, X)
+        above_low = torch.from_numpy(painted - np.float32(low))[None]
+        hu = _at(places, above_low)[0].numpy() + np.float32(low)  # (Z, Y, X)
         shares = _at(places, _shares(body, self.organs))  # (1 + organs, Z, Y, X)
         liver, classes = shares[0].numpy() > 0.5, _classes(shares[1:])
         self._surround(hu, rng)
-        hu = self._scanned(hu, liver, rng)
+        hu = self._scanned(hu.clip(low, high), liver, rng)
         self._cut(hu, classes, liver, rng)
-        low, high = self.hu_window
         level = (hu.clip(low, high) - low) / (high - low)
         if rng.random() < 0.25:
             level = level ** rng.uniform(0.75, 1.35)
@@ -107,7 +111,7 @@ class Sampler:
 
     def _surround(self, hu: NDArray[np.float32], rng: np.random.Generator) -> None:
         """Put a table below and arms beside the body, where there is air."""
-        air = hu < -600
+        air = self._is_dark(hu)
         _, rows, columns = hu.shape
         y, x = np.ogrid[0:rows, 0:columns]
         if rng.random() < self.how.table:
@@ -131,6 +135,7 @@ class Sampler:
     ) -> NDArray[np.float32]:
         """Uneven brightness, lesions and vessels of the liver, blur and noise."""
         image = torch.from_numpy(hu)
+        dark = torch.from_numpy(self._is_dark(hu))
         if rng.random() < 0.5:
             field = smooth_field(self.shape, rng.uniform(3, 10), rng)[0]
             image = image + field * float(rng.uniform(0, 10))
@@ -138,13 +143,19 @@ class Sampler:
             field = smooth_field(self.shape, rng.uniform(1.5, 5), rng)[0]
             spots = torch.from_numpy(liver) & (field > float(rng.uniform(0.8, 1.4)))
             image = image + spots * float(rng.uniform(-60, 80))
+        image = image.masked_fill(dark, self.hu_window[0])
         if rng.random() < 0.4:
             soft = functional.avg_pool3d(image[None, None], 3, 1, 1)[0, 0]
             image = torch.lerp(image, soft, float(rng.uniform(0, 0.8)))
         noise = rng.standard_normal(self.shape, dtype=np.float32)
         noise *= np.float32(rng.uniform(0, self.how.noise_hu))
+        noise[self._is_dark(image.numpy())] = 0
         scanned: NDArray[np.float32] = image.numpy() + noise
         return scanned
+
+    def _is_dark(self, hu: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Where it is air or lung: at the window's lower end, noise and all."""
+        return hu < self.hu_window[0] + _DARK_HU
 
     def _cut(
         self,

@@ -73,6 +73,20 @@ def test_samples_are_never_mirrored(body: Anatomy) -> None:
         assert across[Organ.KIDNEY_RIGHT] > across[Organ.KIDNEY_LEFT]
 
 
+def test_the_edge_to_the_lung_lies_where_it_lies_in_a_scan(body: Anatomy) -> None:
+    how = Augmentation(slab=0.0, round_view=0.0, anywhere=0.0, lesions=0.0, arms=0.0, table=0.0)
+    edges = dark = 0
+    for seed in range(4):
+        image, classes = _sampler(how).draw(body, np.random.default_rng(seed))
+        level, liver = image[0], classes[0] == 1
+        # The last voxels of liver, two below air: half liver is half as bright, clipped at air.
+        edge = liver[:-2] & ~liver[1:-1] & (level[2:] < 0.02)
+        edges += int(edge.sum())
+        dark += int((edge & (level[:-2] < level[liver].median() / 2)).sum())
+    assert edges > 100
+    assert dark < 0.15 * edges
+
+
 def test_classes_are_numbered_in_the_order_that_is_asked_for(body: Anatomy) -> None:
     one, other = (
         _sampler(_STILL, organs).draw(body, np.random.default_rng(0))[1]
