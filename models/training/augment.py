@@ -25,6 +25,7 @@ _OF_THE_CHEST = (
     (Tissue.LUNG, -900.0, -700.0),
 )
 _AIR_HU = -1024.0
+_AS_BRIGHT = 0.2  # chance
 # Rounding leaves what was clipped to the window's lower end this near to it.
 _DARK_HU = 1.0
 # Where a scan of the abdomen begins, from the dome of the liver on.
@@ -220,10 +221,19 @@ def _levels(body: Anatomy, how: Augmentation, rng: np.random.Generator) -> NDArr
     phase = PHASES_HU[rng.choice(len(PHASES_HU), p=how.phase_weights)]
     for tissue, (low, high) in {**ANY_PHASE_HU, **phase}.items():
         levels[tissue] = rng.uniform(low, high)
+    _liken(levels, rng)
     if chance > 1 - how.any_brightness:
         for tissue in phase:
             levels[tissue] = rng.uniform(-40, 220)
     return levels
+
+
+def _liken(levels: NDArray[np.float32], rng: np.random.Generator) -> None:
+    """Make the liver's neighbours as bright as the liver, now and then: shape alone tells them."""
+    for neighbours in ((Tissue.HEART, Tissue.MYOCARDIUM), (Tissue.VENA_CAVA,), (Tissue.KIDNEY,)):
+        if rng.random() < _AS_BRIGHT:
+            for tissue in neighbours:
+                levels[tissue] = levels[Tissue.LIVER] + rng.uniform(-12, 12)
 
 
 def _painted(

@@ -11,8 +11,6 @@ from models.training.anatomies import Anatomy, Hu, Tissues
 
 Where = NDArray[np.bool_]
 
-_HEART_WALL_MM = 8.0
-
 _BELLY = (
     Tissue.LIVER,
     Tissue.LUNG,
@@ -118,7 +116,10 @@ class _Chest:
             columns * step - rng.uniform(-10, 30),
         )
         self._half = rng.uniform(32, 55), rng.uniform(36, 54), rng.uniform(46, 70)
-        self._fat = rng.uniform(1.0, 1.2)  # how far the fat around the heart reaches
+        # How far the fat around the heart reaches; often it lies on the liver without any.
+        self._fat = max(1.0, rng.uniform(0.8, 1.2))
+        self._flatness = rng.uniform(2.0, 4.0)  # 2 is an ellipsoid; more, and its ends are flat
+        self._wall_mm = rng.uniform(3.0, 10.0)
         self.cava_mm = rng.uniform(20, 50)  # how far the vena cava goes on, to the heart
         self._filling = rng.choice([Tissue.FAT, Tissue.MUSCLE, Tissue.LUNG])
 
@@ -142,13 +143,14 @@ class _Chest:
         step = self._body.spacing_mm
         up, front, right = self._centre
         rows, columns = np.ogrid[0 : tissue.shape[0], 0 : tissue.shape[1]]
+        exponent = self._flatness
         distance = (
-            ((at_mm - up) / self._half[0]) ** 2
-            + ((rows * step - front) / self._half[1]) ** 2
-            + ((columns * step - right) / self._half[2]) ** 2
-        )
-        blood = (1 - _HEART_WALL_MM / np.mean(self._half)) ** 2
-        parts = ((self._fat**2, Tissue.FAT), (1.0, Tissue.MYOCARDIUM), (blood, Tissue.HEART))
+            np.abs((at_mm - up) / self._half[0]) ** exponent
+            + np.abs((rows * step - front) / self._half[1]) ** exponent
+            + np.abs((columns * step - right) / self._half[2]) ** exponent
+        ) ** (1 / exponent)
+        blood = 1 - self._wall_mm / np.mean(self._half)
+        parts = ((self._fat, Tissue.FAT), (1.0, Tissue.MYOCARDIUM), (blood, Tissue.HEART))
         for reach, what in parts:
             here = free & (distance < reach)
             tissue[here], fine[here] = what, 0
