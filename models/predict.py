@@ -1,6 +1,5 @@
 """A model package, loaded once and kept warm: a CT volume in, a mask on its grid out."""
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
@@ -38,9 +37,9 @@ class Predictor:
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
         try:
-            network = load_network(spec.network, len(spec.labels) + 1, _content(spec))
+            network = load_network(spec.network, len(spec.labels) + 1, spec.read_weights())
         except InvalidPackage as error:
-            raise InvalidPackage(f"{spec.weights}: {error}") from error
+            raise InvalidPackage(f"{spec.weights.parent}: {error}") from error
         return cls(spec, torch.device(device), network.to(device).eval())
 
     def predict(self, volume: hd.Volume, progress: Progress | None = None) -> Mask:
@@ -114,19 +113,3 @@ def without_small(mask: Mask) -> Mask:
         if np.count_nonzero(inside) * voxel_ml < label.min_volume_ml:
             kept[inside] = 0
     return Mask(mask.volume.with_array(kept), mask.labels)
-
-
-def _content(spec: ModelSpec) -> bytes:
-    """The package's file, once its digest is that of the manifest."""
-    try:
-        content = spec.weights.read_bytes()
-    except OSError as error:
-        raise InvalidPackage(str(error.strerror)) from error
-    digest = hashlib.sha256(content).hexdigest()
-    if digest != spec.weights_sha256:
-        raise InvalidPackage(
-            f"the weights are not those of the manifest "
-            f"(sha256 {digest[:12]}..., expected {spec.weights_sha256[:12]}...); "
-            "install the package again"
-        )
-    return content

@@ -1,5 +1,6 @@
 """A model package's manifest: what the model finds, in what it was trained, and its weights."""
 
+import hashlib
 import tomllib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -127,6 +128,25 @@ class ModelSpec:
         if problems:
             raise InvalidPackage(f"{manifest}: {'; '.join(problems)}")
         return spec
+
+    def read_weights(self) -> bytes:
+        """The package's file, once its digest is that of the manifest.
+
+        Raises:
+            InvalidPackage: it is missing, or another file than the manifest says.
+        """
+        try:
+            content = self.weights.read_bytes()
+        except OSError as error:
+            raise InvalidPackage(f"{self.weights}: {error.strerror}") from error
+        digest = hashlib.sha256(content).hexdigest()
+        if digest != self.weights_sha256:
+            raise InvalidPackage(
+                f"{self.weights}: the weights are not those of the manifest (sha256 "
+                f"{digest[:12]}..., expected {self.weights_sha256[:12]}...); install the package "
+                "again"
+            )
+        return content
 
     def _nonsense(self) -> list[str]:
         """Values that no run could make sense of."""

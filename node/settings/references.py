@@ -95,6 +95,8 @@ def _models(catalogues: Any, base: Path) -> tuple[Collection[str] | None, list[M
             mistakes.append((("catalogues", i), f"there is no folder {folder}"))
     try:
         models = installed(folders)
+        for spec in models.values():
+            spec.read_weights()
     except InvalidPackage as error:
         return None, [*mistakes, (("catalogues",), str(error))]
     return (None if mistakes else models), mistakes

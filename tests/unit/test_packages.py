@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from shutil import copytree
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from models.training.config import TrainConfig
 from models.training.config_file import load_config
 from models.training.loop import Place, train
 from node.cli.main import app
+from node.domain.errors import Misconfigured
 from tests.labelled import write_cases, write_config
 
 # torch calls TorchScript deprecated; models in it are what these tests are about.
@@ -97,6 +99,21 @@ def test_weights_that_were_changed_are_refused(trained: ModelSpec, tmp_path: Pat
     changed.write_bytes(content)
     with pytest.raises(InvalidPackage, match="are not those of the manifest"):
         Predictor.load(replace(trained, weights=changed), "cpu")
+
+
+def test_a_site_with_a_package_that_was_changed_does_not_start(
+    trained: ModelSpec, tmp_path: Path
+) -> None:
+    package = tmp_path / "catalogue" / "mine"
+    copytree(trained.weights.parent, package)
+    (tmp_path / "site.toml").write_text('catalogues = ["catalogue"]\n', encoding="utf-8")
+    assert CliRunner().invoke(app, ["check", "-c", str(tmp_path / "site.toml")]).exit_code == 0
+    weights = package / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes() + b"x")
+    result = CliRunner().invoke(app, ["check", "-c", str(tmp_path / "site.toml")])
+    assert isinstance(result.exception, Misconfigured)
+    assert "site.toml:1: catalogues: " in str(result.exception)
+    assert "are not those of the manifest" in str(result.exception)
 
 
 def test_a_package_of_a_later_format_is_refused(trained: ModelSpec, tmp_path: Path) -> None:
