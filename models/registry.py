@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from models.errors import ModelsError
 from models.spec import InvalidPackage, ModelSpec
 
 _BUILT_IN = Path(__file__).parent / "catalogue"
 _MANIFEST = "model.toml"
 
 
-class UnknownModel(Exception):
+class UnknownModel(ModelsError):
     """No installed package has this name; the message says which are installed."""
 
 

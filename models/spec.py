@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, TypeGuard, TypeVar
 
+from models.errors import ModelsError
+
 T = TypeVar("T")
 
 # What packages this version can run: the number grows when an older version could not.
@@ -23,7 +25,7 @@ _KEYS = (
 )
 
 
-class InvalidPackage(Exception):
+class InvalidPackage(ModelsError):
     """A model package cannot be used; the message names its file and what is wrong."""
 
 

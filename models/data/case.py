@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from models.data.images import read_image
 from models.data.truths import Truth, read_truth
+from models.errors import ModelsError
 from models.mask import Mask
 from models.spec import Label
 
@@ -22,7 +23,7 @@ LabelMap = Mapping[str, Sequence[int | str]]
 _SAME_PLACE_MM = 0.01
 
 
-class InvalidDataset(Exception):
+class InvalidDataset(ModelsError):
     """Data cannot be used; the message names the case and what is wrong with it."""
 
 

@@ -6,6 +6,7 @@ import highdicom as hd
 import numpy as np
 
 from models.data.case import LabelledVolume
+from models.errors import ModelsError
 from models.mask import Mask
 from models.phantom.abdomen import Looks, Phantom, paint, phantom_of, scanned
 from models.phantom.others import head_tissues
@@ -84,13 +85,13 @@ def labelled_scan(seed: int, labels: tuple[Label, ...]) -> LabelledVolume:
     """A random scan with the truth in these labels.
 
     Raises:
-        ValueError: a phantom has no such organ.
+        ModelsError: a phantom has no such organ.
     """
     made = random_scan(seed)
     table = np.zeros(len(Organ), dtype=np.uint8)
     for label in labels:
         if label.type.value not in ORGAN_OF_CODE:
-            raise ValueError(f"a phantom has no organ {label.name!r} ({label.type.value})")
+            raise ModelsError(f"a phantom has no organ {label.name!r} ({label.type.value})")
         table[ORGAN_OF_CODE[label.type.value]] = label.index
     truth = made.organs.with_array(table[made.organs.array])
     return LabelledVolume(f"phantom {seed}", made.volume, Mask(truth, labels))

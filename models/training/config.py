@@ -6,6 +6,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from models.errors import ModelsError
 from models.spec import Code, Label, NetworkSpec
 
 Count = Annotated[int, Field(ge=1)]
@@ -15,7 +16,7 @@ Triple = tuple[float, float, float]
 CodeTexts = tuple[str, str, str]
 
 
-class InvalidConfig(Exception):
+class InvalidConfig(ModelsError):
     """A training configuration cannot be used; the message names the file and every wrong key."""
 
 

@@ -16,6 +16,8 @@ from optuna.study import Study
 from optuna.trial import TrialState
 from optuna.visualization import matplotlib as plots
 
+from models.errors import ModelsError
+
 _ENOUGH_FOR_IMPORTANCE = 4
 
 
@@ -23,10 +25,10 @@ def write_report(study: Study, out: Path) -> Path:
     """Write `report.html` and `best.json`, the best configuration; the page's path.
 
     Raises:
-        ValueError: no trial has come to its end yet.
+        ModelsError: no trial has come to its end yet.
     """
     if not study.get_trials(deepcopy=False, states=[TrialState.COMPLETE]):
-        raise ValueError("no trial has come to its end yet")
+        raise ModelsError("no trial has come to its end yet")
     best = study.best_trial
     out.mkdir(parents=True, exist_ok=True)
     (out / "best.json").write_text(json.dumps(best.user_attrs["config"], indent=1) + "\n", "utf-8")

@@ -18,10 +18,11 @@ from typing import Any, Self
 from optuna.trial import Trial
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
 
+from models.errors import ModelsError
 from models.training.config_file import overlaid
 
 
-class InvalidSearch(Exception):
+class InvalidSearch(ModelsError):
     """A search space cannot be used; the message names the file and the key."""
 
 

@@ -4,8 +4,7 @@ import sys
 
 import typer
 
-from models.registry import UnknownModel
-from models.spec import InvalidPackage
+from models.errors import ModelsError
 from node.cli import convert, demo, jobs, learn, network, score, segment, site
 from node.domain.errors import NodeError
 
@@ -36,7 +35,7 @@ def main() -> None:
     """Run the command line; an expected error ends with its text on stderr and status 1."""
     try:
         app()
-    except (NodeError, UnknownModel, InvalidPackage) as error:
+    except (NodeError, ModelsError) as error:
         typer.echo(f"segnode: {error}", err=True)
         sys.exit(1)
 

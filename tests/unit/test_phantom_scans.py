@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from models.errors import ModelsError
 from models.phantom import Organ, Phantom, head, labelled_scan, lung_apex, pelvis, random_scan
 from models.phantom.tissues import Tissue
 from models.spec import Code, Label
@@ -81,5 +82,5 @@ def test_truth_is_numbered_as_the_labels_are(scans: list[Phantom]) -> None:
 
 
 def test_an_organ_that_no_phantom_has_is_told() -> None:
-    with pytest.raises(ValueError, match="Brain"):
+    with pytest.raises(ModelsError, match="Brain"):
         labelled_scan(1, (_label(1, "Brain", "12738006"),))

@@ -10,6 +10,7 @@ import pytest
 from optuna.trial import TrialState
 from typer.testing import CliRunner
 
+from models.errors import ModelsError
 from models.training.config_file import config_values, load_config
 from models.training.loop import Place
 from models.tuning import InvalidSearch, Tuning, load_search, open_study, tune
@@ -108,5 +109,5 @@ def test_a_search_that_makes_no_sense_is_told(tmp_path: Path, text: str, told: s
 
 def test_a_study_without_a_finished_trial_has_no_report(folder: Path) -> None:
     study = open_study(f"sqlite:///{folder / 'study.db'}", "empty")
-    with pytest.raises(ValueError, match="no trial has come to its end"):
+    with pytest.raises(ModelsError, match="no trial has come to its end"):
         write_report(study, folder / "report")
