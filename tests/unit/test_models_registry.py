@@ -28,7 +28,7 @@ def test_the_starter_model_is_installed_and_finds_the_liver() -> None:
 
 def test_a_site_adds_packages_of_its_own(tmp_path: Path) -> None:
     catalogue = _site_package(tmp_path, "liver-house")
-    assert set(installed([catalogue])) == {"liver-ct", "liver-house"}
+    assert set(installed([catalogue])) == {"liver-ct", "liver-house", "organs-ct"}
     assert find("liver-house", [catalogue]).weights.parent == catalogue / "somewhere"
 
 
