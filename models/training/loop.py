@@ -7,7 +7,7 @@ on is in the checkpoint, so that a resumed run gives the same weights as one wit
 import json
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -70,8 +70,10 @@ def train(
         InvalidConfig: the data or the configuration cannot be used, or the folder holds a run of
             another configuration.
     """
-    _same_run(config, place.out)
     with team(place.device) as us:
+        if us.leads:
+            _same_run(config, place.out)
+        us.wait()
         sources, shares, held_out, in_epoch = _sources(config, place)
         per_epoch = max(1, -(-in_epoch // (config.batch * us.size)))
         steps = config.steps if config.steps is not None else (config.epochs or 0) * per_epoch
@@ -135,6 +137,7 @@ class _Run:
     done: int = 0
     best_score: float | None = None
     best_step: int | None = None
+    losses: list[float] = field(default_factory=list)  # since they were last noted
 
     def resume(self) -> None:
         """Take up the checkpoint, where there is one."""
@@ -144,6 +147,7 @@ class _Run:
             self.learner.restore(saved["learner"])
             self.done = saved["step"]
             self.best_score, self.best_step = saved["best_score"], saved["best_step"]
+            self.losses = saved["losses"]
         if self.team.device.type == "cuda":
             torch.backends.cudnn.deterministic = True
         self.learner.wrapped = self.team.wrapped(self.learner.network)
@@ -157,20 +161,19 @@ class _Run:
 
     def learn(self, drawn: Iterable[Sample], progress: Progress | None) -> None:
         """All steps that are left."""
-        recent: list[float] = []
         with Journal(self.out, self.done) if self.team.leads else _Silence() as journal:
             for images, truths in drawn:  # (B, 1, Z, Y, X) each
                 loss = self.learner.step(images, truths)
                 self.done += 1
                 if self.config.schedule is None or self._is_due():
                     self.learner.advance_rate()
-                recent.append(loss)
+                self.losses.append(loss)
                 if progress is not None:
                     progress(self.done, self.steps, loss)
                 if self._every(self.config.log_every):
-                    values = {"loss": float(np.mean(recent)), "rate": self.learner.rate}
+                    values = {"loss": float(np.mean(self.losses)), "rate": self.learner.rate}
                     journal.note(self.done, "training", values)
-                    recent.clear()
+                    self.losses.clear()
                 if self._every(self.config.validation.every) and self.held_out:
                     self._validate(journal)
                 if self._every(self.config.save_every):
@@ -187,26 +190,15 @@ class _Run:
         return self.done % count == 0 or self.done == self.steps
 
     def _validate(self, journal: "Journal | _Silence") -> None:
-        score = 0.0
         if self.team.leads:
             scores = validate(self.learner.average, spec_of(self.config), self.held_out)
-            score = scores.mean
-            by_label = {
-                label.name: float(np.mean(measured))
-                for label in self.config.labels
-                if (
-                    measured := [
-                        d for case in scores.dice.values() if (d := case[label.name]) is not None
-                    ]
-                )
-            }
-            journal.note(self.done, "validation", {"dice": score} | by_label)
-            if self.best_score is None or score > self.best_score:
-                self.best_score, self.best_step = score, self.done
+            journal.note(self.done, "validation", {"dice": scores.mean} | scores.by_label)
+            if self.best_score is None or scores.mean > self.best_score:
+                self.best_score, self.best_step = scores.mean, self.done
                 save(self.learner.average.state_dict(), self.out / BEST)
+            if self.on_score is not None:
+                self.on_score(self.done, scores.mean)
         self.team.wait()
-        if self.on_score is not None:
-            self.on_score(self.done, score)
 
     def _save(self) -> None:
         if self.team.leads:
@@ -215,6 +207,7 @@ class _Run:
                 "learner": self.learner.state(),
                 "best_score": self.best_score,
                 "best_step": self.best_step,
+                "losses": self.losses,
             }
             save(self.learner.average.state_dict(), self.out / LAST)
             save(checkpoint, self.out / CHECKPOINT)

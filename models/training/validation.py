@@ -27,6 +27,16 @@ class Scores:
         measured = [d for case in self.dice.values() for d in case.values() if d is not None]
         return float(np.mean(measured)) if measured else 0.0
 
+    @property
+    def by_label(self) -> dict[str, float]:
+        """The mean of each label that was measured in any case."""
+        measured: dict[str, list[float]] = {}
+        for case in self.dice.values():
+            for label, value in case.items():
+                if value is not None:
+                    measured.setdefault(label, []).append(value)
+        return {label: float(np.mean(values)) for label, values in measured.items()}
+
 
 def validate(network: nn.Module, spec: ModelSpec, cases: Sequence[LabelledVolume]) -> Scores:
     """Dice of every label in every case. The network is left in the mode it was in."""
