@@ -9,6 +9,7 @@ log = true
 choices = [1, 2]
 """
 
+import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -50,8 +51,9 @@ class Knob(BaseModel):
     def suggest(self, trial: Trial, key: str) -> Any:  # whatever the choices are
         """A value for this trial."""
         if self.choices is not None:
-            # Optuna keeps plain values alone; lists are chosen by their place.
-            return self.choices[trial.suggest_categorical(key, list(range(len(self.choices))))]
+            # Optuna keeps plain values alone; by their JSON people know them again.
+            names = [json.dumps(choice) for choice in self.choices]
+            return json.loads(trial.suggest_categorical(key, names))
         if isinstance(self.low, int) and isinstance(self.high, int):
             return trial.suggest_int(key, self.low, self.high, log=self.log)
         return trial.suggest_float(key, float(self.low or 0), float(self.high or 0), log=self.log)

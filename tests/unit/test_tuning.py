@@ -7,12 +7,14 @@ from pathlib import Path
 
 import optuna
 import pytest
+import torch
 from optuna.trial import TrialState
 from typer.testing import CliRunner
 
 from models.errors import ModelsError
+from models.training.config import TrainConfig
 from models.training.config_file import config_values, load_config
-from models.training.loop import Place
+from models.training.loop import Place, Result
 from models.tuning import InvalidSearch, Tuning, load_search, open_study, tune
 from models.tuning.report import write_report
 from node.cli.main import app
@@ -54,6 +56,7 @@ def test_the_tune_command_finds_a_configuration_to_train_with(folder: Path) -> N
         result = CliRunner().invoke(app, [str(part) for part in (*arguments, *options)])
         assert result.exit_code == 0, result.output
         assert "4 trials; best Dice" in result.output
+    assert "network.parameters.channels = [" in result.output.replace("\n", " ")
     best = load_config(folder / "out" / "best.json")
     assert best.network.parameters["channels"] in ([2, 4], [4, 8])
     assert 1e-4 <= best.optimiser.arguments["lr"] <= 1e-2
@@ -86,6 +89,41 @@ def test_two_processes_share_a_study(folder: Path) -> None:
     assert [process.wait() for process in processes] == [0, 0]
     over = [t for t in open_study(url, "segnode").trials if t.state.is_finished()]
     assert len(over) >= 4
+
+
+def test_a_study_that_goes_on_draws_other_values_with_the_same_seed(folder: Path) -> None:
+    url = f"sqlite:///{folder / 'study.db'}"
+    for trials in (1, 2):
+        tune(open_study(url, "seeded", seed=3), _tuning(folder), trials)
+    first, second = open_study(url, "seeded").trials
+    assert first.params != second.params
+    assert first.user_attrs["folder"] != second.user_attrs["folder"]
+    tune(open_study(url, "again", seed=3), _tuning(folder, "again"), trials=1)
+    assert open_study(url, "again").trials[0].params == first.params
+
+
+def test_a_study_does_not_go_on_with_another_search(folder: Path) -> None:
+    study = open_study(f"sqlite:///{folder / 'study.db'}", "one")
+    tune(study, _tuning(folder), trials=1)
+    turned = _SEARCH.replace("[[2, 4], [4, 8]]", "[[4, 8], [2, 4]]")
+    (folder / "search.toml").write_text(turned, encoding="utf-8")
+    with pytest.raises(InvalidSearch, match="begun with another configuration or search space"):
+        tune(study, _tuning(folder), trials=2)
+    assert len(study.trials) == 1
+
+
+def test_a_trial_without_enough_memory_fails_and_the_search_goes_on(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def greedy(config: TrainConfig, place: Place, on_score: object = None) -> Result:
+        if place.out.name.startswith("0000"):
+            raise torch.OutOfMemoryError
+        return Result(place.out, 1, 0.5, 1)
+
+    monkeypatch.setattr("models.tuning.study.train", greedy)
+    study = open_study(f"sqlite:///{folder / 'study.db'}", "greedy")
+    assert tune(study, _tuning(folder), trials=2) == 1
+    assert [t.state for t in study.trials] == [TrialState.FAIL, TrialState.COMPLETE]
 
 
 @pytest.mark.parametrize(
