@@ -9,16 +9,11 @@ import highdicom as hd
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
-from scipy.ndimage import binary_erosion
 
+from models.drawing import DISPLAY_ORIENTATION, fitted, grey_plane, outline, squared, tint
 from models.mask import Mask
 from models.spec import Label
 
-# Slices toward the head, rows toward the back, columns toward the patient's left: such a slice,
-# drawn row by row, is in radiological convention.
-_DISPLAY_ORIENTATION = "HPL"
-# Soft tissue of the abdomen.
-_WINDOW_HU = (-160.0, 240.0)
 _AXIAL_TILES = 6
 _COLUMNS = 4
 _TILE_PX = 256
@@ -27,16 +22,14 @@ _TEXT_PX = 28
 _FILL_SHARE = 0.25
 _LIGHT = (230, 230, 230)
 
-Picture = NDArray[np.uint8]
-
 
 def overlay_png(volume: hd.Volume, mask: Mask) -> bytes:
     """A PNG: axial slices through the organs, a coronal and a sagittal one, the volumes in mL.
 
     `volume` in HU and `mask` lie on one grid, of any orientation.
     """
-    shown = volume.to_patient_orientation(_DISPLAY_ORIENTATION)
-    labels = mask.volume.to_patient_orientation(_DISPLAY_ORIENTATION).array
+    shown = volume.to_patient_orientation(DISPLAY_ORIENTATION)
+    labels = mask.volume.to_patient_orientation(DISPLAY_ORIENTATION).array
     found = np.argwhere(labels > 0)
     middle = found.mean(axis=0).astype(int) if len(found) else np.array(shown.spatial_shape) // 2
     low, high = (found[:, 0].min(), found[:, 0].max()) if len(found) else (0, labels.shape[0] - 1)
@@ -62,30 +55,16 @@ def _tile(
     left_side: str,
 ) -> Image.Image:
     """One plane (row, column) at its true proportions, in the middle of a square tile."""
-    low, high = _WINDOW_HU
-    grey = np.clip((hu.astype(np.float32) - low) / (high - low), 0, 1) * 255
-    height, width = hu.shape[0] * spacing_mm[0], hu.shape[1] * spacing_mm[1]
-    scale = _TILE_PX / max(height, width)
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    plane = Image.fromarray(grey.astype(np.uint8)).resize(size, Image.Resampling.BILINEAR)
-    colours: Picture = np.repeat(np.asarray(plane)[..., np.newaxis], 3, axis=2)
+    colours = grey_plane(hu, spacing_mm, _TILE_PX)
     for label in known:
-        own = Image.fromarray((labels == label.index).astype(np.uint8) * 255)
-        _paint(colours, np.asarray(own.resize(size, Image.Resampling.NEAREST)) > 0, label)
-    tile = Image.new("RGB", (_TILE_PX, _TILE_PX))
-    tile.paste(Image.fromarray(colours), ((_TILE_PX - size[0]) // 2, (_TILE_PX - size[1]) // 2))
+        inside = fitted(labels == label.index, colours)
+        tint(colours, inside, label.display_rgb, _FILL_SHARE)
+        outline(colours, inside, label.display_rgb)
+    tile = squared(colours, _TILE_PX)
     ImageDraw.Draw(tile).text(
         (4, _TILE_PX // 2 - 8), left_side, fill=_LIGHT, font=ImageFont.load_default(14)
     )
     return tile
-
-
-def _paint(colours: Picture, inside: NDArray[np.bool_], label: Label) -> None:
-    """Tint the organ and draw its edge into `colours`, (row, column, RGB)."""
-    rgb = np.array(label.display_rgb, dtype=np.float32)
-    edge = inside & ~binary_erosion(inside)
-    colours[inside] = (1 - _FILL_SHARE) * colours[inside] + _FILL_SHARE * rgb
-    colours[edge] = rgb
 
 
 def _captions(mask: Mask) -> list[tuple[str, tuple[int, int, int]]]:
