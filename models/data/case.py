@@ -43,7 +43,7 @@ class Case:
 
 @dataclass(frozen=True)
 class LabelledVolume:
-    """A CT in HU, axes slice, row, column, and the truth on its grid."""
+    """A CT in HU, axes slice, row, column, and the truth on its grid, of the labels it knows."""
 
     name: str
     volume: hd.Volume = field(repr=False)
@@ -59,19 +59,27 @@ def load_case(
     """Read image and truth.
 
     Without a `mapping`, values go to the label of the same name where the data set has names,
-    else to the label of the same number.
+    else to the label of the same number. The truth has the labels that the data set knows: of an
+    organ that nobody has outlined it does not say that there is none.
 
     Raises:
-        InvalidDataset: a file cannot be read, the truth lies on another grid than the image, or
-            the mapping names what is not there.
+        InvalidDataset: a file cannot be read, the truth lies on another grid than the image, the
+            mapping names what is not there, or none of the labels is known.
     """
     volume = case_image(case, read_series)
     truth = case_truth(case, volume)
     classes = np.zeros(volume.spatial_shape, dtype=np.uint8)
+    known = []
     for label in labels:
         values = _values(case, truth, label, mapping)
-        classes[np.isin(truth.values.array, values)] = label.index
-    return LabelledVolume(case.name, volume, Mask(volume.with_array(classes), labels))
+        # Whoever maps a label says that the data set outlines it, though a case may lack it.
+        if values or (mapping and label.name in mapping):
+            known.append(label)
+            classes[np.isin(truth.values.array, values)] = label.index
+    if not known:
+        wanted = ", ".join(label.name for label in labels)
+        raise InvalidDataset(f"{case.name}: {case.truth} has none of the labels {wanted}; map them")
+    return LabelledVolume(case.name, volume, Mask(volume.with_array(classes), tuple(known)))
 
 
 def case_image(case: Case, read_series: ReadSeries | None = None) -> hd.Volume:

@@ -1,6 +1,6 @@
 """How good a model package is, on labelled CT."""
 
-from models.evaluation.evaluate import CaseScores, Evaluation, LabelScores, evaluate
+from models.evaluation.evaluate import CaseScores, Evaluation, LabelScores, Refused, evaluate
 from models.evaluation.metrics import Scores, compare
 
-__all__ = ["CaseScores", "Evaluation", "LabelScores", "Scores", "compare", "evaluate"]
+__all__ = ["CaseScores", "Evaluation", "LabelScores", "Refused", "Scores", "compare", "evaluate"]

@@ -1,4 +1,15 @@
-"""A package on labelled cases: scores by case and label, and their summary."""
+"""A package on labelled cases: scores by case and label, and their summary.
+
+`Evaluation.to_json()` has these keys; what was not measured is null:
+
+    model           {id, version}
+    tolerance_mm    of the surface Dice
+    cases           list of {name, labels: by label {dice, surface_dice, hd95_mm, volume_error,
+                    accuracy, truth_ml, found_ml}}; see `models.evaluation.metrics.Scores`
+    summary         by label, by figure: {mean, median, worst, measured}
+    refused         by case {reason, truth_ml: by label}: what the node would not segment
+    failures        by case, why it could not be read
+"""
 
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
@@ -8,16 +19,22 @@ import highdicom as hd
 import numpy as np
 
 from models.data import LabelledVolume
+from models.errors import ModelsError
 from models.evaluation.metrics import TOLERANCE_MM, Scores, compare
 from models.mask import Mask
-from models.spec import ModelSpec
+from models.measure import measure
+from models.spec import Label, ModelSpec
 
 # Summarised over cases.
 METRICS = ("dice", "surface_dice", "hd95_mm", "volume_error", "accuracy")
 
 
+class Refused(ModelsError):
+    """There is no mask for this volume; the message is the reason, in plain words."""
+
+
 class Segments(Protocol):
-    """What finds organs in a volume: `models.predict.Predictor`."""
+    """What finds organs in a volume: `models.predict.Predictor`, or the node with its refusals."""
 
     @property
     def spec(self) -> ModelSpec:
@@ -25,7 +42,7 @@ class Segments(Protocol):
         ...
 
     def predict(self, volume: hd.Volume) -> Mask:
-        """The mask on the volume's grid."""
+        """The mask on the volume's grid; raises `Refused` where there is to be none."""
         ...
 
 
@@ -53,13 +70,28 @@ class CaseScores:
 
 
 @dataclass(frozen=True)
+class Refusal:
+    """A case that gets no result; `truth_ml` by label tells whether that is right."""
+
+    reason: str
+    truth_ml: dict[str, float]
+
+    def __str__(self) -> str:
+        there = ", ".join(f"{label} {ml:.0f} mL" for label, ml in self.truth_ml.items())
+        return f"{self.reason} In the truth: {there}."
+
+
+@dataclass(frozen=True)
 class Evaluation:
-    """Scores of a package; `failures` says of each case that could not be scored why."""
+    """Scores of a package; `refused` are cases that the node would refuse, `failures` says of each
+    case that could not be read why."""
 
     model_id: str
     version: str
+    labels: tuple[Label, ...]
     tolerance_mm: float
     cases: tuple[CaseScores, ...]
+    refused: dict[str, Refusal]
     failures: dict[str, str]
 
     def summary(self) -> dict[str, dict[str, dict[str, float | int | None]]]:
@@ -71,7 +103,7 @@ class Evaluation:
         return result
 
     def to_json(self) -> dict[str, Any]:
-        """Everything but the pictures, for machines: model, cases, summary, failures."""
+        """Everything but the pictures, for machines; see the top of this file."""
         return {
             "model": {"id": self.model_id, "version": self.version},
             "tolerance_mm": self.tolerance_mm,
@@ -83,6 +115,7 @@ class Evaluation:
                 for case in self.cases
             ],
             "summary": self.summary(),
+            "refused": {name: asdict(refusal) for name, refusal in self.refused.items()},
             "failures": self.failures,
         }
 
@@ -94,37 +127,54 @@ def evaluate(
     tolerance_mm: float = TOLERANCE_MM,
     picture: Callable[[LabelledVolume, Mask], bytes] | None = None,
     failures: dict[str, str] | None = None,
-    after_each: Callable[[CaseScores], None] | None = None,
+    after_each: Callable[[], None] | None = None,
 ) -> Evaluation:
-    """Segment every case as the node would, and score it.
+    """Segment every case as the node would, and score it on the labels that its truth knows.
 
     Cases are asked for one at a time and let go of, so that many fit into memory.
     """
-    done = []
+    done: list[CaseScores] = []
+    refused: dict[str, Refusal] = {}
     for case in cases:
-        found = model.predict(case.volume)
-        spacing = case.volume.spacing
-        scored = CaseScores(
-            case.name,
-            tuple(
-                LabelScores(
-                    label.name,
-                    compare(
-                        found.of(label),
-                        case.truth.of(label),
-                        (spacing[0], spacing[1], spacing[2]),
-                        tolerance_mm,
-                    ),
-                )
-                for label in model.spec.labels
-            ),
-            b"" if picture is None else picture(case, found),
-        )
-        done.append(scored)
+        try:
+            done.append(_scored(model, case, tolerance_mm, picture))
+        except Refused as reason:
+            there = measure(case.volume, case.truth)
+            truth_ml = {name: one.volume_ml for name, one in there.items()}
+            refused[case.name] = Refusal(str(reason), truth_ml)
         if after_each is not None:
-            after_each(scored)
+            after_each()
     spec = model.spec
-    return Evaluation(spec.model_id, spec.version, tolerance_mm, tuple(done), failures or {})
+    return Evaluation(
+        spec.model_id,
+        spec.version,
+        spec.labels,
+        tolerance_mm,
+        tuple(done),
+        refused,
+        failures or {},
+    )
+
+
+def _scored(
+    model: Segments,
+    case: LabelledVolume,
+    tolerance_mm: float,
+    picture: Callable[[LabelledVolume, Mask], bytes] | None,
+) -> CaseScores:
+    """One case; raises Refused."""
+    found = model.predict(case.volume)
+    z, y, x = case.volume.spacing
+    known = {label.name: label for label in case.truth.labels}
+    scores = [
+        LabelScores(
+            label.name,
+            compare(found.of(label), case.truth.of(known[label.name]), (z, y, x), tolerance_mm),
+        )
+        for label in model.spec.labels
+        if label.name in known
+    ]
+    return CaseScores(case.name, tuple(scores), b"" if picture is None else picture(case, found))
 
 
 def _summary(metric: str, scores: list[Scores]) -> dict[str, float | int | None]:

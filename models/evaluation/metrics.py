@@ -75,20 +75,19 @@ def _surfaces(
     if not found.any() or not truth.any():
         return 0.0, None
     box = ndimage.find_objects((found | truth).astype(np.uint8))[0]
-    crops = [np.pad(mask[box], _MARGIN) for mask in (found, truth)]
-    ours, true = (_one_hot(crop) for crop in crops)
+    ours, true = (_alone(np.pad(mask[box], _MARGIN)) for mask in (found, truth))
     with warnings.catch_warnings():
-        # MONAI tells its users of its own deprecations.
-        warnings.simplefilter("ignore")
+        # MONAI 1.6 calls a function of its own with an argument that it has deprecated.
+        warnings.filterwarnings("ignore", "monai.metrics.utils get_mask_edges", FutureWarning)
         surface = compute_surface_dice(
-            ours, true, [tolerance_mm], include_background=False, spacing=spacing_mm
+            ours, true, [tolerance_mm], include_background=True, spacing=spacing_mm
         )
         distance = compute_hausdorff_distance(
-            ours, true, include_background=False, percentile=_PERCENTILE, spacing=spacing_mm
+            ours, true, include_background=True, percentile=_PERCENTILE, spacing=spacing_mm
         )
     return float(surface[0, 0]), float(distance[0, 0])
 
 
-def _one_hot(mask: Inside) -> Tensor:
-    """(1, 2, slice, row, column): background and organ."""
-    return torch.from_numpy(np.stack([~mask, mask]))[None].float()
+def _alone(mask: Inside) -> Tensor:
+    """(1, 1, slice, row, column): the organ without a background, at a byte to the voxel."""
+    return torch.from_numpy(mask.astype(np.uint8))[None, None]

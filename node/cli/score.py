@@ -42,8 +42,10 @@ def evaluate(
     Example: segnode evaluate liver-ct /data/liver --layout pairs --out scores
     """
     from models.evaluation import evaluate as run
-    from models.evaluation.report import html_report, picture
+    from models.evaluation.picture import picture
+    from models.evaluation.report import html_report
     from models.predict import Predictor
+    from node.evaluation import AsTheNode
 
     predictor = Predictor.load(_package(model, config), device)
     failures: dict[str, str] = {}
@@ -56,19 +58,20 @@ def evaluate(
     with Progress(transient=True) as bar:
         task = bar.add_task(f"Evaluating {predictor.spec.model_id}", total=count)
         evaluation = run(
-            predictor,
+            AsTheNode(predictor),
             cases,
             tolerance_mm=tolerance_mm,
             picture=picture,
             failures=failures,
-            after_each=lambda _: bar.advance(task),
+            after_each=lambda: bar.advance(task),
         )
     out.mkdir(parents=True, exist_ok=True)
     (out / "scores.json").write_text(json.dumps(evaluation.to_json(), indent=1) + "\n", "utf-8")
     (out / "report.html").write_text(html_report(evaluation), "utf-8")
     _print(evaluation)
     typer.echo(f"Scores {out / 'scores.json'}, report {out / 'report.html'}")
-    raise typer.Exit(1 if failures or not evaluation.cases else 0)
+    scored = evaluation.cases or evaluation.refused
+    raise typer.Exit(1 if failures or not scored else 0)
 
 
 def package(
@@ -183,9 +186,12 @@ def _print(evaluation: "Evaluation") -> None:
             scores = [told(getattr(own.scores, metric), metric) for metric in METRICS]
             table.add_row(case.name, own.label, *scores)
     for label, summary in evaluation.summary().items():
-        means = [told(summary[metric]["mean"], metric) for metric in METRICS]
-        table.add_row("mean", label, *means, style="bold")
+        for kind in ("mean", "median", "worst"):
+            figures = [told(summary[metric][kind], metric) for metric in METRICS]
+            table.add_row(kind, label, *figures, style="bold")
     Console().print(table)
+    for name, refusal in evaluation.refused.items():
+        typer.echo(f"refused: {name}: {refusal}", err=True)
     for reason in evaluation.failures.values():
         typer.echo(f"not scored: {reason}", err=True)
 

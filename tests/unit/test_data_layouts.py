@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import highdicom as hd
@@ -19,6 +20,7 @@ from models.phantom import LIVER, Phantom, abdomen
 from models.spec import Label
 from node.convert import read_ct, to_nifti
 from node.dicom.ct_series import write_ct_series
+from tests.builders import SPLEEN
 from tests.data import shared_data
 
 _SHAPE = (14, 30, 36)
@@ -157,6 +159,18 @@ def test_a_seg_that_was_corrected_becomes_training_data(tmp_path: Path, made: Ph
     for labels in ({"Liver": ["corrected"]}, {"Liver": ["10200004"]}, {"Liver": [1]}, None):
         loaded = load_case(case, (LIVER,), labels, read_ct)
         assert (loaded.truth.volume.array == corrected).all()
+
+
+def test_a_truth_has_the_labels_that_the_data_know(tmp_path: Path, made: Phantom) -> None:
+    to_nifti(made.volume, tmp_path / "volume-0.nii.gz")
+    to_nifti(_labels(made), tmp_path / "segmentation-0.nii.gz")
+    (case,) = find_cases(tmp_path, "lits").cases
+    assert load_case(case, (LIVER, SPLEEN)).truth.labels == (LIVER,)
+    # Who maps an organ says that it was looked for.
+    mapping = {"Liver": [1], "Spleen": [7]}
+    assert load_case(case, (LIVER, SPLEEN), mapping).truth.labels == (LIVER, SPLEEN)
+    with pytest.raises(InvalidDataset, match="none of the labels Spleen"):
+        load_case(case, (replace(SPLEEN, index=1),))
 
 
 def test_a_seg_of_another_place_is_no_training_data(tmp_path: Path, made: Phantom) -> None:

@@ -2,22 +2,28 @@
 
 import json
 import re
+from io import BytesIO
 from pathlib import Path
 
 import highdicom as hd
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 from typer.testing import CliRunner
 
 from models.data import LabelledVolume
 from models.evaluation import compare, evaluate
-from models.evaluation.report import html_report, picture
+from models.evaluation.picture import TRUTH_RGB, picture
+from models.evaluation.report import html_report
 from models.mask import Mask
-from models.phantom import LIVER
+from models.phantom import LIVER, pelvis
 from models.spec import ModelSpec
 from node.cli.main import app
-from tests.builders import model_spec
+from node.convert import to_nifti
+from node.evaluation import AsTheNode
+from tests.body import AXIAL, CORONAL, FEET_FIRST, Directions, body, grid, in_liver, places
+from tests.builders import SPLEEN, ThresholdSegmenter, model_spec
 from tests.labelled import write_cases
 
 _SPACING_MM = (2.0, 1.0, 1.0)
@@ -106,6 +112,60 @@ def test_the_report_shows_the_worst_cases_first_and_needs_nothing_else() -> None
         "measured": 3,
     }
     assert summary["hd95_mm"]["worst"] == pytest.approx(6.0)
+
+
+def _body(
+    directions: Directions = AXIAL, shift_mm: float = 0.0, z_mm: float = 0.0
+) -> LabelledVolume:
+    """A body whose liver was outlined that much further toward the left than it is."""
+    volume = body(grid(directions, centre=(0.0, 0.0, z_mm)))
+    outlined = in_liver(places(volume) - np.array([shift_mm, 0, 0])).astype(np.uint8)
+    return LabelledVolume(f"{shift_mm:g}", volume, Mask(volume.with_array(outlined), (LIVER,)))
+
+
+def test_what_the_node_would_refuse_is_told_and_not_scored() -> None:
+    beyond, whole = _body(z_mm=200.0), _body(shift_mm=6.0)
+    evaluation = evaluate(AsTheNode(ThresholdSegmenter()), [beyond, whole], picture=picture)
+    assert [case.name for case in evaluation.cases] == ["6"]
+    refusal = evaluation.refused["0"]
+    assert "No liver was found" in refusal.reason
+    assert refusal.truth_ml == {"Liver": 0.0}
+    assert evaluation.to_json()["refused"]["0"]["truth_ml"] == {"Liver": 0.0}
+    assert "No liver was found" in html_report(evaluation)
+
+
+def test_organs_that_nobody_outlined_are_not_scored() -> None:
+    segmenter = ThresholdSegmenter(model_spec(labels=(LIVER, SPLEEN)))
+    evaluation = evaluate(segmenter, [_body()])
+    assert [own.label for own in evaluation.cases[0].labels] == ["Liver"]
+    assert list(evaluation.summary()) == ["Liver"]
+
+
+@pytest.mark.parametrize("directions", [AXIAL, CORONAL, FEET_FIRST])
+def test_a_picture_shows_the_left_on_the_right_however_the_series_lies(
+    directions: Directions,
+) -> None:
+    case = _body(directions, shift_mm=20.0)
+    with Image.open(BytesIO(picture(case, ThresholdSegmenter().predict(case.volume)))) as image:
+        tile = np.asarray(image.convert("RGB"))[:320, :320]
+    found, truth = (
+        np.argwhere((tile == rgb).all(axis=-1))[:, 1].mean()
+        for rgb in (LIVER.display_rgb, TRUTH_RGB)
+    )
+    assert truth > found + 20
+
+
+def test_the_evaluate_command_tells_a_scan_without_a_liver(tmp_path: Path) -> None:
+    scan = pelvis(1).volume
+    to_nifti(scan, tmp_path / "pelvis.nii.gz")
+    nothing = scan.with_array(np.zeros(scan.spatial_shape, dtype=np.uint8))
+    to_nifti(nothing, tmp_path / "pelvis_seg.nii.gz")
+    command = ["evaluate", "liver-ct", tmp_path, "--out", tmp_path, "--device", "cpu"]
+    result = CliRunner().invoke(app, [str(part) for part in command])
+    assert result.exit_code == 0, result.output
+    assert "refused: pelvis: No liver was found" in result.output
+    told = json.loads((tmp_path / "scores.json").read_text("utf-8"))
+    assert (told["cases"], told["refused"]["pelvis"]["truth_ml"]) == ([], {"Liver": 0.0})
 
 
 def test_the_evaluate_command_scores_a_package_on_a_data_set(tmp_path: Path) -> None:
