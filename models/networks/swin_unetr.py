@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from monai.networks.nets import SwinUNETR
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional
 
 # Five levels, each of which halves the lengths.
 SWIN_DIVISOR = 32
@@ -20,7 +21,7 @@ def swin_unetr(
 
     Input (B, 1, Z, Y, X), each length a multiple of 32; output logits (B, classes, Z, Y, X).
     """
-    network: nn.Module = SwinUNETR(
+    network: nn.Module = _SwinUnetr(
         in_channels=1,
         out_channels=classes,
         feature_size=feature_size,
@@ -29,3 +30,16 @@ def swin_unetr(
         spatial_dims=3,
     )
     return network
+
+
+class _SwinUnetr(SwinUNETR):  # type: ignore[misc] # MONAI carries no type information
+    """MONAI's, which also takes the smallest input there is."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        """At the lowest level the smallest input is one place, over which torch does not
+        normalise; with as much air beside it there are two."""
+        if max(image.shape[2:]) > SWIN_DIVISOR:
+            scores: Tensor = super().forward(image)
+            return scores
+        widened: Tensor = super().forward(functional.pad(image, (0, SWIN_DIVISOR)))
+        return widened[..., :SWIN_DIVISOR]
