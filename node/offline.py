@@ -37,10 +37,7 @@ class OfflineSummary:
     timings_s: dict[str, float]
 
     def __str__(self) -> str:
-        volumes = ", ".join(
-            f"{name} {m.volume_ml:.0f} mL" if m.volume_ml > 0 else f"{name} not found"
-            for name, m in self.measurements.items()
-        )
+        volumes = ", ".join(f"{name} {_volume(m)}" for name, m in self.measurements.items())
         stages = ", ".join(f"{stage} {took:.1f} s" for stage, took in self.timings_s.items())
         return f"{self.output}: {volumes} in {self.slice_count} slices" + (
             f" ({stages})" if stages else ""
@@ -151,3 +148,10 @@ def _series_files(source: Path, series: str | None) -> list[Path]:
 def _identified(path: Path) -> str:
     """The series that a file belongs to; empty where it does not say."""
     return str(dcmread(path, specific_tags=["SeriesInstanceUID"]).get("SeriesInstanceUID", ""))
+
+
+def _volume(measured: Measurement) -> str:
+    """A volume in words; a lower bound where the organ may go on outside the series."""
+    if measured.volume_ml == 0:
+        return "not found"
+    return f"{'at least ' if measured.cut_by_series else ''}{measured.volume_ml:.0f} mL"

@@ -78,7 +78,7 @@ class _Onnx(nn.Module):
             import onnxruntime
         except ImportError as error:
             raise InvalidPackage(
-                "an ONNX package needs onnxruntime: pip install 'segnode[onnx]'"
+                "an ONNX package needs onnxruntime: pip install onnxruntime"
             ) from error
         try:
             self._session = onnxruntime.InferenceSession(

@@ -21,7 +21,20 @@ _DESCRIBING = frozenset(
 )
 # Outside that group and not a person's name, and yet somebody's number.
 _NUMBERS_OF_PATIENTS = frozenset(
-    {"AccessionNumber", "AdmissionID", "ServiceEpisodeID", "RequestedProcedureID"}
+    {
+        "AccessionNumber",
+        "AdmissionID",
+        "ClinicalTrialSubjectID",
+        "ClinicalTrialSubjectReadingID",
+        "FillerOrderNumberImagingServiceRequest",
+        "PatientInstitutionResidence",
+        "PersonAddress",
+        "PersonTelephoneNumbers",
+        "PlacerOrderNumberImagingServiceRequest",
+        "RequestedProcedureID",
+        "ServiceEpisodeID",
+        "StudyID",
+    }
 )
 _LONGEST_SHOWN = 64  # characters of a value; a text attribute can hold pages
 
@@ -85,6 +98,11 @@ def number(attribute: str, value: str) -> float | None:
         count = finite(value[:-1])
         return None if count is None else count * _YEARS_PER[value[-1]]
     return finite(value)
+
+
+def parts_at_backslash(attribute: str) -> bool:
+    """Whether a backslash parts its values, and so is in none of them (PS3.5 6.2)."""
+    return _vr(attribute) not in ("LT", "ST", "UT", "UR")
 
 
 def finite(text: str) -> float | None:

@@ -6,7 +6,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from node.routing.attributes import finite, has_order, is_number, mistake_in, suggestion
+from node.routing.attributes import (
+    finite,
+    has_order,
+    is_number,
+    mistake_in,
+    parts_at_backslash,
+    suggestion,
+)
 from node.routing.conditions import (
     All,
     AnyOf,
@@ -102,6 +109,10 @@ def _scalar(value: Any, path: Path) -> str:
 def _sought(attribute: str, value: Any, path: Path) -> str:
     """A value that the attribute could have."""
     text = _scalar(value, path)
+    if "\\" in text and parts_at_backslash(attribute):
+        one = text.rpartition("\\")[2]
+        told = f"values are compared one by one; name one of them, such as {one!r}"
+        raise InvalidCondition((path, told))
     if is_number(attribute) and finite(text) is None:
         raise InvalidCondition((path, f"{attribute} is a number, which {text!r} is not"))
     return text

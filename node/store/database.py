@@ -109,7 +109,7 @@ def parse_url(database_url: str) -> URL:
     """
     try:
         url = make_url(database_url)
-    except ArgumentError as error:
+    except (ArgumentError, ValueError) as error:
         raise Misconfigured("is not a database URL", key="database_url") from error
     match url.get_backend_name():
         case "sqlite" if url.database not in (None, "", ":memory:"):

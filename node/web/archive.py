@@ -130,7 +130,10 @@ def summary(path: Path, tags: frozenset[int]) -> Dataset:
 
 @lru_cache(maxsize=_CACHED_HEADERS)
 def _kept_summary(path: Path, tags: frozenset[int]) -> Dataset:
-    return dcmread(path, stop_before_pixels=True, specific_tags=sorted(tags))
+    kept = Dataset()
+    # Copied: the data set as it is read holds the whole of a deflated file.
+    kept.update(dcmread(path, stop_before_pixels=True, specific_tags=sorted(tags)))
+    return kept
 
 
 @contextmanager

@@ -130,18 +130,31 @@ def _matches(vr: str, actual: str, wanted: str) -> bool:
         return actual in re.split(r"[,\\]", wanted)
     if vr in _RANGE_VRS and (asked := _RANGE.fullmatch(wanted)):
         return _within(actual, asked["first"], asked["last"])
-    pattern = "".join(_PATTERNS.get(c, re.escape(c)) for c in wanted)
-    if (
-        vr == _NAME_VR
-    ):  # names match whatever their case, and without the empty components at the end
-        actual, flags = actual.rstrip("^="), re.IGNORECASE | re.DOTALL
-        pattern = re.sub(r"(\\\^)+$", "", pattern)
-    else:
-        flags = re.DOTALL
-    return re.fullmatch(pattern, actual, flags) is not None
+    if vr == _NAME_VR:
+        # Names match whatever their case, and without the empty components at the end.
+        return _fits(actual.rstrip("^=").casefold(), wanted.rstrip("^").casefold())
+    return _fits(actual, wanted)
 
 
-_PATTERNS = {"*": ".*", "?": "."}
+def _fits(text: str, wanted: str) -> bool:
+    """Whether `wanted` fits the text, with `*` for any characters and `?` for any one.
+
+    In time proportional to the product of their lengths, whatever is asked: a regular expression
+    would try every way to divide the text among several `*`.
+    """
+    at, of, star, resume = 0, 0, -1, 0
+    while at < len(text):
+        if of < len(wanted) and wanted[of] == "*":
+            star, resume = of, at
+            of += 1
+        elif of < len(wanted) and wanted[of] in ("?", text[at]):
+            at, of = at + 1, of + 1
+        elif star >= 0:
+            resume += 1
+            at, of = resume, star + 1
+        else:
+            return False
+    return wanted[of:].strip("*") == ""
 
 
 def _within(actual: str, first: str, last: str) -> bool:

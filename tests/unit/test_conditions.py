@@ -71,6 +71,7 @@ def test_a_condition_holds_or_does_not(condition: object, held: bool) -> None:
         {"attribute": "Modality"},
         {"attribute": "Modality", "one_of": []},
         {"attribute": "Modality", "equals": True},
+        {"attribute": "ImageType", "equals": "ORIGINAL\\PRIMARY\\AXIAL"},
         {"attribute": 5, "equals": 5},
         {"any": []},
         {"all": [3]},
