@@ -1,40 +1,19 @@
-"""What the listener takes: SOP classes and transfer syntaxes, one table each (PS3.8 7.1.1.13).
+"""What the listener takes: presentation contexts (PS3.8 7.1.1.13).
 
 Every storage SOP class goes with every storage transfer syntax. The conformance statement is
 tested against these tables.
 """
 
+from node.domain.storage import STORAGE_SOP_CLASSES, STORAGE_TRANSFER_SYNTAXES
+
+__all__ = [
+    "STORAGE_SOP_CLASSES",
+    "STORAGE_TRANSFER_SYNTAXES",
+    "VERIFICATION",
+    "VERIFICATION_TRANSFER_SYNTAXES",
+]
+
 VERIFICATION = "1.2.840.10008.1.1"
-
-STORAGE_SOP_CLASSES: dict[str, str] = {
-    "1.2.840.10008.5.1.4.1.1.2": "CT Image Storage",
-    "1.2.840.10008.5.1.4.1.1.2.1": "Enhanced CT Image Storage",
-    "1.2.840.10008.5.1.4.1.1.2.2": "Legacy Converted Enhanced CT Image Storage",
-}
-
-# In the order of our preference, which decides where a sender offers several in one presentation
-# context: what every sender can write first, then lossless, and lossy only where nothing else is
-# offered.
-STORAGE_TRANSFER_SYNTAXES: dict[str, str] = {
-    "1.2.840.10008.1.2.1": "Explicit VR Little Endian",
-    "1.2.840.10008.1.2": "Implicit VR Little Endian",
-    "1.2.840.10008.1.2.1.99": "Deflated Explicit VR Little Endian",
-    "1.2.840.10008.1.2.2": "Explicit VR Big Endian (Retired)",
-    "1.2.840.10008.1.2.4.80": "JPEG-LS Lossless Image Compression",
-    "1.2.840.10008.1.2.4.70": (
-        "JPEG Lossless, Non-Hierarchical, First-Order Prediction (Process 14, Selection Value 1)"
-    ),
-    "1.2.840.10008.1.2.4.57": "JPEG Lossless, Non-Hierarchical (Process 14)",
-    "1.2.840.10008.1.2.4.90": "JPEG 2000 Image Compression (Lossless Only)",
-    "1.2.840.10008.1.2.4.201": "High-Throughput JPEG 2000 Image Compression (Lossless Only)",
-    "1.2.840.10008.1.2.4.202": (
-        "High-Throughput JPEG 2000 with RPCL Options Image Compression (Lossless Only)"
-    ),
-    "1.2.840.10008.1.2.5": "RLE Lossless",
-    "1.2.840.10008.1.2.4.81": "JPEG-LS Lossy (Near-Lossless) Image Compression",
-    "1.2.840.10008.1.2.4.91": "JPEG 2000 Image Compression",
-    "1.2.840.10008.1.2.4.203": "High-Throughput JPEG 2000 Image Compression",
-}
 
 VERIFICATION_TRANSFER_SYNTAXES: dict[str, str] = {
     uid: STORAGE_TRANSFER_SYNTAXES[uid] for uid in ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2")

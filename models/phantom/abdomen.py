@@ -24,6 +24,10 @@ LIVER = Label(
 
 # Voxels painted at a time: bounds the working memory to about 100 MB.
 _SLAB_VOXELS = 1_000_000
+# The inferior vena cava ends in the heart, so far above the diaphragm's dome.
+_HEART_ABOVE_DOME_MM = 20.0
+# Aorta and vena cava divide at the fourth lumbar vertebra, as high as the crests of the hips.
+_ILIAC_VESSELS_Z_MM = -200.0
 
 
 @dataclass(frozen=True)
@@ -96,7 +100,7 @@ def paint(
         stop = min(start + step, slices)
         points = _points(grid, start, stop)
         tissues[start:stop] = body.tissues(points)
-        organs[start:stop] = _organs(tissues[start:stop], points)
+        organs[start:stop] = _organs(tissues[start:stop], points, body.dome_right[2])
     liver = (organs == Organ.LIVER).astype(np.uint8)
     hu = looks.levels[tissues]
     for lesion in _lesions(grid, liver, looks, rng):
@@ -117,11 +121,16 @@ def phantom_of(
     )
 
 
-def _organs(tissues: NDArray[np.uint8], at: Points) -> NDArray[np.uint8]:
-    """The organ at each point; both (slice, row, column)."""
+def _organs(tissues: NDArray[np.uint8], at: Points, dome_z: float) -> NDArray[np.uint8]:
+    """The organ at each point, the diaphragm's dome at `dome_z`; both (slice, row, column)."""
     table = np.array([ORGAN_OF.get(tissue, Organ.NONE) for tissue in Tissue], dtype=np.uint8)
     organs: NDArray[np.uint8] = table[tissues]
     organs[(organs == Organ.KIDNEY_RIGHT) & (at.x > 0)] = Organ.KIDNEY_LEFT
+    vena_cava = organs == Organ.INFERIOR_VENA_CAVA
+    great_vessels = vena_cava | (organs == Organ.AORTA)
+    # A body's vessels are columns without ends; beyond these they have other names.
+    organs[vena_cava & (at.z > dome_z + _HEART_ABOVE_DOME_MM)] = Organ.NONE
+    organs[great_vessels & (at.z < _ILIAC_VESSELS_Z_MM)] = Organ.NONE
     return organs
 
 

@@ -230,7 +230,7 @@ def _levels(body: Anatomy, how: Augmentation, rng: np.random.Generator) -> NDArr
 
 def _liken(levels: NDArray[np.float32], rng: np.random.Generator) -> None:
     """Make the liver's neighbours as bright as the liver, now and then: shape alone tells them."""
-    for neighbours in ((Tissue.HEART, Tissue.MYOCARDIUM), (Tissue.VENA_CAVA,), (Tissue.KIDNEY,)):
+    for neighbours in ((Tissue.HEART, Tissue.MYOCARDIUM), (Tissue.VENA_CAVA,)):
         if rng.random() < _AS_BRIGHT:
             for tissue in neighbours:
                 levels[tissue] = levels[Tissue.LIVER] + rng.uniform(-12, 12)

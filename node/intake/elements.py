@@ -26,6 +26,10 @@ _SEQUENCE_END = 0xFFFEE0DD
 # The elements that say what an instance is come early: headers of CT are some kilobytes, and what
 # has more than this before them is an attack. It bounds time and memory.
 _HEAD_BYTES = 16 * 1024 * 1024
+# A thousand uncompressed slices of 512 x 512 are as much. Deflated, a megabyte can be made to hold
+# a gigabyte, and whoever reads it back needs the room.
+_MOST_INFLATED_BYTES = 512 * 1024 * 1024
+_INFLATED_AT_A_TIME = 1024 * 1024
 # Structured reports, the deepest objects there are, stay below.
 _DEEPEST_NESTING = 100
 
@@ -64,14 +68,32 @@ def head_of(dataset: bytes, transfer_syntax_uid: str) -> bytes:
     """The first 16 MiB of the data set as elements, inflated where it is deflated (PS3.5 A.5).
 
     Raises:
-        Rejected: what should be deflated is not.
+        Rejected: what should be deflated is not, ends too early, or inflates to over 512 MiB.
     """
     if transfer_syntax_uid != DEFLATED:
         return dataset[:_HEAD_BYTES]
-    try:
-        return zlib.decompressobj(-zlib.MAX_WBITS).decompress(dataset, _HEAD_BYTES)
-    except zlib.error as error:
-        raise _broken("its deflated data set cannot be inflated") from error
+    head = bytearray()
+    for inflated in _inflated(dataset):
+        head += inflated[: _HEAD_BYTES - len(head)]
+    return bytes(head)
+
+
+def _inflated(dataset: bytes) -> Iterator[bytes]:
+    """What a deflated data set holds, piece by piece."""
+    inflating = zlib.decompressobj(-zlib.MAX_WBITS)
+    left, count = dataset, 0
+    while not inflating.eof:
+        try:
+            piece = inflating.decompress(left, _INFLATED_AT_A_TIME)
+        except zlib.error as error:
+            raise _broken("its deflated data set cannot be inflated") from error
+        left = inflating.unconsumed_tail
+        if not piece and not left and not inflating.eof:
+            raise _broken("its deflated data set ends too early")
+        count += len(piece)
+        if count > _MOST_INFLATED_BYTES:
+            raise _broken(f"its deflated data set holds over {_MOST_INFLATED_BYTES >> 20} MiB")
+        yield piece
 
 
 def walk(stream: bytes, encoding: Encoding, offset: int = 0) -> Iterator[Element]:

@@ -3,9 +3,21 @@
 from collections.abc import Iterable, Iterator
 from email.message import Message
 
-from node.domain.errors import Transient
+from node.domain.errors import Rejected, RejectionReason, Transient
 
 _END_OF_HEADERS = b"\r\n\r\n"
+# A part is held in memory; the largest multi-frame CT there are fit.
+MOST_PART_BYTES = 2 << 30
+
+
+class TooLarge(Rejected):
+    """A part that is larger than what is held in memory."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            RejectionReason.INVALID_INSTANCE,
+            f"an instance of over {MOST_PART_BYTES >> 30} GiB cannot be taken",
+        )
 
 
 def boundary_of(content_type: str) -> str:
@@ -14,7 +26,8 @@ def boundary_of(content_type: str) -> str:
     message["Content-Type"] = content_type
     if message.get_content_maintype() != "multipart":
         return ""
-    return message.get_boundary() or ""
+    boundary = message.get_boundary() or ""
+    return boundary if boundary.isascii() else ""
 
 
 def parts(chunks: Iterable[bytes], boundary: str) -> Iterator[bytes]:
@@ -22,6 +35,7 @@ def parts(chunks: Iterable[bytes], boundary: str) -> Iterator[bytes]:
 
     Raises:
         Transient: the message ends before its closing delimiter.
+        TooLarge: a part has over 2 GiB.
     """
     delimiter = b"\r\n--" + boundary.encode("ascii")
     # The first delimiter may stand at the very start, without the line break of the others.
@@ -37,6 +51,8 @@ def parts(chunks: Iterable[bytes], boundary: str) -> Iterator[bytes]:
             chunk = next(arriving, None)
             if chunk is None:
                 raise Transient("the message was cut off before its end")
+            if len(buffer) > MOST_PART_BYTES:
+                raise TooLarge
             buffer += chunk
             continue
         if in_part:

@@ -33,6 +33,12 @@ def _long_string(text: str) -> str:
     return text
 
 
+def _host_name(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?", name):
+        raise ValueError(f"must be a name such as segnode.hospital.example, not {name!r}")
+    return name
+
+
 def _device(device: str) -> str:
     if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
         raise ValueError(f'must be "auto", "cpu", "cuda", "cuda:0" or so, not {device!r}')
@@ -55,6 +61,7 @@ def _home(path: Path) -> Path:
 Port = Annotated[int, Field(ge=0, le=65535)]
 Ae = Annotated[str, AfterValidator(AeTitle)]
 Name = Annotated[str, Field(min_length=1)]
+HostName = Annotated[str, AfterValidator(_host_name)]
 LongString = Annotated[str, AfterValidator(_long_string)]
 # 11 days in seconds, 114 years in hours: times beyond that overflow a clock.
 Positive = Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False)]
@@ -78,10 +85,15 @@ class ListenerOptions(_Options):
 
 
 class WebOptions(_Options):
-    """Console, REST and DICOMweb; without log-in, so on this machine alone by default."""
+    """Console, REST and DICOMweb; without log-in, so on this machine alone by default.
 
-    host: str = "127.0.0.1"
+    `names` are those under which requests may name the node, beside localhost, the machine's name
+    and its addresses.
+    """
+
+    host: Name = "127.0.0.1"
     port: Port = 8080
+    names: tuple[HostName, ...] = ()
 
 
 class WorkerOptions(_Options):

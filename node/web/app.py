@@ -15,7 +15,7 @@ from node.domain.errors import Rejected, Transient
 from node.settings import Settings
 from node.store import Store
 from node.web import console, health, qido, stow, triggers, wado
-from node.web.guard import Guard, is_loopback
+from node.web.guard import Guard
 
 _LOG = structlog.get_logger()
 _STATIC = Path(__file__).parent / "static"
@@ -33,7 +33,7 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
         app.include_router(part.ROUTER)
     for error, answer in _ANSWERS.items():
         app.add_exception_handler(error, answer)
-    app.add_middleware(Guard, only_local=is_loopback(settings.web.host))
+    app.add_middleware(Guard, names=settings.web.names)
     return app
 
 

@@ -6,7 +6,7 @@ forgery) nor read it under a name of its own that resolves to this machine (DNS 
 
 import ipaddress
 import socket
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -30,12 +30,13 @@ _HEADERS: Mapping[str, str] = {
 class Guard:
     """Refuses what comes from foreign pages and adds the headers that keep browsers in bounds.
 
-    `only_local`: the node listens on this machine alone, so requests must name it as such.
+    A request must name this node as localhost, by its machine's name, by an address, or by one of
+    `names`: those under which a site knows it, such as that of a proxy before it.
     """
 
-    def __init__(self, app: ASGIApp, only_local: bool) -> None:
+    def __init__(self, app: ASGIApp, names: Collection[str]) -> None:
         self._app = app
-        self._own_names = {"localhost", socket.gethostname().lower()} if only_local else None
+        self._own_names = {name.lower() for name in ("localhost", socket.gethostname(), *names)}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer it."""
@@ -58,34 +59,36 @@ class Guard:
 
     def _refusal(self, method: str, headers: Headers) -> JSONResponse | None:
         host = headers.get("host", "")
-        if self._own_names is not None and not self._is_own(host):
+        name = _name_in(f"//{host}")
+        if name not in self._own_names and not _is_address(name):
             message = (
-                f"this node serves its own machine alone, as localhost or 127.0.0.1, not as "
-                f"{host!r}; set web.host in the configuration to serve others"
+                f"this node is not known as {host!r}; to reach it under that name, add the name "
+                "to web.names in its configuration"
             )
             return JSONResponse({"error": "wrong-host", "message": message}, 421)
-        if method not in _SAFE_METHODS and is_cross_site(headers):
+        if method not in _SAFE_METHODS and self._is_cross_site(headers):
             message = "a web page of another site may not do this; use the node's own console"
             return JSONResponse({"error": "cross-site", "message": message}, 403)
         return None
 
-    def _is_own(self, host: str) -> bool:
-        name = urlsplit(f"//{host}").hostname or ""
-        return name in (self._own_names or set()) or _is_address(name)
+    def _is_cross_site(self, headers: Headers) -> bool:
+        """Whether a browser sends this for a page of another site; programs send neither header."""
+        site = headers.get("sec-fetch-site")
+        if site is not None:
+            return site not in _OWN_SITES
+        origin = headers.get("origin")
+        if origin is None or origin.partition("://")[2] == headers.get("host"):
+            return False
+        # A proxy may put its own name for the node into Host: the page is still the node's.
+        return _name_in(origin) not in self._own_names
 
 
-def is_cross_site(headers: Headers) -> bool:
-    """Whether a browser sends this for a page of another site; programs send neither header."""
-    site = headers.get("sec-fetch-site")
-    if site is not None:
-        return site not in _OWN_SITES
-    origin = headers.get("origin")
-    return origin is not None and urlsplit(origin).netloc != headers.get("host")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a server on `host` can be reached from its own machine alone."""
-    return host == "localhost" or (_is_address(host) and ipaddress.ip_address(host).is_loopback)
+def _name_in(url: str) -> str:
+    """The name or address in an address of the web; empty in what is none."""
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:  # a bracket without its other half
+        return ""
 
 
 def _is_address(name: str) -> bool:

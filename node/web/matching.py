@@ -10,6 +10,8 @@ from pydicom.multival import MultiValue
 
 from node.domain.errors import Rejected, RejectionReason
 
+# No archive has as many studies.
+_FARTHEST = 1 << 40
 # Beyond this a client has to page with limit and offset.
 MOST_RESULTS = 10_000
 _HEX_TAG = re.compile(r"[0-9A-Fa-f]{8}")
@@ -84,8 +86,8 @@ def search_from(parameters: Iterable[tuple[str, str]]) -> Search:
                 continue
             case _:
                 filters.append(Filter(_path(name), value))
-    limit = min(paging["limit"], MOST_RESULTS)
-    return Search(tuple(filters), frozenset(include), include_all, limit, paging["offset"])
+    limit, offset = min(paging["limit"], MOST_RESULTS), min(paging["offset"], _FARTHEST)
+    return Search(tuple(filters), frozenset(include), include_all, limit, offset)
 
 
 def _number(name: str, value: str) -> int:

@@ -1,5 +1,6 @@
 """STOW-RS: instances come in by HTTP and go through the same inbox as all others (PS3.18 10.5)."""
 
+import os
 import tempfile
 from collections.abc import Iterator
 from datetime import datetime
@@ -10,34 +11,26 @@ from typing import IO
 from fastapi import APIRouter, HTTPException, Request
 from pydicom import Dataset
 from pydicom.sequence import Sequence
-from pydicom.uid import (
-    CTImageStorage,
-    EnhancedCTImageStorage,
-    LegacyConvertedEnhancedCTImageStorage,
-)
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
 from node.domain.errors import Rejected, Transient
 from node.domain.instance import Door, Origin, ReceivedInstance
+from node.domain.storage import STORAGE_SOP_CLASSES, STORAGE_TRANSFER_SYNTAXES
 from node.intake.inbox import Inbox
-from node.intake.multipart import boundary_of, parts
+from node.intake.multipart import MOST_PART_BYTES, TooLarge, boundary_of, parts
 from node.intake.part10 import received_from_part10
 from node.web.dependencies import Now, SiteSettings, SiteStore
 from node.web.qido import DICOM_JSON, json_of
 
 ROUTER = APIRouter(prefix="/dicom-web/studies")
-# The same as by C-STORE.
-SOP_CLASSES = frozenset(
-    str(uid)
-    for uid in (CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage)
-)
 _CHUNK_BYTES = 1 << 20
 # PS3.18 I.2.2, PS3.7 C: why an instance was not stored.
 _CANNOT_UNDERSTAND = 0xC000
 _OUT_OF_RESOURCES = 0xA700
 _PROCESSING_FAILURE = 0x0110
 _SOP_CLASS_NOT_SUPPORTED = 0x0122
+_TRANSFER_SYNTAX_NOT_SUPPORTED = 0xC122
 
 
 @ROUTER.post("")
@@ -127,8 +120,10 @@ class _Storing:
         raise HTTPException(HTTPStatus.BAD_REQUEST, "the request holds no instance")
 
     def _reason_against(self, received: ReceivedInstance) -> int | None:
-        if received.sop_class_uid not in SOP_CLASSES:
+        if received.sop_class_uid not in STORAGE_SOP_CLASSES:
             return _SOP_CLASS_NOT_SUPPORTED
+        if received.transfer_syntax_uid not in STORAGE_TRANSFER_SYNTAXES:
+            return _TRANSFER_SYNTAX_NOT_SUPPORTED
         if self._only_study not in {None, received.study_instance_uid}:
             return _PROCESSING_FAILURE
         return None
@@ -150,16 +145,23 @@ async def _store(request: Request, storing: _Storing, room: Path) -> Response:
 
 
 def _take_all(body: IO[bytes], boundary: str, storing: _Storing) -> None:
-    body.seek(0)
-    if not boundary:
-        storing.take(body.read())
-        return
+    contents = parts(_chunks(body), boundary) if boundary else _whole(body)
+    # What was stored before an error stays; the sender sends all again, which is harmless.
     try:
-        for content in parts(_chunks(body), boundary):
+        for content in contents:
             storing.take(content)
+    except TooLarge as error:
+        raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, str(error)) from error
     except Transient as error:
-        # What was stored before stays; the sender sends all again, which is harmless.
         raise HTTPException(HTTPStatus.BAD_REQUEST, str(error)) from error
+
+
+def _whole(body: IO[bytes]) -> Iterator[bytes]:
+    """The body as one instance."""
+    if body.seek(0, os.SEEK_END) > MOST_PART_BYTES:
+        raise TooLarge
+    body.seek(0)
+    yield body.read()
 
 
 def _spool(room: Path) -> IO[bytes]:
@@ -178,6 +180,7 @@ def _keep(body: IO[bytes], chunk: bytes) -> None:
 
 
 def _chunks(body: IO[bytes]) -> Iterator[bytes]:
+    body.seek(0)
     while chunk := body.read(_CHUNK_BYTES):
         yield chunk
 

@@ -5,6 +5,7 @@ from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Query
+from fastapi import Path as FromPath
 from pydantic import BaseModel, ConfigDict
 from starlette.responses import FileResponse
 
@@ -19,6 +20,8 @@ from node.web.dependencies import Now, SiteSettings, SiteStore
 
 ROUTER = APIRouter(prefix="/api")
 Limit = Annotated[int, Query(ge=1, le=1000, description="How many at most.")]
+# What a database can hold.
+Number = Annotated[int, FromPath(ge=1, lt=1 << 63)]
 _PICTURE_HEADERS = {
     "Cache-Control": "private, max-age=3600",
     # The browser's own viewer, which shows a picture alone, is a page with styles in its elements.
@@ -113,7 +116,7 @@ def retrieve(
 
 
 @ROUTER.get("/retrievals/{number}")
-def get_retrieval(number: int, store: SiteStore) -> dict[str, Any]:
+def get_retrieval(number: Number, store: SiteStore) -> dict[str, Any]:
     """What became of a request to fetch a series."""
     found = store.get_retrieval(number)
     if found is None:

@@ -154,15 +154,27 @@ def test_a_closed_sequence_of_undefined_length_is_passed() -> None:
     assert identified(nested(20) + close * 20 + head).received.sop_instance_uid == "1.2.3.1"
 
 
-def test_only_the_head_of_a_deflated_data_set_is_inflated() -> None:
+def deflated(*pieces: bytes) -> bytes:
     deflater = zlib.compressobj(9, wbits=-zlib.MAX_WBITS)
-    zeros = struct.pack("<HH2sHI", 0x0009, 0x1001, b"OB", 0, 200_000_000)
-    bomb = deflater.compress(zeros) + deflater.compress(bytes(200_000_000)) + deflater.flush()
-    assert len(bomb) < 300_000
-    with pytest.raises(Rejected, match="ends within the element"):
+    return b"".join(map(deflater.compress, pieces)) + deflater.flush()
+
+
+def test_a_deflated_data_set_is_inflated_within_bounds() -> None:
+    element = struct.pack("<HH2sHI", 0x0009, 0x1001, b"OB", 0, 200_000_000)
+    with pytest.raises(Rejected, match="ends within the element"):  # of its head alone
+        identified(deflated(element, bytes(200_000_000)), DEFLATED)
+    pixels = struct.pack("<HH2sHI", 0x7FE0, 0x0010, b"OW", 0, 600_000_000)
+    bomb = deflated(encoded(), pixels, bytes(600_000_000))
+    assert len(bomb) < 1_000_000
+    with pytest.raises(Rejected, match="holds over 512 MiB"):
         identified(bomb, DEFLATED)
+
+
+def test_a_deflated_data_set_that_is_damaged_or_cut_off_is_refused() -> None:
     with pytest.raises(Rejected, match="cannot be inflated"):
         identified(b"\xff\xff\xff\xff", DEFLATED)
+    with pytest.raises(Rejected, match="ends too early"):
+        identified(encoded(transfer_syntax_uid=DEFLATED)[:-3], DEFLATED)
 
 
 def test_a_file_that_is_no_dicom_file_is_refused() -> None:

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from node.domain.errors import Transient
-from node.intake.multipart import boundary_of, parts
+from node.intake import multipart
+from node.intake.multipart import TooLarge, boundary_of, parts
 
 BOUNDARY = "a-boundary"
 
@@ -46,12 +47,21 @@ def test_a_message_that_is_cut_off_is_told() -> None:
         list(parts([message(b"one", b"two")[:-10]], BOUNDARY))
 
 
+def test_a_part_that_memory_should_not_hold_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(multipart, "MOST_PART_BYTES", 1000)
+    small = message(*[bytes(400)] * 10)
+    assert len(list(parts(chunked(small, 64), BOUNDARY))) == 10
+    with pytest.raises(TooLarge):
+        list(parts(chunked(message(bytes(2000)), 64), BOUNDARY))
+
+
 @pytest.mark.parametrize(
     ("content_type", "boundary"),
     [
         ('multipart/related; type="application/dicom"; boundary="x y"', "x y"),
         ("multipart/related; boundary=abc; type=application/dicom", "abc"),
         ("application/dicom", ""),
+        ("multipart/related; boundary=\u00fcber", ""),  # RFC 2046: in ASCII
     ],
 )
 def test_the_boundary_is_found_in_the_content_type(content_type: str, boundary: str) -> None:

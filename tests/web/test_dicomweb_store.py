@@ -1,6 +1,7 @@
 """STOW-RS of the node, by dicomweb-client and by senders less careful."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -9,8 +10,11 @@ import httpx
 import pytest
 from dicomweb_client.api import DICOMwebClient
 from pydicom import Dataset, dcmread
-from pydicom.uid import MRImageStorage
+from pydicom.uid import MPEG2MPML, MRImageStorage
 
+from node.domain.identity import Uid
+from node.domain.instance import Door, Origin
+from node.intake.part10 import file_of, received_from_part10
 from tests.web.served_node import ServedNode, served_node
 from tests.web.small_ct import SLICES, small_ct
 
@@ -73,6 +77,11 @@ def test_what_cannot_be_stored_is_told_instance_by_instance(node: ServedNode) ->
     assert told.FailedSOPSequence[0].ReferencedSOPInstanceUID == other.SOPInstanceUID
     assert told.FailedSOPSequence[0].FailureReason == 0x0122
     assert told.OtherFailuresSequence[0].FailureReason == 0xC000
+
+    received = received_from_part10(part10(good), Origin(Door.FOLDER, "test"))
+    video = stow(node, file_of(replace(received, transfer_syntax_uid=Uid(MPEG2MPML))))
+    assert video.status_code == 409
+    assert Dataset.from_json(video.json()).FailedSOPSequence[0].FailureReason == 0xC122
 
     elsewhere = stow(node, part10(good), study="/1.2.3")
     assert elsewhere.status_code == 409

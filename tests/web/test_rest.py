@@ -3,6 +3,7 @@
 import fcntl
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -215,11 +216,30 @@ def test_a_page_of_another_site_presses_no_button(
 
 
 def test_a_foreign_name_for_this_machine_gets_nothing(node: ServedNode) -> None:
-    answer = httpx.get(f"{node.url}/api/series", headers={"Host": "attacker.example"})
-    assert answer.status_code == 421
+    for foreign in ("attacker.example", "localhost.attacker.example", "[::1", ""):
+        answer = httpx.get(f"{node.url}/api/series", headers={"Host": foreign})
+        assert answer.status_code == 421
+    assert "web.names" in answer.json()["message"]
     port = node.url.rpartition(":")[2]
-    for name in (f"localhost:{port}", f"127.0.0.1:{port}", f"[::1]:{port}"):
+    for name in (f"localhost:{port}", f"127.0.0.1:{port}", f"[::1]:{port}", socket.gethostname()):
         assert httpx.get(f"{node.url}/api/series", headers={"Host": name}).status_code == 200
+
+
+def test_a_proxy_may_ask_under_the_names_that_the_site_has_set(tmp_path: Path) -> None:
+    with served_node(tmp_path, '[web]\nnames = ["Segnode.Hospital.Example"]\n') as node:
+        headers = {"Host": "segnode.hospital.example"}
+        assert httpx.get(f"{node.url}/api/series", headers=headers).status_code == 200
+        # One that asks under its own name for the node still passes the page's on.
+        start = f"{node.url}/api/series/1.2.3/start"
+        own = {"Origin": "http://segnode.hospital.example"}
+        assert httpx.post(start, headers=own).status_code == 404
+        foreign = {"Origin": "http://attacker.example"}
+        assert httpx.post(start, headers=foreign).status_code == 403
+
+
+def test_a_number_that_no_request_has_is_not_found(node: ServedNode) -> None:
+    for number in ("7", "99999999999999999999"):
+        assert httpx.get(f"{node.url}/api/retrievals/{number}").status_code in {404, 422}
 
 
 def test_an_error_is_json_to_programs_and_a_page_to_people(node: ServedNode) -> None:
