@@ -11,6 +11,7 @@ from monai.inferers import sliding_window_inference
 from scipy import ndimage
 from torch import Tensor, nn
 
+from models.devices import device_named
 from models.mask import Mask
 from models.networks import divisor, load_network, run_padded
 from models.prepare import prepare, restore
@@ -33,14 +34,14 @@ class Predictor:
 
         Raises:
             InvalidPackage: the weights are missing, are not those of the manifest, or do not fit.
+            UnusableDevice: this machine has no such device.
         """
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
+        on = device_named(device)
         try:
             network = load_network(spec.network, len(spec.labels) + 1, spec.read_weights())
         except InvalidPackage as error:
             raise InvalidPackage(f"{spec.weights.parent}: {error}") from error
-        return cls(spec, torch.device(device), network.to(device).eval())
+        return cls(spec, on, network.to(on).eval())
 
     def predict(self, volume: hd.Volume, progress: Progress | None = None) -> Mask:
         """The organs of `volume` (HU; any orientation), as a mask on its grid.

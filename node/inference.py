@@ -72,6 +72,7 @@ class WarmModels:
         # Only a process that runs a model pays for these seconds and this memory.
         import torch
 
+        from models.devices import UnusableDevice
         from models.predict import Predictor
 
         if self._threads is not None:
@@ -83,6 +84,8 @@ class WarmModels:
             raise Misconfigured(f"model {model_id!r} is not installed") from error
         except InvalidPackage as error:
             raise Misconfigured(str(error)) from error
+        except UnusableDevice as error:
+            raise Misconfigured(str(error), key="worker.device") from error
         _LOG.info(
             "model.loaded",
             model=f"{model_id} {predictor.spec.version}",

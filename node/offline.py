@@ -1,8 +1,11 @@
 """From file to file without a node: a DICOM folder or NIfTI in, DICOM SEG, NIfTI or NRRD out."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from pydicom import dcmread
 
@@ -22,8 +25,10 @@ from node.dicom.read import read_series
 from node.dicom.segmentation import SegOptions
 from node.domain.errors import Rejected, RejectionReason
 from node.domain.identity import mint_uid
+from node.domain.instance import Door, Origin
 from node.domain.job import job_id, result_identity
 from node.domain.series import series_digest
+from node.intake.part10 import file_of, identified_from_part10
 from node.pipeline import Progress, ResultRequest, Segmenter, segment, segment_volume
 
 
@@ -71,7 +76,8 @@ def segment_file(
     if kind is OutputKind.DICOM_SEG:
         made = datetime.now(UTC) if made_at is None else made_at
         said = SegOptions() if options is None else options
-        return _to_seg(_dicom(source, series), output, predictor, made, said, progress)
+        with _with_identifiers(_dicom(source, series)) as paths:
+            return _to_seg(paths, output, predictor, made, said, progress)
     if is_nifti(source):
         original = read_nifti(source)
         volume = to_ct_axes(original)
@@ -148,6 +154,20 @@ def _series_files(source: Path, series: str | None) -> list[Path]:
 def _identified(path: Path) -> str:
     """The series that a file belongs to; empty where it does not say."""
     return str(dcmread(path, specific_tags=["SeriesInstanceUID"]).get("SeriesInstanceUID", ""))
+
+
+@contextmanager
+def _with_identifiers(paths: list[Path]) -> Iterator[list[Path]]:
+    """The files; copies of those whose UIDs are empty, with the ones that the node's door gives."""
+    with TemporaryDirectory(prefix="segnode-") as folder:
+        complete: list[Path] = []
+        for number, path in enumerate(paths):
+            identified = identified_from_part10(path.read_bytes(), Origin(Door.FOLDER, path.name))
+            if identified.completed:
+                path = Path(folder) / f"{number}.dcm"  # noqa: PLW2901 the copy in its place
+                path.write_bytes(file_of(identified.received))
+            complete.append(path)
+        yield complete
 
 
 def _volume(measured: Measurement) -> str:

@@ -12,6 +12,8 @@ import torch
 from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from models.devices import device_named
+
 
 @dataclass(frozen=True)
 class Team:
@@ -49,11 +51,11 @@ class Team:
 def team(device: str) -> Iterator[Team]:
     """The processes that torchrun started, or this one alone; `auto` takes a GPU where there is."""
     size, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+    on = device_named(device)
     if size == 1:
-        yield Team(0, 1, torch.device(device))
+        yield Team(0, 1, on)
         return
+    device = str(on)
     if device == "cuda":
         device = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
     distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo")

@@ -7,7 +7,6 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import requests
-from pydicom import dcmread
 from rich.console import Console
 from rich.progress import Progress
 
@@ -18,8 +17,10 @@ from node.demo.site import DemoSite, new_site, orthanc_for, write_config
 from node.dicom.files import dicom_files
 from node.domain.errors import NodeError, Rejected, RejectionReason, Transient
 from node.domain.identity import AeTitle, Uid
+from node.domain.instance import Door, Origin
 from node.domain.job import Job, JobState, result_identity
 from node.domain.series import SeriesState
+from node.intake.part10 import received_from_file
 from node.observe import configure_logging
 from node.settings import load_settings
 from node.stop_signal import StopSignal
@@ -106,14 +107,15 @@ def _series_uid(files: list[Path]) -> Uid:
     Raises:
         Rejected: there are several.
     """
-    tag = "SeriesInstanceUID"
-    found = {str(dcmread(f, specific_tags=[tag])[tag].value) for f in files}
+    origin = Origin(Door.FOLDER, "demo")
+    # As the node's door reads them, which fills in what an anonymiser has emptied.
+    found = {received_from_file(file, origin).series_instance_uid for file in files}
     if len(found) > 1:
         raise Rejected(
             RejectionReason.MIXED_GEOMETRY,
             f"the folder holds {len(found)} series; give the demo a folder with one CT series",
         )
-    return Uid(found.pop())
+    return found.pop()
 
 
 def _wait_for_result(site: DemoSite, series: Uid, console: Console) -> Job:

@@ -1,10 +1,19 @@
 """The tree of settings: each one's name, type, bounds and default."""
 
 import re
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, InstanceOf
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    InstanceOf,
+)
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -17,10 +26,15 @@ from node.routing.rules import LONGEST_QUIET_SECONDS, Rule
 
 
 def _web_address(url: str) -> str:
-    if not re.fullmatch(r"https?://[^\s/].*", url):
-        raise ValueError("must be an address such as http://server:8042/dicom-web")
     if re.match(r"https?://[^/]*@", url):
         raise ValueError("must hold no name and password: use username and password_env")
+    try:
+        parts = urlsplit(url)
+        known = parts.scheme in {"http", "https"} and parts.port != 0 and not re.search(r"\s", url)
+    except ValueError:
+        known = False
+    if not known or not parts.hostname:
+        raise ValueError("must be an address such as http://server:8042/dicom-web")
     return url
 
 
@@ -34,9 +48,17 @@ def _long_string(text: str) -> str:
 
 
 def _host_name(name: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?", name):
+    if not re.fullmatch(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?", name):
         raise ValueError(f"must be a name such as segnode.hospital.example, not {name!r}")
     return name
+
+
+def _host(host: str) -> str:
+    """A name or an IP address."""
+    try:
+        return str(ip_address(host))
+    except ValueError:
+        return _host_name(host)
 
 
 def _device(device: str) -> str:
@@ -51,6 +73,19 @@ def _database(url: str) -> str:
     return url
 
 
+def _not_empty(path: object) -> object:
+    # A path of no characters would be the folder of the configuration itself.
+    if path == "":
+        raise ValueError("must not be empty")
+    return path
+
+
+def _no_truth_value(number: object) -> object:
+    if isinstance(number, bool):  # to Python, `true` is 1
+        raise ValueError("must not be true or false")  # noqa: TRY004 pydantic's way to refuse
+    return number
+
+
 def _home(path: Path) -> Path:
     try:
         return path.expanduser()
@@ -58,16 +93,19 @@ def _home(path: Path) -> Path:
         raise ValueError(f"there is no home folder for {path.parts[0]}") from error
 
 
-Port = Annotated[int, Field(ge=0, le=65535)]
+Whole = Annotated[int, BeforeValidator(_no_truth_value)]
+Real = Annotated[float, BeforeValidator(_no_truth_value)]
+Port = Annotated[Whole, Field(ge=0, le=65535)]
 Ae = Annotated[str, AfterValidator(AeTitle)]
 Name = Annotated[str, Field(min_length=1)]
+Host = Annotated[str, AfterValidator(_host)]
 HostName = Annotated[str, AfterValidator(_host_name)]
 LongString = Annotated[str, AfterValidator(_long_string)]
 # 11 days in seconds, 114 years in hours: times beyond that overflow a clock.
-Positive = Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False)]
-QuietSeconds = Annotated[float, Field(gt=0, le=LONGEST_QUIET_SECONDS, allow_inf_nan=False)]
+Positive = Annotated[Real, Field(gt=0, le=1_000_000, allow_inf_nan=False)]
+QuietSeconds = Annotated[Real, Field(gt=0, le=LONGEST_QUIET_SECONDS, allow_inf_nan=False)]
 Url = Annotated[str, AfterValidator(_web_address)]
-SitePath = Annotated[Path, AfterValidator(_home)]
+SitePath = Annotated[Path, BeforeValidator(_not_empty), AfterValidator(_home)]
 
 
 class _Options(BaseModel):
@@ -78,10 +116,10 @@ class ListenerOptions(_Options):
     """The Storage SCP. Port 0 takes a free one."""
 
     ae_title: Ae = "SEGNODE"
-    host: str = "0.0.0.0"  # noqa: S104 # modalities and PACS call from other machines
+    host: Host = "0.0.0.0"  # noqa: S104 # modalities and PACS call from other machines
     port: Port = 11112
-    max_pdu: Annotated[int, Field(ge=4096, le=1048576)] = 131072  # bytes
-    max_associations: Annotated[int, Field(ge=1, le=1000)] = 25
+    max_pdu: Annotated[Whole, Field(ge=4096, le=1048576)] = 131072  # bytes
+    max_associations: Annotated[Whole, Field(ge=1, le=1000)] = 25
 
 
 class WebOptions(_Options):
@@ -91,7 +129,7 @@ class WebOptions(_Options):
     and its addresses.
     """
 
-    host: Name = "127.0.0.1"
+    host: Host = "127.0.0.1"
     port: Port = 8080
     names: tuple[HostName, ...] = ()
 
@@ -100,7 +138,7 @@ class WorkerOptions(_Options):
     """Inference. `threads` of the CPU; without it, as many as PyTorch takes."""
 
     device: Annotated[str, AfterValidator(_device)] = "auto"
-    threads: Annotated[int, Field(ge=1)] | None = None
+    threads: Annotated[Whole, Field(ge=1)] | None = None
     poll_seconds: Positive = 0.5
 
 
@@ -108,7 +146,7 @@ class ResultOptions(_Options):
     """What the SEG says of itself."""
 
     series_description: LongString = "Segmentation, not for diagnostic use"
-    series_number: Annotated[int, Field(ge=0, le=2147483647)] = 900
+    series_number: Annotated[Whole, Field(ge=0, le=2147483647)] = 900
     content_description: LongString = "Automatic segmentation, not for diagnostic use"
 
 
@@ -124,8 +162,8 @@ class Peer(_Options):
     """A remote application entity."""
 
     ae_title: Ae
-    host: Name
-    port: Annotated[int, Field(ge=1, le=65535)]
+    host: Host
+    port: Annotated[Whole, Field(ge=1, le=65535)]
 
 
 class DicomwebSource(_Options):

@@ -6,16 +6,19 @@ import nibabel
 import nrrd
 import numpy as np
 import pytest
-from pydicom import dcmread
+from pydicom import dcmread, dcmwrite
 from pydicom.dataset import Dataset
 
 from models.data.images import to_ct_axes
 from node.dicom.exports import OutputKind, output_kind, read_nifti, write_slicer
+from node.dicom.files import dicom_files
 from node.domain.errors import Rejected, RejectionReason
+from node.domain.instance import Door, Origin
+from node.intake.part10 import received_from_part10
 from node.offline import segment_file
 from tests.body import AXIAL, CORONAL, FEET_FIRST, Directions, body, grid, in_liver, oblique
 from tests.builders import LIVER, MADE_AT, ThresholdSegmenter, ct_series, model_spec
-from tests.data import shared_data
+from tests.data import ct_files, shared_data
 
 ORIENTATIONS = [
     pytest.param(AXIAL, id="axial"),
@@ -126,6 +129,30 @@ def test_a_dicom_seg_from_nifti_is_refused_with_the_way_out(tmp_path: Path) -> N
         segment_file(source, tmp_path / "liver.dcm", ThresholdSegmenter(), made_at=MADE_AT)
 
 
+def test_identifiers_that_an_anonymiser_emptied_are_those_that_the_node_gives(
+    tmp_path: Path,
+) -> None:
+    files = ct_files("siemens-j2k")
+    received = received_from_part10(files[0].read_bytes(), Origin(Door.FOLDER, "test"))
+    output = tmp_path / "liver.dcm"
+    segment_file(files[0].parent, output, ThresholdSegmenter(), made_at=MADE_AT)
+    result = dcmread(output)
+    assert result.StudyInstanceUID == received.study_instance_uid
+    (referenced,) = result.ReferencedSeriesSequence
+    assert referenced.SeriesInstanceUID == received.series_instance_uid
+
+
+def test_files_without_a_header_are_told_and_not_passed_over(tmp_path: Path) -> None:
+    (first, *others) = ct_series().write(tmp_path / "ct")
+    assert dicom_files([tmp_path / "ct"]) == sorted([first, *others])
+    bare = Dataset(dcmread(first))
+    dcmwrite(first, bare, implicit_vr=False, little_endian=True)
+    with pytest.raises(Rejected, match=r"1 files, .* without a file header"):
+        dicom_files([tmp_path / "ct"])
+    first.write_text("notes of the study " * 20, encoding="utf-8")
+    assert dicom_files([tmp_path / "ct"]) == sorted(others)
+
+
 def test_a_nifti_that_is_none_is_refused(tmp_path: Path) -> None:
     source = tmp_path / "ct.nii"
     source.write_bytes(b"nothing of the kind" * 40)
@@ -142,15 +169,13 @@ def test_a_nifti_without_liver_is_refused(tmp_path: Path) -> None:
     assert caught.value.reason is RejectionReason.REGION_NOT_COVERED
 
 
-def test_images_that_name_no_study_can_still_become_nifti(tmp_path: Path) -> None:
+def test_images_that_name_no_study_can_become_nifti(tmp_path: Path) -> None:
     def empty(_index: int, dataset: Dataset) -> None:
         dataset.StudyInstanceUID = dataset.SeriesInstanceUID = ""
 
     ct_series().changed(empty).write(tmp_path / "ct")
     summary = segment_file(tmp_path / "ct", tmp_path / "liver.nii.gz", ThresholdSegmenter())
     assert summary.slice_count == 24
-    with pytest.raises(Rejected, match="StudyInstanceUID"):
-        segment_file(tmp_path / "ct", tmp_path / "liver.dcm", ThresholdSegmenter())
 
 
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from models.devices import UnusableDevice, device_named
 from models.mask import Mask
 from models.phantom import LIVER, Phantom, abdomen, paint
 from models.predict import Predictor, infer, keep_largest
@@ -29,7 +30,7 @@ def _dice(mask: Mask, phantom: Phantom) -> float:
     return float(2 * (got & truth).sum() / (got.sum() + truth.sum()))
 
 
-@pytest.mark.parametrize("seed", [101, 102])  # the model was trained on 0 to 23
+@pytest.mark.parametrize("seed", [101, 102])  # the model was trained on 0 to 47
 def test_the_liver_of_a_phantom_is_found(predictor: Predictor, seed: int) -> None:
     phantom = abdomen(seed, spacing_mm=_SPACING_MM, shape=_SHAPE)
     told: list[float] = []
@@ -109,3 +110,9 @@ def test_the_largest_part_of_each_organ_is_kept() -> None:
 def test_nothing_stays_nothing() -> None:
     empty = hd.Volume(np.zeros((4, 4, 4), np.uint8), np.eye(4), coordinate_system="PATIENT")
     assert not keep_largest(Mask(empty, (LIVER,))).volume.array.any()
+
+
+@pytest.mark.parametrize("name", ["no-such-device", "cpu:x", "cuda:77"])
+def test_a_device_that_is_not_there_is_told(name: str) -> None:
+    with pytest.raises(UnusableDevice, match=name):
+        device_named(name)
