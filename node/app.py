@@ -50,7 +50,7 @@ def build(settings: Settings) -> App:
     specs = _models(settings)
     destinations = destinations_from(settings)
     store = Store.open(settings.database_url, settings.data_dir)
-    inbox = Inbox(store, settings.data_dir)
+    inbox = Inbox(store, settings.data_dir, settings.least_free_bytes)
     models = WarmModels(
         specs, settings.worker.device, settings.worker.threads, seg_options(settings)
     )

@@ -18,6 +18,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from node.app import App, build
 from node.domain.errors import Misconfigured, NodeError
 from node.observe import configure_logging
+from node.presence import Part, lock_of
 from node.readiness import tell_ready
 from node.settings import Settings, load_settings
 from node.stop_signal import StopSignal
@@ -113,7 +114,7 @@ def _only_worker(data_dir: Path) -> Iterator[None]:
         Misconfigured: another worker holds it.
     """
     data_dir.mkdir(parents=True, exist_ok=True)
-    path = data_dir / "worker.lock"
+    path = lock_of(Part.WORKER, data_dir)
     end = time.monotonic() + _LOCK_SECONDS
     pause = threading.Event()
     with path.open("wb") as lock:

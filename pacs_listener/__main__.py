@@ -12,6 +12,7 @@ from node.domain.errors import Misconfigured, NodeError
 from node.domain.identity import AeTitle
 from node.intake.inbox import Inbox
 from node.observe import configure_logging
+from node.presence import Part, announced
 from node.readiness import tell_ready
 from node.settings import Settings, load_settings
 from node.stop_signal import StopSignal
@@ -54,13 +55,14 @@ def run(settings: Settings) -> None:
     stop = StopSignal()
     store = Store.open(settings.database_url, settings.data_dir)
     try:
-        inbox = Inbox(store, settings.data_dir)
+        inbox = Inbox(store, settings.data_dir, settings.least_free_bytes)
         inbox.remove_leftovers()
         listener = Listener(policy_from(settings), inbox, lambda: datetime.now(UTC))
         port = listener.start()
-        _LOG.info("listener.ready", ae_title=settings.listener.ae_title, port=port)
-        tell_ready()
-        stop.wait()
+        with announced(Part.LISTENER, settings.data_dir):
+            _LOG.info("listener.ready", ae_title=settings.listener.ae_title, port=port)
+            tell_ready()
+            stop.wait()
         _LOG.info("listener.stopping")
         listener.stop(_GRACE_S)
     finally:

@@ -14,7 +14,7 @@ from pynetdicom.events import Event
 from pynetdicom.transport import ThreadedAssociationServer
 
 from node.dicom.equipment import this_node
-from node.domain.errors import Misconfigured, NodeError
+from node.domain.errors import Misconfigured, NodeError, Transient
 from node.domain.identity import AeTitle, Uid
 from node.domain.instance import Door, Origin
 from node.intake.identify import Identified, identify
@@ -33,6 +33,8 @@ NETWORK_TIMEOUT_S = 60.0
 # A peer that connects has this long to ask for an association, and to end one.
 ACSE_TIMEOUT_S = 30.0
 DIMSE_TIMEOUT_S = 60.0
+# Rejected for the time being, by the service provider (PS3.8 9.3.4).
+_TEMPORARY_CONGESTION = (0x02, 0x03, 0x01)
 # How often a stop looks whether the last association has ended.
 _STOP_POLL_S = 0.05
 
@@ -100,12 +102,23 @@ class Listener:
     def handlers(self) -> list[evt.EventHandlerType]:
         """What is done on which event of an association."""
         return [
+            (evt.EVT_REQUESTED, self._look_for_room),
             (evt.EVT_C_STORE, self._store),
             (evt.EVT_ACCEPTED, _log_association, ["association.accepted"]),
             (evt.EVT_REJECTED, _log_association, ["association.rejected"]),
             (evt.EVT_RELEASED, _log_association, ["association.released"]),
             (evt.EVT_ABORTED, _log_association, ["association.aborted"]),
         ]
+
+    def _look_for_room(self, event: Event) -> None:
+        """Rejects the association for the time being where what it brings could not be kept."""
+        try:
+            self._inbox.check_room()
+        except Transient as error:
+            requestor = event.assoc.requestor
+            _LOG.warning("association.no_room", address=requestor.address, error=str(error))
+            event.assoc.acse.send_reject(*_TEMPORARY_CONGESTION)
+            event.assoc.kill()
 
     def _store(self, event: Event) -> Dataset | int:
         """Answers one C-STORE request (PS3.7 9.1.1)."""

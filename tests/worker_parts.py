@@ -72,7 +72,7 @@ class WorkerParts:
     def start(self) -> None:
         url = self.database_url or sqlite_url(self.folder)
         self.store = Store.open(url, self.folder)
-        self.inbox = Inbox(self.store, self.folder)
+        self.inbox = Inbox(self.store, self.folder, 0)
         now = self.now
         segmenting = Segmenting(
             self.store, self.folder, self.infer, lambda _: self.installed, now, retry_s=0.05

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -48,13 +49,35 @@ class Inbox:
     A file is written under a temporary name, synced, given its name, and its folder synced, before
     it is indexed; so a file with its name is always whole, and an index row always has its file.
     Where the row is missing after a crash, the sender was not told success and sends again.
+
+    With less than `least_free_bytes` free on the disk nothing new is taken: what is left is for
+    the results of what is here, and for the database.
     """
 
-    def __init__(self, store: Store, data_dir: Path) -> None:
+    def __init__(self, store: Store, data_dir: Path, least_free_bytes: int) -> None:
         self._store = store
+        self._least_free_bytes = least_free_bytes
         self._instances = data_dir.absolute() / "instances"
         self._incoming = data_dir.absolute() / "incoming"
         self._durable_folders: set[Path] = set()
+
+    def check_room(self) -> None:
+        """See that the disk can take more.
+
+        Raises:
+            Transient: it is full, or nearly so, or cannot be used.
+        """
+        # The folder itself may not be there yet.
+        place = next(p for p in self._instances.parents if p.is_dir())
+        try:
+            free = shutil.disk_usage(place).free
+        except OSError as error:
+            raise _out_of_resources(error) from error
+        if free < self._least_free_bytes:
+            raise Transient(
+                f"nothing more is taken in: {free >> 20} MiB are free in {place}, and "
+                f"{self._least_free_bytes >> 20} MiB are to stay free (least_free_gib)"
+            )
 
     def accept(self, received: ReceivedInstance, now: datetime) -> Accepted:
         """Makes an instance durable: bytes as they came, under a fresh Part 10 head, and its row.
@@ -69,6 +92,7 @@ class Inbox:
         known = self._store.find_instance(received.sop_instance_uid)
         if known is not None:
             return _again(known, received)
+        self.check_room()
         try:
             kept, path = self._write(received)
             size = path.stat().st_size

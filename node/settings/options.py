@@ -233,6 +233,7 @@ class Settings(BaseSettings):
     database_url: Annotated[str, AfterValidator(_database)] = ""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     quiet_seconds: QuietSeconds = 10.0
+    least_free_gib: Annotated[Real, Field(ge=0, le=1_000_000, allow_inf_nan=False)] = 1.0
     catalogues: Annotated[tuple[SitePath, ...], NoDecode] = ()
     listener: ListenerOptions = ListenerOptions()
     web: WebOptions = WebOptions()
@@ -243,6 +244,11 @@ class Settings(BaseSettings):
     sources: dict[Name, DicomwebSource] = Field(default_factory=dict)
     destinations: dict[Name, Destination] = Field(default_factory=dict)
     rules: tuple[InstanceOf[Rule], ...] = ()
+
+    @property
+    def least_free_bytes(self) -> int:
+        """`least_free_gib` as the number of bytes."""
+        return round(self.least_free_gib * (1 << 30))
 
     @classmethod
     def settings_customise_sources(

@@ -3,16 +3,16 @@
 import shutil
 from contextlib import suppress
 from http import HTTPStatus
-from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter
 from starlette.responses import JSONResponse
 
 from node.domain.errors import Transient
+from node.settings import Settings
 from node.store import Store
 from node.web.dependencies import SiteSettings, SiteStore
-from node.web.pulse import disk_problem, worker_problem
+from node.web.pulse import disk_problem, listener_problem, worker_problem
 
 ROUTER = APIRouter()
 _MIB = 1 << 20
@@ -23,7 +23,8 @@ def health(settings: SiteSettings, store: SiteStore) -> JSONResponse:
     """The state of each part, and how many series and jobs are in each state."""
     parts = {
         "database": _database(store),
-        "disk": _disk(settings.data_dir),
+        "disk": _disk(settings),
+        "listener": _part(listener_problem(settings)),
         "worker": _part(worker_problem(settings)),
     }
     well = all(part["ok"] for part in parts.values())
@@ -44,10 +45,10 @@ def _database(store: Store) -> dict[str, Any]:
     }
 
 
-def _disk(data_dir: Path) -> dict[str, Any]:
-    state = _part(disk_problem(data_dir))
+def _disk(settings: Settings) -> dict[str, Any]:
+    state = _part(disk_problem(settings))
     with suppress(OSError):  # told as the problem
-        state["free_mib"] = shutil.disk_usage(data_dir).free // _MIB
+        state["free_mib"] = shutil.disk_usage(settings.data_dir).free // _MIB
     return state
 
 

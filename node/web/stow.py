@@ -38,8 +38,9 @@ async def store_instances(
     request: Request, settings: SiteSettings, store: SiteStore, now: Now
 ) -> Response:
     """Stores instances of any study."""
-    inbox = Inbox(store, settings.data_dir)
+    inbox = Inbox(store, settings.data_dir, settings.least_free_bytes)
     storing = _Storing(inbox, _root(request), _peer(request), None, now)
+    inbox.check_room()
     return await _store(request, storing, settings.data_dir)
 
 
@@ -48,8 +49,9 @@ async def store_instances_of_study(
     study: str, request: Request, settings: SiteSettings, store: SiteStore, now: Now
 ) -> Response:
     """Stores instances of one study; those of another fail."""
-    inbox = Inbox(store, settings.data_dir)
+    inbox = Inbox(store, settings.data_dir, settings.least_free_bytes)
     storing = _Storing(inbox, _root(request), _peer(request), study, now)
+    inbox.check_room()
     return await _store(request, storing, settings.data_dir)
 
 

@@ -16,10 +16,10 @@ _READY = re.compile(r'"listener\.ready".*"port": (\d+)')
 class ListenerProcess:
     """`python -m pacs_listener` over a data folder, on a free port unless one is given."""
 
-    def __init__(self, data_dir: Path, port: int = 0) -> None:
+    def __init__(self, data_dir: Path, port: int = 0, *, more: str = "") -> None:
         config = data_dir.parent / "segnode.toml"
         config.write_text(
-            f'data_dir = "{data_dir}"\n[listener]\nport = {port}\nhost = "127.0.0.1"\n',
+            f'data_dir = "{data_dir}"\n{more}\n[listener]\nport = {port}\nhost = "127.0.0.1"\n',
             encoding="utf-8",
         )
         command = [sys.executable, "-m", "pacs_listener", "--config", str(config)]

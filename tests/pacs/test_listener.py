@@ -76,7 +76,7 @@ def start_listener(tmp_path: Path) -> Iterator[StartListener]:
         def start(policy: AssociationPolicy) -> Running:
             store = Store.open(sqlite_url(tmp_path), tmp_path)
             stack.callback(store.close)
-            listener = Listener(policy, Inbox(store, tmp_path), lambda: datetime.now(UTC))
+            listener = Listener(policy, Inbox(store, tmp_path, 0), lambda: datetime.now(UTC))
             port = listener.start()
             stack.callback(listener.stop, 0)
             return Running(listener, port, store)

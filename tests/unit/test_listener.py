@@ -50,7 +50,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 @pytest.fixture
 def listener(store: Store) -> Listener:
-    return Listener(POLICY, Inbox(store, store.data_dir), lambda: NOON)
+    return Listener(POLICY, Inbox(store, store.data_dir, 0), lambda: NOON)
 
 
 def c_store(

@@ -16,6 +16,7 @@ import pytest
 from node.demo.orthanc_pacs import free_ports
 from node.domain.job import Job, JobState
 from node.domain.series import SeriesState, StoredSeries
+from node.presence import Part, announced
 from node.routing.conditions import SeriesFacts
 from node.routing.decide import decide
 from tests.body import grid
@@ -86,6 +87,26 @@ def test_health_is_503_while_no_worker_runs(node: ServedNode) -> None:
     answer = httpx.get(f"{node.url}/health")
     assert answer.status_code == 503
     assert "worker is not running" in answer.json()["worker"]["message"]
+
+
+def test_health_is_503_once_a_listener_is_gone(node: ServedNode) -> None:
+    data_dir = node.settings.data_dir
+    with running_worker(node):
+        with announced(Part.LISTENER, data_dir):
+            assert httpx.get(f"{node.url}/health").status_code == 200
+        answer = httpx.get(f"{node.url}/health")
+    assert answer.status_code == 503
+    assert "listener is not running" in answer.json()["listener"]["message"]
+
+
+def test_with_too_little_room_health_is_503_and_nothing_more_is_stored(tmp_path: Path) -> None:
+    with served_node(tmp_path, "least_free_gib = 1_000_000\n") as node, running_worker(node):
+        health = httpx.get(f"{node.url}/health")
+        assert health.status_code == 503
+        assert "Nothing more is received" in health.json()["disk"]["message"]
+        answer = httpx.post(f"{node.dicomweb_url}/studies", content=b"any")
+        assert answer.status_code == 503
+        assert "retry-after" in answer.headers
 
 
 def test_health_is_503_and_names_the_part_that_is_not_well(node: ServedNode) -> None:
