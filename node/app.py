@@ -12,6 +12,7 @@ from node.delivery.kinds import destinations_from, password_from
 from node.dicom.segmentation import SegOptions
 from node.domain.errors import Misconfigured
 from node.inference import WarmModels
+from node.inference_process import InferenceProcess
 from node.intake.inbox import Inbox
 from node.intake.retrieve import DicomWebSource, Retriever
 from node.settings import Settings
@@ -33,7 +34,7 @@ class App:
 
     settings: Settings
     store: Store
-    models: WarmModels
+    models: InferenceProcess
     workflows: Workflows
     series_watch: SeriesWatch
     job_watch: JobWatch
@@ -51,9 +52,9 @@ def build(settings: Settings) -> App:
     destinations = destinations_from(settings)
     store = Store.open(settings.database_url, settings.data_dir)
     inbox = Inbox(store, settings.data_dir, settings.least_free_bytes)
-    models = WarmModels(
-        specs, settings.worker.device, settings.worker.threads, seg_options(settings)
-    )
+    worker = settings.worker
+    warm = WarmModels(specs, worker.device, worker.threads, seg_options(settings))
+    models = InferenceProcess(warm, worker.longest_inference_seconds, settings.log_level)
     segmenting = Segmenting(
         store=store,
         data_dir=settings.data_dir.absolute(),

@@ -1,10 +1,12 @@
 """The installed models, each loaded once and kept warm; what they make of a job's files."""
 
 from collections.abc import Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 from time import perf_counter
 
 import structlog
+from pydicom import dcmwrite
 
 from models.measure import Measurement
 from models.spec import InvalidPackage, ModelSpec
@@ -56,8 +58,10 @@ class WarmModels:
         begun = perf_counter()
         picture = overlay_png(result.source.volume, result.mask)
         drawn = perf_counter()
+        seg_file = BytesIO()
+        dcmwrite(seg_file, result.dataset, enforce_file_format=True)
         return Inferred(
-            dataset=result.dataset,
+            seg_file=seg_file.getvalue(),
             picture_png=picture,
             measurements={name: _figures(m) for name, m in result.measurements.items()},
             timings_s=result.timings_s | {"picture": drawn - begun},

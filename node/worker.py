@@ -70,6 +70,7 @@ def run(settings: Settings) -> None:
         stop.wait()
         _LOG.info("worker.stopping")
         scheduler.shutdown(wait=False)
+        app.models.close()
         app.workflows.close()
 
 

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 from pathlib import Path
 
-from pydicom import Dataset
+from pydicom import Dataset, dcmwrite
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
@@ -54,7 +55,11 @@ def inferred(job: Job) -> Inferred:
     dataset.StudyInstanceUID = job.study_instance_uid
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    return Inferred(dataset, b"a picture", {"Liver": {"volume_ml": 1500.0}}, {"segment": 0.1})
+    seg_file = BytesIO()
+    dcmwrite(seg_file, dataset, enforce_file_format=True)
+    return Inferred(
+        seg_file.getvalue(), b"a picture", {"Liver": {"volume_ml": 1500.0}}, {"segment": 0.1}
+    )
 
 
 @dataclass

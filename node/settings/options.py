@@ -135,11 +135,15 @@ class WebOptions(_Options):
 
 
 class WorkerOptions(_Options):
-    """Inference. `threads` of the CPU; without it, as many as PyTorch takes."""
+    """Inference. `threads` of the CPU; without it, as many as PyTorch takes.
+
+    What takes longer than `longest_inference_seconds` is ended, tried once more, then parked.
+    """
 
     device: Annotated[str, AfterValidator(_device)] = "auto"
     threads: Annotated[Whole, Field(ge=1)] | None = None
     poll_seconds: Positive = 0.5
+    longest_inference_seconds: Positive = 1800.0
 
 
 class ResultOptions(_Options):

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from pydicom import Dataset, dcmwrite
-
 from node.domain.errors import Rejected, Transient
 from node.domain.job import Job, JobState, Replaced, result_identity
 from node.domain.series import StoredInstance, series_digest
@@ -24,9 +22,9 @@ _TRIES_AFTER_TRANSIENT = 5
 
 @dataclass(frozen=True)
 class Inferred:
-    """What the model made of a series: the SEG, its picture, and the figures."""
+    """What the model made of a series: the SEG as a DICOM file, its picture, and the figures."""
 
-    dataset: Dataset
+    seg_file: bytes
     picture_png: bytes
     measurements: dict[str, dict[str, float | bool]]  # label name -> {"volume_ml": ..., ...}
     timings_s: dict[str, float]
@@ -113,7 +111,7 @@ class Segmenting:
         result, picture = folder / "result.dcm", folder / "overlay.png"
         try:
             with durable_file(result) as file:
-                dcmwrite(file, inferred.dataset, enforce_file_format=True)
+                file.write(inferred.seg_file)
             with durable_file(picture) as file:
                 file.write(inferred.picture_png)
         except OSError as error:

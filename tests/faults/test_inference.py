@@ -1,0 +1,136 @@
+"""Inference that hangs, dies or breaks: the job ends in words, and the next one finds it well."""
+
+import os
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from node.domain.errors import Misconfigured, Rejected, RejectionReason
+from node.domain.identity import Uid
+from node.domain.job import Job, JobState, Replaced
+from node.inference import WarmModels
+from node.inference_process import InferenceFailed, InferenceProcess
+from node.work.segmenting import Inferred
+from tests.stored import job_of
+from tests.waiting import until
+from tests.worker_parts import WorkerParts, inferred
+
+ROOT = Path(__file__).parents[2]
+LONGEST_S = 3.0
+FILES = [Path("a.dcm")]
+JOB = job_of(Uid("1.2.3"))
+
+
+class Models(WarmModels):
+    """What befalls a job is written in a file beside it, a word for each run."""
+
+    def __init__(self, plan: Path) -> None:
+        self._plan = plan
+
+    def load(self, model_ids: Sequence[str]) -> None:
+        if "missing" in model_ids:
+            raise Misconfigured("model 'missing' is not installed", key="rules.model")
+
+    def infer(self, job: Job, files: Sequence[Path], replaces: Replaced | None) -> Inferred:
+        word, *rest = self._plan.read_text().split()
+        self._plan.write_text(" ".join(rest))
+        match word:
+            case "hang":
+                threading.Event().wait()
+            case "die":
+                os.kill(os.getpid(), signal.SIGKILL)
+            case "break":
+                raise ZeroDivisionError("by a defect")
+            case "refuse":
+                raise Rejected(RejectionReason.TOO_FEW_SLICES, "The series has 3 slices.")
+        return inferred(job)
+
+
+@pytest.fixture
+def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))  # the process imports the class above
+    return tmp_path / "plan"
+
+
+@pytest.fixture
+def process(plan: Path) -> Iterator[InferenceProcess]:
+    process = InferenceProcess(Models(plan), LONGEST_S, "warning")
+    yield process
+    process.close()
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("hang", "was ended after 3 s"),
+        ("die", "ended by signal 9"),
+        ("break", "ZeroDivisionError: by a defect"),
+    ],
+)
+def test_after_a_failure_the_next_job_is_inferred(
+    process: InferenceProcess, plan: Path, word: str, told: str
+) -> None:
+    plan.write_text(f"{word} fine")
+    with pytest.raises(InferenceFailed, match=told):
+        process.infer(JOB, FILES, None)
+    assert process.infer(JOB, FILES, None).seg_file
+
+
+def test_a_refusal_keeps_its_reason_and_the_process(process: InferenceProcess, plan: Path) -> None:
+    plan.write_text("fine refuse fine")
+    process.infer(JOB, FILES, None)
+    first = process.pid
+    with pytest.raises(Rejected, match="3 slices") as caught:
+        process.infer(JOB, FILES, None)
+    assert caught.value.reason is RejectionReason.TOO_FEW_SLICES
+    process.infer(JOB, FILES, None)
+    assert process.pid == first
+
+
+def test_a_process_that_dies_between_jobs_is_started_again(
+    process: InferenceProcess, plan: Path
+) -> None:
+    plan.write_text("fine")
+    process.load(["liver-ct"])
+    first = process.pid
+    assert first is not None
+    os.kill(first, signal.SIGKILL)
+    until(lambda: not _runs(first), 10, "it to die")
+    assert process.infer(JOB, FILES, None).seg_file
+
+
+def test_a_wrong_configuration_is_told_as_such(process: InferenceProcess) -> None:
+    with pytest.raises(Misconfigured, match=r"^configuration: rules.model: model 'missing'"):
+        process.load(["missing"])
+
+
+def test_a_job_that_hangs_is_tried_once_more_and_parked_and_others_go_on(
+    process: InferenceProcess, plan: Path, tmp_path: Path
+) -> None:
+    class Parts(WorkerParts):
+        def infer(self, job: Job, files: Sequence[Path], replaces: Replaced | None) -> Inferred:
+            return process.infer(job, files, replaces)
+
+    plan.write_text("hang hang fine")
+    parts = Parts(tmp_path)
+    parts.start()
+    try:
+        parts.receive(1)
+        parts.look()
+        parked = parts.job_in(JobState.PARKED)
+        assert "longest_inference_seconds" in parked.reason
+        assert plan.read_text() == "fine"
+        parts.receive(2)
+        parts.look()
+        until(lambda: len(parts.jobs()) == 2, 10, "the second job")
+        assert parts.settled().state is JobState.DELIVERED
+    finally:
+        parts.stop()
+
+
+def _runs(pid: int) -> bool:
+    """Whether it does; one that has ended and was not asked for its status does not."""
+    return " Z " not in Path(f"/proc/{pid}/stat").read_text()
