@@ -15,6 +15,7 @@ from node.inference import WarmModels
 from node.inference_process import InferenceProcess
 from node.intake.inbox import Inbox
 from node.intake.retrieve import DicomWebSource, Retriever
+from node.retention import Retention
 from node.settings import Settings
 from node.store import Store
 from node.watch import JobWatch, SeriesWatch
@@ -39,6 +40,7 @@ class App:
     series_watch: SeriesWatch
     job_watch: JobWatch
     retriever: Retriever
+    retention: Retention
 
 
 def build(settings: Settings) -> App:
@@ -89,6 +91,7 @@ def build(settings: Settings) -> App:
         ),
         job_watch=JobWatch(store, workflows, delivering, utc_now),
         retriever=Retriever(_sources(settings), store, inbox, utc_now, give_up_after),
+        retention=Retention(store, settings.retention.keep, settings.retention.free_bytes, utc_now),
     )
 
 

@@ -27,6 +27,7 @@ from node.work.failures import Defect, attempt
 
 _LOG = structlog.get_logger()
 _REPAIR_SECONDS = 20.0
+_RETENTION_SECONDS = 60.0
 # A worker that was killed a moment ago lets go of its lock as soon as the system has ended it.
 _LOCK_SECONDS = 10.0
 _LOCK_POLL_SECONDS = 0.1
@@ -85,6 +86,7 @@ def _schedule(app: App) -> BackgroundScheduler:
         ("jobs", often, app.job_watch.look),
         ("retrievals", often, app.retriever.look),
         ("repair", _REPAIR_SECONDS, app.job_watch.repair),
+        ("retention", _RETENTION_SECONDS, app.retention.look),
     ):
         scheduler.add_job(_Look(name, look), "interval", seconds=seconds, id=name)
     return scheduler

@@ -90,7 +90,8 @@ class Inbox:
             Transient: no space, no disk, or no database; nothing is kept.
         """
         known = self._store.find_instance(received.sop_instance_uid)
-        if known is not None:
+        # A file that the disk has lost is written anew.
+        if known is not None and known.instance.path.is_file():
             return _again(known, received)
         self.check_room()
         try:
@@ -99,6 +100,9 @@ class Inbox:
         except OSError as error:
             raise _out_of_resources(error) from error
         is_new = self._store.add_instance(kept, path, size, now)
+        if not path.is_file():
+            # An earlier one lay there, and was cleared before its series was in use again.
+            kept, path = self._write(received)
         if is_new and kept is received:
             return Accepted(_stored(received, path), is_new=True)
         known = self._store.find_instance(received.sop_instance_uid)

@@ -1,6 +1,7 @@
 """The tree of settings: each one's name, type, bounds and default."""
 
 import re
+from datetime import timedelta
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal
@@ -162,6 +163,26 @@ class DeliveryOptions(_Options):
     give_up_after_hours: Positive = 168.0
 
 
+class RetentionOptions(_Options):
+    """When finished series are deleted; without either, nothing is.
+
+    `free_gib` has the oldest go until so much is free on the disk of data_dir.
+    """
+
+    keep_days: Positive | None = None
+    free_gib: Annotated[Real, Field(gt=0, le=1_000_000, allow_inf_nan=False)] | None = None
+
+    @property
+    def keep(self) -> timedelta | None:
+        """`keep_days` as a time."""
+        return None if self.keep_days is None else timedelta(days=self.keep_days)
+
+    @property
+    def free_bytes(self) -> int:
+        """`free_gib` as the number of bytes; 0 without it."""
+        return 0 if self.free_gib is None else round(self.free_gib * (1 << 30))
+
+
 class Peer(_Options):
     """A remote application entity."""
 
@@ -244,6 +265,7 @@ class Settings(BaseSettings):
     worker: WorkerOptions = WorkerOptions()
     result: ResultOptions = ResultOptions()
     delivery: DeliveryOptions = DeliveryOptions()
+    retention: RetentionOptions = RetentionOptions()
     peers: dict[Name, Peer] = Field(default_factory=dict)
     sources: dict[Name, DicomwebSource] = Field(default_factory=dict)
     destinations: dict[Name, Destination] = Field(default_factory=dict)

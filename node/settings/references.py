@@ -110,6 +110,9 @@ def contradictions(settings: Settings) -> Iterator[Mistake]:
         yield path, f"lies below first_retry_seconds, {delivery.first_retry_seconds:g}"
     if web.port == listener.port != 0:
         yield ("web", "port"), f"the listener has port {web.port} already"
+    if 0 < settings.retention.free_bytes < settings.least_free_bytes:
+        told = f"lies below least_free_gib, {settings.least_free_gib:g}: nothing would come in"
+        yield ("retention", "free_gib"), told
     for kind, servers in (("sources", settings.sources), ("destinations", settings.destinations)):
         for name, server in servers.items():
             if getattr(server, "password_env", None) and not getattr(server, "username", None):

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Self
 
 from node.store.audit import AuditTrail
+from node.store.clearing import Clearing
 from node.store.database import Database, parse_url
 from node.store.deliveries import Deliveries
 from node.store.instances import Instances
@@ -12,7 +13,7 @@ from node.store.outcomes import Outcomes
 from node.store.retrievals import Retrievals
 
 
-class Store(Instances, Outcomes, Deliveries, Retrievals, AuditTrail):
+class Store(Instances, Outcomes, Deliveries, Retrievals, Clearing, AuditTrail):
     """Instances, series, jobs, deliveries, retrievals and the audit trail.
 
     Each method is one short transaction, durable when it returns; all take and give aware UTC

@@ -3,15 +3,17 @@
 import errno
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pydicom
 import pytest
 from structlog.testing import capture_logs
 
 from node.domain.errors import RejectionReason, Transient
+from node.domain.series import SeriesState
 from node.intake.inbox import Inbox, StoredElsewhere
 from node.intake.part10 import received_from_file
 from node.store import Store
@@ -200,3 +202,41 @@ def test_what_a_dead_writer_left_is_removed_and_what_is_being_written_is_not(
         assert files_in(incoming) == ["alive.part", "gate.lock"]
     assert inbox.remove_leftovers() == 1
     assert len(store.instances_of("1.2.3")) == 1
+
+
+def test_a_file_that_the_disk_has_lost_is_written_anew(inbox: Inbox, store: Store) -> None:
+    instance = received(dataset=encoded())
+    path = inbox.accept(instance, NOON).instance.path
+    path.unlink()
+    assert not inbox.accept(instance, NOON).is_new
+    assert received_from_file(path, instance.origin) == instance
+
+
+def test_an_instance_that_comes_while_its_series_is_cleared_is_kept(
+    inbox: Inbox, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    instance = received(dataset=encoded())
+    path = inbox.accept(instance, NOON).instance.path
+    store.record_decision("1.2.3", "{}", SeriesState.IGNORED, NOON, seen_count=1)
+    find = store.find_instance
+
+    def cleared_meanwhile(uid: str) -> object:
+        found = find(uid)
+        # Before this instance is known, and after its earlier file was found to lie there.
+        monkeypatch.setattr(store, "find_instance", find)
+        return None if found else found
+
+    def remove(paths: Collection[Path]) -> None:
+        for one in paths:
+            one.unlink()
+
+    def add(*arguments: Any) -> bool:
+        monkeypatch.undo()
+        assert store.clear_series("1.2.3", NOON, remove)
+        return store.add_instance(*arguments)
+
+    monkeypatch.setattr(store, "find_instance", cleared_meanwhile)
+    monkeypatch.setattr(store, "add_instance", add)
+    assert inbox.accept(instance, NOON).is_new
+    assert received_from_file(path, instance.origin) == instance
+    assert [one.path for one in store.instances_of("1.2.3")] == [path]

@@ -138,6 +138,8 @@ def test_a_rule_waits_as_long_as_the_site_unless_it_says_otherwise(tmp_path: Pat
             'sources = { x = { url = "http://me:pw@x" } }',
             "no name and password",
         ),
+        ('data_dir = "data"', "retention = { free_gib = 0.5 }", "nothing would come in"),
+        ('data_dir = "data"', "retention = { keep_days = 0 }", "must be greater than 0"),
         ('data_dir = "data"', "delivery = { first_retry_seconds = 9999 }", "lies below"),
     ],
 )
