@@ -32,7 +32,7 @@ _POLL_SECONDS = 0.25
 # A CPU of two cores takes a minute or two for a large series; an hour means that it hangs.
 _LONGEST_WAIT_SECONDS = 3600.0
 _START_SECONDS = 120.0
-# The shipped model was trained on the phantoms of seeds 0 to 23; this body is new to it.
+# The shipped model was trained on the phantoms of seeds 0 to 47; this body is new to it.
 _UNSEEN_SEED = 101
 _SETTLED = {JobState.DELIVERED, JobState.REFUSED, JobState.PARKED}
 
