@@ -5,7 +5,7 @@ import sys
 import typer
 
 from models.errors import ModelsError
-from node.cli import convert, demo, jobs, learn, network, score, segment, site
+from node.cli import convert, demo, jobs, learn, network, score, segment, site, store
 from node.domain.errors import NodeError
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app.command()(segment.segment)
 app.command()(site.explain)
 app.command()(site.check)
 app.add_typer(jobs.app, name="jobs")
+app.add_typer(store.app, name="store")
 app.command()(convert.convert)
 app.command()(convert.dataset)
 app.command()(learn.train)

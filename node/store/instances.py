@@ -1,13 +1,14 @@
 """Instances on disk, one row each, and the series that they make up."""
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Executable, Row, bindparam, select, update
+from sqlalchemy import Executable, Row, bindparam, func, select, update
 from sqlalchemy.engine import Connection
 
 from node.domain.identity import Uid
@@ -26,6 +27,7 @@ _ONE_MORE = (
         state=SeriesState.RECEIVING,
     )
 )
+_PAGE = 500
 _FIND = select(INSTANCES).where(INSTANCES.c.sop_instance_uid == bindparam("sop_uid"))
 
 
@@ -83,6 +85,28 @@ class Instances(Records):
         )
         with self._database.reading() as connection:
             return tuple(self._indexed(row).instance for row in connection.execute(query))
+
+    def every_instance(self) -> Iterator[IndexedInstance]:
+        """All of them, in the order of their UIDs; looked up in pages, so that others can write."""
+        last = ""
+        while True:
+            query = (
+                select(INSTANCES)
+                .where(INSTANCES.c.sop_instance_uid > last)
+                .order_by(INSTANCES.c.sop_instance_uid)
+                .limit(_PAGE)
+            )
+            with self._database.reading() as connection:
+                page = [self._indexed(row) for row in connection.execute(query)]
+            yield from page
+            if len(page) < _PAGE:
+                return
+            last = page[-1].instance.sop_instance_uid
+
+    def count_instances(self) -> int:
+        """How many there are."""
+        with self._database.reading() as connection:
+            return int(connection.execute(select(func.count()).select_from(INSTANCES)).scalar_one())
 
     def find_instance(self, sop_instance_uid: str) -> IndexedInstance | None:
         """What the index knows about one instance."""

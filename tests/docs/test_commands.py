@@ -12,11 +12,12 @@ from node.cli.main import app
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-TOP = sorted(name for name in get_command(app).commands if name != "jobs")  # type: ignore[attr-defined]
-JOBS = ["list", "show", "start", "retry"]
-COMMANDS = [[name] for name in TOP] + [["jobs", name] for name in JOBS]
+GROUPS = {"jobs": ["list", "show", "start", "retry"], "store": ["verify", "repair"]}
+TOP = sorted(set(get_command(app).commands) - set(GROUPS))  # type: ignore[attr-defined]
+COMMANDS = [[name] for name in TOP]
+COMMANDS += [[group, name] for group, names in GROUPS.items() for name in names]
 RUN_IN_README = sorted(
-    set(re.findall(r"(?:^|[`/])segnode ((?:jobs )?[a-z]+)", README, re.MULTILINE))
+    set(re.findall(r"(?:^|[`/])segnode ((?:(?:jobs|store) )?[a-z]+)", README, re.MULTILINE))
 )
 
 
