@@ -1,5 +1,6 @@
 """DIMSE as a user: C-ECHO and C-STORE of files to a remote application entity."""
 
+import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -70,6 +71,7 @@ def associate(ae: AE, remote: Remote, *, accepting_none: NodeError | None = None
     """
     association = ae.associate(remote.host, remote.port, ae_title=remote.ae_title, max_pdu=_MAX_PDU)
     if association.is_established:
+        _send_at_once(association)
         return association
     if association.is_rejected:
         raise Transient(
@@ -79,6 +81,13 @@ def associate(ae: AE, remote: Remote, *, accepting_none: NodeError | None = None
     if association.rejected_contexts and accepting_none is not None:
         raise accepting_none
     raise Transient(f"{remote} does not answer: check host, port and firewall")
+
+
+def _send_at_once(association: Association) -> None:
+    """Else the data set waits until the peer has acknowledged the command before it: 40 ms."""
+    transport = association.dul.socket
+    if transport is not None and transport.socket is not None:
+        transport.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def entity(calling: AeTitle) -> AE:

@@ -11,7 +11,6 @@ from pydicom.dataset import Dataset
 from pynetdicom import AE, _config, evt
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.events import Event
-from pynetdicom.transport import ThreadedAssociationServer
 
 from node.dicom.equipment import this_node
 from node.domain.errors import Misconfigured, NodeError, Transient
@@ -19,6 +18,7 @@ from node.domain.identity import AeTitle, Uid
 from node.domain.instance import Door, Origin
 from node.intake.identify import Identified, identify
 from node.intake.inbox import Inbox
+from pacs_listener.bounds import BoundedServer, Bounds, Limits
 from pacs_listener.contexts import (
     STORAGE_SOP_CLASSES,
     STORAGE_TRANSFER_SYNTAXES,
@@ -35,6 +35,8 @@ ACSE_TIMEOUT_S = 30.0
 DIMSE_TIMEOUT_S = 60.0
 # Rejected for the time being, by the service provider (PS3.8 9.3.4).
 _TEMPORARY_CONGESTION = (0x02, 0x03, 0x01)
+# Beyond the associations: those to be rejected in form, or that have only connected.
+_SPARE_CONNECTIONS = 25
 # How often a stop looks whether the last association has ended.
 _STOP_POLL_S = 0.05
 
@@ -61,7 +63,7 @@ class Listener:
         self._inbox = inbox
         self._now = now
         self._ae = _application_entity(policy)
-        self._server: ThreadedAssociationServer | None = None
+        self._server: BoundedServer | None = None
 
     def start(self) -> int:
         """Listens from now on, on threads of its own; returns the port.
@@ -72,16 +74,23 @@ class Listener:
         # Otherwise pynetdicom composes a log text of every message, though nobody reads it.
         _config.LOG_HANDLER_LEVEL = "none"
         address = (self._policy.host, self._policy.port)
+        bounds = Bounds(Limits(self._policy.max_pdu, NETWORK_TIMEOUT_S))
         try:
-            self._server = self._ae.start_server(address, block=False, evt_handlers=self.handlers)
+            server = self._ae.make_server(
+                address,
+                evt_handlers=[*bounds.handlers, *self.handlers],
+                server_class=BoundedServer,
+            )
         except OSError as error:
             raise Misconfigured(
                 f"cannot listen on {address[0]} port {address[1]}: {error.strerror}",
                 key="listener.port",
             ) from error
-        if self._server is None:
-            raise AssertionError("a server that does not block is always given back")
-        return int(self._server.server_address[1])
+        assert isinstance(server, BoundedServer)  # noqa: S101 what was asked for
+        server.most_connections = self._policy.max_associations + _SPARE_CONNECTIONS
+        threading.Thread(target=server.serve_forever, name="listener", daemon=True).start()
+        self._server = server
+        return int(server.server_address[1])
 
     def stop(self, grace_s: float) -> None:
         """Takes no new association and gives running ones `grace_s` seconds to end."""

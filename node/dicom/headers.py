@@ -1,20 +1,35 @@
 """CT files from disk: headers parsed once, pixel data left on disk until it is needed."""
 
+import struct
 from collections.abc import Sequence
 from pathlib import Path
 
 from pydicom import dcmread
 from pydicom.dataset import Dataset, FileDataset
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
+from pydicom.multival import MultiValue
 
 from node.domain.errors import Rejected, RejectionReason
 
 # Elements larger than this stay on disk: far above any header element, below any slice.
 _DEFER_BYTES = 32 * 1024
 
+# Identification, acquisition, place in space and pixels (PS3.6 6).
+_GROUPS_READ = frozenset({0x0008, 0x0018, 0x0020, 0x0028})
+_SINGLE_VALUED = (
+    "SOPClassUID",
+    "SOPInstanceUID",
+    "StudyInstanceUID",
+    "SeriesInstanceUID",
+    "FrameOfReferenceUID",
+    "Modality",
+)
+
 # What pydicom raises on bytes that are no DICOM, or that stop half-way.
 _PARSE_ERRORS = (
     InvalidDicomError,
+    BytesLengthException,
+    struct.error,
     EOFError,
     OSError,
     ValueError,
@@ -50,6 +65,7 @@ def _load(path: Path) -> FileDataset:
             # Offsets in a deflated stream are no offsets in the file: nothing can be deferred.
             header = dcmread(path)
         _complete_identifiers(header)
+        _decode_what_is_read(header)
     except _PARSE_ERRORS as error:
         raise Rejected(
             RejectionReason.UNREADABLE,
@@ -64,6 +80,20 @@ def _complete_identifiers(header: FileDataset) -> None:
         header.SOPClassUID = header.file_meta.get("MediaStorageSOPClassUID", "")
     if not header.get("SOPInstanceUID"):
         header.SOPInstanceUID = header.file_meta.get("MediaStorageSOPInstanceUID", "")
+
+
+def _decode_what_is_read(header: FileDataset) -> None:
+    """Decode what says what and where the image is, so that damage shows here and not later.
+
+    Raises:
+        ValueError: one of the identifiers has several values; others as pydicom raises them.
+    """
+    for tag in list(header.keys()):
+        if tag.group in _GROUPS_READ:
+            header[tag]
+    for keyword in _SINGLE_VALUED:
+        if isinstance(header.get(keyword), MultiValue):
+            raise ValueError(f"it has several values of {keyword}")  # noqa: TRY004 of a data set
 
 
 def without_pixels(header: Dataset) -> Dataset:

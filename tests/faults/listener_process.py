@@ -18,6 +18,7 @@ class ListenerProcess:
 
     def __init__(self, data_dir: Path, port: int = 0, *, more: str = "") -> None:
         config = data_dir.parent / "segnode.toml"
+        config.parent.mkdir(parents=True, exist_ok=True)
         config.write_text(
             f'data_dir = "{data_dir}"\n{more}\n[listener]\nport = {port}\nhost = "127.0.0.1"\n',
             encoding="utf-8",

@@ -1,0 +1,197 @@
+"""Thousands of damaged instances: each is answered, and the listener stays well."""
+
+import random
+import socket
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from pydicom.uid import CTImageStorage
+from pynetdicom import AE
+from pynetdicom.association import Association
+from pynetdicom.dimse_primitives import C_STORE
+
+from node.dicom.read import read_series
+from node.domain.errors import Rejected
+from node.domain.identity import Uid
+from node.domain.instance import Door, Origin
+from node.intake.part10 import file_of, received_from_file, received_from_part10
+from node.store import Store
+from pacs_listener.status import StoreStatus
+from tests.body import grid
+from tests.builders import ct_series
+from tests.faults.listener_process import ListenerProcess
+from tests.stored import EXPLICIT, encoded, received
+from tests.waiting import until
+
+IMPLICIT = "1.2.840.10008.1.2"
+BIG_ENDIAN = "1.2.840.10008.1.2.2"
+DEFLATED = "1.2.840.10008.1.2.1.99"
+SYNTAXES = (EXPLICIT, IMPLICIT, BIG_ENDIAN, DEFLATED)
+BY_C_STORE = 5000
+AS_FILES = 5000
+SERIES_READ = 150
+ORIGIN = Origin(Door.FOLDER, "test")
+# Beyond what it has once it has taken in a few.
+MOST_GROWTH_MIB = 64
+ODD_LENGTHS = (0, 1, 0x7FFFFFFF, 0xFFFFFFFE, 0xFFFFFFFF)
+ODD_TEXTS = (
+    b"../../../../etc/passwd",
+    b"..\0",
+    b"1.2.3/../../x",
+    b"1." * 5000,
+    b"\xfe\xff\x00\xe0\xff\xff\xff\xff",  # an item of undefined length
+    b"\xfe\xff\xdd\xe0\0\0\0\0",  # the end of a sequence
+    b"SQ\0\0\xff\xff\xff\xff",
+)
+
+
+def damaged(whole: bytes, rng: random.Random) -> bytes:
+    """The bytes with one to four faults in them."""
+    content = bytearray(whole)
+    for _ in range(rng.randint(1, 4)):
+        at = rng.randrange(max(1, len(content)))
+        match rng.randrange(7):
+            case 0:
+                content[at : at + 1] = bytes([rng.randrange(256)])
+            case 1:
+                del content[at:]
+            case 2:
+                del content[at : at + rng.randint(1, 40)]
+            case 3:
+                content[at:at] = rng.randbytes(rng.randint(1, 40))
+            case 4:
+                content[at : at + 4] = rng.choice(ODD_LENGTHS).to_bytes(4, "little")
+            case 5:
+                text = rng.choice(ODD_TEXTS)
+                content[at : at + rng.choice([0, len(text)])] = text
+            case _:
+                start = rng.randrange(max(1, len(content)))
+                content[at:at] = content[start : start + rng.randint(1, 200)]
+    # No bytes at all cannot be sent as a data set.
+    return bytes(content) or b"\0"
+
+
+@pytest.fixture
+def listener(tmp_path: Path) -> Iterator[ListenerProcess]:
+    with ListenerProcess(tmp_path / "node" / "data") as process:
+        yield process
+
+
+def associate(port: int) -> Association:
+    entity = AE("MODALITY")
+    for syntax in SYNTAXES:
+        entity.add_requested_context(CTImageStorage, syntax)
+    association = entity.associate("127.0.0.1", port, ae_title="SEGNODE")
+    assert association.is_established
+    assert association.dul.socket is not None
+    connection = association.dul.socket.socket
+    assert connection is not None
+    # Else each small message waits for the last one's acknowledgement.
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    # As `send_c_store` does, so that the reactor does not take the answers away.
+    association._reactor_checkpoint.clear()
+    until(lambda: association._is_paused, 5, "the reactor to pause")
+    return association
+
+
+def release(association: Association) -> None:
+    association._reactor_checkpoint.set()
+    association.release()
+
+
+def store(association: Association, dataset: bytes, sop_uid: str, syntax: str) -> int:
+    """The status that these bytes are answered with."""
+    (context,) = (c for c in association.accepted_contexts if c.transfer_syntax[0] == syntax)
+    assert context.context_id is not None
+    request = C_STORE()
+    request.MessageID = 1
+    request.AffectedSOPClassUID = CTImageStorage
+    request.AffectedSOPInstanceUID = sop_uid
+    request.Priority = 2
+    request.DataSet = BytesIO(dataset)
+    association.dimse.send_msg(request, context.context_id)
+    _, answer = association.dimse.get_msg(block=True)
+    assert isinstance(answer, C_STORE), "the listener did not answer"
+    assert answer.Status is not None
+    return answer.Status
+
+
+def memory_mib(pid: int) -> int:
+    """The memory that a process has in use."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    (line,) = (line for line in status.splitlines() if line.startswith("VmRSS"))
+    return int(line.split()[1]) >> 10
+
+
+def test_the_listener_answers_whatever_comes_and_writes_nothing_outside_its_store(
+    listener: ListenerProcess, tmp_path: Path
+) -> None:
+    rng = random.Random(7)
+    statuses: Counter[int] = Counter()
+    association = associate(listener.port)
+    before = 0
+    for number in range(BY_C_STORE):
+        uid, syntax = f"1.2.3.{number}", rng.choice(SYNTAXES)
+        whole = encoded(sop_instance_uid=uid, transfer_syntax_uid=syntax)
+        statuses[store(association, damaged(whole, rng), uid, syntax)] += 1
+        if number == 200:
+            before = memory_mib(listener.process.pid)
+    release(association)
+
+    assert statuses.keys() <= {int(status) for status in StoreStatus} - {StoreStatus.DEFECT}
+    assert statuses[StoreStatus.CANNOT_UNDERSTAND] > BY_C_STORE // 4
+    assert memory_mib(listener.process.pid) - before < MOST_GROWTH_MIB
+    assert {path.name for path in tmp_path.iterdir()} == {"node"}
+    assert {path.name for path in (tmp_path / "node").iterdir()} == {"data", "segnode.toml"}
+    data_dir = tmp_path / "node" / "data"
+    kept = 0
+    for path in (data_dir / "instances").rglob("*.dcm"):
+        instance = received_from_file(path, ORIGIN)
+        place = Path(instance.series_instance_uid) / f"{instance.sop_instance_uid}.dcm"
+        assert path.relative_to(data_dir / "instances") == place
+        kept += 1
+    index = Store.open(f"sqlite:///{data_dir / 'segnode.db'}", data_dir)
+    assert index.count_instances() == kept
+    index.close()
+    # It takes what is in order as before.
+    again = associate(listener.port)
+    fine = encoded(sop_instance_uid="1.2.4.1", series_instance_uid="1.2.4")
+    assert store(again, fine, "1.2.4.1", EXPLICIT) == StoreStatus.SUCCESS
+    release(again)
+    assert listener.stop() == 0
+
+
+def test_a_damaged_file_is_an_instance_or_refused_in_words() -> None:
+    rng = random.Random(8)
+    refused = 0
+    for _ in range(AS_FILES):
+        syntax = rng.choice(SYNTAXES)
+        dataset = encoded(transfer_syntax_uid=syntax)
+        instance = replace(received(dataset=dataset), transfer_syntax_uid=Uid(syntax))
+        try:
+            received_from_part10(damaged(file_of(instance), rng), ORIGIN)
+        except Rejected as error:
+            assert str(error)
+            refused += 1
+    assert refused > AS_FILES // 4
+
+
+# pydicom warns of what it makes up for.
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_series_with_a_damaged_slice_is_read_or_refused_in_words(tmp_path: Path) -> None:
+    rng = random.Random(9)
+    files = ct_series(geometry=grid(slices=4, rows=8, columns=8)).write(tmp_path)
+    whole = files[1].read_bytes()
+    refused = 0
+    for _ in range(SERIES_READ):
+        files[1].write_bytes(damaged(whole, rng))
+        try:
+            read_series(files)
+        except Rejected as error:
+            assert str(error)
+            refused += 1
+    assert refused > SERIES_READ // 4
