@@ -8,9 +8,12 @@ from datetime import UTC, datetime, timedelta
 
 from models.registry import installed
 from models.spec import InvalidPackage, ModelSpec
+from node.commitment import CommitmentAnswers
 from node.delivery.kinds import destinations_from, password_from
 from node.dicom.segmentation import SegOptions
+from node.dimse import Remote
 from node.domain.errors import Misconfigured
+from node.domain.identity import AeTitle
 from node.inference import WarmModels
 from node.inference_process import InferenceProcess
 from node.intake.inbox import Inbox
@@ -41,6 +44,7 @@ class App:
     job_watch: JobWatch
     retriever: Retriever
     retention: Retention
+    commitment_answers: CommitmentAnswers
 
 
 def build(settings: Settings) -> App:
@@ -91,6 +95,7 @@ def build(settings: Settings) -> App:
         ),
         job_watch=JobWatch(store, workflows, delivering, utc_now),
         retriever=Retriever(_sources(settings), store, inbox, utc_now, give_up_after),
+        commitment_answers=_commitment_answers(settings, store),
         retention=Retention(store, settings.retention.keep, settings.retention.free_bytes, utc_now),
     )
 
@@ -131,6 +136,22 @@ def _sources(settings: Settings) -> Mapping[str, DicomWebSource]:
         )
         for name, source in settings.sources.items()
     }
+
+
+def _commitment_answers(settings: Settings, store: Store) -> CommitmentAnswers:
+    delivery = settings.delivery
+    return CommitmentAnswers(
+        store=store,
+        peers={
+            peer.ae_title: Remote(AeTitle(peer.ae_title), peer.host, peer.port)
+            for peer in settings.peers.values()
+        },
+        calling=AeTitle(settings.listener.ae_title),
+        first_retry_s=delivery.first_retry_seconds,
+        longest_retry_s=delivery.longest_retry_seconds,
+        give_up_after=timedelta(hours=delivery.give_up_after_hours),
+        now=utc_now,
+    )
 
 
 def _engine_options(settings: Settings) -> EngineOptions:

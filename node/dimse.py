@@ -12,6 +12,7 @@ from pydicom.errors import InvalidDicomError
 from pydicom.uid import UID
 from pynetdicom import AE
 from pynetdicom.association import Association
+from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 from pynetdicom.presentation import build_context
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
@@ -62,14 +63,26 @@ class SendSummary:
     failures: tuple[str, ...]
 
 
-def associate(ae: AE, remote: Remote, *, accepting_none: NodeError | None = None) -> Association:
-    """An association with `remote` for what `ae` requests.
+def associate(
+    ae: AE,
+    remote: Remote,
+    *,
+    accepting_none: NodeError | None = None,
+    negotiation: Sequence[SCP_SCU_RoleSelectionNegotiation] = (),
+) -> Association:
+    """An association with `remote` for what `ae` requests, in the roles that are negotiated.
 
     Raises:
         Transient: no answer, or the association is rejected.
         NodeError: `accepting_none`, where the remote accepts no presentation context at all.
     """
-    association = ae.associate(remote.host, remote.port, ae_title=remote.ae_title, max_pdu=_MAX_PDU)
+    association = ae.associate(
+        remote.host,
+        remote.port,
+        ae_title=remote.ae_title,
+        max_pdu=_MAX_PDU,
+        ext_neg=list(negotiation),
+    )
     if association.is_established:
         _send_at_once(association)
         return association

@@ -86,6 +86,7 @@ def _schedule(app: App) -> BackgroundScheduler:
         ("jobs", often, app.job_watch.look),
         ("retrievals", often, app.retriever.look),
         ("repair", _REPAIR_SECONDS, app.job_watch.repair),
+        ("commitments", often, app.commitment_answers.look),
         ("retention", _RETENTION_SECONDS, app.retention.look),
     ):
         scheduler.add_job(_Look(name, look), "interval", seconds=seconds, id=name)

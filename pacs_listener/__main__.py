@@ -18,6 +18,7 @@ from node.settings import Settings, load_settings
 from node.stop_signal import StopSignal
 from node.store import Store
 from node.supervisor import MISCONFIGURED_STATUS
+from pacs_listener.commitment import CommitmentService
 from pacs_listener.scp import AssociationPolicy, Listener
 
 _LOG = structlog.get_logger()
@@ -57,7 +58,9 @@ def run(settings: Settings) -> None:
     try:
         inbox = Inbox(store, settings.data_dir, settings.least_free_bytes)
         inbox.remove_leftovers()
-        listener = Listener(policy_from(settings), inbox, lambda: datetime.now(UTC))
+        policy = policy_from(settings)
+        commitment = CommitmentService(store, policy.calling_ae_titles, _utc_now)
+        listener = Listener(policy, inbox, commitment, _utc_now)
         port = listener.start()
         with announced(Part.LISTENER, settings.data_dir):
             _LOG.info("listener.ready", ae_title=settings.listener.ae_title, port=port)
@@ -67,6 +70,10 @@ def run(settings: Settings) -> None:
         listener.stop(_GRACE_S)
     finally:
         store.close()
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
 
 
 def policy_from(settings: Settings) -> AssociationPolicy:

@@ -7,6 +7,7 @@ tested against these tables.
 from node.domain.storage import STORAGE_SOP_CLASSES, STORAGE_TRANSFER_SYNTAXES
 
 __all__ = [
+    "STORAGE_COMMITMENT",
     "STORAGE_SOP_CLASSES",
     "STORAGE_TRANSFER_SYNTAXES",
     "VERIFICATION",
@@ -14,6 +15,7 @@ __all__ = [
 ]
 
 VERIFICATION = "1.2.840.10008.1.1"
+STORAGE_COMMITMENT = "1.2.840.10008.1.20.1"
 
 VERIFICATION_TRANSFER_SYNTAXES: dict[str, str] = {
     uid: STORAGE_TRANSFER_SYNTAXES[uid] for uid in ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2")

@@ -1,4 +1,4 @@
-"""The DICOM door: associations, C-ECHO, and C-STORE into the inbox."""
+"""The DICOM door: associations, C-ECHO, C-STORE into the inbox, and storage commitment."""
 
 import threading
 from collections.abc import Callable
@@ -19,7 +19,9 @@ from node.domain.instance import Door, Origin
 from node.intake.identify import Identified, identify
 from node.intake.inbox import Inbox
 from pacs_listener.bounds import BoundedServer, Bounds, Limits
+from pacs_listener.commitment import CommitmentService
 from pacs_listener.contexts import (
+    STORAGE_COMMITMENT,
     STORAGE_SOP_CLASSES,
     STORAGE_TRANSFER_SYNTAXES,
     VERIFICATION,
@@ -54,13 +56,18 @@ class AssociationPolicy:
 
 
 class Listener:
-    """A Verification and Storage SCP; what it acknowledges is in the inbox."""
+    """A Verification, Storage and Storage Commitment SCP; what it acknowledges is in the inbox."""
 
     def __init__(
-        self, policy: AssociationPolicy, inbox: Inbox, now: Callable[[], datetime]
+        self,
+        policy: AssociationPolicy,
+        inbox: Inbox,
+        commitment: CommitmentService,
+        now: Callable[[], datetime],
     ) -> None:
         self._policy = policy
         self._inbox = inbox
+        self._commitment = commitment
         self._now = now
         self._ae = _application_entity(policy)
         self._server: BoundedServer | None = None
@@ -78,7 +85,7 @@ class Listener:
         try:
             server = self._ae.make_server(
                 address,
-                evt_handlers=[*bounds.handlers, *self.handlers],
+                evt_handlers=[*bounds.handlers, *self.handlers, *self._commitment.handlers],
                 server_class=BoundedServer,
             )
         except OSError as error:
@@ -160,7 +167,8 @@ def _application_entity(policy: AssociationPolicy) -> AE:
     ae.network_timeout = NETWORK_TIMEOUT_S
     ae.acse_timeout = ACSE_TIMEOUT_S
     ae.dimse_timeout = DIMSE_TIMEOUT_S
-    ae.add_supported_context(VERIFICATION, list(VERIFICATION_TRANSFER_SYNTAXES))
+    for service in (VERIFICATION, STORAGE_COMMITMENT):
+        ae.add_supported_context(service, list(VERIFICATION_TRANSFER_SYNTAXES))
     for sop_class in STORAGE_SOP_CLASSES:
         ae.add_supported_context(sop_class, list(STORAGE_TRANSFER_SYNTAXES))
     return ae

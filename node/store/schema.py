@@ -128,6 +128,20 @@ RETRIEVALS = Table(
     Index(None, "finished_at", "requested_at"),
 )
 
+COMMITMENTS = Table(
+    "commitments",
+    METADATA,
+    Column("transaction_uid", _UID, primary_key=True),
+    Column("peer", String(16), nullable=False),
+    Column("references", JSON, nullable=False),
+    Column("requested_at", UtcDateTime, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_try_at", UtcDateTime, nullable=False),
+    Column("finished_at", UtcDateTime),
+    Column("outcome", Text, nullable=False),
+    Index(None, "finished_at", "next_try_at"),
+)
+
 AUDIT = Table(
     "audit",
     METADATA,

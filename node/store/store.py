@@ -5,6 +5,7 @@ from typing import Self
 
 from node.store.audit import AuditTrail
 from node.store.clearing import Clearing
+from node.store.commitments import Commitments
 from node.store.database import Database, parse_url
 from node.store.deliveries import Deliveries
 from node.store.instances import Instances
@@ -13,8 +14,8 @@ from node.store.outcomes import Outcomes
 from node.store.retrievals import Retrievals
 
 
-class Store(Instances, Outcomes, Deliveries, Retrievals, Clearing, AuditTrail):
-    """Instances, series, jobs, deliveries, retrievals and the audit trail.
+class Store(Instances, Outcomes, Deliveries, Retrievals, Commitments, Clearing, AuditTrail):
+    """Instances, series, jobs, deliveries, retrievals, commitments and the audit trail.
 
     Each method is one short transaction, durable when it returns; all take and give aware UTC
     times. Any number of threads and processes may use one database. Any method raises Transient

@@ -18,7 +18,9 @@ from node.domain.job import result_identity
 from node.settings import load_settings
 from node.store import Store
 from node.web.app import create_app
+from pacs_listener import commitment as commitment_service
 from pacs_listener.contexts import (
+    STORAGE_COMMITMENT,
     STORAGE_SOP_CLASSES,
     STORAGE_TRANSFER_SYNTAXES,
     VERIFICATION,
@@ -48,7 +50,8 @@ def by_uid(first_heading: str) -> list[tuple[str, str]]:
 
 def test_the_sop_classes_are_those_that_are_accepted() -> None:
     verification = (VERIFICATION, UID(VERIFICATION).name)
-    assert by_uid("SOP class") == [verification, *STORAGE_SOP_CLASSES.items()]
+    commitment = (STORAGE_COMMITMENT, UID(STORAGE_COMMITMENT).name)
+    assert by_uid("SOP class") == [verification, commitment, *STORAGE_SOP_CLASSES.items()]
 
 
 def test_the_transfer_syntaxes_are_those_that_are_accepted_in_order_of_preference() -> None:
@@ -72,6 +75,18 @@ def test_a_destinations_status_has_the_consequence_that_is_told(row: list[str]) 
         assert consequence == "parked"
     else:
         assert consequence == "delivered"
+
+
+def test_the_statuses_of_storage_commitment_are_those_that_are_answered() -> None:
+    told = {int(status, 16) for _, status, _ in table("Status of N-ACTION")}
+    service = commitment_service
+    assert told == {
+        service.SUCCESS,
+        service.INVALID_ARGUMENT,
+        service.NO_SUCH_ACTION,
+        service.NOT_AUTHORIZED,
+        service.RESOURCE_LIMITATION,
+    }
 
 
 def test_the_limits_and_defaults_are_those_of_the_settings(

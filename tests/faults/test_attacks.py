@@ -20,10 +20,13 @@ from node.intake.inbox import Inbox
 from node.store import Store
 from pacs_listener import scp
 from pacs_listener.bounds import Limits
+from pacs_listener.commitment import CommitmentService
 from pacs_listener.scp import AssociationPolicy, Listener
 from tests.stored import sqlite_url
 from tests.waiting import until
 
+# pynetdicom leaves the socket of a connection that is refused, or was cut, to the garbage collector.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 MAX_PDU = 16384
 PATIENCE_S = 1.0
 INSTANCE_BYTES = 4 << 20
@@ -46,7 +49,8 @@ def port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     monkeypatch.setattr(scp, "NETWORK_TIMEOUT_S", 4 * PATIENCE_S)
     store = Store.open(sqlite_url(tmp_path), tmp_path)
     policy = AssociationPolicy(AeTitle("SEGNODE"), "127.0.0.1", 0, MAX_PDU, MAX_ASSOCIATIONS, ())
-    listener = Listener(policy, Inbox(store, tmp_path, 0), lambda: datetime.now(UTC))
+    commitment = CommitmentService(store, (), lambda: datetime.now(UTC))
+    listener = Listener(policy, Inbox(store, tmp_path, 0), commitment, lambda: datetime.now(UTC))
     yield listener.start()
     listener.stop(0)
     store.close()

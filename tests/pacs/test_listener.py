@@ -25,6 +25,7 @@ from node.domain.errors import Misconfigured
 from node.domain.identity import AeTitle, mint_uid
 from node.intake.inbox import Inbox
 from node.store import Store
+from pacs_listener.commitment import CommitmentService
 from pacs_listener.scp import AssociationPolicy, Listener
 from tests.data import ct_files
 from tests.pacs.small_series import small_series
@@ -76,7 +77,12 @@ def start_listener(tmp_path: Path) -> Iterator[StartListener]:
         def start(policy: AssociationPolicy) -> Running:
             store = Store.open(sqlite_url(tmp_path), tmp_path)
             stack.callback(store.close)
-            listener = Listener(policy, Inbox(store, tmp_path, 0), lambda: datetime.now(UTC))
+            listener = Listener(
+                policy,
+                Inbox(store, tmp_path, 0),
+                CommitmentService(store, (), lambda: datetime.now(UTC)),
+                lambda: datetime.now(UTC),
+            )
             port = listener.start()
             stack.callback(listener.stop, 0)
             return Running(listener, port, store)

@@ -13,13 +13,14 @@ from pydicom.dataset import Dataset
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import UID
 from pynetdicom import evt
-from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.dimse_primitives import C_STORE, N_ACTION
 from pynetdicom.events import Event
 
 from node.domain.errors import Misconfigured, Rejected, RejectionReason, Transient
 from node.domain.identity import AeTitle
 from node.intake.inbox import Inbox
 from node.store import Store
+from pacs_listener.commitment import CommitmentService
 from pacs_listener.contexts import (
     STORAGE_SOP_CLASSES,
     STORAGE_TRANSFER_SYNTAXES,
@@ -50,7 +51,8 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 @pytest.fixture
 def listener(store: Store) -> Listener:
-    return Listener(POLICY, Inbox(store, store.data_dir, 0), lambda: NOON)
+    commitment = CommitmentService(store, ("CT1",), lambda: NOON)
+    return Listener(POLICY, Inbox(store, store.data_dir, 0), commitment, lambda: NOON)
 
 
 def c_store(
@@ -204,3 +206,50 @@ def test_the_listener_starts_without_the_models(module: str) -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )
     assert done.stdout.strip() == "[]"
+
+
+def n_action(
+    listener: Listener, information: Dataset, *, calling: str = "CT1", action: int = 1
+) -> int:
+    """The status of an N-ACTION of the Storage Commitment Push Model."""
+    request = N_ACTION()
+    request.ActionTypeID = action
+    event = SimpleNamespace(
+        request=request,
+        action_information=information,
+        assoc=SimpleNamespace(requestor=SimpleNamespace(ae_title=calling)),
+    )
+    status, _ = listener._commitment.take(cast("Event", event))
+    return status
+
+
+def commitment_for(*uids: str, transaction: str = "1.2.9") -> Dataset:
+    information = Dataset()
+    information.TransactionUID = transaction
+    items = []
+    for uid in uids:
+        item = Dataset()
+        item.ReferencedSOPClassUID = CT_IMAGE
+        item.ReferencedSOPInstanceUID = uid
+        items.append(item)
+    information.ReferencedSOPSequence = items
+    return information
+
+
+def test_a_request_for_commitment_is_kept_once(listener: Listener, store: Store) -> None:
+    for _ in range(2):
+        assert n_action(listener, commitment_for("1.2.3.1", "1.2.3.2")) == 0x0000
+    (request,) = store.due_commitments(NOON)
+    assert (request.peer, len(request.references)) == ("CT1", 2)
+
+
+def test_a_request_for_commitment_that_cannot_be_answered_is_refused(
+    listener: Listener, store: Store
+) -> None:
+    fine = commitment_for("1.2.3.1")
+    assert n_action(listener, fine, calling="STRANGER") == 0x0124
+    assert n_action(listener, fine, action=2) == 0x0123
+    assert n_action(listener, commitment_for()) == 0x0115
+    assert n_action(listener, commitment_for("1.2.3.x")) == 0x0115
+    assert n_action(listener, commitment_for("1.2.3.1", transaction="")) == 0x0115
+    assert store.due_commitments(NOON) == []

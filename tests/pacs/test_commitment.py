@@ -1,0 +1,142 @@
+"""A real Orthanc asks the node to commit itself to what it has sent, and is told what is kept."""
+
+import gc
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from node.commitment import CommitmentAnswers
+from node.demo.orthanc_pacs import Modality, OrthancPacs, free_ports
+from node.dimse import Remote
+from node.domain.identity import AeTitle, Uid
+from node.intake.inbox import Inbox
+from node.store import Store
+from node.store.commitments import Reference
+from pacs_listener.commitment import CommitmentService
+from pacs_listener.scp import AssociationPolicy, Listener
+from tests.body import grid
+from tests.builders import ct_series
+from tests.pacs.conftest import StartOrthanc
+from tests.stored import CT_IMAGE, sqlite_url
+from tests.waiting import until
+
+# pynetdicom leaves the socket of a connection that is refused, or was cut, to the garbage collector.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+TITLE = AeTitle("SEGNODE")
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class Site:
+    """A node's listener and its answers, with an Orthanc that plays the modality."""
+
+    store: Store
+    orthanc: OrthancPacs
+    instances: tuple[str, ...]  # by Orthanc's identifiers
+
+    def answers(self, **changes: Any) -> CommitmentAnswers:
+        """What the worker looks at."""
+        orthanc = Remote(AeTitle(self.orthanc.ae_title), "127.0.0.1", self.orthanc.dicom_port)
+        options: dict[str, Any] = {
+            "peers": {self.orthanc.ae_title: orthanc},
+            "first_retry_s": 0.01,
+            "longest_retry_s": 0.02,
+            "give_up_after": timedelta(hours=1),
+            "now": now,
+        }
+        return CommitmentAnswers(store=self.store, calling=TITLE, **options | changes)
+
+    def ask(self, **body: Any) -> str:
+        """Have Orthanc ask for commitment; its name of the transaction."""
+        asked = self.orthanc.post("/modalities/segnode/storage-commitment", body)
+        return str(asked["ID"])
+
+    def status(self, transaction: str) -> dict[str, Any]:
+        """What Orthanc knows of a transaction."""
+        known: dict[str, Any] = self.orthanc.get(f"/storage-commitment/{transaction}")
+        return known
+
+
+@pytest.fixture
+def site(tmp_path: Path, start_orthanc: StartOrthanc) -> Iterator[Site]:
+    (port,) = free_ports(1)
+    orthanc = start_orthanc(modalities={"segnode": Modality(TITLE, "127.0.0.1", port)})
+    store = Store.open(sqlite_url(tmp_path), tmp_path)
+    titles = (AeTitle(orthanc.ae_title),)
+    listener = Listener(
+        AssociationPolicy(TITLE, "127.0.0.1", port, 16384, 10, titles),
+        Inbox(store, tmp_path, 0),
+        CommitmentService(store, titles, now),
+        now,
+    )
+    listener.start()
+    files = ct_series(geometry=grid(slices=3, rows=8, columns=8)).write(tmp_path / "ct")
+    for file in files:
+        orthanc.upload(file)
+    stored = tuple(orthanc.post("/tools/find", {"Level": "Instance", "Query": {}}))
+    try:
+        yield Site(store, orthanc, stored)
+    finally:
+        listener.stop(0)
+        store.close()
+
+
+def test_orthanc_is_told_that_all_it_has_sent_is_kept(site: Site) -> None:
+    site.orthanc.post("/modalities/segnode/store", list(site.instances))
+    transaction = site.ask(Resources=list(site.instances))
+    assert site.status(transaction)["Status"] == "Pending"
+    site.answers().look()
+    until(lambda: site.status(transaction)["Status"] != "Pending", 20, "the report")
+    status = site.status(transaction)
+    assert status["Status"] == "Success"
+    assert len(status["Success"]) == len(site.instances)
+    assert site.store.due_commitments(now()) == []
+
+
+def test_what_is_missing_damaged_or_of_another_class_is_told(site: Site) -> None:
+    kept, damaged, never_sent = site.instances
+    site.orthanc.post("/modalities/segnode/store", [kept, damaged])
+    uid = site.orthanc.get(f"/instances/{damaged}")["MainDicomTags"]["SOPInstanceUID"]
+    found = site.store.find_instance(uid)
+    assert found is not None
+    found.instance.path.write_bytes(b"overwritten by a failing disk")
+    transaction = site.ask(Resources=[kept, damaged, never_sent])
+    site.answers().look()
+    until(lambda: site.status(transaction)["Status"] != "Pending", 20, "the report")
+    status = site.status(transaction)
+    assert status["Status"] == "Failure"
+    assert len(status["Success"]) == 1
+    reasons = {one["SOPInstanceUID"]: one["FailureReason"] for one in status["Failures"]}
+    assert sorted(reasons.values()) == [0x0110, 0x0112]
+    assert reasons[uid] == 0x0110
+
+
+def test_a_sender_that_is_away_is_told_once_it_is_back(site: Site) -> None:
+    site.orthanc.post("/modalities/segnode/store", list(site.instances))
+    transaction = site.ask(Resources=list(site.instances))
+    nobody = Remote(AeTitle(site.orthanc.ae_title), "127.0.0.1", free_ports(1)[0])
+    site.answers(peers={site.orthanc.ae_title: nobody}).look()
+    gc.collect()
+    until(lambda: site.store.due_commitments(now()), 5, "the next try")
+    (waiting,) = site.store.due_commitments(now())
+    assert waiting.attempts == 1
+    site.answers().look()
+    until(lambda: site.status(transaction)["Status"] == "Success", 20, "the report")
+
+
+def test_a_sender_that_never_takes_the_report_is_given_up(site: Site) -> None:
+    transaction = Uid("1.2.3.4")
+    reference = Reference(Uid(CT_IMAGE), Uid("1.2.3"))
+    site.store.request_commitment(transaction, "GONE", [reference], now() - timedelta(hours=2))
+    site.answers().look()
+    outcome = site.store.commitment_outcome(transaction)
+    assert outcome is not None
+    assert outcome.startswith("given up: no peer has the AE title")
+    assert site.store.due_commitments(now() + timedelta(days=1)) == []
