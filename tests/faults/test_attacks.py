@@ -25,7 +25,7 @@ from pacs_listener.scp import AssociationPolicy, Listener
 from tests.stored import sqlite_url
 from tests.waiting import until
 
-# pynetdicom leaves the socket of a connection that is refused, or was cut, to the garbage collector.
+# pynetdicom leaves it to the garbage collector to close a socket whose peer is not there.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 MAX_PDU = 16384
 PATIENCE_S = 1.0

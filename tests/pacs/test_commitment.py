@@ -24,7 +24,7 @@ from tests.pacs.conftest import StartOrthanc
 from tests.stored import CT_IMAGE, sqlite_url
 from tests.waiting import until
 
-# pynetdicom leaves the socket of a connection that is refused, or was cut, to the garbage collector.
+# pynetdicom leaves it to the garbage collector to close a socket whose peer is not there.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 TITLE = AeTitle("SEGNODE")
 

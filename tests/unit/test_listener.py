@@ -243,6 +243,7 @@ def test_a_request_for_commitment_is_kept_once(listener: Listener, store: Store)
     assert (request.peer, len(request.references)) == ("CT1", 2)
 
 
+@pytest.mark.filterwarnings("ignore:Invalid value for VR UI")
 def test_a_request_for_commitment_that_cannot_be_answered_is_refused(
     listener: Listener, store: Store
 ) -> None:
