@@ -1,10 +1,12 @@
 """`segnode jobs`: what came in and what became of it."""
 
 import json
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -129,14 +131,62 @@ def retry(job: JobArgument, config: ConfigOption = None) -> None:
     Example: segnode jobs retry 3f1c9a02
     """
     with open_store(config) as store:
-        found = _find(store, job)
-        if found.state is not JobState.PARKED:
-            raise Rejected(
-                RejectionReason.INVALID_INSTANCE,
-                f"job {found.job_id[:8]} is {found.state}; only a parked job can be retried",
-            )
+        found = _parked(store, job, "retried")
         store.retry_job(found.job_id, datetime.now(UTC))
     typer.echo(f"Job {found.job_id[:8]} is queued again.")
+
+
+@app.command()
+def discard(job: JobArgument, config: ConfigOption = None) -> None:
+    """Give up on a parked job; its result, if there is one, is kept and not sent any more.
+
+    Example: segnode jobs discard 3f1c9a02
+    """
+    with open_store(config) as store:
+        found = _parked(store, job, "discarded")
+        store.change_job(found.job_id, JobState.DISCARDED, datetime.now(UTC))
+    typer.echo(f"Job {found.job_id[:8]} is discarded.")
+
+
+@app.command()
+def export(
+    job: JobArgument,
+    output: Annotated[Path, typer.Argument(help="The DICOM SEG to write.")],
+    config: ConfigOption = None,
+) -> None:
+    """Write the result of a job to a file, whatever became of its delivery.
+
+    Example: segnode jobs export 3f1c9a02 liver.dcm
+    """
+    with open_store(config) as store:
+        found = _find(store, job)
+    if found.result_path is None or not found.result_path.is_file():
+        raise Rejected(
+            RejectionReason.INVALID_INSTANCE,
+            f"job {found.job_id[:8]} is {found.state} and has no result",
+        )
+    try:
+        shutil.copyfile(found.result_path, output)
+    except OSError as error:
+        raise Rejected(
+            RejectionReason.INVALID_INSTANCE, f"{output} cannot be written: {error.strerror}"
+        ) from error
+    typer.echo(f"{output}: the result of job {found.job_id[:8]}.")
+
+
+def _parked(store: Store, beginning: str, done: str) -> Job:
+    """The parked job whose name begins so.
+
+    Raises:
+        Rejected: there is no such job, or it is not parked.
+    """
+    found = _find(store, beginning)
+    if found.state is not JobState.PARKED:
+        raise Rejected(
+            RejectionReason.INVALID_INSTANCE,
+            f"job {found.job_id[:8]} is {found.state}; only a parked job can be {done}",
+        )
+    return found
 
 
 def _find(store: Store, beginning: str) -> Job:

@@ -34,7 +34,7 @@ _LONGEST_WAIT_SECONDS = 3600.0
 _START_SECONDS = 120.0
 # The shipped model was trained on the phantoms of seeds 0 to 47; this body is new to it.
 _UNSEEN_SEED = 101
-_SETTLED = {JobState.DELIVERED, JobState.REFUSED, JobState.PARKED}
+_SETTLED = {JobState.DELIVERED, JobState.REFUSED, JobState.PARKED, JobState.DISCARDED}
 
 
 def run_demo(*, ct: Path | None, with_orthanc: bool, stay: bool, folder: Path | None) -> None:

@@ -18,7 +18,8 @@ class JobState(StrEnum):
     DELIVERED = "delivered"  # final: every destination has the result
     REFUSED = "refused"  # final: the input is not for this model; see the reason
     SUPERSEDED = "superseded"  # final: a fuller series came in before the result was sent
-    PARKED = "parked"  # stopped after errors; a person can retry it
+    PARKED = "parked"  # stopped after errors; a person can retry or discard it
+    DISCARDED = "discarded"  # final: a person has given up on it
 
 
 _NEXT: dict[JobState, frozenset[JobState]] = {
@@ -38,7 +39,8 @@ _NEXT: dict[JobState, frozenset[JobState]] = {
     JobState.DELIVERED: frozenset(),
     JobState.REFUSED: frozenset(),
     JobState.SUPERSEDED: frozenset(),
-    JobState.PARKED: frozenset({JobState.QUEUED}),
+    JobState.PARKED: frozenset({JobState.QUEUED, JobState.DISCARDED}),
+    JobState.DISCARDED: frozenset(),
 }
 
 

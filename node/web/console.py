@@ -95,6 +95,13 @@ def retry(job_id: str, store: SiteStore, now: Now) -> Response:
     return _to(f"/series/{job.series_instance_uid}#job-{job_id}")
 
 
+@ROUTER.post("/jobs/{job_id}/discard")
+def discard(job_id: str, store: SiteStore, now: Now) -> Response:
+    """The button "Discard"."""
+    job = triggers.request_discard(store, job_id, now)
+    return _to(f"/series/{job.series_instance_uid}#job-{job_id}")
+
+
 def error_page(request: Request, status: HTTPStatus, message: str) -> Response:
     """What went wrong, as a page for people."""
     text = _render("error.html", status=status, message=message, node=None, path=request.url.path)

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from starlette.responses import FileResponse
 
 from node.domain.identity import Uid
-from node.domain.job import Job, result_identity
+from node.domain.job import Job, JobState, result_identity
 from node.domain.series import StoredSeries
 from node.routing.decide import Decision, explain
 from node.store import Store
@@ -90,6 +90,12 @@ def retry(job_id: str, store: SiteStore, now: Now) -> dict[str, Any]:
     return _job_json(request_retry(store, job_id, now))
 
 
+@ROUTER.post("/jobs/{job_id}/discard")
+def discard(job_id: str, store: SiteStore, now: Now) -> dict[str, Any]:
+    """Give up on a parked job."""
+    return _job_json(request_discard(store, job_id, now))
+
+
 class RetrievalRequest(BaseModel):
     """A series to fetch from a source that the configuration names."""
 
@@ -155,6 +161,18 @@ def request_retry(store: Store, job_id: str, now: Now) -> Job:
     except IllegalChange as error:
         state = known_job(store, job_id).state
         told = f"job {job_id} is {state}; only a parked job can be retried"
+        raise HTTPException(HTTPStatus.CONFLICT, told) from error
+
+
+def request_discard(store: Store, job_id: str, now: Now) -> Job:
+    """Gives up on a parked job; the request ends with 404 or 409 where that cannot be."""
+    try:
+        return store.change_job(job_id, JobState.DISCARDED, now)
+    except UnknownJob as error:
+        raise HTTPException(HTTPStatus.NOT_FOUND, f"there is no job {job_id}") from error
+    except IllegalChange as error:
+        state = known_job(store, job_id).state
+        told = f"job {job_id} is {state}; only a parked job can be discarded"
         raise HTTPException(HTTPStatus.CONFLICT, told) from error
 
 

@@ -53,6 +53,7 @@ STATES: Mapping[SeriesState | JobState, Wording] = {
     JobState.PARKED: Wording(
         "Stopped", Tone.ATTENTION, "Stopped after errors. Put the cause right, then retry."
     ),
+    JobState.DISCARDED: Wording("Discarded", Tone.QUIET, "Somebody has given up on it."),
 }
 DELIVERY_STATES: Mapping[DeliveryState, Wording] = {
     DeliveryState.WAITING: Wording("Waiting", Tone.BUSY, "The node sends it as soon as it can."),
@@ -78,6 +79,7 @@ _STAGES: Mapping[str, str] = {
 }
 _EVENTS: Mapping[str, str] = {
     "series.start_requested": "Start asked for",
+    "series.cleared": "Images and results deleted after their time",
     "series.ignored": "Series complete: no rule wanted it",
     "series.accepted": "Series complete: a rule wanted it",
     "job.queued": "Job queued",
@@ -87,6 +89,7 @@ _EVENTS: Mapping[str, str] = {
     "job.refused": "Refused",
     "job.superseded": "Superseded",
     "job.parked": "Stopped",
+    "job.discarded": "Discarded",
     "job.failed": "A try failed",
     "delivery.failed": "Delivery failed, to be tried again",
     "delivery.delivered": "Delivered",

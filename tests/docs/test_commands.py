@@ -12,7 +12,10 @@ from node.cli.main import app
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-GROUPS = {"jobs": ["list", "show", "start", "retry"], "store": ["verify", "repair"]}
+GROUPS = {
+    "jobs": ["list", "show", "start", "retry", "discard", "export"],
+    "store": ["verify", "repair"],
+}
 TOP = sorted(set(get_command(app).commands) - set(GROUPS))  # type: ignore[attr-defined]
 COMMANDS = [[name] for name in TOP]
 COMMANDS += [[group, name] for group, names in GROUPS.items() for name in names]

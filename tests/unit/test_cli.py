@@ -8,6 +8,11 @@ from pathlib import Path
 import pytest
 
 from node.cli.main import main
+from node.domain.identity import Uid
+from node.domain.job import Job, JobState
+from node.settings import load_settings
+from node.store import Store
+from tests.stored import NOON, job_of, received
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
@@ -76,6 +81,8 @@ def test_jobs_list_for_programs_is_json(
         (("jobs", "start", "1.2.3"), "no series 1.2.3 has been received"),
         (("jobs", "show", "abc"), "no job begins with 'abc'"),
         (("jobs", "retry", "abc"), "no job begins with 'abc'"),
+        (("jobs", "discard", "abc"), "no job begins with 'abc'"),
+        (("jobs", "export", "abc", "x.dcm"), "no job begins with 'abc'"),
         (("explain", "1.2.3"), "no series 1.2.3 has been received"),
         (("explain", "not a uid"), "is not a valid DICOM UID"),
     ],
@@ -91,6 +98,43 @@ def test_what_is_not_there_is_told_in_one_line(
     lines = capsys.readouterr().err.strip().splitlines()
     assert len(lines) == 1
     assert told in lines[0]
+
+
+@pytest.fixture
+def parked(config: Path) -> Job:
+    """A job that came to a result, which no destination took."""
+    settings = load_settings(config)
+    store = Store.open(settings.database_url, settings.data_dir)
+    store.add_instance(received(), settings.data_dir / "1.dcm", 1, NOON)
+    job = job_of(Uid("1.2.3"))
+    result = settings.data_dir / "result.dcm"
+    result.write_bytes(b"a DICOM SEG")
+    store.add_job(job)
+    store.change_job(job.job_id, JobState.RUNNING, NOON)
+    store.change_job(job.job_id, JobState.DELIVERING, NOON, result_path=result)
+    job = store.change_job(job.job_id, JobState.PARKED, NOON, reason="not delivered")
+    store.close()
+    return job
+
+
+def test_a_parked_job_is_exported_and_discarded(
+    config: Path,
+    parked: Job,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    name, output = parked.job_id[:8], tmp_path / "out.dcm"
+    assert run(monkeypatch, "jobs", "export", name, str(output), "-c", str(config)) == 0
+    assert output.read_bytes() == b"a DICOM SEG"
+    nowhere = str(tmp_path / "nowhere" / "out.dcm")
+    assert run(monkeypatch, "jobs", "export", name, nowhere, "-c", str(config)) == 1
+    assert "cannot be written" in capsys.readouterr().err
+    assert run(monkeypatch, "jobs", "discard", name, "-c", str(config)) == 0
+    for command in ("discard", "retry"):
+        assert run(monkeypatch, "jobs", command, name, "-c", str(config)) == 1
+        assert "is discarded; only a parked job can be" in capsys.readouterr().err
+    assert run(monkeypatch, "jobs", "export", name, str(output), "-c", str(config)) == 0
 
 
 def test_a_target_of_the_wrong_form_is_told_with_the_right_one(

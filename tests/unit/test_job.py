@@ -6,7 +6,7 @@ from node.domain.delivery import retry_delay_s
 from node.domain.job import JobState, is_final, job_id, may_follow, result_identity
 from node.domain.series import series_digest
 
-FINAL = {JobState.DELIVERED, JobState.REFUSED, JobState.SUPERSEDED}
+FINAL = {JobState.DELIVERED, JobState.REFUSED, JobState.SUPERSEDED, JobState.DISCARDED}
 
 
 def test_the_same_series_model_and_version_are_one_job() -> None:
@@ -42,8 +42,9 @@ def test_nothing_follows_a_final_state_and_something_follows_every_other(state: 
     assert any(may_follow(state, then) for then in JobState) == (state not in FINAL)
 
 
-def test_a_parked_job_can_only_be_queued_again() -> None:
-    assert [then for then in JobState if may_follow(JobState.PARKED, then)] == [JobState.QUEUED]
+def test_a_parked_job_can_only_be_queued_again_or_discarded() -> None:
+    following = {then for then in JobState if may_follow(JobState.PARKED, then)}
+    assert following == {JobState.QUEUED, JobState.DISCARDED}
 
 
 def test_the_waits_between_attempts_double_up_to_the_longest() -> None:

@@ -188,6 +188,18 @@ def test_only_a_parked_job_can_be_retried(node: ServedNode, parked: Job) -> None
     assert httpx.post(f"{node.url}/api/jobs/unknown/retry").status_code == 404
 
 
+def test_only_a_parked_job_can_be_discarded(node: ServedNode, parked: Job) -> None:
+    url = f"{node.url}/api/jobs/{parked.job_id}/discard"
+    assert httpx.post(url).json()["state"] == "discarded"
+    again = httpx.post(url)
+    assert again.status_code == 409
+    assert "is discarded" in again.json()["message"]
+    assert httpx.post(f"{node.url}/api/jobs/unknown/discard").status_code == 404
+    assert httpx.post(f"{node.url}/api/jobs/{parked.job_id}/retry").status_code == 409
+    page = httpx.get(f"{node.url}/series/{parked.series_instance_uid}").text
+    assert "Discarded" in page
+
+
 def test_a_series_to_fetch_is_asked_for_once(node: ServedNode) -> None:
     first = httpx.post(f"{node.url}/api/retrieve", json=RETRIEVAL)
     assert first.status_code == 202
