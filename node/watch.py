@@ -9,7 +9,7 @@ import structlog
 from pydicom import Dataset, dcmread
 from pydicom.errors import InvalidDicomError
 
-from node.domain.job import Job, JobState, Replaced, job_id, result_identity
+from node.domain.job import Job, JobState, Priority, Replaced, job_id, result_identity
 from node.domain.series import SeriesState, StoredInstance, StoredSeries, series_digest
 from node.routing.decide import Decision, decide
 from node.routing.facts import facts_from_dataset
@@ -124,6 +124,7 @@ class SeriesWatch:
             picture_path=None,
             created_at=now,
             updated_at=now,
+            priority=min((rule.priority for rule in rules), key=list(Priority).index),
         )
 
     def _replaced(self, series: StoredSeries, model_id: str, count: int) -> Replaced | None:
@@ -158,18 +159,20 @@ class JobWatch:
     def look(self) -> None:
         """Start what is queued."""
         queued = {
-            (job.job_id, self.store.run_number(job.job_id)) for job in self.store.jobs_to_start()
+            (job.job_id, self.store.run_number(job.job_id)): job
+            for job in self.store.jobs_to_start()
         }
-        for name, run_number in sorted(queued - self._started):
-            self.workflows.start_job(name, run_number)
-        self._started = queued
+        for key, job in queued.items():
+            if key not in self._started:
+                self.workflows.start_job(job, key[1])
+        self._started = set(queued)
 
     def repair(self) -> None:
         """Start what the engine knows nothing of, and park what broke in it."""
         for job in self.store.list_jobs(_MOST_JOBS, {JobState.QUEUED, JobState.RUNNING}):
             match self._state_of_run(job):
                 case RunState.UNKNOWN:
-                    self.workflows.start_job(job.job_id, self.store.run_number(job.job_id))
+                    self.workflows.start_job(job, self.store.run_number(job.job_id))
                 case RunState.BROKEN:
                     self._park(job)
         ended = [

@@ -12,6 +12,7 @@ from enum import StrEnum
 
 from dbos import DBOS, SetEnqueueOptions, SetWorkflowID, StepOptions
 
+from node.domain.job import Job, Priority
 from node.work.delivering import Delivering, Try
 from node.work.segmenting import Segmenting
 
@@ -26,6 +27,8 @@ _DELIVERIES_AT_ONCE = 8
 _DELIVERIES_AT_ONCE_PER_DESTINATION = 2
 # A job during which the process dies again and again would otherwise stop every other job.
 _STARTS_BEFORE_BROKEN = 4
+# The lower the sooner.
+_TURNS = {Priority.STAT: 1, Priority.ROUTINE: 10}
 _ACTIVE = ["ENQUEUED", "PENDING", "DELAYED"]
 
 
@@ -112,10 +115,13 @@ class Workflows:
         """Stop the engine at once; what runs is taken up again at the next start."""
         DBOS.destroy(destroy_registry=True)
 
-    def start_job(self, job_id: str, run_number: int) -> None:
-        """Have a job run; again for the same run changes nothing."""
-        with SetWorkflowID(_run_id(job_id, run_number)):
-            DBOS.enqueue_workflow(_INFERENCE, self._run_job, job_id)
+    def start_job(self, job: Job, run_number: int) -> None:
+        """Have a job run in its turn; again for the same run changes nothing."""
+        with (
+            SetWorkflowID(_run_id(job.job_id, run_number)),
+            SetEnqueueOptions(priority=_TURNS[job.priority]),
+        ):
+            DBOS.enqueue_workflow(_INFERENCE, self._run_job, job.job_id)
 
     def start_delivery(self, this: Try, *, after_s: float | None = None, repair: str = "") -> None:
         """Have a try at a delivery made; again for the same try and `repair` changes nothing.

@@ -10,6 +10,7 @@ from node.cli.options import ConfigOption
 from node.dicom.files import dicom_files
 from node.domain.errors import Rejected, RejectionReason
 from node.domain.identity import Uid
+from node.domain.job import Priority
 from node.settings import Settings, load_settings
 
 
@@ -55,7 +56,8 @@ def _summary(settings: Settings) -> str:
         f"{settings.listener.port}, {peers}.",
     ]
     lines += [
-        f"Rule {rule.name!r}: {rule.model} -> {', '.join(rule.destinations)}"
+        f"Rule {rule.name!r}{' (STAT)' if rule.priority is Priority.STAT else ''}: "
+        f"{rule.model} -> {', '.join(rule.destinations)}"
         for rule in settings.rules
     ] or ["There are no rules: every series will be ignored."]
     return "\n".join(lines)

@@ -22,6 +22,13 @@ class JobState(StrEnum):
     DISCARDED = "discarded"  # final: a person has given up on it
 
 
+class Priority(StrEnum):
+    """Which jobs come first; a job that runs is not interrupted."""
+
+    STAT = "stat"  # from Latin statim: at once
+    ROUTINE = "routine"
+
+
 _NEXT: dict[JobState, frozenset[JobState]] = {
     JobState.QUEUED: frozenset({JobState.RUNNING, JobState.SUPERSEDED, JobState.PARKED}),
     JobState.RUNNING: frozenset(
@@ -107,3 +114,4 @@ class Job:
     picture_path: Path | None  # the overlay, PNG
     created_at: datetime
     updated_at: datetime
+    priority: Priority = Priority.ROUTINE

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from node.domain.job import Priority
 from node.routing.attributes import (
     finite,
     has_order,
@@ -42,6 +43,7 @@ class Rule:
     destinations: tuple[str, ...]
     when: Condition
     quiet_seconds: float
+    priority: Priority = Priority.ROUTINE
 
 
 class InvalidCondition(Exception):

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from node.domain.job import Priority
 from node.routing.attributes import suggestion
 from node.routing.rules import (
     LONGEST_QUIET_SECONDS,
@@ -13,7 +14,7 @@ from node.routing.rules import (
     read_condition,
 )
 
-_KEYS = ("name", "model", "destinations", "quiet_seconds", "when")
+_KEYS = ("name", "model", "destinations", "quiet_seconds", "priority", "when")
 
 
 def read_rules(tables: Any, quiet_seconds: float, mistakes: list[Mistake]) -> tuple[Rule, ...]:
@@ -47,6 +48,7 @@ def _rule(table: Mapping[str, Any], path: Path, quiet_seconds: float) -> Rule:
         destinations=tuple(table["destinations"]),
         when=read_condition(table["when"], (*path, "when")),
         quiet_seconds=float(table.get("quiet_seconds", quiet_seconds)),
+        priority=Priority(table.get("priority", Priority.ROUTINE)),
     )
 
 
@@ -66,6 +68,9 @@ def _mistakes(table: Any, path: Path) -> Iterator[Mistake]:
     if not _is_wait(quiet):
         told = f"must be a number above 0 and up to {LONGEST_QUIET_SECONDS}"
         yield (*path, "quiet_seconds"), told
+    if table.get("priority", Priority.ROUTINE) not in list(Priority):
+        known = " or ".join(f'"{priority}"' for priority in Priority)
+        yield (*path, "priority"), f"must be {known}"
     if "when" not in table:
         yield (
             (*path, "when"),

@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection
 
 from node.domain.delivery import DeliveryState
 from node.domain.identity import Uid
-from node.domain.job import Job, JobState, Replaced, may_follow
+from node.domain.job import Job, JobState, Priority, Replaced, may_follow
 from node.store.audit import append
 from node.store.records import Records
 from node.store.schema import DELIVERIES, JOBS
@@ -240,6 +240,7 @@ class Jobs(Records):
             "result_path": self._to_row(job.result_path),
             "picture_path": self._to_row(job.picture_path),
             "run_number": 1,
+            "priority": job.priority,
             "created_at": job.created_at,
             "updated_at": job.updated_at,
         }
@@ -266,4 +267,5 @@ class Jobs(Records):
             picture_path=self._from_row(row.picture_path),
             created_at=row.created_at,
             updated_at=row.updated_at,
+            priority=Priority(row.priority),
         )

@@ -94,6 +94,7 @@ JOBS = Table(
     Column("result_path", Text),
     Column("picture_path", Text),
     Column("run_number", Integer, nullable=False),
+    Column("priority", _STATE, nullable=False, server_default="routine"),
     Column("created_at", UtcDateTime, nullable=False),
     Column("updated_at", UtcDateTime, nullable=False),
     Index(None, "series_instance_uid", "created_at"),

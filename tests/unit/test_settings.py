@@ -105,6 +105,8 @@ def test_a_rule_waits_as_long_as_the_site_unless_it_says_otherwise(tmp_path: Pat
         ('"liver-ct"', '"liver-tc"', "there is no model 'liver-tc' (did you mean 'liver-ct'?)"),
         ('"Modality"', '"Modalitty"', "is no DICOM keyword (did you mean 'Modality'?)"),
         ("equals", "equal", "unknown condition (did you mean 'equals'?)"),
+        ("model =", 'priority = "now"\nmodel =', 'must be "stat" or "routine"'),
+        ("model =", "priority = 1\nmodel =", 'must be "stat" or "routine"'),
         ("model =", "modle =", "unknown setting of a rule (did you mean 'model'?)"),
         ('equals = "CT"', 'matches = "(CT"', "is no regular expression"),
         ('equals = "CT"', "range = [5, 1]", "the lower end 5 lies above the upper end 1"),

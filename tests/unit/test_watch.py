@@ -1,7 +1,7 @@
 """What the watch makes of series that have come in."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -9,7 +9,7 @@ import pytest
 
 from node.domain.delivery import Receipt
 from node.domain.identity import Uid
-from node.domain.job import JobState, result_identity
+from node.domain.job import JobState, Priority, result_identity
 from node.domain.series import SeriesState
 from node.intake.inbox import Inbox
 from node.routing.conditions import AtLeastSlices, Equals
@@ -210,3 +210,13 @@ def test_a_series_whose_file_cannot_be_read_is_ignored(site: Site) -> None:
     watch.look()
 
     assert site.state() is SeriesState.IGNORED
+
+
+def test_a_job_is_as_urgent_as_the_most_urgent_rule_that_wants_it(site: Site) -> None:
+    urgent = replace(LIVER, name="emergency", priority=Priority.STAT)
+    other = replace(LIVER, name="spleen", model="spleen")
+    site.receive(1)
+    site.pass_time(11)
+    site.watch(LIVER, urgent, other).look()
+    found = {job.model_id: job.priority for job in site.store.jobs_of(SERIES)}
+    assert found == {"liver-ct": Priority.STAT, "spleen": Priority.ROUTINE}

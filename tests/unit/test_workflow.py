@@ -45,7 +45,7 @@ def test_starting_a_job_again_runs_it_once(node: WorkerParts) -> None:
     node.receive()
     node.look()
     job = node.settled()
-    node.workflows.start_job(job.job_id, 1)
+    node.workflows.start_job(job, 1)
     node.job_watch.look()
     node.job_watch.repair()
 
