@@ -52,7 +52,7 @@ class CommitmentAnswers:
         for request in self.store.due_commitments(self.now()):
             try:
                 committed, failed = self._report(request)
-            except (Transient, Rejected) as error:
+            except Transient as error:
                 self._try_later(request, error)
             else:
                 outcome = f"{committed} committed, {failed} not"
@@ -65,14 +65,12 @@ class CommitmentAnswers:
         """Tell the sender which instances are here and which are not; how many of each.
 
         Raises:
-            Rejected: the sender is no peer (any more).
-            Transient: it does not take the report.
+            Transient: it does not take the report, or is no peer any more.
         """
         if request.peer not in self.peers:
             raise Transient(f"no peer has the AE title {request.peer!r}: add it to [peers]")
         told = Dataset()
         told.TransactionUID = request.transaction_uid
-        told.RetrieveAETitle = self.calling
         committed, failed = Sequence(), Sequence()
         for reference in request.references:
             item = Dataset()
@@ -122,7 +120,7 @@ class CommitmentAnswers:
         if status.get("Status") != 0x0000:
             raise Transient(f"{peer} answered the report with {status.get('Status')}")
 
-    def _try_later(self, request: CommitmentRequest, error: Exception) -> None:
+    def _try_later(self, request: CommitmentRequest, error: Transient) -> None:
         now = self.now()
         if now - request.requested_at > self.give_up_after:
             self.store.finish_commitment(request, now, f"given up: {error}")

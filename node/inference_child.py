@@ -1,5 +1,6 @@
 """`python -m node.inference_child DESCRIPTOR`: runs the models for the worker that started it."""
 
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -17,6 +18,10 @@ _FIRST_TO_GO = "500"
 
 def main(descriptor: int) -> None:
     """Answer the worker at the other end of the pipe until it is gone."""
+    # Who stops all processes of a service at once would make a job that is at work look failed;
+    # this one ends with the worker.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(_FIRST_TO_GO, encoding="ascii")
     with Connection(descriptor) as worker, suppress(EOFError):

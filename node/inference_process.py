@@ -6,6 +6,7 @@
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -27,6 +28,10 @@ _CHILD = "node.inference_child"
 
 class InferenceFailed(NodeError):
     """The process came to no result: it was ended, died, or met a defect."""
+
+
+class ProcessDied(InferenceFailed):
+    """The process is no more, and not by our hand."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,7 @@ class InferenceProcess:
         self._longest_s = longest_s
         self._log_level = log_level
         self._child: _Child | None = None
+        self._one_at_a_time = threading.Lock()
 
     def load(self, model_ids: Sequence[str]) -> None:
         """Start, with these models loaded.
@@ -61,7 +67,8 @@ class InferenceProcess:
             Misconfigured: a package is damaged or not installed, or the device is not there.
             InferenceFailed: the process died, or the models were not loaded within ten minutes.
         """
-        self._ask("load", model_ids, within_s=_LONGEST_LOADING_S)
+        with self._one_at_a_time:
+            self._ask("load", model_ids, within_s=_LONGEST_LOADING_S)
 
     def infer(self, job: Job, files: Sequence[Path], replaces: Replaced | None) -> Inferred:
         """What the job's model makes of the series in `files`.
@@ -70,9 +77,13 @@ class InferenceProcess:
             Rejected: the series is not for this model.
             InferenceFailed: it took too long, the process died, or it met a defect.
         """
-        # Apart from the time for the job: after a fall, the model is loaded first.
-        self._ask("load", [job.model_id], within_s=_LONGEST_LOADING_S)
-        result = self._ask("infer", job, files, replaces, within_s=self._longest_s)
+        with self._one_at_a_time:
+            # Apart from the time for the job: after a fall, the model is loaded first.
+            try:
+                self._ask("load", [job.model_id], within_s=_LONGEST_LOADING_S)
+            except ProcessDied:  # while it had nothing to do, perhaps: not for this job
+                self._ask("load", [job.model_id], within_s=_LONGEST_LOADING_S)
+            result = self._ask("infer", job, files, replaces, within_s=self._longest_s)
         assert isinstance(result, Inferred)  # noqa: S101 what `WarmModels.infer` returns
         return result
 
@@ -101,7 +112,7 @@ class InferenceProcess:
                 )
             answer = child.connection.recv()
         except (EOFError, OSError) as error:
-            raise InferenceFailed(self._how_it_died(child)) from error
+            raise ProcessDied(self._how_it_died(child)) from error
         if isinstance(answer, Told):
             raise _error_of(answer)
         return answer

@@ -71,7 +71,6 @@ def run(settings: Settings) -> None:
         stop.wait()
         _LOG.info("worker.stopping")
         scheduler.shutdown(wait=False)
-        app.models.close()
         app.workflows.close()
 
 

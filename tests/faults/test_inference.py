@@ -102,6 +102,18 @@ def test_a_process_that_dies_between_jobs_is_started_again(
     assert process.infer(JOB, FILES, None).seg_file
 
 
+def test_a_stop_of_the_service_does_not_make_a_job_look_failed(
+    process: InferenceProcess, plan: Path
+) -> None:
+    plan.write_text("fine")
+    process.load(["liver-ct"])
+    first = process.pid
+    assert first is not None
+    os.kill(first, signal.SIGTERM)
+    assert process.infer(JOB, FILES, None).seg_file
+    assert process.pid == first
+
+
 def test_a_wrong_configuration_is_told_as_such(process: InferenceProcess) -> None:
     with pytest.raises(Misconfigured, match=r"^configuration: rules.model: model 'missing'"):
         process.load(["missing"])
