@@ -7,8 +7,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from pydicom import dcmread
-
 from models.data.images import is_nifti, to_ct_axes
 from models.mask import Mask
 from models.measure import Measurement
@@ -19,7 +17,7 @@ from node.dicom.exports import (
     write_nifti,
     write_slicer,
 )
-from node.dicom.files import dicom_files
+from node.dicom.files import by_series, dicom_files
 from node.dicom.headers import load_headers
 from node.dicom.read import read_series
 from node.dicom.segmentation import SegOptions
@@ -136,12 +134,9 @@ def _series_files(source: Path, series: str | None) -> list[Path]:
     Raises:
         Rejected: there are several, or none of that UID; the message names them.
     """
-    paths = dicom_files([source])
-    by_uid: dict[str, list[Path]] = {}
-    for path, header in zip(paths, (_identified(path) for path in paths), strict=True):
-        by_uid.setdefault(header, []).append(path)
+    by_uid = by_series(dicom_files([source]))
     if series is None and len(by_uid) == 1:
-        return paths
+        return next(iter(by_uid.values()))
     if series in by_uid:
         return by_uid[series]
     listed = "; ".join(f"{uid} ({len(files)} images)" for uid, files in by_uid.items())
@@ -149,11 +144,6 @@ def _series_files(source: Path, series: str | None) -> list[Path]:
         RejectionReason.MIXED_GEOMETRY,
         f"{source} holds {len(by_uid)} series; choose one with --series: {listed}.",
     )
-
-
-def _identified(path: Path) -> str:
-    """The series that a file belongs to; empty where it does not say."""
-    return str(dcmread(path, specific_tags=["SeriesInstanceUID"]).get("SeriesInstanceUID", ""))
 
 
 @contextmanager

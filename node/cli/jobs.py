@@ -67,14 +67,18 @@ def list_jobs(
 def _told(series: StoredSeries, jobs: Sequence[Job]) -> list[str]:
     """A series and its jobs, a line each; short enough for any terminal."""
     lines = [
-        f"{series.last_received_at:%Y-%m-%d %H:%M:%S} UTC  {series.instance_count} images from "
-        f"{series.origin}",
+        f"{series.last_received_at:%Y-%m-%d %H:%M:%S} UTC  {_images(series)} from {series.origin}",
         f"  series {series.series_instance_uid}: {STATE_WORDS[series.state]}",
     ]
     for job in jobs:
         told = outcome(job)
         lines.append(f"  job {job.job_id[:8]} {job.state}" + (f": {told}" if told else ""))
     return lines
+
+
+def _images(series: StoredSeries) -> str:
+    # A series has at least one, until its time to be kept is over.
+    return f"{series.instance_count} images" if series.instance_count else "images (deleted)"
 
 
 STATE_WORDS = {

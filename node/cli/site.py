@@ -7,7 +7,7 @@ import typer
 
 from node.cli.jobs import STATE_WORDS, open_store, outcome
 from node.cli.options import ConfigOption
-from node.dicom.files import dicom_files
+from node.dicom.files import by_series, dicom_files
 from node.domain.errors import Rejected, RejectionReason
 from node.domain.identity import Uid
 from node.domain.job import Priority
@@ -110,7 +110,12 @@ def _explain_folder(folder: Path, settings: Settings) -> str:
     from node.routing.decide import explain as explain_decision
     from node.routing.facts import facts_from_dataset
 
-    files = dicom_files([folder])
-    header = dcmread(files[0], stop_before_pixels=True)
-    facts = facts_from_dataset(header, len(files), "")
-    return explain_decision(decide(settings.rules, facts))
+    told = []
+    for uid, files in by_series(dicom_files([folder])).items():
+        header = dcmread(files[0], stop_before_pixels=True)
+        facts = facts_from_dataset(header, len(files), "")
+        told.append(
+            f"Series {uid or 'without a UID'}, {len(files)} images:\n"
+            f"{explain_decision(decide(settings.rules, facts))}"
+        )
+    return "\n\n".join(told)

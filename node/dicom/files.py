@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from enum import Enum, auto
 from pathlib import Path
 
+from pydicom import dcmread
+
 from node.domain.errors import Rejected, RejectionReason
 
 _PREFIX_AT = 128  # PS3.10 7.1: 128 bytes of preamble, then DICM
@@ -40,6 +42,15 @@ def dicom_files(places: Iterable[Path]) -> list[Path]:
     if not found:
         names = ", ".join(str(place) for place in given)
         raise Rejected(RejectionReason.UNREADABLE, f"There are no DICOM files in {names}.")
+    return found
+
+
+def by_series(paths: Iterable[Path]) -> dict[str, list[Path]]:
+    """The files by the Series Instance UID that they give, which may be empty."""
+    found: dict[str, list[Path]] = {}
+    for path in paths:
+        header = dcmread(path, specific_tags=["SeriesInstanceUID"])
+        found.setdefault(str(header.get("SeriesInstanceUID", "")), []).append(path)
     return found
 
 

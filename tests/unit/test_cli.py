@@ -12,6 +12,8 @@ from node.domain.identity import Uid
 from node.domain.job import Job, JobState
 from node.settings import load_settings
 from node.store import Store
+from tests.body import grid
+from tests.builders import ct_series
 from tests.stored import NOON, job_of, received
 
 
@@ -135,6 +137,26 @@ def test_a_parked_job_is_exported_and_discarded(
         assert run(monkeypatch, "jobs", command, name, "-c", str(config)) == 1
         assert "is discarded; only a parked job can be" in capsys.readouterr().err
     assert run(monkeypatch, "jobs", "export", name, str(output), "-c", str(config)) == 0
+
+
+def test_each_series_of_a_folder_is_explained_by_itself(
+    config: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    small = grid(slices=3, rows=8, columns=8)
+    ct_series(geometry=small).write(tmp_path / "ct" / "a")
+    other = ct_series(geometry=small).changed(lambda _, d: setattr(d, "Modality", "MR"))
+    other.changed(lambda _, d: setattr(d, "SeriesInstanceUID", "1.2.3")).write(
+        tmp_path / "ct" / "b"
+    )
+    assert run(monkeypatch, "explain", str(tmp_path / "ct"), "-c", str(config)) == 0
+    told = capsys.readouterr().out
+    assert told.count("3 images:") == 2
+    assert "is CT" in told
+    assert "Series 1.2.3, 3 images:" in told
+    assert "is MR" in told
 
 
 def test_a_target_of_the_wrong_form_is_told_with_the_right_one(
