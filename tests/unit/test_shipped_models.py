@@ -32,7 +32,7 @@ def test_livers_of_random_scans_are_found(liver_ct: Predictor) -> None:
     for seed in _SEEDS:
         case = labelled_scan(seed, liver_ct.spec.labels)
         scores.append(dice(liver_ct.predict(case.volume), case.truth, liver) or 0.0)
-    # Measured when it was packaged: 0.958 and 0.937.
+    # Measured when it was packaged: 0.962 and 0.943.
     assert np.mean(scores) >= 0.95
     assert min(scores) >= 0.90
 
