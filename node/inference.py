@@ -54,7 +54,11 @@ class WarmModels:
             made_at=job.created_at,
             replaces=replaces,
         )
-        result = segment(files, self._model(job.model_id), request)
+
+        def entered(stage: str) -> None:
+            _LOG.debug("job.stage", job=job.job_id, stage=stage)
+
+        result = segment(files, self._model(job.model_id), request, entered=entered)
         begun = perf_counter()
         picture = overlay_png(result.source.volume, result.mask)
         drawn = perf_counter()

@@ -22,6 +22,11 @@ from node.domain.errors import Rejected, RejectionReason
 from node.domain.job import Replaced, ResultIdentity
 
 Progress = Callable[[float], None]
+Entered = Callable[[str], None]
+
+
+def _untold(_stage: str) -> None:
+    pass
 
 
 class Segmenter(Protocol):
@@ -72,17 +77,21 @@ def segment(
     predictor: Segmenter,
     request: ResultRequest,
     progress: Progress | None = None,
+    entered: Entered = _untold,
 ) -> SegmentationResult:
-    """Read, segment, measure and encode one CT series.
+    """Read, segment, measure and encode one CT series; `entered` is told each stage as it begins.
 
     Raises:
         Rejected: the series is not for this model; the message is in plain words.
     """
     begun = perf_counter()
+    entered("load")
     source = read_series(paths)
     read = perf_counter()
+    entered("segment")
     found = segment_volume(source.volume, predictor, progress)
     measured = perf_counter()
+    entered("encode")
     dataset = encode(
         found.mask,
         source,

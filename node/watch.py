@@ -1,8 +1,9 @@
 """Looks at what has come in and sets in motion what follows; every look is safe to repeat."""
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 
 import structlog
@@ -11,6 +12,7 @@ from pydicom.errors import InvalidDicomError
 
 from node.domain.job import Job, JobState, Priority, Replaced, job_id, result_identity
 from node.domain.series import SeriesState, StoredInstance, StoredSeries, series_digest
+from node.quiet import QuietTimes
 from node.routing.decide import Decision, decide
 from node.routing.facts import facts_from_dataset
 from node.routing.rules import Rule
@@ -22,7 +24,7 @@ from node.workflow import RunState, Workflows
 
 _LOG = structlog.get_logger()
 # A series over which we stumble is looked at again after this time, the others meanwhile.
-_REST_AFTER_DEFECT = timedelta(minutes=1)
+_REST_AFTER_DEFECT_S = 60.0
 # Of unfinished jobs; what lies beyond is looked at once these are done.
 _MOST_JOBS = 10_000
 
@@ -39,23 +41,28 @@ class SeriesWatch:
     quiet_seconds: float
     installed_version: Callable[[str], str]
     now: Callable[[], datetime]
-    _resting_until: dict[str, datetime] = field(default_factory=dict)
+    clock: Callable[[], float] = time.monotonic
+    _resting_until: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._quiet_times = QuietTimes(self.clock)
 
     def look(self) -> None:
         """Decide every series that is complete now."""
-        for series in self.store.open_series():
+        open_series = self.store.open_series()
+        quiet = self._quiet_times.look(open_series, self.now())
+        for series in open_series:
             uid = series.series_instance_uid
-            if uid in self._resting_until and self._resting_until[uid] > self.now():
+            if self._resting_until.get(uid, 0.0) > self.clock():
                 continue
-            failure = attempt(partial(self._decide_if_complete, series))
+            failure = attempt(partial(self._decide_if_complete, series, quiet[uid]))
             if isinstance(failure, Defect):
-                self._resting_until[uid] = self.now() + _REST_AFTER_DEFECT
+                self._resting_until[uid] = self.clock() + _REST_AFTER_DEFECT_S
                 Closing(self.store, self.now).note_defect(uid, failure)
             elif failure is not None:
                 raise failure
 
-    def _decide_if_complete(self, series: StoredSeries) -> None:
-        quiet = (self.now() - series.last_received_at).total_seconds()
+    def _decide_if_complete(self, series: StoredSeries, quiet: float) -> None:
         shortest = min([self.quiet_seconds, *(rule.quiet_seconds for rule in self.rules)])
         if quiet < shortest and not series.start_requested:
             return

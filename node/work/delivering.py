@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import structlog
+
 from node.delivery.destination import Destination, ResultFile
 from node.domain.delivery import Delivery, DeliveryState, Receipt, retry_delay_s
 from node.domain.errors import Rejected, Transient
@@ -11,6 +13,8 @@ from node.domain.job import Job, JobState, result_identity
 from node.store import Store
 from node.work.closing import Closing
 from node.work.failures import Defect, attempt
+
+_LOG = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,7 @@ class Delivering:
         return max(0.0, (delivery.next_try_at - self.now()).total_seconds())
 
     def _try(self, job: Job, this: Try) -> Delivery:
+        _LOG.debug("job.stage", job=job.job_id, stage="deliver")
         outcome = attempt(lambda: self._deliver(job, this.destination))
         now = self.now()
         job_id, destination = this.job_id, this.destination

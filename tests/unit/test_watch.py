@@ -28,6 +28,7 @@ class Site:
 
     folder: Path
     now: datetime = NOON
+    ran_ahead_s: float = 0.0  # the even clock, of the time of day
     versions: dict[str, str] = field(default_factory=lambda: {"liver-ct": "1.0", "spleen": "2"})
 
     def __post_init__(self) -> None:
@@ -41,6 +42,7 @@ class Site:
             quiet_seconds=10.0,
             installed_version=lambda model_id: self.versions[model_id],
             now=lambda: self.now,
+            clock=lambda: (self.now - NOON).total_seconds() + self.ran_ahead_s,
         )
 
     def receive(self, number: int) -> None:
@@ -50,6 +52,11 @@ class Site:
 
     def pass_time(self, seconds: float) -> None:
         self.now += timedelta(seconds=seconds)
+
+    def set_clock(self, hours: int) -> None:
+        """Somebody sets the time of day; the even clock goes on."""
+        self.pass_time(hours * 3600.0)
+        self.ran_ahead_s -= hours * 3600.0
 
     def state(self) -> SeriesState:
         series = self.store.get_series(SERIES)
@@ -77,6 +84,41 @@ def test_a_series_waits_for_its_quiet_time(site: Site) -> None:
     (job,) = site.store.jobs_of(SERIES)
     assert (job.state, job.model_id, job.destinations) == (JobState.QUEUED, "liver-ct", ("pacs",))
     assert site.state() is SeriesState.ACCEPTED
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_a_clock_that_is_set_neither_cuts_a_series_short_nor_keeps_it_waiting(
+    site: Site, hours: int
+) -> None:
+    watch = site.watch(LIVER)
+    watch.look()
+    site.receive(1)
+    site.pass_time(1)
+    watch.look()
+    site.set_clock(hours)
+    site.pass_time(5)
+    watch.look()
+    assert site.store.jobs_of(SERIES) == ()
+
+    site.receive(2)
+    site.pass_time(1)
+    watch.look()
+    site.pass_time(9.5)
+    watch.look()
+    (job,) = site.store.jobs_of(SERIES)
+    assert job.instance_count == 2
+
+
+def test_an_instance_that_comes_while_the_clock_is_set_waits_for_its_quiet_time(
+    site: Site,
+) -> None:
+    watch = site.watch(LIVER)
+    watch.look()
+    site.receive(1)
+    site.set_clock(1)
+    site.pass_time(1)
+    watch.look()
+    assert site.store.jobs_of(SERIES) == ()
 
 
 def test_looking_again_makes_nothing_new(site: Site) -> None:
