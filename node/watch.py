@@ -71,36 +71,11 @@ class SeriesWatch:
         wanted = [rule for rule in self.rules if rule.name in decision.rules]
         needed = max((rule.quiet_seconds for rule in wanted), default=self.quiet_seconds)
         if quiet >= needed or series.start_requested:
-            self._make_jobs(series, instances, wanted)
-            self._record(series, instances, decision)
+            self._record(series, instances, decision, wanted)
 
     def _decision(self, series: StoredSeries, instances: Sequence[StoredInstance]) -> Decision:
-        peer = series.origin.partition(" ")[2]
-        return decide(self.rules, facts_from_dataset(_header(instances), len(instances), peer))
-
-    def _make_jobs(
-        self, series: StoredSeries, instances: Sequence[StoredInstance], wanted: Sequence[Rule]
-    ) -> None:
-        """One job for each model that a rule wants, delivered to all that these rules name.
-
-        The jobs come before the decision is recorded: a crash between the two leaves the series
-        undecided, and deciding it again makes the same jobs.
-        """
-        for model_id in dict.fromkeys(rule.model for rule in wanted):
-            rules = [rule for rule in wanted if rule.model == model_id]
-            job = self._job(series, instances, model_id, rules)
-            if self.store.add_job(job):
-                _LOG.info(
-                    "job.queued",
-                    job=job.job_id,
-                    series=job.series_instance_uid,
-                    instances=job.instance_count,
-                    model=f"{job.model_id} {job.model_version}",
-                    replaces_earlier=job.replaces is not None,
-                )
-            self.store.supersede_jobs(
-                series.series_instance_uid, model_id, keep=job.job_id, now=self.now()
-            )
+        facts = facts_from_dataset(_header(instances), len(instances), _peer(series))
+        return decide(self.rules, facts)
 
     def _job(
         self,
@@ -132,6 +107,7 @@ class SeriesWatch:
             created_at=now,
             updated_at=now,
             priority=min((rule.priority for rule in rules), key=list(Priority).index),
+            source=_peer(series),
         )
 
     def _replaced(self, series: StoredSeries, model_id: str, count: int) -> Replaced | None:
@@ -143,14 +119,37 @@ class SeriesWatch:
         return Replaced(uid, earlier.instance_count)
 
     def _record(
-        self, series: StoredSeries, instances: Sequence[StoredInstance], decision: Decision
+        self,
+        series: StoredSeries,
+        instances: Sequence[StoredInstance],
+        decision: Decision,
+        wanted: Sequence[Rule],
     ) -> None:
+        """Keep the decision, with one job for each model that a rule wants.
+
+        A job is delivered to all that the rules for its model name.
+        """
         state = SeriesState.ACCEPTED if decision.rules else SeriesState.IGNORED
-        uid = series.series_instance_uid
-        if self.store.record_decision(
-            uid, decision.to_json(), state, self.now(), seen_count=len(instances)
-        ):
-            _LOG.info("series.decided", series=uid, instances=len(instances), state=state.value)
+        uid, count = series.series_instance_uid, len(instances)
+        jobs = [
+            self._job(series, instances, model_id, [r for r in wanted if r.model == model_id])
+            for model_id in dict.fromkeys(rule.model for rule in wanted)
+        ]
+        recorded = self.store.record_decision(
+            uid, decision.to_json(), state, self.now(), seen_count=count, jobs=jobs
+        )
+        if recorded is None:
+            return
+        _LOG.info("series.decided", series=uid, instances=count, state=state.value)
+        for job in recorded.made:
+            _LOG.info(
+                "job.queued",
+                job=job.job_id,
+                series=uid,
+                instances=count,
+                model=f"{job.model_id} {job.model_version}",
+                replaces_earlier=job.replaces is not None,
+            )
 
 
 @dataclass
@@ -206,6 +205,10 @@ class JobWatch:
             "did; look at its log and at the memory and disk of the machine, then retry the job"
         )
         Closing(self.store, self.now).end(job, JobState.PARKED, told)
+
+
+def _peer(series: StoredSeries) -> str:
+    return series.origin.partition(" ")[2]
 
 
 def _header(instances: Sequence[StoredInstance]) -> Dataset:

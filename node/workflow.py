@@ -27,8 +27,9 @@ _DELIVERIES_AT_ONCE = 8
 _DELIVERIES_AT_ONCE_PER_DESTINATION = 2
 # A job during which the process dies again and again would otherwise stop every other job.
 _STARTS_BEFORE_BROKEN = 4
-# The lower the sooner.
-_TURNS = {Priority.STAT: 1, Priority.ROUTINE: 10}
+# The lower the sooner; jobs of one priority come in their turns, of which there are this many.
+_FIRST_TURNS = {Priority.STAT: 1, Priority.ROUTINE: 1_000_000_001}
+_MOST_TURNS = 1_000_000_000
 _ACTIVE = ["ENQUEUED", "PENDING", "DELAYED"]
 
 
@@ -119,7 +120,7 @@ class Workflows:
         """Have a job run in its turn; again for the same run changes nothing."""
         with (
             SetWorkflowID(_run_id(job.job_id, run_number)),
-            SetEnqueueOptions(priority=_TURNS[job.priority]),
+            SetEnqueueOptions(priority=_place_in_queue(job)),
         ):
             DBOS.enqueue_workflow(_INFERENCE, self._run_job, job.job_id)
 
@@ -156,6 +157,10 @@ class Workflows:
             status=_ACTIVE, name="deliver_result", load_input=False, load_output=False
         )
         return {_job_and_destination(workflow.workflow_id) for workflow in active}
+
+
+def _place_in_queue(job: Job) -> int:
+    return _FIRST_TURNS[job.priority] + min(job.turn, _MOST_TURNS - 1)
 
 
 def _step(name: str) -> StepOptions:

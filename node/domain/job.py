@@ -94,7 +94,10 @@ class Replaced:
 
 @dataclass(frozen=True)
 class Job:
-    """A job as stored. Times are UTC; `reason` is in plain words; `timings_s` in seconds."""
+    """A job as stored. Times are UTC; `reason` is in plain words; `timings_s` in seconds.
+
+    `source` is who sent its series; `turn` is given by the store: the lower the sooner.
+    """
 
     job_id: str
     series_instance_uid: Uid
@@ -115,3 +118,5 @@ class Job:
     created_at: datetime
     updated_at: datetime
     priority: Priority = Priority.ROUTINE
+    source: str = ""
+    turn: int = 0

@@ -5,7 +5,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, Row, and_, exists, func, or_, select, update
 from sqlalchemy.engine import Connection
 
 from node.domain.delivery import DeliveryState
@@ -36,21 +36,7 @@ class Jobs(Records):
     def add_job(self, job: Job) -> bool:
         """Keeps a new job; False, and nothing changed, when a job of that id exists."""
         with self._database.writing() as connection:
-            added = connection.execute(
-                self._database.insert(JOBS)
-                .values(**self._job_row(job))
-                .on_conflict_do_nothing()
-                .returning(JOBS.c.job_id)
-            ).first()
-            if added is not None:
-                append(
-                    connection,
-                    job.created_at,
-                    job.job_id,
-                    f"job.{job.state}",
-                    f"{job.instance_count} instances, {job.model_id} {job.model_version}",
-                )
-        return added is not None
+            return self._add_job(connection, job)
 
     def get_job(self, job_id: str) -> Job | None:
         """One job, or None where the id is unknown."""
@@ -144,29 +130,6 @@ class Jobs(Records):
         with self._database.writing() as connection:
             return self._change_job(connection, job_id, values, now)
 
-    def supersede_jobs(
-        self, series_uid: str, model_id: str, *, keep: str, now: datetime
-    ) -> tuple[Job, ...]:
-        """Takes the series' other jobs of that model to SUPERSEDED, as far as nothing was sent.
-
-        Jobs that are QUEUED, RUNNING, or DELIVERING with no destination reached; returns them.
-        """
-        unsent = select(JOBS.c.job_id).where(
-            JOBS.c.series_instance_uid == series_uid,
-            JOBS.c.model_id == model_id,
-            JOBS.c.job_id != keep,
-            JOBS.c.state.in_([JobState.QUEUED, JobState.RUNNING, JobState.DELIVERING]),
-            ~_SENT,
-        )
-        values: dict[str, object] = {
-            "state": JobState.SUPERSEDED,
-            "updated_at": now,
-            "reason": "the series has grown since; a newer job takes its place",
-        }
-        with self._database.writing() as connection:
-            names = connection.execute(unsent.order_by(JOBS.c.job_id)).scalars().all()
-            return tuple(self._change_job(connection, name, values, now) for name in names)
-
     def retry_job(self, job_id: str, now: datetime) -> Job:
         """Takes a PARKED job back to QUEUED under a new run number, its parked deliveries due now.
 
@@ -202,6 +165,57 @@ class Jobs(Records):
         if number is None:
             raise UnknownJob(f"there is no job {job_id}")
         return int(number)
+
+    def _add_job(self, connection: Connection, job: Job) -> bool:
+        row = self._job_row(job) | {"turn": self._turn(connection, job)}
+        added = connection.execute(
+            self._database.insert(JOBS)
+            .values(row)
+            .on_conflict_do_nothing()
+            .returning(JOBS.c.job_id)
+        ).first()
+        if added is None:
+            return False
+        told = f"{job.instance_count} instances, {job.model_id} {job.model_version}"
+        append(connection, job.created_at, job.job_id, f"job.{job.state}", told)
+        return True
+
+    def _turn(self, connection: Connection, job: Job) -> int:
+        """The job's turn, so that sources take turns: one after the last of its own source's.
+
+        But not before the first of all that wait: who sends little is served soon, and saves up
+        nothing.
+        """
+        alike = JOBS.c.priority == job.priority
+        queued = and_(alike, JOBS.c.state == JobState.QUEUED)
+        of_all = func.coalesce(
+            select(func.min(JOBS.c.turn)).where(queued).scalar_subquery(),
+            select(func.max(JOBS.c.turn)).where(alike).scalar_subquery(),
+            0,
+        )
+        of_source = select(func.max(JOBS.c.turn)).where(queued, JOBS.c.source == job.source)
+        first, own = connection.execute(select(of_all, of_source.scalar_subquery())).one()
+        return int(first) if own is None else max(int(first), int(own) + 1)
+
+    def _supersede_jobs(self, connection: Connection, kept: Job, now: datetime) -> None:
+        """Takes the other jobs for that series and model to SUPERSEDED, as far as nothing was sent.
+
+        Jobs that are QUEUED, RUNNING, or DELIVERING with no destination reached.
+        """
+        unsent = select(JOBS.c.job_id).where(
+            JOBS.c.series_instance_uid == kept.series_instance_uid,
+            JOBS.c.model_id == kept.model_id,
+            JOBS.c.job_id != kept.job_id,
+            JOBS.c.state.in_([JobState.QUEUED, JobState.RUNNING, JobState.DELIVERING]),
+            ~_SENT,
+        )
+        values: dict[str, object] = {
+            "state": JobState.SUPERSEDED,
+            "updated_at": now,
+            "reason": "the series has grown since; a newer job takes its place",
+        }
+        for name in connection.execute(unsent.order_by(JOBS.c.job_id)).scalars().all():
+            self._change_job(connection, name, values, now)
 
     def _change_job(
         self, connection: Connection, job_id: str, values: dict[str, object], now: datetime
@@ -241,6 +255,7 @@ class Jobs(Records):
             "picture_path": self._to_row(job.picture_path),
             "run_number": 1,
             "priority": job.priority,
+            "source": job.source,
             "created_at": job.created_at,
             "updated_at": job.updated_at,
         }
@@ -268,4 +283,6 @@ class Jobs(Records):
             created_at=row.created_at,
             updated_at=row.updated_at,
             priority=Priority(row.priority),
+            source=row.source,
+            turn=row.turn,
         )

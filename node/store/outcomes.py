@@ -1,14 +1,17 @@
 """What became of each series, in one word: the list that people look at."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from node.domain.job import Job
 from node.domain.series import SeriesState, StoredSeries
+from node.store.audit import append
 from node.store.jobs import Jobs
-from node.store.schema import JOBS
+from node.store.schema import JOBS, SERIES
 from node.store.series import SeriesRecords
 
 
@@ -37,8 +40,46 @@ class SeriesOutcome:
         return self.jobs[0].reason if self.outcome != self.series.state.value else ""
 
 
+@dataclass(frozen=True)
+class Recorded:
+    """A decision that was kept; `made` are the jobs that are new with it."""
+
+    made: tuple[Job, ...]
+
+
 class Outcomes(SeriesRecords, Jobs):
     """Series seen together with their jobs."""
+
+    def record_decision(
+        self,
+        uid: str,
+        decision_json: str,
+        state: SeriesState,
+        now: datetime,
+        seen_count: int,
+        *,
+        jobs: Sequence[Job] = (),
+    ) -> Recorded | None:
+        """Keeps what was decided about the series as it was with `seen_count` instances.
+
+        Its `jobs` take the place of the series' earlier ones of the same models, as far as those
+        have sent nothing. None, and nothing changed, when more instances have come since; so a
+        worker that was slow never undoes what another has decided about the fuller series.
+        """
+        held = select(SERIES.c.instance_count).where(SERIES.c.series_instance_uid == uid)
+        values = {"state": state, "start_requested": False, "decision": decision_json}
+        with self._database.writing() as connection:
+            count = connection.execute(held.with_for_update()).scalar_one_or_none()
+            if count != seen_count:
+                return None
+            made = tuple(job for job in jobs if self._add_job(connection, job))
+            for job in jobs:
+                self._supersede_jobs(connection, job, now)
+            connection.execute(
+                update(SERIES).where(SERIES.c.series_instance_uid == uid).values(values)
+            )
+            append(connection, now, uid, f"series.{state}", f"{seen_count} instances")
+        return Recorded(made)
 
     def series_with_outcome(self, limit: int = 100) -> list[SeriesOutcome]:
         """The series that were heard of last and what became of each, newest first."""

@@ -95,6 +95,8 @@ JOBS = Table(
     Column("picture_path", Text),
     Column("run_number", Integer, nullable=False),
     Column("priority", _STATE, nullable=False, server_default="routine"),
+    Column("source", Text, nullable=False, server_default=""),
+    Column("turn", Integer, nullable=False, server_default="0"),
     Column("created_at", UtcDateTime, nullable=False),
     Column("updated_at", UtcDateTime, nullable=False),
     Index(None, "series_instance_uid", "created_at"),
@@ -141,6 +143,17 @@ COMMITMENTS = Table(
     Column("finished_at", UtcDateTime),
     Column("outcome", Text, nullable=False),
     Index(None, "finished_at", "next_try_at"),
+)
+
+WORKERS = Table(
+    "workers",
+    METADATA,
+    Column("number", Integer, primary_key=True, autoincrement=True),
+    Column("name", _NAME, nullable=False, unique=True),
+    Column("place", _NAME, nullable=False),
+    Column("beats", Integer, nullable=False),
+    Column("joined_at", UtcDateTime, nullable=False),
+    Column("beaten_at", UtcDateTime, nullable=False),
 )
 
 AUDIT = Table(

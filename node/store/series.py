@@ -71,29 +71,6 @@ class SeriesRecords(Records):
                 append(connection, now, uid, "series.start_requested")
         return known
 
-    def record_decision(
-        self,
-        uid: str,
-        decision_json: str,
-        state: SeriesState,
-        now: datetime,
-        seen_count: int,
-    ) -> bool:
-        """Keeps what was decided about the series as it was with `seen_count` instances.
-
-        False, and nothing changed, when more instances have come since.
-        """
-        change = (
-            update(SERIES)
-            .where(SERIES.c.series_instance_uid == uid, SERIES.c.instance_count == seen_count)
-            .values(state=state, start_requested=False, decision=decision_json)
-        )
-        with self._database.writing() as connection:
-            still_true = connection.execute(change).rowcount == 1
-            if still_true:
-                append(connection, now, uid, f"series.{state}", f"{seen_count} instances")
-        return still_true
-
     def decision_of(self, uid: str) -> str | None:
         """The last decision about the series as JSON; None before the first."""
         query = select(SERIES.c.decision).where(SERIES.c.series_instance_uid == uid)

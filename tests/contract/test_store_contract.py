@@ -234,7 +234,6 @@ def test_a_newer_job_takes_the_place_of_those_that_have_sent_nothing(store: Stor
         "queued": [],
         "delivering": [JobState.RUNNING, JobState.DELIVERING],
         "half delivered": [JobState.RUNNING, JobState.DELIVERING],
-        "newest": [],
     }
     for name, steps in states.items():
         store.add_job(job_of(SERIES, job_id=name))
@@ -244,14 +243,47 @@ def test_a_newer_job_takes_the_place_of_those_that_have_sent_nothing(store: Stor
     store.add_job(replace(job_of(SERIES, job_id="other model"), model_id="spleen-ct"))
     store.record_receipt("half delivered", Receipt("archive", "kept"), NOON)
 
-    superseded = store.supersede_jobs(SERIES, "liver-ct", keep="newest", now=LATER)
+    newest = job_of(SERIES, job_id="newest")
+    recorded = store.record_decision(
+        SERIES, "{}", SeriesState.ACCEPTED, LATER, seen_count=1, jobs=[newest]
+    )
 
-    assert [job.job_id for job in superseded] == ["delivering", "queued"]
-    assert {job.state for job in superseded} == {JobState.SUPERSEDED}
+    assert recorded is not None
+    assert [job.job_id for job in recorded.made] == ["newest"]
+    superseded = {j.job_id for j in store.jobs_of(SERIES) if j.state is JobState.SUPERSEDED}
+    assert superseded == {"delivering", "queued"}
     earlier = store.latest_delivered_job(SERIES, "liver-ct")
     assert earlier is not None
     assert earlier.job_id == "half delivered"
     assert store.latest_delivered_job(SERIES, "spleen-ct") is None
+
+
+def test_a_slow_decision_takes_nothing_from_one_about_the_fuller_series(store: Store) -> None:
+    add_instances(store, "1.2.3.1", "1.2.3.2")
+    state = SeriesState.ACCEPTED
+    full, partial = job_of(SERIES, job_id="full"), job_of(SERIES, job_id="partial")
+    assert store.record_decision(SERIES, "{}", state, NOON, seen_count=2, jobs=[full])
+
+    assert not store.record_decision(SERIES, "{}", state, LATER, seen_count=1, jobs=[partial])
+
+    (job,) = store.jobs_of(SERIES)
+    assert (job.job_id, job.state) == ("full", JobState.QUEUED)
+
+
+def test_sources_take_turns(store: Store) -> None:
+    add_instances(store, "1.2.3.1")
+
+    def queue(source: str, *names: str) -> None:
+        for name in names:
+            store.add_job(replace(job_of(SERIES, job_id=name), source=source))
+
+    queue("CT1", "a1", "a2", "a3", "a4")
+    store.change_job("a1", JobState.RUNNING, NOON)
+    queue("CT2", "b1", "b2")
+    queue("CT3", "c1")
+
+    turns = sorted((job.turn, job.job_id) for job in store.jobs_to_start())
+    assert [name for _, name in turns] == ["a2", "b1", "c1", "a3", "b2", "a4"]
 
 
 def test_deliveries_count_their_attempts(store: Store) -> None:

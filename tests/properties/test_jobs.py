@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from node.domain.delivery import DeliveryState, Receipt
 from node.domain.identity import Uid
 from node.domain.job import JobState, is_final, may_follow
+from node.domain.series import SeriesState
 from node.store import IllegalChange, Store
 from tests.stored import NOON, job_of, received, sqlite_url
 
@@ -35,7 +36,9 @@ def apply(store: Store, name: str, event: JobState | str) -> None:
         case "retry":
             store.retry_job(name, NOON)
         case "supersede":
-            store.supersede_jobs(SERIES, "liver-ct", keep="newer", now=NOON)
+            newer = job_of(SERIES, job_id="newer")
+            state = SeriesState.ACCEPTED
+            assert store.record_decision(SERIES, "{}", state, NOON, seen_count=1, jobs=[newer])
         case "receipt":
             store.record_receipt(name, Receipt("archive", "kept"), NOON)
         case "park":
