@@ -1,7 +1,7 @@
 """The one place where implementations are chosen, from the settings."""
 
 import random
-import socket
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -18,6 +18,7 @@ from node.inference import WarmModels
 from node.inference_process import InferenceProcess
 from node.intake.inbox import Inbox
 from node.intake.retrieve import DicomWebSource, Retriever
+from node.membership import Membership
 from node.retention import Retention
 from node.settings import Settings
 from node.store import Store
@@ -45,10 +46,11 @@ class App:
     retriever: Retriever
     retention: Retention
     commitment_answers: CommitmentAnswers
+    membership: Membership | None  # None where this is the only worker
 
 
-def build(settings: Settings) -> App:
-    """Put the worker together; nothing runs yet.
+def build(settings: Settings, place: str) -> App:
+    """Put the worker at `place` together; nothing runs yet.
 
     Raises:
         Misconfigured: a model or a secret that the configuration names is missing.
@@ -80,7 +82,9 @@ def build(settings: Settings) -> App:
         now=utc_now,
         jitter=random.random,
     )
-    workflows = Workflows(segmenting, delivering, _engine_options(settings))
+    membership = None if settings.is_embedded else _membership(store, place)
+    name = place if membership is None else membership.name
+    workflows = Workflows(segmenting, delivering, _engine_options(settings, name))
     return App(
         settings=settings,
         store=store,
@@ -97,7 +101,12 @@ def build(settings: Settings) -> App:
         retriever=Retriever(_sources(settings), store, inbox, utc_now, give_up_after),
         commitment_answers=_commitment_answers(settings, store),
         retention=Retention(store, settings.retention.keep, settings.retention.free_bytes, utc_now),
+        membership=membership,
     )
+
+
+def _membership(store: Store, place: str) -> Membership:
+    return Membership(store, f"{place}:{uuid.uuid4().hex[:8]}", place, utc_now)
 
 
 def _models(settings: Settings) -> Mapping[str, ModelSpec]:
@@ -154,14 +163,11 @@ def _commitment_answers(settings: Settings, store: Store) -> CommitmentAnswers:
     )
 
 
-def _engine_options(settings: Settings) -> EngineOptions:
+def _engine_options(settings: Settings, name: str) -> EngineOptions:
     """The engine keeps its state beside the node's: in a file of its own, or in one PostgreSQL."""
-    embedded = settings.database_url.startswith("sqlite")
+    own_file = f"sqlite:///{settings.data_dir.absolute() / 'dbos.sqlite'}"
     return EngineOptions(
-        database_url=f"sqlite:///{settings.data_dir.absolute() / 'dbos.sqlite'}"
-        if embedded
-        else settings.database_url,
-        # One worker alone uses a data folder, whatever its host is called after a restart.
-        executor_id="worker" if embedded else socket.gethostname(),
+        database_url=own_file if settings.is_embedded else settings.database_url,
+        executor_id=name,
         poll_seconds=settings.worker.poll_seconds,
     )

@@ -1,10 +1,19 @@
 """Which of the node's processes run over a data folder: each holds a lock there while it does."""
 
 import fcntl
+import itertools
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
+
+from node.domain.errors import Misconfigured
+
+# A worker that was killed a moment ago lets go of its lock as soon as the system has ended it.
+_LOCK_SECONDS = 10.0
+_LOCK_POLL_SECONDS = 0.1
 
 
 class Part(StrEnum):
@@ -41,3 +50,44 @@ def is_running(part: Part, data_dir: Path) -> bool:
     except FileNotFoundError:
         return False
     return False
+
+
+@contextmanager
+def only_worker(data_dir: Path) -> Iterator[str]:
+    """Hold the lock that one worker alone can hold; the name of its place.
+
+    Raises:
+        Misconfigured: another worker holds it.
+    """
+    data_dir.mkdir(parents=True, exist_ok=True)
+    end = time.monotonic() + _LOCK_SECONDS
+    pause = threading.Event()
+    with lock_of(Part.WORKER, data_dir).open("wb") as lock:
+        while not _locked(lock.fileno()):
+            if time.monotonic() > end:
+                raise Misconfigured(f"another worker uses {data_dir}", key="data_dir")
+            pause.wait(_LOCK_POLL_SECONDS)
+        yield Part.WORKER.value
+
+
+@contextmanager
+def worker_of_many(data_dir: Path, host: str) -> Iterator[str]:
+    """Hold the first free place of a worker on `host`; its name.
+
+    A worker that is started again after a fall takes its old place.
+    """
+    data_dir.mkdir(parents=True, exist_ok=True)
+    for number in itertools.count(1):
+        place = f"{host}-{number}"
+        with (data_dir / f"worker-{place}.lock").open("wb") as lock:
+            if _locked(lock.fileno()):
+                yield place
+                return
+
+
+def _locked(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

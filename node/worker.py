@@ -1,24 +1,24 @@
 """`python -m node.worker --config FILE`: decides, segments and delivers."""
 
 import argparse
-import fcntl
 import logging
 import os
+import socket
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from node.app import App, build
-from node.domain.errors import Misconfigured, NodeError
+from node.domain.errors import Misconfigured, NodeError, Transient
+from node.membership import BEAT_SECONDS, GivenUp, Membership
 from node.observe import configure_logging
-from node.presence import Part, lock_of
+from node.presence import only_worker, worker_of_many
 from node.readiness import tell_ready
 from node.settings import Settings, load_settings
 from node.stop_signal import StopSignal
@@ -28,9 +28,6 @@ from node.work.failures import Defect, attempt
 _LOG = structlog.get_logger()
 _REPAIR_SECONDS = 20.0
 _RETENTION_SECONDS = 60.0
-# A worker that was killed a moment ago lets go of its lock as soon as the system has ended it.
-_LOCK_SECONDS = 10.0
-_LOCK_POLL_SECONDS = 0.1
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -60,36 +57,75 @@ def run(settings: Settings) -> None:
     # A look that takes longer than its interval leaves out the next; that is as it should be.
     logging.getLogger("apscheduler").setLevel(logging.ERROR)
     stop = StopSignal()
-    with _only_worker(settings.data_dir):
-        app = build(settings)
+    with _place(settings) as place:
+        app = build(settings, place)
         app.models.load(list(dict.fromkeys(rule.model for rule in settings.rules)))
+        if app.membership is not None:
+            app.membership.join()
         app.workflows.launch()
         scheduler = _schedule(app)
         scheduler.start()
-        _LOG.info("worker.ready")
+        _LOG.info("worker.ready", place=place)
         tell_ready()
         stop.wait()
         _LOG.info("worker.stopping")
         scheduler.shutdown(wait=False)
         app.workflows.close()
+        if app.membership is not None:
+            with suppress(Transient):  # then the others find out by themselves
+                app.membership.leave()
+
+
+def _place(settings: Settings) -> AbstractContextManager[str]:
+    """Where this worker is among those of the site."""
+    if settings.is_embedded:
+        return only_worker(settings.data_dir)
+    return worker_of_many(settings.data_dir, socket.gethostname())
 
 
 def _schedule(app: App) -> BackgroundScheduler:
-    """What the worker looks at, and how often."""
+    """What the worker looks at, and how often; of many workers, the one that leads."""
     scheduler = BackgroundScheduler(
         timezone="UTC", job_defaults={"coalesce": True, "misfire_grace_time": None}
     )
     often = app.settings.worker.poll_seconds
-    for name, seconds, look in (
+    looks: list[tuple[str, float, Callable[[], None]]] = [
         ("series", often, app.series_watch.look),
         ("jobs", often, app.job_watch.look),
         ("retrievals", often, app.retriever.look),
         ("repair", _REPAIR_SECONDS, app.job_watch.repair),
         ("commitments", often, app.commitment_answers.look),
         ("retention", _RETENTION_SECONDS, app.retention.look),
-    ):
+    ]
+    membership = app.membership
+    if membership is not None:
+        looks = [(name, s, partial(_if_leading, membership, look)) for name, s, look in looks]
+        looks += [
+            ("beat", BEAT_SECONDS, partial(_beat, membership)),
+            ("take_over", BEAT_SECONDS, partial(_take_over, app)),
+        ]
+    for name, seconds, look in looks:
         scheduler.add_job(_Look(name, look), "interval", seconds=seconds, id=name)
     return scheduler
+
+
+def _if_leading(membership: Membership, look: Callable[[], None]) -> None:
+    if membership.leads:
+        look()
+
+
+def _beat(membership: Membership) -> None:
+    try:
+        membership.beat()
+    except GivenUp:
+        # What runs here may run elsewhere by now. The supervisor starts this worker anew.
+        _LOG.critical("worker.was_given_up", worker=membership.name)
+        os._exit(1)
+
+
+def _take_over(app: App) -> None:
+    if app.membership is not None and app.membership.leads:
+        app.workflows.take_over([worker.name for worker in app.store.workers()])
 
 
 @dataclass
@@ -107,33 +143,6 @@ class _Look:
             trace = failure.trace if isinstance(failure, Defect) else ""
             _LOG.error("look.failed", look=self.name, error=told, trace=trace)
         self._told = told
-
-
-@contextmanager
-def _only_worker(data_dir: Path) -> Iterator[None]:
-    """Hold the data folder's worker lock.
-
-    Raises:
-        Misconfigured: another worker holds it.
-    """
-    data_dir.mkdir(parents=True, exist_ok=True)
-    path = lock_of(Part.WORKER, data_dir)
-    end = time.monotonic() + _LOCK_SECONDS
-    pause = threading.Event()
-    with path.open("wb") as lock:
-        while not _locked(lock.fileno()):
-            if time.monotonic() > end:
-                raise Misconfigured(f"another worker uses {data_dir}", key="data_dir")
-            pause.wait(_LOCK_POLL_SECONDS)
-        yield
-
-
-def _locked(handle: int) -> bool:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """The durable workflow of a job (DBOS): segment, then one delivery for each destination.
 
-A worker that dies, even by `kill -9`, finds its unfinished workflows again when it starts: steps
-that were recorded are not repeated, the step that was cut off is. Waiting for the next try at a
+A worker that dies, even by `kill -9`, finds its unfinished workflows again when it starts, or has
+them taken over by another: steps that were recorded are not repeated, the step that was cut off
+is. Waiting for the next try at a
 delivery is a workflow that is due later: it costs no thread and survives restarts.
 """
 
@@ -10,12 +11,15 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 
+import structlog
 from dbos import DBOS, SetEnqueueOptions, SetWorkflowID, StepOptions
 
+from node.domain.errors import Transient
 from node.domain.job import Job, Priority
 from node.work.delivering import Delivering, Try
 from node.work.segmenting import Segmenting
 
+_LOG = structlog.get_logger()
 # Names the order of the steps below. Workflows of another version would not be found again after
 # an upgrade, so it changes only with that order, never with the software's version.
 _SHAPE = "1"
@@ -30,6 +34,9 @@ _STARTS_BEFORE_BROKEN = 4
 # The lower the sooner; jobs of one priority come in their turns, of which there are this many.
 _FIRST_TURNS = {Priority.STAT: 1, Priority.ROUTINE: 1_000_000_001}
 _MOST_TURNS = 1_000_000_000
+# What a step itself can do about an error, it does; what is left is a database that is away.
+_STEP_RETRY_SECONDS = 3.0
+_MOST_STEP_TRIES = 1_000_000
 _ACTIVE = ["ENQUEUED", "PENDING", "DELAYED"]
 
 
@@ -46,7 +53,8 @@ class RunState(StrEnum):
 class EngineOptions:
     """`database_url` is the engine's own; `poll_seconds` how often its queues are looked at.
 
-    `executor_id` names this worker: it is the same after a restart, and no other worker's.
+    `executor_id` names this worker, and no other. What it left unfinished it takes up again itself
+    if it comes back under the same name; else another does, see `take_over`.
     """
 
     database_url: str
@@ -116,6 +124,14 @@ class Workflows:
         """Stop the engine at once; what runs is taken up again at the next start."""
         DBOS.destroy(destroy_registry=True)
 
+    def take_over(self, living: Collection[str]) -> None:
+        """Hand out again what workers other than these have left unfinished."""
+        begun = DBOS.list_workflows(status="PENDING", load_input=False, load_output=False)
+        dead = {workflow.executor_id or "" for workflow in begun} - set(living)
+        for executor_id in sorted(dead):
+            DBOS._recover_pending_workflows([executor_id])
+            _LOG.warning("worker.work_taken_over", worker=executor_id)
+
     def start_job(self, job: Job, run_number: int) -> None:
         """Have a job run in its turn; again for the same run changes nothing."""
         with (
@@ -164,8 +180,19 @@ def _place_in_queue(job: Job) -> int:
 
 
 def _step(name: str) -> StepOptions:
-    # The database may be away for a moment when a step records what it did.
-    return {"name": name, "retries_allowed": True, "interval_seconds": 2.0, "max_attempts": 6}
+    """A step that goes on as soon as the database is back, however long it is away."""
+    return {
+        "name": name,
+        "retries_allowed": True,
+        "should_retry": _is_transient,
+        "interval_seconds": _STEP_RETRY_SECONDS,
+        "backoff_rate": 1.0,
+        "max_attempts": _MOST_STEP_TRIES,
+    }
+
+
+def _is_transient(error: BaseException) -> bool:
+    return isinstance(error, Transient)
 
 
 def _run_id(job_id: str, run_number: int) -> str:

@@ -272,6 +272,11 @@ class Settings(BaseSettings):
     rules: tuple[InstanceOf[Rule], ...] = ()
 
     @property
+    def is_embedded(self) -> bool:
+        """Whether the database is a file of one machine, which has one worker then."""
+        return self.database_url.startswith("sqlite")
+
+    @property
     def least_free_bytes(self) -> int:
         """`least_free_gib` as the number of bytes."""
         return round(self.least_free_gib * (1 << 30))

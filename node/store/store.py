@@ -12,10 +12,13 @@ from node.store.instances import Instances
 from node.store.migrate import bring_up_to_date
 from node.store.outcomes import Outcomes
 from node.store.retrievals import Retrievals
+from node.store.workers import Workers
 
 
-class Store(Instances, Outcomes, Deliveries, Retrievals, Commitments, Clearing, AuditTrail):
-    """Instances, series, jobs, deliveries, retrievals, commitments and the audit trail.
+class Store(
+    Instances, Outcomes, Deliveries, Retrievals, Commitments, Clearing, Workers, AuditTrail
+):
+    """Instances, series, jobs, deliveries, retrievals, commitments, workers, the audit trail.
 
     Each method is one short transaction, durable when it returns; all take and give aware UTC
     times. Any number of threads and processes may use one database. Any method raises Transient

@@ -1,6 +1,7 @@
 """The console: what came in and what became of it, for the people who look after the node."""
 
 import hashlib
+from datetime import datetime
 from functools import lru_cache
 from http import HTTPStatus
 from importlib.metadata import version
@@ -28,18 +29,20 @@ _MOST_SERIES = 100
 
 @ROUTER.get("/")
 def home(
-    request: Request, settings: SiteSettings, store: SiteStore, show: Shown = Show.ALL
+    request: Request, settings: SiteSettings, store: SiteStore, now: Now, show: Shown = Show.ALL
 ) -> Response:
     """The list of series."""
-    return _page(request, settings, "series_list.html", **_list(settings, store, show))
+    shown = _list(settings, store, show, now)
+    return _page(request, settings, "series_list.html", **shown)
 
 
 @ROUTER.get("/fragments/series")
 def home_fragment(
-    request: Request, settings: SiteSettings, store: SiteStore, show: Shown = Show.ALL
+    request: Request, settings: SiteSettings, store: SiteStore, now: Now, show: Shown = Show.ALL
 ) -> Response:
     """The part of the list that changes, for a page that is open."""
-    return _page(request, settings, "fragments/series_list.html", **_list(settings, store, show))
+    shown = _list(settings, store, show, now)
+    return _page(request, settings, "fragments/series_list.html", **shown)
 
 
 @ROUTER.get("/series/{series_uid}")
@@ -108,14 +111,14 @@ def error_page(request: Request, status: HTTPStatus, message: str) -> Response:
     return HTMLResponse(text, status)
 
 
-def _list(settings: Settings, store: Store, show: Show) -> dict[str, object]:
+def _list(settings: Settings, store: Store, show: Show, now: datetime) -> dict[str, object]:
     series = listed(store, show, _MOST_SERIES)
     return {
         "series": series,
         "show": show,
         "counts": counts(store),
         "most": _MOST_SERIES,
-        "problem": problem_of(settings),
+        "problem": problem_of(settings, store, now),
     }
 
 

@@ -2,6 +2,7 @@
 
 import shutil
 from contextlib import suppress
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 
@@ -11,7 +12,7 @@ from starlette.responses import JSONResponse
 from node.domain.errors import Transient
 from node.settings import Settings
 from node.store import Store
-from node.web.dependencies import SiteSettings, SiteStore
+from node.web.dependencies import Now, SiteSettings, SiteStore
 from node.web.pulse import disk_problem, listener_problem, worker_problem
 
 ROUTER = APIRouter()
@@ -19,13 +20,13 @@ _MIB = 1 << 20
 
 
 @ROUTER.get("/health")
-def health(settings: SiteSettings, store: SiteStore) -> JSONResponse:
+def health(settings: SiteSettings, store: SiteStore, now: Now) -> JSONResponse:
     """The state of each part, and how many series and jobs are in each state."""
     parts = {
         "database": _database(store),
         "disk": _disk(settings),
         "listener": _part(listener_problem(settings)),
-        "worker": _part(worker_problem(settings)),
+        "worker": _worker(settings, store, now),
     }
     well = all(part["ok"] for part in parts.values())
     status = HTTPStatus.OK if well else HTTPStatus.SERVICE_UNAVAILABLE
@@ -50,6 +51,13 @@ def _disk(settings: Settings) -> dict[str, Any]:
     with suppress(OSError):  # told as the problem
         state["free_mib"] = shutil.disk_usage(settings.data_dir).free // _MIB
     return state
+
+
+def _worker(settings: Settings, store: Store, now: datetime) -> dict[str, Any]:
+    try:
+        return _part(worker_problem(settings, store, now))
+    except Transient as error:
+        return _part(str(error))
 
 
 def _part(problem: str) -> dict[str, Any]:

@@ -1,16 +1,26 @@
 """Whether the node can work: room on the disk, and its processes, as far as this one can see."""
 
 import shutil
+from datetime import datetime, timedelta
 
 from node.presence import Part, is_running, lock_of
 from node.settings import Settings
+from node.store import Store
 
 _GIB = 1 << 30
+# Of workers on other hosts, whose clocks may differ a little from ours.
+_LONGEST_SILENCE = timedelta(minutes=1)
 
 
-def problem_of(settings: Settings) -> str:
-    """What keeps the node from its work and what to do about it; empty when nothing does."""
-    return disk_problem(settings) or listener_problem(settings) or worker_problem(settings)
+def problem_of(settings: Settings, store: Store, now: datetime) -> str:
+    """What keeps the node from its work and what to do about it; empty when nothing does.
+
+    Raises:
+        Transient: the database does not answer.
+    """
+    return (
+        disk_problem(settings) or listener_problem(settings) or worker_problem(settings, store, now)
+    )
 
 
 def disk_problem(settings: Settings) -> str:
@@ -31,7 +41,8 @@ def listener_problem(settings: Settings) -> str:
     """Whether the listener is missing; empty when it is there, or never was at this site."""
     data_dir = settings.data_dir
     never = not lock_of(Part.LISTENER, data_dir).exists()
-    if _may_be_elsewhere(settings) or never or is_running(Part.LISTENER, data_dir):
+    # Where hosts share a database, each knows its own listener alone.
+    if not settings.is_embedded or never or is_running(Part.LISTENER, data_dir):
         return ""
     return (
         "The listener is not running: nothing is received by C-STORE. "
@@ -39,16 +50,19 @@ def listener_problem(settings: Settings) -> str:
     )
 
 
-def worker_problem(settings: Settings) -> str:
-    """Whether the worker is missing; empty when it is there, or may be on another host."""
-    if _may_be_elsewhere(settings) or is_running(Part.WORKER, settings.data_dir):
+def worker_problem(settings: Settings, store: Store, now: datetime) -> str:
+    """Whether no worker is there; empty when one is.
+
+    Raises:
+        Transient: the workers are on other hosts perhaps, and the database does not answer.
+    """
+    if settings.is_embedded:
+        works = is_running(Part.WORKER, settings.data_dir)
+    else:
+        works = any(now - worker.beaten_at < _LONGEST_SILENCE for worker in store.workers())
+    if works:
         return ""
     return (
         "The worker is not running: series are received, but not processed. "
         "Start the node with “segnode serve”, and look at its log."
     )
-
-
-def _may_be_elsewhere(settings: Settings) -> bool:
-    # Several hosts can share a PostgreSQL database; an embedded one has all parts beside it.
-    return not settings.database_url.startswith("sqlite")
