@@ -24,8 +24,8 @@ from sqlalchemy.types import TypeDecorator
 from node.domain.errors import Misconfigured, Transient
 
 # A writer waits this long for another process's transaction; ours take milliseconds, so a longer
-# wait means that something is wrong with the disk, and the sender had better be told.
-_BUSY_TIMEOUT_MS = 30_000
+# wait means that something is wrong, and the sender had better be told before it loses patience.
+_BUSY_TIMEOUT_MS = 10_000
 # One connection serves one short transaction; more threads than this wait for a free one.
 _POOL_SIZE = 5
 _POOL_OVERFLOW = 45

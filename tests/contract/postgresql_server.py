@@ -50,13 +50,22 @@ class PostgresqlServer:
     def __enter__(self) -> Self:
         data = str(self._folder / "data")
         self._run("initdb", "--no-sync", "--auth=trust", f"--username={_USER}", "-D", data)
-        options = f"-c listen_addresses= -c unix_socket_directories={self._folder} -F"
-        self._run("pg_ctl", "start", "--wait", "-D", data, "-l", f"{data}/log", "-o", options)
+        self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._run("pg_ctl", "stop", "--mode=immediate", "-D", str(self._folder / "data"))
+        self.stop()
         shutil.rmtree(self._folder)
+
+    def start(self) -> None:
+        """Have it serve, again."""
+        data = str(self._folder / "data")
+        options = f"-c listen_addresses= -c unix_socket_directories={self._folder} -F"
+        self._run("pg_ctl", "start", "--wait", "-D", data, "-l", f"{data}/log", "-o", options)
+
+    def stop(self) -> None:
+        """End it as a crash would: every connection breaks."""
+        self._run("pg_ctl", "stop", "--mode=immediate", "-D", str(self._folder / "data"))
 
     def _run(self, program: str, *arguments: str) -> None:
         subprocess.run(

@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -68,14 +68,18 @@ class Host:
     roles: Sequence[str]
     _process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
-        """Start what runs here; see `wait_ready`."""
+    def start(self, environment: Mapping[str, str] | None = None) -> None:
+        """Start what runs here, with more environment variables; see `wait_ready`."""
         command = [sys.executable, "-m", "node.cli", "serve", "--config", str(self.config)]
         for role in self.roles:
             command += ["--role", role]
         with self._log_file.open("ab") as log:
             self._process = subprocess.Popen(
-                command, stdout=log, stderr=log, start_new_session=True
+                command,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                env=os.environ | dict(environment or {}),
             )
 
     def wait_ready(self) -> None:
@@ -142,14 +146,15 @@ class HostsOfASite:
         settings = load_settings(config)
         self.store = Store.open(settings.database_url, settings.data_dir)
 
-    def start(self) -> None:
+    def start(self, environment: Mapping[str, str] | None = None) -> None:
         """Start every host; the first worker's is there before the others and leads."""
-        self.listener.start()
+        self.listener.start(environment)
         for worker in self.workers:
-            worker.start()
+            worker.start(environment)
             worker.wait_ready()
         self.listener.wait_ready()
-        until(lambda: "worker.leads" in self.workers[0].log(), 60, "the first worker to lead")
+        if "postgresql" in self.database_url:
+            until(lambda: "worker.leads" in self.workers[0].log(), 60, "the first worker to lead")
 
     def close(self) -> None:
         """Everything ends."""
