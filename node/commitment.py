@@ -49,7 +49,8 @@ class CommitmentAnswers:
 
     def look(self) -> None:
         """Try to answer every request that is due."""
-        for request in self.store.due_commitments(self.now()):
+        longest = timedelta(seconds=self.longest_retry_s)
+        for request in self.store.due_commitments(self.now(), longest):
             try:
                 committed, failed = self._report(request)
             except Transient as error:

@@ -174,7 +174,8 @@ class JobWatch:
         self._started = set(queued)
 
     def repair(self) -> None:
-        """Start what the engine knows nothing of, and park what broke in it."""
+        """Start what the engine knows nothing of or keeps too long, and park what broke in it."""
+        self.workflows.hasten(self.delivering.policy.longest_s)
         for job in self.store.list_jobs(_MOST_JOBS, {JobState.QUEUED, JobState.RUNNING}):
             match self._state_of_run(job):
                 case RunState.UNKNOWN:

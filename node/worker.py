@@ -1,21 +1,19 @@
 """`python -m node.worker --config FILE`: decides, segments and delivers."""
 
 import argparse
-import logging
 import os
 import socket
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import structlog
-from apscheduler.schedulers.background import BackgroundScheduler
 
 from node.app import App, build
 from node.domain.errors import Misconfigured, NodeError, Transient
+from node.looks import Looks
 from node.membership import BEAT_SECONDS, GivenUp, Membership
 from node.observe import configure_logging
 from node.presence import only_worker, worker_of_many
@@ -23,11 +21,11 @@ from node.readiness import tell_ready
 from node.settings import Settings, load_settings
 from node.stop_signal import StopSignal
 from node.supervisor import MISCONFIGURED_STATUS
-from node.work.failures import Defect, attempt
 
 _LOG = structlog.get_logger()
 _REPAIR_SECONDS = 20.0
 _RETENTION_SECONDS = 60.0
+_CLOCK_SECONDS = 1.0
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -54,8 +52,6 @@ def run(settings: Settings) -> None:
         Transient: the database does not answer.
     """
     configure_logging(settings.log_level)
-    # A look that takes longer than its interval leaves out the next; that is as it should be.
-    logging.getLogger("apscheduler").setLevel(logging.ERROR)
     stop = StopSignal()
     with _place(settings) as place:
         app = build(settings, place)
@@ -63,13 +59,14 @@ def run(settings: Settings) -> None:
         if app.membership is not None:
             app.membership.join()
         app.workflows.launch()
-        scheduler = _schedule(app)
-        scheduler.start()
+        looks = _looks(app)
+        looks.start()
         _LOG.info("worker.ready", place=place)
         tell_ready()
-        stop.wait()
+        while not stop.wait(_CLOCK_SECONDS):
+            looks.mind_the_clock()
         _LOG.info("worker.stopping")
-        scheduler.shutdown(wait=False)
+        looks.stop()
         app.workflows.close()
         if app.membership is not None:
             with suppress(Transient):  # then the others find out by themselves
@@ -83,30 +80,25 @@ def _place(settings: Settings) -> AbstractContextManager[str]:
     return worker_of_many(settings.data_dir, socket.gethostname())
 
 
-def _schedule(app: App) -> BackgroundScheduler:
+def _looks(app: App) -> Looks:
     """What the worker looks at, and how often; of many workers, the one that leads."""
-    scheduler = BackgroundScheduler(
-        timezone="UTC", job_defaults={"coalesce": True, "misfire_grace_time": None}
-    )
     often = app.settings.worker.poll_seconds
-    looks: list[tuple[str, float, Callable[[], None]]] = [
+    membership = app.membership
+    looks = Looks()
+    for name, seconds, look in (
         ("series", often, app.series_watch.look),
         ("jobs", often, app.job_watch.look),
         ("retrievals", often, app.retriever.look),
         ("repair", _REPAIR_SECONDS, app.job_watch.repair),
         ("commitments", often, app.commitment_answers.look),
         ("retention", _RETENTION_SECONDS, app.retention.look),
-    ]
-    membership = app.membership
+    ):
+        alone = look if membership is None else partial(_if_leading, membership, look)
+        looks.add(name, seconds, alone)
     if membership is not None:
-        looks = [(name, s, partial(_if_leading, membership, look)) for name, s, look in looks]
-        looks += [
-            ("beat", BEAT_SECONDS, partial(_beat, membership)),
-            ("take_over", BEAT_SECONDS, partial(_take_over, app)),
-        ]
-    for name, seconds, look in looks:
-        scheduler.add_job(_Look(name, look), "interval", seconds=seconds, id=name)
-    return scheduler
+        looks.add("beat", BEAT_SECONDS, partial(_beat, membership))
+        looks.add("take_over", BEAT_SECONDS, partial(_take_over, app))
+    return looks
 
 
 def _if_leading(membership: Membership, look: Callable[[], None]) -> None:
@@ -126,23 +118,6 @@ def _beat(membership: Membership) -> None:
 def _take_over(app: App) -> None:
     if app.membership is not None and app.membership.leads:
         app.workflows.take_over([worker.name for worker in app.store.workers()])
-
-
-@dataclass
-class _Look:
-    """A look that is taken again and again; a failure is told when it begins, not each time."""
-
-    name: str
-    look: Callable[[], None]
-    _told: str = ""
-
-    def __call__(self) -> None:
-        failure = attempt(self.look)
-        told = "" if failure is None else str(failure)
-        if told != self._told and failure is not None:
-            trace = failure.trace if isinstance(failure, Defect) else ""
-            _LOG.error("look.failed", look=self.name, error=told, trace=trace)
-        self._told = told
 
 
 if __name__ == "__main__":

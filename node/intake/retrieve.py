@@ -1,5 +1,6 @@
 """Fetching a series by WADO-RS (PS3.18 10.4): each instance goes through the inbox as it comes."""
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -107,14 +108,15 @@ class Retriever:
     inbox: Inbox
     now: Callable[[], datetime]
     give_up_after: timedelta
+    clock: Callable[[], float] = time.monotonic
     _failures: dict[int, int] = field(default_factory=dict)
-    _not_before: dict[int, datetime] = field(default_factory=dict)
+    _not_before: dict[int, float] = field(default_factory=dict)
 
     def look(self) -> None:
         """Fetch what was asked for and is due."""
         for request in self.store.open_retrievals():
             number = request.retrieval_id
-            if number not in self._not_before or self._not_before[number] <= self.now():
+            if self._not_before.get(number, 0.0) <= self.clock():
                 self._fetch(request)
 
     def _fetch(self, request: Retrieval) -> None:
@@ -157,7 +159,7 @@ class Retriever:
         failures = self._failures.get(number, 0) + 1
         wait_s = retry_delay_s(failures, first_s=2.0, longest_s=300.0, jitter=0.5)
         self._failures[number] = failures
-        self._not_before[number] = self.now() + timedelta(seconds=wait_s)
+        self._not_before[number] = self.clock() + wait_s
         _LOG.warning("retrieval.waits", error=str(error), next_try_in_s=round(wait_s))
 
     def _finish(self, request: Retrieval, error: str) -> None:

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, select, update
+from sqlalchemy import Row, or_, select, update
 
 from node.domain.identity import Uid
 from node.store.records import Records
@@ -53,11 +53,16 @@ class Commitments(Records):
                 self._database.insert(COMMITMENTS).values(row).on_conflict_do_nothing()
             )
 
-    def due_commitments(self, now: datetime) -> list[CommitmentRequest]:
-        """The requests that are to be answered now, oldest first."""
+    def due_commitments(self, now: datetime, longest: timedelta) -> list[CommitmentRequest]:
+        """The requests that are to be answered now, oldest first.
+
+        Among them those that would be due after more than the longest wait: the clock has been
+        set back since.
+        """
+        due = or_(COMMITMENTS.c.next_try_at <= now, COMMITMENTS.c.next_try_at > now + longest)
         query = (
             select(COMMITMENTS)
-            .where(COMMITMENTS.c.finished_at.is_(None), COMMITMENTS.c.next_try_at <= now)
+            .where(COMMITMENTS.c.finished_at.is_(None), due)
             .order_by(COMMITMENTS.c.requested_at)
         )
         with self._database.reading() as connection:

@@ -26,7 +26,10 @@ class Closing:
         now = self.now()
         timings_s = None
         if state is JobState.DELIVERED:
-            timings_s = job.timings_s | {"deliver": (now - job.updated_at).total_seconds()}
+            timings_s = job.timings_s | {
+                # A clock may have been set back meanwhile.
+                "deliver": max(0.0, (now - job.updated_at).total_seconds())
+            }
         try:
             ended = self.store.change_job(
                 job.job_id, state, now, reason=reason, timings_s=timings_s

@@ -98,7 +98,7 @@ class Segmenting:
                 job.job_id,
                 JobState.DELIVERING,
                 self.now(),
-                timings_s={"waited": (started - job.created_at).total_seconds()}
+                timings_s={"waited": max(0.0, (started - job.created_at).total_seconds())}
                 | inferred.timings_s,
                 measurements=inferred.measurements,
                 result_path=result,

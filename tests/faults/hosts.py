@@ -23,7 +23,7 @@ _CONFIGURATION = """
 data_dir = "shared"
 database_url = "{database_url}"
 log_level = "debug"
-quiet_seconds = 1
+quiet_seconds = {quiet_seconds}
 
 [delivery]
 first_retry_seconds = 0.5
@@ -122,12 +122,16 @@ class Host:
 
 @dataclass
 class HostsOfASite:
-    """A listener's host and `count` workers' hosts over one folder, with an Orthanc as PACS."""
+    """A listener's host and `count` workers' hosts over one folder, with an Orthanc as PACS.
+
+    Without a `database_url` all are one machine, with its embedded database and one worker.
+    """
 
     folder: Path
     orthanc: OrthancPacs
     database_url: str
     count: int
+    quiet_seconds: float = 1.0
     workers: list[Host] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -136,6 +140,7 @@ class HostsOfASite:
         config.write_text(
             _CONFIGURATION.format(
                 database_url=self.database_url,
+                quiet_seconds=self.quiet_seconds,
                 dicom_port=self.dicom_port,
                 pacs_title=self.orthanc.ae_title,
                 pacs_port=self.orthanc.dicom_port,

@@ -26,6 +26,7 @@ from tests.waiting import until
 
 # pynetdicom leaves it to the garbage collector to close a socket whose peer is not there.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+HOUR = timedelta(hours=1)
 TITLE = AeTitle("SEGNODE")
 
 
@@ -97,7 +98,7 @@ def test_orthanc_is_told_that_all_it_has_sent_is_kept(site: Site) -> None:
     status = site.status(transaction)
     assert status["Status"] == "Success"
     assert len(status["Success"]) == len(site.instances)
-    assert site.store.due_commitments(now()) == []
+    assert site.store.due_commitments(now(), HOUR) == []
 
 
 def test_what_is_missing_damaged_or_of_another_class_is_told(site: Site) -> None:
@@ -124,8 +125,8 @@ def test_a_sender_that_is_away_is_told_once_it_is_back(site: Site) -> None:
     nobody = Remote(AeTitle(site.orthanc.ae_title), "127.0.0.1", free_ports(1)[0])
     site.answers(peers={site.orthanc.ae_title: nobody}).look()
     gc.collect()
-    until(lambda: site.store.due_commitments(now()), 5, "the next try")
-    (waiting,) = site.store.due_commitments(now())
+    until(lambda: site.store.due_commitments(now(), HOUR), 5, "the next try")
+    (waiting,) = site.store.due_commitments(now(), HOUR)
     assert waiting.attempts == 1
     site.answers().look()
     until(lambda: site.status(transaction)["Status"] == "Success", 20, "the report")
@@ -139,4 +140,4 @@ def test_a_sender_that_never_takes_the_report_is_given_up(site: Site) -> None:
     outcome = site.store.commitment_outcome(transaction)
     assert outcome is not None
     assert outcome.startswith("given up: no peer has the AE title")
-    assert site.store.due_commitments(now() + timedelta(days=1)) == []
+    assert site.store.due_commitments(now() + timedelta(days=1), HOUR) == []

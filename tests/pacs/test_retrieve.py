@@ -69,13 +69,14 @@ def test_a_request_is_worked_off_once_the_server_is_up(
     orthanc: OrthancPacs, uploaded: Uploaded, tmp_path: Path
 ) -> None:
     store = Store.open(sqlite_url(tmp_path), tmp_path)
-    clock = [NOON]
+    clock_s = [0.0]
     retriever = Retriever(
         sources={"orthanc": DicomWebSource("orthanc", orthanc.dicomweb_url)},
         store=store,
         inbox=Inbox(store, tmp_path, 0),
-        now=lambda: clock[0],
+        now=lambda: NOON,
         give_up_after=timedelta(hours=1),
+        clock=lambda: clock_s[0],
     )
     request = store.request_retrieval("orthanc", uploaded.study, uploaded.series, NOON)
     orthanc.stop()
@@ -85,7 +86,7 @@ def test_a_request_is_worked_off_once_the_server_is_up(
     orthanc.start()
     retriever.look()  # too early: the wait is not over
     assert store.get_series(uploaded.series) is None
-    clock[0] += timedelta(minutes=1)
+    clock_s[0] += 60.0
     retriever.look()
 
     series = store.get_series(uploaded.series)

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace
@@ -32,6 +33,7 @@ from pacs_listener.status import MEANINGS, DoesNotMatch, StoreStatus, comment_of
 from tests.stored import CT_IMAGE, EXPLICIT, NOON, encoded, sqlite_url
 
 MR_IMAGE = "1.2.840.10008.5.1.4.1.1.4"
+HOUR = timedelta(hours=1)
 POLICY = AssociationPolicy(
     ae_title=AeTitle("SEGNODE"),
     host="127.0.0.1",
@@ -239,7 +241,7 @@ def commitment_for(*uids: str, transaction: str = "1.2.9") -> Dataset:
 def test_a_request_for_commitment_is_kept_once(listener: Listener, store: Store) -> None:
     for _ in range(2):
         assert n_action(listener, commitment_for("1.2.3.1", "1.2.3.2")) == 0x0000
-    (request,) = store.due_commitments(NOON)
+    (request,) = store.due_commitments(NOON, HOUR)
     assert (request.peer, len(request.references)) == ("CT1", 2)
 
 
@@ -253,4 +255,4 @@ def test_a_request_for_commitment_that_cannot_be_answered_is_refused(
     assert n_action(listener, commitment_for()) == 0x0115
     assert n_action(listener, commitment_for("1.2.3.x")) == 0x0115
     assert n_action(listener, commitment_for("1.2.3.1", transaction="")) == 0x0115
-    assert store.due_commitments(NOON) == []
+    assert store.due_commitments(NOON, HOUR) == []
