@@ -9,7 +9,8 @@ from datetime import UTC, datetime, timedelta
 from models.registry import installed
 from models.spec import InvalidPackage, ModelSpec
 from node.commitment import CommitmentAnswers
-from node.delivery.kinds import destinations_from, password_from
+from node.delivery.commitment import CommitmentReports
+from node.delivery.kinds import askers_from, destinations_from, password_from
 from node.dicom.segmentation import SegOptions
 from node.dimse import Remote
 from node.domain.errors import Misconfigured
@@ -23,6 +24,7 @@ from node.retention import Retention
 from node.settings import Settings
 from node.store import Store
 from node.watch import JobWatch, SeriesWatch
+from node.work.committing import Committing
 from node.work.delivering import Delivering, RetryPolicy
 from node.work.segmenting import Segmenting
 from node.workflow import EngineOptions, Workflows
@@ -70,6 +72,7 @@ def build(settings: Settings, place: str) -> App:
         installed_version=lambda model_id: specs[model_id].version,
         now=utc_now,
     )
+    askers = askers_from(settings, CommitmentReports(store, utc_now))
     give_up_after = timedelta(hours=settings.delivery.give_up_after_hours)
     delivering = Delivering(
         store=store,
@@ -81,10 +84,18 @@ def build(settings: Settings, place: str) -> App:
         ),
         now=utc_now,
         jitter=random.random,
+        committing={name: str(asker.remote.ae_title) for name, asker in askers.items()},
+    )
+    committing = Committing(
+        store=store,
+        delivering=delivering,
+        askers=askers,
+        longest=timedelta(seconds=settings.delivery.longest_commitment_seconds),
+        now=utc_now,
     )
     membership = None if settings.is_embedded else _membership(store, place)
     name = place if membership is None else membership.name
-    workflows = Workflows(segmenting, delivering, _engine_options(settings, name))
+    workflows = Workflows(segmenting, delivering, committing, _engine_options(settings, name))
     return App(
         settings=settings,
         store=store,
@@ -97,7 +108,7 @@ def build(settings: Settings, place: str) -> App:
             installed_version=lambda model_id: specs[model_id].version,
             now=utc_now,
         ),
-        job_watch=JobWatch(store, workflows, delivering, utc_now),
+        job_watch=JobWatch(store, workflows, delivering, committing, utc_now),
         retriever=Retriever(_sources(settings), store, inbox, utc_now, give_up_after),
         commitment_answers=_commitment_answers(settings, store),
         retention=Retention(store, settings.retention.keep, settings.retention.free_bytes, utc_now),

@@ -10,7 +10,7 @@ from typing import Self
 from pydicom import dcmread
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import UID
-from pynetdicom import AE
+from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 from pynetdicom.presentation import build_context
@@ -69,8 +69,11 @@ def associate(
     *,
     accepting_none: NodeError | None = None,
     negotiation: Sequence[SCP_SCU_RoleSelectionNegotiation] = (),
+    handlers: Sequence[evt.EventHandlerType] = (),
 ) -> Association:
     """An association with `remote` for what `ae` requests, in the roles that are negotiated.
+
+    `handlers` serve what the remote requests on it.
 
     Raises:
         Transient: no answer, or the association is rejected.
@@ -82,6 +85,7 @@ def associate(
         ae_title=remote.ae_title,
         max_pdu=_MAX_PDU,
         ext_neg=list(negotiation),
+        evt_handlers=list(handlers),
     )
     if association.is_established:
         _send_at_once(association)

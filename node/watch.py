@@ -18,6 +18,7 @@ from node.routing.facts import facts_from_dataset
 from node.routing.rules import Rule
 from node.store import Store
 from node.work.closing import Closing
+from node.work.committing import Committing
 from node.work.delivering import Delivering, Try
 from node.work.failures import Defect, attempt
 from node.workflow import RunState, Workflows
@@ -159,6 +160,7 @@ class JobWatch:
     store: Store
     workflows: Workflows
     delivering: Delivering
+    committing: Committing
     now: Callable[[], datetime]
     _started: set[tuple[str, int]] = field(default_factory=set)
 
@@ -172,6 +174,11 @@ class JobWatch:
             if key not in self._started:
                 self.workflows.start_job(job, key[1])
         self._started = set(queued)
+
+    def settle(self) -> None:
+        """See to what destinations have committed themselves to, or have not."""
+        for this, wait_s in self.committing.look():
+            self.workflows.start_delivery(this, after_s=wait_s)
 
     def repair(self) -> None:
         """Start what the engine knows nothing of or keeps too long, and park what broke in it."""

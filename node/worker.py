@@ -88,6 +88,7 @@ def _looks(app: App) -> Looks:
     for name, seconds, look in (
         ("series", often, app.series_watch.look),
         ("jobs", often, app.job_watch.look),
+        ("settlements", often, app.job_watch.settle),
         ("retrievals", often, app.retriever.look),
         ("repair", _REPAIR_SECONDS, app.job_watch.repair),
         ("commitments", often, app.commitment_answers.look),

@@ -1,4 +1,4 @@
-"""The durable workflow of a job (DBOS): segment, then one delivery for each destination.
+"""The durable workflow of a job (DBOS): segment, then deliver and commit for each destination.
 
 A worker that dies, even by `kill -9`, finds its unfinished workflows again when it starts, or has
 them taken over by another: steps that were recorded are not repeated, the step that was cut off
@@ -17,6 +17,7 @@ from dbos import DBOS, SetEnqueueOptions, SetWorkflowID, StepOptions
 
 from node.domain.errors import Transient
 from node.domain.job import Job, Priority
+from node.work.committing import Committing
 from node.work.delivering import Delivering, Try
 from node.work.segmenting import Segmenting
 
@@ -67,7 +68,11 @@ class Workflows:
     """The engine with our two workflows in it; at most one in a process at a time."""
 
     def __init__(
-        self, segmenting: Segmenting, delivering: Delivering, options: EngineOptions
+        self,
+        segmenting: Segmenting,
+        delivering: Delivering,
+        committing: Committing,
+        options: EngineOptions,
     ) -> None:
         self._options = options
 
@@ -87,6 +92,8 @@ class Workflows:
         def deliver_result(job_id: str, destination: str, number: int, streak: int) -> None:
             this = Try(job_id, destination, number, streak)
             wait_s = DBOS.run_step(_step("deliver"), delivering.run, this)
+            if wait_s is None and destination in committing.askers:
+                wait_s = DBOS.run_step(_step("commit"), committing.ask, this)
             if wait_s is not None:
                 later = Try(job_id, destination, number + 1, streak + 1)
                 self.start_delivery(later, after_s=wait_s)

@@ -1,4 +1,7 @@
-"""N-ACTION of the Storage Commitment Push Model (PS3.4 J.3.2): kept, and answered by the worker."""
+"""The Storage Commitment Push Model (PS3.4 J.3): requests of senders, and reports of destinations.
+
+Both are kept; what follows is the worker's.
+"""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -10,6 +13,7 @@ from pynetdicom import evt
 from pynetdicom.dimse_primitives import N_ACTION
 from pynetdicom.events import Event
 
+from node.delivery.commitment import CommitmentReports
 from node.domain.errors import Rejected, RejectionReason, Transient
 from node.domain.identity import Uid
 from node.store import Store
@@ -38,7 +42,8 @@ class CommitmentService:
     @property
     def handlers(self) -> list[evt.EventHandlerType]:
         """What is done on which event of an association."""
-        return [(evt.EVT_N_ACTION, self.take)]
+        reports = CommitmentReports(self.store, self.now)
+        return [(evt.EVT_N_ACTION, self.take), (evt.EVT_N_EVENT_REPORT, reports.take)]
 
     def take(self, event: Event) -> tuple[int, Dataset | None]:
         """Answers one request: whether it was kept."""

@@ -168,7 +168,14 @@ def _application_entity(policy: AssociationPolicy) -> AE:
     ae.acse_timeout = ACSE_TIMEOUT_S
     ae.dimse_timeout = DIMSE_TIMEOUT_S
     for service in (VERIFICATION, STORAGE_COMMITMENT):
-        ae.add_supported_context(service, list(VERIFICATION_TRANSFER_SYNTAXES))
+        # Who reports on what we have asked it is the provider of the service, in reversed roles.
+        reversible = service == STORAGE_COMMITMENT or None
+        ae.add_supported_context(
+            service,
+            list(VERIFICATION_TRANSFER_SYNTAXES),
+            scu_role=reversible,
+            scp_role=reversible,
+        )
     for sop_class in STORAGE_SOP_CLASSES:
         ae.add_supported_context(sop_class, list(STORAGE_TRANSFER_SYNTAXES))
     return ae

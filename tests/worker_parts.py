@@ -10,6 +10,7 @@ from pydicom import Dataset, dcmwrite
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
+from node.delivery.commitment import CommitmentScu
 from node.delivery.destination import ResultFile
 from node.delivery.folder import Folder
 from node.domain.delivery import Receipt
@@ -20,6 +21,7 @@ from node.routing.conditions import Equals
 from node.routing.rules import Rule
 from node.store import Store
 from node.watch import JobWatch, SeriesWatch
+from node.work.committing import Committing
 from node.work.delivering import Delivering, RetryPolicy
 from node.work.segmenting import Inferred, Segmenting
 from node.workflow import EngineOptions, Workflows
@@ -73,6 +75,9 @@ class WorkerParts:
     give_up_after: timedelta = timedelta(hours=1)
     replaces: list[Replaced | None] = field(default_factory=list)  # of each run
     database_url: str = ""
+    # Who is asked for commitment, made once the store is there.
+    asker: Callable[[Store], CommitmentScu] | None = None
+    longest_commitment: timedelta = timedelta(hours=1)
 
     def start(self) -> None:
         url = self.database_url or sqlite_url(self.folder)
@@ -82,20 +87,23 @@ class WorkerParts:
         segmenting = Segmenting(
             self.store, self.folder, self.infer, lambda _: self.installed, now, retry_s=0.05
         )
+        askers = {} if self.asker is None else {"pacs": self.asker(self.store)}
         delivering = Delivering(
             store=self.store,
             destinations={"pacs": self.pacs, "archive": Folder("archive", self.folder / "archive")},
             policy=RetryPolicy(0.05, 0.1, self.give_up_after),
             now=now,
             jitter=lambda: 0.0,
+            committing={name: str(asker.remote.ae_title) for name, asker in askers.items()},
         )
+        committing = Committing(self.store, delivering, askers, self.longest_commitment, now)
         engine_url = self.database_url or f"sqlite:///{self.folder / 'dbos.sqlite'}"
         options = EngineOptions(engine_url, "test", 0.05)
-        self.workflows = Workflows(segmenting, delivering, options)
+        self.workflows = Workflows(segmenting, delivering, committing, options)
         self.workflows.launch()
         rule = Rule("liver", "liver-ct", ("pacs", "archive"), Equals("Modality", "CT"), 0.001)
         self.series_watch = SeriesWatch(self.store, [rule], 1.0, lambda _: self.installed, now)
-        self.job_watch = JobWatch(self.store, self.workflows, delivering, now)
+        self.job_watch = JobWatch(self.store, self.workflows, delivering, committing, now)
 
     def stop(self) -> None:
         self.workflows.close()

@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 
 from node import dimse
+from node.delivery.commitment import CommitmentReports, CommitmentScu
 from node.delivery.cstore import CStore
 from node.delivery.destination import Destination
 from node.delivery.dicomweb import DicomWeb
@@ -27,12 +28,25 @@ def destinations_from(settings: Settings) -> Mapping[str, Destination]:
     return {name: _destination(name, settings) for name in settings.destinations}
 
 
+def askers_from(settings: Settings, reports: CommitmentReports) -> Mapping[str, CommitmentScu]:
+    """Who asks which destination, by its name, for storage commitment."""
+    calling = AeTitle(settings.listener.ae_title)
+    return {
+        name: CommitmentScu(_remote(destination.commitment, settings), calling, reports)
+        for name, destination in settings.destinations.items()
+        if isinstance(destination, CStoreDestination) and destination.commitment is not None
+    }
+
+
+def _remote(peer_name: str, settings: Settings) -> dimse.Remote:
+    peer = settings.peers[peer_name]
+    return dimse.Remote(AeTitle(peer.ae_title), peer.host, peer.port)
+
+
 def _destination(name: str, settings: Settings) -> Destination:
     match settings.destinations[name]:
         case CStoreDestination(peer=peer_name):
-            peer = settings.peers[peer_name]
-            remote = dimse.Remote(AeTitle(peer.ae_title), peer.host, peer.port)
-            return CStore(name, remote, AeTitle(settings.listener.ae_title))
+            return CStore(name, _remote(peer_name, settings), AeTitle(settings.listener.ae_title))
         case DicomwebDestination() as chosen:
             password = password_from(chosen.password_env, f"destinations.{name}.password_env")
             return DicomWeb(name, chosen.url.rstrip("/"), chosen.username or "", password)

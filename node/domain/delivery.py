@@ -9,6 +9,7 @@ class DeliveryState(StrEnum):
     """Where a delivery stands."""
 
     WAITING = "waiting"  # due now or at `next_try_at`
+    COMMITTING = "committing"  # the destination has it, and is to commit itself to keep it
     DELIVERED = "delivered"
     PARKED = "parked"  # given up; a person can retry it
 

@@ -156,11 +156,15 @@ class ResultOptions(_Options):
 
 
 class DeliveryOptions(_Options):
-    """How a delivery that failed is repeated: the wait doubles from the first to the longest."""
+    """How a delivery that failed is repeated: the wait doubles from the first to the longest.
+
+    A result whose storage is not committed within `longest_commitment_seconds` is sent again.
+    """
 
     first_retry_seconds: Positive = 5.0
     longest_retry_seconds: Positive = 3600.0
     give_up_after_hours: Positive = 168.0
+    longest_commitment_seconds: Positive = 3600.0
 
 
 class RetentionOptions(_Options):
@@ -203,10 +207,14 @@ class DicomwebSource(_Options):
 
 
 class CStoreDestination(_Options):
-    """Results go to a peer by C-STORE."""
+    """Results go to a peer by C-STORE.
+
+    `commitment` names the peer, often the same, that is asked to commit itself to keep them.
+    """
 
     kind: Literal["cstore"]
     peer: Name
+    commitment: Name | None = None
 
 
 class DicomwebDestination(_Options):

@@ -22,10 +22,11 @@ def broken_references(values: Mapping[str, Any], base: Path) -> Iterator[Mistake
     destinations = _table(values.get("destinations"))
     peers = _table(values.get("peers"))
     for name, table in destinations.items():
-        peer = _table(table).get("peer")
-        if isinstance(peer, str) and peer and peer not in peers:
-            path = ("destinations", name, "peer")
-            yield path, f"there is no peer {peer!r}{suggestion(peer, peers)}"
+        for key in ("peer", "commitment"):
+            peer = _table(table).get(key)
+            if isinstance(peer, str) and peer and peer not in peers:
+                path = ("destinations", name, key)
+                yield path, f"there is no peer {peer!r}{suggestion(peer, peers)}"
     models, mistakes = _models(values.get("catalogues"), base)
     yield from mistakes
     rules = values.get("rules")

@@ -98,7 +98,7 @@ class Deliveries(Records):
     ) -> Delivery:
         """Notes that an attempt failed with `error` and when the next is due."""
         return self._change_delivery(
-            _of(job_id, destination).values(
+            change_of(job_id, destination).values(
                 state=DeliveryState.WAITING,
                 attempts=DELIVERIES.c.attempts + 1,
                 last_error=error,
@@ -110,7 +110,7 @@ class Deliveries(Records):
     def record_receipt(self, job_id: str, receipt: Receipt, now: datetime) -> Delivery:
         """Notes that the destination took the result. Final."""
         return self._change_delivery(
-            _of(job_id, receipt.destination).values(
+            change_of(job_id, receipt.destination).values(
                 state=DeliveryState.DELIVERED,
                 attempts=DELIVERIES.c.attempts + 1,
                 last_error="",
@@ -125,7 +125,7 @@ class Deliveries(Records):
     ) -> Delivery:
         """Notes that an attempt failed with `error` and that no other follows by itself."""
         return self._change_delivery(
-            _of(job_id, destination).values(
+            change_of(job_id, destination).values(
                 state=DeliveryState.PARKED,
                 attempts=DELIVERIES.c.attempts + 1,
                 last_error=error,
@@ -137,7 +137,7 @@ class Deliveries(Records):
     def retry_delivery(self, job_id: str, destination: str, now: datetime) -> Delivery:
         """Makes a delivery due now, with its give-up age counted anew."""
         return self._change_delivery(
-            _of(job_id, destination).values(
+            change_of(job_id, destination).values(
                 state=DeliveryState.WAITING, waiting_since=now, next_try_at=now
             ),
             (job_id, destination, now, "delivery.retried", ""),
@@ -162,7 +162,8 @@ class Deliveries(Records):
         return delivered
 
 
-def _of(job_id: str, destination: str) -> Update:
+def change_of(job_id: str, destination: str) -> Update:
+    """A change of one delivery, its values still to be given."""
     return update(DELIVERIES).where(
         DELIVERIES.c.job_id == job_id, DELIVERIES.c.destination == destination
     )

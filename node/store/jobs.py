@@ -26,7 +26,8 @@ class UnknownJob(Exception):
 
 # A result that has left the node for one destination at least.
 _SENT: ColumnElement[bool] = exists().where(
-    DELIVERIES.c.job_id == JOBS.c.job_id, DELIVERIES.c.state == DeliveryState.DELIVERED
+    DELIVERIES.c.job_id == JOBS.c.job_id,
+    DELIVERIES.c.state.in_([DeliveryState.COMMITTING, DeliveryState.DELIVERED]),
 )
 
 

@@ -145,6 +145,20 @@ COMMITMENTS = Table(
     Index(None, "finished_at", "next_try_at"),
 )
 
+ASKED_COMMITMENTS = Table(
+    "asked_commitments",
+    METADATA,
+    Column("transaction_uid", _UID, primary_key=True),
+    Column("job_id", _JOB_ID, ForeignKey("jobs.job_id"), nullable=False),
+    Column("destination", _NAME, nullable=False),
+    Column("peer", String(16), nullable=False),
+    Column("asked_at", UtcDateTime, nullable=False),
+    Column("answered_at", UtcDateTime),
+    Column("failure", Text, nullable=False),
+    Column("closed_at", UtcDateTime),
+    Index(None, "closed_at", "asked_at"),
+)
+
 WORKERS = Table(
     "workers",
     METADATA,

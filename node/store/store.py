@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Self
 
+from node.store.asked_commitments import AskedCommitments
 from node.store.audit import AuditTrail
 from node.store.clearing import Clearing
 from node.store.commitments import Commitments
 from node.store.database import Database, parse_url
-from node.store.deliveries import Deliveries
 from node.store.instances import Instances
 from node.store.migrate import bring_up_to_date
 from node.store.outcomes import Outcomes
@@ -16,7 +16,7 @@ from node.store.workers import Workers
 
 
 class Store(
-    Instances, Outcomes, Deliveries, Retrievals, Commitments, Clearing, Workers, AuditTrail
+    Instances, Outcomes, AskedCommitments, Retrievals, Commitments, Clearing, Workers, AuditTrail
 ):
     """Instances, series, jobs, deliveries, retrievals, commitments, workers, the audit trail.
 

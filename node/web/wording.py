@@ -57,6 +57,11 @@ STATES: Mapping[SeriesState | JobState, Wording] = {
 }
 DELIVERY_STATES: Mapping[DeliveryState, Wording] = {
     DeliveryState.WAITING: Wording("Waiting", Tone.BUSY, "The node sends it as soon as it can."),
+    DeliveryState.COMMITTING: Wording(
+        "Committing",
+        Tone.BUSY,
+        "The destination has the result, and is to confirm that it keeps it.",
+    ),
     DeliveryState.DELIVERED: Wording("Delivered", Tone.DONE, "The destination has the result."),
     DeliveryState.PARKED: Wording(
         "Given up", Tone.ATTENTION, "Nothing more is tried until somebody asks for it."

@@ -1,7 +1,7 @@
 """The second step of a job: one delivery for each destination, each with its own retries."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import structlog
@@ -9,8 +9,10 @@ import structlog
 from node.delivery.destination import Destination, ResultFile
 from node.domain.delivery import Delivery, DeliveryState, Receipt, retry_delay_s
 from node.domain.errors import Rejected, Transient
+from node.domain.identity import mint_uid
 from node.domain.job import Job, JobState, result_identity
 from node.store import Store
+from node.store.asked_commitments import AskedCommitment
 from node.work.closing import Closing
 from node.work.failures import Defect, attempt
 
@@ -42,20 +44,25 @@ class Try:
 
 @dataclass(frozen=True)
 class Delivering:
-    """Brings a job's result to its destinations. `jitter` is in [0, 1)."""
+    """Brings a job's result to its destinations. `jitter` is in [0, 1).
+
+    Those that `committing` names are asked to commit themselves to it afterwards, by the AE title
+    that it has for them.
+    """
 
     store: Store
     destinations: Mapping[str, Destination]
     policy: RetryPolicy
     now: Callable[[], datetime]
     jitter: Callable[[], float]
+    committing: Mapping[str, str] = field(default_factory=dict)
 
     def open_tries(self, job_id: str) -> list[tuple[str, int]]:
         """The destinations that still wait for the job's result, with their next try's number."""
         job = self.store.get_job(job_id)
         if job is None or job.state is not JobState.DELIVERING:
             return []
-        self._finish_if_settled(job)
+        self.finish_if_settled(job_id)
         return [
             (delivery.destination, delivery.attempts + 1)
             for delivery in self.store.deliveries_of(job_id)
@@ -70,7 +77,7 @@ class Delivering:
             return None
         if delivery.state is DeliveryState.WAITING and delivery.attempts < this.number:
             delivery = self._try(job, this)
-        self._finish_if_settled(job)
+        self.finish_if_settled(this.job_id)
         if delivery.state is not DeliveryState.WAITING or delivery.next_try_at is None:
             return None
         return max(0.0, (delivery.next_try_at - self.now()).total_seconds())
@@ -81,19 +88,22 @@ class Delivering:
         now = self.now()
         job_id, destination = this.job_id, this.destination
         match outcome:
+            case Receipt() if destination in self.committing:
+                asked = _asked(this, self.committing[destination], now)
+                return self.store.await_commitment(asked, outcome.detail)
             case Receipt():
                 return self.store.record_receipt(job_id, outcome, now)
+            case Transient() if self.may_go_on(job_id, destination):
+                return self.store.record_attempt(
+                    job_id,
+                    destination,
+                    now,
+                    error=str(outcome),
+                    next_try_at=now + timedelta(seconds=self.delay_s(this.streak)),
+                )
             case Transient():
-                since = self.store.waiting_since(job_id, destination)
-                if now - since < self.policy.give_up_after:
-                    return self.store.record_attempt(
-                        job_id,
-                        destination,
-                        now,
-                        error=str(outcome),
-                        next_try_at=now + timedelta(seconds=self._delay_s(this)),
-                    )
-                told = f"given up after {_age(now - since)}: {outcome}"
+                age = _age(now - self.store.waiting_since(job_id, destination))
+                told = f"given up after {age}: {outcome}"
             case Rejected():
                 told = str(outcome)
             case Defect():
@@ -101,34 +111,33 @@ class Delivering:
                 told = outcome.message
         return self.store.park_delivery(job_id, destination, now, error=told)
 
+    def may_go_on(self, job_id: str, destination: str) -> bool:
+        """Whether the delivery is not so old yet that it is given up."""
+        since = self.store.waiting_since(job_id, destination)
+        return self.now() - since < self.policy.give_up_after
+
     def _deliver(self, job: Job, name: str) -> Receipt:
         destination = self.destinations.get(name)
         if destination is None:
             raise Transient(f"the configuration has no destination {name!r} any more")
-        if job.result_path is None:
-            raise AssertionError(f"job {job.job_id} is {job.state} without a result")
-        identity = result_identity(job.job_id)
-        return destination.deliver(
-            ResultFile(
-                path=job.result_path,
-                study_instance_uid=job.study_instance_uid,
-                series_instance_uid=identity.series_instance_uid,
-                sop_instance_uid=identity.sop_instance_uid,
-            )
-        )
+        return destination.deliver(result_file(job))
 
-    def _delay_s(self, this: Try) -> float:
+    def delay_s(self, streak: int) -> float:
+        """Seconds to wait after so many tries in a row."""
         return retry_delay_s(
-            this.streak,
+            streak,
             first_s=self.policy.first_s,
             longest_s=self.policy.longest_s,
             jitter=self.jitter(),
         )
 
-    def _finish_if_settled(self, job: Job) -> None:
+    def finish_if_settled(self, job_id: str) -> None:
         """Close a job whose deliveries have all come to an end."""
-        deliveries = self.store.deliveries_of(job.job_id)
-        if any(d.state is DeliveryState.WAITING for d in deliveries):
+        job = self.store.get_job(job_id)
+        if job is None or job.state is not JobState.DELIVERING:
+            return
+        deliveries = self.store.deliveries_of(job_id)
+        if any(d.state in {DeliveryState.WAITING, DeliveryState.COMMITTING} for d in deliveries):
             return
         parked = [d for d in deliveries if d.state is DeliveryState.PARKED]
         told = "; ".join(f"{d.destination}: {d.last_error}" for d in parked)
@@ -137,6 +146,25 @@ class Delivering:
             closing.end(job, JobState.PARKED, f"not delivered to {told}")
         else:
             closing.end(job, JobState.DELIVERED, "")
+
+
+def result_file(job: Job) -> ResultFile:
+    """The result of a job that has one."""
+    if job.result_path is None:
+        raise AssertionError(f"job {job.job_id} is {job.state} without a result")
+    identity = result_identity(job.job_id)
+    return ResultFile(
+        path=job.result_path,
+        study_instance_uid=job.study_instance_uid,
+        series_instance_uid=identity.series_instance_uid,
+        sop_instance_uid=identity.sop_instance_uid,
+    )
+
+
+def _asked(this: Try, peer: str, now: datetime) -> AskedCommitment:
+    """The request that belongs to a try; the same for the same try."""
+    transaction_uid = mint_uid("transaction", f"{this.job_id}:{this.number}:{this.destination}")
+    return AskedCommitment(transaction_uid, this.job_id, this.destination, peer, now)
 
 
 def _age(time: timedelta) -> str:

@@ -1,0 +1,283 @@
+"""Results are delivered once their destination has committed itself to keep them (PS3.4 J)."""
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import cast
+
+import pytest
+from pydicom import Dataset
+from pydicom.sequence import Sequence
+from pydicom.uid import SecondaryCaptureImageStorage
+from pynetdicom import AE, build_role, evt
+from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.events import Event
+from pynetdicom.sop_class import (  # type: ignore[attr-defined]
+    StorageCommitmentPushModel,
+    StorageCommitmentPushModelInstance,
+)
+from pynetdicom.transport import ThreadedAssociationServer
+
+from node.delivery.commitment import CommitmentReports, CommitmentScu
+from node.delivery.cstore import CStore
+from node.demo.orthanc_pacs import Modality, free_ports
+from node.dimse import Remote
+from node.domain.delivery import Delivery, DeliveryState
+from node.domain.identity import AeTitle
+from node.domain.job import JobState
+from node.intake.inbox import Inbox
+from node.store import Store
+from pacs_listener.commitment import CommitmentService
+from pacs_listener.scp import AssociationPolicy, Listener
+from tests.pacs.conftest import StartOrthanc
+from tests.stored import sqlite_url
+from tests.waiting import until
+from tests.worker_parts import Pacs, WorkerParts
+
+# pynetdicom leaves it to the garbage collector to close a socket whose peer is not there.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+US = AeTitle("SEGNODE")
+PACS = AeTitle("PACS")
+NO_SUCH_INSTANCE = 0x0112
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass
+class CommittingPacs:
+    """A Storage and Storage Commitment SCP that answers each request by its next `mood`.
+
+    "same" and "new" are the association on which it commits itself, "fails" that it does not,
+    "stranger" a report under another title, "silent" that it never says, "refuses" the request.
+    """
+
+    reports_to: int
+    moods: list[str] = field(default_factory=list)
+    title: AeTitle = PACS
+    stored: list[str] = field(default_factory=list)
+    offers_commitment: bool = True
+    answers: list[int] = field(default_factory=list)  # to its reports
+    _server: ThreadedAssociationServer | None = None
+
+    def start(self) -> Remote:
+        entity = AE(self.title)
+        entity.add_supported_context(SecondaryCaptureImageStorage)
+        if self.offers_commitment:
+            entity.add_supported_context(StorageCommitmentPushModel)
+        (port,) = free_ports(1)
+        self._server = entity.start_server(
+            ("127.0.0.1", port),
+            block=False,
+            evt_handlers=[(evt.EVT_C_STORE, self._store), (evt.EVT_N_ACTION, self._asked)],
+        )
+        return Remote(self.title, "127.0.0.1", port)
+
+    def stop(self) -> None:
+        if self._server is not None:
+            self._server.shutdown()
+
+    def _store(self, event: Event) -> int:
+        self.stored.append(str(cast(C_STORE, event.request).AffectedSOPInstanceUID))
+        return 0x0000
+
+    def _asked(self, event: Event) -> tuple[int, Dataset | None]:
+        mood = self.moods.pop(0) if self.moods else "new"
+        request = event.action_information
+        match mood:
+            case "refuses":
+                return 0x0213, None
+            case "silent":
+                pass
+            case "same":
+                # Once this request is answered.
+                told = (event.assoc, request, 1)
+                threading.Timer(0.2, self._report, told).start()
+            case "stranger":
+                self._call(AeTitle("STRANGER"), request, 1)
+            case "fails":
+                self._call(self.title, request, 2)
+            case _:
+                self._call(self.title, request, 1)
+        return 0x0000, None
+
+    def _call(self, title: AeTitle, request: Dataset, event_type: int) -> None:
+        def call() -> None:
+            entity = AE(title)
+            entity.add_requested_context(StorageCommitmentPushModel)
+            role = build_role(StorageCommitmentPushModel, scp_role=True)
+            association = entity.associate(
+                "127.0.0.1", self.reports_to, ae_title=US, ext_neg=[role]
+            )
+            self._report(association, request, event_type)
+            association.release()
+
+        threading.Thread(target=call, daemon=True).start()
+
+    def _report(self, association: object, request: Dataset, event_type: int) -> None:
+        told = Dataset()
+        told.TransactionUID = request.TransactionUID
+        items = Sequence(request.ReferencedSOPSequence)
+        if event_type == 1:
+            told.ReferencedSOPSequence = items
+        else:
+            for item in items:
+                item.FailureReason = NO_SUCH_INSTANCE
+            told.FailedSOPSequence = items
+        status, _ = association.send_n_event_report(  # type: ignore[attr-defined]
+            told, event_type, StorageCommitmentPushModel, StorageCommitmentPushModelInstance
+        )
+        self.answers.append(status.get("Status", -1))
+
+
+@dataclass
+class Site:
+    """A worker that delivers to a PACS and asks it for commitment, beside its listener."""
+
+    worker: WorkerParts
+    port: int
+
+    def delivery(self) -> Delivery:
+        """The one to the PACS."""
+        job = self.worker.jobs()[-1]
+        found = self.worker.store.get_delivery(job.job_id, "pacs")
+        assert found is not None
+        return found
+
+    def settled_delivery(self) -> Delivery:
+        """The delivery, once it has come to its end."""
+
+        def settled() -> Delivery | None:
+            self.worker.job_watch.settle()
+            if self.worker.jobs()[-1].state not in {JobState.DELIVERED, JobState.PARKED}:
+                return None
+            return self.delivery()
+
+        found = until(settled, 30, "the delivery to settle")
+        assert found is not None
+        return found
+
+
+OpenSite = Callable[..., Site]
+
+
+@pytest.fixture
+def listening(tmp_path: Path) -> Iterator[int]:
+    """The port of a listener that knows the PACS, over the worker's store."""
+    (port,) = free_ports(1)
+    store = Store.open(sqlite_url(tmp_path), tmp_path)
+    titles = (PACS, AeTitle("ORTHANC"), AeTitle("STRANGER"))
+    listener = Listener(
+        AssociationPolicy(US, "127.0.0.1", port, 16384, 10, titles),
+        Inbox(store, tmp_path, 0),
+        CommitmentService(store, titles, now),
+        now,
+    )
+    listener.start()
+    yield port
+    listener.stop(0)
+    store.close()
+
+
+@pytest.fixture
+def open_site(tmp_path: Path, listening: int) -> Iterator[OpenSite]:
+    """Makes the worker of a PACS."""
+    made: list[WorkerParts] = []
+
+    def open_with(remote: Remote, longest: timedelta = timedelta(hours=1)) -> Site:
+        class ByCStore(Pacs):
+            deliver = CStore("pacs", remote, US).deliver
+
+        worker = WorkerParts(
+            tmp_path,
+            pacs=ByCStore("pacs"),
+            asker=lambda store: CommitmentScu(remote, US, CommitmentReports(store, now)),
+            longest_commitment=longest,
+        )
+        worker.start()
+        made.append(worker)
+        worker.receive()
+        worker.look()
+        return Site(worker, listening)
+
+    yield open_with
+    for worker in made:
+        worker.stop()
+
+
+@pytest.fixture
+def pacs(listening: int) -> Iterator[CommittingPacs]:
+    made = CommittingPacs(listening)
+    yield made
+    made.stop()
+
+
+def test_orthanc_commits_itself_to_a_result(
+    open_site: OpenSite, start_orthanc: StartOrthanc, listening: int
+) -> None:
+    orthanc = start_orthanc(modalities={"segnode": Modality(US, "127.0.0.1", listening)})
+    site = open_site(Remote(AeTitle(orthanc.ae_title), "127.0.0.1", orthanc.dicom_port))
+    delivery = site.settled_delivery()
+
+    assert delivery.state is DeliveryState.DELIVERED
+    assert delivery.receipt.endswith(", storage committed")
+    assert delivery.attempts == 1
+
+
+@pytest.mark.parametrize("mood", ["same", "new"])
+def test_a_report_is_taken_on_either_association(
+    open_site: OpenSite, pacs: CommittingPacs, mood: str
+) -> None:
+    pacs.moods = [mood]
+    delivery = open_site(pacs.start()).settled_delivery()
+
+    assert delivery.state is DeliveryState.DELIVERED
+    assert delivery.receipt.endswith(", storage committed")
+    assert len(pacs.stored) == 1
+    until(lambda: pacs.answers == [0x0000], 10, "our answer to the report")
+
+
+@pytest.mark.parametrize("mood", ["fails", "refuses"])
+def test_a_result_that_is_not_committed_is_sent_again(
+    open_site: OpenSite, pacs: CommittingPacs, mood: str
+) -> None:
+    pacs.moods = [mood, mood, "new"]
+    delivery = open_site(pacs.start()).settled_delivery()
+
+    assert delivery.state is DeliveryState.DELIVERED
+    assert delivery.attempts == 3
+    assert len(pacs.stored) == 3
+    assert len(set(pacs.stored)) == 1
+
+
+def test_a_result_whose_commitment_does_not_come_in_time_is_sent_again(
+    open_site: OpenSite, pacs: CommittingPacs
+) -> None:
+    pacs.moods = ["silent", "new"]
+    delivery = open_site(pacs.start(), timedelta(seconds=2)).settled_delivery()
+
+    assert delivery.state is DeliveryState.DELIVERED
+    assert delivery.attempts == 2
+
+
+def test_a_report_of_somebody_else_is_refused(open_site: OpenSite, pacs: CommittingPacs) -> None:
+    pacs.moods = ["stranger"]
+    site = open_site(pacs.start())
+    until(lambda: pacs.answers, 10, "our answer to the report")
+    site.worker.job_watch.settle()
+
+    assert pacs.answers == [0x0115]
+    assert site.delivery().state is DeliveryState.COMMITTING
+
+
+def test_a_pacs_that_knows_no_commitment_parks_the_delivery_with_what_to_do(
+    open_site: OpenSite, pacs: CommittingPacs
+) -> None:
+    pacs.offers_commitment = False
+    delivery = open_site(pacs.start()).settled_delivery()
+
+    assert delivery.state is DeliveryState.PARKED
+    assert "offers no storage commitment: leave out `commitment`" in delivery.last_error
