@@ -16,6 +16,7 @@ from node.dimse import Remote
 from node.domain.errors import Misconfigured
 from node.domain.identity import AeTitle
 from node.inference import WarmModels
+from node.inference_pool import InferencePool
 from node.inference_process import InferenceProcess
 from node.intake.inbox import Inbox
 from node.intake.retrieve import DicomWebSource, Retriever
@@ -41,7 +42,7 @@ class App:
 
     settings: Settings
     store: Store
-    models: InferenceProcess
+    models: InferencePool
     workflows: Workflows
     series_watch: SeriesWatch
     job_watch: JobWatch
@@ -64,7 +65,11 @@ def build(settings: Settings, place: str) -> App:
     inbox = Inbox(store, settings.data_dir, settings.least_free_bytes)
     worker = settings.worker
     warm = WarmModels(specs, worker.device, worker.threads, seg_options(settings))
-    models = InferenceProcess(warm, worker.longest_inference_seconds, settings.log_level)
+    models = InferencePool(
+        lambda: InferenceProcess(warm, worker.longest_inference_seconds, settings.log_level),
+        worker.inferences_at_once,
+        worker.most_of_model_at_once,
+    )
     segmenting = Segmenting(
         store=store,
         data_dir=settings.data_dir.absolute(),
@@ -181,4 +186,5 @@ def _engine_options(settings: Settings, name: str) -> EngineOptions:
         database_url=own_file if settings.is_embedded else settings.database_url,
         executor_id=name,
         poll_seconds=settings.worker.poll_seconds,
+        inferences_at_once=settings.worker.inferences_at_once,
     )

@@ -27,8 +27,7 @@ _LOG = structlog.get_logger()
 _SHAPE = "1"
 _INFERENCE = "inference"
 _DELIVERIES = "deliveries"
-# The model takes the whole device; deliveries mostly wait for the network.
-_INFERENCES_AT_ONCE = 1
+# They mostly wait for the network.
 _DELIVERIES_AT_ONCE = 8
 _DELIVERIES_AT_ONCE_PER_DESTINATION = 2
 # A job during which the process dies again and again would otherwise stop every other job.
@@ -55,6 +54,8 @@ class RunState(StrEnum):
 class EngineOptions:
     """`database_url` is the engine's own; `poll_seconds` how often its queues are looked at.
 
+    `inferences_at_once` run on each worker.
+
     `executor_id` names this worker, and no other. What it left unfinished it takes up again itself
     if it comes back under the same name; else another does, see `take_over`.
     """
@@ -62,6 +63,7 @@ class EngineOptions:
     database_url: str
     executor_id: str
     poll_seconds: float
+    inferences_at_once: int = 1
 
 
 class Workflows:
@@ -119,7 +121,9 @@ class Workflows:
         DBOS.launch()
         poll_seconds = self._options.poll_seconds
         DBOS.register_queue(
-            _INFERENCE, worker_concurrency=_INFERENCES_AT_ONCE, polling_interval_sec=poll_seconds
+            _INFERENCE,
+            worker_concurrency=self._options.inferences_at_once,
+            polling_interval_sec=poll_seconds,
         )
         DBOS.register_queue(
             _DELIVERIES,

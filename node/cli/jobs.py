@@ -12,12 +12,12 @@ from typing import Annotated
 import typer
 
 from node.cli.options import ConfigOption
-from node.domain.errors import Rejected, RejectionReason
+from node.domain.errors import Rejected, RejectionReason, Transient
 from node.domain.identity import Uid
 from node.domain.job import Job, JobState
 from node.domain.series import SeriesState, StoredSeries
 from node.settings import load_settings
-from node.store import Store
+from node.store import IllegalChange, Store
 
 app = typer.Typer(no_args_is_help=True, help="What came in, and what became of it.")
 
@@ -138,6 +138,27 @@ def retry(job: JobArgument, config: ConfigOption = None) -> None:
         found = _parked(store, job, "retried")
         store.retry_job(found.job_id, datetime.now(UTC))
     typer.echo(f"Job {found.job_id[:8]} is queued again.")
+
+
+@app.command()
+def rerun(job: JobArgument, config: ConfigOption = None) -> None:
+    """Do an ended job again from the images, and deliver the same SEG instance anew.
+
+    Where a newer version of the model is installed, that one runs.
+
+    Example: segnode jobs rerun 3f1c9a02
+    """
+    with open_store(config) as store:
+        found = _find(store, job)
+        try:
+            store.rerun_job(found.job_id, datetime.now(UTC))
+        except IllegalChange as error:
+            told = f"{error}; only a job that has ended, with its images here, can be done again"
+            raise Rejected(RejectionReason.INVALID_INSTANCE, told) from error
+        except OSError as error:
+            told = f"the earlier result cannot be deleted: {error.strerror}"
+            raise Transient(told) from error
+    typer.echo(f"Job {found.job_id[:8]} is queued from its beginning.")
 
 
 @app.command()

@@ -56,8 +56,18 @@ def may_follow(now: JobState, then: JobState) -> bool:
     return then in _NEXT[now]
 
 
+def may_run_again(state: JobState) -> bool:
+    """Whether a person may have the job done again from the images."""
+    return state in {
+        JobState.DELIVERED,
+        JobState.REFUSED,
+        JobState.PARKED,
+        JobState.DISCARDED,
+    }
+
+
 def is_final(state: JobState) -> bool:
-    """Whether nothing can follow this state."""
+    """Whether nothing follows this state by itself."""
     return not _NEXT[state]
 
 

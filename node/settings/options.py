@@ -139,12 +139,16 @@ class WorkerOptions(_Options):
     """Inference. `threads` of the CPU; without it, as many as PyTorch takes.
 
     What takes longer than `longest_inference_seconds` is ended, tried once more, then parked.
+    `inferences_at_once` share the device, each with its own copy of the model;
+    `most_of_model_at_once` bounds that for single models.
     """
 
     device: Annotated[str, AfterValidator(_device)] = "auto"
     threads: Annotated[Whole, Field(ge=1)] | None = None
     poll_seconds: Positive = 0.5
     longest_inference_seconds: Positive = 1800.0
+    inferences_at_once: Annotated[Whole, Field(ge=1, le=64)] = 1
+    most_of_model_at_once: dict[Name, Annotated[Whole, Field(ge=1)]] = Field(default_factory=dict)
 
 
 class ResultOptions(_Options):

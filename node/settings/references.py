@@ -29,6 +29,10 @@ def broken_references(values: Mapping[str, Any], base: Path) -> Iterator[Mistake
                 yield path, f"there is no peer {peer!r}{suggestion(peer, peers)}"
     models, mistakes = _models(values.get("catalogues"), base)
     yield from mistakes
+    for model in _table(_table(values.get("worker")).get("most_of_model_at_once")):
+        if models is not None and model not in models:
+            path = ("worker", "most_of_model_at_once", model)
+            yield path, f"there is no model {model!r}{suggestion(model, models)}"
     rules = values.get("rules")
     for i, rule in enumerate(rules if isinstance(rules, list) else []):
         yield from _broken_in_rule(_table(rule), ("rules", i), destinations, models)

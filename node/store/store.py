@@ -11,12 +11,21 @@ from node.store.database import Database, parse_url
 from node.store.instances import Instances
 from node.store.migrate import bring_up_to_date
 from node.store.outcomes import Outcomes
+from node.store.reruns import Reruns
 from node.store.retrievals import Retrievals
 from node.store.workers import Workers
 
 
 class Store(
-    Instances, Outcomes, AskedCommitments, Retrievals, Commitments, Clearing, Workers, AuditTrail
+    Instances,
+    Outcomes,
+    Reruns,
+    AskedCommitments,
+    Retrievals,
+    Commitments,
+    Clearing,
+    Workers,
+    AuditTrail,
 ):
     """Instances, series, jobs, deliveries, retrievals, commitments, workers, the audit trail.
 

@@ -98,6 +98,13 @@ def retry(job_id: str, store: SiteStore, now: Now) -> Response:
     return _to(f"/series/{job.series_instance_uid}#job-{job_id}")
 
 
+@ROUTER.post("/jobs/{job_id}/rerun")
+def rerun(job_id: str, store: SiteStore, now: Now) -> Response:
+    """The button "Run again"."""
+    job = triggers.request_rerun(store, job_id, now)
+    return _to(f"/series/{job.series_instance_uid}#job-{job_id}")
+
+
 @ROUTER.post("/jobs/{job_id}/discard")
 def discard(job_id: str, store: SiteStore, now: Now) -> Response:
     """The button "Discard"."""

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from node.domain.delivery import Delivery, DeliveryState
-from node.domain.job import Job, JobState, is_final, result_identity
+from node.domain.job import Job, JobState, is_final, may_run_again, result_identity
 from node.domain.series import SeriesState, StoredSeries
 from node.routing.decide import Decision
 from node.store import AuditEvent, SeriesOutcome, Store
@@ -68,6 +68,11 @@ class JobView:
     def may_retry(self) -> bool:
         """Whether a person can have it tried again."""
         return self.job.state is JobState.PARKED
+
+    @property
+    def may_run_again(self) -> bool:
+        """Whether a person can have it done again from the images; a parked one is retried."""
+        return self.is_current and not self.may_retry and may_run_again(self.job.state)
 
     @property
     def is_at_work(self) -> bool:

@@ -90,6 +90,12 @@ def retry(job_id: str, store: SiteStore, now: Now) -> dict[str, Any]:
     return _job_json(request_retry(store, job_id, now))
 
 
+@ROUTER.post("/jobs/{job_id}/rerun", status_code=HTTPStatus.ACCEPTED)
+def rerun(job_id: str, store: SiteStore, now: Now) -> dict[str, Any]:
+    """Do an ended job again from the images."""
+    return _job_json(request_rerun(store, job_id, now))
+
+
 @ROUTER.post("/jobs/{job_id}/discard")
 def discard(job_id: str, store: SiteStore, now: Now) -> dict[str, Any]:
     """Give up on a parked job."""
@@ -162,6 +168,20 @@ def request_retry(store: Store, job_id: str, now: Now) -> Job:
         state = known_job(store, job_id).state
         told = f"job {job_id} is {state}; only a parked job can be retried"
         raise HTTPException(HTTPStatus.CONFLICT, told) from error
+
+
+def request_rerun(store: Store, job_id: str, now: Now) -> Job:
+    """Queues an ended job from its beginning; the request ends with 404, 409 or 503 else."""
+    try:
+        return store.rerun_job(job_id, now)
+    except UnknownJob as error:
+        raise HTTPException(HTTPStatus.NOT_FOUND, f"there is no job {job_id}") from error
+    except IllegalChange as error:
+        told = f"{error}; only a job that has ended, with its images here, can be done again"
+        raise HTTPException(HTTPStatus.CONFLICT, told) from error
+    except OSError as error:
+        told = f"the earlier result cannot be deleted: {error.strerror}"
+        raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, told) from error
 
 
 def request_discard(store: Store, job_id: str, now: Now) -> Job:

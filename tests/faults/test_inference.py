@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from node.domain.errors import Misconfigured, Rejected, RejectionReason
 from node.domain.identity import Uid
 from node.domain.job import Job, JobState, Replaced
 from node.inference import WarmModels
+from node.inference_pool import InferencePool
 from node.inference_process import InferenceFailed, InferenceProcess
 from node.work.segmenting import Inferred
 from tests.stored import job_of
@@ -48,6 +50,30 @@ class Models(WarmModels):
                 raise ZeroDivisionError("by a defect")
             case "refuse":
                 raise Rejected(RejectionReason.TOO_FEW_SLICES, "The series has 3 slices.")
+        return inferred(job)
+
+
+class Meeting(WarmModels):
+    """A job looks out for another that is at work at the same time, for a second."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def load(self, model_ids: Sequence[str]) -> None:
+        pass
+
+    def infer(self, job: Job, files: Sequence[Path], replaces: Replaced | None) -> Inferred:
+        own = self._folder / f"{os.getpid()}"
+        own.with_suffix(".here").touch()
+        try:
+            until(lambda: len(list(self._folder.glob("*.here"))) == 2, 1.0, "the other")
+            told = "met"
+        except AssertionError:
+            told = "alone"
+        n = len(list(self._folder.glob("*.end")))
+        (self._folder / f"{n}-{os.getpid()}.end").write_text(told)
+        if told == "alone":
+            own.with_suffix(".here").unlink()
         return inferred(job)
 
 
@@ -144,6 +170,22 @@ def test_a_job_that_hangs_is_tried_once_more_and_parked_and_others_go_on(
         until(lambda: parts.jobs()[-1].state is JobState.DELIVERED, WAIT_S, "its delivery")
     finally:
         parts.stop()
+
+
+@pytest.mark.parametrize(("most", "together"), [({}, True), ({"liver-ct": 1}, False)])
+def test_inferences_run_at_once_as_far_as_their_model_may(
+    plan: Path, tmp_path: Path, most: dict[str, int], together: bool
+) -> None:
+    pool = InferencePool(lambda: InferenceProcess(Meeting(tmp_path), 60.0, "warning"), 2, most)
+    try:
+        pool.load(["liver-ct"])
+        with ThreadPoolExecutor(2) as threads:
+            list(threads.map(lambda _: pool.infer(JOB, FILES, None), range(2)))
+    finally:
+        pool.close()
+
+    met = [file.read_text() == "met" for file in tmp_path.glob("*.end")]
+    assert met == [together, together]
 
 
 def _runs(pid: int) -> bool:

@@ -137,6 +137,11 @@ def test_a_parked_job_is_exported_and_discarded(
         assert run(monkeypatch, "jobs", command, name, "-c", str(config)) == 1
         assert "is discarded; only a parked job can be" in capsys.readouterr().err
     assert run(monkeypatch, "jobs", "export", name, str(output), "-c", str(config)) == 0
+    capsys.readouterr()
+    assert run(monkeypatch, "jobs", "rerun", name, "-c", str(config)) == 0
+    assert "queued from its beginning" in capsys.readouterr().out
+    assert run(monkeypatch, "jobs", "rerun", name, "-c", str(config)) == 1
+    assert "is queued; only a job that has ended" in capsys.readouterr().err
 
 
 def test_each_series_of_a_folder_is_explained_by_itself(

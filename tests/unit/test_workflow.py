@@ -12,6 +12,7 @@ from pydicom import dcmread
 from node.domain.delivery import DeliveryState
 from node.domain.errors import Rejected, RejectionReason, Transient
 from node.domain.job import Job, JobState, Replaced, result_identity
+from node.store import IllegalChange
 from tests.waiting import until
 from tests.worker_parts import SERIES, WorkerParts, failing
 
@@ -113,6 +114,48 @@ def test_a_destination_that_refuses_parks_the_job_with_its_words(node: WorkerPar
     node.job_watch.look()
     assert node.settled().state is JobState.DELIVERED
     assert len(node.replaces) == 1, "the model ran once; its result was kept"
+
+
+def test_a_job_that_is_run_again_gives_the_same_instance_anew(node: WorkerParts) -> None:
+    node.receive()
+    node.look()
+    first = node.settled()
+    node.store.rerun_job(first.job_id, node.now())
+    assert first.result_path is not None
+    assert not first.result_path.exists()
+    node.job_watch.look()
+    second = node.settled()
+
+    assert (second.job_id, second.state) == (first.job_id, JobState.DELIVERED)
+    assert len(node.replaces) == 2, "the model ran twice"
+    one, other = node.pacs.taken
+    assert one == other
+
+
+def test_a_refused_job_can_be_run_again(node: WorkerParts) -> None:
+    node.during.append(failing(Rejected(RejectionReason.TOO_FEW_SLICES, "It has 3 slices.")))
+    node.receive()
+    node.look()
+    refused = node.settled()
+    assert refused.state is JobState.REFUSED
+    node.store.rerun_job(refused.job_id, node.now())
+    node.job_watch.look()
+
+    assert node.settled().state is JobState.DELIVERED
+
+
+def test_a_job_under_way_and_one_without_images_cannot_be_run_again(node: WorkerParts) -> None:
+    node.receive()
+    node.store.request_start(SERIES, node.now())
+    node.series_watch.look()
+    (job,) = node.jobs()
+    with pytest.raises(IllegalChange, match="is queued"):
+        node.store.rerun_job(job.job_id, node.now())
+    node.job_watch.look()
+    assert node.settled().state is JobState.DELIVERED
+    assert node.store.clear_series(SERIES, node.now(), lambda paths: None)
+    with pytest.raises(IllegalChange, match="have been deleted"):
+        node.store.rerun_job(job.job_id, node.now())
 
 
 def test_a_delivery_is_given_up_at_its_age(tmp_path: Path) -> None:

@@ -200,6 +200,19 @@ def test_only_a_parked_job_can_be_discarded(node: ServedNode, parked: Job) -> No
     assert "Discarded" in page
 
 
+def test_an_ended_job_can_be_run_again(node: ServedNode, parked: Job) -> None:
+    httpx.post(f"{node.url}/api/jobs/{parked.job_id}/discard")
+    page = httpx.get(f"{node.url}/series/{parked.series_instance_uid}").text
+    assert "Run again" in page
+    url = f"{node.url}/api/jobs/{parked.job_id}/rerun"
+    answer = httpx.post(url)
+    assert (answer.status_code, answer.json()["state"]) == (202, "queued")
+    again = httpx.post(url)
+    assert again.status_code == 409
+    assert "is queued; only a job that has ended" in again.json()["message"]
+    assert httpx.post(f"{node.url}/api/jobs/unknown/rerun").status_code == 404
+
+
 def test_a_series_to_fetch_is_asked_for_once(node: ServedNode) -> None:
     first = httpx.post(f"{node.url}/api/retrieve", json=RETRIEVAL)
     assert first.status_code == 202
