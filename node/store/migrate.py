@@ -28,7 +28,7 @@ def bring_up_to_date(database: Database) -> None:
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     with _one_process_at_a_time(database), database.writing() as connection:
-        _wait_for_other_hosts(connection, database)
+        wait_for_other_hosts(connection, database)
         current = MigrationContext.configure(connection).get_current_revision()
         scripts = ScriptDirectory.from_config(config)
         if current == scripts.get_current_head():
@@ -57,6 +57,7 @@ def _one_process_at_a_time(database: Database) -> Iterator[None]:
         yield
 
 
-def _wait_for_other_hosts(connection: Connection, database: Database) -> None:
+def wait_for_other_hosts(connection: Connection, database: Database) -> None:
+    """Let one transaction of all that call this go on at a time; the embedded database does so."""
     if not database.is_sqlite:  # released at the end of the transaction
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _POSTGRESQL_LOCK})

@@ -170,6 +170,8 @@ WORKERS = Table(
     Column("beaten_at", UtcDateTime, nullable=False),
 )
 
+SITE = Table("site", METADATA, Column("name", String(36), primary_key=True))
+
 AUDIT = Table(
     "audit",
     METADATA,

@@ -13,6 +13,7 @@ from node.store.migrate import bring_up_to_date
 from node.store.outcomes import Outcomes
 from node.store.reruns import Reruns
 from node.store.retrievals import Retrievals
+from node.store.site import check_folder
 from node.store.workers import Workers
 
 
@@ -41,13 +42,15 @@ class Store(
         Several processes may do so at the same moment.
 
         Raises:
-            Misconfigured: the URL names no database that we can use.
+            Misconfigured: the URL names no database that we can use, or one of another folder.
             Transient: the database does not answer.
         """
         data_dir = data_dir.absolute()
         data_dir.mkdir(parents=True, exist_ok=True)
         database = Database(parse_url(database_url))
         bring_up_to_date(database)
+        if not database.is_sqlite:
+            check_folder(database, data_dir)
         return cls(database, data_dir)
 
     def close(self) -> None:

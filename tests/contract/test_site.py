@@ -1,0 +1,88 @@
+"""What hosts that share a PostgreSQL find out about each other."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from node.domain.errors import Misconfigured
+from node.membership import GivenUp, Membership
+from node.store import Store
+from tests.contract.postgresql_server import PostgresqlServer
+from tests.stored import NOON
+
+
+@pytest.fixture(scope="module")
+def postgresql() -> Iterator[PostgresqlServer]:
+    """A server for this module."""
+    with PostgresqlServer() as server:
+        yield server
+
+
+@pytest.fixture
+def store(postgresql: PostgresqlServer, tmp_path: Path) -> Iterator[Store]:
+    """The store of a new site."""
+    opened = Store.open(postgresql.new_database(), tmp_path)
+    yield opened
+    opened.close()
+
+
+def test_hosts_that_start_at_once_agree_on_their_folder(
+    postgresql: PostgresqlServer, tmp_path: Path
+) -> None:
+    url = postgresql.new_database()
+    with ThreadPoolExecutor(8) as hosts:
+        for store in hosts.map(lambda _: Store.open(url, tmp_path), range(8)):
+            store.close()
+
+
+def test_a_host_with_another_folder_than_the_others_is_told_so(
+    postgresql: PostgresqlServer, tmp_path: Path
+) -> None:
+    url = postgresql.new_database()
+    Store.open(url, tmp_path / "shared").close()
+    with pytest.raises(Misconfigured, match="is not the folder of this database") as caught:
+        Store.open(url, tmp_path / "forgotten mount")
+    assert caught.value.key == "data_dir"
+
+
+def member(store: Store, name: str) -> Membership:
+    """A worker at a place of its own."""
+    made = Membership(store, name, f"place of {name}", lambda: NOON)
+    made.join()
+    return made
+
+
+def test_the_first_leads_until_it_leaves(store: Store) -> None:
+    first, second = member(store, "first"), member(store, "second")
+    for worker in (first, second):
+        worker.beat()
+    assert (first.leads, second.leads) == (True, False)
+    first.leave()
+    second.beat()
+    assert second.leads
+
+
+def test_a_worker_whose_beats_stand_still_is_given_up_and_finds_it_out(store: Store) -> None:
+    silent, awake = member(store, "silent"), member(store, "awake")
+    silent.beat()
+    for _ in range(8):
+        awake.beat()
+    silent.beat()
+    for _ in range(9):
+        awake.beat()
+    assert [awake.leads] == [False], "the other has been heard of meanwhile"
+    for _ in range(3):
+        awake.beat()
+    assert [awake.leads] == [True]
+    with pytest.raises(GivenUp):
+        silent.beat()
+
+
+def test_a_worker_that_starts_again_takes_its_old_place(store: Store) -> None:
+    member(store, "other")
+    member(store, "before the fall")
+    again = Membership(store, "after the fall", "place of before the fall", lambda: NOON)
+    again.join()
+    assert [worker.name for worker in store.workers()] == ["other", "after the fall"]
