@@ -40,7 +40,7 @@ class Role(StrEnum):
     WEB = "web"
 
 
-_MODULES = {
+MODULES = {
     Role.LISTENER: "pacs_listener",
     Role.WORKER: "node.worker",
     Role.WEB: "node.web",
@@ -131,7 +131,7 @@ class Supervisor:
         reading, writing = os.pipe()
         # -P: a folder named `models` where the node is started must not stand in for our package.
         python = [sys.executable, "-P", "-m"]
-        command = [*python, "node.bound_process", str(os.getpid()), _MODULES[role]]
+        command = [*python, "node.bound_process", str(os.getpid()), MODULES[role]]
         if self._config is not None:
             command += ["--config", str(self._config)]
         environment = os.environ | {READY_VARIABLE: str(writing)}

@@ -17,15 +17,18 @@ from node.domain.identity import AeTitle, Uid
 from node.domain.job import Job, JobState
 from node.settings import load_settings
 from node.store import Store
+from node.supervisor import MODULES, Role
 from tests.waiting import until
 
 SENDER = AeTitle("DEMOSENDER")
 _START_SECONDS = 90.0
 _RESULT_SECONDS = 240.0
+_PROCESSES = {"segnode", "node.cli", "node.inference_child", *MODULES.values()}
 _ENDED = {JobState.DELIVERED, JobState.REFUSED, JobState.PARKED}
 
 _CONFIGURATION = """
 data_dir = "data"
+{more}
 
 [delivery]
 first_retry_seconds = 0.5
@@ -54,6 +57,7 @@ port = {pacs_port}
 [destinations.pacs]
 kind = "cstore"
 peer = "pacs"
+{commitment}
 
 [[rules]]
 name = "liver"
@@ -70,33 +74,50 @@ class RunningNode:
 
     folder: Path
     orthanc: OrthancPacs
+    roles: Sequence[Role] = (Role.LISTENER, Role.WORKER)
+    dicom_port: int = 0  # a free one
     _process: subprocess.Popen[bytes] | None = None
 
     def __post_init__(self) -> None:
-        self.dicom_port, self.web_port = free_ports(2)
+        free_port, self.web_port = free_ports(2)
+        self.dicom_port = self.dicom_port or free_port
         self.config_file = self.folder / "segnode.toml"
         self.folder.mkdir(parents=True, exist_ok=True)
         self.configure(quiet_seconds=1)
         settings = load_settings(self.config_file)
         self.store = Store.open(settings.database_url, settings.data_dir)
 
-    def configure(self, *, quiet_seconds: float, model: str = "liver-ct") -> None:
+    def configure(
+        self,
+        *,
+        quiet_seconds: float,
+        model: str = "liver-ct",
+        catalogue: Path | None = None,
+        log_level: str = "info",
+        commitment: bool = False,
+    ) -> None:
         """Write the configuration; it holds from the next start."""
+        more = f'log_level = "{log_level}"\n'
+        if catalogue is not None:
+            more += f'catalogues = ["{catalogue}"]\n'
         self.config_file.write_text(
             _CONFIGURATION.format(
+                more=more,
                 dicom_port=self.dicom_port,
                 web_port=self.web_port,
                 pacs_title=self.orthanc.ae_title,
                 pacs_port=self.orthanc.dicom_port,
+                commitment='commitment = "pacs"' if commitment else "",
                 quiet_seconds=quiet_seconds,
                 model=model,
             )
         )
 
     def start(self) -> None:
-        """Start listener and worker, and return when both work."""
-        command = [sys.executable, "-m", "node.cli", "serve", "--config"]
-        command += [str(self.config_file), "--role", "listener", "--role", "worker"]
+        """Start its processes, and return when all work."""
+        command = [sys.executable, "-m", "node.cli", "serve", "--config", str(self.config_file)]
+        for role in self.roles:
+            command += ["--role", role]
         self._log = (self.folder / "node.log").open("ab")
         begun = self._log.tell()
         self._process = subprocess.Popen(
@@ -123,6 +144,22 @@ class RunningNode:
         with suppress(ProcessLookupError):
             os.kill(process.pid, signal.SIGKILL)
         process.wait()
+
+    @property
+    def supervisor(self) -> int:
+        """The supervisor's process."""
+        assert self._process is not None
+        return self._process.pid
+
+    def process_of(self, role: Role) -> int:
+        """The process of a role that runs now."""
+        wanted = [MODULES[role].encode(), b"--config", str(self.config_file).encode()]
+        for entry in Path("/proc").iterdir():
+            with suppress(OSError):
+                arguments = (entry / "cmdline").read_bytes().split(b"\0")
+                if all(text in arguments for text in wanted):
+                    return int(entry.name)
+        raise AssertionError(f"no process is the {role}")
 
     def close(self) -> None:
         """Stop the node for good."""
@@ -157,9 +194,28 @@ class RunningNode:
         """The newest job of a series, once it has come to an end."""
         return self.job_in(series, *_ENDED, instances=instances)
 
+    def memory(self) -> dict[str, float]:
+        """The resident memory of its processes in MB, by their modules."""
+        found = {}
+        for entry in Path("/proc").iterdir():
+            with suppress(OSError, ValueError):
+                if os.getsid(int(entry.name)) != self.supervisor or int(entry.name) < 2:
+                    continue
+                words = (entry / "cmdline").read_bytes().decode().split("\0")
+                resident = (entry / "statm").read_text().split()[1]
+                name = next(word for word in words if word in _PROCESSES)
+                found[name] = int(resident) * os.sysconf("SC_PAGE_SIZE") / 1e6
+        return found
+
     def results(self, study: Uid) -> list[str]:
         """The SOP instances of the study's SEG that the PACS has."""
-        query = {"StudyInstanceUID": str(study), "Modality": "SEG"}
+        return self._found_seg({"StudyInstanceUID": str(study), "Modality": "SEG"})
+
+    def all_results(self) -> list[str]:
+        """The SOP instances of every SEG that the PACS has."""
+        return self._found_seg({"Modality": "SEG"})
+
+    def _found_seg(self, query: dict[str, str]) -> list[str]:
         found = self.orthanc.post(
             "/tools/find", {"Level": "Instance", "Query": query, "Expand": True}
         )

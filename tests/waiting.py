@@ -7,10 +7,8 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-_POLL_SECONDS = 0.02
 
-
-def until(predicate: Callable[[], T], timeout_s: float, what: str) -> T:
+def until(predicate: Callable[[], T], timeout_s: float, what: str, *, poll_s: float = 0.02) -> T:
     """The first truthy value of `predicate`; AssertionError naming `what` after `timeout_s`."""
     pause = threading.Event()
     end = time.monotonic() + timeout_s
@@ -20,4 +18,4 @@ def until(predicate: Callable[[], T], timeout_s: float, what: str) -> T:
             return value
         if time.monotonic() > end:
             raise AssertionError(f"waited {timeout_s:g} s for {what}; it did not happen")
-        pause.wait(_POLL_SECONDS)
+        pause.wait(poll_s)

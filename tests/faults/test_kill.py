@@ -13,6 +13,7 @@ from node.demo.orthanc_pacs import OrthancPacs, orthanc_missing
 from node.domain.delivery import DeliveryState
 from node.domain.identity import Uid
 from node.domain.job import JobState, result_identity
+from node.supervisor import Role
 from tests.running_node import RunningNode, small_abdomen
 from tests.waiting import until
 
@@ -130,7 +131,7 @@ def test_a_worker_that_is_killed_is_started_again_and_finishes_its_job(
     series, study = Uid(header.SeriesInstanceUID), Uid(header.StudyInstanceUID)
     node.send(files)
     node.job_in(series, JobState.RUNNING, JobState.DELIVERING, JobState.DELIVERED)
-    os.kill(process_of(node, "node.worker"), signal.SIGKILL)
+    os.kill(node.process_of(Role.WORKER), signal.SIGKILL)
     job = node.ended_job(series)
 
     assert job.state is JobState.DELIVERED, job.reason
@@ -138,21 +139,10 @@ def test_a_worker_that_is_killed_is_started_again_and_finishes_its_job(
 
 
 def test_nothing_outlives_a_supervisor_that_is_killed(node: RunningNode) -> None:
-    processes = [process_of(node, module) for module in ("node.worker", "pacs_listener")]
+    processes = [node.process_of(role) for role in (Role.WORKER, Role.LISTENER)]
     node.kill()
 
     until(lambda: not any(is_alive(p) for p in processes), 10, "the processes to be gone")
-
-
-def process_of(node: RunningNode, module: str) -> int:
-    """The process of this node that runs a module."""
-    wanted = [module.encode(), b"--config", str(node.config_file).encode()]
-    for entry in Path("/proc").iterdir():
-        with suppress(OSError):
-            arguments = (entry / "cmdline").read_bytes().split(b"\0")
-            if all(text in arguments for text in wanted):
-                return int(entry.name)
-    raise AssertionError(f"no process runs {module}")
 
 
 def is_alive(process: int) -> bool:

@@ -1,0 +1,159 @@
+"""Eight senders at once while inference runs: no store fails, each series has its result.
+
+`make soak` sends 250 series by each sender instead of ten.
+"""
+
+import os
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from threading import Event, Thread
+
+import pytest
+
+from node.demo.orthanc_pacs import OrthancPacs, orthanc_missing
+from node.dicom.ct_series import CtDescription, write_ct_series
+from node.domain.identity import Uid
+from node.domain.job import JobState, is_final, result_identity
+from tests.dcmsend import dcmsend
+from tests.labelled import SHAPE
+from tests.running_node import RunningNode
+from tests.tiny_model import TINY, tiny_catalogue, tiny_scan
+from tests.waiting import until
+
+ASSOCIATIONS = 8
+SERIES_EACH = int(os.environ.get("SEGNODE_LOAD_SERIES", "10"))
+SECONDS_PER_SERIES = 10.0
+# What a process may take between its first work and its last: buffers and caches that fill once,
+# and nothing that grows with the number of series.
+MOST_GROWTH_MB = 80.0
+SAMPLE_S = 0.5
+SLICES = SHAPE[0]
+
+
+@pytest.fixture
+def orthanc(tmp_path: Path) -> Iterator[OrthancPacs]:
+    missing = orthanc_missing()
+    if missing:
+        pytest.skip(missing)
+    with OrthancPacs(tmp_path / "orthanc") as pacs:
+        yield pacs
+
+
+@pytest.fixture
+def node(tmp_path: Path, orthanc: OrthancPacs) -> Iterator[RunningNode]:
+    running = RunningNode(tmp_path / "node", orthanc)
+    catalogue = tiny_catalogue(tmp_path / "model")
+    running.configure(quiet_seconds=1, model=TINY, catalogue=catalogue)
+    running.start()
+    yield running
+    running.close()
+
+
+@dataclass
+class Memory:
+    """The resident memory of the node's processes in MB, sampled while it is entered."""
+
+    node: RunningNode
+    samples: dict[str, list[float]] = field(default_factory=dict)
+    _ended: Event = field(default_factory=Event)
+
+    def __enter__(self) -> "Memory":
+        self._thread = Thread(target=self._run, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._ended.wait(SAMPLE_S):
+            for name, megabytes in self.node.memory().items():
+                self.samples.setdefault(name, []).append(megabytes)
+
+
+@dataclass
+class Sender:
+    """A modality that sends series after series; the answers, and the seconds for each series."""
+
+    node: RunningNode
+    number: int
+    folder: Path
+    statuses: list[int] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    series: list[Uid] = field(default_factory=list)
+
+    def send_all(self) -> None:
+        """Make and send each series; an association each."""
+        scan = tiny_scan()
+        for n in range(SERIES_EACH):
+            told = CtDescription(seed=f"{self.number}-{n}")
+            files = write_ct_series(scan, self.folder / str(n), told)
+            begun = time.perf_counter()
+            sent = dcmsend(files, self.node.dicom_port)
+            self.seconds.append(time.perf_counter() - begun)
+            self.series.append(Uid(told.series_uid))
+            self.statuses += sent.statuses.values()
+            shutil.rmtree(self.folder / str(n))
+
+
+@pytest.mark.timeout(600 + SECONDS_PER_SERIES * SERIES_EACH * ASSOCIATIONS)
+def test_every_series_of_eight_senders_has_its_result_and_memory_stays_bounded(
+    node: RunningNode, orthanc: OrthancPacs, tmp_path: Path
+) -> None:
+    senders = [Sender(node, n, tmp_path / f"sender{n}") for n in range(ASSOCIATIONS)]
+    count = SERIES_EACH * ASSOCIATIONS
+    with Memory(node) as memory:
+        with ThreadPoolExecutor(ASSOCIATIONS) as pool:
+            for sent in [pool.submit(sender.send_all) for sender in senders]:
+                sent.result()
+        ended_while_sending = ended_jobs(node)
+        within = 120 + SECONDS_PER_SERIES * count
+        until(lambda: ended_jobs(node) == count, within, f"{count} jobs to end", poll_s=0.5)
+    report(senders, memory, ended_while_sending)
+
+    statuses = [status for sender in senders for status in sender.statuses]
+    assert statuses == [0x0000] * count * SLICES
+    assert ended_while_sending > 0, "inference ran meanwhile"
+    expected = []
+    for series in (series for sender in senders for series in sender.series):
+        (job,) = node.store.jobs_of(series)
+        assert (job.state, job.instance_count) == (JobState.DELIVERED, SLICES), job.reason
+        expected.append(str(result_identity(job.job_id).sop_instance_uid))
+    assert sorted(node.all_results()) == sorted(expected)
+    for name, samples in memory.samples.items():
+        assert growth_mb(samples) < MOST_GROWTH_MB, f"{name}: {samples}"
+
+
+def ended_jobs(node: RunningNode) -> int:
+    """How many jobs have come to their end."""
+    return sum(count for state, count in node.store.count_jobs().items() if is_final(state))
+
+
+def growth_mb(samples: Sequence[float]) -> float:
+    """What the last quarter takes more than the first."""
+    quarter = max(1, len(samples) // 4)
+    return max(samples[-quarter:]) - max(samples[:quarter])
+
+
+def report(senders: Sequence[Sender], memory: Memory, ended_while_sending: int) -> None:
+    """What was measured, for people."""
+    stored = sum(len(sender.statuses) for sender in senders)
+    print(f"\n{stored} instances; {ended_while_sending} jobs ended while they came in")
+    for quarter in range(4):
+        first, last = (SERIES_EACH * n // 4 for n in (quarter, quarter + 1))
+        times = [seconds for sender in senders for seconds in sender.seconds[first:last]]
+        per_image = [1000 * seconds / SLICES for seconds in times]
+        print(
+            f"C-STORE, quarter {quarter + 1}: {median(per_image):.1f} ms in the median series, "
+            f"{max(per_image):.1f} ms in the slowest"
+        )
+    for name, samples in memory.samples.items():
+        size = max(1, len(samples) // 4)
+        quarters = [max(samples[n * size : (n + 1) * size]) for n in range(4)]
+        print(f"{name}, most MB by quarter: {', '.join(f'{most:.0f}' for most in quarters)}")
