@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench clean
+.PHONY: help demo test soak lint bench clean
 
 help:  ## what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -24,6 +24,10 @@ demo: $(STAMP)  ## run the node on a phantom and show the result (ARGS=--exit to
 
 test: $(STAMP)  ## every test; those whose server is not installed say how to install it
 	$(BIN)/pytest $(ARGS)
+
+soak: $(STAMP)  ## the long forms: 2000 series through the node, 140 kills of its processes
+	SEGNODE_LOAD_SERIES=250 SEGNODE_CRASH_ROUNDS=5 \
+	  $(BIN)/pytest -s tests/faults/test_load.py tests/faults/test_crash_matrix.py $(ARGS)
 
 lint: $(STAMP)  ## style, types and import rules
 	$(BIN)/ruff check .

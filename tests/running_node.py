@@ -33,6 +33,7 @@ data_dir = "data"
 [delivery]
 first_retry_seconds = 0.5
 longest_retry_seconds = 1
+longest_commitment_seconds = 5
 
 [worker]
 poll_seconds = 0.2
