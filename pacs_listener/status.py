@@ -32,7 +32,7 @@ MEANINGS: dict[StoreStatus, tuple[str, str]] = {
     StoreStatus.OUT_OF_RESOURCES: (
         "Refused: Out of Resources",
         "The disk has less room than is to stay free, or is read-only, or the database does not "
-        "answer. Nothing was kept; the sender should send again later.",
+        "answer or is locked. Nothing was kept; the sender should send again later.",
     ),
     StoreStatus.DOES_NOT_MATCH: (
         "Error: Data Set Does Not Match SOP Class",

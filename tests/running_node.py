@@ -126,11 +126,6 @@ class RunningNode:
         )
         until(lambda: "node.ready" in self.log()[begun:], _START_SECONDS, "the node to come up")
 
-    @property
-    def is_running(self) -> bool:
-        """Whether it was started and is still there."""
-        return self._process is not None and self._process.poll() is None
-
     def log(self) -> str:
         """What the node's processes have said."""
         return (self.folder / "node.log").read_text()

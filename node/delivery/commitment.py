@@ -28,7 +28,7 @@ _REQUEST_COMMITMENT = 1  # PS3.4 table J.3-1
 # Some answer on the association of the request, within a moment; most open one of their own.
 _SAME_ASSOCIATION_S = 1.0
 # PS3.7 10.1.1.1.8
-_SUCCESS, _PROCESSING_FAILURE, _INVALID_ARGUMENT = 0x0000, 0x0110, 0x0115
+SUCCESS, PROCESSING_FAILURE, INVALID_ARGUMENT = 0x0000, 0x0110, 0x0115
 # PS3.3 C.14.1.1
 _REASONS: Mapping[int, str] = {
     0x0110: "it failed to process it",
@@ -53,7 +53,7 @@ class CommitmentReports:
         peer = association.acceptor if association.is_requestor else association.requestor
         title = str(peer.ae_title)
         status = self._status(event, title)
-        if status != _SUCCESS:
+        if status != SUCCESS:
             _LOG.warning("commitment.report_refused", peer=title, status=f"{status:04X}")
         return status, None
 
@@ -75,10 +75,10 @@ class CommitmentReports:
             )
         except Transient as error:
             _LOG.error("commitment.report_not_kept", peer=title, error=str(error))
-            return _PROCESSING_FAILURE
+            return PROCESSING_FAILURE
         except (Rejected, AttributeError):
-            return _INVALID_ARGUMENT
-        return _SUCCESS if known else _INVALID_ARGUMENT
+            return INVALID_ARGUMENT
+        return SUCCESS if known else INVALID_ARGUMENT
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ class CommitmentScu:
                 StorageCommitmentPushModelInstance,
             )
             code = status.get("Status")
-            if code != _SUCCESS:
+            if code != SUCCESS:
                 told = "nothing" if code is None else f"status 0x{code:04X}"
                 raise Transient(f"{self.remote} answered {told} when asked for storage commitment")
             answered.wait(_SAME_ASSOCIATION_S)

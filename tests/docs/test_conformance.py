@@ -8,6 +8,7 @@ from pydicom.datadict import dictionary_description, keyword_for_tag
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
+from node.delivery import commitment as commitment_scu
 from node.delivery.answers import told_as_warning
 from node.delivery.cstore import proposed_syntaxes
 from node.dicom.equipment import this_node
@@ -87,6 +88,12 @@ def test_the_statuses_of_storage_commitment_are_those_that_are_answered() -> Non
         service.NOT_AUTHORIZED,
         service.RESOURCE_LIMITATION,
     }
+
+
+def test_the_statuses_of_reports_of_commitment_are_those_that_are_answered() -> None:
+    told = {int(status, 16) for _, status, _ in table("Status of our N-EVENT-REPORT response")}
+    scu = commitment_scu
+    assert told == {scu.SUCCESS, scu.PROCESSING_FAILURE, scu.INVALID_ARGUMENT}
 
 
 def test_the_limits_and_defaults_are_those_of_the_settings(
