@@ -67,6 +67,7 @@ class Host:
     config: Path
     roles: Sequence[str]
     _process: subprocess.Popen[bytes] | None = None
+    _begun: int = 0  # where the log of this start begins
 
     def start(self, environment: Mapping[str, str] | None = None) -> None:
         """Start what runs here, with more environment variables; see `wait_ready`."""
@@ -74,6 +75,7 @@ class Host:
         for role in self.roles:
             command += ["--role", role]
         with self._log_file.open("ab") as log:
+            self._begun = log.tell()
             self._process = subprocess.Popen(
                 command,
                 stdout=log,
@@ -84,7 +86,7 @@ class Host:
 
     def wait_ready(self) -> None:
         """Return once it works."""
-        until(lambda: "node.ready" in self.log(), 120, f"{self.name} to come up")
+        until(lambda: "node.ready" in self.log()[self._begun :], 120, f"{self.name} to come up")
 
     def log(self) -> str:
         """What its processes have said."""
@@ -95,6 +97,13 @@ class Host:
         self._signal(signal.SIGKILL)
         if self._process is not None:
             self._process.wait()
+            self._process = None
+
+    def stop(self) -> None:
+        """It is shut down in order."""
+        if self._process is not None:
+            self._process.terminate()
+            assert self._process.wait(60) == 0
             self._process = None
 
     def freeze(self) -> None:
