@@ -2,7 +2,7 @@
 
 import zlib
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
 from types import MappingProxyType
@@ -15,8 +15,11 @@ from node.domain.identity import Uid
 from node.domain.instance import Door, Origin, ReceivedInstance
 from node.domain.job import Job, JobState
 from node.domain.job import job_id as name_of_job
+from node.store import Store
 
 NOON = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
+LATER = NOON + timedelta(minutes=1)
+SERIES = Uid("1.2.3")
 CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
 EXPLICIT = "1.2.840.10008.1.2.1"
 
@@ -29,7 +32,7 @@ def sqlite_url(folder: Path) -> str:
 def received(
     *,
     sop_instance_uid: str = "1.2.3.1",
-    series_instance_uid: str = "1.2.3",
+    series_instance_uid: str = SERIES,
     study_instance_uid: str = "1.2",
     dataset: bytes = b"any bytes ",
     peer: str = "MODALITY1",
@@ -44,6 +47,13 @@ def received(
         dataset=dataset,
         origin=Origin(Door.C_STORE, peer),
     )
+
+
+def add_instances(store: Store, *sop_instance_uids: str, now: datetime = NOON) -> None:
+    """Index new instances of SERIES; their files are not there."""
+    for uid in sop_instance_uids:
+        path = store.data_dir / "instances" / SERIES / f"{uid}.dcm"
+        assert store.add_instance(received(sop_instance_uid=uid), path, 10, now)
 
 
 def job_of(series_instance_uid: Uid, *, job_id: str = "") -> Job:
@@ -75,7 +85,7 @@ def encoded(
     *,
     sop_class_uid: str = CT_IMAGE,
     sop_instance_uid: str = "1.2.3.1",
-    series_instance_uid: str = "1.2.3",
+    series_instance_uid: str = SERIES,
     study_instance_uid: str = "1.2",
     patient_name: str = "Test^Patient",
     transfer_syntax_uid: str = EXPLICIT,

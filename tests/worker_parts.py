@@ -14,7 +14,6 @@ from node.delivery.commitment import CommitmentScu
 from node.delivery.destination import ResultFile
 from node.delivery.folder import Folder
 from node.domain.delivery import Receipt
-from node.domain.identity import Uid
 from node.domain.job import Job, JobState, Replaced, result_identity
 from node.intake.inbox import Inbox
 from node.routing.conditions import Equals
@@ -25,10 +24,9 @@ from node.work.committing import Committing
 from node.work.delivering import Delivering, RetryPolicy
 from node.work.segmenting import Inferred, Segmenting
 from node.workflow import EngineOptions, Workflows
-from tests.stored import encoded, received, sqlite_url
+from tests.stored import SERIES, encoded, received, sqlite_url
 from tests.waiting import until
 
-SERIES = Uid("1.2.3")
 _SETTLED = {JobState.DELIVERED, JobState.REFUSED, JobState.PARKED, JobState.SUPERSEDED}
 
 

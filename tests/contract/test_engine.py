@@ -1,7 +1,6 @@
 """The engine keeps its promises on both databases."""
 
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,16 +10,9 @@ from node.domain.errors import Transient
 from node.domain.job import Job, JobState, Priority
 from node.domain.series import series_digest
 from tests.contract.postgresql_server import PostgresqlServer
-from tests.stored import job_of
+from tests.stored import SERIES, job_of
 from tests.waiting import until
-from tests.worker_parts import SERIES, WorkerParts
-
-
-@pytest.fixture(scope="module")
-def postgresql() -> Iterator[PostgresqlServer]:
-    """A server for this module."""
-    with PostgresqlServer() as server:
-        yield server
+from tests.worker_parts import WorkerParts
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -13,13 +13,6 @@ from tests.contract.postgresql_server import PostgresqlServer
 from tests.stored import NOON
 
 
-@pytest.fixture(scope="module")
-def postgresql() -> Iterator[PostgresqlServer]:
-    """A server for this module."""
-    with PostgresqlServer() as server:
-        yield server
-
-
 @pytest.fixture
 def store(postgresql: PostgresqlServer, tmp_path: Path) -> Iterator[Store]:
     """The store of a new site."""

@@ -8,13 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from node.domain.delivery import DeliveryState, Receipt
-from node.domain.identity import Uid
 from node.domain.job import JobState, is_final, may_follow
 from node.domain.series import SeriesState
 from node.store import IllegalChange, Store
-from tests.stored import NOON, job_of, received, sqlite_url
+from tests.stored import NOON, SERIES, job_of, received, sqlite_url
 
-SERIES = Uid("1.2.3")
 EVENTS = st.one_of(
     st.sampled_from(list(JobState)), st.sampled_from(["retry", "supersede", "receipt", "park"])
 )

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from node.domain.delivery import Receipt
-from node.domain.identity import Uid
 from node.domain.job import JobState, Priority, result_identity
 from node.domain.series import SeriesState
 from node.intake.inbox import Inbox
@@ -16,9 +15,8 @@ from node.routing.conditions import AtLeastSlices, Equals
 from node.routing.rules import Rule
 from node.store import Store
 from node.watch import SeriesWatch
-from tests.stored import NOON, encoded, received, sqlite_url
+from tests.stored import NOON, SERIES, encoded, received, sqlite_url
 
-SERIES = Uid("1.2.3")
 LIVER = Rule("liver", "liver-ct", ("pacs",), Equals("Modality", "CT"), 10.0)
 
 

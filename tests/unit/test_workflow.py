@@ -13,8 +13,9 @@ from node.domain.delivery import DeliveryState
 from node.domain.errors import Rejected, RejectionReason, Transient
 from node.domain.job import Job, JobState, Replaced, result_identity
 from node.store import IllegalChange
+from tests.stored import SERIES
 from tests.waiting import until
-from tests.worker_parts import SERIES, WorkerParts, failing
+from tests.worker_parts import WorkerParts, failing
 
 
 @pytest.fixture

@@ -1,0 +1,35 @@
+"""A database of each kind for the tests of this folder."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from node.store import Store
+from tests.contract.postgresql_server import PostgresqlServer
+from tests.stored import sqlite_url
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgresqlServer]:
+    """A server for the tests of this folder."""
+    with PostgresqlServer() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database of each kind."""
+    if request.param == "sqlite":
+        return sqlite_url(tmp_path)
+    server = request.getfixturevalue("postgresql")
+    assert isinstance(server, PostgresqlServer)
+    return server.new_database()
+
+
+@pytest.fixture
+def store(database_url: str, tmp_path: Path) -> Iterator[Store]:
+    """An empty store on it."""
+    opened = Store.open(database_url, tmp_path)
+    yield opened
+    opened.close()

@@ -1,0 +1,85 @@
+"""What the store lets go of, on SQLite and on PostgreSQL."""
+
+from collections.abc import Collection
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from node.domain.errors import Transient
+from node.domain.job import JobState
+from node.domain.series import SeriesState
+from node.store import Store
+from tests.stored import LATER, NOON, SERIES, add_instances, job_of
+
+
+def cleared(store: Store, *, before: datetime = LATER) -> tuple[list[str], list[Path]]:
+    """The series that can be cleared, and the files that went with them."""
+    gone: list[Path] = []
+    uids = [str(series.series_instance_uid) for series in store.clearable_series(before)]
+    assert all(store.clear_series(uid, LATER, gone.extend) for uid in uids)
+    return uids, gone
+
+
+def decided(store: Store, state: SeriesState) -> None:
+    series = store.get_series(SERIES)
+    assert series is not None
+    assert store.record_decision(SERIES, "{}", state, NOON, seen_count=series.instance_count)
+
+
+def test_a_series_that_no_rule_wanted_is_cleared_after_its_time(store: Store) -> None:
+    add_instances(store, "1.2.3.1", "1.2.3.2")
+    assert cleared(store) == ([], [])  # not decided
+    decided(store, SeriesState.IGNORED)
+    assert cleared(store, before=NOON) == ([], [])  # too young
+    uids, gone = cleared(store)
+    assert uids == [SERIES]
+    assert [path.name for path in gone] == ["1.2.3.1.dcm", "1.2.3.2.dcm"]
+    assert store.instances_of(SERIES) == ()
+    series = store.get_series(SERIES)
+    assert series is not None
+    assert (series.instance_count, series.state) == (0, SeriesState.IGNORED)
+    assert store.audit_of(SERIES)[-1].event == "series.cleared"
+    assert cleared(store) == ([], [])
+
+
+def test_what_is_not_at_its_end_is_not_cleared(store: Store) -> None:
+    add_instances(store, "1.2.3.1")
+    job = job_of(SERIES)
+    store.add_job(job)
+    decided(store, SeriesState.ACCEPTED)
+    for state in ("queued", "running", "delivering", "parked", "queued", "running", "delivering"):
+        if state != store.list_jobs()[0].state:
+            store.change_job(job.job_id, JobState(state), NOON, result_path=store.data_dir / "r")
+        assert cleared(store) == ([], [])
+        assert not store.clear_series(SERIES, LATER, lambda _: None)
+    store.change_job(job.job_id, JobState.DELIVERED, NOON)
+    assert store.request_start(SERIES, NOON)
+    assert cleared(store) == ([], [])  # to be decided anew
+    decided(store, SeriesState.ACCEPTED)
+    _, gone = cleared(store)
+    assert [path.name for path in gone] == ["1.2.3.1.dcm", "r"]
+    after = store.get_job(job.job_id)
+    assert after is not None
+    assert (after.state, after.result_path) == (JobState.DELIVERED, None)
+
+
+def test_a_cleared_series_that_is_sent_again_begins_anew(store: Store) -> None:
+    add_instances(store, "1.2.3.1")
+    decided(store, SeriesState.IGNORED)
+    cleared(store)
+    add_instances(store, "1.2.3.1", now=LATER)
+    series = store.get_series(SERIES)
+    assert series is not None
+    assert (series.instance_count, series.state) == (1, SeriesState.RECEIVING)
+
+
+def test_files_that_cannot_be_removed_leave_the_series_as_it_was(store: Store) -> None:
+    def stuck(paths: Collection[Path]) -> None:
+        raise Transient("a file cannot be deleted")
+
+    add_instances(store, "1.2.3.1")
+    decided(store, SeriesState.IGNORED)
+    with pytest.raises(Transient):
+        store.clear_series(SERIES, LATER, stuck)
+    assert len(store.instances_of(SERIES)) == 1

@@ -1,0 +1,198 @@
+"""The store keeps the same promises on SQLite and on PostgreSQL: jobs and deliveries."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+
+from node.domain.delivery import DeliveryState, Receipt
+from node.domain.identity import Uid
+from node.domain.job import JobState, Replaced
+from node.domain.series import SeriesState
+from node.store import IllegalChange, Store, UnknownDelivery, UnknownJob
+from tests.stored import LATER, NOON, SERIES, add_instances, job_of
+
+
+def test_a_job_comes_back_as_it_was_put_in(store: Store) -> None:
+    add_instances(store, "1.2.3.1")
+    job = replace(
+        job_of(SERIES),
+        replaces=Replaced(Uid("2.25.1"), 7),
+        destinations=("archive", "pacs"),
+        timings_s={"read": 0.5},
+        measurements={"liver": {"volume_ml": 1500.5, "cut_by_series": False}},
+        result_path=store.data_dir / "results" / "x.dcm",
+    )
+    assert store.add_job(job)
+    assert not store.add_job(replace(job, rule="another"))
+    assert store.get_job(job.job_id) == job
+    assert store.jobs_of(SERIES) == (job,)
+    assert store.list_jobs(states=[JobState.QUEUED]) == [job]
+    assert store.list_jobs(states=[JobState.PARKED]) == []
+    assert store.list_jobs(series_uid="1.2.9") == []
+    assert store.jobs_to_start() == [job]
+
+
+def test_a_job_goes_its_way_and_keeps_what_it_is_told_on_it(store: Store) -> None:
+    add_instances(store, "1.2.3.1")
+    job = job_of(SERIES)
+    store.add_job(job)
+    store.change_job(job.job_id, JobState.RUNNING, NOON)
+    store.change_job(
+        job.job_id,
+        JobState.DELIVERING,
+        LATER,
+        timings_s={"segment": 2.5},
+        measurements={"liver": {"volume_ml": 1500.0}},
+        result_path=store.data_dir / "results" / "a.dcm",
+        picture_path=store.data_dir / "results" / "a.png",
+    )
+    done = store.change_job(job.job_id, JobState.DELIVERED, LATER)
+    assert done.state is JobState.DELIVERED
+    assert done.timings_s == {"segment": 2.5}
+    assert done.measurements == {"liver": {"volume_ml": 1500.0}}
+    assert done.result_path == store.data_dir / "results" / "a.dcm"
+    assert done.updated_at == LATER
+    assert [e.event for e in store.audit_of(job.job_id)] == [
+        "job.queued",
+        "job.running",
+        "job.delivering",
+        "job.delivered",
+    ]
+
+
+def test_an_illegal_change_is_refused_and_changes_nothing(store: Store) -> None:
+    add_instances(store, "1.2.3.1")
+    job = job_of(SERIES)
+    store.add_job(job)
+    with pytest.raises(IllegalChange, match="queued and cannot become delivered"):
+        store.change_job(job.job_id, JobState.DELIVERED, LATER)
+    with pytest.raises(UnknownJob):
+        store.change_job("no such job", JobState.RUNNING, LATER)
+    assert store.get_job(job.job_id) == job
+
+
+def test_a_parked_job_is_retried_under_a_new_run_number(store: Store) -> None:
+    add_instances(store, "1.2.3.1")
+    job = job_of(SERIES)
+    store.add_job(job)
+    store.add_deliveries(job.job_id, ["archive", "pacs"], NOON)
+    store.record_receipt(job.job_id, Receipt("archive", "kept"), NOON)
+    store.park_delivery(job.job_id, "pacs", NOON, error="down")
+    assert store.run_number(job.job_id) == 1
+    with pytest.raises(IllegalChange):
+        store.retry_job(job.job_id, LATER)
+    store.change_job(job.job_id, JobState.PARKED, NOON, reason="pacs: down")
+
+    again = store.retry_job(job.job_id, LATER)
+
+    assert again.state is JobState.QUEUED
+    assert again.reason == ""
+    assert store.run_number(job.job_id) == 2
+    archive, pacs = store.deliveries_of(job.job_id)
+    assert archive.state is DeliveryState.DELIVERED
+    assert pacs.state is DeliveryState.WAITING
+    assert store.waiting_since(job.job_id, "pacs") == LATER
+
+
+def test_a_newer_job_takes_the_place_of_those_that_have_sent_nothing(store: Store) -> None:
+    add_instances(store, "1.2.3.1")
+    states = {
+        "queued": [],
+        "delivering": [JobState.RUNNING, JobState.DELIVERING],
+        "half delivered": [JobState.RUNNING, JobState.DELIVERING],
+    }
+    for name, steps in states.items():
+        store.add_job(job_of(SERIES, job_id=name))
+        store.add_deliveries(name, ["archive", "pacs"], NOON)
+        for state in steps:
+            store.change_job(name, state, NOON)
+    store.add_job(replace(job_of(SERIES, job_id="other model"), model_id="spleen-ct"))
+    store.record_receipt("half delivered", Receipt("archive", "kept"), NOON)
+
+    newest = job_of(SERIES, job_id="newest")
+    recorded = store.record_decision(
+        SERIES, "{}", SeriesState.ACCEPTED, LATER, seen_count=1, jobs=[newest]
+    )
+
+    assert recorded is not None
+    assert [job.job_id for job in recorded.made] == ["newest"]
+    superseded = {j.job_id for j in store.jobs_of(SERIES) if j.state is JobState.SUPERSEDED}
+    assert superseded == {"delivering", "queued"}
+    earlier = store.latest_delivered_job(SERIES, "liver-ct")
+    assert earlier is not None
+    assert earlier.job_id == "half delivered"
+    assert store.latest_delivered_job(SERIES, "spleen-ct") is None
+
+
+def test_a_slow_decision_takes_nothing_from_one_about_the_fuller_series(store: Store) -> None:
+    add_instances(store, "1.2.3.1", "1.2.3.2")
+    state = SeriesState.ACCEPTED
+    full, partial = job_of(SERIES, job_id="full"), job_of(SERIES, job_id="partial")
+    assert store.record_decision(SERIES, "{}", state, NOON, seen_count=2, jobs=[full])
+
+    assert not store.record_decision(SERIES, "{}", state, LATER, seen_count=1, jobs=[partial])
+
+    (job,) = store.jobs_of(SERIES)
+    assert (job.job_id, job.state) == ("full", JobState.QUEUED)
+
+
+def test_sources_take_turns(store: Store) -> None:
+    add_instances(store, "1.2.3.1")
+
+    def queue(source: str, *names: str) -> None:
+        for name in names:
+            store.add_job(replace(job_of(SERIES, job_id=name), source=source))
+
+    queue("CT1", "a1", "a2", "a3", "a4")
+    store.change_job("a1", JobState.RUNNING, NOON)
+    queue("CT2", "b1", "b2")
+    queue("CT3", "c1")
+
+    turns = sorted((job.turn, job.job_id) for job in store.jobs_to_start())
+    assert [name for _, name in turns] == ["a2", "b1", "c1", "a3", "b2", "a4"]
+
+
+def test_deliveries_count_their_attempts(store: Store) -> None:
+    add_instances(store, "1.2.3.1")
+    job = job_of(SERIES)
+    store.add_job(job)
+    store.add_deliveries(job.job_id, ["pacs"], NOON)
+    store.record_attempt(job.job_id, "pacs", NOON, error="no answer", next_try_at=LATER)
+    store.add_deliveries(job.job_id, ["pacs", "archive"], NOON)  # not made twice
+
+    assert [d.destination for d in store.waiting_deliveries()] == ["archive", "pacs"]
+    pacs = store.get_delivery(job.job_id, "pacs")
+    assert pacs is not None
+    assert (pacs.attempts, pacs.last_error, pacs.next_try_at) == (1, "no answer", LATER)
+
+    delivered = store.record_receipt(job.job_id, Receipt("pacs", "0x0000"), LATER)
+    assert (delivered.state, delivered.attempts) == (DeliveryState.DELIVERED, 2)
+    assert delivered.last_error == ""
+    # What has been delivered stays delivered, whoever comes late.
+    assert store.park_delivery(job.job_id, "pacs", LATER, error="late").state is (
+        DeliveryState.DELIVERED
+    )
+    next_due = store.next_due_delivery()
+    assert next_due is not None
+    assert next_due.destination == "archive"
+    with pytest.raises(UnknownDelivery):
+        store.record_receipt(job.job_id, Receipt("nobody", ""), LATER)
+
+
+def test_of_two_who_retry_a_job_at_once_one_does(store: Store) -> None:
+    add_instances(store, "1.2.3.1")
+    job = job_of(SERIES)
+    store.add_job(job)
+    store.change_job(job.job_id, JobState.PARKED, NOON)
+
+    def retry(_number: int) -> bool:
+        try:
+            store.retry_job(job.job_id, LATER)
+        except IllegalChange:
+            return False
+        return True
+
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(retry, range(4))).count(True) == 1
+    assert store.run_number(job.job_id) == 2
