@@ -1,6 +1,7 @@
 """CT files from disk: headers parsed once, pixel data left on disk until it is needed."""
 
 import struct
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,11 +26,12 @@ _SINGLE_VALUED = (
     "Modality",
 )
 
-# What pydicom raises on bytes that are no DICOM, or that stop half-way.
-_PARSE_ERRORS = (
+# What pydicom raises on bytes that are no DICOM, that stop half-way, or that are nested too deeply.
+PARSE_ERRORS = (
     InvalidDicomError,
     BytesLengthException,
     struct.error,
+    zlib.error,
     EOFError,
     OSError,
     ValueError,
@@ -37,6 +39,8 @@ _PARSE_ERRORS = (
     AttributeError,
     TypeError,
     NotImplementedError,
+    OverflowError,
+    RecursionError,
 )
 
 
@@ -66,7 +70,7 @@ def _load(path: Path) -> FileDataset:
             header = dcmread(path)
         _complete_identifiers(header)
         _decode_what_is_read(header)
-    except _PARSE_ERRORS as error:
+    except PARSE_ERRORS as error:
         raise Rejected(
             RejectionReason.UNREADABLE,
             f"The file {path.name} cannot be read as DICOM: {_first_line(error)}. "
@@ -105,5 +109,7 @@ def without_pixels(header: Dataset) -> Dataset:
 
 
 def _first_line(error: BaseException) -> str:
+    if isinstance(error, RecursionError):
+        return "its sequences are nested too deeply"
     lines = str(error).splitlines()
     return lines[0].rstrip(".") if lines else type(error).__name__
