@@ -10,7 +10,7 @@ import structlog
 from pydicom import Dataset, dcmread
 from pydicom.errors import InvalidDicomError
 
-from node.domain.job import Job, JobState, Priority, Replaced, job_id, result_identity
+from node.domain.job import Job, JobState, Priority, job_id
 from node.domain.series import SeriesState, StoredInstance, StoredSeries, series_digest
 from node.quiet import QuietTimes
 from node.routing.decide import Decision, decide
@@ -87,9 +87,10 @@ class SeriesWatch:
     ) -> Job:
         version = self.installed_version(model_id)
         digest = series_digest(instance.sop_instance_uid for instance in instances)
+        name = job_id(digest, model_id, version)
         now = self.now()
         return Job(
-            job_id=job_id(digest, model_id, version),
+            job_id=name,
             series_instance_uid=series.series_instance_uid,
             study_instance_uid=series.study_instance_uid,
             series_digest=digest,
@@ -100,7 +101,7 @@ class SeriesWatch:
             destinations=tuple(dict.fromkeys(d for rule in rules for d in rule.destinations)),
             state=JobState.QUEUED,
             reason="",
-            replaces=self._replaced(series, model_id, len(instances)),
+            replaces=self.store.result_before(name, series.series_instance_uid, model_id),
             timings_s={},
             measurements={},
             result_path=None,
@@ -110,14 +111,6 @@ class SeriesWatch:
             priority=min((rule.priority for rule in rules), key=list(Priority).index),
             source=_peer(series),
         )
-
-    def _replaced(self, series: StoredSeries, model_id: str, count: int) -> Replaced | None:
-        """The result that was sent when the series had fewer instances."""
-        earlier = self.store.latest_delivered_job(series.series_instance_uid, model_id)
-        if earlier is None or earlier.instance_count >= count:
-            return None
-        uid = result_identity(earlier.job_id).sop_instance_uid
-        return Replaced(uid, earlier.instance_count)
 
     def _record(
         self,

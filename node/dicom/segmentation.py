@@ -173,8 +173,8 @@ def _derivation(source: CtSeries, spec: ModelSpec, replaces: Replaced | None) ->
     )
     if replaces is None:
         return made
+    by = f" by version {replaces.model_version}" if replaces.model_version else ""
     return (
-        f"{made} Replaces the result {replaces.sop_instance_uid}, which was made from "
-        f"{replaces.instance_count} instances before the series was complete; this one is made "
-        f"from {len(source.sources)}."
+        f"{made} Replaces the result {replaces.sop_instance_uid}, which was made{by} from "
+        f"{replaces.instance_count} instances; this one is made from {len(source.sources)}."
     )

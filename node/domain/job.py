@@ -96,10 +96,11 @@ def result_identity(job: str) -> ResultIdentity:
 
 @dataclass(frozen=True)
 class Replaced:
-    """The earlier result that a newer one replaces, because the series has grown since."""
+    """The earlier result that a newer one replaces: the series or the model has changed since."""
 
     sop_instance_uid: Uid
     instance_count: int
+    model_version: str  # empty where it was not kept
 
 
 @dataclass(frozen=True)
@@ -130,3 +131,8 @@ class Job:
     priority: Priority = Priority.ROUTINE
     source: str = ""
     turn: int = 0
+
+    def as_replaced(self) -> Replaced:
+        """Its result, as a newer one refers to it."""
+        uid = result_identity(self.job_id).sop_instance_uid
+        return Replaced(uid, self.instance_count, self.model_version)

@@ -5,7 +5,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, Row, and_, exists, func, select, update
 from sqlalchemy.engine import Connection
 
 from node.domain.delivery import DeliveryState
@@ -13,7 +13,7 @@ from node.domain.identity import Uid
 from node.domain.job import Job, JobState, Priority, Replaced, may_follow
 from node.store.audit import append
 from node.store.records import Records
-from node.store.schema import DELIVERIES, JOBS
+from node.store.schema import AUDIT, DELIVERIES, JOBS
 
 
 class IllegalChange(Exception):
@@ -24,10 +24,16 @@ class UnknownJob(Exception):
     """There is no job of that id."""
 
 
-# A result that has left the node for one destination at least.
+# A result that has left the node for one destination at least, since it was last made.
 _SENT: ColumnElement[bool] = exists().where(
     DELIVERIES.c.job_id == JOBS.c.job_id,
     DELIVERIES.c.state.in_([DeliveryState.COMMITTING, DeliveryState.DELIVERED]),
+)
+
+# ... or ever: when a job is run again, its deliveries begin anew.
+_EVER_SENT: ColumnElement[bool] = exists().where(
+    AUDIT.c.subject == JOBS.c.job_id,
+    AUDIT.c.event.in_(["delivery.stored", "delivery.delivered"]),
 )
 
 
@@ -83,21 +89,25 @@ class Jobs(Records):
         with self._database.reading() as connection:
             return [self._job(row) for row in connection.execute(query)]
 
-    def latest_delivered_job(self, series_uid: str, model_id: str) -> Job | None:
-        """The newest job of the series and model whose result has reached a destination."""
+    def result_before(self, job_id: str, series_uid: str, model_id: str) -> Replaced | None:
+        """The newest other result for that series and model that has ever reached a destination.
+
+        Fewer slices, or another version of the model, made it.
+        """
         query = (
             select(JOBS)
             .where(
                 JOBS.c.series_instance_uid == series_uid,
                 JOBS.c.model_id == model_id,
-                or_(JOBS.c.state == JobState.DELIVERED, _SENT),
+                JOBS.c.job_id != job_id,
+                _EVER_SENT,
             )
             .order_by(JOBS.c.created_at.desc())
             .limit(1)
         )
         with self._database.reading() as connection:
             row = connection.execute(query).first()
-        return None if row is None else self._job(row)
+        return None if row is None else self._job(row).as_replaced()
 
     def change_job(
         self,
@@ -213,7 +223,7 @@ class Jobs(Records):
         values: dict[str, object] = {
             "state": JobState.SUPERSEDED,
             "updated_at": now,
-            "reason": "the series has grown since; a newer job takes its place",
+            "reason": "a newer job takes its place, of more images or another version of the model",
         }
         for name in connection.execute(unsent.order_by(JOBS.c.job_id)).scalars().all():
             self._change_job(connection, name, values, now)
@@ -250,6 +260,7 @@ class Jobs(Records):
             "reason": job.reason,
             "replaces_sop_instance_uid": None if replaces is None else replaces.sop_instance_uid,
             "replaces_instance_count": None if replaces is None else replaces.instance_count,
+            "replaces_model_version": None if replaces is None else replaces.model_version,
             "timings_s": job.timings_s,
             "measurements": job.measurements,
             "result_path": self._to_row(job.result_path),
@@ -276,7 +287,11 @@ class Jobs(Records):
             reason=row.reason,
             replaces=None
             if row.replaces_sop_instance_uid is None
-            else Replaced(Uid(row.replaces_sop_instance_uid), row.replaces_instance_count),
+            else Replaced(
+                Uid(row.replaces_sop_instance_uid),
+                row.replaces_instance_count,
+                row.replaces_model_version or "",
+            ),
             timings_s=row.timings_s,
             measurements=row.measurements,
             result_path=self._from_row(row.result_path),

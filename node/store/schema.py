@@ -89,6 +89,7 @@ JOBS = Table(
     Column("reason", Text, nullable=False),
     Column("replaces_sop_instance_uid", _UID),
     Column("replaces_instance_count", Integer),
+    Column("replaces_model_version", _NAME),
     Column("timings_s", JSON, nullable=False),
     Column("measurements", JSON, nullable=False),
     Column("result_path", Text),

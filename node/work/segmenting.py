@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from node.domain.errors import Rejected, Transient
-from node.domain.job import Job, JobState, Replaced, result_identity
+from node.domain.job import Job, JobState, Replaced
 from node.domain.series import StoredInstance, series_digest
 from node.durable import durable_file
 from node.store import Store
@@ -91,7 +91,10 @@ class Segmenting:
             if stale:
                 Closing(self.store, self.now).end(job, JobState.SUPERSEDED, stale)
                 return
-            replaces = job.replaces or self._sent_meanwhile(job)
+            # Asked anew: an earlier result may have been sent after this job had been made.
+            replaces = job.replaces or self.store.result_before(
+                job.job_id, job.series_instance_uid, job.model_id
+            )
             inferred = self.infer(job, [i.path for i in instances], replaces)
             result, picture = self._keep(job, inferred)
             self.store.change_job(
@@ -128,10 +131,3 @@ class Segmenting:
             self.store.request_start(job.series_instance_uid, self.now())
             return f"{job.model_id} {job.model_version} has been replaced by version {installed}"
         return ""
-
-    def _sent_meanwhile(self, job: Job) -> Replaced | None:
-        """An earlier result that reached a destination after this job had been made."""
-        earlier = self.store.latest_delivered_job(job.series_instance_uid, job.model_id)
-        if earlier is None or earlier.job_id == job.job_id:
-            return None
-        return Replaced(result_identity(earlier.job_id).sop_instance_uid, earlier.instance_count)

@@ -7,7 +7,7 @@ import pytest
 
 from node.domain.delivery import DeliveryState, Receipt
 from node.domain.identity import Uid
-from node.domain.job import JobState, Replaced
+from node.domain.job import JobState, Replaced, result_identity
 from node.domain.series import SeriesState
 from node.store import IllegalChange, Store, UnknownDelivery, UnknownJob
 from tests.stored import LATER, NOON, SERIES, add_instances, job_of
@@ -17,7 +17,7 @@ def test_a_job_comes_back_as_it_was_put_in(store: Store) -> None:
     add_instances(store, "1.2.3.1")
     job = replace(
         job_of(SERIES),
-        replaces=Replaced(Uid("2.25.1"), 7),
+        replaces=Replaced(Uid("2.25.1"), 7, "0.9"),
         destinations=("archive", "pacs"),
         timings_s={"read": 0.5},
         measurements={"liver": {"volume_ml": 1500.5, "cut_by_series": False}},
@@ -119,10 +119,10 @@ def test_a_newer_job_takes_the_place_of_those_that_have_sent_nothing(store: Stor
     assert [job.job_id for job in recorded.made] == ["newest"]
     superseded = {j.job_id for j in store.jobs_of(SERIES) if j.state is JobState.SUPERSEDED}
     assert superseded == {"delivering", "queued"}
-    earlier = store.latest_delivered_job(SERIES, "liver-ct")
+    earlier = store.result_before("newest", SERIES, "liver-ct")
     assert earlier is not None
-    assert earlier.job_id == "half delivered"
-    assert store.latest_delivered_job(SERIES, "spleen-ct") is None
+    assert earlier.sop_instance_uid == result_identity("half delivered").sop_instance_uid
+    assert store.result_before("newest", SERIES, "spleen-ct") is None
 
 
 def test_a_slow_decision_takes_nothing_from_one_about_the_fuller_series(store: Store) -> None:

@@ -43,7 +43,7 @@ REQUEST = ResultRequest(
     identity=result_identity("job"),
     options=SegOptions(),
     made_at=MADE_AT,
-    replaces=Replaced(Uid("1.2.3.4"), 12),
+    replaces=Replaced(Uid("1.2.3.4"), 12, "0.1.0"),
 )
 
 

@@ -246,8 +246,9 @@ def test_all_uids_come_from_the_identity(series: CtSeries) -> None:
 
 
 def test_a_fuller_result_says_what_it_replaces(series: CtSeries) -> None:
-    told = encoded(series, replaces=Replaced(Uid("1.2.3.4"), 20)).DerivationDescription
-    assert "Replaces the result 1.2.3.4, which was made from 20 instances" in told
+    earlier = Replaced(Uid("1.2.3.4"), 20, "0.1.0")
+    told = encoded(series, replaces=earlier).DerivationDescription
+    assert "Replaces the result 1.2.3.4, which was made by version 0.1.0 from 20 instances" in told
     assert "this one is made from 24" in told
     assert "Replaces" not in encoded(series).DerivationDescription
 

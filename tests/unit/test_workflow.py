@@ -206,7 +206,7 @@ def test_a_late_slice_gives_a_result_that_names_the_one_it_replaces(node: Worker
 
     assert node.replaces == [
         None,
-        Replaced(result_identity(first.job_id).sop_instance_uid, instance_count=1),
+        Replaced(result_identity(first.job_id).sop_instance_uid, 1, "1.0"),
     ]
 
 
@@ -224,6 +224,30 @@ def test_a_job_of_a_model_that_was_upgraded_makes_way_for_the_new_version(
 
     job = node.settled()
     assert (job.model_version, job.state) == ("1.1", JobState.DELIVERED)
+
+
+def test_a_result_of_a_new_version_names_the_one_it_replaces_even_by_a_rerun(
+    node: WorkerParts,
+) -> None:
+    node.receive()
+    node.look()
+    first = node.settled()
+    replaced = first.as_replaced()
+    node.installed = "1.1"
+    node.look()
+    second = node.settled()
+    node.installed = "1.2"
+    # Its deliveries begin anew, and then it makes way.
+    node.store.rerun_job(second.job_id, node.now())
+    node.job_watch.look()
+    until(lambda: node.jobs()[1].state is JobState.SUPERSEDED, 20, "the old job to make way")
+    node.series_watch.look()
+    node.job_watch.look()
+    third = node.settled()
+
+    assert [job.model_version for job in (first, second, third)] == ["1.0", "1.1", "1.2"]
+    assert node.replaces == [None, replaced, second.as_replaced()]
+    assert replaced.model_version == "1.0"
 
 
 def test_a_job_unknown_to_the_engine_is_taken_up_again(tmp_path: Path) -> None:
