@@ -90,6 +90,11 @@ def build(settings: Settings, place: str) -> App:
         now=utc_now,
         jitter=random.random,
         committing={name: str(asker.remote.ae_title) for name, asker in askers.items()},
+        give_up_after={
+            name: timedelta(hours=destination.give_up_after_hours)
+            for name, destination in settings.destinations.items()
+            if destination.give_up_after_hours is not None
+        },
     )
     committing = Committing(
         store=store,

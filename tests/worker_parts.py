@@ -71,6 +71,7 @@ class WorkerParts:
     during: list[Callable[[Job], None]] = field(default_factory=list)  # one for each run
     installed: str = "1.0"
     give_up_after: timedelta = timedelta(hours=1)
+    pacs_give_up_after: timedelta | None = None
     replaces: list[Replaced | None] = field(default_factory=list)  # of each run
     database_url: str = ""
     # Who is asked for commitment, made once the store is there.
@@ -86,6 +87,8 @@ class WorkerParts:
             self.store, self.folder, self.infer, lambda _: self.installed, now, retry_s=0.05
         )
         askers = {} if self.asker is None else {"pacs": self.asker(self.store)}
+        own_age = self.pacs_give_up_after
+        give_up_after = {} if own_age is None else {"pacs": own_age}
         delivering = Delivering(
             store=self.store,
             destinations={"pacs": self.pacs, "archive": Folder("archive", self.folder / "archive")},
@@ -93,6 +96,7 @@ class WorkerParts:
             now=now,
             jitter=lambda: 0.0,
             committing={name: str(asker.remote.ae_title) for name, asker in askers.items()},
+            give_up_after=give_up_after,
         )
         committing = Committing(self.store, delivering, askers, self.longest_commitment, now)
         engine_url = self.database_url or f"sqlite:///{self.folder / 'dbos.sqlite'}"

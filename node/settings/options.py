@@ -210,7 +210,13 @@ class DicomwebSource(_Options):
     password_env: str | None = None
 
 
-class CStoreDestination(_Options):
+class _Destination(_Options):
+    """Where results go; `give_up_after_hours` where it is not that of `delivery`."""
+
+    give_up_after_hours: Positive | None = None
+
+
+class CStoreDestination(_Destination):
     """Results go to a peer by C-STORE.
 
     `commitment` names the peer, often the same, that is asked to commit itself to keep them.
@@ -221,7 +227,7 @@ class CStoreDestination(_Options):
     commitment: Name | None = None
 
 
-class DicomwebDestination(_Options):
+class DicomwebDestination(_Destination):
     """Results go to a DICOMweb server by STOW-RS; `url` is the root of the service."""
 
     kind: Literal["dicomweb"]
@@ -230,7 +236,7 @@ class DicomwebDestination(_Options):
     password_env: str | None = None
 
 
-class FolderDestination(_Options):
+class FolderDestination(_Destination):
     """Results go to a folder, as study/series/instance.dcm."""
 
     kind: Literal["folder"]

@@ -46,6 +46,7 @@ class Try:
 class Delivering:
     """Brings a job's result to its destinations. `jitter` is in [0, 1).
 
+    Those that `give_up_after` names have another such age than that of the policy.
     Those that `committing` names are asked to commit themselves to it afterwards, by the AE title
     that it has for them.
     """
@@ -56,6 +57,7 @@ class Delivering:
     now: Callable[[], datetime]
     jitter: Callable[[], float]
     committing: Mapping[str, str] = field(default_factory=dict)
+    give_up_after: Mapping[str, timedelta] = field(default_factory=dict)
 
     def open_tries(self, job_id: str) -> list[tuple[str, int]]:
         """The destinations that still wait for the job's result, with their next try's number."""
@@ -114,7 +116,8 @@ class Delivering:
     def may_go_on(self, job_id: str, destination: str) -> bool:
         """Whether the delivery is not so old yet that it is given up."""
         since = self.store.waiting_since(job_id, destination)
-        return self.now() - since < self.policy.give_up_after
+        age = self.give_up_after.get(destination, self.policy.give_up_after)
+        return self.now() - since < age
 
     def _deliver(self, job: Job, name: str) -> Receipt:
         destination = self.destinations.get(name)

@@ -159,8 +159,16 @@ def test_a_job_under_way_and_one_without_images_cannot_be_run_again(node: Worker
         node.store.rerun_job(job.job_id, node.now())
 
 
-def test_a_delivery_is_given_up_at_its_age(tmp_path: Path) -> None:
-    node = WorkerParts(tmp_path, give_up_after=timedelta(seconds=0.3))
+@pytest.mark.parametrize(
+    "ages",
+    [
+        {"give_up_after": timedelta(seconds=0.3)},
+        {"pacs_give_up_after": timedelta(seconds=0.3)},
+    ],
+    ids=["of all", "of the destination"],
+)
+def test_a_delivery_is_given_up_at_its_age(tmp_path: Path, ages: dict[str, timedelta]) -> None:
+    node = WorkerParts(tmp_path, **ages)  # type: ignore[arg-type] # names of ages alone
     node.start()
     node.pacs.answers += [Transient("it does not answer") for _ in range(1000)]
     node.receive()
