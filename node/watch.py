@@ -8,8 +8,8 @@ from functools import partial
 
 import structlog
 from pydicom import Dataset, dcmread
-from pydicom.errors import InvalidDicomError
 
+from node.dicom.headers import PARSE_ERRORS
 from node.domain.job import Job, JobState, Priority, job_id
 from node.domain.series import SeriesState, StoredInstance, StoredSeries, series_digest
 from node.quiet import QuietTimes
@@ -213,10 +213,10 @@ def _peer(series: StoredSeries) -> str:
 
 
 def _header(instances: Sequence[StoredInstance]) -> Dataset:
-    """The header of one instance; empty where it cannot be read, so that no rule wants it."""
-    for instance in instances[:1]:
+    """The header of the first that can be read; empty where none can, so that no rule wants it."""
+    for instance in instances:
         try:
             return dcmread(instance.path, stop_before_pixels=True)
-        except (OSError, InvalidDicomError):
+        except PARSE_ERRORS:
             _LOG.warning("series.unreadable", instance=instance.sop_instance_uid)
     return Dataset()
