@@ -15,6 +15,7 @@ from node.dicom.segmentation import SegOptions
 from node.dimse import Remote
 from node.domain.errors import Misconfigured
 from node.domain.identity import AeTitle
+from node.files.kinds import files_from
 from node.inference import WarmModels
 from node.inference_pool import InferencePool
 from node.inference_process import InferenceProcess
@@ -61,8 +62,8 @@ def build(settings: Settings, place: str) -> App:
     """
     specs = _models(settings)
     destinations = destinations_from(settings)
-    store = Store.open(settings.database_url, settings.data_dir)
-    inbox = Inbox(store, settings.data_dir, settings.least_free_bytes)
+    store = Store.open(settings.database_url, settings.data_dir, files_from(settings))
+    inbox = Inbox(store, settings.least_free_bytes)
     worker = settings.worker
     warm = WarmModels(specs, worker.device, worker.threads, seg_options(settings))
     models = InferencePool(
@@ -72,7 +73,6 @@ def build(settings: Settings, place: str) -> App:
     )
     segmenting = Segmenting(
         store=store,
-        data_dir=settings.data_dir.absolute(),
         infer=models.infer,
         installed_version=lambda model_id: specs[model_id].version,
         now=utc_now,

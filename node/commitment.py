@@ -98,7 +98,8 @@ class CommitmentAnswers:
         if found.instance.sop_class_uid != reference.sop_class_uid:
             return CLASS_CONFLICT
         try:
-            there = received_from_file(found.instance.path, _ORIGIN)
+            with self.store.files.at_hand([found.instance.path]) as (file,):
+                there = received_from_file(file, _ORIGIN)
         except (Rejected, OSError):
             return PROCESSING_FAILURE
         whole = dataset_digest(there.dataset) == found.dataset_sha256

@@ -1,15 +1,11 @@
 """Deletes what a site does not want to keep: finished series, by age and for room on the disk."""
 
-import shutil
-from collections.abc import Callable, Collection, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import structlog
 
-from node.domain.errors import Transient
 from node.domain.series import StoredSeries
 from node.store import Store
 
@@ -56,23 +52,15 @@ class Retention:
             seen.update(series.series_instance_uid for series in new)
 
     def _needs_room(self) -> bool:
-        return shutil.disk_usage(self.store.data_dir).free < self.free_bytes
+        free = self.store.files.free_bytes()
+        return free is not None and free < self.free_bytes
 
     def _clear(self, series: StoredSeries, why: str) -> None:
-        if self.store.clear_series(series.series_instance_uid, self.now(), self._remove):
+        remove = self.store.files.remove
+        if self.store.clear_series(series.series_instance_uid, self.now(), remove):
             _LOG.info(
                 "series.cleared",
                 series=series.series_instance_uid,
                 instances=series.instance_count,
                 for_reason_of=why,
             )
-
-    def _remove(self, paths: Collection[Path]) -> None:
-        try:
-            for path in paths:
-                path.unlink(missing_ok=True)
-        except OSError as error:
-            raise Transient(f"a file cannot be deleted: {error.strerror}") from error
-        for folder in {path.parent for path in paths}:
-            with suppress(OSError):  # not empty, or not ours
-                folder.rmdir()

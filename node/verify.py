@@ -12,7 +12,7 @@ from pathlib import Path
 
 from node.domain.errors import Rejected
 from node.domain.instance import Door, Origin, ReceivedInstance
-from node.intake.part10 import received_from_file
+from node.intake.part10 import file_of, received_from_file
 from node.store import IndexedInstance, Store
 from node.store.instances import dataset_digest
 
@@ -47,13 +47,14 @@ class Verification:
     def findings(self) -> Iterator[Finding]:
         """Every fault: of the index's files first, then of files that it does not know."""
         for instance in self.store.every_instance():
-            fault = _fault_of(instance)
+            fault = self._fault_of(instance)
             if fault is not None:
                 yield Finding(fault, instance.instance.path)
         settled = self.clock() - _SETTLED_SECONDS
-        for path in sorted((self.store.data_dir / "instances").glob("*/*.dcm")):
-            if self.store.find_instance(path.stem) is None and path.stat().st_mtime < settled:
-                whole = _received(path) is not None
+        for kept in self.store.files.below(self.store.data_dir / "instances"):
+            path = kept.path
+            if self.store.find_instance(path.stem) is None and kept.changed_at < settled:
+                whole = self._received(path) is not None
                 yield Finding(Fault.NOT_INDEXED if whole else Fault.DAMAGED, path)
 
     def repair(self, finding: Finding, now: datetime) -> str:
@@ -63,31 +64,31 @@ class Verification:
                 return "send the series again"
             case Fault.DAMAGED:
                 place = self.store.data_dir / "damaged" / finding.path.name
-                place.parent.mkdir(exist_ok=True)
-                finding.path.replace(place)
+                with self.store.files.at_hand([finding.path]) as (file,):
+                    self.store.files.put(place, [file.read_bytes()])
+                self.store.files.remove([finding.path])
                 return f"put aside as {place}; send the series again"
             case Fault.NOT_INDEXED:
-                received = _received(finding.path)
+                received = self._received(finding.path)
                 if received is None:
                     return "it is damaged meanwhile; verify again"
-                size = finding.path.stat().st_size
+                size = len(file_of(received))
                 self.store.add_instance(received, finding.path, size, now)
                 return "indexed"
 
-
-def _fault_of(indexed: IndexedInstance) -> Fault | None:
-    path = indexed.instance.path
-    if not path.is_file():
-        return Fault.MISSING
-    received = _received(path)
-    if received is None or dataset_digest(received.dataset) != indexed.dataset_sha256:
-        return Fault.DAMAGED
-    return None
-
-
-def _received(path: Path) -> ReceivedInstance | None:
-    """The instance in the file; None where it cannot be read as one."""
-    try:
-        return received_from_file(path, _ORIGIN)
-    except (Rejected, OSError):
+    def _fault_of(self, indexed: IndexedInstance) -> Fault | None:
+        path = indexed.instance.path
+        if not self.store.files.holds(path):
+            return Fault.MISSING
+        received = self._received(path)
+        if received is None or dataset_digest(received.dataset) != indexed.dataset_sha256:
+            return Fault.DAMAGED
         return None
+
+    def _received(self, path: Path) -> ReceivedInstance | None:
+        """The instance in the file; None where it cannot be read as one."""
+        try:
+            with self.store.files.at_hand([path]) as (file,):
+                return received_from_file(file, _ORIGIN)
+        except (Rejected, OSError):
+            return None

@@ -1,5 +1,6 @@
 """Looks at what has come in and sets in motion what follows; every look is safe to repeat."""
 
+import errno
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -10,8 +11,10 @@ import structlog
 from pydicom import Dataset, dcmread
 
 from node.dicom.headers import PARSE_ERRORS
+from node.domain.errors import Transient
 from node.domain.job import Job, JobState, Priority, job_id
 from node.domain.series import SeriesState, StoredInstance, StoredSeries, series_digest
+from node.files import Files
 from node.quiet import QuietTimes
 from node.routing.decide import Decision, decide
 from node.routing.facts import facts_from_dataset
@@ -52,6 +55,7 @@ class SeriesWatch:
         """Decide every series that is complete now."""
         open_series = self.store.open_series()
         quiet = self._quiet_times.look(open_series, self.now())
+        trouble = None
         for series in open_series:
             uid = series.series_instance_uid
             if self._resting_until.get(uid, 0.0) > self.clock():
@@ -61,7 +65,10 @@ class SeriesWatch:
                 self._resting_until[uid] = self.clock() + _REST_AFTER_DEFECT_S
                 Closing(self.store, self.now).note_defect(uid, failure)
             elif failure is not None:
-                raise failure
+                # Of the database, or of the files of this series: the others may be well.
+                trouble = failure
+        if trouble is not None:
+            raise trouble
 
     def _decide_if_complete(self, series: StoredSeries, quiet: float) -> None:
         shortest = min([self.quiet_seconds, *(rule.quiet_seconds for rule in self.rules)])
@@ -75,7 +82,8 @@ class SeriesWatch:
             self._record(series, instances, decision, wanted)
 
     def _decision(self, series: StoredSeries, instances: Sequence[StoredInstance]) -> Decision:
-        facts = facts_from_dataset(_header(instances), len(instances), _peer(series))
+        header = _header(instances, self.store.files)
+        facts = facts_from_dataset(header, len(instances), _peer(series))
         return decide(self.rules, facts)
 
     def _job(
@@ -212,11 +220,20 @@ def _peer(series: StoredSeries) -> str:
     return series.origin.partition(" ")[2]
 
 
-def _header(instances: Sequence[StoredInstance]) -> Dataset:
-    """The header of the first that can be read; empty where none can, so that no rule wants it."""
+def _header(instances: Sequence[StoredInstance], files: Files) -> Dataset:
+    """The header of the first that can be read; empty where none can, so that no rule wants it.
+
+    Raises:
+        Transient: the place of the files does not answer.
+    """
     for instance in instances:
         try:
-            return dcmread(instance.path, stop_before_pixels=True)
+            with files.at_hand([instance.path]) as (file,):
+                return dcmread(file, stop_before_pixels=True)
+        except OSError as error:
+            if error.errno not in {errno.ENOENT, errno.EIO}:  # lost, or on a damaged spot
+                raise Transient(f"an image cannot be read: {error.strerror or error}") from error
+            _LOG.warning("series.unreadable", instance=instance.sop_instance_uid)
         except PARSE_ERRORS:
             _LOG.warning("series.unreadable", instance=instance.sop_instance_uid)
     return Dataset()

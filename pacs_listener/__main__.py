@@ -10,6 +10,7 @@ import structlog
 
 from node.domain.errors import Misconfigured, NodeError
 from node.domain.identity import AeTitle
+from node.files.kinds import files_from
 from node.intake.inbox import Inbox
 from node.observe import configure_logging
 from node.presence import Part, announced
@@ -54,9 +55,9 @@ def run(settings: Settings) -> None:
         Transient: the database does not answer.
     """
     stop = StopSignal()
-    store = Store.open(settings.database_url, settings.data_dir)
+    store = Store.open(settings.database_url, settings.data_dir, files_from(settings))
     try:
-        inbox = Inbox(store, settings.data_dir, settings.least_free_bytes)
+        inbox = Inbox(store, settings.least_free_bytes)
         inbox.remove_leftovers()
         policy = policy_from(settings)
         commitment = CommitmentService(store, policy.calling_ae_titles, _utc_now)

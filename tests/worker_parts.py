@@ -81,11 +81,9 @@ class WorkerParts:
     def start(self) -> None:
         url = self.database_url or sqlite_url(self.folder)
         self.store = Store.open(url, self.folder)
-        self.inbox = Inbox(self.store, self.folder, 0)
+        self.inbox = Inbox(self.store, 0)
         now = self.now
-        segmenting = Segmenting(
-            self.store, self.folder, self.infer, lambda _: self.installed, now, retry_s=0.05
-        )
+        segmenting = Segmenting(self.store, self.infer, lambda _: self.installed, now, retry_s=0.05)
         askers = {} if self.asker is None else {"pacs": self.asker(self.store)}
         own_age = self.pacs_give_up_after
         give_up_after = {} if own_age is None else {"pacs": own_age}

@@ -16,6 +16,7 @@ from node.domain.errors import Rejected, RejectionReason, Transient
 from node.domain.identity import Uid
 from node.domain.job import Job, JobState
 from node.domain.series import SeriesState, StoredSeries
+from node.files.kinds import files_from
 from node.settings import load_settings
 from node.store import IllegalChange, Store
 
@@ -29,7 +30,7 @@ JobArgument = Annotated[str, typer.Argument(help="The job's name, or its first c
 def open_store(config: ConfigOption) -> Iterator[Store]:
     """The site's store, for one command."""
     settings = load_settings(config)
-    store = Store.open(settings.database_url, settings.data_dir)
+    store = Store.open(settings.database_url, settings.data_dir, files_from(settings))
     try:
         yield store
     finally:
@@ -185,17 +186,18 @@ def export(
     """
     with open_store(config) as store:
         found = _find(store, job)
-    if found.result_path is None or not found.result_path.is_file():
-        raise Rejected(
-            RejectionReason.INVALID_INSTANCE,
-            f"job {found.job_id[:8]} is {found.state} and has no result",
-        )
-    try:
-        shutil.copyfile(found.result_path, output)
-    except OSError as error:
-        raise Rejected(
-            RejectionReason.INVALID_INSTANCE, f"{output} cannot be written: {error.strerror}"
-        ) from error
+        if found.result_path is None or not store.files.holds(found.result_path):
+            raise Rejected(
+                RejectionReason.INVALID_INSTANCE,
+                f"job {found.job_id[:8]} is {found.state} and has no result",
+            )
+        try:
+            with store.files.at_hand([found.result_path]) as (file,):
+                shutil.copyfile(file, output)
+        except OSError as error:
+            raise Rejected(
+                RejectionReason.INVALID_INSTANCE, f"{output} cannot be written: {error.strerror}"
+            ) from error
     typer.echo(f"{output}: the result of job {found.job_id[:8]}.")
 
 

@@ -39,6 +39,10 @@ def _web_address(url: str) -> str:
     return url
 
 
+def _web_address_or_none(url: str) -> str:
+    return _web_address(url) if url else url
+
+
 def _long_string(text: str) -> str:
     """PS3.5 6.2: a Long String has at most 64 characters; a backslash would divide it."""
     if not 0 < len(text) <= 64:
@@ -71,6 +75,15 @@ def _device(device: str) -> str:
 def _database(url: str) -> str:
     if url and not re.match(r"(sqlite|postgresql)(\+\w+)?://", url):
         raise ValueError("must begin with sqlite:/// or postgresql://")
+    return url
+
+
+def _bucket(url: str) -> str:
+    """The rules for names of buckets that all servers keep to."""
+    if url and not re.fullmatch(
+        r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[\w.-]+)*/?", url, re.ASCII
+    ):
+        raise ValueError("must be an address such as s3://bucket or s3://bucket/folder")
     return url
 
 
@@ -274,6 +287,8 @@ class Settings(BaseSettings):
     file: Path | None = None
     data_dir: SitePath = Field(default_factory=_default_data_dir)
     database_url: Annotated[str, AfterValidator(_database)] = ""
+    store_url: Annotated[str, AfterValidator(_bucket)] = ""
+    store_endpoint: Annotated[str, AfterValidator(_web_address_or_none)] = ""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     quiet_seconds: QuietSeconds = 10.0
     least_free_gib: Annotated[Real, Field(ge=0, le=1_000_000, allow_inf_nan=False)] = 1.0

@@ -2,18 +2,21 @@
 
 from pathlib import Path
 
+from node.files import Files
 from node.store.database import Database
 
 
 class Records:
-    """A set of tables in one database; paths in rows are relative to the data folder.
+    """A set of tables in one database, and the files that rows name by their paths.
 
-    Relative, so that the folder can be moved, or mounted elsewhere on another host.
+    Paths in rows are relative to the data folder, so that it can be moved, or be elsewhere on
+    another host.
     """
 
-    def __init__(self, database: Database, data_dir: Path) -> None:
+    def __init__(self, database: Database, data_dir: Path, files: Files) -> None:
         self._database = database
         self.data_dir = data_dir
+        self.files = files
 
     def _to_row(self, path: Path | None) -> str | None:
         if path is None:

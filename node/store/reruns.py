@@ -22,7 +22,7 @@ class Reruns(Jobs):
         Raises:
             UnknownJob: there is none of that id.
             IllegalChange: it has not ended, or a newer one took its place, or the images are gone.
-            OSError: the earlier result cannot be deleted.
+            Transient: the earlier result cannot be deleted.
         """
         held = select(JOBS).where(JOBS.c.job_id == job_id).with_for_update()
         images = select(SERIES.c.instance_count)
@@ -36,9 +36,8 @@ class Reruns(Jobs):
             if not connection.execute(images.where(in_series)).scalar_one():
                 raise IllegalChange(f"the images of job {job_id} have been deleted")
             job = self._job(row)
-            for file in (job.result_path, job.picture_path):
-                if file is not None:
-                    file.unlink(missing_ok=True)
+            made = (job.result_path, job.picture_path)
+            self.files.remove([file for file in made if file is not None])
             changed = connection.execute(
                 update(JOBS)
                 .where(JOBS.c.job_id == job_id)

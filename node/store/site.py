@@ -1,12 +1,12 @@
-"""Several hosts on one database have one data folder: each looks that it is that one."""
+"""Several hosts on one database have the same files: each looks that it has those."""
 
 import uuid
 from pathlib import Path
 
 from sqlalchemy import insert, select
 
-from node.domain.errors import Misconfigured, Transient
-from node.durable import durable_file
+from node.domain.errors import Misconfigured
+from node.files import Files
 from node.store.database import Database
 from node.store.migrate import wait_for_other_hosts
 from node.store.schema import SITE
@@ -14,31 +14,33 @@ from node.store.schema import SITE
 _FILE = "site"
 
 
-def check_folder(database: Database, data_dir: Path) -> None:
-    """See that the folder belongs to the database; the first host makes it so.
+def check_files(database: Database, files: Files, data_dir: Path) -> None:
+    """See that the files belong to the database; the first host makes it so.
 
     Raises:
-        Misconfigured: another folder does.
-        Transient: the folder cannot be read or written.
+        Misconfigured: others do.
+        Transient: the files or the database cannot be read or written.
     """
     file = data_dir / _FILE
-    try:
-        with database.writing() as connection:
-            wait_for_other_hosts(connection, database)
-            here = file.read_text(encoding="ascii").strip() if file.is_file() else ""
-            name = connection.execute(select(SITE.c.name)).scalar_one_or_none()
-            if name is None:
-                name = here or str(uuid.uuid4())
-                connection.execute(insert(SITE).values(name=name))
-                with durable_file(file) as kept:
-                    kept.write(name.encode("ascii"))
-                return
-    except OSError as error:
-        raise Transient(f"the data folder cannot be used: {error.strerror} ({file})") from error
+    with database.writing() as connection:
+        wait_for_other_hosts(connection, database)
+        here = _content(files, file)
+        name = connection.execute(select(SITE.c.name)).scalar_one_or_none()
+        if name is None:
+            name = here or str(uuid.uuid4())
+            connection.execute(insert(SITE).values(name=name))
+            files.put(file, [name.encode("ascii")])
+            return
     if here != name:
         raise Misconfigured(
             f"{data_dir} is not the folder of this database. All hosts need the same one, such as "
-            f"a network file system that each has mounted. (Where that folder is lost for good, "
-            f"write {name} into {file}.)",
+            f"a network file system that each has mounted, or one bucket (store_url). (Where that "
+            f"is lost for good, have a file {_FILE} there that holds {name}.)",
             key="data_dir",
         )
+
+
+def _content(files: Files, file: Path) -> str:
+    """What the file says; empty where there is none."""
+    with files.at_hand([file]) as (found,):
+        return found.read_text(encoding="ascii").strip() if found.is_file() else ""

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Self
 
+from node.files import DataFolder, Files
 from node.store.asked_commitments import AskedCommitments
 from node.store.audit import AuditTrail
 from node.store.clearing import Clearing
@@ -13,7 +14,7 @@ from node.store.migrate import bring_up_to_date
 from node.store.outcomes import Outcomes
 from node.store.reruns import Reruns
 from node.store.retrievals import Retrievals
-from node.store.site import check_folder
+from node.store.site import check_files
 from node.store.workers import Workers
 
 
@@ -36,22 +37,24 @@ class Store(
     """
 
     @classmethod
-    def open(cls, database_url: str, data_dir: Path) -> Self:
+    def open(cls, database_url: str, data_dir: Path, files: Files | None = None) -> Self:
         """Opens the database, making or migrating its tables as needed.
 
-        Several processes may do so at the same moment.
+        Several processes may do so at the same moment. Without `files`, those in `data_dir`.
 
         Raises:
-            Misconfigured: the URL names no database that we can use, or one of another folder.
+            Misconfigured: the URL names no database that we can use, or one of other files.
             Transient: the database does not answer.
         """
         data_dir = data_dir.absolute()
+        if files is None:
+            files = DataFolder(data_dir)
         data_dir.mkdir(parents=True, exist_ok=True)
         database = Database(parse_url(database_url))
         bring_up_to_date(database)
         if not database.is_sqlite:
-            check_folder(database, data_dir)
-        return cls(database, data_dir)
+            check_files(database, files, data_dir)
+        return cls(database, data_dir, files)
 
     def close(self) -> None:
         """Closes every connection."""

@@ -10,6 +10,7 @@ import structlog
 import uvicorn
 
 from node.domain.errors import Misconfigured, NodeError
+from node.files.kinds import files_from
 from node.observe import configure_logging
 from node.readiness import tell_ready
 from node.settings import Settings, load_settings
@@ -52,7 +53,7 @@ def run(settings: Settings) -> None:
     stop_asked: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, _frame: stop_asked.append(number))
-    store = Store.open(settings.database_url, settings.data_dir)
+    store = Store.open(settings.database_url, settings.data_dir, files_from(settings))
     try:
         with _listening(settings) as listening:
             # Addresses of requests can hold names of patients (QIDO-RS): no access log.

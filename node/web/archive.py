@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from node.domain.errors import Transient
 from node.domain.identity import Uid
 from node.domain.job import Job, JobState, result_identity
 from node.domain.series import StoredSeries
+from node.files import Files
 from node.store import Store
 
 _LOG = structlog.get_logger()
@@ -32,6 +33,17 @@ class ArchivedInstance:
     series_instance_uid: Uid
     sop_instance_uid: Uid
     path: Path
+    files: Files = field(repr=False)
+
+    @contextmanager
+    def at_hand(self) -> Iterator[Path]:
+        """Where it can be read while the block lasts.
+
+        Raises:
+            Transient: the place of the files does not answer.
+        """
+        with self.files.at_hand([self.path]) as (file,):
+            yield file
 
 
 @dataclass(frozen=True)
@@ -46,7 +58,7 @@ class ArchivedSeries:
 
 @dataclass(frozen=True)
 class Archive:
-    """Finds series and instances in the store; reads no file."""
+    """Finds series and instances in the store; reads none."""
 
     store: Store
 
@@ -71,6 +83,7 @@ class Archive:
                 series.series_instance_uid,
                 stored.sop_instance_uid,
                 stored.path,
+                self.store.files,
             )
             for stored in self.store.instances_of(series.series_instance_uid)
         )
@@ -94,7 +107,19 @@ class Archive:
             stored = self.store.series_of_study(study_uid)
             jobs = [job for s in stored for job in self.store.jobs_of(s.series_instance_uid)]
         yield from (_as_it_came(series) for series in stored)
-        yield from (_result(job, job.result_path) for job in jobs if _has_result(job))
+        yield from (self._result(job, job.result_path) for job in jobs if _has_result(job))
+
+    def _result(self, job: Job, path: Path | None) -> ArchivedSeries:
+        identity = result_identity(job.job_id)
+        assert path is not None  # noqa: S101 `_has_result`
+        instance = ArchivedInstance(
+            job.study_instance_uid,
+            identity.series_instance_uid,
+            identity.sop_instance_uid,
+            path,
+            self.store.files,
+        )
+        return ArchivedSeries(job.study_instance_uid, identity.series_instance_uid, 1, instance)
 
 
 def _as_it_came(series: StoredSeries) -> ArchivedSeries:
@@ -107,32 +132,24 @@ def _has_result(job: Job) -> bool:
     return job.state in _WITH_RESULT and job.result_path is not None
 
 
-def _result(job: Job, path: Path | None) -> ArchivedSeries:
-    identity = result_identity(job.job_id)
-    assert path is not None  # noqa: S101 `_has_result`
-    instance = ArchivedInstance(
-        job.study_instance_uid, identity.series_instance_uid, identity.sop_instance_uid, path
-    )
-    return ArchivedSeries(job.study_instance_uid, identity.series_instance_uid, 1, instance)
-
-
-def summary(path: Path, tags: frozenset[int]) -> Dataset:
-    """These attributes of a file; not to be changed, as it is kept for the next search.
+def summary(instance: ArchivedInstance, tags: frozenset[int]) -> Dataset:
+    """These attributes of an instance; not to be changed, as it is kept for the next search.
 
     Empty where the file cannot be read: one damaged file must not hide the others.
     """
     try:
-        return _kept_summary(path, tags)
+        return _kept_summary(instance, tags)
     except (OSError, InvalidDicomError) as error:
-        _LOG.warning("archive.unreadable", file=path.name, error=type(error).__name__)
+        _LOG.warning("archive.unreadable", file=instance.path.name, error=type(error).__name__)
         return Dataset()
 
 
 @lru_cache(maxsize=_CACHED_HEADERS)
-def _kept_summary(path: Path, tags: frozenset[int]) -> Dataset:
+def _kept_summary(instance: ArchivedInstance, tags: frozenset[int]) -> Dataset:
     kept = Dataset()
-    # Copied: the data set as it is read holds the whole of a deflated file.
-    kept.update(dcmread(path, stop_before_pixels=True, specific_tags=sorted(tags)))
+    with instance.at_hand() as file:
+        # Copied: the data set as it is read holds the whole of a deflated file.
+        kept.update(dcmread(file, stop_before_pixels=True, specific_tags=sorted(tags)))
     return kept
 
 
@@ -149,11 +166,11 @@ def reading(path: Path) -> Iterator[None]:
         raise Transient(f"the file of instance {path.stem} cannot be read") from error
 
 
-def header(path: Path) -> Dataset:
-    """Every attribute of a file but its pixel data.
+def header(instance: ArchivedInstance) -> Dataset:
+    """Every attribute of an instance but its pixel data.
 
     Raises:
         Transient: the file is gone or damaged.
     """
-    with reading(path):
-        return dcmread(path, stop_before_pixels=True)
+    with instance.at_hand() as file, reading(file):
+        return dcmread(file, stop_before_pixels=True)

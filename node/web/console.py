@@ -10,7 +10,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, HTTPException, Query, Request
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
-from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from node.domain.job import result_identity
 from node.settings import Settings
@@ -69,13 +69,15 @@ def one_job(job_id: str, store: SiteStore) -> Response:
 
 
 @ROUTER.get("/jobs/{job_id}/result.dcm")
-def result_file(job_id: str, store: SiteStore) -> FileResponse:
+def result_file(job_id: str, store: SiteStore) -> Response:
     """The DICOM SEG of a job, to be kept as a file."""
     path = triggers.known_job(store, job_id).result_path
-    if path is None or not path.is_file():
+    if path is None or not store.files.holds(path):
         raise HTTPException(HTTPStatus.NOT_FOUND, f"job {job_id} has no result")
     name = f"{result_identity(job_id).sop_instance_uid}.dcm"
-    return FileResponse(path, media_type="application/dicom", filename=name)
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    with store.files.at_hand([path]) as (file,):
+        return Response(file.read_bytes(), media_type="application/dicom", headers=headers)
 
 
 @ROUTER.get("/node")

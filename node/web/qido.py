@@ -166,8 +166,8 @@ def _header(
 ) -> Dataset:
     if not instances:
         return Dataset()
-    path = instances[0].path
-    return header(path) if search.include_all else summary(path, always | search.tags)
+    first = instances[0]
+    return header(first) if search.include_all else summary(first, always | search.tags)
 
 
 def _picked(source: Dataset, always: frozenset[int], search: Search) -> Dataset:

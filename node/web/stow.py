@@ -38,7 +38,7 @@ async def store_instances(
     request: Request, settings: SiteSettings, store: SiteStore, now: Now
 ) -> Response:
     """Stores instances of any study."""
-    inbox = Inbox(store, settings.data_dir, settings.least_free_bytes)
+    inbox = Inbox(store, settings.least_free_bytes)
     storing = _Storing(inbox, _root(request), _peer(request), None, now)
     inbox.check_room()
     return await _store(request, storing, settings.data_dir)
@@ -49,7 +49,7 @@ async def store_instances_of_study(
     study: str, request: Request, settings: SiteSettings, store: SiteStore, now: Now
 ) -> Response:
     """Stores instances of one study; those of another fail."""
-    inbox = Inbox(store, settings.data_dir, settings.least_free_bytes)
+    inbox = Inbox(store, settings.least_free_bytes)
     storing = _Storing(inbox, _root(request), _peer(request), study, now)
     inbox.check_room()
     return await _store(request, storing, settings.data_dir)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, HTTPException, Query
 from fastapi import Path as FromPath
 from pydantic import BaseModel, ConfigDict
-from starlette.responses import FileResponse
+from starlette.responses import Response
 
 from node.domain.identity import Uid
 from node.domain.job import Job, JobState, result_identity
@@ -51,12 +51,13 @@ def get_job(job_id: str, store: SiteStore) -> dict[str, Any]:
 
 
 @ROUTER.get("/jobs/{job_id}/picture.png")
-def picture(job_id: str, store: SiteStore) -> FileResponse:
+def picture(job_id: str, store: SiteStore) -> Response:
     """The overlay picture of a job."""
     path = known_job(store, job_id).picture_path
-    if path is None or not path.is_file():
+    if path is None or not store.files.holds(path):
         raise HTTPException(HTTPStatus.NOT_FOUND, f"job {job_id} has no picture")
-    return FileResponse(path, media_type="image/png", headers=_PICTURE_HEADERS)
+    with store.files.at_hand([path]) as (file,):
+        return Response(file.read_bytes(), media_type="image/png", headers=_PICTURE_HEADERS)
 
 
 @ROUTER.get("/series/{series_uid}/explain")
@@ -171,7 +172,7 @@ def request_retry(store: Store, job_id: str, now: Now) -> Job:
 
 
 def request_rerun(store: Store, job_id: str, now: Now) -> Job:
-    """Queues an ended job from its beginning; the request ends with 404, 409 or 503 else."""
+    """Queues an ended job from its beginning; the request ends with 404 or 409 where it cannot."""
     try:
         return store.rerun_job(job_id, now)
     except UnknownJob as error:
@@ -179,9 +180,6 @@ def request_rerun(store: Store, job_id: str, now: Now) -> Job:
     except IllegalChange as error:
         told = f"{error}; only a job that has ended, with its images here, can be done again"
         raise HTTPException(HTTPStatus.CONFLICT, told) from error
-    except OSError as error:
-        told = f"the earlier result cannot be deleted: {error.strerror}"
-        raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, told) from error
 
 
 def request_discard(store: Store, job_id: str, now: Now) -> Job:

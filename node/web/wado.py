@@ -66,8 +66,9 @@ def instance_metadata(
     return _metadata(request, _found(archive, study, series, instance))
 
 
-def _one_file(study: str, series: str, instance: str, archive: SiteArchive) -> Path:
-    return _found(archive, study, series, instance)[0].path
+def _one_file(study: str, series: str, instance: str, archive: SiteArchive) -> Iterator[Path]:
+    with _found(archive, study, series, instance)[0].at_hand() as file:
+        yield file
 
 
 InstanceFile = Annotated[Path, Depends(_one_file)]
@@ -130,7 +131,7 @@ def _json_array(found: tuple[ArchivedInstance, ...]) -> Iterator[bytes]:
     """A JSON array, one instance in memory at a time."""
     for number, instance in enumerate(found):
         before = "," if number else "["
-        yield (before + json.dumps(json_of(header(instance.path)))).encode()
+        yield (before + json.dumps(json_of(header(instance)))).encode()
     yield b"]"
 
 
@@ -155,8 +156,8 @@ def _instances(request: Request, found: tuple[ArchivedInstance, ...]) -> Respons
 
 
 def _stored_syntax(instance: ArchivedInstance) -> str:
-    with reading(instance.path):
-        return str(read_file_meta_info(instance.path).TransferSyntaxUID)
+    with instance.at_hand() as file, reading(file):
+        return str(read_file_meta_info(file).TransferSyntaxUID)
 
 
 def _can_be(accepted: Accepted, stored: list[str]) -> bool:
@@ -179,14 +180,15 @@ def _part(instance: ArchivedInstance, stored: str, wanted: str) -> Part:
 
 
 def _file_chunks(instance: ArchivedInstance) -> Iterator[bytes]:
-    with instance.path.open("rb") as file:
+    with instance.at_hand() as place, place.open("rb") as file:
         while chunk := file.read(_CHUNK_BYTES):
             yield chunk
 
 
 def _plain(instance: ArchivedInstance) -> Iterator[bytes]:
     """The instance in Explicit VR Little Endian, its pixels decoded."""
-    dataset = dcmread(instance.path)
+    with instance.at_hand() as file:
+        dataset = dcmread(file)
     if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
         dataset.decompress(generate_instance_uid=False)
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian

@@ -11,7 +11,7 @@ from node.domain.delivery import DeliveryState
 from node.domain.errors import Rejected, Transient
 from node.store import Store
 from node.store.asked_commitments import AskedCommitment
-from node.work.delivering import Delivering, Try, result_file
+from node.work.delivering import Delivering, Try, result_at_hand
 from node.work.failures import Defect, attempt
 
 _LOG = structlog.get_logger()
@@ -45,7 +45,12 @@ class Committing:
             return None
         _LOG.debug("job.stage", job=this.job_id, stage="commit")
         asker, transaction_uid = self.askers[this.destination], asked.transaction_uid
-        failure = attempt(lambda: asker.ask(transaction_uid, result_file(job)))
+
+        def ask() -> None:
+            with result_at_hand(job, self.store.files) as result:
+                asker.ask(transaction_uid, result)
+
+        failure = attempt(ask)
         match failure:
             case None:
                 return None

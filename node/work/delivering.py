@@ -1,6 +1,7 @@
 """The second step of a job: one delivery for each destination, each with its own retries."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -11,6 +12,7 @@ from node.domain.delivery import Delivery, DeliveryState, Receipt, retry_delay_s
 from node.domain.errors import Rejected, Transient
 from node.domain.identity import mint_uid
 from node.domain.job import Job, JobState, result_identity
+from node.files import Files
 from node.store import Store
 from node.store.asked_commitments import AskedCommitment
 from node.work.closing import Closing
@@ -123,7 +125,8 @@ class Delivering:
         destination = self.destinations.get(name)
         if destination is None:
             raise Transient(f"the configuration has no destination {name!r} any more")
-        return destination.deliver(result_file(job))
+        with result_at_hand(job, self.store.files) as result:
+            return destination.deliver(result)
 
     def delay_s(self, streak: int) -> float:
         """Seconds to wait after so many tries in a row."""
@@ -151,17 +154,23 @@ class Delivering:
             closing.end(job, JobState.DELIVERED, "")
 
 
-def result_file(job: Job) -> ResultFile:
-    """The result of a job that has one."""
+@contextmanager
+def result_at_hand(job: Job, files: Files) -> Iterator[ResultFile]:
+    """The result of a job that has one, to read while the block lasts.
+
+    Raises:
+        Transient: the place of the files does not answer.
+    """
     if job.result_path is None:
         raise AssertionError(f"job {job.job_id} is {job.state} without a result")
     identity = result_identity(job.job_id)
-    return ResultFile(
-        path=job.result_path,
-        study_instance_uid=job.study_instance_uid,
-        series_instance_uid=identity.series_instance_uid,
-        sop_instance_uid=identity.sop_instance_uid,
-    )
+    with files.at_hand([job.result_path]) as (path,):
+        yield ResultFile(
+            path=path,
+            study_instance_uid=job.study_instance_uid,
+            series_instance_uid=identity.series_instance_uid,
+            sop_instance_uid=identity.sop_instance_uid,
+        )
 
 
 def _asked(this: Try, peer: str, now: datetime) -> AskedCommitment:

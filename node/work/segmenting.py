@@ -9,7 +9,6 @@ from pathlib import Path
 from node.domain.errors import Rejected, Transient
 from node.domain.job import Job, JobState, Replaced
 from node.domain.series import StoredInstance, series_digest
-from node.durable import durable_file
 from node.store import Store
 from node.store.jobs import IllegalChange
 from node.work.closing import Closing
@@ -41,7 +40,6 @@ class Segmenting:
     """
 
     store: Store
-    data_dir: Path
     infer: Infer
     installed_version: Callable[[str], str]
     now: Callable[[], datetime]
@@ -83,7 +81,7 @@ class Segmenting:
             job = self.store.change_job(job.job_id, JobState.RUNNING, started)
             # The deliveries come first, so that a job in DELIVERING has all of them.
             self.store.add_deliveries(job.job_id, job.destinations, started)
-            if job.result_path is not None and job.result_path.is_file():
+            if job.result_path is not None and self.store.files.holds(job.result_path):
                 self.store.change_job(job.job_id, JobState.DELIVERING, started)
                 return
             instances = self.store.instances_of(job.series_instance_uid)
@@ -95,7 +93,8 @@ class Segmenting:
             replaces = job.replaces or self.store.result_before(
                 job.job_id, job.series_instance_uid, job.model_id
             )
-            inferred = self.infer(job, [i.path for i in instances], replaces)
+            with self.store.files.at_hand([i.path for i in instances]) as files:
+                inferred = self.infer(job, files, replaces)
             result, picture = self._keep(job, inferred)
             self.store.change_job(
                 job.job_id,
@@ -110,15 +109,10 @@ class Segmenting:
 
     def _keep(self, job: Job, inferred: Inferred) -> tuple[Path, Path]:
         """Write the result and its picture; where they are."""
-        folder = self.data_dir / "results" / job.job_id
+        folder = self.store.data_dir / "results" / job.job_id
         result, picture = folder / "result.dcm", folder / "overlay.png"
-        try:
-            with durable_file(result) as file:
-                file.write(inferred.seg_file)
-            with durable_file(picture) as file:
-                file.write(inferred.picture_png)
-        except OSError as error:
-            raise Transient(f"the result cannot be kept: {error.strerror or error}") from error
+        self.store.files.put(result, [inferred.seg_file])
+        self.store.files.put(picture, [inferred.picture_png])
         return result, picture
 
     def _stale(self, job: Job, instances: Sequence[StoredInstance]) -> str:

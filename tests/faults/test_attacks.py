@@ -50,7 +50,7 @@ def port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     store = Store.open(sqlite_url(tmp_path), tmp_path)
     policy = AssociationPolicy(AeTitle("SEGNODE"), "127.0.0.1", 0, MAX_PDU, MAX_ASSOCIATIONS, ())
     commitment = CommitmentService(store, (), lambda: datetime.now(UTC))
-    listener = Listener(policy, Inbox(store, tmp_path, 0), commitment, lambda: datetime.now(UTC))
+    listener = Listener(policy, Inbox(store, 0), commitment, lambda: datetime.now(UTC))
     yield listener.start()
     listener.stop(0)
     store.close()

@@ -73,7 +73,7 @@ def site(tmp_path: Path, start_orthanc: StartOrthanc) -> Iterator[Site]:
     titles = (AeTitle(orthanc.ae_title),)
     listener = Listener(
         AssociationPolicy(TITLE, "127.0.0.1", port, 16384, 10, titles),
-        Inbox(store, tmp_path, 0),
+        Inbox(store, 0),
         CommitmentService(store, titles, now),
         now,
     )

@@ -172,7 +172,7 @@ def listening(tmp_path: Path) -> Iterator[int]:
     titles = (PACS, AeTitle("ORTHANC"), AeTitle("STRANGER"))
     listener = Listener(
         AssociationPolicy(US, "127.0.0.1", port, 16384, 10, titles),
-        Inbox(store, tmp_path, 0),
+        Inbox(store, 0),
         CommitmentService(store, titles, now),
         now,
     )

@@ -79,7 +79,7 @@ def start_listener(tmp_path: Path) -> Iterator[StartListener]:
             stack.callback(store.close)
             listener = Listener(
                 policy,
-                Inbox(store, tmp_path, 0),
+                Inbox(store, 0),
                 CommitmentService(store, (), lambda: datetime.now(UTC)),
                 lambda: datetime.now(UTC),
             )

@@ -73,7 +73,7 @@ def test_a_request_is_worked_off_once_the_server_is_up(
     retriever = Retriever(
         sources={"orthanc": DicomWebSource("orthanc", orthanc.dicomweb_url)},
         store=store,
-        inbox=Inbox(store, tmp_path, 0),
+        inbox=Inbox(store, 0),
         now=lambda: NOON,
         give_up_after=timedelta(hours=1),
         clock=lambda: clock_s[0],
@@ -101,9 +101,7 @@ def test_a_request_to_a_source_that_is_not_configured_ends_with_the_reason(
     tmp_path: Path,
 ) -> None:
     store = Store.open(sqlite_url(tmp_path), tmp_path)
-    retriever = Retriever(
-        {}, store, Inbox(store, tmp_path, 0), lambda: datetime.now(UTC), timedelta(hours=1)
-    )
+    retriever = Retriever({}, store, Inbox(store, 0), lambda: datetime.now(UTC), timedelta(hours=1))
     number = store.request_retrieval("nowhere", Uid("1.2"), Uid("1.2.3"), NOON)
     retriever.look()
 

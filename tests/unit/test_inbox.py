@@ -29,7 +29,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 @pytest.fixture
 def inbox(store: Store) -> Inbox:
-    return Inbox(store, store.data_dir, 0)
+    return Inbox(store, 0)
 
 
 def files_in(folder: Path) -> list[str]:
@@ -108,7 +108,7 @@ def test_a_file_without_a_row_is_indexed_when_it_is_sent_again(inbox: Inbox, sto
     lost.write_bytes(content)
     restarted = Store.open(sqlite_url(crashed), crashed)
 
-    again = Inbox(restarted, crashed, 0).accept(instance, NOON)
+    again = Inbox(restarted, 0).accept(instance, NOON)
 
     assert again.is_new
     assert again.instance.path == lost
@@ -125,7 +125,7 @@ def test_the_index_tells_the_truth_about_a_file_that_was_there_before_its_row(
     elsewhere = store.data_dir / "elsewhere"
     other = Store.open(sqlite_url(elsewhere), elsewhere)
     path.parent.mkdir(parents=True)
-    path.write_bytes(Inbox(other, elsewhere, 0).accept(first, NOON).instance.path.read_bytes())
+    path.write_bytes(Inbox(other, 0).accept(first, NOON).instance.path.read_bytes())
     expected = other.find_instance("1.2.3.1")
     other.close()
 
@@ -169,7 +169,7 @@ def test_a_disk_that_does_not_take_it_is_a_passing_condition_and_nothing_is_kept
     def fails(_handle: int) -> None:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr("node.intake.inbox.os.fsync", fails)
+    monkeypatch.setattr("node.files.folder.os.fsync", fails)
     with pytest.raises(Transient, match="cannot be kept"):
         inbox.accept(received(dataset=encoded()), NOON)
     assert files_in(store.data_dir / "instances") == []

@@ -54,7 +54,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 @pytest.fixture
 def listener(store: Store) -> Listener:
     commitment = CommitmentService(store, ("CT1",), lambda: NOON)
-    return Listener(POLICY, Inbox(store, store.data_dir, 0), commitment, lambda: NOON)
+    return Listener(POLICY, Inbox(store, 0), commitment, lambda: NOON)
 
 
 def c_store(
@@ -138,7 +138,7 @@ def test_a_full_disk_is_told_as_out_of_resources_and_no_path_of_ours_with_it(
     def full(_handle: int) -> None:
         raise OSError(28, "No space left on device", "/srv/segnode")
 
-    monkeypatch.setattr("node.intake.inbox.os.fsync", full)
+    monkeypatch.setattr("node.files.folder.os.fsync", full)
     assert answer(listener, c_store(encoded())) == (
         0xA700,
         "out of resources, send again later",

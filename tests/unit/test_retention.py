@@ -35,7 +35,7 @@ def receive(store: Store, series: str, now: datetime, *, decided: bool = True) -
     """Takes in a series of one instance; its file."""
     dataset = encoded(sop_instance_uid=f"{series}.1", series_instance_uid=series)
     instance = received(sop_instance_uid=f"{series}.1", series_instance_uid=series, dataset=dataset)
-    path = Inbox(store, store.data_dir, 0).accept(instance, now).instance.path
+    path = Inbox(store, 0).accept(instance, now).instance.path
     if decided:
         store.record_decision(series, "{}", SeriesState.IGNORED, now, seen_count=1)
     return path
@@ -74,7 +74,7 @@ def test_for_room_the_oldest_go_first_and_no_more_than_needed(
         left = sum(path.is_file() for path in (*paths, just_now))
         return Usage(5 * GIB, left * GIB, (5 - left) * GIB)
 
-    monkeypatch.setattr("node.retention.shutil.disk_usage", usage)
+    monkeypatch.setattr("node.files.folder.shutil.disk_usage", usage)
     retention(store, free_bytes=2 * GIB).look()
     assert [path.is_file() for path in paths] == [True, False, True]
     retention(store, free_bytes=5 * GIB).look()

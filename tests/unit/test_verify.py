@@ -35,7 +35,7 @@ def paths(store: Store) -> list[Path]:
 def take(store: Store, number: int) -> Path:
     uid = f"1.2.3.{number}"
     instance = received(sop_instance_uid=uid, dataset=encoded(sop_instance_uid=uid))
-    return Inbox(store, store.data_dir, 0).accept(instance, NOON).instance.path
+    return Inbox(store, 0).accept(instance, NOON).instance.path
 
 
 def findings(store: Store, *, later_s: float = IN_AN_HOUR) -> list[Finding]:

@@ -31,7 +31,7 @@ class Site:
 
     def __post_init__(self) -> None:
         self.store = Store.open(sqlite_url(self.folder), self.folder)
-        self.inbox = Inbox(self.store, self.folder, 0)
+        self.inbox = Inbox(self.store, 0)
 
     def watch(self, *rules: Rule) -> SeriesWatch:
         return SeriesWatch(

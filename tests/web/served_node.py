@@ -47,7 +47,7 @@ class ServedNode:
 
     def receive_files(self, files: Sequence[Path], peer: str = "CT1") -> StoredSeries:
         """Take the files of one series in, as by C-STORE."""
-        inbox = Inbox(self.store, self.settings.data_dir, 0)
+        inbox = Inbox(self.store, 0)
         for path in files:
             received = received_from_file(path, Origin(Door.C_STORE, peer))
             inbox.accept(received, datetime.now(UTC))

@@ -1,0 +1,205 @@
+"""What a folder and a bucket both promise of the files that they keep."""
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from node.domain.errors import Misconfigured, Transient
+from node.domain.series import SeriesState
+from node.files import DataFolder, Files
+from node.files.bucket import Bucket
+from node.intake.inbox import Inbox
+from node.store import Store
+from node.verify import Fault, Verification
+from tests.contract.s3_server import S3Server
+from tests.stored import NOON, encoded, received, sqlite_url
+
+HOUR_S = 3600.0
+
+
+@pytest.fixture(params=["folder", "bucket"])
+def files(request: pytest.FixtureRequest, tmp_path: Path) -> Files:
+    """A place of each kind, with nothing in it."""
+    if request.param == "folder":
+        return DataFolder(tmp_path)
+    return bucket_of(request.getfixturevalue("s3"), tmp_path)
+
+
+@pytest.fixture
+def bucket(s3: S3Server, tmp_path: Path) -> Bucket:
+    return bucket_of(s3, tmp_path)
+
+
+@pytest.fixture
+def store(files: Files, tmp_path: Path) -> Iterator[Store]:
+    """A store over them."""
+    opened = Store.open(sqlite_url(tmp_path), tmp_path, files)
+    yield opened
+    opened.close()
+
+
+def bucket_of(server: S3Server, data_dir: Path) -> Bucket:
+    """One of its own, of which a folder is used."""
+    return Bucket.connect(f"s3://{server.new_bucket()}/site-a", server.endpoint, data_dir)
+
+
+def content(files: Files, path: Path) -> bytes | None:
+    """What a file holds; None where there is none."""
+    with files.at_hand([path]) as (file,):
+        return file.read_bytes() if file.is_file() else None
+
+
+def test_a_file_is_kept_once_and_stays_as_it_was(files: Files, tmp_path: Path) -> None:
+    path = tmp_path / "instances" / "1.2" / "1.2.3.dcm"
+    assert not files.holds(path)
+    assert files.add(path, [b"head", b"body"])
+    assert not files.add(path, [b"another"])
+    assert files.holds(path)
+    assert content(files, path) == b"headbody"
+
+
+def test_of_many_writers_at_once_one_keeps_its_file(files: Files, tmp_path: Path) -> None:
+    path = tmp_path / "instances" / "1.2" / "1.2.3.dcm"
+    at_once = threading.Barrier(16)
+
+    def write(number: int) -> bool:
+        at_once.wait()
+        return files.add(path, [str(number).encode()])
+
+    with ThreadPoolExecutor(16) as writers:
+        kept = list(writers.map(write, range(16)))
+    assert kept.count(True) == 1
+    assert content(files, path) == str(kept.index(True)).encode()
+
+
+def test_a_file_that_is_put_replaces_the_other(files: Files, tmp_path: Path) -> None:
+    path = tmp_path / "results" / "job" / "result.dcm"
+    files.put(path, [b"one"])
+    files.put(path, [b"another"])
+    assert content(files, path) == b"another"
+
+
+def test_files_are_at_hand_in_their_order_and_under_their_names(
+    files: Files, tmp_path: Path
+) -> None:
+    paths = [tmp_path / "instances" / "1.2" / f"{number}.dcm" for number in range(30)]
+    for path in reversed(paths):
+        files.add(path, [path.name.encode()])
+    missing = tmp_path / "instances" / "1.3" / "0.dcm"
+    with files.at_hand([*paths, missing]) as found:
+        assert [file.name for file in found] == [path.name for path in (*paths, missing)]
+        assert [file.read_bytes() for file in found[:-1]] == [p.name.encode() for p in paths]
+        assert not found[-1].exists()
+
+
+def test_what_is_removed_is_gone_and_may_be_gone_before(files: Files, tmp_path: Path) -> None:
+    path, other = tmp_path / "instances" / "1.2" / "1.dcm", tmp_path / "instances" / "1.3" / "1.dcm"
+    for one in (path, other):
+        files.add(one, [b"any"])
+    files.remove([path, path.with_name("2.dcm")])
+    assert (files.holds(path), files.holds(other)) == (False, True)
+    assert files.add(path, [b"again"])
+
+
+def test_what_a_folder_holds_can_be_told(files: Files, tmp_path: Path) -> None:
+    folder = tmp_path / "instances"
+    paths = [folder / "1.2" / f"{number}.dcm" for number in range(3)] + [folder / "1.3" / "1.dcm"]
+    for path in (*paths, tmp_path / "results" / "1.dcm"):
+        files.add(path, [b"any"])
+    assert [kept.path for kept in files.below(folder)] == paths
+    assert list(files.below(tmp_path / "nothing")) == []
+
+
+def test_a_series_goes_through_its_whole_life(files: Files, store: Store, tmp_path: Path) -> None:
+    inbox = Inbox(store, 0)
+    instances = [
+        received(sop_instance_uid=f"1.2.3.{n}", dataset=encoded(sop_instance_uid=f"1.2.3.{n}"))
+        for n in range(5)
+    ]
+    paths = [inbox.accept(instance, NOON).instance.path for instance in instances]
+    assert not inbox.accept(instances[0], NOON).is_new
+    assert store.count_instances() == 5
+
+    # As after a crash and a fault of the disk: known and lost, damaged, not known.
+    later = Verification(store, lambda: NOON.timestamp() + 100 * 365 * 24 * HOUR_S)
+    assert list(later.findings()) == []
+    files.remove([paths[0]])
+    files.put(paths[1], [b"damaged"])
+    unknown = received(sop_instance_uid="1.2.3.9", dataset=encoded(sop_instance_uid="1.2.3.9"))
+    with files.at_hand([paths[2]]) as (whole,):
+        head = whole.read_bytes()[: -len(instances[2].dataset)]
+    files.add(paths[0].with_name("1.2.3.9.dcm"), [head, unknown.dataset])
+    found = list(later.findings())
+    assert [one.fault for one in found] == [Fault.MISSING, Fault.DAMAGED, Fault.NOT_INDEXED]
+    for one in found:
+        later.repair(one, NOON)
+    for instance in instances[:2]:
+        inbox.accept(instance, NOON)
+    assert list(later.findings()) == []
+    assert store.count_instances() == 6
+
+    store.record_decision("1.2.3", "{}", SeriesState.IGNORED, NOON, seen_count=6)
+    assert store.clear_series("1.2.3", NOON, files.remove)
+    assert list(files.below(tmp_path / "instances")) == []
+    assert inbox.accept(instances[0], NOON).is_new
+
+
+def test_files_of_a_bucket_stay_on_a_host_only_while_they_are_at_hand(
+    bucket: Bucket, tmp_path: Path
+) -> None:
+    path = tmp_path / "instances" / "1.2" / "1.dcm"
+    bucket.add(path, [b"any"])
+    with bucket.at_hand([path]) as (file,):
+        place = file
+        assert bucket.remove_leftovers() == 0, "it is in use"
+    assert not place.exists()
+    assert not path.exists()
+    (tmp_path / "at-hand" / "of a dead process").mkdir()
+    assert bucket.remove_leftovers() == 1
+    assert [one.name for one in (tmp_path / "at-hand").iterdir()] == ["gate.lock"]
+
+
+def test_a_bucket_that_does_not_answer_is_a_passing_condition(
+    s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("node.files.bucket._READ_S", 1)
+    bucket = bucket_of(s3, tmp_path)
+    path = tmp_path / "instances" / "1.2" / "1.dcm"
+    bucket.add(path, [b"any"])
+    s3.stop()
+    try:
+        with pytest.raises(Transient, match="does not answer"):
+            bucket.add(path.with_name("2.dcm"), [b"any"])
+        with pytest.raises(Transient, match="does not answer"), bucket.at_hand([path]):
+            pass
+        with pytest.raises(Transient, match="does not answer"):
+            bucket.holds(path)
+    finally:
+        s3.start()
+    assert bucket.add(path.with_name("2.dcm"), [b"any"])
+    assert content(bucket, path) == b"any"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("AWS_SECRET_ACCESS_KEY", "wrong"), ("AWS_ACCESS_KEY_ID", "nobody")],
+)
+def test_a_bucket_that_is_not_ours_is_a_mistake_of_the_configuration(
+    s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    name = s3.new_bucket()
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(Misconfigured) as caught:
+        Bucket.connect(f"s3://{name}", s3.endpoint, tmp_path)
+    assert caught.value.key == "store_url"
+
+
+def test_a_bucket_that_is_not_there_is_a_mistake_of_the_configuration(
+    s3: S3Server, tmp_path: Path
+) -> None:
+    with pytest.raises(Misconfigured, match="NoSuchBucket") as caught:
+        Bucket.connect("s3://no-such-bucket", s3.endpoint, tmp_path)
+    assert caught.value.key == "store_url"
