@@ -4,6 +4,7 @@ import fcntl
 import itertools
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -74,14 +75,20 @@ def only_worker(data_dir: Path) -> Iterator[str]:
 def worker_of_many(data_dir: Path, host: str) -> Iterator[str]:
     """Hold the first free place of a worker on `host`; its name.
 
-    A worker that is started again after a fall takes its old place.
+    A worker that is started again after a fall takes its old place. No other place has that name,
+    even where hosts with data folders of their own are called the same.
     """
     data_dir.mkdir(parents=True, exist_ok=True)
     for number in itertools.count(1):
-        place = f"{host}-{number}"
-        with (data_dir / f"worker-{place}.lock").open("wb") as lock:
+        with (data_dir / f"worker-{host}-{number}.lock").open("a+", encoding="ascii") as lock:
             if _locked(lock.fileno()):
-                yield place
+                lock.seek(0)
+                mark = lock.read()
+                if not mark:
+                    mark = uuid.uuid4().hex[:8]
+                    lock.write(mark)
+                    lock.flush()
+                yield f"{host}-{number}-{mark}"
                 return
 
 

@@ -21,8 +21,8 @@ from node.files.scratch import Scratch
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
-# A sender is to be told within its own patience that we are out of resources.
-_CONNECT_S, _READ_S, _TRIES = 5, 30, 2
+# Within 30 s, the patience of many senders, they are to be told that we are out of resources.
+_CONNECT_S, _READ_S, _TRIES = 5, 12, 2
 # Of one process: requests of its threads, and of one that fetches a series.
 _CONNECTIONS = 64
 _AT_ONCE = 8

@@ -13,6 +13,7 @@ from node import dimse
 from node.demo.orthanc_pacs import OrthancPacs, free_ports
 from node.domain.identity import AeTitle, Uid
 from node.domain.job import Job, is_final
+from node.files.kinds import files_from
 from node.settings import load_settings
 from node.store import Store
 from tests.waiting import until
@@ -20,8 +21,10 @@ from tests.waiting import until
 SENDER = AeTitle("DEMOSENDER")
 
 _CONFIGURATION = """
-data_dir = "shared"
+data_dir = "{data_dir}"
 database_url = "{database_url}"
+store_url = "{store_url}"
+store_endpoint = "{store_endpoint}"
 log_level = "debug"
 quiet_seconds = {quiet_seconds}
 
@@ -133,7 +136,8 @@ class Host:
 class HostsOfASite:
     """A listener's host and `count` workers' hosts over one folder, with an Orthanc as PACS.
 
-    Without a `database_url` all are one machine, with its embedded database and one worker.
+    Without a `database_url` all are one machine, with its embedded database and one worker. With a
+    `store_url`, each has a folder of its own.
     """
 
     folder: Path
@@ -141,24 +145,34 @@ class HostsOfASite:
     database_url: str
     count: int
     quiet_seconds: float = 1.0
+    store_url: str = ""
+    store_endpoint: str = ""
     workers: list[Host] = field(init=False)
 
     def __post_init__(self) -> None:
         (self.dicom_port,) = free_ports(1)
-        config = self.folder / "segnode.toml"
+        self.listener = Host("listener", self._configure("listener"), ["listener"])
+        names = [f"worker{n}" for n in range(1, self.count + 1)]
+        self.workers = [Host(name, self._configure(name), ["worker"]) for name in names]
+        settings = load_settings(self.listener.config)
+        self.store = Store.open(settings.database_url, settings.data_dir, files_from(settings))
+
+    def _configure(self, host: str) -> Path:
+        """The configuration of a host."""
+        config = self.folder / f"{host}.toml"
         config.write_text(
             _CONFIGURATION.format(
+                data_dir=host if self.store_url else "shared",
                 database_url=self.database_url,
+                store_url=self.store_url,
+                store_endpoint=self.store_endpoint,
                 quiet_seconds=self.quiet_seconds,
                 dicom_port=self.dicom_port,
                 pacs_title=self.orthanc.ae_title,
                 pacs_port=self.orthanc.dicom_port,
             )
         )
-        self.listener = Host("listener", config, ["listener"])
-        self.workers = [Host(f"worker{n}", config, ["worker"]) for n in range(1, self.count + 1)]
-        settings = load_settings(config)
-        self.store = Store.open(settings.database_url, settings.data_dir)
+        return config
 
     def start(self, environment: Mapping[str, str] | None = None) -> None:
         """Start every host; the first worker's is there before the others and leads."""

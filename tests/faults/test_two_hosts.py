@@ -8,12 +8,15 @@ import pytest
 from node.demo.orthanc_pacs import OrthancPacs, orthanc_missing
 from node.domain.job import JobState, result_identity
 from tests.contract.postgresql_server import PostgresqlServer
+from tests.contract.s3_server import S3Server
 from tests.faults.hosts import Host, HostsOfASite
+from tests.faults.storing import statuses
 from tests.running_node import small_abdomen
 from tests.waiting import until
 
 TAKEN_OVER_WITHIN_S = 60.0  # as promised, from the death to the last result, and some for the work
 WORK_S = 120.0
+OUT_OF_RESOURCES = 0xA700  # PS3.4 table B.2-1
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +57,44 @@ def test_what_a_dead_host_had_begun_and_had_to_see_to_is_done_by_the_others(
     survivors = "".join(worker.log() for worker in site.workers[1:])
     assert "worker.given_up" in survivors
     assert "worker.work_taken_over" in survivors
+
+
+def test_hosts_share_a_bucket_and_no_folder_even_when_one_dies_and_the_bucket_is_away(
+    orthanc: OrthancPacs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    series = [small_abdomen(tmp_path / str(seed), seed=seed) for seed in range(71, 75)]
+    with PostgresqlServer() as server, S3Server() as s3:
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", s3.access_key)
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", s3.secret_key)
+        monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        site = HostsOfASite(
+            tmp_path,
+            orthanc,
+            server.new_database(),
+            2,
+            quiet_seconds=3,  # so that they are ready together, and both workers have to do
+            store_url=f"s3://{s3.new_bucket()}/site",
+            store_endpoint=s3.endpoint,
+        )
+        try:
+            site.start()
+            leader = site.workers[0]
+            for files in series[:3]:
+                site.send(files)
+            until(lambda: is_at_work(site, leader), WORK_S, "the leading worker to run a job")
+            leader.kill()
+            s3.stop()
+            assert statuses(site.dicom_port, series[3][:1]) == [OUT_OF_RESOURCES]
+            s3.start()
+            site.send(series[3])
+
+            jobs = site.ended_jobs(4, TAKEN_OVER_WITHIN_S + WORK_S)
+            check_each_came_once(site)
+            assert {job.instance_count for job in jobs} == {len(series[3])}
+            for host in ("listener", "worker2"):
+                assert not list((tmp_path / host).rglob("*.dcm")), "nothing stays on a host"
+        finally:
+            site.close()
 
 
 def test_a_host_that_stood_still_finds_itself_replaced_and_does_nothing_twice(
