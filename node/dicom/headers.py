@@ -2,18 +2,25 @@
 
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pydicom import dcmread
+from pydicom.datadict import dictionary_VR
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.multival import MultiValue
+from pydicom.sequence import Sequence as Items
+from pydicom.tag import BaseTag
 
 from node.domain.errors import Rejected, RejectionReason
 
 # Elements larger than this stay on disk: far above any header element, below any slice.
 _DEFER_BYTES = 32 * 1024
+
+# Functional groups are nested half a dozen deep. A copy takes Python some ten calls a level, of the
+# thousand that it allows.
+_DEEPEST_NESTING = 32
 
 # Identification, acquisition, place in space and pixels (PS3.6 6).
 _GROUPS_READ = frozenset({0x0008, 0x0018, 0x0020, 0x0028})
@@ -68,6 +75,7 @@ def _load(path: Path) -> FileDataset:
         if header.file_meta.TransferSyntaxUID.is_deflated:
             # Offsets in a deflated stream are no offsets in the file: nothing can be deferred.
             header = dcmread(path)
+        check_nesting(header)
         _complete_identifiers(header)
         _decode_what_is_read(header)
     except PARSE_ERRORS as error:
@@ -77,6 +85,49 @@ def _load(path: Path) -> FileDataset:
             "Send the series again.",
         ) from error
     return header
+
+
+def check_nesting(header: Dataset) -> None:
+    """See that no sequences are nested more than 32 deep, without going down into them.
+
+    What copies, tells or writes a data set does go down. Where that comes to its end, pydicom
+    doubles the text of its error with each level on the way up: a file of some kilobytes then
+    takes all memory there is.
+
+    Raises:
+        RecursionError: they are.
+    """
+    level = [header]
+    for _ in range(_DEEPEST_NESTING + 1):
+        level = [item for dataset in level for item in _items(dataset)]
+        if not level:
+            return
+    raise RecursionError
+
+
+def _items(dataset: Dataset) -> Iterator[Dataset]:
+    """The items of all its sequences; one that cannot be read has none."""
+    for tag in list(dataset.keys()):
+        if not _may_be_sequence(tag, dataset.get_item(tag, keep_deferred=True).VR):
+            continue
+        try:
+            value = dataset[tag].value
+        except RecursionError:
+            raise
+        except PARSE_ERRORS:  # whoever wants it is told so
+            continue
+        if isinstance(value, Items):
+            yield from value
+
+
+def _may_be_sequence(tag: BaseTag, vr: str | None) -> bool:
+    """Whether pydicom may make a sequence of it; without a VR it looks for one in dictionaries."""
+    if vr not in (None, "UN"):
+        return vr == "SQ"
+    try:
+        return dictionary_VR(tag) == "SQ"
+    except KeyError:
+        return tag.is_private
 
 
 def _complete_identifiers(header: FileDataset) -> None:

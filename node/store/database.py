@@ -1,16 +1,18 @@
 """The database connection: one engine, short transactions, SQLite or PostgreSQL by URL."""
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sqlalchemy import DateTime, Dialect, Engine, Table, create_engine, event
+from sqlalchemy import DateTime, Dialect, Engine, Table, create_engine, event, text
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import URL, Connection, make_url
+from sqlalchemy.engine import URL, Connection, ExceptionContext, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import (
     ArgumentError,
+    DBAPIError,
     InterfaceError,
     NoSuchModuleError,
     OperationalError,
@@ -26,10 +28,22 @@ from node.domain.errors import Misconfigured, Transient
 # A writer waits this long for another process's transaction; ours take milliseconds, so a longer
 # wait means that something is wrong, and the sender had better be told before it loses patience.
 _BUSY_TIMEOUT_MS = 10_000
+# Who only asks whether something can be written wants to know soon.
+_SHORT_BUSY_TIMEOUT_MS = 1_000
 # One connection serves one short transaction; more threads than this wait for a free one.
 _POOL_SIZE = 5
 _POOL_OVERFLOW = 45
 _WRITES = "segnode_writes"
+_WAITS_MS = "segnode_waits_ms"
+# What a disk that is full, read-only or broken makes of a statement to SQLite.
+_DISK_ERRORS = {
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_CANTOPEN,
+}
+_PRIMARY_CODE = 0xFF  # of an extended result code of SQLite
+_READ_ONLY = "25006"  # PostgreSQL's code for a statement that would write and may not
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -55,7 +69,7 @@ class UtcDateTime(TypeDecorator[datetime]):
 class Database:
     """One engine with transactions that read and transactions that write.
 
-    A database that does not answer (locked, full, gone) raises Transient.
+    A database that does not answer (locked, full, read-only, gone) raises Transient.
     """
 
     def __init__(self, url: URL) -> None:
@@ -74,6 +88,21 @@ class Database:
         """A transaction that is durable once the block is left; an exception rolls it back."""
         with _told_as_transient(), self._writer.begin() as connection:
             yield connection
+
+    def check_writable(self) -> None:
+        """See that something can be written now; others that write are waited for a second.
+
+        Raises:
+            Transient: the database is locked, full or read-only, or does not answer.
+        """
+        writer = self._writer.execution_options(**{_WAITS_MS: _SHORT_BUSY_TIMEOUT_MS})
+        with _told_as_transient(), writer.begin() as connection:
+            if self.is_sqlite:
+                # Nobody reads this number; an empty transaction would succeed on a full disk.
+                connection.execute(text("PRAGMA user_version = 0"))
+            elif connection.execute(text("SHOW transaction_read_only")).scalar_one() == "on":
+                self._engine.dispose()  # connections can stay so when the server is not any more
+                raise Transient("the database cannot be written: its server is read-only")
 
     def insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
         """An insert into `table` that can say what to do on conflict."""
@@ -124,13 +153,35 @@ def parse_url(database_url: str) -> URL:
             )
 
 
+def count_as_lost(failure: ExceptionContext) -> None:
+    """Have a connection replaced that cannot write, as one that broke (event `handle_error`).
+
+    One that was made while the database was read-only stays so. And the engine of the workflows
+    waits for a database where a connection is lost, but gives the workflow up on other errors.
+    """
+    if _cannot_write(failure.original_exception):
+        failure.is_disconnect = True
+
+
+def _cannot_write(error: BaseException | None) -> bool:
+    if isinstance(error, sqlite3.Error):
+        # Errors of the driver's own, such as a connection that is closed, have no code.
+        code: int = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK)
+        return code & _PRIMARY_CODE in _DISK_ERRORS
+    return getattr(error, "sqlstate", None) == _READ_ONLY
+
+
 @contextmanager
 def _told_as_transient() -> Iterator[None]:
     try:
         yield
-    except (OperationalError, InterfaceError, PoolTimeoutError) as error:
+    except (DBAPIError, PoolTimeoutError) as error:
         cause = getattr(error, "orig", None) or error
-        raise Transient(f"the database does not answer: {cause}") from error
+        if _cannot_write(cause):
+            raise Transient(f"the database cannot be written: {cause}") from error
+        if isinstance(error, (OperationalError, InterfaceError, PoolTimeoutError)):
+            raise Transient(f"the database does not answer: {cause}") from error
+        raise
 
 
 def _engine(url: URL) -> Engine:
@@ -144,6 +195,7 @@ def _engine(url: URL) -> Engine:
         )
     except (NoSuchModuleError, ModuleNotFoundError) as error:
         raise Misconfigured(f"its driver is missing: {error}", key="database_url") from error
+    event.listen(engine, "handle_error", count_as_lost)
     if url.get_backend_name() == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite_connection)
         event.listen(engine, "begin", _begin_sqlite)
@@ -155,12 +207,12 @@ def _prepare_sqlite_connection(connection: DBAPIConnection, _entry: ConnectionPo
     # which is how two writers deadlock; `_begin_sqlite` begins instead.
     connection.isolation_level = None
     cursor = connection.cursor()
-    cursor.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}")
     cursor.execute("PRAGMA synchronous=FULL")
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.close()
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    writes = connection.get_execution_options().get(_WRITES, False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    options = connection.get_execution_options()
+    connection.exec_driver_sql(f"PRAGMA busy_timeout={options.get(_WAITS_MS, _BUSY_TIMEOUT_MS)}")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get(_WRITES) else "BEGIN")

@@ -56,6 +56,14 @@ class Store(
             check_files(database, files, data_dir)
         return cls(database, data_dir, files)
 
+    def check_writable(self) -> None:
+        """See that something can be written now; answers within a second or so.
+
+        Raises:
+            Transient: the database is locked, full or read-only, or does not answer.
+        """
+        self._database.check_writable()
+
     def close(self) -> None:
         """Closes every connection."""
         self._database.close()

@@ -13,7 +13,7 @@ from node.domain.errors import Transient
 from node.settings import Settings
 from node.store import Store
 from node.web.dependencies import Now, SiteSettings, SiteStore
-from node.web.pulse import disk_problem, listener_problem, worker_problem
+from node.web.pulse import database_problem, disk_problem, listener_problem, worker_problem
 
 ROUTER = APIRouter()
 _MIB = 1 << 20
@@ -39,8 +39,7 @@ def _database(store: Store) -> dict[str, Any]:
         series, jobs = store.count_series(), store.count_jobs()
     except Transient as error:
         return {"ok": False, "message": str(error)}
-    return {
-        "ok": True,
+    return _part(database_problem(store)) | {
         "series": {state.value: count for state, count in series.items()},
         "jobs": {state.value: count for state, count in jobs.items()},
     }

@@ -1,6 +1,5 @@
 """A disk that is full, or made read-only: the sender is told, what was acknowledged stays."""
 
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,25 +12,21 @@ from node.domain.identity import mint_uid
 from node.intake.part10 import file_of
 from node.store import Store
 from tests.faults.listener_process import ListenerProcess
+from tests.small_disk import SmallDisk, small_disk
 from tests.stored import encoded, received
 
-SIZE_MIB = 24
+SIZE_MIB = 32
+ROOM = 12 << 20  # at first, in bytes
 MOST_INSTANCES = 200
 # Each has half a megabyte of pixels.
 PIXELS = bytes(512 * 1024)
 
 
 @pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of its own, so small that a series fills it."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    options = f"size={SIZE_MIB}m"
-    mount = ["mount", "-t", "tmpfs", "-o", options, "segnode-test", str(place)]
-    if subprocess.run(mount, check=False, capture_output=True).returncode != 0:
-        pytest.skip("a file system cannot be mounted here: run as root, with CAP_SYS_ADMIN")
-    yield place
-    subprocess.run(["umount", "--lazy", str(place)], check=True)
+def disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    """So small that a series fills it."""
+    with small_disk(tmp_path / "disk", SIZE_MIB) as made:
+        yield made
 
 
 class Sender:
@@ -72,47 +67,45 @@ def kept(data_dir: Path, url: str = "") -> list[Path]:
 
 
 def test_a_full_disk_is_told_and_reception_goes_on_once_there_is_room(
-    disk: Path, tmp_path: Path
+    disk: SmallDisk, tmp_path: Path
 ) -> None:
-    ballast = disk / "ballast"
-    ballast.write_bytes(bytes(10 << 20))
-    with ListenerProcess(disk / "data", more="least_free_gib = 0") as listener:
+    disk.fill(room=ROOM)
+    with ListenerProcess(disk.folder / "data", more="least_free_gib = 0") as listener:
         sender = Sender(tmp_path / "sent", listener.port)
         taken, status = sender.send_until_refused()
         assert taken > 0
         assert status == 0xA700
-        ballast.unlink()
+        disk.make_room()
         assert sender.send(taken) == 0x0000
         sender.association.release()
         assert listener.stop() == 0
-    paths = kept(disk / "data")
+    paths = kept(disk.folder / "data")
     assert len(paths) == taken + 1
     assert all(dcmread(path).PixelData == PIXELS for path in paths)
-    assert [path.name for path in (disk / "data" / "incoming").iterdir()] == ["gate.lock"]
+    assert [path.name for path in (disk.folder / "data" / "incoming").iterdir()] == ["gate.lock"]
 
 
-def test_a_disk_that_becomes_read_only_is_told(disk: Path, tmp_path: Path) -> None:
+def test_a_disk_that_becomes_read_only_is_told(disk: SmallDisk, tmp_path: Path) -> None:
     # What is open for writing would keep the system from making it read-only: the database.
     url = f"sqlite:///{tmp_path / 'segnode.db'}"
     more = f'database_url = "{url}"\nleast_free_gib = 0'
-    with ListenerProcess(disk / "data", more=more) as listener:
+    with ListenerProcess(disk.folder / "data", more=more) as listener:
         sender = Sender(tmp_path / "sent", listener.port)
         assert sender.send(0) == 0x0000
-        _remount(disk, "ro")
+        disk.remount("ro")
         assert sender.send(1) == 0xA700
-        _remount(disk, "rw")
+        disk.remount("rw")
         assert sender.send(1) == 0x0000
         sender.association.release()
-    assert len(kept(disk / "data", url)) == 2
+    assert len(kept(disk.folder / "data", url)) == 2
 
 
 def test_before_the_disk_is_full_associations_are_rejected_for_the_time_being(
-    disk: Path, tmp_path: Path
+    disk: SmallDisk, tmp_path: Path
 ) -> None:
-    reserve_mib = 8
-    ballast = disk / "ballast"
-    ballast.write_bytes(bytes((SIZE_MIB // 2) << 20))
-    with ListenerProcess(disk / "data", more=f"least_free_gib = {reserve_mib / 1024}") as listener:
+    disk.fill(room=ROOM)
+    reserve = f"least_free_gib = {ROOM / 2 / (1 << 30)}"
+    with ListenerProcess(disk.folder / "data", more=reserve) as listener:
         sender = Sender(tmp_path / "sent", listener.port)
         taken, status = sender.send_until_refused()
         assert taken > 0
@@ -127,12 +120,8 @@ def test_before_the_disk_is_full_associations_are_rejected_for_the_time_being(
         assert answer is not None
         assert (answer.result, answer.result_source, answer.diagnostic) == (2, 3, 1)
 
-        ballast.unlink()
+        disk.make_room()
         again = Sender(tmp_path / "sent", listener.port)
         assert again.send(taken) == 0x0000
         again.association.release()
-    assert len(kept(disk / "data")) == taken + 1
-
-
-def _remount(disk: Path, mode: str) -> None:
-    subprocess.run(["mount", "-o", f"remount,{mode}", str(disk)], check=True)
+    assert len(kept(disk.folder / "data")) == taken + 1

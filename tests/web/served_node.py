@@ -1,5 +1,6 @@
 """The web application over a real store, served by a real server within the test's process."""
 
+import fcntl
 import socket
 import threading
 from collections.abc import Iterator, Sequence
@@ -20,6 +21,7 @@ from node.domain.series import StoredSeries
 from node.intake.inbox import Inbox
 from node.intake.part10 import received_from_file
 from node.pipeline import ResultRequest, segment
+from node.presence import Part, lock_of
 from node.settings import Settings, load_settings
 from node.store import Store
 from node.web.app import create_app
@@ -96,6 +98,17 @@ class ServedNode:
         found = self.store.get_series(Uid(uid))
         assert found is not None
         return found
+
+
+@contextmanager
+def running_worker(node: ServedNode) -> Iterator[None]:
+    """Hold the lock that tells of a worker."""
+    path = lock_of(Part.WORKER, node.settings.data_dir)
+    path.touch()
+    # Not for writing, which would keep the disk from being made read-only.
+    with path.open("rb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 @contextmanager

@@ -1,13 +1,11 @@
 """REST: what other systems read from the node and have it do, and what it refuses them."""
 
-import fcntl
 import os
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -22,7 +20,7 @@ from node.routing.decide import decide
 from tests.body import grid
 from tests.builders import MADE_AT, ct_series
 from tests.waiting import until
-from tests.web.served_node import ServedNode, served_node
+from tests.web.served_node import ServedNode, running_worker, served_node
 
 CONFIGURATION = """
 [sources.orthanc]
@@ -59,14 +57,6 @@ def parked(node: ServedNode, series: StoredSeries) -> Job:
     job = node.add_job(series)
     told = "the segmentation failed"
     return node.store.change_job(job.job_id, JobState.PARKED, MADE_AT, reason=told)
-
-
-@contextmanager
-def running_worker(node: ServedNode) -> Iterator[None]:
-    """Hold the lock that tells of a worker."""
-    with (node.settings.data_dir / "worker.lock").open("wb") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def test_health_tells_the_state_of_each_part_and_the_counts_of_each_state(

@@ -1,0 +1,71 @@
+"""A database that can be read but not written says so, and takes up its work by itself."""
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import psycopg
+import pytest
+
+from node.domain.errors import Transient
+from node.store import Store, database
+from node.store.database import parse_url
+from tests.stored import NOON
+from tests.waiting import until
+
+
+@contextmanager
+def unwritable(database_url: str) -> Iterator[None]:
+    """Have the database read-only, as a standby is; the embedded one locked by somebody else."""
+    url = parse_url(database_url)
+    if url.get_backend_name() == "sqlite":
+        assert url.database is not None
+        locker = sqlite3.connect(url.database, isolation_level=None)
+        locker.execute("BEGIN EXCLUSIVE")
+        yield
+        locker.execute("ROLLBACK")
+        locker.close()
+        return
+    server = url.set(drivername="postgresql", database="postgres").render_as_string()
+    with psycopg.connect(server, autocommit=True) as connection:
+        change = f"ALTER DATABASE {url.database} SET default_transaction_read_only = "
+        connection.execute(f"{change} on".encode())
+        # It holds for connections that are made from now on.
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s",
+            [url.database],
+        )
+        yield
+        connection.execute(f"{change} off".encode())
+
+
+def fails(store: Store, work: Callable[[Store], None]) -> bool:
+    """Whether it meets a database that cannot be written."""
+    try:
+        work(store)
+    except Transient as error:
+        assert "database is locked" in str(error) or "cannot be written" in str(error)
+        return True
+    return False
+
+
+def audit(store: Store) -> None:
+    """Write something."""
+    store.audit(NOON, "a job", "tried")
+
+
+@pytest.mark.parametrize("work", [Store.check_writable, audit])
+def test_a_database_that_cannot_be_written_says_so_as_long_as_it_lasts(
+    store: Store,
+    database_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    work: Callable[[Store], None],
+) -> None:
+    monkeypatch.setattr(database, "_BUSY_TIMEOUT_MS", 50)
+    assert not fails(store, work)
+    with unwritable(database_url):
+        assert fails(store, work)
+        assert store.list_jobs() == []
+        assert fails(store, work)
+    # One connection or another may be from before.
+    until(lambda: not fails(store, work), 5, "connections that can write")

@@ -1,0 +1,70 @@
+"""A file system of its own for a test: small enough to be filled, and to be made read-only."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+_SIZES = (1 << 20, 64 << 10, 4 << 10, 1 << 10)  # of pieces of ballast, in bytes
+
+
+@dataclass(frozen=True)
+class SmallDisk:
+    """What is mounted at `folder`."""
+
+    folder: Path
+
+    def fill(self, *, room: int = 0) -> None:
+        """Leave so many bytes for whoever writes next, or next to none."""
+        with self._ballast.open("ab") as ballast:
+            size = ballast.tell()
+            for piece in _SIZES:
+                with suppress(OSError):
+                    while True:
+                        os.posix_fallocate(ballast.fileno(), size, piece)
+                        size += piece
+            ballast.truncate(size - room)
+
+    def make_room(self) -> None:
+        """Take away what `fill` has written."""
+        self._ballast.unlink()
+
+    def remount(self, mode: str) -> None:
+        """Make it "ro" or "rw"; nothing on it may be open for writing."""
+        subprocess.run(["mount", "-o", f"remount,{mode}", str(self.folder)], check=True)
+
+    @property
+    def _ballast(self) -> Path:
+        return self.folder / "ballast"
+
+
+@contextmanager
+def small_disk(folder: Path, size_mib: int) -> Iterator[SmallDisk]:
+    """Mount one at `folder`: ext4 in a file beside it, or a part of memory without loop devices."""
+    folder.mkdir(parents=True)
+    image = folder.with_name(f"{folder.name}.ext4")
+    with image.open("wb") as file:
+        file.truncate(size_mib << 20)
+    # Without room that is kept for root alone, who runs these tests.
+    make = ["mkfs.ext4", "-q", "-m", "0", str(image)]
+    mount = ["mount", "-o", "loop", str(image), str(folder)]
+    memory = ["mount", "-t", "tmpfs", "-o", f"size={size_mib}m", "segnode-test", str(folder)]
+    if not (_succeed(make, mount) or _succeed(memory)):
+        pytest.skip("a file system cannot be mounted here: run as root, with CAP_SYS_ADMIN")
+    try:
+        yield SmallDisk(folder)
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def _succeed(*commands: list[str]) -> bool:
+    with suppress(FileNotFoundError):
+        return all(
+            subprocess.run(command, check=False, capture_output=True).returncode == 0
+            for command in commands
+        )
+    return False
