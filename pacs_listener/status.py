@@ -31,8 +31,9 @@ MEANINGS: dict[StoreStatus, tuple[str, str]] = {
     ),
     StoreStatus.OUT_OF_RESOURCES: (
         "Refused: Out of Resources",
-        "The disk has less room than is to stay free, or is read-only, or the bucket or the database "
-        "does not answer, or it is locked. Nothing was kept; the sender should send again later.",
+        "The disk has less room than is to stay free, or is read-only, or the bucket or the "
+        "database does not answer, or it is locked. Nothing was kept; the sender should send again "
+        "later.",
     ),
     StoreStatus.DOES_NOT_MATCH: (
         "Error: Data Set Does Not Match SOP Class",

@@ -41,13 +41,19 @@ _FAULTS_OF_THE_SITE = {
 }
 # Kept once, to see that the server refuses it the second time.
 _PROBE = "conditional-writes"
+# Kept again and again, to see that it can be, by a client with little patience.
+_WRITABLE = "writable"
+_HASTY_S = 2
 
 
 class Bucket:
     """Files as objects, whose keys are their paths below the data folder; see `connect`."""
 
-    def __init__(self, client: "S3Client", bucket: str, prefix: str, data_dir: Path) -> None:
+    def __init__(
+        self, client: "S3Client", hasty: "S3Client", bucket: str, prefix: str, data_dir: Path
+    ) -> None:
         self._client = client
+        self._hasty = hasty
         self._bucket = bucket
         self._prefix = prefix  # empty, or with a slash at its end
         self._data_dir = data_dir.absolute()
@@ -66,8 +72,13 @@ class Bucket:
         """
         parts = urlsplit(url)
         prefix = parts.path.strip("/")
-        client = boto3.client("s3", endpoint_url=endpoint or None, config=_config())
-        made = cls(client, parts.netloc, f"{prefix}/" if prefix else "", data_dir)
+        session = boto3.session.Session()
+        client = session.client("s3", endpoint_url=endpoint or None, config=_config())
+        brief = Config(
+            connect_timeout=_HASTY_S, read_timeout=_HASTY_S, retries={"total_max_attempts": 1}
+        )
+        hasty = session.client("s3", endpoint_url=endpoint or None, config=_config().merge(brief))
+        made = cls(client, hasty, parts.netloc, f"{prefix}/" if prefix else "", data_dir)
         made._check()
         return made
 
@@ -141,6 +152,13 @@ class Bucket:
                 for found in page.get("Contents", []):
                     name = found["Key"].removeprefix(self._prefix)
                     yield KeptFile(self._data_dir / name, found["LastModified"].timestamp())
+
+    def check_writable(self) -> None:
+        """See `Files.check_writable`."""
+        with self._told_as_transient():
+            self._hasty.put_object(
+                Bucket=self._bucket, Key=f"{self._prefix}{_WRITABLE}", Body=b"written to see"
+            )
 
     def free_bytes(self) -> None:
         """See `Files.free_bytes`: nobody counts it."""

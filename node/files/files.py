@@ -43,6 +43,9 @@ class Files(Protocol):
     def below(self, folder: Path) -> Iterator[KeptFile]:
         """Every file in the folder and those within it, in the order of their paths."""
 
+    def check_writable(self) -> None:
+        """See that something can be kept now; answers within seconds."""
+
     def free_bytes(self) -> int | None:
         """How much more can be kept; None where nobody counts it."""
 

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from node.domain.errors import Transient
 from node.durable import durable_file, sync_folder
@@ -14,6 +15,8 @@ from node.files.files import KeptFile
 
 # Folders known to be durable are remembered up to this number, then learnt anew.
 _MOST_REMEMBERED_FOLDERS = 10_000
+# Written to see that it can be: less than any result needs.
+_PROBE_BYTES = 16 << 10
 
 
 class DataFolder:
@@ -71,6 +74,14 @@ class DataFolder:
             with suppress(FileNotFoundError):  # removed meanwhile
                 if path.is_file():
                     yield KeptFile(path, path.stat().st_mtime)
+
+    def check_writable(self) -> None:
+        """See `Files.check_writable`."""
+        told = _told_as_transient(f"{self._data_dir} cannot be written")
+        with told, TemporaryFile(dir=self._data_dir) as probe:
+            probe.write(bytes(_PROBE_BYTES))
+            probe.flush()
+            os.fsync(probe.fileno())
 
     def free_bytes(self) -> int:
         """See `Files.free_bytes`."""

@@ -1,6 +1,5 @@
 """Whether the node is well, for monitoring: 200 when all of its parts are, 503 when one is not."""
 
-import shutil
 from contextlib import suppress
 from datetime import datetime
 from http import HTTPStatus
@@ -13,7 +12,7 @@ from node.domain.errors import Transient
 from node.settings import Settings
 from node.store import Store
 from node.web.dependencies import Now, SiteSettings, SiteStore
-from node.web.pulse import database_problem, disk_problem, listener_problem, worker_problem
+from node.web.pulse import database_problem, files_problem, listener_problem, worker_problem
 
 ROUTER = APIRouter()
 _MIB = 1 << 20
@@ -24,7 +23,7 @@ def health(settings: SiteSettings, store: SiteStore, now: Now) -> JSONResponse:
     """The state of each part, and how many series and jobs are in each state."""
     parts = {
         "database": _database(store),
-        "disk": _disk(settings),
+        "disk": _disk(settings, store),
         "listener": _part(listener_problem(settings)),
         "worker": _worker(settings, store, now),
     }
@@ -45,10 +44,12 @@ def _database(store: Store) -> dict[str, Any]:
     }
 
 
-def _disk(settings: Settings) -> dict[str, Any]:
-    state = _part(disk_problem(settings))
-    with suppress(OSError):  # told as the problem
-        state["free_mib"] = shutil.disk_usage(settings.data_dir).free // _MIB
+def _disk(settings: Settings, store: Store) -> dict[str, Any]:
+    state = _part(files_problem(settings, store))
+    with suppress(Transient):  # told as the problem
+        free = store.files.free_bytes()
+        if free is not None:
+            state["free_mib"] = free // _MIB
     return state
 
 

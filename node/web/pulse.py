@@ -1,9 +1,6 @@
 """Whether the node can work: room on the disk, and its processes, as far as this one can see."""
 
-import os
-import shutil
 from datetime import datetime, timedelta
-from tempfile import TemporaryFile
 
 from node.domain.errors import Transient
 from node.presence import Part, is_running, lock_of
@@ -11,8 +8,6 @@ from node.settings import Settings
 from node.store import Store
 
 _GIB = 1 << 30
-# Written to see that it can be: less than any result needs.
-_PROBE_BYTES = 16 << 10
 # Of workers on other hosts, whose clocks may differ a little from ours.
 _LONGEST_SILENCE = timedelta(minutes=1)
 
@@ -24,28 +19,24 @@ def problem_of(settings: Settings, store: Store, now: datetime) -> str:
         Transient: the database does not answer.
     """
     return (
-        disk_problem(settings)
+        files_problem(settings, store)
         or database_problem(store)
         or listener_problem(settings)
         or worker_problem(settings, store, now)
     )
 
 
-def disk_problem(settings: Settings) -> str:
-    """What is wrong with the place of the data; empty when nothing is."""
+def files_problem(settings: Settings, store: Store) -> str:
+    """What is wrong with the place of images and results; empty when nothing is."""
     try:
-        free = shutil.disk_usage(settings.data_dir).free
-        with TemporaryFile(dir=settings.data_dir) as probe:
-            probe.write(bytes(_PROBE_BYTES))
-            probe.flush()
-            os.fsync(probe.fileno())
-    except OSError as error:
+        store.files.check_writable()
+        free = store.files.free_bytes()
+    except Transient as error:
         return (
-            f"Nothing is received or finished: the data folder {settings.data_dir} cannot be "
-            f"written ({error.strerror}). Make room there, or have it writable; the node then goes "
-            "on by itself."
+            f"Nothing is received or finished: {error}. Make room there, or have it writable; the "
+            "node then goes on by itself."
         )
-    if free >= settings.least_free_bytes:
+    if free is None or free >= settings.least_free_bytes:
         return ""
     return (
         f"Nothing more is received: only {free / _GIB:.1f} GiB are free in {settings.data_dir}, "

@@ -169,8 +169,11 @@ def test_a_bucket_that_does_not_answer_is_a_passing_condition(
     bucket = bucket_of(s3, tmp_path)
     path = tmp_path / "instances" / "1.2" / "1.dcm"
     bucket.add(path, [b"any"])
+    bucket.check_writable()
     s3.stop()
     try:
+        with pytest.raises(Transient, match="does not answer"):
+            bucket.check_writable()
         with pytest.raises(Transient, match="does not answer"):
             bucket.add(path.with_name("2.dcm"), [b"any"])
         with pytest.raises(Transient, match="does not answer"), bucket.at_hand([path]):
