@@ -46,6 +46,7 @@ class WarmModels:
 
         Raises:
             Rejected: the series is not for this model.
+            Transient: the disk with its files does not answer.
         """
         request = ResultRequest(
             identity=result_identity(job.job_id),

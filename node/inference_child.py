@@ -8,7 +8,7 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from node.domain.errors import Misconfigured, Rejected
+from node.domain.errors import Misconfigured, Rejected, Transient
 from node.inference_process import Told
 from node.observe import configure_logging
 
@@ -37,6 +37,8 @@ def _answer(method: Callable[..., object], arguments: Sequence[object]) -> objec
         return method(*arguments)
     except Rejected as error:
         return Told(str(error), "", reason=error.reason)
+    except Transient as error:
+        return Told(str(error), "", is_transient=True)
     except Misconfigured as error:
         return Told(str(error), "", is_misconfigured=True)
     except Exception as error:  # noqa: BLE001 it is the worker that decides what follows

@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from node.domain.errors import Misconfigured, NodeError, Rejected, RejectionReason
+from node.domain.errors import Misconfigured, NodeError, Rejected, RejectionReason, Transient
 from node.domain.job import Job, Replaced
 from node.inference import WarmModels
 from node.work.segmenting import Inferred
@@ -41,6 +41,7 @@ class Told:
     message: str
     trace: str
     reason: RejectionReason | None = None
+    is_transient: bool = False
     is_misconfigured: bool = False
 
 
@@ -75,6 +76,7 @@ class InferenceProcess:
 
         Raises:
             Rejected: the series is not for this model.
+            Transient: the disk with its files does not answer.
             InferenceFailed: it took too long, the process died, or it met a defect.
         """
         with self._one_at_a_time:
@@ -150,6 +152,8 @@ class InferenceProcess:
 def _error_of(told: Told) -> NodeError:
     if told.reason is not None:
         return Rejected(told.reason, told.message)
+    if told.is_transient:
+        return Transient(told.message)
     if told.is_misconfigured:
         error = Misconfigured("")
         error.args = (told.message,)  # its place stands in the message already

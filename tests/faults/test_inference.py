@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from node.domain.errors import Misconfigured, Rejected, RejectionReason
+from node.domain.errors import Misconfigured, Rejected, RejectionReason, Transient
 from node.domain.identity import Uid
 from node.domain.job import Job, JobState, Replaced
 from node.inference import WarmModels
@@ -50,6 +50,8 @@ class Models(WarmModels):
                 raise ZeroDivisionError("by a defect")
             case "refuse":
                 raise Rejected(RejectionReason.TOO_FEW_SLICES, "The series has 3 slices.")
+            case "wait":
+                raise Transient("an image cannot be read: Stale file handle")
         return inferred(job)
 
 
@@ -103,6 +105,13 @@ def test_after_a_failure_the_next_job_is_inferred(
 ) -> None:
     plan.write_text(f"{word} fine")
     with pytest.raises(InferenceFailed, match=told):
+        process.infer(JOB, FILES, None)
+    assert process.infer(JOB, FILES, None).seg_file
+
+
+def test_a_passing_condition_is_told_as_what_it_is(process: InferenceProcess, plan: Path) -> None:
+    plan.write_text("wait fine")
+    with pytest.raises(Transient, match="Stale file handle"):
         process.infer(JOB, FILES, None)
     assert process.infer(JOB, FILES, None).seg_file
 
