@@ -55,6 +55,7 @@ def run(settings: Settings) -> None:
     stop = StopSignal()
     with _place(settings) as place:
         app = build(settings, place)
+        app.store.files.remove_leftovers()
         app.models.load(list(dict.fromkeys(rule.model for rule in settings.rules)))
         if app.membership is not None:
             app.membership.join()

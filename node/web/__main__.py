@@ -55,6 +55,7 @@ def run(settings: Settings) -> None:
         signal.signal(number, lambda number, _frame: stop_asked.append(number))
     store = Store.open(settings.database_url, settings.data_dir, files_from(settings))
     try:
+        store.files.remove_leftovers()
         with _listening(settings) as listening:
             # Addresses of requests can hold names of patients (QIDO-RS): no access log.
             config = uvicorn.Config(
