@@ -1,12 +1,13 @@
 """What a peer can have us hold and wait for, before anything of it is trusted.
 
-pynetdicom reads a PDU of any length, keeps a message of any number of PDUs, waits for the rest of
-a PDU for ever, and starts threads for every connection.
+pynetdicom reads a PDU of any length, keeps a message of any number of PDUs and any number of
+messages, waits for the rest of a PDU for ever, and starts threads for every connection.
 """
 
 import socket
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from socketserver import BaseServer
@@ -24,13 +25,19 @@ if TYPE_CHECKING:
 
 _LOG = structlog.get_logger()
 # An A-ASSOCIATE-RQ can be longer than the P-DATA that we ask for: 128 contexts with all their
-# transfer syntaxes and extended negotiation.
-_MOST_REQUEST_BYTES = 1 << 20
+# transfer syntaxes and extended negotiation. To look through one of this length takes a second.
+_MOST_REQUEST_BYTES = 1 << 18
 # PDU header and the head of a presentation data value.
 _HEADS_BYTES = 64
 _READ_BYTES = 1 << 16
-# PS3.8 E.2: the lowest bits of a message control header.
-_IS_COMMAND, _IS_LAST = 1, 2
+# PS3.8 E.2: the lowest bit of a message control header.
+_IS_COMMAND = 1
+# A command set is some hundred bytes, and takes a hundred times that once it is decoded.
+_MOST_COMMAND_BYTES = 1 << 16
+# We agree to one request at a time (PS3.7 D.3.3.3), and let those be who hurry a little.
+_MOST_UNANSWERED = 16
+# The state of an association that is over, and whose connection is to be closed (PS3.8 9.2.1).
+_OVER = "Sta13"
 
 
 @dataclass(frozen=True)
@@ -62,11 +69,20 @@ class BoundedServer(ThreadedAssociationServer):
 
 
 @dataclass
+class _Held:
+    """What one association has sent, in bytes."""
+
+    command: int = 0  # of the command set that is coming in
+    # Of each message that has not been answered; the last is still coming in.
+    messages: deque[int] = field(default_factory=lambda: deque([0]))
+
+
+@dataclass
 class Bounds:
     """Ends the connections of peers that go beyond the limits."""
 
     limits: Limits
-    _held: "WeakKeyDictionary[Association, int]" = field(default_factory=WeakKeyDictionary)
+    _held: "WeakKeyDictionary[Association, _Held]" = field(default_factory=WeakKeyDictionary)
     _beyond: "WeakKeyDictionary[Association, str]" = field(default_factory=WeakKeyDictionary)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -76,6 +92,8 @@ class Bounds:
         return [
             (evt.EVT_CONN_OPEN, self._bind),
             (evt.EVT_PDU_RECV, self._count),
+            (evt.EVT_DIMSE_RECV, self._begin_next),
+            (evt.EVT_DIMSE_SENT, self._let_go),
             (evt.EVT_CONN_CLOSE, self._forget),
         ]
 
@@ -95,6 +113,9 @@ class Bounds:
 
         def receive(count: int) -> bytearray:
             """Exactly so many bytes; fewer where the peer has closed the connection."""
+            if association.dul.state_machine.current_state == _OVER:
+                # As if it had: else each piece of what still comes would be answered.
+                return bytearray()
             told = self._beyond.get(association, "")
             if count > most:
                 told = f"a PDU of {count} bytes"
@@ -106,21 +127,45 @@ class Bounds:
         return receive
 
     def _count(self, event: Event) -> None:
-        """Add up the data sets that have not come to their end."""
+        """Add up what has come in and is not answered."""
         if not isinstance(event.pdu, P_DATA_TF):
             return
         with self._lock:
-            held = self._held.get(event.assoc, 0)
+            held = self._held.setdefault(event.assoc, _Held())
             for item in event.pdu.presentation_data_value_items:
                 value = item.presentation_data_value or b"\0"
+                held.messages[-1] += len(value)
                 if value[0] & _IS_COMMAND:
-                    continue
-                held = 0 if value[0] & _IS_LAST else held + len(value)
-            self._held[event.assoc] = held
-            if held > self.limits.instance_bytes:
-                self._beyond[event.assoc] = f"a data set of over {held} bytes"
-            elif held and sum(self._held.values()) > self.limits.together_bytes:
-                self._beyond[event.assoc] = "a data set while all peers' fill the memory"
+                    held.command += len(value)
+            told = self._beyond_limits(held)
+            if told:
+                self._beyond[event.assoc] = told
+
+    def _beyond_limits(self, held: _Held) -> str:
+        """What of it is too much; empty where nothing is."""
+        count = sum(held.messages)
+        if held.command > _MOST_COMMAND_BYTES:
+            return f"a command of over {held.command} bytes"
+        if len(held.messages) > _MOST_UNANSWERED:
+            return f"{len(held.messages)} requests without waiting for an answer"
+        if count > self.limits.instance_bytes:
+            return f"a data set of over {count} bytes"
+        together = sum(sum(each.messages) for each in self._held.values())
+        if together > self.limits.together_bytes:
+            return "a data set while all peers' fill the memory"
+        return ""
+
+    def _begin_next(self, event: Event) -> None:
+        with self._lock:
+            held = self._held.setdefault(event.assoc, _Held())
+            held.command = 0
+            held.messages.append(0)
+
+    def _let_go(self, event: Event) -> None:
+        with self._lock:
+            held = self._held.get(event.assoc)
+            if held is not None and len(held.messages) > 1:
+                held.messages.popleft()
 
     def _forget(self, event: Event) -> None:
         with self._lock:

@@ -14,6 +14,7 @@ from pynetdicom.dimse_primitives import N_ACTION
 from pynetdicom.events import Event
 
 from node.delivery.commitment import CommitmentReports
+from node.dicom.headers import PARSE_ERRORS
 from node.domain.errors import Rejected, RejectionReason, Transient
 from node.domain.identity import Uid
 from node.store import Store
@@ -61,9 +62,10 @@ class CommitmentService:
             return NOT_AUTHORIZED
         try:
             transaction, references = _read(event.action_information)
-            self.store.request_commitment(transaction, calling, references, self.now())
-        except Rejected:
+        except (Rejected, *PARSE_ERRORS):
             return INVALID_ARGUMENT
+        try:
+            self.store.request_commitment(transaction, calling, references, self.now())
         except Transient:
             return RESOURCE_LIMITATION
         _LOG.info("commitment.requested", calling_ae=calling, instances=len(references))
@@ -74,7 +76,8 @@ def _read(information: Dataset) -> tuple[Uid, list[Reference]]:
     """The transaction and what it is about.
 
     Raises:
-        Rejected: a UID is missing or invalid, or there are no or too many references.
+        Rejected: a UID is missing or invalid, or there are no or too many references; else what
+            pydicom raises on what cannot be read.
     """
     items = information.get("ReferencedSOPSequence") or []
     if not 0 < len(items) <= _MOST_REFERENCES:

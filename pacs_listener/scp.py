@@ -27,6 +27,7 @@ from pacs_listener.contexts import (
     VERIFICATION,
     VERIFICATION_TRANSFER_SYNTAXES,
 )
+from pacs_listener.endings import bind_ends
 from pacs_listener.status import DoesNotMatch, StoreStatus, comment_of, status_of
 
 _LOG = structlog.get_logger()
@@ -85,7 +86,12 @@ class Listener:
         try:
             server = self._ae.make_server(
                 address,
-                evt_handlers=[*bounds.handlers, *self.handlers, *self._commitment.handlers],
+                evt_handlers=[
+                    (evt.EVT_CONN_OPEN, bind_ends),
+                    *bounds.handlers,
+                    *self.handlers,
+                    *self._commitment.handlers,
+                ],
                 server_class=BoundedServer,
             )
         except OSError as error:

@@ -19,6 +19,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 
 from node import dimse
 from node.delivery.destination import ResultFile
+from node.dicom.headers import PARSE_ERRORS
 from node.domain.errors import Rejected, RejectionReason, Transient
 from node.domain.identity import AeTitle, Uid
 from node.store import Store
@@ -76,7 +77,7 @@ class CommitmentReports:
         except Transient as error:
             _LOG.error("commitment.report_not_kept", peer=title, error=str(error))
             return PROCESSING_FAILURE
-        except (Rejected, AttributeError):
+        except (Rejected, *PARSE_ERRORS):
             return INVALID_ARGUMENT
         return SUCCESS if known else INVALID_ARGUMENT
 

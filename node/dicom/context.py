@@ -15,6 +15,8 @@ from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 
+from node.dicom.headers import PARSE_ERRORS
+
 # Present even when unknown: type 2 of the Patient and General Study modules.
 _ALWAYS = (
     "PatientName",
@@ -195,7 +197,10 @@ def _element(source: Dataset, keyword: str) -> DataElement | None:
         return None
     try:
         element = deepcopy(source[keyword])
-    except (ValueError, TypeError, OverflowError):
+        if element.VR == "SQ":
+            for item in element.value:
+                item.decode()
+    except PARSE_ERRORS:
         return None
     wanted = dictionary_VR(keyword)
     if wanted != element.VR and {element.VR, wanted} <= _TEXTS:
@@ -206,9 +211,6 @@ def _element(source: Dataset, keyword: str) -> DataElement | None:
         element.VR in ("DS", "IS") and isinstance(element.value, str) and element.value
     ):
         return None
-    if element.VR == "SQ":
-        for item in element.value:
-            item.decode()
     return element
 
 

@@ -24,6 +24,7 @@ _DEEPEST_NESTING = 32
 
 # Identification, acquisition, place in space and pixels (PS3.6 6).
 _GROUPS_READ = frozenset({0x0008, 0x0018, 0x0020, 0x0028})
+_PATIENT_ID = 0x00100020
 _SINGLE_VALUED = (
     "SOPClassUID",
     "SOPInstanceUID",
@@ -144,7 +145,7 @@ def _decode_what_is_read(header: FileDataset) -> None:
         ValueError: one of the identifiers has several values; others as pydicom raises them.
     """
     for tag in list(header.keys()):
-        if tag.group in _GROUPS_READ:
+        if tag.group in _GROUPS_READ or tag == _PATIENT_ID:
             header[tag]
     for keyword in _SINGLE_VALUED:
         if isinstance(header.get(keyword), MultiValue):

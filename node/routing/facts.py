@@ -1,27 +1,14 @@
 """What the rules may ask about a series, taken from the header of one of its instances."""
 
-import struct
 from collections.abc import Iterator
 
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
-from pydicom.errors import BytesLengthException
 from pydicom.multival import MultiValue
 
+from node.dicom.headers import PARSE_ERRORS
 from node.routing.attributes import finite, is_comparable
 from node.routing.conditions import SeriesFacts
-
-# What pydicom raises on a value that does not keep to its type.
-_UNREADABLE = (
-    BytesLengthException,
-    ValueError,
-    TypeError,
-    OverflowError,
-    NotImplementedError,
-    KeyError,
-    EOFError,
-    struct.error,
-)
 
 
 def facts_from_dataset(header: Dataset, instance_count: int, peer: str) -> SeriesFacts:
@@ -48,7 +35,7 @@ def _elements(dataset: Dataset) -> Iterator[DataElement]:
     for tag in sorted(dataset.keys()):
         try:
             element = dataset[tag]
-        except _UNREADABLE:
+        except PARSE_ERRORS:
             continue
         yield element
 

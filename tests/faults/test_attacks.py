@@ -16,13 +16,16 @@ from pynetdicom import AE
 from pynetdicom.association import Association
 
 from node.domain.identity import AeTitle
-from node.intake.inbox import Inbox
+from node.domain.instance import ReceivedInstance
+from node.intake.inbox import Accepted, Inbox
 from node.store import Store
 from pacs_listener import scp
 from pacs_listener.bounds import Limits
 from pacs_listener.commitment import CommitmentService
 from pacs_listener.scp import AssociationPolicy, Listener
-from tests.stored import sqlite_url
+from tests.faults.raw_peer import RawPeer
+from tests.faults.upper_layer import c_store
+from tests.stored import encoded, sqlite_url
 from tests.waiting import until
 
 # pynetdicom leaves it to the garbage collector to close a socket whose peer is not there.
@@ -152,6 +155,25 @@ def test_data_sets_that_fill_the_memory_together_end_an_association(port: int) -
                 stream.send_fragment(MAX_PDU - 100)
         until(lambda: any(stream.is_over() for stream in streams), 10, "one to end")
     until(lambda: is_served(port), 10, "a place for another")
+
+
+def test_data_sets_that_wait_to_be_stored_count_as_well(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    goes_on = threading.Event()
+    accept = Inbox.accept
+
+    def waits(inbox: Inbox, received: ReceivedInstance, now: datetime) -> Accepted:
+        goes_on.wait(20)
+        return accept(inbox, received, now)
+
+    monkeypatch.setattr(Inbox, "accept", waits)
+    large = encoded(attributes={"PixelData": bytes(3 * INSTANCE_BYTES // 4)})
+    with RawPeer.associated(port) as peer:
+        for _ in range(2):  # of which each may be held, but not both
+            peer.send(c_store(large, "1.2.3.1"))
+        assert peer.is_ended()
+    goes_on.set()
 
 
 def test_peers_that_stop_in_the_middle_of_a_pdu_hold_no_place_for_ever(port: int) -> None:

@@ -23,13 +23,13 @@ from node.store import Store
 from pacs_listener.status import StoreStatus
 from tests.body import grid
 from tests.builders import ct_series
+from tests.damaged import damaged
+from tests.faults.in_use import memory_mib
 from tests.faults.listener_process import ListenerProcess
+from tests.faults.upper_layer import BIG_ENDIAN, DEFLATED, IMPLICIT
 from tests.stored import EXPLICIT, encoded, received
 from tests.waiting import until
 
-IMPLICIT = "1.2.840.10008.1.2"
-BIG_ENDIAN = "1.2.840.10008.1.2.2"
-DEFLATED = "1.2.840.10008.1.2.1.99"
 SYNTAXES = (EXPLICIT, IMPLICIT, BIG_ENDIAN, DEFLATED)
 BY_C_STORE = 5000
 AS_FILES = 5000
@@ -37,42 +37,6 @@ SERIES_READ = 150
 ORIGIN = Origin(Door.FOLDER, "test")
 # Beyond what it has once it has taken in a few.
 MOST_GROWTH_MIB = 64
-ODD_LENGTHS = (0, 1, 0x7FFFFFFF, 0xFFFFFFFE, 0xFFFFFFFF)
-ODD_TEXTS = (
-    b"../../../../etc/passwd",
-    b"..\0",
-    b"1.2.3/../../x",
-    b"1." * 5000,
-    b"\xfe\xff\x00\xe0\xff\xff\xff\xff",  # an item of undefined length
-    b"\xfe\xff\xdd\xe0\0\0\0\0",  # the end of a sequence
-    b"SQ\0\0\xff\xff\xff\xff",
-)
-
-
-def damaged(whole: bytes, rng: random.Random) -> bytes:
-    """The bytes with one to four faults in them."""
-    content = bytearray(whole)
-    for _ in range(rng.randint(1, 4)):
-        at = rng.randrange(max(1, len(content)))
-        match rng.randrange(7):
-            case 0:
-                content[at : at + 1] = bytes([rng.randrange(256)])
-            case 1:
-                del content[at:]
-            case 2:
-                del content[at : at + rng.randint(1, 40)]
-            case 3:
-                content[at:at] = rng.randbytes(rng.randint(1, 40))
-            case 4:
-                content[at : at + 4] = rng.choice(ODD_LENGTHS).to_bytes(4, "little")
-            case 5:
-                text = rng.choice(ODD_TEXTS)
-                content[at : at + rng.choice([0, len(text)])] = text
-            case _:
-                start = rng.randrange(max(1, len(content)))
-                content[at:at] = content[start : start + rng.randint(1, 200)]
-    # No bytes at all cannot be sent as a data set.
-    return bytes(content) or b"\0"
 
 
 @pytest.fixture
@@ -118,13 +82,6 @@ def store(association: Association, dataset: bytes, sop_uid: str, syntax: str) -
     assert isinstance(answer, C_STORE), "the listener did not answer"
     assert answer.Status is not None
     return answer.Status
-
-
-def memory_mib(pid: int) -> int:
-    """The memory that a process has in use."""
-    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
-    (line,) = (line for line in status.splitlines() if line.startswith("VmRSS"))
-    return int(line.split()[1]) >> 10
 
 
 def test_the_listener_answers_whatever_comes_and_writes_nothing_outside_its_store(

@@ -1,5 +1,7 @@
 """Files that lack what a slice needs, or arrived damaged, are refused with the reason."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,11 +11,17 @@ from pydicom.encaps import encapsulate, get_frame
 from pydicom.tag import Tag
 from pydicom.uid import UID, JPEG2000Lossless, RLELossless
 
+from node.dicom.context import carry_context
 from node.dicom.read import read_series
 from node.domain.errors import Rejected, RejectionReason
+from node.domain.instance import Door, Origin
+from node.intake.elements import Encoding, walk
+from node.intake.part10 import file_of, received_from_file
+from tests import nested
 from tests.body import grid
 from tests.builders import ct_series, enhanced_ct
 from tests.refusing import every, only, refusal
+from tests.stored import EXPLICIT
 
 
 @pytest.mark.parametrize(
@@ -69,6 +77,41 @@ def test_a_file_that_is_no_dicom(tmp_path: Path) -> None:
     paths[4].write_bytes(b"this is a letter, not an image" * 20)
     message = refusal(paths, RejectionReason.UNREADABLE)
     assert paths[4].name in message
+
+
+@pytest.mark.parametrize(
+    "nesting", [nested.of_undefined_length, nested.of_defined_length, nested.hidden]
+)
+@pytest.mark.parametrize("keyword", ["ReferencedSeriesSequence", "RequestAttributesSequence"])
+def test_sequences_nested_without_end(
+    keyword: str, nesting: Callable[[int, int], bytes], tmp_path: Path
+) -> None:
+    paths = ct_series().write(tmp_path)
+    tag = Tag(keyword)
+    for path in paths:
+        received = received_from_file(path, Origin(Door.FOLDER, "test"))
+        elements = walk(received.dataset, Encoding.of(EXPLICIT))
+        at = next(element.head for element in elements if element.tag > tag)
+        deep = received.dataset[:at] + nesting(tag, 10_000) + received.dataset[at:]
+        path.write_bytes(file_of(replace(received, dataset=deep)))
+    message = refusal(paths, RejectionReason.UNREADABLE)
+    assert "nested too deeply" in message
+
+
+def test_a_patient_id_of_no_known_representation(tmp_path: Path) -> None:
+    paths = ct_series().write(tmp_path)
+    paths[4].write_bytes(paths[4].read_bytes().replace(b"\x10\0\x20\0LO", b"\x10\0\x20\0L\x18"))
+    message = refusal(paths, RejectionReason.UNREADABLE)
+    assert "cannot be read" in message
+
+
+def test_a_patient_attribute_of_no_known_representation_is_left_out(tmp_path: Path) -> None:
+    paths = ct_series().write(tmp_path)
+    for path in paths:
+        path.write_bytes(path.read_bytes().replace(b"\x10\0\x10\0PN", b"\x10\0\x10\0P\x18"))
+    result = Dataset()
+    carry_context(read_series(paths).sources[0], result, [])
+    assert result["PatientName"].is_empty
 
 
 def test_a_file_cut_off_in_its_header(tmp_path: Path) -> None:

@@ -1,0 +1,38 @@
+"""Sequences within sequences, as nobody would write them (PS3.5 7.5)."""
+
+import struct
+
+_ITEM, _ITEM_END, _SEQUENCE_END = 0xE000, 0xE00D, 0xE0DD
+_UNDEFINED = 0xFFFFFFFF
+
+
+def of_undefined_length(tag: int, depth: int) -> bytes:
+    """An element that is a sequence with such a sequence in its item, and so on down."""
+    opening = _sequence(tag, _UNDEFINED) + _item(_ITEM, _UNDEFINED)
+    closing = _item(_ITEM_END, 0) + _item(_SEQUENCE_END, 0)
+    return opening * depth + closing * depth
+
+
+def of_defined_length(tag: int, depth: int) -> bytes:
+    """The same with lengths, so that a reader can pass it by."""
+    inner = len(_sequence(tag, 0) + _item(_ITEM, 0))
+    item_head = len(_item(_ITEM, 0))
+    return b"".join(
+        _sequence(tag, inner * below + item_head) + _item(_ITEM, inner * below)
+        for below in reversed(range(depth))
+    )
+
+
+def hidden(tag: int, depth: int) -> bytes:
+    """A sequence with its length, and one without in its item, and so on down."""
+    content = of_undefined_length(tag, depth)
+    item = _item(_ITEM, len(content)) + content
+    return _sequence(tag, len(item)) + item
+
+
+def _sequence(tag: int, length: int) -> bytes:
+    return struct.pack("<HH2sHI", tag >> 16, tag & 0xFFFF, b"SQ", 0, length)
+
+
+def _item(element: int, length: int) -> bytes:
+    return struct.pack("<HHI", 0xFFFE, element, length)
