@@ -1,6 +1,5 @@
 """Looks at what has come in and sets in motion what follows; every look is safe to repeat."""
 
-import errno
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +9,7 @@ from functools import partial
 import structlog
 from pydicom import Dataset, dcmread
 
-from node.dicom.headers import PARSE_ERRORS
+from node.dicom.headers import PARSE_ERRORS, tell_disk_trouble
 from node.domain.errors import Transient
 from node.domain.job import Job, JobState, Priority, job_id
 from node.domain.series import SeriesState, StoredInstance, StoredSeries, series_digest
@@ -224,16 +223,19 @@ def _header(instances: Sequence[StoredInstance], files: Files) -> Dataset:
     """The header of the first that can be read; empty where none can, so that no rule wants it.
 
     Raises:
-        Transient: the place of the files does not answer.
+        Transient: none can for now, as the disk or the bucket cannot be read.
     """
+    trouble = None
     for instance in instances:
         try:
             with files.at_hand([instance.path]) as (file,):
                 return dcmread(file, stop_before_pixels=True)
-        except OSError as error:
-            if error.errno not in {errno.ENOENT, errno.EIO}:  # lost, or on a damaged spot
-                raise Transient(f"an image cannot be read: {error.strerror or error}") from error
+        except PARSE_ERRORS as error:
             _LOG.warning("series.unreadable", instance=instance.sop_instance_uid)
-        except PARSE_ERRORS:
-            _LOG.warning("series.unreadable", instance=instance.sop_instance_uid)
+            try:
+                tell_disk_trouble(error)
+            except Transient as passing:
+                trouble = passing
+    if trouble is not None:
+        raise trouble
     return Dataset()

@@ -1,5 +1,6 @@
 """CT files from disk: headers parsed once, pixel data left on disk until it is needed."""
 
+import errno
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
@@ -13,7 +14,7 @@ from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence as Items
 from pydicom.tag import BaseTag
 
-from node.domain.errors import Rejected, RejectionReason
+from node.domain.errors import Rejected, RejectionReason, Transient
 
 # Elements larger than this stay on disk: far above any header element, below any slice.
 _DEFER_BYTES = 32 * 1024
@@ -50,6 +51,18 @@ PARSE_ERRORS = (
     OverflowError,
     RecursionError,
 )
+# What the system says where it is not the file that is bad, but the way to it.
+_DISK_TROUBLES = {
+    errno.EIO,
+    errno.ESTALE,
+    errno.ETIMEDOUT,
+    errno.ENOTCONN,
+    errno.EHOSTDOWN,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EMFILE,
+    errno.ENFILE,
+}
 
 
 def load_headers(paths: Sequence[Path]) -> list[FileDataset]:
@@ -59,6 +72,7 @@ def load_headers(paths: Sequence[Path]) -> list[FileDataset]:
 
     Raises:
         Rejected: a file is no DICOM, is cut off, or there is no file at all.
+        Transient: the disk cannot be read.
     """
     if not paths:
         raise Rejected(RejectionReason.UNREADABLE, "The series has no images.")
@@ -80,12 +94,23 @@ def _load(path: Path) -> FileDataset:
         _complete_identifiers(header)
         _decode_what_is_read(header)
     except PARSE_ERRORS as error:
+        tell_disk_trouble(error)
         raise Rejected(
             RejectionReason.UNREADABLE,
             f"The file {path.name} cannot be read as DICOM: {_first_line(error)}. "
             "Send the series again.",
         ) from error
     return header
+
+
+def tell_disk_trouble(error: Exception) -> None:
+    """To be called with what came of reading a file.
+
+    Raises:
+        Transient: the disk or network file system is what cannot be read, and may be later.
+    """
+    if isinstance(error, OSError) and error.errno in _DISK_TROUBLES:
+        raise Transient(f"an image cannot be read: {error.strerror}") from error
 
 
 def check_nesting(header: Dataset) -> None:

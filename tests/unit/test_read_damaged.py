@@ -1,5 +1,7 @@
 """Files that lack what a slice needs, or arrived damaged, are refused with the reason."""
 
+import errno
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +15,7 @@ from pydicom.uid import UID, JPEG2000Lossless, RLELossless
 
 from node.dicom.context import carry_context
 from node.dicom.read import read_series
-from node.domain.errors import Rejected, RejectionReason
+from node.domain.errors import Rejected, RejectionReason, Transient
 from node.domain.instance import Door, Origin
 from node.intake.elements import Encoding, walk
 from node.intake.part10 import file_of, received_from_file
@@ -70,6 +72,19 @@ def test_a_single_slice(tmp_path: Path) -> None:
 
 def test_no_files_at_all() -> None:
     refusal([], RejectionReason.UNREADABLE)
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.ETIMEDOUT])
+def test_a_disk_that_cannot_be_read_for_now_is_no_refusal(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(_path: Path, **_options: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    files = ct_series().write(tmp_path)
+    monkeypatch.setattr("node.dicom.headers.dcmread", fails)
+    with pytest.raises(Transient, match="an image cannot be read"):
+        read_series(files)
 
 
 def test_a_file_that_is_no_dicom(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """What the watch makes of series that have come in."""
 
+import errno
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -8,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from node.domain.delivery import Receipt
+from node.domain.errors import Transient
 from node.domain.job import JobState, Priority, result_identity
 from node.domain.series import SeriesState
 from node.intake.inbox import Inbox
@@ -250,6 +253,35 @@ def test_a_series_whose_file_cannot_be_read_is_ignored(site: Site) -> None:
     watch.look()
 
     assert site.state() is SeriesState.IGNORED
+
+
+def test_one_unreadable_image_does_not_hide_what_the_others_say(site: Site) -> None:
+    watch = site.watch(LIVER)
+    site.receive(1)
+    site.receive(2)
+    site.store.instances_of(SERIES)[0].path.write_bytes(b"damaged")
+    site.pass_time(11)
+    watch.look()
+
+    assert site.state() is SeriesState.ACCEPTED
+
+
+def test_a_disk_that_cannot_be_read_for_now_makes_nobody_ignore_a_series(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stale(_path: Path, **_options: object) -> None:
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+
+    watch = site.watch(LIVER)
+    site.receive(1)
+    site.pass_time(11)
+    with monkeypatch.context() as patched:
+        patched.setattr("node.watch.dcmread", stale)
+        with pytest.raises(Transient, match="Stale file handle"):
+            watch.look()
+    assert site.state() is SeriesState.RECEIVING
+    watch.look()
+    assert site.state() is SeriesState.ACCEPTED
 
 
 def test_a_job_is_as_urgent_as_the_most_urgent_rule_that_wants_it(site: Site) -> None:
