@@ -11,8 +11,8 @@ from node.settings import Settings
 from node.store import Store
 
 _GIB = 1 << 30
-# Written to see that it can be: less than any result needs.
-_PROBE_BYTES = 16 << 10
+# What the databases and a result need at the least.
+_PROBE_BYTES = 1 << 20
 # Of workers on other hosts, whose clocks may differ a little from ours.
 _LONGEST_SILENCE = timedelta(minutes=1)
 
@@ -36,8 +36,7 @@ def disk_problem(settings: Settings) -> str:
     try:
         free = shutil.disk_usage(settings.data_dir).free
         with TemporaryFile(dir=settings.data_dir) as probe:
-            probe.write(bytes(_PROBE_BYTES))
-            probe.flush()
+            os.posix_fallocate(probe.fileno(), 0, _PROBE_BYTES)
             os.fsync(probe.fileno())
     except OSError as error:
         return (
