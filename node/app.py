@@ -27,7 +27,8 @@ from node.settings import Settings
 from node.store import Store
 from node.watch import JobWatch, SeriesWatch
 from node.work.committing import Committing
-from node.work.delivering import Delivering, RetryPolicy
+from node.work.delivering import Delivering
+from node.work.retrying import RetryPolicy
 from node.work.segmenting import Segmenting
 from node.workflow import EngineOptions, Workflows
 
@@ -71,22 +72,24 @@ def build(settings: Settings, place: str) -> App:
         worker.inferences_at_once,
         worker.most_of_model_at_once,
     )
+    policy = RetryPolicy(
+        first_s=settings.delivery.first_retry_seconds,
+        longest_s=settings.delivery.longest_retry_seconds,
+        give_up_after=timedelta(hours=settings.delivery.give_up_after_hours),
+    )
     segmenting = Segmenting(
         store=store,
         infer=models.infer,
         installed_version=lambda model_id: specs[model_id].version,
+        policy=policy,
         now=utc_now,
+        jitter=random.random,
     )
     askers = askers_from(settings, CommitmentReports(store, utc_now))
-    give_up_after = timedelta(hours=settings.delivery.give_up_after_hours)
     delivering = Delivering(
         store=store,
         destinations=destinations,
-        policy=RetryPolicy(
-            first_s=settings.delivery.first_retry_seconds,
-            longest_s=settings.delivery.longest_retry_seconds,
-            give_up_after=give_up_after,
-        ),
+        policy=policy,
         now=utc_now,
         jitter=random.random,
         committing={name: str(asker.remote.ae_title) for name, asker in askers.items()},
@@ -119,7 +122,7 @@ def build(settings: Settings, place: str) -> App:
             now=utc_now,
         ),
         job_watch=JobWatch(store, workflows, delivering, committing, utc_now),
-        retriever=Retriever(_sources(settings), store, inbox, utc_now, give_up_after),
+        retriever=Retriever(_sources(settings), store, inbox, utc_now, policy.give_up_after),
         commitment_answers=_commitment_answers(settings, store),
         retention=Retention(store, settings.retention.keep, settings.retention.free_bytes, utc_now),
         membership=membership,

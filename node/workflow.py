@@ -2,28 +2,32 @@
 
 A worker that dies, even by `kill -9`, finds its unfinished workflows again when it starts, or has
 them taken over by another: steps that were recorded are not repeated, the step that was cut off
-is. Waiting for the next try at a
-delivery is a workflow that is due later: it costs no thread and survives restarts.
+is. Waiting for the next try at a delivery, or for trouble to pass that keeps a job from its result,
+is a workflow that is due later: it costs no thread, holds up no other job, and survives restarts.
 """
 
 import logging
 import time
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Self
 
 import structlog
 from dbos import DBOS, SetEnqueueOptions, SetWorkflowID, StepOptions
+from sqlalchemy import Engine, event
 
 from node.domain.errors import Transient
 from node.domain.job import Job, Priority
+from node.store.database import count_as_lost, told_as_transient
 from node.work.committing import Committing
 from node.work.delivering import Delivering, Try
 from node.work.segmenting import Segmenting
 
 _LOG = structlog.get_logger()
 # Names the order of the steps below. Workflows of another version would not be found again after
-# an upgrade, so it changes only with that order, never with the software's version.
+# an upgrade, so it changes only with that order, never with the software's version. A step that is
+# added at the end leaves it: whoever has recorded the others goes on there, or ends before it.
 _SHAPE = "1"
 _INFERENCE = "inference"
 _DELIVERIES = "deliveries"
@@ -66,6 +70,34 @@ class EngineOptions:
     inferences_at_once: int = 1
 
 
+@dataclass(frozen=True)
+class _Part:
+    """One workflow of a job's run, which goes on in another after each time it is put off.
+
+    `run_number` is the job's, `number` counts the run's parts from 1.
+    """
+
+    job_id: str
+    run_number: int
+    number: int = 1
+
+    @classmethod
+    def of(cls, workflow_id: str) -> Self:
+        """The part that the workflow is."""
+        _, job_id, *numbers = workflow_id.split(":")
+        return cls(job_id, *(int(number) for number in numbers))
+
+    @property
+    def workflow_id(self) -> str:
+        """Its name in the engine; that of a first part is the same in every version."""
+        name = f"run:{self.job_id}:{self.run_number}"
+        return name if self.number == 1 else f"{name}:{self.number}"
+
+    def next(self) -> Self:
+        """The one that follows."""
+        return replace(self, number=self.number + 1)
+
+
 class Workflows:
     """The engine with our two workflows in it; at most one in a process at a time."""
 
@@ -77,6 +109,7 @@ class Workflows:
         options: EngineOptions,
     ) -> None:
         self._options = options
+        self._segmenting = segmenting
 
         @DBOS.workflow(name="run_job", max_recovery_attempts=_STARTS_BEFORE_BROKEN - 1)
         def run_job(job_id: str) -> None:
@@ -89,6 +122,11 @@ class Workflows:
             tries = DBOS.run_step(_step("open_tries"), delivering.open_tries, job_id)
             for destination, try_number in tries:
                 self.start_delivery(Try(job_id, destination, try_number, streak=1))
+            part = _Part.of(str(DBOS.workflow_id))
+            put_off = DBOS.run_step(_step("put_off"), self._put_off, part)
+            if put_off is not None:
+                wait_s, place = put_off
+                self._start_part(part.next(), place, after_s=wait_s)
 
         @DBOS.workflow(name="deliver_result")
         def deliver_result(job_id: str, destination: str, number: int, streak: int) -> None:
@@ -104,10 +142,15 @@ class Workflows:
         self._deliver_result = deliver_result
 
     def launch(self) -> None:
-        """Start the engine; unfinished workflows of this worker go on."""
+        """Start the engine; unfinished workflows of this worker go on.
+
+        Raises:
+            Transient: its database does not answer or cannot be written.
+        """
         # Without a handler of its own the library would write to the console in its own way.
         logging.getLogger("dbos").addHandler(logging.NullHandler())
         logging.getLogger("dbos").propagate = True
+        event.listen(Engine, "handle_error", count_as_lost)
         DBOS(
             config={
                 "name": "segnode",
@@ -118,23 +161,14 @@ class Workflows:
                 "enable_otlp": False,
             }
         )
-        DBOS.launch()
-        poll_seconds = self._options.poll_seconds
-        DBOS.register_queue(
-            _INFERENCE,
-            worker_concurrency=self._options.inferences_at_once,
-            polling_interval_sec=poll_seconds,
-        )
-        DBOS.register_queue(
-            _DELIVERIES,
-            worker_concurrency=_DELIVERIES_AT_ONCE,
-            partition_worker_concurrency=_DELIVERIES_AT_ONCE_PER_DESTINATION,
-            polling_interval_sec=poll_seconds,
-        )
+        with told_as_transient():
+            DBOS.launch()
+            self._register_queues()
 
     def close(self) -> None:
         """Stop the engine at once; what runs is taken up again at the next start."""
         DBOS.destroy(destroy_registry=True)
+        event.remove(Engine, "handle_error", count_as_lost)
 
     def take_over(self, living: Collection[str]) -> None:
         """Hand out again what workers other than these have left unfinished."""
@@ -146,11 +180,7 @@ class Workflows:
 
     def start_job(self, job: Job, run_number: int) -> None:
         """Have a job run in its turn; again for the same run changes nothing."""
-        with (
-            SetWorkflowID(_run_id(job.job_id, run_number)),
-            SetEnqueueOptions(priority=_place_in_queue(job)),
-        ):
-            DBOS.enqueue_workflow(_INFERENCE, self._run_job, job.job_id)
+        self._start_part(_Part(job.job_id, run_number), _place_in_queue(job))
 
     def start_delivery(self, this: Try, *, after_s: float | None = None, repair: str = "") -> None:
         """Have a try at a delivery made; again for the same try and `repair` changes nothing.
@@ -172,17 +202,21 @@ class Workflows:
 
     def state_of_run(self, job_id: str, run_number: int) -> RunState:
         """How a job's run stands with the engine."""
-        status = DBOS.get_workflow_status(_run_id(job_id, run_number))
+        part = _Part(job_id, run_number)
+        status = DBOS.get_workflow_status(part.workflow_id)
         if status is None:
             return RunState.UNKNOWN
-        if status.status in _ACTIVE:
-            return RunState.ACTIVE
-        return RunState.ENDED if status.status == "SUCCESS" else RunState.BROKEN
+        while status.status == "SUCCESS":
+            part = part.next()
+            status = DBOS.get_workflow_status(part.workflow_id)
+            if status is None:
+                return RunState.ENDED
+        return RunState.ACTIVE if status.status in _ACTIVE else RunState.BROKEN
 
     def hasten(self, longest_s: float) -> None:
-        """Have delayed deliveries made now that are due later than they ever can be.
+        """Have what is delayed done now that is due later than it ever can be.
 
-        Since they were delayed, the clock has been set back.
+        Since it was delayed, the clock has been set back.
         """
         latest_ms = (time.time() + longest_s) * 1000
         delayed = DBOS.list_workflows(status="DELAYED", load_input=False, load_output=False)
@@ -197,6 +231,34 @@ class Workflows:
             status=_ACTIVE, name="deliver_result", load_input=False, load_output=False
         )
         return {_job_and_destination(workflow.workflow_id) for workflow in active}
+
+    def _register_queues(self) -> None:
+        poll_seconds = self._options.poll_seconds
+        DBOS.register_queue(
+            _INFERENCE,
+            worker_concurrency=self._options.inferences_at_once,
+            polling_interval_sec=poll_seconds,
+        )
+        DBOS.register_queue(
+            _DELIVERIES,
+            worker_concurrency=_DELIVERIES_AT_ONCE,
+            partition_worker_concurrency=_DELIVERIES_AT_ONCE_PER_DESTINATION,
+            polling_interval_sec=poll_seconds,
+        )
+
+    def _put_off(self, part: _Part) -> tuple[float, int] | None:
+        """In how many seconds the job is to run again, if it is, and its place in the queue."""
+        wait_s = self._segmenting.put_off(part.job_id, part.run_number)
+        job = self._segmenting.store.get_job(part.job_id)
+        return None if wait_s is None or job is None else (wait_s, _place_in_queue(job))
+
+    def _start_part(self, part: _Part, place: int, *, after_s: float | None = None) -> None:
+        """Have it run; again for the same part changes nothing."""
+        with (
+            SetWorkflowID(part.workflow_id),
+            SetEnqueueOptions(priority=place, delay_seconds=after_s),
+        ):
+            DBOS.enqueue_workflow(_INFERENCE, self._run_job, part.job_id)
 
 
 def _place_in_queue(job: Job) -> int:
@@ -217,10 +279,6 @@ def _step(name: str) -> StepOptions:
 
 def _is_transient(error: BaseException) -> bool:
     return isinstance(error, Transient)
-
-
-def _run_id(job_id: str, run_number: int) -> str:
-    return f"run:{job_id}:{run_number}"
 
 
 def _delivery_id(this: Try, repair: str) -> str:

@@ -21,7 +21,8 @@ from node.routing.rules import Rule
 from node.store import Store
 from node.watch import JobWatch, SeriesWatch
 from node.work.committing import Committing
-from node.work.delivering import Delivering, RetryPolicy
+from node.work.delivering import Delivering
+from node.work.retrying import RetryPolicy
 from node.work.segmenting import Inferred, Segmenting
 from node.workflow import EngineOptions, Workflows
 from tests.stored import SERIES, encoded, received, sqlite_url
@@ -70,6 +71,7 @@ class WorkerParts:
     pacs: Pacs = field(default_factory=lambda: Pacs("pacs"))
     during: list[Callable[[Job], None]] = field(default_factory=list)  # one for each run
     installed: str = "1.0"
+    first_wait_s: float = 0.05
     give_up_after: timedelta = timedelta(hours=1)
     pacs_give_up_after: timedelta | None = None
     replaces: list[Replaced | None] = field(default_factory=list)  # of each run
@@ -83,14 +85,23 @@ class WorkerParts:
         self.store = Store.open(url, self.folder)
         self.inbox = Inbox(self.store, 0)
         now = self.now
-        segmenting = Segmenting(self.store, self.infer, lambda _: self.installed, now, retry_s=0.05)
+        policy = RetryPolicy(self.first_wait_s, 2 * self.first_wait_s, self.give_up_after)
+        segmenting = Segmenting(
+            store=self.store,
+            infer=self.infer,
+            installed_version=lambda _: self.installed,
+            policy=policy,
+            now=now,
+            jitter=lambda: 0.0,
+            retry_s=0.05,
+        )
         askers = {} if self.asker is None else {"pacs": self.asker(self.store)}
         own_age = self.pacs_give_up_after
         give_up_after = {} if own_age is None else {"pacs": own_age}
         delivering = Delivering(
             store=self.store,
             destinations={"pacs": self.pacs, "archive": Folder("archive", self.folder / "archive")},
-            policy=RetryPolicy(0.05, 0.1, self.give_up_after),
+            policy=policy,
             now=now,
             jitter=lambda: 0.0,
             committing={name: str(asker.remote.ae_title) for name, asker in askers.items()},

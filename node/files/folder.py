@@ -15,8 +15,8 @@ from node.files.files import KeptFile
 
 # Folders known to be durable are remembered up to this number, then learnt anew.
 _MOST_REMEMBERED_FOLDERS = 10_000
-# Written to see that it can be: less than any result needs.
-_PROBE_BYTES = 16 << 10
+# What the databases and a result need at the least.
+_PROBE_BYTES = 1 << 20
 
 
 class DataFolder:
@@ -79,8 +79,7 @@ class DataFolder:
         """See `Files.check_writable`."""
         told = _told_as_transient(f"{self._data_dir} cannot be written")
         with told, TemporaryFile(dir=self._data_dir) as probe:
-            probe.write(bytes(_PROBE_BYTES))
-            probe.flush()
+            os.posix_fallocate(probe.fileno(), 0, _PROBE_BYTES)
             os.fsync(probe.fileno())
 
     def free_bytes(self) -> int:

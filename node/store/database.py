@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -80,13 +80,13 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A consistent view of the database."""
-        with _told_as_transient(), self._engine.begin() as connection:
+        with told_as_transient(), self._engine.begin() as connection:
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """A transaction that is durable once the block is left; an exception rolls it back."""
-        with _told_as_transient(), self._writer.begin() as connection:
+        with told_as_transient(), self._writer.begin() as connection:
             yield connection
 
     def check_writable(self) -> None:
@@ -96,7 +96,7 @@ class Database:
             Transient: the database is locked, full or read-only, or does not answer.
         """
         writer = self._writer.execution_options(**{_WAITS_MS: _SHORT_BUSY_TIMEOUT_MS})
-        with _told_as_transient(), writer.begin() as connection:
+        with told_as_transient(), writer.begin() as connection:
             if self.is_sqlite:
                 # Nobody reads this number; an empty transaction would succeed on a full disk.
                 connection.execute(text("PRAGMA user_version = 0"))
@@ -122,7 +122,7 @@ class Database:
 
     def use_wal(self) -> None:
         """Has the embedded database write ahead, once for all: readers never wait for a writer."""
-        with _told_as_transient(), closing(self._engine.raw_connection()) as connection:
+        with told_as_transient(), closing(self._engine.raw_connection()) as connection:
             connection.cursor().execute("PRAGMA journal_mode=WAL").close()
 
     def close(self) -> None:
@@ -159,8 +159,13 @@ def count_as_lost(failure: ExceptionContext) -> None:
     One that was made while the database was read-only stays so. And the engine of the workflows
     waits for a database where a connection is lost, but gives the workflow up on other errors.
     """
-    if _cannot_write(failure.original_exception):
-        failure.is_disconnect = True
+    if not _cannot_write(failure.original_exception):
+        return
+    if failure.connection is not None:
+        # What is dropped amid a transaction keeps its locks as long as somebody holds the error.
+        with suppress(sqlite3.Error):
+            failure.connection.connection.rollback()
+    failure.is_disconnect = True
 
 
 def _cannot_write(error: BaseException | None) -> bool:
@@ -172,7 +177,8 @@ def _cannot_write(error: BaseException | None) -> bool:
 
 
 @contextmanager
-def _told_as_transient() -> Iterator[None]:
+def told_as_transient() -> Iterator[None]:
+    """Raises Transient within the block where a database fails that may be well later."""
     try:
         yield
     except (DBAPIError, PoolTimeoutError) as error:

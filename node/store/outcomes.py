@@ -36,7 +36,7 @@ class SeriesOutcome:
 
     @property
     def reason(self) -> str:
-        """Why the newest job was refused or parked, in plain words; empty for the rest."""
+        """Why the newest job was refused, parked or put off, in plain words; else empty."""
         return self.jobs[0].reason if self.outcome != self.series.state.value else ""
 
 

@@ -15,6 +15,7 @@ from node.store.outcomes import Outcomes
 from node.store.reruns import Reruns
 from node.store.retrievals import Retrievals
 from node.store.site import check_files
+from node.store.tries import Tries
 from node.store.workers import Workers
 
 
@@ -22,6 +23,7 @@ class Store(
     Instances,
     Outcomes,
     Reruns,
+    Tries,
     AskedCommitments,
     Retrievals,
     Commitments,

@@ -10,7 +10,16 @@ from node.domain.job import Job, JobState, is_final, may_run_again, result_ident
 from node.domain.series import SeriesState, StoredSeries
 from node.routing.decide import Decision
 from node.store import AuditEvent, SeriesOutcome, Store
-from node.web.wording import STATES, Tone, Wording, delivery_wording, sender, stage_name, volumes
+from node.web.wording import (
+    STATES,
+    Tone,
+    Wording,
+    delivery_wording,
+    job_wording,
+    sender,
+    stage_name,
+    volumes,
+)
 
 # Jobs in these states have rows of their own for deliveries that matter; for the others the
 # list of destinations says it all.
@@ -188,11 +197,11 @@ def series_view(store: Store, found: SeriesOutcome, *, all_deliveries: bool = Fa
     for job in found.jobs:
         deliveries = _deliveries(store, job, all_deliveries)
         jobs.append(
-            JobView(job, STATES[job.state], volumes(job), deliveries, job.model_id not in seen)
+            JobView(job, job_wording(job), volumes(job), deliveries, job.model_id not in seen)
         )
         seen.add(job.model_id)
     settled = found.series.state is SeriesState.ACCEPTED and found.job is not None
-    state = STATES[found.job.state if settled and found.job else found.series.state]
+    state = job_wording(found.job) if settled and found.job else STATES[found.series.state]
     peer, door = sender(found.series.origin)
     return SeriesView(found.series, state, peer, door, tuple(jobs))
 

@@ -55,6 +55,9 @@ STATES: Mapping[SeriesState | JobState, Wording] = {
     ),
     JobState.DISCARDED: Wording("Discarded", Tone.QUIET, "Somebody has given up on it."),
 }
+_PUT_OFF = Wording(
+    "Will be tried again", Tone.BUSY, "The last try failed; the next one follows by itself."
+)
 DELIVERY_STATES: Mapping[DeliveryState, Wording] = {
     DeliveryState.WAITING: Wording("Waiting", Tone.BUSY, "The node sends it as soon as it can."),
     DeliveryState.COMMITTING: Wording(
@@ -102,6 +105,13 @@ _EVENTS: Mapping[str, str] = {
     "delivery.retried": "Delivery to be tried again",
     "defect": "Error inside the node",
 }
+
+
+def job_wording(job: Job) -> Wording:
+    """A job's state; one that is put off, and says why, looks different from one at work."""
+    if job.state is JobState.RUNNING and job.reason:
+        return _PUT_OFF
+    return STATES[job.state]
 
 
 def delivery_wording(delivery: Delivery) -> Wording:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from node.delivery.destination import Destination, ResultFile
-from node.domain.delivery import Delivery, DeliveryState, Receipt, retry_delay_s
+from node.domain.delivery import Delivery, DeliveryState, Receipt
 from node.domain.errors import Rejected, Transient
 from node.domain.identity import mint_uid
 from node.domain.job import Job, JobState, result_identity
@@ -17,17 +17,9 @@ from node.store import Store
 from node.store.asked_commitments import AskedCommitment
 from node.work.closing import Closing
 from node.work.failures import Defect, attempt
+from node.work.retrying import RetryPolicy, given_up
 
 _LOG = structlog.get_logger()
-
-
-@dataclass(frozen=True)
-class RetryPolicy:
-    """When a failed delivery is tried again, and when it is given up."""
-
-    first_s: float
-    longest_s: float
-    give_up_after: timedelta
 
 
 @dataclass(frozen=True)
@@ -87,6 +79,8 @@ class Delivering:
         return max(0.0, (delivery.next_try_at - self.now()).total_seconds())
 
     def _try(self, job: Job, this: Try) -> Delivery:
+        # Otherwise nothing would be known of it afterwards, and it would be sent over and over.
+        self.store.check_writable()
         _LOG.debug("job.stage", job=job.job_id, stage="deliver")
         outcome = attempt(lambda: self._deliver(job, this.destination))
         now = self.now()
@@ -106,8 +100,8 @@ class Delivering:
                     next_try_at=now + timedelta(seconds=self.delay_s(this.streak)),
                 )
             case Transient():
-                age = _age(now - self.store.waiting_since(job_id, destination))
-                told = f"given up after {age}: {outcome}"
+                age = now - self.store.waiting_since(job_id, destination)
+                told = given_up(age, str(outcome))
             case Rejected():
                 told = str(outcome)
             case Defect():
@@ -130,12 +124,7 @@ class Delivering:
 
     def delay_s(self, streak: int) -> float:
         """Seconds to wait after so many tries in a row."""
-        return retry_delay_s(
-            streak,
-            first_s=self.policy.first_s,
-            longest_s=self.policy.longest_s,
-            jitter=self.jitter(),
-        )
+        return self.policy.delay_s(streak, self.jitter())
 
     def finish_if_settled(self, job_id: str) -> None:
         """Close a job whose deliveries have all come to an end."""
@@ -177,8 +166,3 @@ def _asked(this: Try, peer: str, now: datetime) -> AskedCommitment:
     """The request that belongs to a try; the same for the same try."""
     transaction_uid = mint_uid("transaction", f"{this.job_id}:{this.number}:{this.destination}")
     return AskedCommitment(transaction_uid, this.job_id, this.destination, peer, now)
-
-
-def _age(time: timedelta) -> str:
-    hours = time.total_seconds() / 3600
-    return f"{hours:.0f} hours" if hours >= 1 else f"{time.total_seconds():.0f} s"

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from node.domain.errors import Rejected, Transient
@@ -13,10 +13,10 @@ from node.store import Store
 from node.store.jobs import IllegalChange
 from node.work.closing import Closing
 from node.work.failures import Defect, attempt
+from node.work.retrying import RetryPolicy, given_up
 
 # A defect may be the moment's (memory that another process held); twice the same is the job's.
 _TRIES_AFTER_DEFECT = 2
-_TRIES_AFTER_TRANSIENT = 5
 
 
 @dataclass(frozen=True)
@@ -37,18 +37,22 @@ class Segmenting:
     """Brings a job to its result.
 
     `infer` runs the model on the files of a series; `installed_version` is that of a model id.
+    `policy` is for passing trouble, with `jitter` in [0, 1).
     """
 
     store: Store
     infer: Infer
     installed_version: Callable[[str], str]
+    policy: RetryPolicy
     now: Callable[[], datetime]
-    retry_s: float = 5.0  # before the second try, twice as long before the third, ...
+    jitter: Callable[[], float]
+    retry_s: float = 5.0  # after a defect
 
     def run(self, job_id: str, number: int) -> float | None:
         """Try for the `number`-th time; seconds until the next try, None when the step is over.
 
-        Afterwards the job is DELIVERING, REFUSED, SUPERSEDED or PARKED.
+        Afterwards the job is DELIVERING, REFUSED, SUPERSEDED or PARKED, or RUNNING still where a
+        passing trouble is in its way, see `put_off`.
         """
         job = self.store.get_job(job_id)
         if job is None or job.state not in {JobState.QUEUED, JobState.RUNNING}:
@@ -56,32 +60,51 @@ class Segmenting:
         failure = attempt(lambda: self._segment(job))
         return None if failure is None else self._after(job, number, failure)
 
+    def put_off(self, job_id: str, run_number: int) -> float | None:
+        """Have a job wait that trouble keeps from its result; seconds until it is to run again.
+
+        None when nothing has kept it in this run. When it has waited too long, it is parked.
+        """
+        job = self.store.get_job(job_id)
+        failed = self.store.failed_tries(job_id)
+        if job is None or job.state is not JobState.RUNNING or not failed:
+            return None
+        if self.store.run_number(job_id) != run_number:
+            return None
+        now, told = self.now(), failed[-1].detail
+        age = now - failed[0].happened_at
+        if age >= self.policy.give_up_after:
+            Closing(self.store, self.now).end(job, JobState.PARKED, given_up(age, told))
+            return None
+        wait_s = self.policy.delay_s(len(failed), self.jitter())
+        due = now + timedelta(seconds=wait_s)
+        told = f"{told}; it is tried again at {due:%Y-%m-%d %H:%M:%S} UTC"
+        self.store.await_next_try(job_id, told, now)
+        return wait_s
+
     def _after(self, job: Job, number: int, failure: Rejected | Transient | Defect) -> float | None:
-        """What follows a failure: seconds until the next try, or the job's end."""
+        """What follows a failure: seconds until the next try, or the job's end, or a wait."""
         closing = Closing(self.store, self.now)
         match failure:
             case Rejected():
                 closing.end(job, JobState.REFUSED, str(failure))
-                return None
             case Transient():
-                self.store.audit(self.now(), job.job_id, "job.failed", str(failure))
-                told, tries = str(failure), _TRIES_AFTER_TRANSIENT
+                self.store.record_failed_try(job.job_id, str(failure), self.now())
             case Defect():
                 closing.note_defect(job.job_id, failure)
-                told, tries = f"the segmentation failed: {failure.message}", _TRIES_AFTER_DEFECT
-        if number < tries:
-            return self.retry_s * number
-        closing.end(job, JobState.PARKED, told)
+                if number < _TRIES_AFTER_DEFECT:
+                    return self.retry_s
+                told = f"the segmentation failed: {failure.message}"
+                closing.end(job, JobState.PARKED, told)
         return None
 
     def _segment(self, job: Job) -> None:
         # A job that was superseded while the model ran refuses the change, and that is that.
         with suppress(IllegalChange):
             started = self.now()
-            job = self.store.change_job(job.job_id, JobState.RUNNING, started)
-            # The deliveries come first, so that a job in DELIVERING has all of them.
-            self.store.add_deliveries(job.job_id, job.destinations, started)
+            job = self.store.change_job(job.job_id, JobState.RUNNING, started, reason="")
             if job.result_path is not None and self.store.files.holds(job.result_path):
+                self.store.add_deliveries(job.job_id, job.destinations, started)
                 self.store.change_job(job.job_id, JobState.DELIVERING, started)
                 return
             instances = self.store.instances_of(job.series_instance_uid)
@@ -96,6 +119,9 @@ class Segmenting:
             with self.store.files.at_hand([i.path for i in instances]) as files:
                 inferred = self.infer(job, files, replaces)
             result, picture = self._keep(job, inferred)
+            # The deliveries come first, so that a job in DELIVERING has all of them; but not
+            # before there is a result, as they are given up at an age.
+            self.store.add_deliveries(job.job_id, job.destinations, self.now())
             self.store.change_job(
                 job.job_id,
                 JobState.DELIVERING,

@@ -9,10 +9,11 @@ import pytest
 from node.domain.errors import Transient
 from node.domain.job import Job, JobState, Priority
 from node.domain.series import series_digest
+from node.workflow import RunState
 from tests.contract.postgresql_server import PostgresqlServer
 from tests.stored import SERIES, job_of
 from tests.waiting import until
-from tests.worker_parts import WorkerParts
+from tests.worker_parts import WorkerParts, failing
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -65,3 +66,37 @@ def test_an_urgent_job_overtakes_those_that_wait(worker: WorkerParts) -> None:
         worker.stop()
 
     assert order == ["a", "urgent", "b", "c"]
+
+
+def test_a_job_that_is_put_off_holds_up_no_other_and_goes_on_after_a_restart(
+    worker: WorkerParts,
+) -> None:
+    worker.first_wait_s = 3600.0
+    worker.during.append(failing(Transient("the result cannot be kept: no space")))
+    worker.start()
+    worker.receive()
+    worker.look()
+    job = until(lambda: next((j for j in worker.jobs() if j.reason), None), 20, "it to be put off")
+    assert job is not None
+    assert job.state is JobState.RUNNING
+    assert "no space; it is tried again at" in job.reason
+    other = replace(job_of(SERIES, job_id="other"), series_digest=job.series_digest)
+    assert worker.store.add_job(other)
+    worker.job_watch.look()
+    until(lambda: state(worker, "other") is JobState.DELIVERED, 20, "the other job to be done")
+
+    # With a shorter longest wait, as if the clock had been set back, it is due at once.
+    worker.stop()
+    worker.first_wait_s = 0.05
+    worker.start()
+    assert worker.workflows.state_of_run(job.job_id, 1) is RunState.ACTIVE
+    worker.job_watch.repair()
+    until(lambda: state(worker, job.job_id) is JobState.DELIVERED, 20, "the job to be done")
+    worker.stop()
+    assert len(worker.replaces) == 3
+
+
+def state(worker: WorkerParts, job_id: str) -> JobState | None:
+    """Where the job stands."""
+    job = worker.store.get_job(job_id)
+    return None if job is None else job.state

@@ -1,5 +1,6 @@
 """The workflow of a job on the real engine and store, with a model and destinations of the test."""
 
+import re
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
@@ -81,12 +82,38 @@ def test_a_defect_is_tried_twice_then_parked_and_a_person_can_retry(node: Worker
     assert node.settled().state is JobState.DELIVERED
 
 
-def test_a_passing_trouble_is_waited_out(node: WorkerParts) -> None:
-    node.during += [failing(Transient("the disk is full")) for _ in range(3)]
+def test_a_passing_trouble_is_waited_out_however_often_it_is_met(node: WorkerParts) -> None:
+    node.during += [failing(Transient("the disk is full")) for _ in range(6)]
     node.receive()
     node.look()
+    job = node.settled()
 
-    assert node.settled().state is JobState.DELIVERED
+    assert job.state is JobState.DELIVERED
+    assert job.reason == ""
+    assert len(node.store.failed_tries(job.job_id)) == 6
+    assert len(node.pacs.taken) == 1
+
+
+def test_a_job_that_meets_nothing_but_trouble_is_given_up_at_its_age_and_can_be_retried(
+    tmp_path: Path,
+) -> None:
+    node = WorkerParts(tmp_path, give_up_after=timedelta(seconds=0.3))
+    node.start()
+    node.during += [failing(Transient("the disk is full")) for _ in range(1000)]
+    node.receive()
+    node.look()
+    job = node.settled()
+    assert job.state is JobState.PARKED
+    assert re.fullmatch(r"given up after \d+ s: the disk is full", job.reason)
+    assert node.store.deliveries_of(job.job_id) == (), "their age counts once there is a result"
+
+    node.during[1:] = []
+    node.store.retry_job(job.job_id, node.now())
+    node.job_watch.look()
+    job = node.settled()
+    node.stop()
+    assert job.state is JobState.DELIVERED, job.reason
+    assert len(node.store.failed_tries(job.job_id)) == 1, "those since a person began anew"
 
 
 def test_a_destination_that_comes_up_later_gets_the_result_once(node: WorkerParts) -> None:

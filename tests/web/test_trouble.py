@@ -8,8 +8,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from node.domain.job import JobState
+from tests.builders import MADE_AT, ct_series
 from tests.small_disk import SmallDisk, small_disk
 from tests.waiting import until
+from tests.web.console_at_work import accept
 from tests.web.served_node import ServedNode, running_worker, served_node
 
 SIZE_MIB = 32
@@ -97,3 +100,17 @@ def test_a_database_file_that_is_read_only_is_told(node: ServedNode, disk: Small
     assert "readonly" in told(node, "database")
     subprocess.run(["chattr", "-i", str(file)], check=True)
     until(lambda: is_well(node), 5, "connections that can write")
+
+
+def test_a_job_that_is_put_off_is_shown_with_its_reason_and_next_try(
+    node: ServedNode, tmp_path: Path
+) -> None:
+    series = node.receive(ct_series(), tmp_path / "ct")
+    job = accept(node, series)
+    node.store.change_job(job.job_id, JobState.RUNNING, MADE_AT)
+    told = "the result cannot be kept: no space; it is tried again at 2026-01-02 03:04:05 UTC"
+    node.store.await_next_try(job.job_id, told, MADE_AT)
+    for place in ("/", f"/series/{series.series_instance_uid}"):
+        page = httpx.get(f"{node.url}{place}").text
+        assert "Will be tried again" in page
+        assert "The result cannot be kept: no space; it is tried again at 2026-01-02" in page
