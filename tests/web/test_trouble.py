@@ -16,8 +16,6 @@ from tests.web.console_at_work import accept
 from tests.web.served_node import ServedNode, running_worker, served_node
 
 SIZE_MIB = 32
-# A part that is asked for longer than this has monitoring give up.
-LONGEST_ANSWER_S = 3.0
 NO_RESERVE = "least_free_gib = 0\n"
 
 
@@ -39,7 +37,6 @@ def told(node: ServedNode, part: str) -> str:
     """What /health says of a part that is not well, and the console of the node."""
     health = httpx.get(f"{node.url}/health")
     assert health.status_code == 503
-    assert health.elapsed.total_seconds() < LONGEST_ANSWER_S
     page = httpx.get(node.url)
     assert page.status_code == 200, "what is known can still be read"
     assert "Nothing is received or finished" in page.text
