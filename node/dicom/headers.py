@@ -43,11 +43,11 @@ PARSE_ERRORS = (
     EOFError,
     OSError,
     ValueError,
-    KeyError,
+    LookupError,
     AttributeError,
     TypeError,
     NotImplementedError,
-    OverflowError,
+    ArithmeticError,
     RecursionError,
 )
 
