@@ -1,7 +1,9 @@
 """Sequences within sequences, as nobody would write them (PS3.5 7.5)."""
 
 import struct
+from collections.abc import Callable
 
+Nesting = Callable[[int, int], bytes]
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xE000, 0xE00D, 0xE0DD
 _UNDEFINED = 0xFFFFFFFF
 

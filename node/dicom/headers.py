@@ -44,11 +44,11 @@ PARSE_ERRORS = (
     EOFError,
     OSError,
     ValueError,
-    KeyError,
+    LookupError,
     AttributeError,
     TypeError,
     NotImplementedError,
-    OverflowError,
+    ArithmeticError,
     RecursionError,
 )
 # What the system says where it is not the file that is bad, but the way to it.

@@ -1,6 +1,7 @@
 """Stored pixel values to Hounsfield units, straight into one array for the whole series."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,7 +67,8 @@ def _stored(header: Dataset, name: str) -> Iterator[NDArray[np.integer]]:
     """The stored values of each frame, (row, column)."""
     try:
         _check_whole(header)
-        yield from iter_pixels(header, raw=True)
+        with panic_is_an_error():
+            yield from iter_pixels(header, raw=True)
     except NotImplementedError as error:
         syntax = header.file_meta.TransferSyntaxUID.name
         raise Rejected(
@@ -81,6 +83,22 @@ def _stored(header: Dataset, name: str) -> Iterator[NDArray[np.integer]]:
             f"The pixels of {name} cannot be read: the image is damaged or did not arrive whole. "
             "Send the series again.",
         ) from error
+
+
+@contextmanager
+def panic_is_an_error() -> Iterator[None]:
+    """For calls of decoders, one of which is written in Rust and panics on damaged data.
+
+    Raises (within the block):
+        RuntimeError: in place of a panic, which passes by every `except Exception`.
+    """
+    try:
+        yield
+    except BaseException as error:
+        # The class is made within the decoder, where nobody can import it.
+        if type(error).__name__ == "PanicException":
+            raise RuntimeError("the decoder panicked") from error
+        raise
 
 
 def _check_whole(header: Dataset) -> None:

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import structlog
 from pydicom import Dataset, dcmread
-from pydicom.errors import InvalidDicomError
+from pydicom.dataset import FileDataset
 
+from node.dicom.headers import PARSE_ERRORS, check_nesting
+from node.dicom.pixels import panic_is_an_error
 from node.domain.errors import Transient
 from node.domain.identity import Uid
 from node.domain.job import Job, JobState, result_identity
@@ -139,7 +141,7 @@ def summary(instance: ArchivedInstance, tags: frozenset[int]) -> Dataset:
     """
     try:
         return _kept_summary(instance, tags)
-    except (OSError, InvalidDicomError) as error:
+    except PARSE_ERRORS as error:
         _LOG.warning("archive.unreadable", file=instance.path.name, error=type(error).__name__)
         return Dataset()
 
@@ -148,8 +150,9 @@ def summary(instance: ArchivedInstance, tags: frozenset[int]) -> Dataset:
 def _kept_summary(instance: ArchivedInstance, tags: frozenset[int]) -> Dataset:
     kept = Dataset()
     with instance.at_hand() as file:
+        found = dcmread(file, stop_before_pixels=True, specific_tags=sorted(tags))
         # Copied: the data set as it is read holds the whole of a deflated file.
-        kept.update(dcmread(file, stop_before_pixels=True, specific_tags=sorted(tags)))
+        kept.update(_readable(found))
     return kept
 
 
@@ -161,16 +164,32 @@ def reading(path: Path) -> Iterator[None]:
         Transient: the file is gone or damaged.
     """
     try:
-        yield
-    except (OSError, InvalidDicomError) as error:
+        with panic_is_an_error():
+            yield
+    except (*PARSE_ERRORS, RuntimeError, MemoryError) as error:  # decoders raise those too
         raise Transient(f"the file of instance {path.stem} cannot be read") from error
 
 
 def header(instance: ArchivedInstance) -> Dataset:
-    """Every attribute of an instance but its pixel data.
+    """Every attribute of an instance but its pixel data, and but those that cannot be read.
 
     Raises:
         Transient: the file is gone or damaged.
     """
     with instance.at_hand() as file, reading(file):
-        return dcmread(file, stop_before_pixels=True)
+        return _readable(dcmread(file, stop_before_pixels=True))
+
+
+def _readable(found: FileDataset) -> FileDataset:
+    """What can be read of it.
+
+    Raises:
+        RecursionError: its sequences are nested too deeply.
+    """
+    check_nesting(found)
+    for tag in list(found.keys()):
+        try:
+            found[tag]
+        except PARSE_ERRORS:
+            del found[tag]
+    return found

@@ -36,6 +36,9 @@ _KINDS = {
 # Tag and length, with the representation and two reserved bytes between them where explicit.
 _IMPLICIT_HEAD_BYTES, _EXPLICIT_HEAD_BYTES = 8, 12
 _LONGEST_LIST = 10_000
+_MOST_DIGITS = 10  # Number of Frames has up to ten (PS3.5 6.2, IS)
+# Far above the frames of mammography and of slides; a picture of one takes four times its bytes.
+_MOST_FRAME_BYTES = 1 << 28
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,8 @@ class FramedImage:
     path: Path
     header: Dataset
     pixels_at: int  # byte in the file where the value of Pixel Data starts
+    frame_count: int
+    syntax: UID
 
     @classmethod
     def open(cls, path: Path) -> "FramedImage":
@@ -56,15 +61,17 @@ class FramedImage:
         with reading(path), path.open("rb") as file:
             header = dcmread(file, stop_before_pixels=True)
             at = file.tell()
-        if "Rows" not in header:
+            syntax: UID = header.file_meta.TransferSyntaxUID
+            at += _IMPLICIT_HEAD_BYTES if syntax.is_implicit_VR else _EXPLICIT_HEAD_BYTES
+            count = int(header.get("NumberOfFrames") or 1)
+            if not syntax.is_valid:
+                raise ValueError("the transfer syntax is no UID")
+            has_frames = "Rows" in header
+            if has_frames and not 0 < _bits_of_frame(header) <= _MOST_FRAME_BYTES * 8:
+                raise ValueError("there are no frames of that size")
+        if not has_frames:
             raise HTTPException(HTTPStatus.NOT_FOUND, "the instance has no frames")
-        implicit = header.file_meta.TransferSyntaxUID.is_implicit_VR
-        return cls(path, header, at + (_IMPLICIT_HEAD_BYTES if implicit else _EXPLICIT_HEAD_BYTES))
-
-    @property
-    def frame_count(self) -> int:
-        """How many frames there are."""
-        return int(self.header.get("NumberOfFrames") or 1)
+        return cls(path, header, at, count, syntax)
 
     def require(self, number: int) -> None:
         """Ends the request with 404 where there is no frame of that number."""
@@ -75,24 +82,37 @@ class FramedImage:
     @property
     def encoded_kind(self) -> str:
         """The media type of a frame as it is stored."""
-        return _KINDS.get(self._syntax, RAW)
+        return _KINDS.get(self.syntax, RAW)
 
     def syntax_of(self, kind: str) -> str:
         """The transfer syntax of a frame that is given as `kind`."""
-        return ExplicitVRLittleEndian if kind == RAW else str(self._syntax)
+        return ExplicitVRLittleEndian if kind == RAW else str(self.syntax)
 
     def frame(self, number: int, kind: str) -> bytes:
-        """A frame, decoded where `kind` is RAW, else as it is stored."""
-        if kind != RAW:
-            with self._value() as file:
-                return get_frame(file, number - 1, number_of_frames=self.frame_count)
-        if not (self._syntax.is_encapsulated or self._must_be_read_whole):
-            return self._native(number)
-        pixels = self._pixels(number, raw=True)
-        return pixels.astype(pixels.dtype.newbyteorder("<")).tobytes()
+        """A frame, decoded where `kind` is RAW, else as it is stored.
+
+        Raises:
+            Transient: the file is gone or damaged.
+        """
+        with reading(self.path):
+            if kind != RAW:
+                with self._value() as file:
+                    return get_frame(file, number - 1, number_of_frames=self.frame_count)
+            if not (self.syntax.is_encapsulated or self._must_be_read_whole):
+                return self._native(number)
+            pixels = self._pixels(number, raw=True)
+            return pixels.astype(pixels.dtype.newbyteorder("<")).tobytes()
 
     def picture(self, number: int, kind: str) -> bytes:
-        """A frame in its first window, 8 bits, as image/png or image/jpeg; grey or colour."""
+        """A frame in its first window, 8 bits, as image/png or image/jpeg; grey or colour.
+
+        Raises:
+            Transient: the file is gone or damaged.
+        """
+        with reading(self.path):
+            return self._picture(number, "PNG" if kind == "image/png" else "JPEG")
+
+    def _picture(self, number: int, encoding: str) -> bytes:
         header, pixels = self.header, self._pixels(number, raw=False)
         if pixels.ndim == 2:
             rescaled = apply_modality_lut(pixels, header)
@@ -103,13 +123,8 @@ class FramedImage:
             if header.PhotometricInterpretation == "MONOCHROME1":
                 pixels = 255 - pixels
         buffer = BytesIO()
-        Image.fromarray(pixels).save(buffer, format="PNG" if kind == "image/png" else "JPEG")
+        Image.fromarray(pixels).save(buffer, format=encoding)
         return buffer.getvalue()
-
-    @property
-    def _syntax(self) -> UID:
-        syntax: UID = self.header.file_meta.TransferSyntaxUID
-        return syntax
 
     def _value(self) -> BinaryIO:
         file = self.path.open("rb")
@@ -118,13 +133,14 @@ class FramedImage:
 
     def _native(self, number: int) -> bytes:
         """The bits of a frame; frames of one bit may begin within a byte (PS3.5 8.2)."""
-        header = self.header
-        samples = int(header.get("SamplesPerPixel") or 1)
-        bits = int(header.Rows) * int(header.Columns) * samples * int(header.BitsAllocated)
+        bits = _bits_of_frame(self.header)
         first = (number - 1) * bits
+        count = (first % 8 + bits + 7) // 8
         with self._value() as file:
             file.seek(first // 8, 1)
-            data = file.read((first % 8 + bits + 7) // 8)
+            data = file.read(count)
+        if len(data) < count:
+            raise EOFError("the file ends within the frame")
         if first % 8 == 0 and bits % 8 == 0:
             return data
         unpacked = np.unpackbits(np.frombuffer(data, np.uint8), bitorder="little")
@@ -133,7 +149,7 @@ class FramedImage:
     @property
     def _must_be_read_whole(self) -> bool:
         """Whether no frame can be reached without what comes before it, or pydicom says so."""
-        return self._syntax.is_deflated or not self._syntax.is_little_endian
+        return self.syntax.is_deflated or not self.syntax.is_little_endian
 
     def _pixels(self, number: int, *, raw: bool) -> NDArray[np.generic]:
         """A decoded frame, (row, column) or (row, column, sample); colours as RGB unless `raw`."""
@@ -144,10 +160,19 @@ class FramedImage:
         return one
 
 
+def _bits_of_frame(header: Dataset) -> int:
+    samples = int(header.get("SamplesPerPixel") or 1)
+    return int(header.Rows) * int(header.Columns) * samples * int(header.BitsAllocated)
+
+
 def numbers_from(text: str) -> tuple[int, ...]:
     """Frame numbers from `1,2,5`; the request ends with 400 where they are none."""
     parts = text.split(",")
-    if len(parts) > _LONGEST_LIST or not all(p.isdecimal() and int(p) > 0 for p in parts):
+    if len(parts) > _LONGEST_LIST or not all(map(_is_number, parts)):
         told = f"{text[:80]!r} is no list of frame numbers from 1"
         raise HTTPException(HTTPStatus.BAD_REQUEST, told)
     return tuple(int(part) for part in parts)
+
+
+def _is_number(text: str) -> bool:
+    return text.isdecimal() and len(text) <= _MOST_DIGITS and int(text) > 0

@@ -1,11 +1,12 @@
 """WADO-RS: studies, series, instances, their metadata and frames (PS3.18 10.4)."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from http import HTTPStatus
 from io import BytesIO
+from itertools import chain, islice
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from fastapi import APIRouter, Depends, HTTPException, Request
 from pydicom import dcmread, dcmwrite
@@ -13,6 +14,7 @@ from pydicom.filereader import read_file_meta_info
 from pydicom.uid import ExplicitVRLittleEndian
 from starlette.responses import Response, StreamingResponse
 
+from node.dicom.headers import check_nesting
 from node.web import frames
 from node.web.archive import Archive, ArchivedInstance, header, reading
 from node.web.dependencies import SiteArchive
@@ -20,6 +22,7 @@ from node.web.media import Accepted, Part, accepted_by, multipart, not_acceptabl
 from node.web.qido import DICOM_JSON, json_of
 
 ROUTER = APIRouter(prefix="/dicom-web/studies/{study}")
+T = TypeVar("T")
 _DICOM = "application/dicom"
 _CHUNK_BYTES = 1 << 20
 _SERIES = "/series/{series}"
@@ -85,7 +88,7 @@ def retrieve_frames(numbers: str, request: Request, file: InstanceFile) -> Respo
             if accepted.is_multipart and accepted.kind in {kind, "*/*"}:
                 content_type = f"{kind}; transfer-syntax={image.syntax_of(kind)}"
                 parts = (Part(content_type, [image.frame(n, kind)]) for n in wanted)
-                return multipart(parts, kind)
+                return multipart(_begun(parts), kind)
     raise not_acceptable(f'multipart/related; type="{frames.RAW}" or "{image.encoded_kind}"')
 
 
@@ -124,7 +127,7 @@ def _metadata(request: Request, found: tuple[ArchivedInstance, ...]) -> Response
     kinds = {accepted.kind for accepted in accepted_by(request)}
     if not kinds & {DICOM_JSON, "application/json", "*/*", "application/*"}:
         raise not_acceptable(DICOM_JSON)
-    return StreamingResponse(_json_array(found), media_type=DICOM_JSON)
+    return StreamingResponse(_begun(_json_array(found)), media_type=DICOM_JSON)
 
 
 def _json_array(found: tuple[ArchivedInstance, ...]) -> Iterator[bytes]:
@@ -145,7 +148,7 @@ def _instances(request: Request, found: tuple[ArchivedInstance, ...]) -> Respons
             for instance, syntax in zip(found, stored, strict=True)
         )
         if accepted.is_multipart:
-            return multipart(parts, _DICOM)
+            return multipart(_begun(parts), _DICOM)
         if len(found) == 1:
             only = next(parts)
             return StreamingResponse(only.chunks, media_type=only.content_type)
@@ -157,7 +160,10 @@ def _instances(request: Request, found: tuple[ArchivedInstance, ...]) -> Respons
 
 def _stored_syntax(instance: ArchivedInstance) -> str:
     with instance.at_hand() as file, reading(file):
-        return str(read_file_meta_info(file).TransferSyntaxUID)
+        syntax = read_file_meta_info(file).TransferSyntaxUID
+        if not syntax.is_valid:
+            raise ValueError("the transfer syntax is no UID")
+        return str(syntax)
 
 
 def _can_be(accepted: Accepted, stored: list[str]) -> bool:
@@ -185,13 +191,23 @@ def _file_chunks(instance: ArchivedInstance) -> Iterator[bytes]:
             yield chunk
 
 
-def _plain(instance: ArchivedInstance) -> Iterator[bytes]:
+def _plain(instance: ArchivedInstance) -> list[bytes]:
     """The instance in Explicit VR Little Endian, its pixels decoded."""
-    with instance.at_hand() as file:
+    with instance.at_hand() as file, reading(file):
         dataset = dcmread(file)
-    if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
-        dataset.decompress(generate_instance_uid=False)
-    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    buffer = BytesIO()
-    dcmwrite(buffer, dataset, enforce_file_format=True, implicit_vr=False, little_endian=True)
-    yield buffer.getvalue()
+        check_nesting(dataset)
+        if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+            dataset.decompress(generate_instance_uid=False)
+        dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        buffer = BytesIO()
+        dcmwrite(buffer, dataset, enforce_file_format=True, implicit_vr=False, little_endian=True)
+        return [buffer.getvalue()]
+
+
+def _begun(items: Iterable[T]) -> Iterator[T]:
+    """The items, the first of which is made now.
+
+    What is wrong with it is then told by a status; with a later one, by an answer that is cut off.
+    """
+    remaining = iter(items)
+    return chain(list(islice(remaining, 1)), remaining)

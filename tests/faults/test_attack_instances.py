@@ -2,7 +2,7 @@
 
 import struct
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -209,7 +209,7 @@ def test_sequences_nested_without_end_before_the_uids_are_refused(site: Site) ->
         assert site.status(never_closed, "1.2.3.1") == StoreStatus.CANNOT_UNDERSTAND
 
 
-DEEPLY_NESTED: dict[str, tuple[int, Callable[[int, int], bytes]]] = {
+DEEPLY_NESTED: dict[str, tuple[int, nested.Nesting]] = {
     "before the UIDs, with lengths": (0x00081111, nested.of_defined_length),
     "before the UIDs, hidden": (0x00081111, nested.hidden),
     "after them": (0x00209221, nested.of_undefined_length),

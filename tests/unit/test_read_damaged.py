@@ -2,7 +2,6 @@
 
 import errno
 import os
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -99,7 +98,7 @@ def test_a_file_that_is_no_dicom(tmp_path: Path) -> None:
 )
 @pytest.mark.parametrize("keyword", ["ReferencedSeriesSequence", "RequestAttributesSequence"])
 def test_sequences_nested_without_end(
-    keyword: str, nesting: Callable[[int, int], bytes], tmp_path: Path
+    keyword: str, nesting: nested.Nesting, tmp_path: Path
 ) -> None:
     paths = ct_series().write(tmp_path)
     tag = Tag(keyword)
@@ -164,6 +163,17 @@ def test_a_compressed_stream_that_stops_half_way(syntax: UID, tmp_path: Path) ->
 
     files = ct_series(geometry=grid(slices=4, rows=200), transfer_syntax_uid=syntax)
     message = refusal(files.changed(only(2, cut)).write(tmp_path), RejectionReason.UNREADABLE)
+    assert "image 3" in message
+
+
+def test_a_run_length_stream_that_panics_its_decoder(tmp_path: Path) -> None:
+    def overrun(dataset: Dataset) -> None:
+        stream = get_frame(dataset.PixelData, 0, number_of_frames=1)
+        # Runs of 128 pixels each, beyond the last one of the picture.
+        dataset.PixelData = encapsulate([stream[:-40] + b"\x81\xff" * 20])
+
+    files = ct_series(transfer_syntax_uid=RLELossless).changed(only(2, overrun))
+    message = refusal(files.write(tmp_path), RejectionReason.UNREADABLE)
     assert "image 3" in message
 
 
