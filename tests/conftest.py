@@ -1,10 +1,15 @@
-"""What holds for every test: on continuous integration nothing may be skipped."""
+"""What holds for every test: on continuous integration nothing may be skipped.
+
+And the object store, which tests of several folders use.
+"""
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 
 import pytest
 from pytest import CollectReport, TestReport
+
+from tests.contract.s3_server import S3Server
 
 _CI = os.environ.get("CI", "").lower() in {"1", "true"}
 
@@ -27,3 +32,19 @@ def pytest_make_collect_report() -> Generator[None, CollectReport, CollectReport
     report = yield
     _skip_becomes_failure(report)
     return report
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3Server]:
+    """An object store, started for the first test that wants it."""
+    with S3Server() as server:
+        yield server
+
+
+@pytest.fixture
+def s3(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Server:
+    """The object store, with our keys for it where boto3 looks for them."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", s3_server.access_key)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", s3_server.secret_key)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    return s3_server

@@ -7,7 +7,6 @@ import pytest
 
 from node.store import Store
 from tests.contract.postgresql_server import PostgresqlServer
-from tests.contract.s3_server import S3Server
 from tests.stored import sqlite_url
 
 
@@ -16,22 +15,6 @@ def postgresql() -> Iterator[PostgresqlServer]:
     """A server for the tests of this folder."""
     with PostgresqlServer() as server:
         yield server
-
-
-@pytest.fixture(scope="session")
-def s3_server() -> Iterator[S3Server]:
-    """An object store for the tests of this folder."""
-    with S3Server() as server:
-        yield server
-
-
-@pytest.fixture
-def s3(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Server:
-    """The object store, with our keys for it where boto3 looks for them."""
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", s3_server.access_key)
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", s3_server.secret_key)
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    return s3_server
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

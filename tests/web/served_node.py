@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from io import BytesIO
 from pathlib import Path
 
 import uvicorn
@@ -18,6 +19,7 @@ from node.domain.identity import Uid
 from node.domain.instance import Door, Origin
 from node.domain.job import Job, JobState, result_identity
 from node.domain.series import StoredSeries
+from node.files.kinds import files_from
 from node.intake.inbox import Inbox
 from node.intake.part10 import received_from_file
 from node.pipeline import ResultRequest, segment
@@ -74,11 +76,14 @@ class ServedNode:
         paths = [i.path for i in self.store.instances_of(job.series_instance_uid)]
         identity = result_identity(job.job_id)
         request = ResultRequest(identity, SegOptions(), MADE_AT, None)
-        result = segment(paths, ThresholdSegmenter(), request)
+        files = self.store.files
+        with files.at_hand(paths) as at_hand:
+            result = segment(at_hand, ThresholdSegmenter(), request)
         folder = self.settings.data_dir / "results" / job.job_id
-        folder.mkdir(parents=True)
-        dcmwrite(folder / "result.dcm", result.dataset, enforce_file_format=True)
-        (folder / "overlay.png").write_bytes(overlay_png(result.source.volume, result.mask))
+        seg_file = BytesIO()
+        dcmwrite(seg_file, result.dataset, enforce_file_format=True)
+        files.put(folder / "result.dcm", [seg_file.getvalue()])
+        files.put(folder / "overlay.png", [overlay_png(result.source.volume, result.mask)])
         self.store.add_deliveries(job.job_id, job.destinations, now)
         return self.store.change_job(
             job.job_id,
@@ -117,7 +122,7 @@ def served_node(folder: Path, configuration: str = "") -> Iterator[ServedNode]:
     config = folder / "segnode.toml"
     config.write_text(f'data_dir = "data"\n{configuration}', encoding="utf-8")
     settings = load_settings(config)
-    store = Store.open(settings.database_url, settings.data_dir)
+    store = Store.open(settings.database_url, settings.data_dir, files_from(settings))
     listening = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(
         uvicorn.Config(create_app(settings, store), log_config=None, lifespan="off", ws="none")
