@@ -31,9 +31,9 @@ from tests.faults.upper_layer import (
     SOP_INSTANCE,
     c_store,
 )
-from tests.stored import CT_IMAGE, EXPLICIT, encoded
+from tests.odd_uids import NO_UIDS, SERIES, SOP, STUDY, named, padded
+from tests.stored import EXPLICIT, encoded
 
-SOP, STUDY, SERIES = 0x00080018, 0x0020000D, 0x0020000E
 # Beyond what it has once it has taken in one: of these attacks, the longest is of 4 MiB.
 MOST_GROWTH_MIB = 128
 DEEP = 10_000
@@ -112,46 +112,16 @@ def outside(site: Site) -> Iterator[Path]:
             yield path
 
 
-def head(changed: int, uid: bytes) -> bytes:
-    """The UIDs of a CT image, explicit little endian, one of them changed."""
-    uids = {0x00080016: CT_IMAGE.encode(), SOP: b"1.2.3.1", STUDY: b"1.2", SERIES: b"1.2.3"}
-    uids[changed] = uid
-    return b"".join(
-        struct.pack("<HH2sH", tag >> 16, tag & 0xFFFF, b"UI", len(padded(value))) + padded(value)
-        for tag, value in sorted(uids.items())
-    )
-
-
-def padded(uid: bytes) -> bytes:
-    return uid + b"\0" * (len(uid) % 2)
-
-
-NO_UIDS = {
-    "up": b"../../x",
-    "far up": b"../../../../../../../../tmp/segnode-attack",
-    "absolute": b"/tmp/segnode-attack",
-    "dots": b"..",
-    "dot": b".",
-    "folder": b"1.2.3/",
-    "NUL": b"1.2.3\0/../../x",
-    "backslash": b"..\\..\\x",
-    "drive": b"C:\\x",
-    "line break": b"1.2.3\n1.2.4",
-    "65 characters": b"1." * 32 + b"1",
-    "10,000 characters": b"1." * 5000,
-}
-
-
 @pytest.mark.parametrize("uid", NO_UIDS.values(), ids=NO_UIDS)
 def test_what_is_no_uid_names_no_file(site: Site, uid: bytes) -> None:
     for tag in (SOP, STUDY, SERIES):
-        assert site.status(head(tag, uid), "1.2.3.1") == StoreStatus.CANNOT_UNDERSTAND
+        assert site.status(named(tag, uid), "1.2.3.1") == StoreStatus.CANNOT_UNDERSTAND
     # A command that cannot be taken in ends the association.
     answers = UNDERSTOOD_BY_NOBODY | {None}
-    assert site.status(head(SOP, b"1.2.3.1"), "", named=padded(uid)) in answers
-    assert site.status(head(SOP, uid), "", named=padded(uid)) in answers
+    assert site.status(named(SOP, b"1.2.3.1"), "", named=padded(uid)) in answers
+    assert site.status(named(SOP, uid), "", named=padded(uid)) in answers
     # Where the data set has none, that of the command would be written into it.
-    assert site.status(head(SOP, b""), "", named=padded(uid)) in answers
+    assert site.status(named(SOP, b""), "", named=padded(uid)) in answers
 
 
 def bomb(before: bytes) -> bytes:
