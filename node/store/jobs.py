@@ -13,7 +13,7 @@ from node.domain.identity import Uid
 from node.domain.job import Job, JobState, Priority, Replaced, may_follow
 from node.store.audit import append
 from node.store.records import Records
-from node.store.schema import AUDIT, DELIVERIES, JOBS
+from node.store.schema import DELIVERIES, JOBS
 
 
 class IllegalChange(Exception):
@@ -28,12 +28,6 @@ class UnknownJob(Exception):
 _SENT: ColumnElement[bool] = exists().where(
     DELIVERIES.c.job_id == JOBS.c.job_id,
     DELIVERIES.c.state.in_([DeliveryState.COMMITTING, DeliveryState.DELIVERED]),
-)
-
-# ... or ever: when a job is run again, its deliveries begin anew.
-_EVER_SENT: ColumnElement[bool] = exists().where(
-    AUDIT.c.subject == JOBS.c.job_id,
-    AUDIT.c.event.in_(["delivery.stored", "delivery.delivered"]),
 )
 
 
@@ -88,26 +82,6 @@ class Jobs(Records):
         query = select(JOBS).where(JOBS.c.state == JobState.QUEUED).order_by(JOBS.c.created_at)
         with self._database.reading() as connection:
             return [self._job(row) for row in connection.execute(query)]
-
-    def result_before(self, job_id: str, series_uid: str, model_id: str) -> Replaced | None:
-        """The newest other result for that series and model that has ever reached a destination.
-
-        Fewer slices, or another version of the model, made it.
-        """
-        query = (
-            select(JOBS)
-            .where(
-                JOBS.c.series_instance_uid == series_uid,
-                JOBS.c.model_id == model_id,
-                JOBS.c.job_id != job_id,
-                _EVER_SENT,
-            )
-            .order_by(JOBS.c.created_at.desc())
-            .limit(1)
-        )
-        with self._database.reading() as connection:
-            row = connection.execute(query).first()
-        return None if row is None else self._job(row).as_replaced()
 
     def change_job(
         self,

@@ -5,14 +5,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, exists, select, update
 
-from node.domain.job import Job
+from node.domain.job import Job, Replaced
 from node.domain.series import SeriesState, StoredSeries
 from node.store.audit import append
 from node.store.jobs import Jobs
-from node.store.schema import JOBS, SERIES
+from node.store.schema import AUDIT, JOBS, SERIES
 from node.store.series import SeriesRecords
+
+# A result that has ever left the node. Its deliveries do not tell: they begin anew with a rerun.
+_EVER_SENT: ColumnElement[bool] = exists().where(
+    AUDIT.c.subject == JOBS.c.job_id,
+    AUDIT.c.event.in_(["delivery.stored", "delivery.delivered"]),
+)
 
 
 @dataclass(frozen=True)
@@ -94,3 +100,23 @@ class Outcomes(SeriesRecords, Jobs):
             for row in connection.execute(query):
                 jobs[row.series_instance_uid].append(self._job(row))
         return [SeriesOutcome(one, tuple(jobs[one.series_instance_uid])) for one in series]
+
+    def result_before(self, job_id: str, series_uid: str, model_id: str) -> Replaced | None:
+        """The newest other result for that series and model that has ever reached a destination.
+
+        Fewer slices, or another version of the model, made it.
+        """
+        query = (
+            select(JOBS)
+            .where(
+                JOBS.c.series_instance_uid == series_uid,
+                JOBS.c.model_id == model_id,
+                JOBS.c.job_id != job_id,
+                _EVER_SENT,
+            )
+            .order_by(JOBS.c.created_at.desc())
+            .limit(1)
+        )
+        with self._database.reading() as connection:
+            row = connection.execute(query).first()
+        return None if row is None else self._job(row).as_replaced()
