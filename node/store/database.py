@@ -28,8 +28,9 @@ from node.domain.errors import Misconfigured, Transient
 # A writer waits this long for another process's transaction; ours take milliseconds, so a longer
 # wait means that something is wrong, and the sender had better be told before it loses patience.
 _BUSY_TIMEOUT_MS = 10_000
-# Who only asks whether something can be written wants to know soon.
-_SHORT_BUSY_TIMEOUT_MS = 1_000
+# Who only asks whether something can be written wants to know soon. But where eight processes write
+# without a pause, its turn can take a second to come.
+_SHORT_BUSY_TIMEOUT_MS = 2_000
 # One connection serves one short transaction; more threads than this wait for a free one.
 _POOL_SIZE = 5
 _POOL_OVERFLOW = 45
@@ -90,7 +91,7 @@ class Database:
             yield connection
 
     def check_writable(self) -> None:
-        """See that something can be written now; others that write are waited for a second.
+        """See that something can be written now; others that write are waited for two seconds.
 
         Raises:
             Transient: the database is locked, full or read-only, or does not answer.

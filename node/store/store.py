@@ -59,7 +59,7 @@ class Store(
         return cls(database, data_dir, files)
 
     def check_writable(self) -> None:
-        """See that something can be written now; answers within a second or so.
+        """See that something can be written now; answers within two seconds or so.
 
         Raises:
             Transient: the database is locked, full or read-only, or does not answer.

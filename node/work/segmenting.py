@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import structlog
+
 from node.domain.errors import Rejected, Transient
 from node.domain.job import Job, JobState, Replaced
 from node.domain.series import StoredInstance, series_digest
@@ -15,6 +17,7 @@ from node.work.closing import Closing
 from node.work.failures import Defect, attempt
 from node.work.retrying import RetryPolicy, given_up
 
+_LOG = structlog.get_logger()
 # A defect may be the moment's (memory that another process held); twice the same is the job's.
 _TRIES_AFTER_DEFECT = 2
 
@@ -77,6 +80,7 @@ class Segmenting:
             Closing(self.store, self.now).end(job, JobState.PARKED, given_up(age, told))
             return None
         wait_s = self.policy.delay_s(len(failed), self.jitter())
+        _LOG.warning("job.put_off", job=job_id, error=told, tries=len(failed), wait_s=round(wait_s))
         due = now + timedelta(seconds=wait_s)
         told = f"{told}; it is tried again at {due:%Y-%m-%d %H:%M:%S} UTC"
         self.store.await_next_try(job_id, told, now)
