@@ -170,6 +170,7 @@ def test_data_sets_that_wait_to_be_stored_count_as_well(
     monkeypatch.setattr(Inbox, "accept", waits)
     large = encoded(attributes={"PixelData": bytes(3 * INSTANCE_BYTES // 4)})
     with RawPeer.associated(port) as peer:
+        peer.socket.settimeout(10)
         for _ in range(2):  # of which each may be held, but not both
             peer.send(c_store(large, "1.2.3.1"))
         assert peer.is_ended()

@@ -38,7 +38,7 @@ SYNTAXES = (
     RLELossless,
     JPEG2000Lossless,
 )
-FILES_OF_EACH = 120
+FILES_OF_EACH = 80
 # Where the head and the header lie, of which a file of this size has little.
 HEAD_BYTES = 2000
 ANSWERS = {200, 204, 404, 406, 503}

@@ -34,7 +34,7 @@ from tests.faults.upper_layer import (
 from tests.stored import encoded
 from tests.waiting import until
 
-CONVERSATIONS = 2200
+CONVERSATIONS = 2000
 AT_ONCE = 8
 # The kinds of PDU that an acceptor sends (PS3.8 9.3.1).
 ANSWERS = {ASSOCIATE_AC, ASSOCIATE_RJ, P_DATA_TF, RELEASE_RP[0], ABORT[0]}
