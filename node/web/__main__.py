@@ -77,13 +77,16 @@ def _listening(settings: Settings) -> socket.socket:
     host, port = settings.web.host, settings.web.port
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+        listening = socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError as error:
         raise Misconfigured(
             f"cannot listen on {host}:{port}: {error.strerror or error}",
             file=settings.file,
             key="web",
         ) from error
+    # Its connections have it from here; else an answer in pieces waits for each to be acknowledged.
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listening
 
 
 class _Server(uvicorn.Server):

@@ -44,6 +44,11 @@ def test_the_explanation_of_a_wanted_series_says_where_results_go() -> None:
     assert told.startswith("Rule 'liver' wanted the series: liver-ct, results to pacs")
 
 
+def test_an_end_beyond_all_numbers_is_an_open_one() -> None:
+    condition = {"attribute": "SliceThickness", "range": [-(10**400), 10**400]}
+    assert decide([rule("x", condition)], CT).rules == ("x",)
+
+
 def test_an_absent_attribute_is_called_absent() -> None:
     condition = {"attribute": "BodyPartExamined", "equals": "ABDOMEN"}
     assert "(is absent)" in explain(decide([rule("x", condition)], CT))
