@@ -11,6 +11,18 @@ _PATIENCE_S = 30.0
 _P_DATA_HEAD_BYTES = 6
 
 
+def is_closed(connection: socket.socket) -> bool:
+    """Whether the peer has ended it; waits for that."""
+    try:
+        while connection.recv(1 << 16):
+            pass
+    except TimeoutError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
 class RawPeer:
     """A connection to a listener; `associated` has asked for an association and got it."""
 
@@ -56,14 +68,7 @@ class RawPeer:
 
     def is_ended(self) -> bool:
         """Whether the listener ends the connection; waits for that."""
-        try:
-            while self.socket.recv(1 << 16):
-                pass
-        except TimeoutError:
-            return False
-        except OSError:
-            return True
-        return True
+        return is_closed(self.socket)
 
     def close(self) -> None:
         """Go without a word."""

@@ -23,7 +23,7 @@ from pacs_listener import scp
 from pacs_listener.bounds import Limits
 from pacs_listener.commitment import CommitmentService
 from pacs_listener.scp import AssociationPolicy, Listener
-from tests.faults.raw_peer import RawPeer
+from tests.faults.raw_peer import RawPeer, is_closed
 from tests.faults.upper_layer import c_store
 from tests.stored import encoded, sqlite_url
 from tests.waiting import until
@@ -82,18 +82,6 @@ def connect(port: int) -> socket.socket:
     connection = socket.create_connection(("127.0.0.1", port))
     connection.settimeout(20)
     return connection
-
-
-def is_closed(connection: socket.socket) -> bool:
-    """Whether the peer has ended it; waits for that."""
-    try:
-        while connection.recv(4096):
-            pass
-    except TimeoutError:
-        return False
-    except OSError:
-        return True
-    return True
 
 
 class Stream:
