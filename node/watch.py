@@ -189,6 +189,8 @@ class JobWatch:
                     self.workflows.start_job(job, self.store.run_number(job.job_id))
                 case RunState.BROKEN:
                     self._park(job)
+                case RunState.ENDED:
+                    self._continue(job)
         ended = [
             job.job_id
             for job in self.store.list_jobs(_MOST_JOBS, {JobState.DELIVERING})
@@ -206,6 +208,12 @@ class JobWatch:
 
     def _state_of_run(self, job: Job) -> RunState:
         return self.workflows.state_of_run(job.job_id, self.store.run_number(job.job_id))
+
+    def _continue(self, job: Job) -> None:
+        """Have a job go on whose run has ended, unless it came to its end meanwhile."""
+        now = self.store.get_job(job.job_id)
+        if now is not None and now.state is job.state and now.updated_at == job.updated_at:
+            self.workflows.continue_job(job, self.store.run_number(job.job_id))
 
     def _park(self, job: Job) -> None:
         told = (

@@ -182,6 +182,16 @@ class Workflows:
         """Have a job run in its turn; again for the same run changes nothing."""
         self._start_part(_Part(job.job_id, run_number), _place_in_queue(job))
 
+    def continue_job(self, job: Job, run_number: int) -> None:
+        """Have a job go on whose run has ended without bringing it to its end.
+
+        An earlier version of the software, which puts nothing off, may have done the last of it.
+        """
+        part = _Part(job.job_id, run_number)
+        while DBOS.get_workflow_status(part.workflow_id) is not None:
+            part = part.next()
+        self._start_part(part, _place_in_queue(job))
+
     def start_delivery(self, this: Try, *, after_s: float | None = None, repair: str = "") -> None:
         """Have a try at a delivery made; again for the same try and `repair` changes nothing.
 

@@ -86,7 +86,8 @@ class ResultOptions(_Options):
 class DeliveryOptions(_Options):
     """How a delivery that failed is repeated: the wait doubles from the first to the longest.
 
-    A result whose storage is not committed within `longest_commitment_seconds` is sent again.
+    So is a job that a full disk and the like keep from its result. A result whose storage is not
+    committed within `longest_commitment_seconds` is sent again.
     """
 
     first_retry_seconds: Positive = 5.0

@@ -28,6 +28,8 @@ from tests.waiting import until
 ASSOCIATIONS = 8
 SERIES_EACH = int(os.environ.get("SEGNODE_LOAD_SERIES", "10"))
 SECONDS_PER_SERIES = 10.0
+# Longer than any pause within a series on a machine that has all hands full.
+QUIET_S = 10.0
 # What a process may take between its first work and its last: buffers and caches that fill once,
 # and nothing that grows with the number of series.
 MOST_GROWTH_MB = 80.0
@@ -48,7 +50,7 @@ def orthanc(tmp_path: Path) -> Iterator[OrthancPacs]:
 def node(tmp_path: Path, orthanc: OrthancPacs) -> Iterator[RunningNode]:
     running = RunningNode(tmp_path / "node", orthanc)
     catalogue = tiny_catalogue(tmp_path / "model")
-    running.configure(quiet_seconds=1, model=TINY, catalogue=catalogue)
+    running.configure(quiet_seconds=QUIET_S, model=TINY, catalogue=catalogue)
     running.start()
     yield running
     running.close()

@@ -14,6 +14,8 @@ from node.domain.delivery import DeliveryState
 from node.domain.errors import Rejected, RejectionReason, Transient
 from node.domain.job import Job, JobState, Replaced, result_identity
 from node.store import IllegalChange
+from node.work.segmenting import Segmenting
+from node.workflow import RunState
 from tests.stored import SERIES
 from tests.waiting import until
 from tests.worker_parts import WorkerParts, failing
@@ -283,6 +285,26 @@ def test_a_result_of_a_new_version_names_the_one_it_replaces_even_by_a_rerun(
     assert [job.model_version for job in (first, second, third)] == ["1.0", "1.1", "1.2"]
     assert node.replaces == [None, replaced, second.as_replaced()]
     assert replaced.model_version == "1.0"
+
+
+def test_a_job_whose_run_ended_without_an_end_goes_on(
+    node: WorkerParts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As in versions that put nothing off.
+    monkeypatch.setattr(Segmenting, "put_off", lambda *_: None)
+    node.during += [failing(Transient("the disk is full"))]
+    node.receive()
+    node.look()
+    job = node.job_in(JobState.RUNNING)
+
+    def has_ended() -> bool:
+        return node.workflows.state_of_run(job.job_id, 1) is RunState.ENDED
+
+    until(has_ended, 20, "its run to end")
+    node.job_watch.repair()
+
+    assert node.settled().state is JobState.DELIVERED
+    assert len(node.pacs.taken) == 1
 
 
 def test_a_job_unknown_to_the_engine_is_taken_up_again(tmp_path: Path) -> None:
