@@ -166,14 +166,11 @@ class JobWatch:
 
     def look(self) -> None:
         """Start what is queued."""
-        queued = {
-            (job.job_id, self.store.run_number(job.job_id)): job
-            for job in self.store.jobs_to_start()
-        }
-        for key, job in queued.items():
-            if key not in self._started:
-                self.workflows.start_job(job, key[1])
-        self._started = set(queued)
+        queued = self.store.jobs_to_start()
+        for job, run_number in queued:
+            if (job.job_id, run_number) not in self._started:
+                self.workflows.start_job(job, run_number)
+        self._started = {(job.job_id, run_number) for job, run_number in queued}
 
     def settle(self) -> None:
         """See to what destinations have committed themselves to, or have not."""

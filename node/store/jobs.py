@@ -77,11 +77,11 @@ class Jobs(Records):
             found = {str(state): int(count) for state, count in connection.execute(query)}
         return {state: found.get(state, 0) for state in JobState}
 
-    def jobs_to_start(self) -> list[Job]:
-        """The jobs that are QUEUED, oldest first."""
+    def jobs_to_start(self) -> list[tuple[Job, int]]:
+        """The jobs that are QUEUED, oldest first, each with the number of its current run."""
         query = select(JOBS).where(JOBS.c.state == JobState.QUEUED).order_by(JOBS.c.created_at)
         with self._database.reading() as connection:
-            return [self._job(row) for row in connection.execute(query)]
+            return [(self._job(row), row.run_number) for row in connection.execute(query)]
 
     def change_job(
         self,

@@ -30,7 +30,7 @@ def test_a_job_comes_back_as_it_was_put_in(store: Store) -> None:
     assert store.list_jobs(states=[JobState.QUEUED]) == [job]
     assert store.list_jobs(states=[JobState.PARKED]) == []
     assert store.list_jobs(series_uid="1.2.9") == []
-    assert store.jobs_to_start() == [job]
+    assert store.jobs_to_start() == [(job, 1)]
 
 
 def test_a_job_goes_its_way_and_keeps_what_it_is_told_on_it(store: Store) -> None:
@@ -149,7 +149,7 @@ def test_sources_take_turns(store: Store) -> None:
     queue("CT2", "b1", "b2")
     queue("CT3", "c1")
 
-    turns = sorted((job.turn, job.job_id) for job in store.jobs_to_start())
+    turns = sorted((job.turn, job.job_id) for job, _ in store.jobs_to_start())
     assert [name for _, name in turns] == ["a2", "b1", "c1", "a3", "b2", "a4"]
 
 
