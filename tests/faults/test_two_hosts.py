@@ -35,7 +35,8 @@ def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OrthancPacs]:
 def site(tmp_path: Path, orthanc: OrthancPacs) -> Iterator[HostsOfASite]:
     """Three workers, running."""
     with PostgresqlServer() as server:
-        made = HostsOfASite(tmp_path, orthanc, server.new_database(), 3)
+        # A quiet time in which all come in: so they are ready together, and all workers have to do.
+        made = HostsOfASite(tmp_path, orthanc, server.new_database(), 3, quiet_seconds=4)
         try:
             made.start()
             yield made
@@ -114,9 +115,10 @@ def test_a_host_that_stood_still_finds_itself_replaced_and_does_nothing_twice(
 
 
 def send(site: HostsOfASite, folder: Path, seeds: range) -> None:
-    """A small CT series for each seed."""
-    for seed in seeds:
-        site.send(small_abdomen(folder / str(seed), seed=seed))
+    """A small CT series for each seed, one right after the other."""
+    series = [small_abdomen(folder / str(seed), seed=seed) for seed in seeds]
+    for files in series:
+        site.send(files)
 
 
 def is_at_work(site: HostsOfASite, host: Host) -> bool:
