@@ -10,6 +10,7 @@ from models.registry import installed
 from models.spec import InvalidPackage, ModelSpec
 from node.commitment import CommitmentAnswers
 from node.delivery.commitment import CommitmentReports
+from node.delivery.destination import Destination
 from node.delivery.kinds import askers_from, destinations_from, password_from
 from node.dicom.segmentation import SegOptions
 from node.dimse import Remote
@@ -72,11 +73,7 @@ def build(settings: Settings, place: str) -> App:
         worker.inferences_at_once,
         worker.most_of_model_at_once,
     )
-    policy = RetryPolicy(
-        first_s=settings.delivery.first_retry_seconds,
-        longest_s=settings.delivery.longest_retry_seconds,
-        give_up_after=timedelta(hours=settings.delivery.give_up_after_hours),
-    )
+    policy = _retry_policy(settings)
     segmenting = Segmenting(
         store=store,
         infer=models.infer,
@@ -85,27 +82,7 @@ def build(settings: Settings, place: str) -> App:
         now=utc_now,
         jitter=random.random,
     )
-    askers = askers_from(settings, CommitmentReports(store, utc_now))
-    delivering = Delivering(
-        store=store,
-        destinations=destinations,
-        policy=policy,
-        now=utc_now,
-        jitter=random.random,
-        committing={name: str(asker.remote.ae_title) for name, asker in askers.items()},
-        give_up_after={
-            name: timedelta(hours=destination.give_up_after_hours)
-            for name, destination in settings.destinations.items()
-            if destination.give_up_after_hours is not None
-        },
-    )
-    committing = Committing(
-        store=store,
-        delivering=delivering,
-        askers=askers,
-        longest=timedelta(seconds=settings.delivery.longest_commitment_seconds),
-        now=utc_now,
-    )
+    delivering, committing = _delivery(settings, store, destinations, policy)
     membership = None if settings.is_embedded else _membership(store, place)
     name = place if membership is None else membership.name
     workflows = Workflows(segmenting, delivering, committing, _engine_options(settings, name))
@@ -123,10 +100,44 @@ def build(settings: Settings, place: str) -> App:
         ),
         job_watch=JobWatch(store, workflows, delivering, committing, utc_now),
         retriever=Retriever(_sources(settings), store, inbox, utc_now, policy.give_up_after),
-        commitment_answers=_commitment_answers(settings, store),
+        commitment_answers=_commitment_answers(settings, store, policy),
         retention=Retention(store, settings.retention.keep, settings.retention.free_bytes, utc_now),
         membership=membership,
     )
+
+
+def _retry_policy(settings: Settings) -> RetryPolicy:
+    delivery = settings.delivery
+    return RetryPolicy(
+        first_s=delivery.first_retry_seconds,
+        longest_s=delivery.longest_retry_seconds,
+        give_up_after=timedelta(hours=delivery.give_up_after_hours),
+    )
+
+
+def _delivery(
+    settings: Settings,
+    store: Store,
+    destinations: Mapping[str, Destination],
+    policy: RetryPolicy,
+) -> tuple[Delivering, Committing]:
+    """What brings results to their destinations, and has these commit themselves to them."""
+    askers = askers_from(settings, CommitmentReports(store, utc_now))
+    delivering = Delivering(
+        store=store,
+        destinations=destinations,
+        policy=policy,
+        now=utc_now,
+        jitter=random.random,
+        committing={name: str(asker.remote.ae_title) for name, asker in askers.items()},
+        give_up_after={
+            name: timedelta(hours=destination.give_up_after_hours)
+            for name, destination in settings.destinations.items()
+            if destination.give_up_after_hours is not None
+        },
+    )
+    longest = timedelta(seconds=settings.delivery.longest_commitment_seconds)
+    return delivering, Committing(store, delivering, askers, longest, utc_now)
 
 
 def _membership(store: Store, place: str) -> Membership:
@@ -171,8 +182,7 @@ def _sources(settings: Settings) -> Mapping[str, DicomWebSource]:
     }
 
 
-def _commitment_answers(settings: Settings, store: Store) -> CommitmentAnswers:
-    delivery = settings.delivery
+def _commitment_answers(settings: Settings, store: Store, policy: RetryPolicy) -> CommitmentAnswers:
     return CommitmentAnswers(
         store=store,
         peers={
@@ -180,9 +190,7 @@ def _commitment_answers(settings: Settings, store: Store) -> CommitmentAnswers:
             for peer in settings.peers.values()
         },
         calling=AeTitle(settings.listener.ae_title),
-        first_retry_s=delivery.first_retry_seconds,
-        longest_retry_s=delivery.longest_retry_seconds,
-        give_up_after=timedelta(hours=delivery.give_up_after_hours),
+        policy=policy,
         now=utc_now,
     )
 

@@ -18,7 +18,6 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 )
 
 from node.dimse import Remote, associate, entity
-from node.domain.delivery import retry_delay_s
 from node.domain.errors import Rejected, Transient
 from node.domain.identity import AeTitle
 from node.domain.instance import Door, Origin
@@ -26,6 +25,7 @@ from node.intake.part10 import received_from_file
 from node.store import Store
 from node.store.commitments import CommitmentRequest, Reference
 from node.store.instances import dataset_digest
+from node.work.retrying import RetryPolicy
 
 _LOG = structlog.get_logger()
 _ORIGIN = Origin(Door.C_STORE, "commitment")
@@ -42,14 +42,12 @@ class CommitmentAnswers:
     store: Store
     peers: Mapping[str, Remote]
     calling: AeTitle
-    first_retry_s: float
-    longest_retry_s: float
-    give_up_after: timedelta
+    policy: RetryPolicy
     now: Callable[[], datetime]
 
     def look(self) -> None:
         """Try to answer every request that is due."""
-        longest = timedelta(seconds=self.longest_retry_s)
+        longest = timedelta(seconds=self.policy.longest_s)
         for request in self.store.due_commitments(self.now(), longest):
             try:
                 committed, failed = self._report(request)
@@ -124,15 +122,10 @@ class CommitmentAnswers:
 
     def _try_later(self, request: CommitmentRequest, error: Transient) -> None:
         now = self.now()
-        if now - request.requested_at > self.give_up_after:
+        if now - request.requested_at > self.policy.give_up_after:
             self.store.finish_commitment(request, now, f"given up: {error}")
             _LOG.error("commitment.given_up", peer=request.peer, error=str(error))
             return
-        wait_s = retry_delay_s(
-            request.attempts + 1,
-            first_s=self.first_retry_s,
-            longest_s=self.longest_retry_s,
-            jitter=0.5,
-        )
+        wait_s = self.policy.delay_s(request.attempts + 1, jitter=0.5)
         self.store.postpone_commitment(request, now + timedelta(seconds=wait_s), str(error))
         _LOG.warning("commitment.waits", error=str(error), next_try_in_s=round(wait_s))

@@ -16,6 +16,7 @@ from node.domain.identity import AeTitle, Uid
 from node.intake.inbox import Inbox
 from node.store import Store
 from node.store.commitments import Reference
+from node.work.retrying import RetryPolicy
 from pacs_listener.commitment import CommitmentService
 from pacs_listener.scp import AssociationPolicy, Listener
 from tests.body import grid
@@ -47,9 +48,7 @@ class Site:
         orthanc = Remote(AeTitle(self.orthanc.ae_title), "127.0.0.1", self.orthanc.dicom_port)
         options: dict[str, Any] = {
             "peers": {self.orthanc.ae_title: orthanc},
-            "first_retry_s": 0.01,
-            "longest_retry_s": 0.02,
-            "give_up_after": timedelta(hours=1),
+            "policy": RetryPolicy(0.01, 0.02, timedelta(hours=1)),
             "now": now,
         }
         return CommitmentAnswers(store=self.store, calling=TITLE, **options | changes)
