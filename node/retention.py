@@ -56,8 +56,7 @@ class Retention:
         return free is not None and free < self.free_bytes
 
     def _clear(self, series: StoredSeries, why: str) -> None:
-        remove = self.store.files.remove
-        if self.store.clear_series(series.series_instance_uid, self.now(), remove):
+        if self.store.clear_series(series.series_instance_uid, self.now()):
             _LOG.info(
                 "series.cleared",
                 series=series.series_instance_uid,

@@ -1,8 +1,6 @@
 """Which images and results need not be kept any longer, and forgetting them."""
 
-from collections.abc import Callable, Collection
 from datetime import datetime
-from pathlib import Path
 
 from sqlalchemy import ColumnElement, delete, exists, select, update
 
@@ -37,10 +35,8 @@ class Clearing(Records):
         with self._database.reading() as connection:
             return [stored_series(row) for row in connection.execute(query)]
 
-    def clear_series(
-        self, uid: str, now: datetime, remove: Callable[[Collection[Path]], None]
-    ) -> bool:
-        """Forgets the images and results of a finished series, having their files removed.
+    def clear_series(self, uid: str, now: datetime) -> bool:
+        """Forgets the images and results of a finished series, and removes their files.
 
         False, and nothing changed, when it is not finished (any more). The files go before the
         change is kept, and while nothing can be added to the series: whoever adds an instance
@@ -59,7 +55,7 @@ class Clearing(Records):
                 return False
             kept = [row.path for row in connection.execute(images)]
             kept += [path for row in connection.execute(results) for path in row if path]
-            remove([self.data_dir / path for path in kept])
+            self.files.remove([self.data_dir / path for path in kept])
             connection.execute(delete(INSTANCES).where(INSTANCES.c.series_instance_uid == uid))
             connection.execute(
                 update(SERIES).where(SERIES.c.series_instance_uid == uid).values(instance_count=0)

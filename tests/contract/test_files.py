@@ -142,7 +142,7 @@ def test_a_series_goes_through_its_whole_life(files: Files, store: Store, tmp_pa
     assert store.count_instances() == 6
 
     store.record_decision("1.2.3", "{}", SeriesState.IGNORED, NOON, seen_count=6)
-    assert store.clear_series("1.2.3", NOON, files.remove)
+    assert store.clear_series("1.2.3", NOON)
     assert list(files.below(tmp_path / "instances")) == []
     assert inbox.accept(instances[0], NOON).is_new
 

@@ -3,7 +3,7 @@
 import errno
 import fcntl
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -226,13 +226,9 @@ def test_an_instance_that_comes_while_its_series_is_cleared_is_kept(
         monkeypatch.setattr(store, "find_instance", find)
         return None if found else found
 
-    def remove(paths: Collection[Path]) -> None:
-        for one in paths:
-            one.unlink()
-
     def add(*arguments: Any) -> bool:
         monkeypatch.undo()
-        assert store.clear_series("1.2.3", NOON, remove)
+        assert store.clear_series("1.2.3", NOON)
         return store.add_instance(*arguments)
 
     monkeypatch.setattr(store, "find_instance", cleared_meanwhile)

@@ -183,7 +183,7 @@ def test_a_job_under_way_and_one_without_images_cannot_be_run_again(node: Worker
         node.store.rerun_job(job.job_id, node.now())
     node.job_watch.look()
     assert node.settled().state is JobState.DELIVERED
-    assert node.store.clear_series(SERIES, node.now(), lambda paths: None)
+    assert node.store.clear_series(SERIES, node.now())
     with pytest.raises(IllegalChange, match="have been deleted"):
         node.store.rerun_job(job.job_id, node.now())
 
