@@ -18,17 +18,14 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 )
 
 from node.dimse import Remote, associate, entity
-from node.domain.errors import Rejected, Transient
+from node.domain.errors import Transient
 from node.domain.identity import AeTitle
-from node.domain.instance import Door, Origin
-from node.intake.part10 import received_from_file
 from node.store import Store
 from node.store.commitments import CommitmentRequest, Reference
-from node.store.instances import dataset_digest
+from node.verify import Verification
 from node.work.retrying import RetryPolicy
 
 _LOG = structlog.get_logger()
-_ORIGIN = Origin(Door.C_STORE, "commitment")
 # PS3.4 J.3.3.1: all is committed, or there are failures.
 _ALL, _FAILURES_EXIST = 1, 2
 # PS3.3 C.14.1.1
@@ -95,12 +92,7 @@ class CommitmentAnswers:
             return NO_SUCH_INSTANCE
         if found.instance.sop_class_uid != reference.sop_class_uid:
             return CLASS_CONFLICT
-        try:
-            with self.store.files.at_hand([found.instance.path]) as (file,):
-                there = received_from_file(file, _ORIGIN)
-        except (Rejected, OSError):
-            return PROCESSING_FAILURE
-        whole = dataset_digest(there.dataset) == found.dataset_sha256
+        whole = Verification(self.store).fault_of(found) is None
         return None if whole else PROCESSING_FAILURE
 
     def _send(self, peer: Remote, told: Dataset, event_type: int) -> None:

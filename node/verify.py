@@ -47,7 +47,7 @@ class Verification:
     def findings(self) -> Iterator[Finding]:
         """Every fault: of the index's files first, then of files that it does not know."""
         for instance in self.store.every_instance():
-            fault = self._fault_of(instance)
+            fault = self.fault_of(instance)
             if fault is not None:
                 yield Finding(fault, instance.instance.path)
         settled = self.clock() - _SETTLED_SECONDS
@@ -76,7 +76,8 @@ class Verification:
                 self.store.add_instance(received, finding.path, size, now)
                 return "indexed"
 
-    def _fault_of(self, indexed: IndexedInstance) -> Fault | None:
+    def fault_of(self, indexed: IndexedInstance) -> Fault | None:
+        """What is wrong with the file of an instance; None where it is as it came in."""
         path = indexed.instance.path
         if not self.store.files.holds(path):
             return Fault.MISSING
