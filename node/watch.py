@@ -9,8 +9,7 @@ from functools import partial
 import structlog
 from pydicom import Dataset, dcmread
 
-from node.dicom.headers import PARSE_ERRORS, tell_disk_trouble
-from node.domain.errors import Transient
+from node.dicom.headers import PARSE_ERRORS, disk_trouble
 from node.domain.job import Job, JobState, Priority, job_id
 from node.domain.series import SeriesState, StoredInstance, StoredSeries, series_digest
 from node.files import Files
@@ -237,10 +236,7 @@ def _header(instances: Sequence[StoredInstance], files: Files) -> Dataset:
                 return dcmread(file, stop_before_pixels=True)
         except PARSE_ERRORS as error:
             _LOG.warning("series.unreadable", instance=instance.sop_instance_uid)
-            try:
-                tell_disk_trouble(error)
-            except Transient as passing:
-                trouble = passing
+            trouble = disk_trouble(error) or trouble
     if trouble is not None:
         raise trouble
     return Dataset()

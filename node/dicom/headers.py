@@ -94,7 +94,8 @@ def _load(path: Path) -> FileDataset:
         _complete_identifiers(header)
         _decode_what_is_read(header)
     except PARSE_ERRORS as error:
-        tell_disk_trouble(error)
+        if trouble := disk_trouble(error):
+            raise trouble from error
         raise Rejected(
             RejectionReason.UNREADABLE,
             f"The file {path.name} cannot be read as DICOM: {_first_line(error)}. "
@@ -103,14 +104,11 @@ def _load(path: Path) -> FileDataset:
     return header
 
 
-def tell_disk_trouble(error: Exception) -> None:
-    """To be called with what came of reading a file.
-
-    Raises:
-        Transient: the disk or network file system is what cannot be read, and may be later.
-    """
+def disk_trouble(error: Exception) -> Transient | None:
+    """What came of reading a file, where the disk or network file system was in the way of it."""
     if isinstance(error, OSError) and error.errno in _DISK_TROUBLES:
-        raise Transient(f"an image cannot be read: {error.strerror}") from error
+        return Transient(f"an image cannot be read: {error.strerror}")
+    return None
 
 
 def check_nesting(header: Dataset) -> None:

@@ -11,7 +11,7 @@ from pydicom.pixels.utils import iter_pixels
 from pydicom.uid import JPEGLSTransferSyntaxes, JPEGTransferSyntaxes
 
 from node.dicom.frames import Slice
-from node.dicom.headers import tell_disk_trouble
+from node.dicom.headers import disk_trouble
 from node.domain.errors import Rejected, RejectionReason
 
 # Air, and the lowest value of the Hounsfield scale in use (12 bits from −1024). What lies outside
@@ -77,7 +77,8 @@ def _stored(header: Dataset, name: str) -> Iterator[NDArray[np.integer]]:
             "Send the series uncompressed.",
         ) from error
     except _DECODE_ERRORS as error:
-        tell_disk_trouble(error)
+        if trouble := disk_trouble(error):
+            raise trouble from error
         raise Rejected(
             RejectionReason.UNREADABLE,
             f"The pixels of {name} cannot be read: the image is damaged or did not arrive whole. "
