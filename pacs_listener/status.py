@@ -23,7 +23,8 @@ class StoreStatus(IntEnum):
 MEANINGS: dict[StoreStatus, tuple[str, str]] = {
     StoreStatus.SUCCESS: (
         "Success",
-        "The instance is on disk, synced and indexed, now or from an earlier reception.",
+        "The instance is on disk, synced, or in the site's bucket, and indexed, now or from an "
+        "earlier reception.",
     ),
     StoreStatus.COMPLETED_UIDS: (
         "Warning: Coercion of Data Elements",

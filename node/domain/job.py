@@ -124,8 +124,8 @@ class Job:
     replaces: Replaced | None
     timings_s: dict[str, float]
     measurements: dict[str, dict[str, float | bool]]  # label name -> {"volume_ml": ..., ...}
-    result_path: Path | None  # the DICOM SEG, Part 10
-    picture_path: Path | None  # the overlay, PNG
+    result_path: Path | None  # names the DICOM SEG, Part 10 (see `node.files`)
+    picture_path: Path | None  # names the overlay, PNG
     created_at: datetime
     updated_at: datetime
     priority: Priority = Priority.ROUTINE

@@ -20,7 +20,7 @@ class SeriesState(StrEnum):
 
 @dataclass(frozen=True)
 class StoredInstance:
-    """One instance on disk. `path` is absolute and names a Part 10 file."""
+    """One instance that is kept; `path` names its Part 10 file, absolute (see `node.files`)."""
 
     sop_instance_uid: Uid
     sop_class_uid: Uid
