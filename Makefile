@@ -23,7 +23,7 @@ demo: $(STAMP)  ## run the node on a phantom and show the result (ARGS=--exit to
 	$(BIN)/segnode demo $(ARGS)
 
 test: $(STAMP)  ## every test; those whose server is not installed say how to install it
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 soak: $(STAMP)  ## the long forms: 2000 series through the node, 140 kills of its processes
 	SEGNODE_LOAD_SERIES=250 SEGNODE_CRASH_ROUNDS=5 \

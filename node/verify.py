@@ -48,12 +48,13 @@ class Verification:
         """Every fault: of the index's files first, then of files that it does not know."""
         for instance in self.store.every_instance():
             fault = self.fault_of(instance)
-            if fault is not None:
+            # Retention may have cleared its series meanwhile.
+            if fault is not None and self._is_indexed(instance.instance.path):
                 yield Finding(fault, instance.instance.path)
         settled = self.clock() - _SETTLED_SECONDS
         for kept in self.store.files.below(self.store.data_dir / "instances"):
             path = kept.path
-            if self.store.find_instance(path.stem) is None and kept.changed_at < settled:
+            if not self._is_indexed(path) and kept.changed_at < settled:
                 whole = self._received(path) is not None
                 yield Finding(Fault.NOT_INDEXED if whole else Fault.DAMAGED, path)
 
@@ -85,6 +86,9 @@ class Verification:
         if received is None or dataset_digest(received.dataset) != indexed.dataset_sha256:
             return Fault.DAMAGED
         return None
+
+    def _is_indexed(self, path: Path) -> bool:
+        return self.store.find_instance(path.stem) is not None
 
     def _received(self, path: Path) -> ReceivedInstance | None:
         """The instance in the file; None where it cannot be read as one."""

@@ -70,10 +70,18 @@ class DataFolder:
 
     def below(self, folder: Path) -> Iterator[KeptFile]:
         """See `Files.below`."""
-        for path in sorted(folder.rglob("*")):
-            with suppress(FileNotFoundError):  # removed meanwhile
-                if path.is_file():
-                    yield KeptFile(path, path.stat().st_mtime)
+        with _told_as_transient("the files cannot be looked through"):
+            try:
+                with os.scandir(folder) as found:
+                    entries = sorted(found, key=lambda entry: entry.name)
+            except FileNotFoundError:  # never made, or removed meanwhile
+                return
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                yield from self.below(Path(entry.path))
+                continue
+            with _told_as_transient("a file cannot be looked at"), suppress(FileNotFoundError):
+                yield KeptFile(Path(entry.path), entry.stat().st_mtime)
 
     def check_writable(self) -> None:
         """See `Files.check_writable`."""

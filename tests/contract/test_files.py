@@ -113,6 +113,18 @@ def test_what_a_folder_holds_can_be_told(files: Files, tmp_path: Path) -> None:
     assert list(files.below(tmp_path / "nothing")) == []
 
 
+def test_a_folder_that_goes_while_it_is_looked_through_is_passed_over(tmp_path: Path) -> None:
+    files, folder = DataFolder(tmp_path), tmp_path / "instances"
+    first, second = folder / "1.2" / "1.dcm", folder / "1.3" / "1.dcm"
+    for path in (first, second):
+        files.add(path, [b"any"])
+    found = files.below(folder)
+    assert next(found).path == first
+    files.remove([second])
+    assert not second.parent.exists()
+    assert list(found) == []
+
+
 def test_a_series_goes_through_its_whole_life(files: Files, store: Store, tmp_path: Path) -> None:
     inbox = Inbox(store, 0)
     instances = [

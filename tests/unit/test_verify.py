@@ -58,6 +58,17 @@ def test_a_store_in_order_has_no_findings(store: Store, paths: list[Path]) -> No
     assert findings(store) == []
 
 
+def test_what_is_cleared_while_it_is_looked_at_is_not_told_as_missing(
+    store: Store, paths: list[Path]
+) -> None:
+    paths[0].unlink()
+    looking = Verification(store).findings()
+    assert next(looking) == Finding(Fault.MISSING, paths[0])
+    store.record_decision("1.2.3", "{}", SeriesState.IGNORED, NOON, seen_count=3)
+    assert store.clear_series("1.2.3", NOON)
+    assert list(looking) == []
+
+
 def test_what_is_lost_or_damaged_is_told_and_taken_when_it_is_sent_again(
     store: Store, paths: list[Path]
 ) -> None:

@@ -1,6 +1,7 @@
 """The OHIF viewer in front of a PACS: its files and the PACS's DICOMweb under one origin."""
 
 import base64
+import fcntl
 import hashlib
 import json
 import shutil
@@ -45,14 +46,16 @@ def ohif_files() -> Path:
     package = json.loads((_OHIF / "package.json").read_text(encoding="utf-8"))
     version: str = package["dependencies"]["@ohif/app"]
     unpacked = _CACHE / version
-    if not unpacked.is_dir():
-        npm = shutil.which("npm")
-        if npm is None:
-            pytest.skip("npm is not installed, and OHIF comes by it: apt install npm")
-        _CACHE.mkdir(exist_ok=True)
-        archive = _download(npm, version)
-        _verify(archive, package["config"]["integrity"])
-        _unpack(archive, unpacked)
+    _CACHE.mkdir(exist_ok=True)
+    with (_CACHE / "download.lock").open("wb") as gate:
+        fcntl.flock(gate, fcntl.LOCK_EX)  # tests in another process may want it at the same time
+        if not unpacked.is_dir():
+            npm = shutil.which("npm")
+            if npm is None:
+                pytest.skip("npm is not installed, and OHIF comes by it: apt install npm")
+            archive = _download(npm, version)
+            _verify(archive, package["config"]["integrity"])
+            _unpack(archive, unpacked)
     return unpacked / "package" / "dist"
 
 
