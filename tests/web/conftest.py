@@ -17,9 +17,13 @@ _ARGUMENTS = [
 ]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """The Chromium that is installed, without a window."""
+    """The Chromium that is installed, without a window.
+
+    Of a module: as long as Playwright lasts, its thread has an event loop, beside which DBOS does
+    not start.
+    """
     found = [path for name in _BROWSERS if (path := shutil.which(name))]
     if not found:
         pytest.skip("no Chromium is installed: apt install chromium")
