@@ -79,10 +79,10 @@ class Verification:
 
     def fault_of(self, indexed: IndexedInstance) -> Fault | None:
         """What is wrong with the file of an instance; None where it is as it came in."""
-        path = indexed.instance.path
-        if not self.store.files.holds(path):
-            return Fault.MISSING
-        received = self._received(path)
+        with self.store.files.at_hand([indexed.instance.path]) as (file,):
+            if not file.exists():
+                return Fault.MISSING
+            received = _read(file)
         if received is None or dataset_digest(received.dataset) != indexed.dataset_sha256:
             return Fault.DAMAGED
         return None
@@ -91,9 +91,13 @@ class Verification:
         return self.store.find_instance(path.stem) is not None
 
     def _received(self, path: Path) -> ReceivedInstance | None:
-        """The instance in the file; None where it cannot be read as one."""
-        try:
-            with self.store.files.at_hand([path]) as (file,):
-                return received_from_file(file, _ORIGIN)
-        except (Rejected, OSError):
-            return None
+        with self.store.files.at_hand([path]) as (file,):
+            return _read(file)
+
+
+def _read(file: Path) -> ReceivedInstance | None:
+    """The instance in the file; None where it cannot be read as one."""
+    try:
+        return received_from_file(file, _ORIGIN)
+    except (Rejected, OSError):
+        return None

@@ -41,7 +41,7 @@ class Files(Protocol):
         """Forget these files, as far as they are there."""
 
     def below(self, folder: Path) -> Iterator[KeptFile]:
-        """Every file in the folder and those within it, in the order of their paths."""
+        """Every file in the folder and those within it, always in the same order."""
 
     def check_writable(self) -> None:
         """See that something can be kept now; answers within seconds."""

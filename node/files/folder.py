@@ -71,17 +71,12 @@ class DataFolder:
     def below(self, folder: Path) -> Iterator[KeptFile]:
         """See `Files.below`."""
         with _told_as_transient("the files cannot be looked through"):
-            try:
-                with os.scandir(folder) as found:
-                    entries = sorted(found, key=lambda entry: entry.name)
-            except FileNotFoundError:  # never made, or removed meanwhile
-                return
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                yield from self.below(Path(entry.path))
-                continue
-            with _told_as_transient("a file cannot be looked at"), suppress(FileNotFoundError):
-                yield KeptFile(Path(entry.path), entry.stat().st_mtime)
+            for place, folders, names in os.walk(folder, onerror=_unless_gone):
+                folders.sort()
+                for name in sorted(names):
+                    path = Path(place, name)
+                    with suppress(FileNotFoundError):  # removed meanwhile
+                        yield KeptFile(path, path.stat().st_mtime)
 
     def check_writable(self) -> None:
         """See `Files.check_writable`."""
@@ -137,6 +132,12 @@ class DataFolder:
         if len(self._durable_folders) >= _MOST_REMEMBERED_FOLDERS:
             self._durable_folders.clear()
         self._durable_folders.add(folder)
+
+
+def _unless_gone(error: OSError) -> None:
+    """Raise what keeps a folder from being read, unless it was never made or is removed."""
+    if not isinstance(error, FileNotFoundError):
+        raise error
 
 
 @contextmanager
