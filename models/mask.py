@@ -6,7 +6,7 @@ import highdicom as hd
 import numpy as np
 from numpy.typing import NDArray
 
-from models.spec import Label
+from models.manifest import Label
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from models.errors import ModelsError
-from models.spec import InvalidPackage, ModelSpec
+from models.manifest import InvalidPackage, ModelSpec
 
 _BUILT_IN = Path(__file__).parent / "catalogue"
 _MANIFEST = "model.toml"

@@ -6,32 +6,33 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from models.manifest import InvalidPackage, ModelSpec
 from models.registry import installed
-from models.spec import InvalidPackage, ModelSpec
-from node.commitment import CommitmentAnswers
-from node.delivery.commitment import CommitmentReports
+from node.commitment.factory import askers_from
+from node.commitment.scp_reports import CommitmentAnswers
+from node.commitment.scu import CommitmentReports
 from node.delivery.destination import Destination
-from node.delivery.kinds import askers_from, destinations_from, password_from
-from node.dicom.segmentation import SegOptions
-from node.dimse import Remote
+from node.delivery.factory import destinations_from, password_from
+from node.dicom.results.segmentation import SegOptions
+from node.dimse.scu import Remote
 from node.domain.errors import Misconfigured
-from node.domain.identity import AeTitle
-from node.files.kinds import files_from
-from node.inference import WarmModels
-from node.inference_pool import InferencePool
-from node.inference_process import InferenceProcess
+from node.domain.identifiers import AeTitle
+from node.domain.retry_policy import RetryPolicy
+from node.inference.models import WarmModels
+from node.inference.pool import InferencePool
+from node.inference.process import InferenceProcess
 from node.intake.inbox import Inbox
-from node.intake.retrieve import DicomWebSource, Retriever
-from node.membership import Membership
-from node.retention import Retention
+from node.intake.wado_retrieval import DicomWebSource, Retriever
+from node.jobs.commit_step import Committing
+from node.jobs.deliver_step import Delivering
+from node.jobs.segment_step import Segmenting
+from node.jobs.series_completion import JobWatch, SeriesWatch
+from node.jobs.workflow import EngineOptions, Workflows
+from node.maintenance.retention import Retention
+from node.runtime.heartbeat import Membership
 from node.settings import Settings
 from node.store import Store
-from node.watch import JobWatch, SeriesWatch
-from node.work.committing import Committing
-from node.work.delivering import Delivering
-from node.work.retrying import RetryPolicy
-from node.work.segmenting import Segmenting
-from node.workflow import EngineOptions, Workflows
+from node.store.files.factory import files_from
 
 
 def utc_now() -> datetime:

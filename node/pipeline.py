@@ -13,11 +13,11 @@ from typing import Protocol
 import highdicom as hd
 from pydicom.dataset import Dataset
 
+from models.manifest import ModelSpec
 from models.mask import Mask
-from models.measure import Measurement, measure
-from models.spec import ModelSpec
-from node.dicom.read import CtSeries, read_series
-from node.dicom.segmentation import SegOptions, encode
+from models.measurement import Measurement, measure
+from node.dicom.ct.reader import CtSeries, read_series
+from node.dicom.results.segmentation import SegOptions, encode
 from node.domain.errors import Rejected, RejectionReason
 from node.domain.job import Replaced, ResultIdentity
 
@@ -30,7 +30,7 @@ def _untold(_stage: str) -> None:
 
 
 class Segmenter(Protocol):
-    """What finds organs in a volume: `models.predict.Predictor`, or a plain rule in tests."""
+    """What finds organs in a volume: `models.predictor.Predictor`, or a plain rule in tests."""
 
     @property
     def spec(self) -> ModelSpec:

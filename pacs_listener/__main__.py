@@ -9,16 +9,16 @@ from pathlib import Path
 import structlog
 
 from node.domain.errors import Misconfigured, NodeError
-from node.domain.identity import AeTitle
-from node.files.kinds import files_from
+from node.domain.identifiers import AeTitle
 from node.intake.inbox import Inbox
-from node.observe import configure_logging
-from node.presence import Part, announced
-from node.readiness import tell_ready
+from node.log import configure_logging
+from node.processes.supervisor import MISCONFIGURED_STATUS
+from node.runtime.locks import Part, announced
+from node.runtime.readiness import tell_ready
+from node.runtime.signals import StopSignal
 from node.settings import Settings, load_settings
-from node.stop_signal import StopSignal
 from node.store import Store
-from node.supervisor import MISCONFIGURED_STATUS
+from node.store.files.factory import files_from
 from pacs_listener.commitment import CommitmentService
 from pacs_listener.scp import AssociationPolicy, Listener
 

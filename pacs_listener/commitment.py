@@ -13,12 +13,12 @@ from pynetdicom import evt
 from pynetdicom.dimse_primitives import N_ACTION
 from pynetdicom.events import Event
 
-from node.delivery.commitment import CommitmentReports
-from node.dicom.headers import PARSE_ERRORS
+from node.commitment.scu import CommitmentReports
+from node.dicom.ct.headers import PARSE_ERRORS
 from node.domain.errors import Rejected, RejectionReason, Transient
-from node.domain.identity import Uid
+from node.domain.identifiers import Uid
 from node.store import Store
-from node.store.commitments import Reference
+from node.store.commitment.received import Reference
 
 _LOG = structlog.get_logger()
 _REQUEST_COMMITMENT = 1  # PS3.4 table J.3-1

@@ -14,21 +14,21 @@ from pynetdicom.events import Event
 
 from node.dicom.equipment import this_node
 from node.domain.errors import Misconfigured, NodeError, Transient
-from node.domain.identity import AeTitle, Uid
+from node.domain.identifiers import AeTitle, Uid
 from node.domain.instance import Door, Origin
-from node.intake.identify import Identified, identify
+from node.intake.identification import Identified, identify
 from node.intake.inbox import Inbox
-from pacs_listener.bounds import BoundedServer, Bounds, Limits
+from pacs_listener.association_cleanup import bind_ends
 from pacs_listener.commitment import CommitmentService
-from pacs_listener.contexts import (
+from pacs_listener.limits import BoundedServer, Bounds, Limits
+from pacs_listener.presentation_contexts import (
     STORAGE_COMMITMENT,
     STORAGE_SOP_CLASSES,
     STORAGE_TRANSFER_SYNTAXES,
     VERIFICATION,
     VERIFICATION_TRANSFER_SYNTAXES,
 )
-from pacs_listener.endings import bind_ends
-from pacs_listener.status import DoesNotMatch, StoreStatus, comment_of, status_of
+from pacs_listener.store_status import DoesNotMatch, StoreStatus, comment_of, status_of
 
 _LOG = structlog.get_logger()
 # Silence of a peer after which it counts as gone: between messages, and within one.

@@ -8,11 +8,11 @@ import highdicom as hd
 import numpy as np
 from numpy.typing import NDArray
 
+from models.data.ground_truth import Truth, read_truth
 from models.data.images import read_image
-from models.data.truths import Truth, read_truth
 from models.errors import ModelsError
+from models.manifest import Label
 from models.mask import Mask
-from models.spec import Label
 
 # Reads a folder of DICOM CT, which the models know nothing of, as a volume in HU.
 ReadSeries = Callable[[Path], hd.Volume]

@@ -21,9 +21,9 @@ import numpy as np
 from models.data import LabelledVolume
 from models.errors import ModelsError
 from models.evaluation.metrics import TOLERANCE_MM, Scores, compare
+from models.manifest import Label, ModelSpec
 from models.mask import Mask
-from models.measure import measure
-from models.spec import Label, ModelSpec
+from models.measurement import measure
 
 # Summarised over cases.
 METRICS = ("dice", "surface_dice", "hd95_mm", "volume_error", "accuracy")
@@ -34,7 +34,7 @@ class Refused(ModelsError):
 
 
 class Segments(Protocol):
-    """What finds organs in a volume: `models.predict.Predictor`, or the node with its refusals."""
+    """What finds organs in a volume: `Predictor`, or the node with its refusals."""
 
     @property
     def spec(self) -> ModelSpec:

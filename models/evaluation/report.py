@@ -4,8 +4,8 @@ import base64
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from models.evaluation.case_images import DISAGREEMENT_RGB, TRUTH_RGB
 from models.evaluation.evaluate import METRICS, CaseScores, Evaluation
-from models.evaluation.picture import DISAGREEMENT_RGB, TRUTH_RGB
 
 _WORST = 12
 _TITLES = {

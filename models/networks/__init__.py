@@ -9,11 +9,11 @@ from safetensors.torch import load as load_safetensors
 from torch import Tensor, nn
 from torch.nn import functional
 
+from models.manifest import InvalidPackage, NetworkSpec
 from models.networks.attention_unet import attention_unet
-from models.networks.foreign import foreign
+from models.networks.imported import foreign
 from models.networks.swin_unetr import SWIN_DIVISOR, swin_unetr
 from models.networks.unet import unet
-from models.spec import InvalidPackage, NetworkSpec
 
 
 @dataclass(frozen=True)

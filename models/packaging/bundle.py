@@ -14,10 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from models.networks.foreign import MONAI_NETWORKS
+from models.manifest import InvalidPackage, Label, ModelSpec, NetworkSpec
+from models.networks.imported import MONAI_NETWORKS
 from models.packaging.card import card_of_import
 from models.packaging.package import PackageOptions, described, half_precision, write_package
-from models.spec import InvalidPackage, Label, ModelSpec, NetworkSpec
 
 _CONFIGS = ("configs/inference.json", "configs/evaluate.json")
 _WEIGHTS = "models/model.pt"

@@ -3,9 +3,9 @@
 import json
 from pathlib import Path
 
-from models.spec import ModelSpec
+from models.manifest import ModelSpec
 from models.training.config import TrainConfig
-from models.training.journal import read_history
+from models.training.history import read_history
 
 _TO_BE_TOLD = "*To be told by whoever trained it.*"
 

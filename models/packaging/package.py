@@ -11,9 +11,9 @@ import torch
 from safetensors.torch import save as save_safetensors
 from torch import Tensor
 
+from models.manifest import FORMAT, Code, InvalidPackage, Label, ModelSpec, NetworkSpec
 from models.networks import load_network
 from models.packaging.card import card_of_import, card_of_run
-from models.spec import FORMAT, Code, InvalidPackage, Label, ModelSpec, NetworkSpec
 from models.training.config import InvalidConfig, TrainConfig
 from models.training.config_file import config_of
 from models.training.loop import BEST, CONFIG, LAST
@@ -67,7 +67,7 @@ def from_program(
     """Make a package of a network in TorchScript (`.pt`, `.ts`) or ONNX (`.onnx`).
 
     `config` says how its input is prepared and what it finds; `parameters` are those of
-    `models.networks.foreign`: axes, input_range, output, multiple.
+    `models.networks.imported`: axes, input_range, output, multiple.
 
     Raises:
         InvalidPackage: the file cannot be read or is none of its kind.

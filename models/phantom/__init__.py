@@ -6,7 +6,7 @@ any grid, of any orientation, and the truth with it.
 """
 
 from models.phantom.abdomen import LIVER, Looks, Phantom, abdomen, paint
-from models.phantom.scans import head, labelled_scan, lung_apex, pelvis, random_scan
+from models.phantom.random_scans import head, labelled_scan, lung_apex, pelvis, random_scan
 from models.phantom.tissues import Organ
 
 __all__ = [

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from models.manifest import Code, Label
 from models.mask import Mask
 from models.phantom.body import draw_body
 from models.phantom.shapes import Points
 from models.phantom.tissues import ORGAN_OF, Organ, Tissue, draw_levels
-from models.spec import Code, Label
 
 LIVER = Label(
     index=1,

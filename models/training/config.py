@@ -7,7 +7,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from models.errors import ModelsError
-from models.spec import Code, Label, NetworkSpec
+from models.manifest import Code, Label, NetworkSpec
 
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]

@@ -14,13 +14,13 @@ import numpy as np
 import torch
 
 from models.data import LabelledVolume, ReadSeries
-from models.training.bodies import Bodies
-from models.training.cases import Cases
+from models.training.case_samples import Cases
 from models.training.config import InvalidConfig, TrainConfig
 from models.training.distributed import Team, team
-from models.training.journal import Journal
+from models.training.history import Journal
 from models.training.learner import Learner, save
-from models.training.sources import Sample, Samples, Source, batches
+from models.training.sampling import Sample, Samples, Source, batches
+from models.training.synthetic_samples import Bodies
 from models.training.validation import phantom_cases, spec_of, validate
 
 CONFIG, CHECKPOINT, BEST, LAST = "config.json", "checkpoint.pt", "best.pt", "last.pt"

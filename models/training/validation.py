@@ -8,10 +8,10 @@ import numpy as np
 from torch import nn
 
 from models.data import LabelledVolume
+from models.manifest import Label, ModelSpec
 from models.mask import Mask
 from models.phantom import Organ, Phantom, abdomen
-from models.predict import Predictor
-from models.spec import Label, ModelSpec
+from models.predictor import Predictor
 from models.training.config import TrainConfig
 
 

@@ -18,7 +18,7 @@ from optuna.trial import Trial, TrialState
 
 from models.training.config_file import config_of
 from models.training.loop import Place, train
-from models.tuning.search import InvalidSearch, Search
+from models.tuning.search_space import InvalidSearch, Search
 
 # A trial whose process has not been heard of for so long was cut off, and is made again.
 _HEARTBEAT_S, _GRACE_S = 20, 60

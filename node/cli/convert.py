@@ -38,7 +38,7 @@ def convert(
     """
     from models.data import find_cases
     from models.data.images import is_volume
-    from node.convert import dataset_to_pairs, nifti_to_series, read_ct, series_to_nifti
+    from node.offline.convert import dataset_to_pairs, nifti_to_series, read_ct, series_to_nifti
 
     if layout:
         problems = 0
@@ -71,8 +71,8 @@ def dataset(
     Example: segnode dataset /data/Task03_Liver --layout msd
     """
     from models.data import find_cases
-    from models.data.check import check_dataset
-    from node.convert import read_ct
+    from models.data.dataset_check import check_dataset
+    from node.offline.convert import read_ct
 
     found = find_cases(folder, layout)
     facts = list(

@@ -36,7 +36,7 @@ def demo(
     Example: segnode demo --exit --ct /data/ct/abdomen --pacs orthanc
     """
     from node.demo.orthanc_pacs import orthanc_missing
-    from node.demo.show import run_demo
+    from node.demo.run import run_demo
 
     with_orthanc = pacs is PacsChoice.ORTHANC or (pacs is PacsChoice.AUTO and not orthanc_missing())
     run_demo(ct=ct, with_orthanc=with_orthanc, stay=not leave, folder=folder)

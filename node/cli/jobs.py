@@ -13,12 +13,13 @@ import typer
 
 from node.cli.options import ConfigOption
 from node.domain.errors import Rejected, RejectionReason, Transient
-from node.domain.identity import Uid
+from node.domain.identifiers import Uid
 from node.domain.job import Job, JobState
+from node.domain.job_summary import outcome
 from node.domain.series import SeriesState, StoredSeries
-from node.files.kinds import files_from
 from node.settings import load_settings
 from node.store import IllegalChange, Store
+from node.store.files.factory import files_from
 
 app = typer.Typer(no_args_is_help=True, help="What came in, and what became of it.")
 
@@ -87,18 +88,6 @@ STATE_WORDS = {
     SeriesState.IGNORED: "ignored, no rule wanted it",
     SeriesState.ACCEPTED: "wanted by a rule",
 }
-
-
-def outcome(job: Job) -> str:
-    """What became of a job, in a line: its volumes, or the reason why there are none."""
-    if job.reason:
-        return job.reason
-    volumes = []
-    for label, measured in job.measurements.items():
-        bound = "at least " if measured["cut_by_series"] else ""
-        volume = f"{bound}{measured['volume_ml']:.0f} mL"
-        volumes.append(f"{label} {volume if measured['volume_ml'] > 0 else 'not found'}")
-    return ", ".join(volumes)
 
 
 @app.command()

@@ -5,7 +5,7 @@ import sys
 import typer
 
 from models.errors import ModelsError
-from node.cli import convert, demo, jobs, learn, network, score, segment, site, store
+from node.cli import convert, demo, evaluate, jobs, network, package, segment, serve, store, train
 from node.domain.errors import NodeError
 
 app = typer.Typer(
@@ -15,21 +15,21 @@ app = typer.Typer(
     add_completion=False,
     help="Segments organs in CT beside your PACS and sends the result back as DICOM SEG.",
 )
-app.command()(site.serve)
+app.command()(serve.serve)
 app.command()(demo.demo)
 app.command()(network.send)
 app.command()(network.echo)
 app.command()(segment.segment)
-app.command()(site.explain)
-app.command()(site.check)
+app.command()(serve.explain)
+app.command()(serve.check)
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(store.app, name="store")
 app.command()(convert.convert)
 app.command()(convert.dataset)
-app.command()(learn.train)
-app.command()(learn.tune)
-app.command()(score.evaluate)
-app.command()(score.package)
+app.command()(train.train)
+app.command()(train.tune)
+app.command()(evaluate.evaluate)
+app.command()(package.package)
 
 
 def main() -> None:

@@ -7,13 +7,13 @@ import typer
 from rich.progress import Progress
 
 from node.cli.options import ConfigOption
-from node.dicom.files import dicom_files
+from node.dicom.ct.files import dicom_files
 from node.domain.errors import Transient
-from node.domain.identity import AeTitle
+from node.domain.identifiers import AeTitle
 from node.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from node.dimse import Remote
+    from node.dimse.scu import Remote
 
 _TARGET_HELP = "AE_TITLE@host:port, or the name of a peer in the configuration."
 
@@ -27,11 +27,11 @@ def echo(
 
     Example: segnode echo ORTHANC@localhost:4242
     """
-    from node import dimse  # pynetdicom loads slowly
+    from node.dimse import scu  # pynetdicom loads slowly
 
     settings = load_settings(config)
     remote = _remote(target, settings)
-    dimse.echo(remote, _calling(calling, settings))
+    scu.echo(remote, _calling(calling, settings))
     typer.echo(f"{remote} answered C-ECHO.")
 
 
@@ -45,14 +45,14 @@ def send(
 
     Example: segnode send SEGNODE@localhost:11112 /data/ct/abdomen
     """
-    from node import dimse
+    from node.dimse import scu
 
     settings = load_settings(config)
     remote = _remote(target, settings)
     files = dicom_files(paths)
     with Progress(transient=True) as bar:
         task = bar.add_task(f"Sending to {remote}", total=len(files))
-        summary = dimse.send(
+        summary = scu.send(
             files,
             remote,
             _calling(calling, settings),
@@ -68,12 +68,12 @@ def send(
 
 
 def _remote(target: str, settings: Settings) -> "Remote":
-    from node import dimse
+    from node.dimse import scu
 
     if peer := settings.peers.get(target):
-        return dimse.Remote(AeTitle(peer.ae_title), peer.host, peer.port)
+        return scu.Remote(AeTitle(peer.ae_title), peer.host, peer.port)
     try:
-        return dimse.Remote.parse(target)
+        return scu.Remote.parse(target)
     except ValueError as error:
         known = ", ".join(settings.peers) or "none"
         raise typer.BadParameter(f"{error}; peers in the configuration: {known}") from error

@@ -29,10 +29,10 @@ def segment(
 
     Example: segnode segment /data/ct/abdomen liver.seg.nrrd
     """
-    from models.predict import Predictor
+    from models.predictor import Predictor
     from models.registry import find
     from node.app import seg_options
-    from node.offline import segment_file
+    from node.offline.segment import segment_file
 
     settings = load_settings(config)
     with Progress(transient=True) as bar:

@@ -7,7 +7,7 @@ import typer
 
 from node.cli.jobs import open_store
 from node.cli.options import ConfigOption
-from node.verify import Verification
+from node.maintenance.verify import Verification
 
 app = typer.Typer(no_args_is_help=True, help="The files on the disk, against the index.")
 

@@ -12,12 +12,12 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom.association import Association
 from pynetdicom.presentation import build_context
 
-from node import dimse
-from node.delivery.answers import told_as_warning
 from node.delivery.destination import ResultFile
+from node.delivery.response_status import told_as_warning
+from node.dimse import scu
 from node.domain.delivery import Receipt
 from node.domain.errors import Rejected, RejectionReason, Transient
-from node.domain.identity import AeTitle
+from node.domain.identifiers import AeTitle
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class CStore:
     """A remote application entity that stores what we send it, as it is encoded."""
 
     name: str
-    remote: dimse.Remote
+    remote: scu.Remote
     calling: AeTitle
 
     def deliver(self, result: ResultFile) -> Receipt:
@@ -44,13 +44,13 @@ class CStore:
     @contextmanager
     def _association(self, dataset: Dataset) -> Iterator[Association]:
         """An association that accepts the object's SOP class; released at the end."""
-        entity = dimse.entity(self.calling)
+        entity = scu.entity(self.calling)
         entity.requested_contexts = [
             # One context for each syntax, so that the acceptor has no choice but yes or no.
             build_context(dataset.SOPClassUID, syntax)
             for syntax in proposed_syntaxes(dataset.file_meta.TransferSyntaxUID)
         ]
-        association = dimse.associate(entity, self.remote, accepting_none=self._refusal(dataset))
+        association = scu.associate(entity, self.remote, accepting_none=self._refusal(dataset))
         try:
             yield association
         finally:

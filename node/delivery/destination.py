@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Protocol
 
 from node.domain.delivery import Receipt
-from node.domain.identity import Uid
+from node.domain.identifiers import Uid
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ from typing import Any
 
 import requests
 
-from node.delivery.answers import told_as_warning
 from node.delivery.destination import ResultFile
+from node.delivery.response_status import told_as_warning
 from node.domain.delivery import Receipt
 from node.domain.errors import Rejected, RejectionReason, Transient
-from node.domain.identity import Uid
+from node.domain.identifiers import Uid
 
 # Seconds to connect, and of silence while the server works on what it was sent.
 _TIMEOUT_SECONDS = (10.0, 120.0)

@@ -7,7 +7,7 @@ from pathlib import Path
 from node.delivery.destination import ResultFile
 from node.domain.delivery import Receipt
 from node.domain.errors import Transient
-from node.durable import durable_file
+from node.store.files.durable import durable_file
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 
-from node.domain.identity import Uid, mint_uid
+from node.domain.identifiers import Uid, mint_uid
 
 # Identifies this implementation in file meta information and associations (PS3.7 D.3.3.2).
 IMPLEMENTATION_CLASS_UID = mint_uid("implementation", "segnode")

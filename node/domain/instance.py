@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from node.domain.identity import Uid
+from node.domain.identifiers import Uid
 
 
 class Door(StrEnum):

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
-from node.domain.identity import Uid, mint_uid
+from node.domain.identifiers import Uid, mint_uid
 
 
 class JobState(StrEnum):
@@ -124,7 +124,7 @@ class Job:
     replaces: Replaced | None
     timings_s: dict[str, float]
     measurements: dict[str, dict[str, float | bool]]  # label name -> {"volume_ml": ..., ...}
-    result_path: Path | None  # names the DICOM SEG, Part 10 (see `node.files`)
+    result_path: Path | None  # names the DICOM SEG, Part 10 (see `node.store.files`)
     picture_path: Path | None  # names the overlay, PNG
     created_at: datetime
     updated_at: datetime

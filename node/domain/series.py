@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
-from node.domain.identity import Uid
+from node.domain.identifiers import Uid
 
 
 class SeriesState(StrEnum):
@@ -20,7 +20,7 @@ class SeriesState(StrEnum):
 
 @dataclass(frozen=True)
 class StoredInstance:
-    """One instance that is kept; `path` names its Part 10 file, absolute (see `node.files`)."""
+    """One instance that is kept; `path` names its Part 10 file, absolute."""
 
     sop_instance_uid: Uid
     sop_class_uid: Uid

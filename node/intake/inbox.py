@@ -11,7 +11,7 @@ from node.domain.instance import ReceivedInstance
 from node.domain.series import StoredInstance
 from node.intake.part10 import file_head, received_from_file
 from node.store import IndexedInstance, Store
-from node.store.instances import dataset_digest
+from node.store.received.instances import dataset_digest
 
 _LOG = structlog.get_logger()
 

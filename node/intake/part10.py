@@ -5,10 +5,10 @@ from pathlib import Path
 
 from node.dicom.equipment import this_node
 from node.domain.errors import Rejected, RejectionReason
-from node.domain.identity import Uid
+from node.domain.identifiers import Uid
 from node.domain.instance import Origin, ReceivedInstance
-from node.intake.elements import Encoding, uid_element, walk
-from node.intake.identify import Identified, identify
+from node.intake.dataset_elements import Encoding, uid_element, walk
+from node.intake.identification import Identified, identify
 
 _PREAMBLE_BYTES = 128
 _PREFIX = b"DICM"

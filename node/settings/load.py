@@ -9,18 +9,18 @@ from pydantic import ValidationError
 
 from node.domain.errors import Misconfigured
 from node.routing.conditions import All, Equals, Matches, Not
+from node.routing.rule_parsing import read_rules
 from node.routing.rules import Mistake, Rule
-from node.routing.table import read_rules
+from node.settings.consistency import broken_references, contradictions
 from node.settings.environment import (
     environment_values,
     laid_over,
     misspelt_variables,
     variable_of,
 )
-from node.settings.mistakes import in_words
+from node.settings.error_messages import in_words
 from node.settings.options import FolderDestination, Settings
-from node.settings.references import broken_references, contradictions
-from node.toml_source import TomlSource
+from node.settings.toml_source import TomlSource
 
 
 def load_settings(file: Path | None) -> Settings:

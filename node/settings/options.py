@@ -13,7 +13,7 @@ from pydantic_settings import (
 )
 
 from node.routing.rules import Rule
-from node.settings.values import (
+from node.settings.value_types import (
     Ae,
     BucketUrl,
     DatabaseUrl,

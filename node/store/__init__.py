@@ -1,12 +1,12 @@
 """Everything the node remembers: instances, series, jobs, deliveries, retrievals, audit trail."""
 
 from node.store.audit import AuditEvent
-from node.store.deliveries import UnknownDelivery
-from node.store.instances import IndexedInstance
-from node.store.jobs import IllegalChange, UnknownJob
-from node.store.outcomes import SeriesOutcome
-from node.store.retrievals import Retrieval
+from node.store.received.instances import IndexedInstance
+from node.store.received.retrievals import Retrieval
 from node.store.store import Store
+from node.store.work.deliveries import UnknownDelivery
+from node.store.work.jobs import IllegalChange, UnknownJob
+from node.store.work.outcomes import SeriesOutcome
 
 __all__ = [
     "AuditEvent",

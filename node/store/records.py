@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from node.files import Files
 from node.store.database import Database
+from node.store.files import Files
 
 
 class Records:

@@ -3,20 +3,20 @@
 from pathlib import Path
 from typing import Self
 
-from node.files import DataFolder, Files
-from node.store.asked_commitments import AskedCommitments
 from node.store.audit import AuditTrail
-from node.store.clearing import Clearing
-from node.store.commitments import Commitments
+from node.store.commitment.received import Commitments
+from node.store.commitment.requested import AskedCommitments
 from node.store.database import Database, parse_url
-from node.store.instances import Instances
+from node.store.files import DataFolder, Files
 from node.store.migrate import bring_up_to_date
-from node.store.outcomes import Outcomes
-from node.store.reruns import Reruns
-from node.store.retrievals import Retrievals
-from node.store.site import check_files
-from node.store.tries import Tries
-from node.store.workers import Workers
+from node.store.received.cleanup import Clearing
+from node.store.received.instances import Instances
+from node.store.received.retrievals import Retrievals
+from node.store.site.files_check import check_files
+from node.store.site.workers import Workers
+from node.store.work.attempts import Tries
+from node.store.work.outcomes import Outcomes
+from node.store.work.reruns import Reruns
 
 
 class Store(

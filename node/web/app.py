@@ -14,11 +14,13 @@ from starlette.responses import JSONResponse, Response
 from node.domain.errors import Rejected, Transient
 from node.settings import Settings
 from node.store import Store
-from node.web import console, health, qido, stow, triggers, wado
+from node.web.api import health, jobs
+from node.web.console import routes as console
+from node.web.dicomweb import qido, stow, wado
 from node.web.guard import Guard
 
 _LOG = structlog.get_logger()
-_STATIC = Path(__file__).parent / "static"
+_STATIC = Path(__file__).parent / "console" / "static"
 _RETRY_AFTER_S = 5
 
 
@@ -29,7 +31,7 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
     app.state.settings = settings
     app.state.store = store
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
-    for part in (console, triggers, health, qido, wado, stow):
+    for part in (console, jobs, health, qido, wado, stow):
         app.include_router(part.ROUTER)
     for error, answer in _ANSWERS.items():
         app.add_exception_handler(error, answer)

@@ -1,4 +1,4 @@
-"""What the routes are given: the site's settings, the store, the archive, the time."""
+"""Dependencies of the routes: settings, store and time."""
 
 from datetime import UTC, datetime
 from typing import Annotated
@@ -7,7 +7,6 @@ from fastapi import Depends, Request
 
 from node.settings import Settings
 from node.store import Store
-from node.web.archive import Archive
 
 
 def _settings(request: Request) -> Settings:
@@ -22,15 +21,10 @@ def _store(request: Request) -> Store:
     return store
 
 
-def _archive(store: Annotated[Store, Depends(_store)]) -> Archive:
-    return Archive(store)
-
-
 def _now() -> datetime:
     return datetime.now(UTC)
 
 
 SiteSettings = Annotated[Settings, Depends(_settings)]
 SiteStore = Annotated[Store, Depends(_store)]
-SiteArchive = Annotated[Archive, Depends(_archive)]
 Now = Annotated[datetime, Depends(_now)]

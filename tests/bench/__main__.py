@@ -13,17 +13,17 @@ from rich.console import Console
 from rich.table import Table
 
 from models.phantom import abdomen
-from models.predict import Predictor
+from models.predictor import Predictor
 from models.registry import find
-from node import dimse
 from node.demo.orthanc_pacs import OrthancPacs, orthanc_missing
-from node.dicom.ct_series import write_ct_series
-from node.dicom.read import read_series
-from node.dicom.segmentation import SegOptions
-from node.domain.identity import AeTitle
+from node.dicom.ct.reader import read_series
+from node.dicom.ct_writer import write_ct_series
+from node.dicom.results.segmentation import SegOptions
+from node.dimse import scu
+from node.domain.identifiers import AeTitle
 from node.domain.job import result_identity
 from node.pipeline import ResultRequest, segment
-from tests.faults.listener_process import ListenerProcess
+from tests.support.listener_process import ListenerProcess
 
 _CALLING = AeTitle("BENCH")
 
@@ -59,15 +59,15 @@ def _reception(files: list[Path], folder: Path) -> list[tuple[str, float, float]
     """C-STORE on one association, into the node and into Orthanc."""
     listener = ListenerProcess(folder / "node")
     try:
-        remote = dimse.Remote(AeTitle("SEGNODE"), "127.0.0.1", listener.port)
-        ours = _timed(lambda: dimse.send(files, remote, _CALLING))
+        remote = scu.Remote(AeTitle("SEGNODE"), "127.0.0.1", listener.port)
+        ours = _timed(lambda: scu.send(files, remote, _CALLING))
     finally:
         listener.stop()
     if orthanc_missing():
         return [("receive by C-STORE", ours, 0.0)]
     with OrthancPacs(folder / "orthanc") as orthanc:
-        other = dimse.Remote(AeTitle(orthanc.ae_title), "127.0.0.1", orthanc.dicom_port)
-        theirs = _timed(lambda: dimse.send(files, other, _CALLING))
+        other = scu.Remote(AeTitle(orthanc.ae_title), "127.0.0.1", orthanc.dicom_port)
+        theirs = _timed(lambda: scu.send(files, other, _CALLING))
     return [
         ("receive by C-STORE", ours, theirs),
         ("  yardstick: Orthanc receives the same", theirs, theirs),

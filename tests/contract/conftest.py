@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from node.store import Store
-from tests.contract.postgresql_server import PostgresqlServer
-from tests.stored import sqlite_url
+from tests.support.postgresql_server import PostgresqlServer
+from tests.support.stored import sqlite_url
 
 
 @pytest.fixture(scope="session")

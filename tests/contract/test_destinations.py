@@ -9,14 +9,14 @@ from pydicom import dcmread
 from pydicom.data import get_testdata_file
 from pydicom.uid import UID
 
-from node import dimse
 from node.delivery.cstore import CStore
 from node.delivery.destination import Destination, ResultFile
 from node.delivery.dicomweb import DicomWeb
 from node.delivery.folder import Folder
 from node.demo.orthanc_pacs import OrthancPacs, free_ports, orthanc_missing
+from node.dimse import scu
 from node.domain.errors import Rejected, Transient
-from node.domain.identity import AeTitle, mint_uid
+from node.domain.identifiers import AeTitle, mint_uid
 
 # pynetdicom leaves it to the garbage collector to close a socket that could not connect.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -71,8 +71,8 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     orthanc: OrthancPacs = request.getfixturevalue("orthanc")
     nowhere = free_ports(1)[0]
     if request.param == "cstore":
-        remote = dimse.Remote(AeTitle(orthanc.ae_title), "127.0.0.1", orthanc.dicom_port)
-        gone = dimse.Remote(AeTitle("GONE"), "127.0.0.1", nowhere)
+        remote = scu.Remote(AeTitle(orthanc.ae_title), "127.0.0.1", orthanc.dicom_port)
+        gone = scu.Remote(AeTitle("GONE"), "127.0.0.1", nowhere)
         return Place(
             CStore("pacs", remote, _OURS),
             CStore("pacs", gone, _OURS),
@@ -126,7 +126,7 @@ def test_a_pacs_that_knows_us_not_is_worth_another_try(result: ResultFile, tmp_p
     if missing:
         pytest.skip(missing)
     with OrthancPacs(tmp_path / "strict", configuration={"DicomAlwaysAllowStore": False}) as strict:
-        remote = dimse.Remote(AeTitle("WRONGNAME"), "127.0.0.1", strict.dicom_port)
+        remote = scu.Remote(AeTitle("WRONGNAME"), "127.0.0.1", strict.dicom_port)
         with pytest.raises(Transient, match="AE titles"):
             CStore("pacs", remote, _OURS).deliver(result)
 
@@ -139,7 +139,7 @@ def test_an_object_that_the_pacs_does_not_store_is_refused_for_good(
     dataset.SOPClassUID = UID("1.2.3.4.5.6.7.8")
     dataset.file_meta.MediaStorageSOPClassUID = UID("1.2.3.4.5.6.7.8")
     dataset.save_as(result.path, enforce_file_format=True)
-    remote = dimse.Remote(AeTitle(orthanc.ae_title), "127.0.0.1", orthanc.dicom_port)
+    remote = scu.Remote(AeTitle(orthanc.ae_title), "127.0.0.1", orthanc.dicom_port)
 
     with pytest.raises(Rejected, match="does not accept"):
         CStore("pacs", remote, _OURS).deliver(result)

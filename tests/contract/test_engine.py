@@ -9,11 +9,11 @@ import pytest
 from node.domain.errors import Transient
 from node.domain.job import Job, JobState, Priority
 from node.domain.series import series_digest
-from node.workflow import RunState
-from tests.contract.postgresql_server import PostgresqlServer
-from tests.stored import SERIES, job_of
-from tests.waiting import until
-from tests.worker_parts import WorkerParts, failing
+from node.jobs.workflow import RunState
+from tests.support.postgresql_server import PostgresqlServer
+from tests.support.stored import SERIES, job_of
+from tests.support.waiting import until
+from tests.support.worker_parts import WorkerParts, failing
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -9,13 +9,13 @@ import pytest
 
 from node.domain.errors import Misconfigured, Transient
 from node.domain.series import SeriesState
-from node.files import DataFolder, Files
-from node.files.bucket import Bucket
 from node.intake.inbox import Inbox
+from node.maintenance.verify import Fault, Verification
 from node.store import Store
-from node.verify import Fault, Verification
-from tests.contract.s3_server import S3Server
-from tests.stored import NOON, encoded, received, sqlite_url
+from node.store.files import DataFolder, Files
+from node.store.files.s3 import Bucket
+from tests.support.s3_server import S3Server
+from tests.support.stored import NOON, encoded, received, sqlite_url
 
 HOUR_S = 3600.0
 
@@ -177,7 +177,7 @@ def test_files_of_a_bucket_stay_on_a_host_only_while_they_are_at_hand(
 def test_a_bucket_that_does_not_answer_is_a_passing_condition(
     s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("node.files.bucket._READ_S", 1)
+    monkeypatch.setattr("node.store.files.s3._READ_S", 1)
     bucket = bucket_of(s3, tmp_path)
     path = tmp_path / "instances" / "1.2" / "1.dcm"
     bucket.add(path, [b"any"])

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from node.domain.errors import Misconfigured
-from node.membership import GivenUp, Membership
+from node.runtime.heartbeat import GivenUp, Membership
 from node.store import Store
-from tests.contract.postgresql_server import PostgresqlServer
-from tests.stored import NOON
+from tests.support.postgresql_server import PostgresqlServer
+from tests.support.stored import NOON
 
 
 @pytest.fixture

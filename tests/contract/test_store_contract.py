@@ -10,13 +10,13 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import create_engine
 from sqlalchemy.exc import StatementError
 
-from node.domain.identity import Uid
+from node.domain.identifiers import Uid
 from node.domain.job import JobState
 from node.domain.series import SeriesState
 from node.store import Store
 from node.store.database import parse_url
 from node.store.schema import METADATA
-from tests.stored import LATER, NOON, SERIES, add_instances, job_of, received
+from tests.support.stored import LATER, NOON, SERIES, add_instances, job_of, received
 
 
 def test_an_instance_is_indexed_once(store: Store) -> None:

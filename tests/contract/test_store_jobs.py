@@ -6,11 +6,11 @@ from dataclasses import replace
 import pytest
 
 from node.domain.delivery import DeliveryState, Receipt
-from node.domain.identity import Uid
+from node.domain.identifiers import Uid
 from node.domain.job import JobState, Replaced, result_identity
 from node.domain.series import SeriesState
 from node.store import IllegalChange, Store, UnknownDelivery, UnknownJob
-from tests.stored import LATER, NOON, SERIES, add_instances, job_of
+from tests.support.stored import LATER, NOON, SERIES, add_instances, job_of
 
 
 def test_a_job_comes_back_as_it_was_put_in(store: Store) -> None:

@@ -10,8 +10,8 @@ import pytest
 from node.domain.errors import Transient
 from node.store import Store, database
 from node.store.database import parse_url
-from tests.stored import NOON
-from tests.waiting import until
+from tests.support.stored import NOON
+from tests.support.waiting import until
 
 
 @contextmanager

@@ -8,19 +8,19 @@ from pydicom.datadict import dictionary_description, keyword_for_tag
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
-from node.delivery import commitment as commitment_scu
-from node.delivery.answers import told_as_warning
+from node.commitment import scu as commitment_scu
 from node.delivery.cstore import proposed_syntaxes
+from node.delivery.response_status import told_as_warning
+from node.dicom.ct.reader import read_series
 from node.dicom.equipment import this_node
-from node.dicom.read import read_series
-from node.dicom.segmentation import SegOptions, encode
+from node.dicom.results.segmentation import SegOptions, encode
 from node.domain.errors import Rejected, Transient
 from node.domain.job import result_identity
 from node.settings import load_settings
 from node.store import Store
 from node.web.app import create_app
 from pacs_listener import commitment as commitment_service
-from pacs_listener.contexts import (
+from pacs_listener.presentation_contexts import (
     STORAGE_COMMITMENT,
     STORAGE_SOP_CLASSES,
     STORAGE_TRANSFER_SYNTAXES,
@@ -28,8 +28,8 @@ from pacs_listener.contexts import (
     VERIFICATION_TRANSFER_SYNTAXES,
 )
 from pacs_listener.scp import ACSE_TIMEOUT_S, NETWORK_TIMEOUT_S
-from pacs_listener.status import MEANINGS
-from tests.builders import MADE_AT, ThresholdSegmenter, ct_series
+from pacs_listener.store_status import MEANINGS
+from tests.support.builders import MADE_AT, ThresholdSegmenter, ct_series
 
 TEXT = (Path(__file__).parents[2] / "conformance_statement.md").read_text(encoding="utf-8")
 

@@ -10,29 +10,29 @@ from pathlib import Path
 
 import pytest
 
-from node.dicom.read import read_series
+from node.dicom.ct.reader import read_series
 from node.domain.errors import Rejected, RejectionReason
-from node.domain.identity import Uid
+from node.domain.identifiers import Uid
 from node.domain.series import SeriesState
-from node.intake.elements import Encoding, walk
+from node.intake.dataset_elements import Encoding, walk
+from node.jobs.series_completion import SeriesWatch
 from node.routing.conditions import Equals
 from node.routing.rules import Rule
 from node.store import Store
-from node.watch import SeriesWatch
-from pacs_listener.status import StoreStatus
-from tests import nested
-from tests.faults.in_use import most_memory_mib
-from tests.faults.listener_process import ListenerProcess
-from tests.faults.raw_peer import RawPeer
-from tests.faults.upper_layer import (
+from pacs_listener.store_status import StoreStatus
+from tests.support import nested_sequences as nested
+from tests.support.listener_process import ListenerProcess
+from tests.support.odd_uids import NO_UIDS, SERIES, SOP, STUDY, named, padded
+from tests.support.raw_peer import RawPeer
+from tests.support.resources_in_use import most_memory_mib
+from tests.support.stored import EXPLICIT, encoded
+from tests.support.upper_layer import (
     BIG_ENDIAN,
     DEFLATED,
     IMPLICIT,
     SOP_INSTANCE,
     c_store,
 )
-from tests.odd_uids import NO_UIDS, SERIES, SOP, STUDY, named, padded
-from tests.stored import EXPLICIT, encoded
 
 # Beyond what it has once it has taken in one: of these attacks, the longest is of 4 MiB.
 MOST_GROWTH_MIB = 128

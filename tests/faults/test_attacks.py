@@ -15,18 +15,18 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from pynetdicom import AE
 from pynetdicom.association import Association
 
-from node.domain.identity import AeTitle
+from node.domain.identifiers import AeTitle
 from node.domain.instance import ReceivedInstance
 from node.intake.inbox import Accepted, Inbox
 from node.store import Store
 from pacs_listener import scp
-from pacs_listener.bounds import Limits
 from pacs_listener.commitment import CommitmentService
+from pacs_listener.limits import Limits
 from pacs_listener.scp import AssociationPolicy, Listener
-from tests.faults.raw_peer import RawPeer, is_closed
-from tests.faults.upper_layer import c_store
-from tests.stored import encoded, sqlite_url
-from tests.waiting import until
+from tests.support.raw_peer import RawPeer, is_closed
+from tests.support.stored import encoded, sqlite_url
+from tests.support.upper_layer import c_store
+from tests.support.waiting import until
 
 # pynetdicom leaves it to the garbage collector to close a socket whose peer is not there.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

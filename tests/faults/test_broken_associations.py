@@ -6,11 +6,12 @@ from contextlib import ExitStack
 
 import pytest
 
-from pacs_listener.status import StoreStatus
-from tests.faults.in_use import sockets, threads
-from tests.faults.listener_process import ListenerProcess
-from tests.faults.raw_peer import RawPeer
-from tests.faults.upper_layer import (
+from pacs_listener.store_status import StoreStatus
+from tests.support.listener_process import ListenerProcess
+from tests.support.raw_peer import RawPeer
+from tests.support.resources_in_use import sockets, threads
+from tests.support.stored import CT_IMAGE, EXPLICIT, encoded
+from tests.support.upper_layer import (
     ABORT,
     ASSOCIATE_RQ,
     COMMAND,
@@ -29,8 +30,7 @@ from tests.faults.upper_layer import (
     pdu,
     presentation_context,
 )
-from tests.stored import CT_IMAGE, EXPLICIT, encoded
-from tests.waiting import until
+from tests.support.waiting import until
 
 # By default: more than these are rejected.
 MAX_ASSOCIATIONS = 25

@@ -17,15 +17,15 @@ import pytest
 from pydicom import dcmread
 
 from node.demo.orthanc_pacs import Modality, OrthancPacs, free_ports, orthanc_missing
-from node.dicom.ct_series import CtDescription, write_ct_series
-from node.domain.identity import Uid
+from node.dicom.ct_writer import CtDescription, write_ct_series
+from node.domain.identifiers import Uid
 from node.domain.job import JobState, result_identity
-from node.supervisor import Role
-from node.verify import Verification
-from tests.dcmsend import dcmsend
-from tests.running_node import RunningNode
-from tests.tiny_model import TINY, tiny_catalogue, tiny_scan
-from tests.waiting import until
+from node.maintenance.verify import Verification
+from node.processes.supervisor import Role
+from tests.support.dcmsend import dcmsend
+from tests.support.running_node import RunningNode
+from tests.support.tiny_model import TINY, tiny_catalogue, tiny_scan
+from tests.support.waiting import until
 
 ROUNDS = int(os.environ.get("SEGNODE_CRASH_ROUNDS", "0"))
 SUPERVISOR = "supervisor"

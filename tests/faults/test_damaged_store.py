@@ -17,12 +17,12 @@ from pydicom.uid import (
 
 from node.domain.instance import Door, Origin
 from node.domain.series import StoredInstance, StoredSeries
-from node.intake.elements import Encoding, walk
+from node.intake.dataset_elements import Encoding, walk
 from node.intake.part10 import file_head, received_from_file
-from tests import nested
-from tests.damaged import damaged
-from tests.web.served_node import ServedNode, served_node
-from tests.web.small_ct import small_ct
+from tests.support import nested_sequences as nested
+from tests.support.damaged_files import damaged
+from tests.support.served_node import ServedNode, served_node
+from tests.support.small_ct import small_ct
 
 # pydicom warns of what it makes up for, and does not close a file over which it stumbles.
 pytestmark = [
@@ -100,7 +100,12 @@ def test_a_damaged_file_is_told_or_told_of(node: ServedNode, syntax: str, tmp_pa
 
 
 @pytest.mark.parametrize(
-    "nesting", [nested.of_undefined_length, nested.of_defined_length, nested.hidden]
+    "nesting",
+    [
+        nested.of_undefined_length,
+        nested.of_defined_length,
+        nested.hidden,
+    ],
 )
 def test_a_file_that_is_nested_without_end_is_given_out_as_it_is_or_not_at_all(
     node: ServedNode, tmp_path: Path, nesting: nested.Nesting

@@ -8,12 +8,12 @@ import pytest
 
 from node.demo.orthanc_pacs import OrthancPacs, orthanc_missing
 from node.domain.job import JobState, result_identity
-from tests.contract.postgresql_server import PostgresqlServer
-from tests.faults.hosts import HostsOfASite
-from tests.faults.listener_process import ListenerProcess
-from tests.faults.storing import statuses
-from tests.running_node import small_abdomen
-from tests.waiting import until
+from tests.support.hosts import HostsOfASite
+from tests.support.listener_process import ListenerProcess
+from tests.support.postgresql_server import PostgresqlServer
+from tests.support.running_node import small_abdomen
+from tests.support.storing import statuses
+from tests.support.waiting import until
 
 OUT_OF_RESOURCES = 0xA700  # PS3.4 table B.2-1
 WORK_S = 180.0

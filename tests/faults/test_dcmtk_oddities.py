@@ -10,19 +10,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from node.dicom.read import read_series
-from node.domain.identity import Uid, mint_uid
+from node.dicom.ct.reader import read_series
+from node.domain.identifiers import Uid, mint_uid
 from node.domain.instance import Door, Origin
 from node.intake.part10 import received_from_file
 from node.store import Store
-from pacs_listener.status import StoreStatus
-from tests.body import grid
-from tests.builders import ct_series
-from tests.dcmsend import dcmsend
-from tests.faults.listener_process import ListenerProcess
-from tests.faults.raw_peer import RawPeer
-from tests.faults.upper_layer import BIG_ENDIAN, DEFLATED, IMPLICIT, c_store
-from tests.stored import EXPLICIT
+from pacs_listener.store_status import StoreStatus
+from tests.support.body import grid
+from tests.support.builders import ct_series
+from tests.support.dcmsend import dcmsend
+from tests.support.listener_process import ListenerProcess
+from tests.support.raw_peer import RawPeer
+from tests.support.stored import EXPLICIT
+from tests.support.upper_layer import BIG_ENDIAN, DEFLATED, IMPLICIT, c_store
 
 # pydicom warns of group lengths, which nobody writes any more.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")

@@ -8,12 +8,12 @@ from pydicom import Dataset, dcmread
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from pynetdicom import AE
 
-from node.domain.identity import mint_uid
+from node.domain.identifiers import mint_uid
 from node.intake.part10 import file_of
 from node.store import Store
-from tests.faults.listener_process import ListenerProcess
-from tests.small_disk import SmallDisk, small_disk
-from tests.stored import encoded, received
+from tests.support.listener_process import ListenerProcess
+from tests.support.small_disk import SmallDisk, small_disk
+from tests.support.stored import encoded, received
 
 SIZE_MIB = 32
 ROOM = 12 << 20  # at first, in bytes

@@ -8,14 +8,14 @@ import pytest
 from pydicom import dcmread
 
 from node.demo.orthanc_pacs import OrthancPacs, orthanc_missing
-from node.domain.identity import Uid
+from node.domain.identifiers import Uid
 from node.domain.job import JobState, result_identity
-from node.supervisor import Role
-from node.verify import Verification
-from tests.faults.storing import statuses
-from tests.running_node import RunningNode, small_abdomen
-from tests.small_disk import SmallDisk, small_disk
-from tests.waiting import until
+from node.maintenance.verify import Verification
+from node.processes.supervisor import Role
+from tests.support.running_node import RunningNode, small_abdomen
+from tests.support.small_disk import SmallDisk, small_disk
+from tests.support.storing import statuses
+from tests.support.waiting import until
 
 SIZE_MIB = 64
 # Longer than the second series is interrupted.

@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 
 from node.domain.errors import Misconfigured, Rejected, RejectionReason, Transient
-from node.domain.identity import Uid
+from node.domain.identifiers import Uid
 from node.domain.job import Job, JobState, Replaced
-from node.inference import WarmModels
-from node.inference_pool import InferencePool
-from node.inference_process import InferenceFailed, InferenceProcess
-from node.work.segmenting import Inferred
-from tests.stored import job_of
-from tests.waiting import until
-from tests.worker_parts import WorkerParts, inferred
+from node.inference.models import WarmModels
+from node.inference.pool import InferencePool
+from node.inference.process import InferenceFailed, InferenceProcess
+from node.jobs.segment_step import Inferred
+from tests.support.stored import job_of
+from tests.support.waiting import until
+from tests.support.worker_parts import WorkerParts, inferred
 
 ROOT = Path(__file__).parents[2]
 LONGEST_S = 3.0

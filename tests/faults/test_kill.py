@@ -12,11 +12,11 @@ from pydicom import dcmread
 
 from node.demo.orthanc_pacs import OrthancPacs, orthanc_missing
 from node.domain.delivery import DeliveryState
-from node.domain.identity import Uid
+from node.domain.identifiers import Uid
 from node.domain.job import JobState, result_identity
-from node.supervisor import Role
-from tests.running_node import RunningNode, small_abdomen
-from tests.waiting import until
+from node.processes.supervisor import Role
+from tests.support.running_node import RunningNode, small_abdomen
+from tests.support.waiting import until
 
 
 @pytest.fixture

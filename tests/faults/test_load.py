@@ -16,14 +16,14 @@ from threading import Event, Thread
 import pytest
 
 from node.demo.orthanc_pacs import OrthancPacs, orthanc_missing
-from node.dicom.ct_series import CtDescription, write_ct_series
-from node.domain.identity import Uid
+from node.dicom.ct_writer import CtDescription, write_ct_series
+from node.domain.identifiers import Uid
 from node.domain.job import JobState, is_final, result_identity
-from tests.dcmsend import dcmsend
-from tests.labelled import SHAPE
-from tests.running_node import RunningNode
-from tests.tiny_model import TINY, tiny_catalogue, tiny_scan
-from tests.waiting import until
+from tests.support.dcmsend import dcmsend
+from tests.support.labelled_cases import SHAPE
+from tests.support.running_node import RunningNode
+from tests.support.tiny_model import TINY, tiny_catalogue, tiny_scan
+from tests.support.waiting import until
 
 ASSOCIATIONS = 8
 SERIES_EACH = int(os.environ.get("SEGNODE_LOAD_SERIES", "10"))

@@ -14,21 +14,21 @@ from pynetdicom import AE
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
 
-from node.dicom.read import read_series
+from node.dicom.ct.reader import read_series
 from node.domain.errors import Rejected
-from node.domain.identity import Uid
+from node.domain.identifiers import Uid
 from node.domain.instance import Door, Origin
 from node.intake.part10 import file_of, received_from_file, received_from_part10
 from node.store import Store
-from pacs_listener.status import StoreStatus
-from tests.body import grid
-from tests.builders import ct_series
-from tests.damaged import damaged
-from tests.faults.in_use import memory_mib
-from tests.faults.listener_process import ListenerProcess
-from tests.faults.upper_layer import BIG_ENDIAN, DEFLATED, IMPLICIT
-from tests.stored import EXPLICIT, encoded, received
-from tests.waiting import until
+from pacs_listener.store_status import StoreStatus
+from tests.support.body import grid
+from tests.support.builders import ct_series
+from tests.support.damaged_files import damaged
+from tests.support.listener_process import ListenerProcess
+from tests.support.resources_in_use import memory_mib
+from tests.support.stored import EXPLICIT, encoded, received
+from tests.support.upper_layer import BIG_ENDIAN, DEFLATED, IMPLICIT
+from tests.support.waiting import until
 
 SYNTAXES = (EXPLICIT, IMPLICIT, BIG_ENDIAN, DEFLATED)
 BY_C_STORE = 5000

@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 
 from pacs_listener.commitment import INVALID_ARGUMENT
-from pacs_listener.status import StoreStatus
-from tests import nested
-from tests.damaged import damaged
-from tests.faults.in_use import memory_mib, sockets, threads
-from tests.faults.listener_process import ListenerProcess
-from tests.faults.raw_peer import RawPeer
-from tests.faults.upper_layer import (
+from pacs_listener.store_status import StoreStatus
+from tests.support import nested_sequences as nested
+from tests.support.damaged_files import damaged
+from tests.support.listener_process import ListenerProcess
+from tests.support.raw_peer import RawPeer
+from tests.support.resources_in_use import memory_mib, sockets, threads
+from tests.support.stored import encoded
+from tests.support.upper_layer import (
     ABORT,
     ASSOCIATE_AC,
     ASSOCIATE_RJ,
@@ -31,8 +32,7 @@ from tests.faults.upper_layer import (
     p_data,
     pdu,
 )
-from tests.stored import encoded
-from tests.waiting import until
+from tests.support.waiting import until
 
 CONVERSATIONS = 2000
 AT_ONCE = 8

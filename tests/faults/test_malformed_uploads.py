@@ -10,15 +10,15 @@ from pathlib import Path
 import httpx
 import pytest
 
-from node.domain.identity import Uid
+from node.domain.identifiers import Uid
 from node.domain.instance import Door, Origin
 from node.intake.part10 import file_of, received_from_file
-from tests import nested
-from tests.damaged import damaged
-from tests.faults.upper_layer import BIG_ENDIAN, DEFLATED, IMPLICIT
-from tests.odd_uids import NO_UIDS, SERIES, SOP, STUDY, named, padded
-from tests.stored import EXPLICIT, encoded, received
-from tests.web.served_node import ServedNode, served_node
+from tests.support import nested_sequences as nested
+from tests.support.damaged_files import damaged
+from tests.support.odd_uids import NO_UIDS, SERIES, SOP, STUDY, named, padded
+from tests.support.served_node import ServedNode, served_node
+from tests.support.stored import EXPLICIT, encoded, received
+from tests.support.upper_layer import BIG_ENDIAN, DEFLATED, IMPLICIT
 
 FILES = 600
 MESSAGES = 300
@@ -118,7 +118,11 @@ def test_what_is_no_uid_names_no_file(client: httpx.Client, uid: bytes) -> None:
 
 @pytest.mark.parametrize(
     ("nesting", "status"),
-    [(nested.of_undefined_length, 409), (nested.of_defined_length, 200), (nested.hidden, 200)],
+    [
+        (nested.of_undefined_length, 409),
+        (nested.of_defined_length, 200),
+        (nested.hidden, 200),
+    ],
 )
 def test_sequences_nested_without_end_are_answered(
     client: httpx.Client, nesting: nested.Nesting, status: int

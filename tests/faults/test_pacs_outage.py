@@ -15,14 +15,14 @@ from pynetdicom.events import Event
 from pynetdicom.sop_class import SecondaryCaptureImageStorage  # type: ignore[attr-defined]
 from pynetdicom.transport import ThreadedAssociationServer
 
-from node import dimse
 from node.delivery.cstore import CStore
 from node.demo.orthanc_pacs import free_ports
+from node.dimse import scu
 from node.domain.delivery import Delivery
-from node.domain.identity import AeTitle
+from node.domain.identifiers import AeTitle
 from node.domain.job import JobState
-from tests.waiting import until
-from tests.worker_parts import Pacs, WorkerParts
+from tests.support.waiting import until
+from tests.support.worker_parts import Pacs, WorkerParts
 
 # pynetdicom leaves it to the garbage collector to close a socket whose peer is not there.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -91,8 +91,8 @@ def worker(
     tmp_path: Path, pacs: TroubledPacs, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[WorkerParts]:
     """A worker whose PACS is that one."""
-    monkeypatch.setattr(dimse, "_TIMEOUT_SECONDS", PATIENCE_S)
-    remote = dimse.Remote(AeTitle("PACS"), "127.0.0.1", pacs.port)
+    monkeypatch.setattr(scu, "_TIMEOUT_SECONDS", PATIENCE_S)
+    remote = scu.Remote(AeTitle("PACS"), "127.0.0.1", pacs.port)
 
     class ByCStore(Pacs):
         deliver = CStore("pacs", remote, AeTitle("SEGNODE")).deliver

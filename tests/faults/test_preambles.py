@@ -16,11 +16,11 @@ from dicomweb_client.api import DICOMwebClient
 from node.delivery.destination import ResultFile
 from node.delivery.folder import Folder
 from node.domain.job import result_identity
-from tests.body import grid
-from tests.builders import ct_series
-from tests.dcmsend import dcmsend
-from tests.faults.listener_process import ListenerProcess
-from tests.web.served_node import ServedNode, served_node
+from tests.support.body import grid
+from tests.support.builders import ct_series
+from tests.support.dcmsend import dcmsend
+from tests.support.listener_process import ListenerProcess
+from tests.support.served_node import ServedNode, served_node
 
 BYTES = 128
 NOTHING = bytes(BYTES)

@@ -8,13 +8,13 @@ import pytest
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from pynetdicom import AE
 
-from node.domain.identity import mint_uid
+from node.domain.identifiers import mint_uid
 from node.domain.instance import Door, Origin
 from node.intake.part10 import file_of, received_from_file, received_from_part10
 from node.store import Store
-from tests.faults.listener_process import ListenerProcess
-from tests.stored import encoded, received
-from tests.waiting import until
+from tests.support.listener_process import ListenerProcess
+from tests.support.stored import encoded, received
+from tests.support.waiting import until
 
 ORIGIN = Origin(Door.FOLDER, "test")
 ASSOCIATIONS = 3

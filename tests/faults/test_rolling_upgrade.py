@@ -8,12 +8,12 @@ import pytest
 from pydicom import dcmread
 
 from node.demo.orthanc_pacs import OrthancPacs, orthanc_missing
-from node.domain.identity import Uid
+from node.domain.identifiers import Uid
 from node.domain.job import JobState, result_identity
-from tests.contract.postgresql_server import PostgresqlServer
-from tests.faults.hosts import HostsOfASite
-from tests.running_node import small_abdomen
-from tests.waiting import until
+from tests.support.hosts import HostsOfASite
+from tests.support.postgresql_server import PostgresqlServer
+from tests.support.running_node import small_abdomen
+from tests.support.waiting import until
 
 ROOT = Path(__file__).parents[2]
 WORK_S = 180.0

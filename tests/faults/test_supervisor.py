@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from node.demo.orthanc_pacs import free_ports
-from tests.waiting import until
+from tests.support.waiting import until
 
 _SERVE = [sys.executable, "-m", "node.cli", "serve", "--config"]
 

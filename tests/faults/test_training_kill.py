@@ -13,8 +13,8 @@ from optuna.trial import TrialState
 from models.training.config_file import config_values
 from models.training.loop import CHECKPOINT, LAST, Place
 from models.tuning import Tuning, load_search, open_study, tune
-from tests.labelled import write_cases, write_config
-from tests.waiting import until
+from tests.support.labelled_cases import write_cases, write_config
+from tests.support.waiting import until
 
 _ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
 

@@ -7,12 +7,12 @@ import pytest
 
 from node.demo.orthanc_pacs import OrthancPacs, orthanc_missing
 from node.domain.job import JobState, result_identity
-from tests.contract.postgresql_server import PostgresqlServer
-from tests.contract.s3_server import S3Server
-from tests.faults.hosts import Host, HostsOfASite
-from tests.faults.storing import statuses
-from tests.running_node import small_abdomen
-from tests.waiting import until
+from tests.support.hosts import Host, HostsOfASite
+from tests.support.postgresql_server import PostgresqlServer
+from tests.support.running_node import small_abdomen
+from tests.support.s3_server import S3Server
+from tests.support.storing import statuses
+from tests.support.waiting import until
 
 TAKEN_OVER_WITHIN_S = 60.0  # as promised, from the death to the last result, and some for the work
 WORK_S = 120.0

@@ -9,21 +9,21 @@ from typing import Any
 
 import pytest
 
-from node.commitment import CommitmentAnswers
+from node.commitment.scp_reports import CommitmentAnswers
 from node.demo.orthanc_pacs import Modality, OrthancPacs, free_ports
-from node.dimse import Remote
-from node.domain.identity import AeTitle, Uid
+from node.dimse.scu import Remote
+from node.domain.identifiers import AeTitle, Uid
+from node.domain.retry_policy import RetryPolicy
 from node.intake.inbox import Inbox
 from node.store import Store
-from node.store.commitments import Reference
-from node.work.retrying import RetryPolicy
+from node.store.commitment.received import Reference
 from pacs_listener.commitment import CommitmentService
 from pacs_listener.scp import AssociationPolicy, Listener
-from tests.body import grid
-from tests.builders import ct_series
 from tests.pacs.conftest import StartOrthanc
-from tests.stored import CT_IMAGE, sqlite_url
-from tests.waiting import until
+from tests.support.body import grid
+from tests.support.builders import ct_series
+from tests.support.stored import CT_IMAGE, sqlite_url
+from tests.support.waiting import until
 
 # pynetdicom leaves it to the garbage collector to close a socket whose peer is not there.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

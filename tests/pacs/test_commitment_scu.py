@@ -20,21 +20,21 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 )
 from pynetdicom.transport import ThreadedAssociationServer
 
-from node.delivery.commitment import CommitmentReports, CommitmentScu
+from node.commitment.scu import CommitmentReports, CommitmentScu
 from node.delivery.cstore import CStore
 from node.demo.orthanc_pacs import Modality, free_ports
-from node.dimse import Remote
+from node.dimse.scu import Remote
 from node.domain.delivery import Delivery, DeliveryState
-from node.domain.identity import AeTitle
+from node.domain.identifiers import AeTitle
 from node.domain.job import JobState
 from node.intake.inbox import Inbox
 from node.store import Store
 from pacs_listener.commitment import CommitmentService
 from pacs_listener.scp import AssociationPolicy, Listener
 from tests.pacs.conftest import StartOrthanc
-from tests.stored import sqlite_url
-from tests.waiting import until
-from tests.worker_parts import Pacs, WorkerParts
+from tests.support.stored import sqlite_url
+from tests.support.waiting import until
+from tests.support.worker_parts import Pacs, WorkerParts
 
 # pynetdicom leaves it to the garbage collector to close a socket whose peer is not there.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

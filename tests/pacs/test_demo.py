@@ -11,7 +11,7 @@ from PIL import Image
 from pydicom import dcmread
 
 from node.demo.orthanc_pacs import orthanc_missing
-from tests.data import shared_data
+from tests.support.shared_data import shared_data
 
 # What the CHAOS expert's liver of CT set 3 measures; a starter model may be off by a quarter.
 CHAOS_LIVER_ML = 1417

@@ -19,18 +19,18 @@ from pynetdicom import AE
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
 
-from node.dimse import Remote
-from node.dimse import send as send_files
+from node.dimse.scu import Remote
+from node.dimse.scu import send as send_files
 from node.domain.errors import Misconfigured
-from node.domain.identity import AeTitle, mint_uid
+from node.domain.identifiers import AeTitle, mint_uid
 from node.intake.inbox import Inbox
 from node.store import Store
 from pacs_listener.commitment import CommitmentService
 from pacs_listener.scp import AssociationPolicy, Listener
-from tests.data import ct_files
-from tests.pacs.small_series import small_series
-from tests.stored import sqlite_url
-from tests.waiting import until
+from tests.support.shared_data import ct_files
+from tests.support.small_series import small_series
+from tests.support.stored import sqlite_url
+from tests.support.waiting import until
 
 POLICY = AssociationPolicy(
     ae_title=AeTitle("SEGNODE"),

@@ -8,12 +8,12 @@ import pytest
 from pydicom import dcmread
 
 from node.demo.orthanc_pacs import OrthancPacs, orthanc_missing
-from node.domain.identity import Uid
+from node.domain.identifiers import Uid
 from node.domain.job import JobState, result_identity
 from node.domain.series import SeriesState
-from tests.data import ct_files
-from tests.running_node import RunningNode, small_abdomen
-from tests.waiting import until
+from tests.support.running_node import RunningNode, small_abdomen
+from tests.support.shared_data import ct_files
+from tests.support.waiting import until
 
 
 @pytest.fixture(scope="module")

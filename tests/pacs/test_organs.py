@@ -10,11 +10,11 @@ from pydicom import dcmread
 from models.phantom import labelled_scan
 from models.registry import find
 from node.demo.orthanc_pacs import OrthancPacs, orthanc_missing
-from node.dicom.ct_series import write_ct_series
-from node.domain.identity import Uid
+from node.dicom.ct_writer import write_ct_series
+from node.domain.identifiers import Uid
 from node.domain.job import JobState, result_identity
 from tests.pacs.test_seg_validators import dciodvfy_errors
-from tests.running_node import RunningNode
+from tests.support.running_node import RunningNode
 
 _SEED = 500
 

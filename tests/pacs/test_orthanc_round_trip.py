@@ -14,10 +14,10 @@ from pydicom.uid import SegmentationStorage
 
 from models.phantom import abdomen
 from node.demo.orthanc_pacs import Modality, OrthancPacs, free_ports
-from node.dicom.ct_series import write_ct_series
-from node.supervisor import Supervisor
+from node.dicom.ct_writer import write_ct_series
+from node.processes.supervisor import Supervisor
 from tests.pacs.conftest import HOOK, StartOrthanc, log_of
-from tests.waiting import until
+from tests.support.waiting import until
 
 # Inference on a busy machine of two cores.
 RESULT_SECONDS = 300

@@ -10,9 +10,9 @@ from pydicom import dcmread
 
 from node.demo.orthanc_pacs import OrthancPacs
 from node.domain.job import Job, JobState
-from tests.data import ct_files
-from tests.running_node import RunningNode
-from tests.waiting import until
+from tests.support.running_node import RunningNode
+from tests.support.shared_data import ct_files
+from tests.support.waiting import until
 
 _RESULT_SECONDS = 240.0
 

@@ -9,13 +9,13 @@ from pydicom import dcmread
 
 from node.demo.orthanc_pacs import OrthancPacs, free_ports
 from node.domain.errors import Rejected, Transient
-from node.domain.identity import Uid, mint_uid
+from node.domain.identifiers import Uid, mint_uid
 from node.domain.instance import Door, ReceivedInstance
 from node.intake.inbox import Inbox
-from node.intake.retrieve import DicomWebSource, Retriever, retrieve_series
+from node.intake.wado_retrieval import DicomWebSource, Retriever, retrieve_series
 from node.store import Store
-from tests.builders import ct_series
-from tests.stored import NOON, sqlite_url
+from tests.support.builders import ct_series
+from tests.support.stored import NOON, sqlite_url
 
 
 @dataclass(frozen=True)

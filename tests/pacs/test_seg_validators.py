@@ -13,15 +13,15 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate, get_frame
 
-from models.spec import Label
-from node.dicom.ct_series import write_ct_series
-from node.dicom.segmentation import SegOptions
+from models.manifest import Label
+from node.dicom.ct_writer import write_ct_series
+from node.dicom.results.segmentation import SegOptions
 from node.domain.errors import Rejected, RejectionReason
-from node.domain.identity import Uid
+from node.domain.identifiers import Uid
 from node.domain.job import Replaced, result_identity
 from node.pipeline import ResultRequest, SegmentationResult, segment
-from tests.body import AXIAL, CORONAL, FEET_FIRST, Directions, body, grid, in_liver, oblique
-from tests.builders import (
+from tests.support.body import AXIAL, CORONAL, FEET_FIRST, Directions, body, grid, in_liver, oblique
+from tests.support.builders import (
     LIVER,
     MADE_AT,
     SPLEEN,
@@ -31,7 +31,7 @@ from tests.builders import (
     legacy_converted,
     model_spec,
 )
-from tests.data import ct_files
+from tests.support.shared_data import ct_files
 
 ORIENTATIONS = [
     pytest.param(AXIAL, id="axial"),

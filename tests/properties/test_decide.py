@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from node.routing.conditions import SeriesFacts
-from node.routing.decide import Decision, decide, explain
+from node.routing.decision import Decision, decide, explain
 from node.routing.rules import Rule, read_condition
 
 TEXTS = ("Modality", "ImageType", "PatientName", "StationName")

@@ -11,7 +11,7 @@ from node.domain.delivery import DeliveryState, Receipt
 from node.domain.job import JobState, is_final, may_follow
 from node.domain.series import SeriesState
 from node.store import IllegalChange, Store
-from tests.stored import NOON, SERIES, job_of, received, sqlite_url
+from tests.support.stored import NOON, SERIES, job_of, received, sqlite_url
 
 EVENTS = st.one_of(
     st.sampled_from(list(JobState)), st.sampled_from(["retry", "supersede", "receipt", "park"])

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from models.prepare import prepare, restore
-from tests.body import grid, oblique, places
-from tests.builders import LIVER, SPLEEN, model_spec
+from models.preprocessing import prepare, restore
+from tests.support.body import grid, oblique, places
+from tests.support.builders import LIVER, SPLEEN, model_spec
 
 _degrees = st.floats(-180, 180, allow_nan=False).map(lambda value: round(value, 1))
 _coordinate = st.floats(-500, 500).map(lambda value: round(value, 1))

@@ -10,12 +10,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from models.mask import Mask
-from node.dicom.ct_series import CtDescription, write_ct_series
-from node.dicom.read import read_series
-from node.dicom.segmentation import SegOptions, encode
+from node.dicom.ct.reader import read_series
+from node.dicom.ct_writer import CtDescription, write_ct_series
+from node.dicom.results.segmentation import SegOptions, encode
 from node.domain.job import result_identity
-from tests.body import grid, oblique
-from tests.builders import LIVER, MADE_AT, SPLEEN, model_spec
+from tests.support.body import grid, oblique
+from tests.support.builders import LIVER, MADE_AT, SPLEEN, model_spec
 
 _degrees = st.floats(-180, 180, allow_nan=False).map(lambda value: round(value, 2))
 _spacing = st.floats(0.4, 6.0).map(lambda value: round(value, 3))

@@ -8,13 +8,22 @@ import highdicom as hd
 import numpy as np
 import pytest
 
-from node.dicom.segmentation import SegOptions
+from node.dicom.results.segmentation import SegOptions
 from node.domain.errors import Rejected, RejectionReason
 from node.domain.job import result_identity
 from node.pipeline import ResultRequest, SegmentationResult, segment
-from tests.body import AXIAL, CORONAL, FEET_FIRST, Directions, grid, in_liver, oblique, places
-from tests.builders import MADE_AT, ThresholdSegmenter, ct_series, enhanced_ct, model_spec
-from tests.data import ct_files
+from tests.support.body import (
+    AXIAL,
+    CORONAL,
+    FEET_FIRST,
+    Directions,
+    grid,
+    in_liver,
+    oblique,
+    places,
+)
+from tests.support.builders import MADE_AT, ThresholdSegmenter, ct_series, enhanced_ct, model_spec
+from tests.support.shared_data import ct_files
 
 REQUEST = ResultRequest(identity=result_identity("job"), options=SegOptions(), made_at=MADE_AT)
 

@@ -13,12 +13,12 @@ from dicomweb_client.api import DICOMwebClient
 from pydicom import dcmread
 
 from node.domain.job import result_identity
-from tests.body import in_liver, places
-from tests.builders import ct_series
-from tests.contract.s3_server import S3Server
-from tests.waiting import until
-from tests.web.served_node import ServedNode, running_worker, served_node
-from tests.web.small_ct import small_ct
+from tests.support.body import in_liver, places
+from tests.support.builders import ct_series
+from tests.support.s3_server import S3Server
+from tests.support.served_node import ServedNode, running_worker, served_node
+from tests.support.small_ct import small_ct
+from tests.support.waiting import until
 
 
 @pytest.fixture

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from node.dicom.ct_series import CtDescription
+from node.dicom.ct_writer import CtDescription
 from node.domain.series import SeriesState, StoredSeries
-from tests.builders import ct_series
-from tests.waiting import until
-from tests.web.console_at_work import CONFIGURATION, accept, decided, open_console, park
-from tests.web.served_node import ServedNode, served_node
+from tests.support.builders import ct_series
+from tests.support.busy_console import CONFIGURATION, accept, decided, open_console, park
+from tests.support.served_node import ServedNode, served_node
+from tests.support.waiting import until
 
 # Text of normal size needs this (WCAG 2.1, 1.4.3).
 _LEAST_CONTRAST = 4.5

@@ -21,10 +21,10 @@ from pydicom.uid import (
 
 from node.domain.job import result_identity
 from node.domain.series import StoredSeries
-from tests.body import in_liver, places
-from tests.builders import CtFiles, ct_series, enhanced_ct
-from tests.web.served_node import ServedNode, served_node
-from tests.web.small_ct import SLICES, small_ct
+from tests.support.body import in_liver, places
+from tests.support.builders import CtFiles, ct_series, enhanced_ct
+from tests.support.served_node import ServedNode, served_node
+from tests.support.small_ct import SLICES, small_ct
 
 
 @pytest.fixture

@@ -12,11 +12,11 @@ from dicomweb_client.api import DICOMwebClient
 from pydicom import Dataset, dcmread
 from pydicom.uid import MPEG2MPML, MRImageStorage
 
-from node.domain.identity import Uid
+from node.domain.identifiers import Uid
 from node.domain.instance import Door, Origin
 from node.intake.part10 import file_of, received_from_part10
-from tests.web.served_node import ServedNode, served_node
-from tests.web.small_ct import SLICES, small_ct
+from tests.support.served_node import ServedNode, served_node
+from tests.support.small_ct import SLICES, small_ct
 
 
 @pytest.fixture

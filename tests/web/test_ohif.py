@@ -12,14 +12,14 @@ from playwright.sync_api import Page
 from pydicom.dataset import Dataset
 
 from node.demo.orthanc_pacs import OrthancPacs, orthanc_missing
-from node.dicom.segmentation import SegOptions
+from node.dicom.results.segmentation import SegOptions
 from node.domain.job import result_identity
 from node.pipeline import ResultRequest, segment
-from tests.body import AXIAL, CORONAL, FEET_FIRST, Directions, in_liver, oblique
-from tests.builders import LIVER, MADE_AT, ThresholdSegmenter, ct_series
-from tests.waiting import until
-from tests.web.ohif_site import OhifSite, ohif_files
-from tests.web.viewer_page import ImagePlane, ViewerPage, coloured
+from tests.support.body import AXIAL, CORONAL, FEET_FIRST, Directions, in_liver, oblique
+from tests.support.builders import LIVER, MADE_AT, ThresholdSegmenter, ct_series
+from tests.support.ohif_site import OhifSite, ohif_files
+from tests.support.viewer_page import ImagePlane, ViewerPage, coloured
+from tests.support.waiting import until
 
 # The overlay's outline is drawn over its border, a little more or less than a voxel's edge.
 _LEAST_OVERLAP = 0.95

@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 from playwright.sync_api import Page
 
-from node.dicom.segmentation import SegOptions
-from tests.body import grid, in_liver, places
-from tests.builders import LIVER, ct_series
-from tests.waiting import until
-from tests.web.ohif_site import OhifSite, ohif_files
-from tests.web.served_node import served_node
-from tests.web.viewer_page import ImagePlane, ViewerPage, coloured
+from node.dicom.results.segmentation import SegOptions
+from tests.support.body import grid, in_liver, places
+from tests.support.builders import LIVER, ct_series
+from tests.support.ohif_site import OhifSite, ohif_files
+from tests.support.served_node import served_node
+from tests.support.viewer_page import ImagePlane, ViewerPage, coloured
+from tests.support.waiting import until
 
 # The overlay's outline is drawn over its border, a little more or less than a voxel's edge.
 _LEAST_OVERLAP = 0.95

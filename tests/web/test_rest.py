@@ -14,13 +14,13 @@ import pytest
 from node.demo.orthanc_pacs import free_ports
 from node.domain.job import Job, JobState
 from node.domain.series import SeriesState, StoredSeries
-from node.presence import Part, announced
 from node.routing.conditions import SeriesFacts
-from node.routing.decide import decide
-from tests.body import grid
-from tests.builders import MADE_AT, ct_series
-from tests.waiting import until
-from tests.web.served_node import ServedNode, running_worker, served_node
+from node.routing.decision import decide
+from node.runtime.locks import Part, announced
+from tests.support.body import grid
+from tests.support.builders import MADE_AT, ct_series
+from tests.support.served_node import ServedNode, running_worker, served_node
+from tests.support.waiting import until
 
 CONFIGURATION = """
 [sources.orthanc]
@@ -292,7 +292,7 @@ def test_the_process_serves_until_sigterm_and_needs_no_torch(tmp_path: Path) -> 
     config = tmp_path / "segnode.toml"
     config.write_text(f'data_dir = "data"\n[web]\nport = {port}\n')
     spy = (
-        "import sys; from node.web.__main__ import main; status = main(sys.argv[1:]);"
+        "import sys; from node.processes.web import main; status = main(sys.argv[1:]);"
         "sys.exit(99 if 'torch' in sys.modules else status)"
     )
     with (tmp_path / "log").open("wb") as log:
@@ -313,7 +313,7 @@ def test_a_port_that_is_taken_is_a_mistake_in_the_configuration(tmp_path: Path) 
         port = served.url.rpartition(":")[2]
         config = tmp_path / "second.toml"
         config.write_text(f'data_dir = "data"\n[web]\nport = {port}\n')
-        command = [sys.executable, "-m", "node.web", "--config", str(config)]
+        command = [sys.executable, "-m", "node.processes.web", "--config", str(config)]
         ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode == 2
     assert f"cannot listen on 127.0.0.1:{port}" in ended.stderr

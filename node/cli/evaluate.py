@@ -1,0 +1,141 @@
+"""`segnode evaluate`: the scores of a model package on labelled CT."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from node.cli.convert import LayoutOption
+from node.cli.options import ConfigOption, json_object
+from node.cli.train import DeviceOption
+
+if TYPE_CHECKING:
+    from models.data import LabelledVolume
+    from models.evaluation import Evaluation
+    from models.manifest import Label, ModelSpec
+
+
+def evaluate(
+    model: Annotated[str, typer.Argument(help="A package's name, or its folder.")],
+    folder: Annotated[
+        Path | None, typer.Argument(exists=True, file_okay=False, help="The data set.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder for scores.json and report.html.")] = Path(),
+    layout: LayoutOption = "pairs",
+    labels: Annotated[
+        str, typer.Option(help="Values or names of the data by label: '{\"Liver\": [1, 2]}'.")
+    ] = "",
+    phantoms: Annotated[
+        str, typer.Option(help="Instead of a data set: phantoms of these seeds, as 100-119.")
+    ] = "",
+    tolerance_mm: Annotated[float, typer.Option(min=0, help="Of the surface Dice.")] = 3.0,
+    device: DeviceOption = "auto",
+    config: ConfigOption = None,
+) -> None:
+    """Score a model package on labelled CT, case by case.
+
+    Example: segnode evaluate liver-ct /data/liver --layout pairs --out scores
+    """
+    from models.evaluation import evaluate as run
+    from models.evaluation.case_images import picture
+    from models.evaluation.report import html_report
+    from models.predictor import Predictor
+    from node.offline.evaluate import AsTheNode
+
+    predictor = Predictor.load(_package(model, config), device)
+    failures: dict[str, str] = {}
+    if phantoms:
+        cases, count = _phantoms(phantoms, predictor.spec.labels)
+    elif folder is None:
+        raise typer.BadParameter("give the folder of a data set, or --phantoms")
+    else:
+        cases, count = _labelled(folder, layout, labels, predictor.spec.labels, failures)
+    with Progress(transient=True) as bar:
+        task = bar.add_task(f"Evaluating {predictor.spec.model_id}", total=count)
+        evaluation = run(
+            AsTheNode(predictor),
+            cases,
+            tolerance_mm=tolerance_mm,
+            picture=picture,
+            failures=failures,
+            after_each=lambda: bar.advance(task),
+        )
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "scores.json").write_text(json.dumps(evaluation.to_json(), indent=1) + "\n", "utf-8")
+    (out / "report.html").write_text(html_report(evaluation), "utf-8")
+    _print(evaluation)
+    typer.echo(f"Scores {out / 'scores.json'}, report {out / 'report.html'}")
+    scored = evaluation.cases or evaluation.refused
+    raise typer.Exit(1 if failures or not scored else 0)
+
+
+def _package(model: str, config: Path | None) -> "ModelSpec":
+    """The package of that name, or in that folder."""
+    from models.manifest import ModelSpec
+    from models.registry import find
+    from node.settings import load_settings
+
+    folder = Path(model)
+    if (folder / "model.toml").is_file():
+        return ModelSpec.load(folder / "model.toml")
+    return find(model, load_settings(config).catalogues)
+
+
+def _labelled(
+    folder: Path,
+    layout: str,
+    labels: str,
+    wanted: "tuple[Label, ...]",
+    failures: dict[str, str],
+) -> "tuple[Iterator[LabelledVolume], int]":
+    """The cases of a data set; what cannot be read goes into `failures`."""
+    from models.data import InvalidDataset, find_cases, load_case
+    from node.offline.convert import read_ct
+
+    mapping: dict[str, Any] | None = json_object(labels, "--labels") if labels else None
+    found = [case for case in find_cases(folder, layout).cases if case.truth is not None]
+
+    def read() -> "Iterator[LabelledVolume]":
+        for case in found:
+            try:
+                yield load_case(case, wanted, mapping, read_ct)
+            except InvalidDataset as error:
+                failures[case.name] = str(error)
+
+    return read(), len(found)
+
+
+def _phantoms(seeds: str, wanted: "tuple[Label, ...]") -> "tuple[Iterator[LabelledVolume], int]":
+    """Random scans of phantoms, the truth in the model's own labels."""
+    from models.phantom import labelled_scan
+
+    first, _, last = seeds.partition("-")
+    if not first.isdigit() or (last and not last.isdigit()):
+        raise typer.BadParameter("seeds are given as 7, or as 100-119")
+    numbers = range(int(first), int(last or first) + 1)
+    return (labelled_scan(seed, wanted) for seed in numbers), len(numbers)
+
+
+def _print(evaluation: "Evaluation") -> None:
+    from models.evaluation.evaluate import METRICS
+    from models.evaluation.report import told
+
+    table = Table("Case", "Label", "Dice", "Surface Dice", "HD95, mm", "Volume error", "Accuracy")
+    for case in evaluation.cases:
+        for own in case.labels:
+            scores = [told(getattr(own.scores, metric), metric) for metric in METRICS]
+            table.add_row(case.name, own.label, *scores)
+    for label, summary in evaluation.summary().items():
+        for kind in ("mean", "median", "worst"):
+            figures = [told(summary[metric][kind], metric) for metric in METRICS]
+            table.add_row(kind, label, *figures, style="bold")
+    Console().print(table)
+    for name, refusal in evaluation.refused.items():
+        typer.echo(f"refused: {name}: {refusal}", err=True)
+    for reason in evaluation.failures.values():
+        typer.echo(f"not scored: {reason}", err=True)

@@ -1,0 +1,18 @@
+"""Builds the requesters of storage commitment that the settings name."""
+
+from collections.abc import Mapping
+
+from node.commitment.scu import CommitmentReports, CommitmentScu
+from node.delivery.factory import remote_of_peer
+from node.domain.identifiers import AeTitle
+from node.settings import CStoreDestination, Settings
+
+
+def askers_from(settings: Settings, reports: CommitmentReports) -> Mapping[str, CommitmentScu]:
+    """Who asks which destination, by its name, for storage commitment."""
+    calling = AeTitle(settings.listener.ae_title)
+    return {
+        name: CommitmentScu(remote_of_peer(destination.commitment, settings), calling, reports)
+        for name, destination in settings.destinations.items()
+        if isinstance(destination, CStoreDestination) and destination.commitment is not None
+    }

@@ -1,0 +1,58 @@
+"""The kinds of destinations: from what a site has set to what delivers."""
+
+import os
+from collections.abc import Mapping
+
+from node.delivery.cstore import CStore
+from node.delivery.destination import Destination
+from node.delivery.dicomweb import DicomWeb
+from node.delivery.folder import Folder
+from node.dimse import scu
+from node.domain.errors import Misconfigured
+from node.domain.identifiers import AeTitle
+from node.settings import (
+    CStoreDestination,
+    DicomwebDestination,
+    FolderDestination,
+    Settings,
+)
+
+
+def destinations_from(settings: Settings) -> Mapping[str, Destination]:
+    """Every destination of the site, by its name.
+
+    Raises:
+        Misconfigured: an environment variable that should hold a password is not set.
+    """
+    return {name: _destination(name, settings) for name in settings.destinations}
+
+
+def remote_of_peer(peer_name: str, settings: Settings) -> scu.Remote:
+    peer = settings.peers[peer_name]
+    return scu.Remote(AeTitle(peer.ae_title), peer.host, peer.port)
+
+
+def _destination(name: str, settings: Settings) -> Destination:
+    match settings.destinations[name]:
+        case CStoreDestination(peer=peer_name):
+            return CStore(
+                name, remote_of_peer(peer_name, settings), AeTitle(settings.listener.ae_title)
+            )
+        case DicomwebDestination() as chosen:
+            password = password_from(chosen.password_env, f"destinations.{name}.password_env")
+            return DicomWeb(name, chosen.url.rstrip("/"), chosen.username or "", password)
+        case FolderDestination(path=path):
+            return Folder(name, path)
+
+
+def password_from(variable: str | None, key: str) -> str:
+    """The password in the environment variable that the setting `key` names; empty without one.
+
+    Raises:
+        Misconfigured: the variable is not set.
+    """
+    if variable is None:
+        return ""
+    if variable not in os.environ:
+        raise Misconfigured(f"the environment variable {variable} is not set", key=key)
+    return os.environ[variable]

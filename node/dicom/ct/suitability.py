@@ -1,0 +1,186 @@
+"""Is this one CT series of one acquisition? Each check refuses in words a radiographer knows."""
+
+from collections import Counter
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+from pydicom.dataset import Dataset
+
+from node.dicom.ct.frames import CT_CLASSES, MULTI_FRAME_CLASSES, Slice
+from node.domain.errors import Rejected, RejectionReason
+
+# Direction cosines may differ by rounding: 0.001 moves the far corner of a 350 mm wide slice by
+# 0.35 mm, half a pixel.
+ORIENTATION_TOLERANCE = 1e-3
+# Pixel spacings may differ by rounding: 0.1 % of 512 pixels is half a pixel.
+PIXEL_SPACING_TOLERANCE = 1e-3
+_ONE_PATIENT = "The series is mixed up; have it corrected in the PACS and send it again."
+# What rescaled values may be (PS3.3 C.11.1.1.2): Hounsfield units, plain or modified, or not said.
+_HOUNSFIELD = ("", "HU", "HU_MOD")
+# Image types of what is computed from slices and shows no slice (PS3.3 C.8.15.2, C.7.6.1.1.2).
+_PROJECTIONS = frozenset({"MAX_IP", "MIN_IP", "MIP", "MINIP", "MAXIP", "VOLUME_RENDER", "VRT"})
+
+
+def check_objects(headers: Sequence[Dataset]) -> None:
+    """Refuse what is not the CT of one series; looks at whole objects, before any geometry.
+
+    Raises:
+        Rejected: not CT, several series, several multi-frame objects, or no frame of reference.
+    """
+    for header in headers:
+        modality = str(header.get("Modality", "")) or "no modality"
+        if header.SOPClassUID not in CT_CLASSES or modality != "CT":
+            kind = getattr(header.SOPClassUID, "name", "") or "an unknown kind of object"
+            raise Rejected(
+                RejectionReason.NOT_CT,
+                f"The series is not CT: it holds {kind} of modality {modality}. "
+                "Send an original CT series.",
+            )
+        if header.get("SamplesPerPixel") not in (1, None, ""):
+            raise Rejected(
+                RejectionReason.NOT_CT,
+                "The series holds colour pictures, not CT slices (a screen shot, or a rendering). "
+                "Send the original slices.",
+            )
+    _one(headers, "SeriesInstanceUID", "different series", "Give one series at a time.")
+    _one(headers, "StudyInstanceUID", "different studies", _ONE_PATIENT)
+    _one(headers, "PatientID", "different patients", _ONE_PATIENT, empty_counts=False)
+    _one(
+        headers,
+        "FrameOfReferenceUID",
+        "different frames of reference, so the images do not lie in one space",
+        "Send the original series of one examination.",
+    )
+    if not headers[0].get("FrameOfReferenceUID"):
+        raise Rejected(
+            RejectionReason.MISSING_GEOMETRY,
+            "The images name no frame of reference (FrameOfReferenceUID is missing), so a result "
+            "could not be laid over them. Send the original series from the scanner.",
+        )
+    multi_frame = sum(header.SOPClassUID in MULTI_FRAME_CLASSES for header in headers)
+    if multi_frame and len(headers) > 1:
+        raise Rejected(
+            RejectionReason.SEVERAL_ACQUISITIONS,
+            f"The series holds {len(headers)} objects, {multi_frame} of them multi-frame; a "
+            "multi-frame CT is read when it is the only object of its series. Send one at a time.",
+        )
+
+
+def _one(
+    headers: Sequence[Dataset], keyword: str, what: str, advice: str, *, empty_counts: bool = True
+) -> None:
+    values = Counter(str(header.get(keyword) or "") for header in headers)
+    if not empty_counts:
+        values.pop("", None)
+    if len(values) > 1:
+        raise Rejected(
+            RejectionReason.MIXED_GEOMETRY,
+            f"The {len(headers)} images belong to {len(values)} {what}. {advice}",
+        )
+
+
+def check_slices(slices: Sequence[Slice]) -> None:
+    """Refuse localizers and slices of unlike size, orientation or pixel spacing.
+
+    Raises:
+        Rejected: see above; the message names the slices.
+    """
+    localizers = [s for s in slices if "LOCALIZER" in s.image_type]
+    if localizers:
+        whole = len(localizers) == len(slices)
+        raise Rejected(
+            RejectionReason.LOCALIZER,
+            "The series is a localizer (scout view), not slices. Send the CT slices."
+            if whole
+            else f"{len(localizers)} of the {len(slices)} images are localizers (scout views). "
+            "Send the slices without them.",
+        )
+    _check_values(slices)
+    sizes = Counter(s.size for s in slices)
+    if len(sizes) > 1:
+        told = " and ".join(f"{n} of {r}×{c} pixels" for (r, c), n in sizes.most_common())
+        raise _mixed(f"The series mixes images of different sizes: {told}.")
+    first = slices[0]
+    for other in slices[1:]:
+        if not np.allclose(first.orientation, other.orientation, atol=ORIENTATION_TOLERANCE):
+            raise _mixed(
+                f"The series mixes orientations: {first.name} and {other.name} are not parallel."
+            )
+        if not np.allclose(
+            first.pixel_spacing_mm, other.pixel_spacing_mm, rtol=PIXEL_SPACING_TOLERANCE
+        ):
+            raise _mixed(
+                f"The series mixes pixel sizes: {first.pixel_spacing_mm[0]:g} mm in {first.name}, "
+                f"{other.pixel_spacing_mm[0]:g} mm in {other.name}."
+            )
+
+
+def _check_values(slices: Sequence[Slice]) -> None:
+    """Refuse values that are not HU, and pictures that are computed from many slices."""
+    for slice_ in slices:
+        if slice_.rescale_type.upper() not in _HOUNSFIELD:
+            raise Rejected(
+                RejectionReason.NOT_CT,
+                f"The values of {slice_.name} are {slice_.rescale_type}, not Hounsfield units. "
+                "Send the original CT series.",
+            )
+        computed = _PROJECTIONS & {kind.upper() for kind in slice_.image_type}
+        if computed:
+            raise Rejected(
+                RejectionReason.NOT_CT,
+                f"{slice_.name.capitalize()} is a projection ({', '.join(sorted(computed))}), not "
+                "a slice. Send the original CT series.",
+            )
+
+
+def _mixed(message: str) -> Rejected:
+    return Rejected(
+        RejectionReason.MIXED_GEOMETRY,
+        f"{message} Send each reconstruction as a series of its own.",
+    )
+
+
+def check_acquisitions(
+    slices: Sequence[Slice], distances_mm: Sequence[float], same_place_mm: float
+) -> None:
+    """Refuse several acquisitions or phases of the same region; `distances_mm` in ascending order.
+
+    A scanner may number each rotation of one scan as an acquisition, one after the other along
+    the table: that is one volume. Acquisitions that cover the same stretch of the patient are not.
+    Two slices closer than `same_place_mm` lie at the same place.
+
+    Raises:
+        Rejected: SEVERAL_ACQUISITIONS, or DUPLICATE_POSITIONS where nothing tells doubles apart.
+    """
+    doubles = [
+        (slices[i], slices[j])
+        for i, j in pairwise(range(len(slices)))
+        if distances_mm[j] - distances_mm[i] < same_place_mm
+    ]
+    if any(a.phase != b.phase or _made(a) != _made(b) for a, b in doubles):
+        raise _several(f"{len(doubles)} positions carry more than one image")
+    if doubles:
+        first, second = doubles[0]
+        raise Rejected(
+            RejectionReason.DUPLICATE_POSITIONS,
+            f"{len(doubles)} positions carry more than one image, the first of them {first.name} "
+            f"and {second.name}. Send the series with each slice once.",
+        )
+    # Each phase may be entered once on the way along the table; coming back means overlap.
+    kinds = [(*s.phase, *_made(s)) for s in slices]
+    entered = [kind for k, kind in enumerate(kinds) if k == 0 or kinds[k - 1] != kind]
+    if len(set(entered)) < len(entered):
+        raise _several("their slices lie between each other")
+
+
+def _made(slice_: Slice) -> tuple[object, ...]:
+    return (*slice_.making, slice_.image_type)
+
+
+def _several(how: str) -> Rejected:
+    return Rejected(
+        RejectionReason.SEVERAL_ACQUISITIONS,
+        f"The series holds several acquisitions or phases of the same region: {how}. "
+        "Send each phase as a series of its own.",
+    )

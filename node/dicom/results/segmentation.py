@@ -1,0 +1,180 @@
+"""A mask to a DICOM Segmentation that lies, frame by frame, on the source's slices.
+
+PS3.3 A.51 (Segmentation IOD). Frames are placed by the source slices themselves, not by a
+geometry of ours, and empty frames are written too: viewers have shifted masks without them.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import highdicom as hd
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code as SrCode
+from pydicom.uid import ExplicitVRLittleEndian
+
+from models.manifest import Code, Label, ModelSpec
+from models.mask import Mask
+from node.dicom.ct.reader import CtSeries
+from node.dicom.equipment import this_node
+from node.dicom.results.completion import finish
+from node.dicom.results.label_interpolation import slices_at
+from node.dicom.results.references import reference_images
+from node.domain.errors import Rejected, RejectionReason
+from node.domain.identifiers import Uid, mint_uid
+from node.domain.job import Replaced, ResultIdentity
+
+NOT_FOR_DIAGNOSTIC_USE = "not for diagnostic use"
+
+
+@dataclass(frozen=True)
+class SegOptions:
+    """What a site may say in its results; texts of at most 64 characters (LO)."""
+
+    series_description: str = f"Segmentation, {NOT_FOR_DIAGNOSTIC_USE}"
+    series_number: int = 900
+    content_description: str = f"Automatic segmentation, {NOT_FOR_DIAGNOSTIC_USE}"
+    content_label: str = "SEGMENTATION"  # capitals, digits, underscore; at most 16 (CS)
+    instance_number: int = 1
+
+
+def encode(
+    mask: Mask,
+    source: CtSeries,
+    spec: ModelSpec,
+    *,
+    identity: ResultIdentity,
+    options: SegOptions,
+    made_at: datetime,
+    replaces: Replaced | None = None,
+) -> Dataset:
+    """The mask as a DICOM SEG of type BINARY with file meta information, ready to be saved.
+
+    `mask` lies on `source.volume`'s grid; the frames lie on the source slices. Equal input gives
+    equal bytes. `made_at` is aware; it is written in the source's time zone, else in the local one.
+
+    Raises:
+        Rejected: the source has no identifiers to refer to.
+        ValueError: the mask lies on another grid than the source, or `made_at` is naive.
+    """
+    if mask.volume.shape != source.volume.shape or not np.allclose(
+        mask.volume.affine, source.volume.affine
+    ):
+        raise ValueError("the mask does not lie on the grid of its source")
+    if made_at.tzinfo is None:
+        raise ValueError("made_at has no time zone")
+    _check_identified(source)
+    images = reference_images(source)
+    segments = _segment_numbers(mask, source)  # (slice, row, column), source slices
+    if source.frame_numbers:
+        segments = segments[np.argsort(source.frame_numbers)]  # in the order of the frames
+    else:
+        # From the head to the feet: highdicom's own order, so that the result is marked as 3D.
+        images.reverse()
+        segments = segments[::-1]
+    node = this_node()
+    segmentation = hd.seg.Segmentation(
+        source_images=images,
+        pixel_array=segments,
+        segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
+        segment_descriptions=_descriptions(mask.labels, spec, identity),
+        series_instance_uid=identity.series_instance_uid,
+        series_number=options.series_number,
+        sop_instance_uid=identity.sop_instance_uid,
+        instance_number=options.instance_number,
+        manufacturer=node.manufacturer,
+        manufacturer_model_name=node.model_name,
+        software_versions=node.software_version,
+        device_serial_number=node.serial_number,
+        content_description=options.content_description,
+        content_label=options.content_label,
+        series_description=options.series_description,
+        transfer_syntax_uid=ExplicitVRLittleEndian,
+        omit_empty_frames=False,
+    )
+    return finish(
+        segmentation,
+        source,
+        model=f"{spec.model_id} {spec.version}",
+        identity=identity,
+        made_at=made_at,
+        derivation=_derivation(source, spec, replaces),
+    )
+
+
+def _check_identified(source: CtSeries) -> None:
+    """Refuse a source that a result cannot name."""
+    for image in source.sources:
+        for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"):
+            if not image.get(keyword):
+                raise Rejected(
+                    RejectionReason.INVALID_INSTANCE,
+                    f"The images have no {keyword}, so a DICOM result cannot be tied to them. "
+                    "Send the original series.",
+                )
+
+
+def _segment_numbers(mask: Mask, source: CtSeries) -> NDArray[np.uint8]:
+    """Segment numbers from 1 in the order of the labels, one slice per source slice."""
+    number_of = np.zeros(256, dtype=np.uint8)
+    for number, label in enumerate(mask.labels, start=1):
+        number_of[label.index] = number
+    labels = mask.volume.array
+    if source.is_resampled:
+        labels = slices_at(labels, source.places())
+    numbers: NDArray[np.uint8] = number_of[labels]
+    return numbers
+
+
+def _descriptions(
+    labels: tuple[Label, ...], spec: ModelSpec, identity: ResultIdentity
+) -> list[hd.seg.SegmentDescription]:
+    algorithm = hd.AlgorithmIdentificationSequence(
+        name=spec.model_id,
+        family=codes.cid7162.ArtificialIntelligence,
+        version=spec.version,
+        source=spec.manufacturer,
+        parameters={"weights_sha256": spec.weights_sha256},
+    )
+    return [
+        hd.seg.SegmentDescription(
+            segment_number=number,
+            segment_label=label.name,
+            segmented_property_category=_code(label.category),
+            segmented_property_type=_code(label.type),
+            algorithm_type=hd.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
+            algorithm_identification=algorithm,
+            tracking_uid=_tracking_uid(identity, label, len(labels)),
+            tracking_id=f"{spec.model_id} {label.name}",
+            display_color=hd.color.CIELabColor.from_rgb(*label.display_rgb),
+        )
+        for number, label in enumerate(labels, start=1)
+    ]
+
+
+def _tracking_uid(identity: ResultIdentity, label: Label, label_count: int) -> Uid:
+    """The identity's own tracking UID for the only label, else one per label minted from it."""
+    if label_count == 1:
+        return identity.tracking_uid
+    return mint_uid(identity.tracking_uid, str(label.index))
+
+
+def _code(code: Code) -> SrCode:
+    return SrCode(code.value, code.scheme, code.meaning)
+
+
+def _derivation(source: CtSeries, spec: ModelSpec, replaces: Replaced | None) -> str:
+    """How the result came about, at most 1024 characters (ST)."""
+    made = (
+        f"Segmented automatically by {spec.model_id} {spec.version} from "
+        f"{source.slice_count} slices; {NOT_FOR_DIAGNOSTIC_USE}."
+    )
+    if replaces is None:
+        return made
+    by = f" by version {replaces.model_version}" if replaces.model_version else ""
+    return (
+        f"{made} Replaces the result {replaces.sop_instance_uid}, which was made{by} from "
+        f"{replaces.instance_count} instances; this one is made from {len(source.sources)}."
+    )

@@ -1,0 +1,168 @@
+"""The second step of a job: one delivery for each destination, each with its own retries."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import structlog
+
+from node.delivery.destination import Destination, ResultFile
+from node.domain.delivery import Delivery, DeliveryState, Receipt
+from node.domain.errors import Rejected, Transient
+from node.domain.failures import Defect, attempt
+from node.domain.identifiers import mint_uid
+from node.domain.job import Job, JobState, result_identity
+from node.domain.retry_policy import RetryPolicy, given_up
+from node.jobs.completion import Closing
+from node.store import Store
+from node.store.commitment.requested import AskedCommitment
+from node.store.files import Files
+
+_LOG = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Try:
+    """One try at one delivery.
+
+    `number` counts all tries, so that none is made twice; `streak` counts them since a person or
+    a restart began anew, and the wait for the next grows with it. Both from 1.
+    """
+
+    job_id: str
+    destination: str
+    number: int
+    streak: int
+
+
+@dataclass(frozen=True)
+class Delivering:
+    """Brings a job's result to its destinations. `jitter` is in [0, 1).
+
+    Those that `give_up_after` names have another such age than that of the policy.
+    Those that `committing` names are asked to commit themselves to it afterwards, by the AE title
+    that it has for them.
+    """
+
+    store: Store
+    destinations: Mapping[str, Destination]
+    policy: RetryPolicy
+    now: Callable[[], datetime]
+    jitter: Callable[[], float]
+    committing: Mapping[str, str] = field(default_factory=dict)
+    give_up_after: Mapping[str, timedelta] = field(default_factory=dict)
+
+    def open_tries(self, job_id: str) -> list[tuple[str, int]]:
+        """The destinations that still wait for the job's result, with their next try's number."""
+        job = self.store.get_job(job_id)
+        if job is None or job.state is not JobState.DELIVERING:
+            return []
+        self.finish_if_settled(job_id)
+        return [
+            (delivery.destination, delivery.attempts + 1)
+            for delivery in self.store.deliveries_of(job_id)
+            if delivery.state is DeliveryState.WAITING
+        ]
+
+    def run(self, this: Try) -> float | None:
+        """Make the try; seconds until the next one, None when the delivery is settled."""
+        job = self.store.get_job(this.job_id)
+        delivery = self.store.get_delivery(this.job_id, this.destination)
+        if job is None or delivery is None or job.state is not JobState.DELIVERING:
+            return None
+        if delivery.state is DeliveryState.WAITING and delivery.attempts < this.number:
+            delivery = self._try(job, this)
+        self.finish_if_settled(this.job_id)
+        if delivery.state is not DeliveryState.WAITING or delivery.next_try_at is None:
+            return None
+        return max(0.0, (delivery.next_try_at - self.now()).total_seconds())
+
+    def _try(self, job: Job, this: Try) -> Delivery:
+        # Otherwise nothing would be known of it afterwards, and it would be sent over and over.
+        self.store.check_writable()
+        _LOG.debug("job.stage", job=job.job_id, stage="deliver")
+        outcome = attempt(lambda: self._deliver(job, this.destination))
+        now = self.now()
+        job_id, destination = this.job_id, this.destination
+        match outcome:
+            case Receipt() if destination in self.committing:
+                asked = _asked(this, self.committing[destination], now)
+                return self.store.await_commitment(asked, outcome.detail)
+            case Receipt():
+                return self.store.record_receipt(job_id, outcome, now)
+            case Transient() if self.may_go_on(job_id, destination):
+                return self.store.record_attempt(
+                    job_id,
+                    destination,
+                    now,
+                    error=str(outcome),
+                    next_try_at=now + timedelta(seconds=self.delay_s(this.streak)),
+                )
+            case Transient():
+                age = now - self.store.waiting_since(job_id, destination)
+                told = given_up(age, str(outcome))
+            case Rejected():
+                told = str(outcome)
+            case Defect():
+                Closing(self.store, self.now).note_defect(job_id, outcome)
+                told = outcome.message
+        return self.store.park_delivery(job_id, destination, now, error=told)
+
+    def may_go_on(self, job_id: str, destination: str) -> bool:
+        """Whether the delivery is not so old yet that it is given up."""
+        since = self.store.waiting_since(job_id, destination)
+        age = self.give_up_after.get(destination, self.policy.give_up_after)
+        return self.now() - since < age
+
+    def _deliver(self, job: Job, name: str) -> Receipt:
+        destination = self.destinations.get(name)
+        if destination is None:
+            raise Transient(f"the configuration has no destination {name!r} any more")
+        with result_at_hand(job, self.store.files) as result:
+            return destination.deliver(result)
+
+    def delay_s(self, streak: int) -> float:
+        """Seconds to wait after so many tries in a row."""
+        return self.policy.delay_s(streak, self.jitter())
+
+    def finish_if_settled(self, job_id: str) -> None:
+        """Close a job whose deliveries have all come to an end."""
+        job = self.store.get_job(job_id)
+        if job is None or job.state is not JobState.DELIVERING:
+            return
+        deliveries = self.store.deliveries_of(job_id)
+        if any(d.state in {DeliveryState.WAITING, DeliveryState.COMMITTING} for d in deliveries):
+            return
+        parked = [d for d in deliveries if d.state is DeliveryState.PARKED]
+        told = "; ".join(f"{d.destination}: {d.last_error}" for d in parked)
+        closing = Closing(self.store, self.now)
+        if parked:
+            closing.end(job, JobState.PARKED, f"not delivered to {told}")
+        else:
+            closing.end(job, JobState.DELIVERED, "")
+
+
+@contextmanager
+def result_at_hand(job: Job, files: Files) -> Iterator[ResultFile]:
+    """The result of a job that has one, to read while the block lasts.
+
+    Raises:
+        Transient: the place of the files does not answer.
+    """
+    if job.result_path is None:
+        raise AssertionError(f"job {job.job_id} is {job.state} without a result")
+    identity = result_identity(job.job_id)
+    with files.at_hand([job.result_path]) as (path,):
+        yield ResultFile(
+            path=path,
+            study_instance_uid=job.study_instance_uid,
+            series_instance_uid=identity.series_instance_uid,
+            sop_instance_uid=identity.sop_instance_uid,
+        )
+
+
+def _asked(this: Try, peer: str, now: datetime) -> AskedCommitment:
+    """The request that belongs to a try; the same for the same try."""
+    transaction_uid = mint_uid("transaction", f"{this.job_id}:{this.number}:{this.destination}")
+    return AskedCommitment(transaction_uid, this.job_id, this.destination, peer, now)

@@ -1,0 +1,53 @@
+"""What the rules may ask about a series, taken from the header of one of its instances."""
+
+from collections.abc import Iterator
+
+from pydicom.dataelem import DataElement
+from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
+
+from node.dicom.ct.headers import PARSE_ERRORS
+from node.routing.attributes import finite, is_comparable
+from node.routing.conditions import SeriesFacts
+
+
+def facts_from_dataset(header: Dataset, instance_count: int, peer: str) -> SeriesFacts:
+    """The attributes of `header` by keyword, as texts; each instance has as many frames as it.
+
+    In an Enhanced CT, what all frames share (PS3.3 C.7.6.16.1.1: slice thickness, kernel) counts
+    as if it stood at the top. Sequences and binary values are left out, as no condition is about
+    them; so is a value that does not keep to its type, which then counts as absent.
+    """
+    attributes: dict[str, tuple[str, ...]] = {}
+    for element in (*_shared(header), *_elements(header)):
+        if is_comparable(element.VR) and element.keyword:
+            value = element.value
+            values = value if isinstance(value, MultiValue | list | tuple) else [value]
+            texts = tuple(str(v).strip() for v in values if v is not None and str(v).strip())
+            if texts:
+                attributes[element.keyword] = texts
+    frames = finite(attributes.get("NumberOfFrames", ("1",))[0]) or 1.0
+    return SeriesFacts(attributes, instance_count * max(1, int(frames)), peer)
+
+
+def _elements(dataset: Dataset) -> Iterator[DataElement]:
+    """The elements that can be read."""
+    for tag in sorted(dataset.keys()):
+        try:
+            element = dataset[tag]
+        except PARSE_ERRORS:
+            continue
+        yield element
+
+
+def _items(dataset: Dataset, keyword: str = "") -> Iterator[Dataset]:
+    """The items of the sequence `keyword`, or of every sequence."""
+    for element in _elements(dataset):
+        if element.VR == "SQ" and keyword in ("", element.keyword):
+            yield from element.value
+
+
+def _shared(header: Dataset) -> Iterator[DataElement]:
+    for groups in _items(header, "SharedFunctionalGroupsSequence"):
+        for macro in _items(groups):
+            yield from _elements(macro)

@@ -1,0 +1,128 @@
+"""What is right in itself but does not fit together: names of nothing, settings that contradict.
+
+These look at the values as they stand in the file, right or wrong in themselves, so that they can
+be told together with all other mistakes.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+from models.manifest import InvalidPackage
+from models.registry import installed
+from node.routing.attributes import suggestion
+from node.routing.rules import Mistake
+from node.routing.rules import Path as KeyPath
+from node.settings.options import Settings
+
+
+def broken_references(values: Mapping[str, Any], base: Path) -> Iterator[Mistake]:
+    """Names of destinations, models, peers and folders that nothing has."""
+    destinations = _table(values.get("destinations"))
+    peers = _table(values.get("peers"))
+    for name, table in destinations.items():
+        for key in ("peer", "commitment"):
+            peer = _table(table).get(key)
+            if isinstance(peer, str) and peer and peer not in peers:
+                path = ("destinations", name, key)
+                yield path, f"there is no peer {peer!r}{suggestion(peer, peers)}"
+    models, mistakes = _models(values.get("catalogues"), base)
+    yield from mistakes
+    for model in _table(_table(values.get("worker")).get("most_of_model_at_once")):
+        if models is not None and model not in models:
+            path = ("worker", "most_of_model_at_once", model)
+            yield path, f"there is no model {model!r}{suggestion(model, models)}"
+    rules = values.get("rules")
+    for i, rule in enumerate(rules if isinstance(rules, list) else []):
+        yield from _broken_in_rule(_table(rule), ("rules", i), destinations, models)
+        if peers:
+            yield from _strangers(rule, ("rules", i), peers, _table(values.get("sources")))
+
+
+def _broken_in_rule(
+    rule: Mapping[str, Any],
+    path: KeyPath,
+    destinations: Collection[str],
+    models: Collection[str] | None,
+) -> Iterator[Mistake]:
+    model = rule.get("model")
+    if isinstance(model, str) and model and models is not None and model not in models:
+        yield (*path, "model"), f"there is no model {model!r}{suggestion(model, models)}"
+    names = rule.get("destinations")
+    for j, name in enumerate(names if isinstance(names, list) else []):
+        if isinstance(name, str) and name not in destinations:
+            told = f"there is no destination {name!r}{suggestion(name, destinations)}"
+            yield (*path, "destinations", j), told
+
+
+def _strangers(
+    value: Any, path: KeyPath, peers: Mapping[str, Any], sources: Collection[str]
+) -> Iterator[Mistake]:
+    """Senders in `from_ae` that the node would reject, as they are none of the peers."""
+    titles = [str(_table(peer).get("ae_title", "")).strip() for peer in peers.values()]
+    if isinstance(value, list):
+        for i, item in enumerate(value):
+            yield from _strangers(item, (*path, i), peers, sources)
+    for key, item in _table(value).items():
+        if key != "from_ae":
+            yield from _strangers(item, (*path, key), peers, sources)
+            continue
+        for i, name in enumerate(item if isinstance(item, list) else []):
+            known = [*titles, *sources]
+            if isinstance(name, str) and name.strip() not in known and not _is_address(name):
+                told = f"no peer has the AE title {name!r}{suggestion(name, known)}"
+                yield (*path, key, i), told
+
+
+def _is_address(name: str) -> bool:
+    """Whether it is an IP address, the sender's name for what came by STOW-RS."""
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _models(catalogues: Any, base: Path) -> tuple[Collection[str] | None, list[Mistake]]:
+    """The installed models, None where that cannot be said."""
+    texts = [c for c in catalogues if isinstance(c, str)] if isinstance(catalogues, list) else []
+    folders: list[Path] = []
+    mistakes: list[Mistake] = []
+    for i, text in enumerate(texts):
+        try:
+            folder = base / Path(text).expanduser()
+        except RuntimeError:
+            return None, mistakes  # told where the settings are checked one by one
+        if folder.is_dir():
+            folders.append(folder)
+        else:
+            mistakes.append((("catalogues", i), f"there is no folder {folder}"))
+    try:
+        models = installed(folders)
+        for spec in models.values():
+            spec.read_weights()
+    except InvalidPackage as error:
+        return None, [*mistakes, (("catalogues",), str(error))]
+    return (None if mistakes else models), mistakes
+
+
+def contradictions(settings: Settings) -> Iterator[Mistake]:
+    """Settings that cannot both hold."""
+    delivery, listener, web = settings.delivery, settings.listener, settings.web
+    if delivery.longest_retry_seconds < delivery.first_retry_seconds:
+        path = ("delivery", "longest_retry_seconds")
+        yield path, f"lies below first_retry_seconds, {delivery.first_retry_seconds:g}"
+    if web.port == listener.port != 0:
+        yield ("web", "port"), f"the listener has port {web.port} already"
+    if 0 < settings.retention.free_bytes < settings.least_free_bytes:
+        told = f"lies below least_free_gib, {settings.least_free_gib:g}: nothing would come in"
+        yield ("retention", "free_gib"), told
+    for kind, servers in (("sources", settings.sources), ("destinations", settings.destinations)):
+        for name, server in servers.items():
+            if getattr(server, "password_env", None) and not getattr(server, "username", None):
+                yield (kind, name, "password_env"), "a password without a username is of no use"
+
+
+def _table(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}

@@ -1,0 +1,112 @@
+"""The kinds of values that settings have, each with what is wrong with others in words."""
+
+import re
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from node.domain.identifiers import AeTitle
+from node.routing.rules import LONGEST_QUIET_SECONDS
+
+
+def _web_address(url: str) -> str:
+    if re.match(r"https?://[^/]*@", url):
+        raise ValueError("must hold no name and password: use username and password_env")
+    try:
+        parts = urlsplit(url)
+        known = parts.scheme in {"http", "https"} and parts.port != 0 and not re.search(r"\s", url)
+    except ValueError:
+        known = False
+    if not known or not parts.hostname:
+        raise ValueError("must be an address such as http://server:8042/dicom-web")
+    return url
+
+
+def _web_address_or_none(url: str) -> str:
+    return _web_address(url) if url else url
+
+
+def _long_string(text: str) -> str:
+    """PS3.5 6.2: a Long String has at most 64 characters; a backslash would divide it."""
+    if not 0 < len(text) <= 64:
+        raise ValueError(f"must have 1 to 64 characters, and has {len(text)}")
+    if "\\" in text or not text.isprintable():
+        raise ValueError("may have no backslash, line break or other control character")
+    return text
+
+
+def _host_name(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?", name):
+        raise ValueError(f"must be a name such as segnode.hospital.example, not {name!r}")
+    return name
+
+
+def _host(host: str) -> str:
+    """A name or an IP address."""
+    try:
+        return str(ip_address(host))
+    except ValueError:
+        return _host_name(host)
+
+
+def _device(device: str) -> str:
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
+        raise ValueError(f'must be "auto", "cpu", "cuda", "cuda:0" or so, not {device!r}')
+    return device
+
+
+def _database(url: str) -> str:
+    if url and not re.match(r"(sqlite|postgresql)(\+\w+)?://", url):
+        raise ValueError("must begin with sqlite:/// or postgresql://")
+    return url
+
+
+def _bucket(url: str) -> str:
+    """The rules for names of buckets that all servers keep to."""
+    if url and not re.fullmatch(
+        r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[\w.-]+)*/?", url, re.ASCII
+    ):
+        raise ValueError("must be an address such as s3://bucket or s3://bucket/folder")
+    return url
+
+
+def _not_empty(path: object) -> object:
+    # A path of no characters would be the folder of the configuration itself.
+    if path == "":
+        raise ValueError("must not be empty")
+    return path
+
+
+def _no_truth_value(number: object) -> object:
+    if isinstance(number, bool):  # to Python, `true` is 1
+        raise ValueError("must not be true or false")  # noqa: TRY004 pydantic's way to refuse
+    return number
+
+
+def _home(path: Path) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"there is no home folder for {path.parts[0]}") from error
+
+
+Whole = Annotated[int, BeforeValidator(_no_truth_value)]
+Real = Annotated[float, BeforeValidator(_no_truth_value)]
+Port = Annotated[Whole, Field(ge=0, le=65535)]
+Ae = Annotated[str, AfterValidator(AeTitle)]
+Name = Annotated[str, Field(min_length=1)]
+Host = Annotated[str, AfterValidator(_host)]
+HostName = Annotated[str, AfterValidator(_host_name)]
+LongString = Annotated[str, AfterValidator(_long_string)]
+# 11 days in seconds, 114 years in hours: times beyond that overflow a clock.
+Positive = Annotated[Real, Field(gt=0, le=1_000_000, allow_inf_nan=False)]
+QuietSeconds = Annotated[Real, Field(gt=0, le=LONGEST_QUIET_SECONDS, allow_inf_nan=False)]
+Url = Annotated[str, AfterValidator(_web_address)]
+SitePath = Annotated[Path, BeforeValidator(_not_empty), AfterValidator(_home)]
+Device = Annotated[str, AfterValidator(_device)]
+DatabaseUrl = Annotated[str, AfterValidator(_database)]
+BucketUrl = Annotated[str, AfterValidator(_bucket)]
+UrlOrNone = Annotated[str, AfterValidator(_web_address_or_none)]

@@ -1,0 +1,278 @@
+"""Jobs and the states they go through."""
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, and_, exists, func, select, update
+from sqlalchemy.engine import Connection
+
+from node.domain.delivery import DeliveryState
+from node.domain.identifiers import Uid
+from node.domain.job import Job, JobState, Priority, Replaced, may_follow
+from node.store.audit import append
+from node.store.records import Records
+from node.store.schema import DELIVERIES, JOBS
+
+
+class IllegalChange(Exception):
+    """The job's state does not allow the change."""
+
+
+class UnknownJob(Exception):
+    """There is no job of that id."""
+
+
+# A result that has left the node for one destination at least, since it was last made.
+_SENT: ColumnElement[bool] = exists().where(
+    DELIVERIES.c.job_id == JOBS.c.job_id,
+    DELIVERIES.c.state.in_([DeliveryState.COMMITTING, DeliveryState.DELIVERED]),
+)
+
+
+class Jobs(Records):
+    """The jobs, with their states kept legal."""
+
+    def add_job(self, job: Job) -> bool:
+        """Keeps a new job; False, and nothing changed, when a job of that id exists."""
+        with self._database.writing() as connection:
+            return self._add_job(connection, job)
+
+    def get_job(self, job_id: str) -> Job | None:
+        """One job, or None where the id is unknown."""
+        with self._database.reading() as connection:
+            row = connection.execute(select(JOBS).where(JOBS.c.job_id == job_id)).first()
+        return None if row is None else self._job(row)
+
+    def list_jobs(
+        self,
+        limit: int = 100,
+        states: Collection[JobState] | None = None,
+        series_uid: str | None = None,
+    ) -> list[Job]:
+        """The latest jobs, newest first; of these states or of this series alone when given."""
+        query = select(JOBS).order_by(JOBS.c.created_at.desc(), JOBS.c.job_id).limit(limit)
+        if states is not None:
+            query = query.where(JOBS.c.state.in_(list(states)))
+        if series_uid is not None:
+            query = query.where(JOBS.c.series_instance_uid == series_uid)
+        with self._database.reading() as connection:
+            return [self._job(row) for row in connection.execute(query)]
+
+    def jobs_of(self, series_uid: str) -> tuple[Job, ...]:
+        """Every job of a series, oldest first."""
+        query = (
+            select(JOBS)
+            .where(JOBS.c.series_instance_uid == series_uid)
+            .order_by(JOBS.c.created_at, JOBS.c.job_id)
+        )
+        with self._database.reading() as connection:
+            return tuple(self._job(row) for row in connection.execute(query))
+
+    def count_jobs(self) -> dict[JobState, int]:
+        """How many jobs are in each state."""
+        query = select(JOBS.c.state, func.count()).group_by(JOBS.c.state)
+        with self._database.reading() as connection:
+            found = {str(state): int(count) for state, count in connection.execute(query)}
+        return {state: found.get(state, 0) for state in JobState}
+
+    def jobs_to_start(self) -> list[tuple[Job, int]]:
+        """The jobs that are QUEUED, oldest first, each with the number of its current run."""
+        query = select(JOBS).where(JOBS.c.state == JobState.QUEUED).order_by(JOBS.c.created_at)
+        with self._database.reading() as connection:
+            return [(self._job(row), row.run_number) for row in connection.execute(query)]
+
+    def change_job(
+        self,
+        job_id: str,
+        state: JobState,
+        now: datetime,
+        *,
+        reason: str | None = None,
+        timings_s: Mapping[str, float] | None = None,
+        measurements: Mapping[str, Mapping[str, float | bool]] | None = None,
+        result_path: Path | None = None,
+        picture_path: Path | None = None,
+    ) -> Job:
+        """Takes a job to `state`; what is None stays as it was.
+
+        Raises:
+            UnknownJob: there is none of that id.
+            IllegalChange: the job may not go there from where it is.
+        """
+        values: dict[str, object] = {"state": state, "updated_at": now}
+        given = {
+            "reason": reason,
+            "timings_s": None if timings_s is None else dict(timings_s),
+            "measurements": None
+            if measurements is None
+            else {label: dict(values) for label, values in measurements.items()},
+            "result_path": self._to_row(result_path),
+            "picture_path": self._to_row(picture_path),
+        }
+        values.update({name: value for name, value in given.items() if value is not None})
+        with self._database.writing() as connection:
+            return self._change_job(connection, job_id, values, now)
+
+    def retry_job(self, job_id: str, now: datetime) -> Job:
+        """Takes a PARKED job back to QUEUED under a new run number, its parked deliveries due now.
+
+        Raises:
+            UnknownJob: there is none of that id.
+            IllegalChange: the job is not PARKED.
+        """
+        values: dict[str, object] = {
+            "state": JobState.QUEUED,
+            "updated_at": now,
+            "reason": "",
+            "run_number": JOBS.c.run_number + 1,
+        }
+        due_again = (
+            update(DELIVERIES)
+            .where(DELIVERIES.c.job_id == job_id, DELIVERIES.c.state == DeliveryState.PARKED)
+            .values(state=DeliveryState.WAITING, waiting_since=now, next_try_at=now)
+        )
+        with self._database.writing() as connection:
+            job = self._change_job(connection, job_id, values, now)
+            connection.execute(due_again)
+        return job
+
+    def run_number(self, job_id: str) -> int:
+        """1 at first, one more for each retry by a person: names the job's current run.
+
+        Raises:
+            UnknownJob: there is none of that id.
+        """
+        query = select(JOBS.c.run_number).where(JOBS.c.job_id == job_id)
+        with self._database.reading() as connection:
+            number = connection.execute(query).scalar_one_or_none()
+        if number is None:
+            raise UnknownJob(f"there is no job {job_id}")
+        return int(number)
+
+    def _add_job(self, connection: Connection, job: Job) -> bool:
+        row = self._job_row(job) | {"turn": self._turn(connection, job)}
+        added = connection.execute(
+            self._database.insert(JOBS)
+            .values(row)
+            .on_conflict_do_nothing()
+            .returning(JOBS.c.job_id)
+        ).first()
+        if added is None:
+            return False
+        told = f"{job.instance_count} instances, {job.model_id} {job.model_version}"
+        append(connection, job.created_at, job.job_id, f"job.{job.state}", told)
+        return True
+
+    def _turn(self, connection: Connection, job: Job) -> int:
+        """The job's turn, so that sources take turns: one after the last of its own source's.
+
+        But not before the first of all that wait: who sends little is served soon, and saves up
+        nothing.
+        """
+        alike = JOBS.c.priority == job.priority
+        queued = and_(alike, JOBS.c.state == JobState.QUEUED)
+        of_all = func.coalesce(
+            select(func.min(JOBS.c.turn)).where(queued).scalar_subquery(),
+            select(func.max(JOBS.c.turn)).where(alike).scalar_subquery(),
+            0,
+        )
+        of_source = select(func.max(JOBS.c.turn)).where(queued, JOBS.c.source == job.source)
+        first, own = connection.execute(select(of_all, of_source.scalar_subquery())).one()
+        return int(first) if own is None else max(int(first), int(own) + 1)
+
+    def _supersede_jobs(self, connection: Connection, kept: Job, now: datetime) -> None:
+        """Takes the other jobs for that series and model to SUPERSEDED, as far as nothing was sent.
+
+        Jobs that are QUEUED, RUNNING, or DELIVERING with no destination reached.
+        """
+        unsent = select(JOBS.c.job_id).where(
+            JOBS.c.series_instance_uid == kept.series_instance_uid,
+            JOBS.c.model_id == kept.model_id,
+            JOBS.c.job_id != kept.job_id,
+            JOBS.c.state.in_([JobState.QUEUED, JobState.RUNNING, JobState.DELIVERING]),
+            ~_SENT,
+        )
+        values: dict[str, object] = {
+            "state": JobState.SUPERSEDED,
+            "updated_at": now,
+            "reason": "a newer job takes its place, of more images or another version of the model",
+        }
+        for name in connection.execute(unsent.order_by(JOBS.c.job_id)).scalars().all():
+            self._change_job(connection, name, values, now)
+
+    def _change_job(
+        self, connection: Connection, job_id: str, values: dict[str, object], now: datetime
+    ) -> Job:
+        then = JobState(str(values["state"]))
+        held = select(JOBS.c.state).where(JOBS.c.job_id == job_id).with_for_update()
+        state = connection.execute(held).scalar_one_or_none()
+        if state is None:
+            raise UnknownJob(f"there is no job {job_id}")
+        if not may_follow(JobState(state), then):
+            raise IllegalChange(f"job {job_id} is {state} and cannot become {then}")
+        row = connection.execute(
+            update(JOBS).where(JOBS.c.job_id == job_id).values(values).returning(JOBS)
+        ).one()
+        append(connection, now, job_id, f"job.{then}", str(values.get("reason", "")))
+        return self._job(row)
+
+    def _job_row(self, job: Job) -> dict[str, object]:
+        replaces = job.replaces
+        return {
+            "job_id": job.job_id,
+            "series_instance_uid": job.series_instance_uid,
+            "study_instance_uid": job.study_instance_uid,
+            "series_digest": job.series_digest,
+            "instance_count": job.instance_count,
+            "rule": job.rule,
+            "model_id": job.model_id,
+            "model_version": job.model_version,
+            "destinations": list(job.destinations),
+            "state": job.state,
+            "reason": job.reason,
+            "replaces_sop_instance_uid": None if replaces is None else replaces.sop_instance_uid,
+            "replaces_instance_count": None if replaces is None else replaces.instance_count,
+            "replaces_model_version": None if replaces is None else replaces.model_version,
+            "timings_s": job.timings_s,
+            "measurements": job.measurements,
+            "result_path": self._to_row(job.result_path),
+            "picture_path": self._to_row(job.picture_path),
+            "run_number": 1,
+            "priority": job.priority,
+            "source": job.source,
+            "created_at": job.created_at,
+            "updated_at": job.updated_at,
+        }
+
+    def _job(self, row: Row[Any]) -> Job:
+        return Job(
+            job_id=row.job_id,
+            series_instance_uid=Uid(row.series_instance_uid),
+            study_instance_uid=Uid(row.study_instance_uid),
+            series_digest=row.series_digest,
+            instance_count=row.instance_count,
+            rule=row.rule,
+            model_id=row.model_id,
+            model_version=row.model_version,
+            destinations=tuple(row.destinations),
+            state=JobState(row.state),
+            reason=row.reason,
+            replaces=None
+            if row.replaces_sop_instance_uid is None
+            else Replaced(
+                Uid(row.replaces_sop_instance_uid),
+                row.replaces_instance_count,
+                row.replaces_model_version or "",
+            ),
+            timings_s=row.timings_s,
+            measurements=row.measurements,
+            result_path=self._from_row(row.result_path),
+            picture_path=self._from_row(row.picture_path),
+            created_at=row.created_at,
+            updated_at=row.updated_at,
+            priority=Priority(row.priority),
+            source=row.source,
+            turn=row.turn,
+        )

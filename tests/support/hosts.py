@@ -1,0 +1,215 @@
+"""Hosts of one site: each runs the node, all share a database and a folder."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from node.demo.orthanc_pacs import OrthancPacs, free_ports
+from node.dimse import scu
+from node.domain.identifiers import AeTitle, Uid
+from node.domain.job import Job, is_final
+from node.settings import load_settings
+from node.store import Store
+from node.store.files.factory import files_from
+from tests.support.waiting import until
+
+SENDER = AeTitle("DEMOSENDER")
+
+_CONFIGURATION = """
+data_dir = "{data_dir}"
+database_url = "{database_url}"
+store_url = "{store_url}"
+store_endpoint = "{store_endpoint}"
+log_level = "debug"
+quiet_seconds = {quiet_seconds}
+
+[delivery]
+first_retry_seconds = 0.5
+longest_retry_seconds = 1
+
+[worker]
+poll_seconds = 0.2
+threads = 1
+
+[listener]
+host = "127.0.0.1"
+port = {dicom_port}
+
+[peers.pacs]
+ae_title = "{pacs_title}"
+host = "127.0.0.1"
+port = {pacs_port}
+
+[peers.sender]
+ae_title = "DEMOSENDER"
+host = "127.0.0.1"
+port = 104
+
+[destinations.pacs]
+kind = "cstore"
+peer = "pacs"
+
+[[rules]]
+name = "liver"
+model = "liver-ct"
+destinations = ["pacs"]
+when = {{ attribute = "Modality", equals = "CT" }}
+"""
+
+
+@dataclass
+class Host:
+    """One host of a site, with a log of its own; `roles` are what it runs."""
+
+    name: str
+    config: Path
+    roles: Sequence[str]
+    _process: subprocess.Popen[bytes] | None = None
+    _begun: int = 0  # where the log of this start begins
+
+    def start(self, environment: Mapping[str, str] | None = None) -> None:
+        """Start what runs here, with more environment variables; see `wait_ready`."""
+        command = [sys.executable, "-m", "node.cli", "serve", "--config", str(self.config)]
+        for role in self.roles:
+            command += ["--role", role]
+        with self._log_file.open("ab") as log:
+            self._begun = log.tell()
+            self._process = subprocess.Popen(
+                command,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                env=os.environ | dict(environment or {}),
+            )
+
+    def wait_ready(self) -> None:
+        """Return once it works."""
+        until(lambda: "node.ready" in self.log()[self._begun :], 120, f"{self.name} to come up")
+
+    def log(self) -> str:
+        """What its processes have said."""
+        return self._log_file.read_text()
+
+    def kill(self) -> None:
+        """A power cut: all is gone at once."""
+        self._signal(signal.SIGKILL)
+        if self._process is not None:
+            self._process.wait()
+            self._process = None
+
+    def stop(self) -> None:
+        """It is shut down in order."""
+        if self._process is not None:
+            self._process.terminate()
+            assert self._process.wait(60) == 0
+            self._process = None
+
+    def freeze(self) -> None:
+        """The host stands still, as a virtual machine that is paused."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """It goes on as if nothing had been."""
+        self._signal(signal.SIGCONT)
+
+    @property
+    def _log_file(self) -> Path:
+        return self.config.with_name(f"{self.name}.log")
+
+    def _signal(self, number: signal.Signals) -> None:
+        """To every process of the host, which are a session of their own."""
+        if self._process is None:
+            return
+        for entry in Path("/proc").iterdir():
+            with suppress(ValueError, ProcessLookupError):
+                process = int(entry.name)
+                if os.getsid(process) == self._process.pid:
+                    os.kill(process, number)
+
+
+@dataclass
+class HostsOfASite:
+    """A listener's host and `count` workers' hosts over one folder, with an Orthanc as PACS.
+
+    Without a `database_url` all are one machine, with its embedded database and one worker. With a
+    `store_url`, each has a folder of its own.
+    """
+
+    folder: Path
+    orthanc: OrthancPacs
+    database_url: str
+    count: int
+    quiet_seconds: float = 1.0
+    store_url: str = ""
+    store_endpoint: str = ""
+    workers: list[Host] = field(init=False)
+
+    def __post_init__(self) -> None:
+        (self.dicom_port,) = free_ports(1)
+        self.listener = Host("listener", self._configure("listener"), ["listener"])
+        names = [f"worker{n}" for n in range(1, self.count + 1)]
+        self.workers = [Host(name, self._configure(name), ["worker"]) for name in names]
+        settings = load_settings(self.listener.config)
+        self.store = Store.open(settings.database_url, settings.data_dir, files_from(settings))
+
+    def _configure(self, host: str) -> Path:
+        """The configuration of a host."""
+        config = self.folder / f"{host}.toml"
+        config.write_text(
+            _CONFIGURATION.format(
+                data_dir=host if self.store_url else "shared",
+                database_url=self.database_url,
+                store_url=self.store_url,
+                store_endpoint=self.store_endpoint,
+                quiet_seconds=self.quiet_seconds,
+                dicom_port=self.dicom_port,
+                pacs_title=self.orthanc.ae_title,
+                pacs_port=self.orthanc.dicom_port,
+            )
+        )
+        return config
+
+    def start(self, environment: Mapping[str, str] | None = None) -> None:
+        """Start every host; the first worker's is there before the others and leads."""
+        self.listener.start(environment)
+        for worker in self.workers:
+            worker.start(environment)
+            worker.wait_ready()
+        self.listener.wait_ready()
+        if "postgresql" in self.database_url:
+            until(lambda: "worker.leads" in self.workers[0].log(), 60, "the first worker to lead")
+
+    def close(self) -> None:
+        """Everything ends."""
+        for host in (self.listener, *self.workers):
+            host.kill()
+        self.store.close()
+
+    def send(self, files: Sequence[Path]) -> None:
+        """C-STORE the files to the site; all must be taken."""
+        remote = scu.Remote(AeTitle("SEGNODE"), "127.0.0.1", self.dicom_port)
+        assert scu.send(files, remote, SENDER).failures == ()
+
+    def ended_jobs(self, count: int, within_s: float) -> list[Job]:
+        """The jobs, once there are so many and all have come to their end."""
+
+        def all_ended() -> list[Job] | None:
+            jobs = self.store.list_jobs()
+            return jobs if len(jobs) == count and all(is_final(j.state) for j in jobs) else None
+
+        jobs = until(all_ended, within_s, f"{count} jobs to end")
+        assert jobs is not None
+        return jobs
+
+    def results(self, study: Uid) -> list[str]:
+        """The SOP instances of the study's SEG that the PACS has."""
+        query = {"StudyInstanceUID": str(study), "Modality": "SEG"}
+        found = self.orthanc.post(
+            "/tools/find", {"Level": "Instance", "Query": query, "Expand": True}
+        )
+        return [str(one["MainDicomTags"]["SOPInstanceUID"]) for one in found]

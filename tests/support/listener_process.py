@@ -1,0 +1,70 @@
+"""The listener as a process of its own, for tests that kill it."""
+
+import re
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Self
+
+from tests.support.waiting import until
+
+_READY = re.compile(r'"listener\.ready".*"port": (\d+)')
+
+
+class ListenerProcess:
+    """`python -m pacs_listener` over a data folder, on a free port unless one is given."""
+
+    def __init__(self, data_dir: Path, port: int = 0, *, more: str = "") -> None:
+        config = data_dir.parent / "segnode.toml"
+        config.parent.mkdir(parents=True, exist_ok=True)
+        config.write_text(
+            f'data_dir = "{data_dir}"\n{more}\n[listener]\nport = {port}\nhost = "127.0.0.1"\n',
+            encoding="utf-8",
+        )
+        command = [sys.executable, "-m", "pacs_listener", "--config", str(config)]
+        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        self.log: list[str] = []
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        try:
+            self.port = until(self._ready_port, 30, "the listener to be ready")
+        except AssertionError:
+            self.kill()
+            raise
+
+    def kill(self) -> None:
+        """Ends it without a word, as a power cut would."""
+        self.process.send_signal(signal.SIGKILL)
+        self._end()
+
+    def stop(self) -> int:
+        """Asks it to end; its exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        return self._end()
+
+    def _end(self) -> int:
+        status = self.process.wait(timeout=30)
+        self._reader.join()
+        if self.process.stderr is not None:
+            self.process.stderr.close()
+        return status
+
+    def _read(self) -> None:
+        if self.process.stderr is not None:
+            self.log.extend(self.process.stderr)
+
+    def _ready_port(self) -> int:
+        if self.process.poll() is not None:
+            self._reader.join()
+            raise AssertionError("the listener ended:\n" + "".join(self.log))
+        found = _READY.search("".join(self.log))
+        return int(found[1]) if found else 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.kill()

@@ -1,0 +1,224 @@
+"""A whole node as a process of its own, to send to and to kill."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from models.phantom import abdomen
+from node.demo.orthanc_pacs import OrthancPacs, free_ports
+from node.dicom.ct_writer import write_ct_series
+from node.dimse import scu
+from node.domain.identifiers import AeTitle, Uid
+from node.domain.job import Job, JobState
+from node.processes.supervisor import MODULES, Role
+from node.settings import load_settings
+from node.store import Store
+from tests.support.waiting import until
+
+SENDER = AeTitle("DEMOSENDER")
+_START_SECONDS = 90.0
+_RESULT_SECONDS = 240.0
+_PROCESSES = {"segnode", "node.cli", "node.inference.child", *MODULES.values()}
+_ENDED = {JobState.DELIVERED, JobState.REFUSED, JobState.PARKED}
+
+_CONFIGURATION = """
+data_dir = "data"
+{more}
+
+[delivery]
+first_retry_seconds = 0.5
+longest_retry_seconds = 1
+longest_commitment_seconds = 5
+
+[worker]
+poll_seconds = 0.2
+
+[listener]
+host = "127.0.0.1"
+port = {dicom_port}
+
+[web]
+port = {web_port}
+
+[peers.sender]
+ae_title = "DEMOSENDER"
+host = "127.0.0.1"
+port = 104
+
+[peers.pacs]
+ae_title = "{pacs_title}"
+host = "127.0.0.1"
+port = {pacs_port}
+
+[destinations.pacs]
+kind = "cstore"
+peer = "pacs"
+{commitment}
+
+[[rules]]
+name = "liver"
+model = "{model}"
+destinations = ["pacs"]
+quiet_seconds = {quiet_seconds}
+when = {{ attribute = "Modality", equals = "CT" }}
+"""
+
+
+@dataclass
+class RunningNode:
+    """`segnode serve` over a folder, with an Orthanc as its PACS; started and killed at will."""
+
+    folder: Path
+    orthanc: OrthancPacs
+    roles: Sequence[Role] = (Role.LISTENER, Role.WORKER)
+    dicom_port: int = 0  # a free one
+    _process: subprocess.Popen[bytes] | None = None
+
+    def __post_init__(self) -> None:
+        free_port, self.web_port = free_ports(2)
+        self.dicom_port = self.dicom_port or free_port
+        self.config_file = self.folder / "segnode.toml"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.configure(quiet_seconds=1)
+        settings = load_settings(self.config_file)
+        self.store = Store.open(settings.database_url, settings.data_dir)
+
+    def configure(
+        self,
+        *,
+        quiet_seconds: float,
+        model: str = "liver-ct",
+        catalogue: Path | None = None,
+        log_level: str = "info",
+        commitment: bool = False,
+    ) -> None:
+        """Write the configuration; it holds from the next start."""
+        more = f'log_level = "{log_level}"\n'
+        if catalogue is not None:
+            more += f'catalogues = ["{catalogue}"]\n'
+        self.config_file.write_text(
+            _CONFIGURATION.format(
+                more=more,
+                dicom_port=self.dicom_port,
+                web_port=self.web_port,
+                pacs_title=self.orthanc.ae_title,
+                pacs_port=self.orthanc.dicom_port,
+                commitment='commitment = "pacs"' if commitment else "",
+                quiet_seconds=quiet_seconds,
+                model=model,
+            )
+        )
+
+    def start(self) -> None:
+        """Start its processes, and return when all work."""
+        command = [sys.executable, "-m", "node.cli", "serve", "--config", str(self.config_file)]
+        for role in self.roles:
+            command += ["--role", role]
+        self._log = (self.folder / "node.log").open("ab")
+        begun = self._log.tell()
+        self._process = subprocess.Popen(
+            command, stdout=self._log, stderr=self._log, start_new_session=True
+        )
+        until(lambda: "node.ready" in self.log()[begun:], _START_SECONDS, "the node to come up")
+
+    def log(self) -> str:
+        """What the node's processes have said."""
+        return (self.folder / "node.log").read_text()
+
+    def kill(self) -> None:
+        """End every process of the node at once, as a power cut would."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        self._log.close()
+        # The supervisor alone is killed: its processes must not outlive it.
+        with suppress(ProcessLookupError):
+            os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+
+    @property
+    def supervisor(self) -> int:
+        """The supervisor's process."""
+        assert self._process is not None
+        return self._process.pid
+
+    def process_of(self, role: Role) -> int:
+        """The process of a role that runs now."""
+        wanted = [MODULES[role].encode(), b"--config", str(self.config_file).encode()]
+        for entry in Path("/proc").iterdir():
+            with suppress(OSError):
+                arguments = (entry / "cmdline").read_bytes().split(b"\0")
+                if all(text in arguments for text in wanted):
+                    return int(entry.name)
+        raise AssertionError(f"no process is the {role}")
+
+    def close(self) -> None:
+        """Stop the node for good."""
+        self.kill()
+        self.store.close()
+
+    def send(self, files: Sequence[Path]) -> None:
+        """C-STORE the files to the node; all must be taken."""
+        remote = scu.Remote(AeTitle("SEGNODE"), "127.0.0.1", self.dicom_port)
+        summary = scu.send(files, remote, SENDER)
+        assert summary.failures == ()
+
+    def newest_job(self, series: Uid) -> Job | None:
+        """The newest job of a series, if there is one."""
+        jobs = self.store.jobs_of(series)
+        return jobs[-1] if jobs else None
+
+    def job_in(self, series: Uid, *states: JobState, instances: int | None = None) -> Job:
+        """The newest job of a series, once it is in one of the states."""
+
+        def there() -> Job | None:
+            job = self.newest_job(series)
+            if job is None or job.state not in states:
+                return None
+            return job if instances is None or job.instance_count == instances else None
+
+        job = until(there, _RESULT_SECONDS, f"the job to be {' or '.join(states)}")
+        assert job is not None
+        return job
+
+    def ended_job(self, series: Uid, *, instances: int | None = None) -> Job:
+        """The newest job of a series, once it has come to an end."""
+        return self.job_in(series, *_ENDED, instances=instances)
+
+    def memory(self) -> dict[str, float]:
+        """The resident memory of its processes in MB, by their modules."""
+        found = {}
+        for entry in Path("/proc").iterdir():
+            with suppress(OSError, ValueError):
+                if os.getsid(int(entry.name)) != self.supervisor or int(entry.name) < 2:
+                    continue
+                words = (entry / "cmdline").read_bytes().decode().split("\0")
+                resident = (entry / "statm").read_text().split()[1]
+                name = next(word for word in words if word in _PROCESSES)
+                found[name] = int(resident) * os.sysconf("SC_PAGE_SIZE") / 1e6
+        return found
+
+    def results(self, study: Uid) -> list[str]:
+        """The SOP instances of the study's SEG that the PACS has."""
+        return self._found_seg({"StudyInstanceUID": str(study), "Modality": "SEG"})
+
+    def all_results(self) -> list[str]:
+        """The SOP instances of every SEG that the PACS has."""
+        return self._found_seg({"Modality": "SEG"})
+
+    def _found_seg(self, query: dict[str, str]) -> list[str]:
+        found = self.orthanc.post(
+            "/tools/find", {"Level": "Instance", "Query": query, "Expand": True}
+        )
+        return [str(one["MainDicomTags"]["SOPInstanceUID"]) for one in found]
+
+
+def small_abdomen(folder: Path, *, seed: int) -> list[Path]:
+    """A phantom's CT series of few and coarse slices, from feet to head."""
+    phantom = abdomen(seed, spacing_mm=(6.0, 4.0, 4.0), shape=(50, 96, 96))
+    return write_ct_series(phantom.volume, folder, seed=seed)

@@ -1,0 +1,168 @@
+"""The worker without its processes: watches, engine and store, with a model of the test."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from io import BytesIO
+from pathlib import Path
+
+from pydicom import Dataset, dcmwrite
+from pydicom.dataset import FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
+
+from node.commitment.scu import CommitmentScu
+from node.delivery.destination import ResultFile
+from node.delivery.folder import Folder
+from node.domain.delivery import Receipt
+from node.domain.job import Job, JobState, Replaced, result_identity
+from node.domain.retry_policy import RetryPolicy
+from node.intake.inbox import Inbox
+from node.jobs.commit_step import Committing
+from node.jobs.deliver_step import Delivering
+from node.jobs.segment_step import Inferred, Segmenting
+from node.jobs.series_completion import JobWatch, SeriesWatch
+from node.jobs.workflow import EngineOptions, Workflows
+from node.routing.conditions import Equals
+from node.routing.rules import Rule
+from node.store import Store
+from tests.support.stored import SERIES, encoded, received, sqlite_url
+from tests.support.waiting import until
+
+_SETTLED = {JobState.DELIVERED, JobState.REFUSED, JobState.PARKED, JobState.SUPERSEDED}
+
+
+@dataclass
+class Pacs:
+    """A destination that answers what the test has it answer, then takes everything."""
+
+    name: str
+    answers: list[Exception] = field(default_factory=list)
+    taken: list[ResultFile] = field(default_factory=list)
+
+    def deliver(self, result: ResultFile) -> Receipt:
+        if self.answers:
+            raise self.answers.pop(0)
+        self.taken.append(result)
+        return Receipt(self.name, "taken")
+
+
+def inferred(job: Job) -> Inferred:
+    """A result of no content."""
+    identity = result_identity(job.job_id)
+    dataset = Dataset()
+    dataset.SOPClassUID = SecondaryCaptureImageStorage
+    dataset.SOPInstanceUID = identity.sop_instance_uid
+    dataset.SeriesInstanceUID = identity.series_instance_uid
+    dataset.StudyInstanceUID = job.study_instance_uid
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    seg_file = BytesIO()
+    dcmwrite(seg_file, dataset, enforce_file_format=True)
+    return Inferred(
+        seg_file.getvalue(), b"a picture", {"Liver": {"volume_ml": 1500.0}}, {"segment": 0.1}
+    )
+
+
+@dataclass
+class WorkerParts:
+    """A worker that looks when it is told to. `database_url` is SQLite in `folder` if empty."""
+
+    folder: Path
+    pacs: Pacs = field(default_factory=lambda: Pacs("pacs"))
+    during: list[Callable[[Job], None]] = field(default_factory=list)  # one for each run
+    installed: str = "1.0"
+    first_wait_s: float = 0.05
+    give_up_after: timedelta = timedelta(hours=1)
+    pacs_give_up_after: timedelta | None = None
+    replaces: list[Replaced | None] = field(default_factory=list)  # of each run
+    database_url: str = ""
+    # Who is asked for commitment, made once the store is there.
+    asker: Callable[[Store], CommitmentScu] | None = None
+    longest_commitment: timedelta = timedelta(hours=1)
+
+    def start(self) -> None:
+        url = self.database_url or sqlite_url(self.folder)
+        self.store = Store.open(url, self.folder)
+        self.inbox = Inbox(self.store, 0)
+        now = self.now
+        policy = RetryPolicy(self.first_wait_s, 2 * self.first_wait_s, self.give_up_after)
+        segmenting = Segmenting(
+            store=self.store,
+            infer=self.infer,
+            installed_version=lambda _: self.installed,
+            policy=policy,
+            now=now,
+            jitter=lambda: 0.0,
+            retry_s=0.05,
+        )
+        askers = {} if self.asker is None else {"pacs": self.asker(self.store)}
+        own_age = self.pacs_give_up_after
+        give_up_after = {} if own_age is None else {"pacs": own_age}
+        delivering = Delivering(
+            store=self.store,
+            destinations={"pacs": self.pacs, "archive": Folder("archive", self.folder / "archive")},
+            policy=policy,
+            now=now,
+            jitter=lambda: 0.0,
+            committing={name: str(asker.remote.ae_title) for name, asker in askers.items()},
+            give_up_after=give_up_after,
+        )
+        committing = Committing(self.store, delivering, askers, self.longest_commitment, now)
+        engine_url = self.database_url or f"sqlite:///{self.folder / 'dbos.sqlite'}"
+        options = EngineOptions(engine_url, "test", 0.05)
+        self.workflows = Workflows(segmenting, delivering, committing, options)
+        self.workflows.launch()
+        rule = Rule("liver", "liver-ct", ("pacs", "archive"), Equals("Modality", "CT"), 0.001)
+        self.series_watch = SeriesWatch(self.store, [rule], 1.0, lambda _: self.installed, now)
+        self.job_watch = JobWatch(self.store, self.workflows, delivering, committing, now)
+
+    def stop(self) -> None:
+        self.workflows.close()
+        self.store.close()
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def infer(self, job: Job, files: Sequence[Path], replaces: Replaced | None) -> Inferred:
+        self.replaces.append(replaces)
+        if self.during:
+            self.during.pop(0)(job)
+        return inferred(job)
+
+    def receive(self, number: int = 1) -> None:
+        uid = f"{SERIES}.{number}"
+        dataset = encoded(sop_instance_uid=uid)
+        self.inbox.accept(received(sop_instance_uid=uid, dataset=dataset), self.now())
+
+    def look(self) -> None:
+        self.store.request_start(SERIES, self.now())
+        self.series_watch.look()
+        self.job_watch.look()
+
+    def jobs(self) -> tuple[Job, ...]:
+        return self.store.jobs_of(SERIES)
+
+    def job_in(self, state: JobState) -> Job:
+        """The newest job, once it is in that state."""
+        until(lambda: self.jobs()[-1].state is state, 20, f"the job to be {state}")
+        return self.jobs()[-1]
+
+    def settled(self) -> Job:
+        """The newest job, once it has come to an end."""
+
+        def newest() -> Job | None:
+            job = self.jobs()[-1]
+            return job if job.state in _SETTLED else None
+
+        job = until(newest, 20, "the job to settle")
+        assert job is not None
+        return job
+
+
+def failing(error: Exception) -> Callable[[Job], None]:
+    """What raises `error` instead of a result."""
+
+    def fail(_job: Job) -> None:
+        raise error
+
+    return fail

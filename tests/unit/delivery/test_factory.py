@@ -1,0 +1,73 @@
+"""From what a site has set to what delivers."""
+
+from pathlib import Path
+
+import pytest
+
+from node.delivery.cstore import CStore
+from node.delivery.dicomweb import DicomWeb
+from node.delivery.factory import destinations_from
+from node.delivery.folder import Folder
+from node.domain.errors import Misconfigured
+from node.settings import Settings, load_settings
+
+_SITE = """
+[listener]
+ae_title = "OURS"
+
+[peers.main]
+ae_title = "PACS"
+host = "pacs.example"
+port = 104
+
+[destinations.pacs]
+kind = "cstore"
+peer = "main"
+
+[destinations.cloud]
+kind = "dicomweb"
+url = "https://cloud.example/dicom-web/"
+username = "node"
+password_env = "CLOUD_PASSWORD"
+
+[destinations.disk]
+kind = "folder"
+path = "results"
+
+[[rules]]
+name = "liver"
+model = "liver-ct"
+destinations = ["pacs", "cloud", "disk"]
+when = { attribute = "Modality", equals = "CT" }
+"""
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """A site with a destination of each kind."""
+    file = tmp_path / "segnode.toml"
+    file.write_text(_SITE)
+    return load_settings(file)
+
+
+def test_each_kind_is_made_from_its_settings(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLOUD_PASSWORD", "secret")
+    made = destinations_from(settings)
+
+    pacs, cloud, disk = made["pacs"], made["cloud"], made["disk"]
+    assert isinstance(pacs, CStore)
+    assert (str(pacs.remote), pacs.calling) == ("PACS@pacs.example:104", "OURS")
+    assert isinstance(cloud, DicomWeb)
+    assert (cloud.url, cloud.password) == ("https://cloud.example/dicom-web", "secret")
+    assert "secret" not in repr(cloud)
+    assert disk == Folder("disk", tmp_path / "results")
+
+
+def test_a_password_that_is_not_set_is_told_with_its_key(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CLOUD_PASSWORD", raising=False)
+    with pytest.raises(Misconfigured, match=r"destinations\.cloud\.password_env.*CLOUD_PASSWORD"):
+        destinations_from(settings)

@@ -1,0 +1,54 @@
+"""A folder as a destination, and files that are whole once they have their name."""
+
+from pathlib import Path
+
+import pytest
+
+from node.delivery.destination import ResultFile
+from node.delivery.folder import Folder
+from node.domain.errors import Transient
+from node.domain.identifiers import Uid
+from node.store.files.durable import durable_file
+
+
+def a_result(folder: Path) -> ResultFile:
+    path = folder / "result.dcm"
+    path.write_bytes(b"a result")
+    return ResultFile(path, Uid("1.2"), Uid("1.2.3"), Uid("1.2.3.4"))
+
+
+def test_a_result_lies_below_its_study_and_series(tmp_path: Path) -> None:
+    Folder("archive", tmp_path / "archive").deliver(a_result(tmp_path))
+
+    kept = tmp_path / "archive" / "1.2" / "1.2.3" / "1.2.3.4.dcm"
+    assert kept.read_bytes() == b"a result"
+
+
+def test_nothing_but_whole_files_is_left_behind(tmp_path: Path) -> None:
+    result = a_result(tmp_path)
+    destination = Folder("archive", tmp_path / "archive")
+
+    destination.deliver(result)
+    destination.deliver(result)
+
+    assert len([p for p in (tmp_path / "archive").rglob("*") if p.is_file()]) == 1
+
+
+def test_a_result_that_is_gone_is_told(tmp_path: Path) -> None:
+    result = a_result(tmp_path)
+    result.path.unlink()
+
+    with pytest.raises(Transient, match="No such file"):
+        Folder("archive", tmp_path / "archive").deliver(result)
+
+
+def test_a_file_that_breaks_off_leaves_the_earlier_one(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"earlier")
+
+    with pytest.raises(ZeroDivisionError), durable_file(path) as file:
+        file.write(b"half")
+        raise ZeroDivisionError
+
+    assert path.read_bytes() == b"earlier"
+    assert list(tmp_path.iterdir()) == [path]

@@ -1,0 +1,294 @@
+"""What the watch makes of series that have come in."""
+
+import errno
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from node.domain.delivery import Receipt
+from node.domain.errors import Transient
+from node.domain.job import JobState, Priority, result_identity
+from node.domain.series import SeriesState
+from node.intake.inbox import Inbox
+from node.jobs.series_completion import SeriesWatch
+from node.routing.conditions import AtLeastSlices, Equals
+from node.routing.rules import Rule
+from node.store import Store
+from tests.support.stored import NOON, SERIES, encoded, received, sqlite_url
+
+LIVER = Rule("liver", "liver-ct", ("pacs",), Equals("Modality", "CT"), 10.0)
+
+
+@dataclass
+class Site:
+    """A watch over a real store, with a clock that stands still until it is moved."""
+
+    folder: Path
+    now: datetime = NOON
+    ran_ahead_s: float = 0.0  # the even clock, of the time of day
+    versions: dict[str, str] = field(default_factory=lambda: {"liver-ct": "1.0", "spleen": "2"})
+
+    def __post_init__(self) -> None:
+        self.store = Store.open(sqlite_url(self.folder), self.folder)
+        self.inbox = Inbox(self.store, 0)
+
+    def watch(self, *rules: Rule) -> SeriesWatch:
+        return SeriesWatch(
+            store=self.store,
+            rules=rules,
+            quiet_seconds=10.0,
+            installed_version=lambda model_id: self.versions[model_id],
+            now=lambda: self.now,
+            clock=lambda: (self.now - NOON).total_seconds() + self.ran_ahead_s,
+        )
+
+    def receive(self, number: int) -> None:
+        uid = f"{SERIES}.{number}"
+        dataset = encoded(sop_instance_uid=uid)
+        self.inbox.accept(received(sop_instance_uid=uid, dataset=dataset), self.now)
+
+    def pass_time(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+    def set_clock(self, hours: int) -> None:
+        """Somebody sets the time of day; the even clock goes on."""
+        self.pass_time(hours * 3600.0)
+        self.ran_ahead_s -= hours * 3600.0
+
+    def state(self) -> SeriesState:
+        series = self.store.get_series(SERIES)
+        assert series is not None
+        return series.state
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    """A site that has received nothing yet."""
+    made = Site(tmp_path)
+    yield made
+    made.store.close()
+
+
+def test_a_series_waits_for_its_quiet_time(site: Site) -> None:
+    watch = site.watch(LIVER)
+    site.receive(1)
+    site.pass_time(9.9)
+    watch.look()
+    assert site.store.jobs_of(SERIES) == ()
+
+    site.pass_time(0.2)
+    watch.look()
+    (job,) = site.store.jobs_of(SERIES)
+    assert (job.state, job.model_id, job.destinations) == (JobState.QUEUED, "liver-ct", ("pacs",))
+    assert site.state() is SeriesState.ACCEPTED
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_a_clock_that_is_set_neither_cuts_a_series_short_nor_keeps_it_waiting(
+    site: Site, hours: int
+) -> None:
+    watch = site.watch(LIVER)
+    watch.look()
+    site.receive(1)
+    site.pass_time(1)
+    watch.look()
+    site.set_clock(hours)
+    site.pass_time(5)
+    watch.look()
+    assert site.store.jobs_of(SERIES) == ()
+
+    site.receive(2)
+    site.pass_time(1)
+    watch.look()
+    site.pass_time(9.5)
+    watch.look()
+    (job,) = site.store.jobs_of(SERIES)
+    assert job.instance_count == 2
+
+
+def test_an_instance_that_comes_while_the_clock_is_set_waits_for_its_quiet_time(
+    site: Site,
+) -> None:
+    watch = site.watch(LIVER)
+    watch.look()
+    site.receive(1)
+    site.set_clock(1)
+    site.pass_time(1)
+    watch.look()
+    assert site.store.jobs_of(SERIES) == ()
+
+
+def test_looking_again_makes_nothing_new(site: Site) -> None:
+    watch = site.watch(LIVER)
+    site.receive(1)
+    site.pass_time(11)
+    watch.look()
+    watch.look()
+
+    assert len(site.store.jobs_of(SERIES)) == 1
+
+
+def test_the_quiet_time_is_that_of_the_rule_that_wants_the_series(site: Site) -> None:
+    slow = Rule("slow", "liver-ct", ("pacs",), Equals("Modality", "CT"), 60.0)
+    quick = Rule("quick", "liver-ct", ("pacs",), Equals("Modality", "MR"), 1.0)
+    watch = site.watch(slow, quick)
+    site.receive(1)
+    site.pass_time(30)
+    watch.look()
+    assert site.state() is SeriesState.RECEIVING
+
+    site.pass_time(31)
+    watch.look()
+    assert len(site.store.jobs_of(SERIES)) == 1
+
+
+def test_an_explicit_start_waits_for_nothing(site: Site) -> None:
+    watch = site.watch(LIVER)
+    site.receive(1)
+    site.store.request_start(SERIES, site.now)
+    watch.look()
+
+    assert len(site.store.jobs_of(SERIES)) == 1
+
+
+def test_a_series_that_no_rule_wants_is_ignored_with_the_reason_kept(site: Site) -> None:
+    watch = site.watch(Rule("big", "liver-ct", ("pacs",), AtLeastSlices(20), 1.0))
+    site.receive(1)
+    site.pass_time(11)
+    watch.look()
+
+    assert site.state() is SeriesState.IGNORED
+    assert "20" in (site.store.decision_of(SERIES) or "")
+
+
+def test_a_late_slice_makes_a_new_job_and_supersedes_the_one_not_sent(site: Site) -> None:
+    watch = site.watch(LIVER)
+    site.receive(1)
+    site.pass_time(11)
+    watch.look()
+    site.receive(2)
+    site.pass_time(11)
+    watch.look()
+
+    first, second = site.store.jobs_of(SERIES)
+    assert (first.state, second.state) == (JobState.SUPERSEDED, JobState.QUEUED)
+    assert second.instance_count == 2
+    assert second.replaces is None
+
+
+def test_a_late_slice_after_delivery_makes_a_job_that_says_what_it_replaces(site: Site) -> None:
+    watch = site.watch(LIVER)
+    site.receive(1)
+    site.pass_time(11)
+    watch.look()
+    (first,) = site.store.jobs_of(SERIES)
+    site.store.change_job(first.job_id, JobState.RUNNING, site.now)
+    site.store.add_deliveries(first.job_id, ["pacs"], site.now)
+    site.store.change_job(first.job_id, JobState.DELIVERING, site.now)
+    site.store.record_receipt(first.job_id, Receipt("pacs", "taken"), site.now)
+    site.store.change_job(first.job_id, JobState.DELIVERED, site.now)
+    site.receive(2)
+    site.pass_time(11)
+    watch.look()
+
+    first, second = site.store.jobs_of(SERIES)
+    assert first.state is JobState.DELIVERED
+    assert second.replaces is not None
+    assert second.replaces.sop_instance_uid == result_identity(first.job_id).sop_instance_uid
+    assert second.replaces.instance_count == 1
+
+
+def test_the_same_slices_again_change_nothing(site: Site) -> None:
+    watch = site.watch(LIVER)
+    site.receive(1)
+    site.pass_time(11)
+    watch.look()
+    site.receive(1)
+    site.pass_time(11)
+    watch.look()
+
+    assert len(site.store.jobs_of(SERIES)) == 1
+
+
+def test_two_rules_for_one_model_make_one_job_for_both_destinations(site: Site) -> None:
+    also = Rule("research", "liver-ct", ("archive", "pacs"), Equals("Modality", "CT"), 1.0)
+    other = Rule("spleen", "spleen", ("archive",), Equals("Modality", "CT"), 1.0)
+    watch = site.watch(LIVER, also, other)
+    site.receive(1)
+    site.pass_time(11)
+    watch.look()
+
+    jobs = {job.model_id: job for job in site.store.jobs_of(SERIES)}
+    assert jobs["liver-ct"].destinations == ("pacs", "archive")
+    assert jobs["liver-ct"].rule == "liver, research"
+    assert jobs["spleen"].destinations == ("archive",)
+
+
+def test_a_series_over_which_we_stumble_does_not_stop_the_others(site: Site) -> None:
+    watch = site.watch(Rule("gone", "no-such-model", ("pacs",), AtLeastSlices(2), 1.0), LIVER)
+    site.receive(1)
+    site.receive(2)
+    dataset = encoded(sop_instance_uid="1.9.1", series_instance_uid="1.9")
+    site.inbox.accept(
+        received(sop_instance_uid="1.9.1", series_instance_uid="1.9", dataset=dataset), site.now
+    )
+    site.pass_time(11)
+    watch.look()
+
+    assert site.state() is SeriesState.RECEIVING
+    assert any(event.event == "defect" for event in site.store.audit_of(SERIES))
+    assert len(site.store.jobs_of("1.9")) == 1
+
+
+def test_a_series_whose_file_cannot_be_read_is_ignored(site: Site) -> None:
+    watch = site.watch(LIVER)
+    site.receive(1)
+    (instance,) = site.store.instances_of(SERIES)
+    instance.path.write_bytes(b"damaged")
+    site.pass_time(11)
+    watch.look()
+
+    assert site.state() is SeriesState.IGNORED
+
+
+def test_one_unreadable_image_does_not_hide_what_the_others_say(site: Site) -> None:
+    watch = site.watch(LIVER)
+    site.receive(1)
+    site.receive(2)
+    site.store.instances_of(SERIES)[0].path.write_bytes(b"damaged")
+    site.pass_time(11)
+    watch.look()
+
+    assert site.state() is SeriesState.ACCEPTED
+
+
+def test_a_disk_that_cannot_be_read_for_now_makes_nobody_ignore_a_series(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stale(_path: Path, **_options: object) -> None:
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+
+    watch = site.watch(LIVER)
+    site.receive(1)
+    site.pass_time(11)
+    with monkeypatch.context() as patched:
+        patched.setattr("node.jobs.series_completion.dcmread", stale)
+        with pytest.raises(Transient, match="Stale file handle"):
+            watch.look()
+    assert site.state() is SeriesState.RECEIVING
+    watch.look()
+    assert site.state() is SeriesState.ACCEPTED
+
+
+def test_a_job_is_as_urgent_as_the_most_urgent_rule_that_wants_it(site: Site) -> None:
+    urgent = replace(LIVER, name="emergency", priority=Priority.STAT)
+    other = replace(LIVER, name="spleen", model="spleen")
+    site.receive(1)
+    site.pass_time(11)
+    site.watch(LIVER, urgent, other).look()
+    found = {job.model_id: job.priority for job in site.store.jobs_of(SERIES)}
+    assert found == {"liver-ct": Priority.STAT, "spleen": Priority.ROUTINE}

@@ -1,0 +1,106 @@
+"""A package's manifest: read whole, and every mistake in it named."""
+
+from pathlib import Path
+
+import pytest
+
+from models.manifest import Code, InvalidPackage, ModelSpec
+
+_GOOD = """
+model_id = "kidney-ct"
+version = "1.2.0"
+title = "Kidneys in CT"
+manufacturer = "Somebody"
+intended_use = "Research"
+spacing_mm = [3.0, 2.0, 2.0]
+hu_window = [-100, 300]
+patch = [65, 0, 0]
+overlap = 0.25
+keep_largest = false
+min_slices = 12
+min_extent_mm = 50
+
+[network]
+kind = "unet"
+parameters = { channels = [8, 16], residual_units = 1 }
+
+[weights]
+file = "weights.safetensors"
+sha256 = "00ff"
+
+[[labels]]
+index = 1
+name = "Kidney"
+category = ["91772007", "SCT", "Organ"]
+type = ["64033007", "SCT", "Kidney"]
+display_rgb = [10, 20, 30]
+min_volume_ml = 20.5
+mean_hu = [-20, 400]
+"""
+
+
+def _load(folder: Path, text: str) -> ModelSpec:
+    manifest = folder / "model.toml"
+    manifest.write_text(text, encoding="utf-8")
+    return ModelSpec.load(manifest)
+
+
+def test_a_manifest_is_read_whole(tmp_path: Path) -> None:
+    spec = _load(tmp_path, _GOOD)
+    assert spec.model_id == "kidney-ct"
+    assert spec.spacing_mm == (3.0, 2.0, 2.0)
+    assert spec.hu_window == (-100.0, 300.0)
+    assert spec.patch == (65, 0, 0)
+    assert spec.keep_largest is False
+    assert spec.network.parameters == {"channels": [8, 16], "residual_units": 1}
+    assert spec.weights == tmp_path / "weights.safetensors"
+    (kidney,) = spec.labels
+    assert kidney.type == Code("64033007", "SCT", "Kidney")
+    assert kidney.display_rgb == (10, 20, 30)
+    assert kidney.min_volume_ml == 20.5
+    assert kidney.max_volume_ml is None
+    assert kidney.mean_hu == (-20.0, 400.0)
+
+
+@pytest.mark.parametrize(
+    ("written", "instead", "told"),
+    [
+        ('title = "Kidneys in CT"', "", "title is missing"),
+        ('version = "1.2.0"', "version = 1.2", "version must be a text"),
+        ("spacing_mm = [3.0, 2.0, 2.0]", "spacing_mm = [3.0, 2.0]", "spacing_mm must be a list of"),
+        ("spacing_mm = [3.0, 2.0, 2.0]", "spacing_mm = [3.0, 0.0, 2.0]", "spacing_mm must be pos"),
+        ("hu_window = [-100, 300]", "hu_window = [300, -100]", "hu_window must be [low, high]"),
+        ("patch = [65, 0, 0]", "patch = [-1, 0, 0]", "patch must not be negative"),
+        ("overlap = 0.25", "overlap = 1.0", "overlap must be"),
+        ("overlap = 0.25", "overlap = true", "overlap must be a number"),
+        ("keep_largest = false", 'keep_largest = "no"', "keep_largest must be true or false"),
+        ('kind = "unet"', "", "network.kind is missing"),
+        ('sha256 = "00ff"', "sha256 = 7", "weights.sha256 must be a text"),
+        ("index = 1", "index = 2", "labels must be numbered"),
+        ('name = "Kidney"', "", "labels[1].name is missing"),
+        ('"64033007", "SCT", "Kidney"', '"64033007", "SCT"', "labels[1].type must be a list of 3"),
+        ("[10, 20, 30]", "[10, 20, 300]", "display_rgb must be three numbers from 0 to 255"),
+        ("min_volume_ml", "min_volume", "there is no key labels[1].min_volume"),
+        ("[-20, 400]", "-20", "labels[1].mean_hu must be a list of 2 numbers"),
+        ("overlap = 0.25", 'overlap = 0.25\nneeds = "7"', "needs package format 7"),
+    ],
+)
+def test_a_mistake_is_named(tmp_path: Path, written: str, instead: str, told: str) -> None:
+    assert written in _GOOD
+    with pytest.raises(InvalidPackage) as caught:
+        _load(tmp_path, _GOOD.replace(written, instead))
+    assert told in str(caught.value)
+    assert str(tmp_path / "model.toml") in str(caught.value)
+
+
+def test_several_mistakes_are_told_at_once(tmp_path: Path) -> None:
+    text = _GOOD.replace('version = "1.2.0"', "").replace("min_slices = 12", 'min_slices = "12"')
+    with pytest.raises(InvalidPackage, match=r"version is missing.*min_slices must be a number"):
+        _load(tmp_path, text)
+
+
+def test_a_manifest_that_is_no_toml_or_not_there_is_an_invalid_package(tmp_path: Path) -> None:
+    with pytest.raises(InvalidPackage, match=r"line 1|end of document"):
+        _load(tmp_path, "model_id = ")
+    with pytest.raises(InvalidPackage, match="No such file"):
+        ModelSpec.load(tmp_path / "absent.toml")

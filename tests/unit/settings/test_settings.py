@@ -1,0 +1,303 @@
+"""Settings: what a file and the environment make of them, and how mistakes are told."""
+
+import contextlib
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from node.domain.errors import Misconfigured
+from node.routing.rules import CONDITION_KINDS
+from node.settings import FolderDestination, Settings, load_settings
+from node.settings.toml_source import TomlSource
+
+VALID = """\
+data_dir = "data"
+
+[destinations.pacs]
+kind = "cstore"
+peer = "pacs"
+
+[peers.pacs]
+ae_title = "PACS"
+host = "localhost"
+port = 4242
+
+[[rules]]
+name = "liver"
+model = "liver-ct"
+destinations = ["pacs"]
+when = { attribute = "Modality", equals = "CT" }
+"""
+
+
+def write(folder: Path, text: str) -> Path:
+    file = folder / "site.toml"
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+def mistakes_in(folder: Path, text: str) -> list[str]:
+    """What loading the text complains of, a line each, without the folder."""
+    with pytest.raises(Misconfigured) as caught:
+        load_settings(write(folder, text))
+    return str(caught.value).replace(f"{folder}/", "").splitlines()
+
+
+def line_of(text: str, part: str) -> int:
+    return next(i for i, line in enumerate(text.splitlines(), start=1) if part in line)
+
+
+def test_without_a_file_ct_goes_to_the_nodes_own_archive(tmp_path: Path) -> None:
+    settings = load_settings(None)
+    assert settings.file is None
+    assert [rule.destinations for rule in settings.rules] == [("archive",)]
+    archive = settings.destinations["archive"]
+    assert isinstance(archive, FolderDestination)
+    assert archive.path == settings.data_dir / "archive"
+
+
+def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
+    settings = load_settings(write(tmp_path, VALID))
+    assert settings.data_dir == tmp_path / "data"
+    assert settings.database_url == f"sqlite:///{tmp_path}/data/segnode.db"
+
+
+def test_a_file_with_rules_has_no_embedded_ones(tmp_path: Path) -> None:
+    settings = load_settings(write(tmp_path, VALID))
+    assert set(settings.destinations) == {"pacs"}
+    assert len(settings.rules) == 1
+
+
+def test_the_environment_stands_above_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEGNODE_LISTENER__PORT", "11113")
+    monkeypatch.setenv("SEGNODE_DATA_DIR", str(tmp_path / "elsewhere"))
+    settings = load_settings(write(tmp_path, VALID + "[listener]\nport = 1\nmax_associations = 3"))
+    assert settings.listener.port == 11113
+    assert settings.listener.max_associations == 3
+    assert settings.data_dir == tmp_path / "elsewhere"
+
+
+def test_a_rule_waits_as_long_as_the_site_unless_it_says_otherwise(tmp_path: Path) -> None:
+    other = VALID[VALID.index("[[rules]]") :].replace('"liver"', '"quick"')
+    text = "quiet_seconds = 7\n" + VALID + other.replace("when", "quiet_seconds = 2\nwhen")
+    settings = load_settings(write(tmp_path, text))
+    assert [rule.quiet_seconds for rule in settings.rules] == [7.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "told"),
+    [
+        ("data_dir", "data_dri", "unknown setting (did you mean 'data_dir'?)"),
+        ("port = 4242", "port = 424242", "less than or equal to 65535"),
+        ("port = 4242", "prot = 4242", "unknown setting (did you mean 'port'?)"),
+        ('"PACS"', '"A TITLE THAT IS TOO LONG"', "an AE title has 1 to 16 characters"),
+        ('kind = "cstore"', 'kind = "cstor"', "there is no kind 'cstor' (did you mean 'cstore'?)"),
+        ('peer = "pacs"', 'peer = "pac"', "there is no peer 'pac' (did you mean 'pacs'?)"),
+        ('["pacs"]', '["pcas"]', "there is no destination 'pcas' (did you mean 'pacs'?)"),
+        ('["pacs"]', "[]", "must be a list of names"),
+        ('"liver-ct"', '"liver-tc"', "there is no model 'liver-tc' (did you mean 'liver-ct'?)"),
+        ('"Modality"', '"Modalitty"', "is no DICOM keyword (did you mean 'Modality'?)"),
+        ("equals", "equal", "unknown condition (did you mean 'equals'?)"),
+        ("model =", 'priority = "now"\nmodel =', 'must be "stat" or "routine"'),
+        ("model =", "priority = 1\nmodel =", 'must be "stat" or "routine"'),
+        ("model =", "modle =", "unknown setting of a rule (did you mean 'model'?)"),
+        ('equals = "CT"', 'matches = "(CT"', "is no regular expression"),
+        ('equals = "CT"', "range = [5, 1]", "the lower end 5 lies above the upper end 1"),
+        ('"Modality", equals = "CT"', '"KVP", at_least_slices = 5', "nothing is asked of KVP"),
+        ('attribute = "Modality", equals = "CT"', 'from_ae = ["PAC5"]', "did you mean 'PACS'?"),
+        ('["pacs"]', '["pacs", "pacs"]', "'pacs' is named twice"),
+        ("[destinations.pacs]\nkind", "[destinations.pacs]\nkin", "kind is missing; one of cstore"),
+        ('peer = "pacs"', 'pear = "pacs"', "unknown setting (did you mean 'peer'?)"),
+        ('host = "localhost"', "host = 5", "must be a text, in quotation marks"),
+        ('host = "localhost"', 'host = "my server"', "must be a name such as"),
+        ("port = 4242", "port = true", "must not be true or false"),
+        ('data_dir = "data"', "quiet_seconds = true", "must not be true or false"),
+        ('data_dir = "data"', 'data_dir = ""', "must not be empty"),
+        ('data_dir = "data"', 'web = { names = ["a b"] }', "must be a name such as"),
+        ('data_dir = "data"', 'sources = { x = { url = "http://s:99999/x" } }', "an address such"),
+        ('data_dir = "data"', 'sources = { x = { url = "server/x" } }', "an address such"),
+        ("port = 4242", 'port = "x"', "must be a whole number"),
+        ('data_dir = "data"', "data_dir = 5", "must be a path, in quotation marks"),
+        ('data_dir = "data"', 'quiet_seconds = "soon"', "must be a number"),
+        ('data_dir = "data"', "quiet_seconds = inf", "less than or equal to 86400"),
+        ('data_dir = "data"', "catalogues = 5", "must be a list"),
+        ('data_dir = "data"', 'catalogues = ["here"]', "there is no folder"),
+        ('data_dir = "data"', "listener = 5", "must be a table, such as [listener]"),
+        ('data_dir = "data"', 'web = { data_dir = "data" }', "it stands at the top"),
+        ('data_dir = "data"', "web = { port = 11112 }", "the listener has port 11112 already"),
+        ('data_dir = "data"', 'worker = { device = "gpu" }', 'must be "auto", "cpu", "cuda"'),
+        ('data_dir = "data"', 'database_url = "mysql://x"', "must begin with sqlite:///"),
+        ('data_dir = "data"', 'result = { series_description = "" }', "must have 1 to 64"),
+        (
+            'data_dir = "data"',
+            'sources = { x = { url = "http://me:pw@x" } }',
+            "no name and password",
+        ),
+        ('data_dir = "data"', "retention = { free_gib = 0.5 }", "nothing would come in"),
+        ('data_dir = "data"', "retention = { keep_days = 0 }", "must be greater than 0"),
+        ('data_dir = "data"', "delivery = { first_retry_seconds = 9999 }", "lies below"),
+    ],
+)
+def test_a_mistake_is_told_with_its_line(tmp_path: Path, right: str, wrong: str, told: str) -> None:
+    text = VALID.replace(right, wrong, 1)
+    mistakes = mistakes_in(tmp_path, text)
+    place = f"site.toml:{line_of(text, wrong.splitlines()[0])}: "
+    assert any(m.startswith(place) and told in m for m in mistakes), mistakes
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "told"),
+    [
+        ("SEGNODE_LISTENER__PORT", "abc", "must be a whole number"),
+        ("SEGNODE_LISTENER__PROT", "104", "unknown setting (did you mean 'port'?)"),
+        ("SEGNODE_LISTNER__PORT", "104", "unknown setting (did you mean 'LISTENER'?)"),
+        ("SEGNODE_CATALOGUES", "/not/there", "there is no folder /not/there"),
+        ("SEGNODE_QUIET_SECONDS", "-1", "must be greater than 0"),
+    ],
+)
+def test_a_mistake_in_the_environment_is_told_with_its_variable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, told: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    (mistake,) = mistakes_in(tmp_path, VALID)
+    assert f" {variable}: " in mistake
+    assert told in mistake
+
+
+def test_a_section_in_the_environment_that_is_not_json_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEGNODE_LISTENER", "abc")
+    assert "it is not JSON" in mistakes_in(tmp_path, VALID)[0]
+
+
+def test_the_environment_sets_the_quiet_time_of_the_files_rules_and_lists_of_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEGNODE_QUIET_SECONDS", "3")
+    monkeypatch.setenv("SEGNODE_CATALOGUES", f"{tmp_path}:{tmp_path}")
+    monkeypatch.setenv("SEGNODE_PORT", "tcp://10.0.0.1:11112")  # as container engines do
+    monkeypatch.setenv("SEGNODE_FILE", "/elsewhere")
+    settings = load_settings(write(tmp_path, "quiet_seconds = 7\n" + VALID))
+    assert settings.rules[0].quiet_seconds == 3
+    assert settings.catalogues == (tmp_path, tmp_path)
+    assert settings.file == tmp_path / "site.toml"
+
+
+def test_a_path_may_begin_with_the_home_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    settings = load_settings(write(tmp_path, VALID.replace('"data"', '"~/data"')))
+    assert settings.data_dir == tmp_path / "home" / "data"
+
+
+def test_all_mistakes_are_told_in_the_order_of_their_lines(tmp_path: Path) -> None:
+    text = VALID.replace("4242", "0").replace("equals", "equal").replace("data_dir", "datadir")
+    places = [m.split(":")[1] for m in mistakes_in(tmp_path, text)]
+    assert places == sorted(places, key=int)
+    assert len(places) == 3
+
+
+def test_a_mistake_deep_in_a_condition_over_several_lines_is_found(tmp_path: Path) -> None:
+    text = VALID.replace(
+        'when = { attribute = "Modality", equals = "CT" }',
+        "[rules.when]\nall = [\n"
+        '  { attribute = "Modality", equals = "CT" },  # fine\n'
+        "  # a comment between\n"
+        "  { any = [\n    { at_least_slices = 3 },\n    { at_most_slices = 9 },\n  ] },\n]",
+    )
+    assert mistakes_in(tmp_path, text)[0].startswith(f"site.toml:{line_of(text, 'at_most')}: ")
+
+
+def test_the_second_rule_is_named_by_its_own_line(tmp_path: Path) -> None:
+    second = VALID[VALID.index("[[rules]]") :]
+    text = VALID + second.replace('"liver"', '"other"').replace("Modality", "Modalty")
+    assert mistakes_in(tmp_path, text)[0].startswith(f"site.toml:{line_of(text, 'Modalty')}: ")
+
+
+def test_two_rules_of_one_name_are_a_mistake(tmp_path: Path) -> None:
+    text = VALID + VALID[VALID.index("[[rules]]") :]
+    assert "there are two rules 'liver'" in mistakes_in(tmp_path, text)[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"), [("a = ", 1), ("a = 1\n= 1", 2), ('[x]\n[y\ny = "', 2), ("a = 1\na = 2", 2)]
+)
+def test_what_is_no_toml_is_told_with_its_line(tmp_path: Path, text: str, line: int) -> None:
+    assert mistakes_in(tmp_path, text)[0].startswith(f"site.toml:{line}: is no TOML")
+
+
+def test_a_file_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    assert load_settings(write(tmp_path, "\ufeff" + VALID)).data_dir == tmp_path / "data"
+
+
+def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(Misconfigured, match=r"missing\.toml: cannot be read"):
+        load_settings(tmp_path / "missing.toml")
+
+
+def test_settings_cannot_be_changed(tmp_path: Path) -> None:
+    settings = load_settings(write(tmp_path, VALID))
+    with pytest.raises(ValueError, match="frozen"):
+        settings.listener.port = 5
+
+
+def test_mistakes_of_every_sort_are_told_at_once(tmp_path: Path) -> None:
+    text = (
+        VALID.replace("4242", '"x"')
+        .replace('peer = "pacs"', 'peer = "pax"')
+        .replace('"liver-ct"', '"lung"')
+        .replace('["pacs"]', '["nowhere"]')
+        .replace("equals", "equal")
+    )
+    wrong = ('peer = "pax"', 'port = "x"', '"lung"', "nowhere", "equal =")
+    told = mistakes_in(tmp_path, text)
+    assert [m.split(":")[1] for m in told] == [str(line_of(text, part)) for part in wrong]
+
+
+TEXTS = st.sampled_from(["", "x", "pacs", "cstore", "folder", "~/a", "http://x"])
+VALUES = st.recursive(
+    st.one_of(st.booleans(), st.integers(-9, 99999), st.floats(), TEXTS, st.just(10**400)),
+    lambda inner: st.one_of(st.lists(inner, max_size=2), st.dictionaries(TEXTS, inner, max_size=2)),
+    max_leaves=4,
+)
+PLACES = (
+    *[(name,) for name in (*Settings.model_fields, "strange")],
+    ("destinations", "pacs"),
+    ("destinations", "pacs", "kind"),
+    ("destinations", "pacs", "peer"),
+    ("peers", "pacs"),
+    ("peers", "pacs", "ae_title"),
+    ("rules", 0),
+    *[("rules", 0, name) for name in ("name", "model", "destinations", "quiet_seconds", "when")],
+    *[("rules", 0, "when", kind) for kind in ("attribute", *CONDITION_KINDS)],
+)
+
+
+@given(st.lists(st.tuples(st.sampled_from(PLACES), VALUES), min_size=1, max_size=2))
+@hypothesis_settings(max_examples=150, deadline=None)
+def test_whatever_stands_in_a_file_it_is_settings_or_told_as_a_mistake(
+    changes: list[tuple[tuple[str | int, ...], object]],
+) -> None:
+    values: Any = tomllib.loads(VALID)
+    for path, value in changes:
+        inner = values
+        for part in path[:-1]:
+            try:
+                inner = inner[part]
+            except (KeyError, IndexError, TypeError):
+                break
+        if isinstance(inner, dict):
+            inner[path[-1]] = value
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TomlSource, "read", lambda file: TomlSource(file, values, {}))
+        with contextlib.suppress(Misconfigured):
+            load_settings(Path("/site/segnode.toml"))

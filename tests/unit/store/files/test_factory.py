@@ -1,0 +1,37 @@
+"""Where a site's files are, by its settings."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from node.domain.errors import Misconfigured
+from node.settings import Settings, load_settings
+from node.store.files import DataFolder
+from node.store.files.factory import files_from
+
+
+def settings(folder: Path, configuration: str) -> Settings:
+    config = folder / "segnode.toml"
+    config.write_text(f'data_dir = "data"\n{configuration}', encoding="utf-8")
+    return load_settings(config)
+
+
+def test_without_a_bucket_they_are_in_the_data_folder(tmp_path: Path) -> None:
+    assert isinstance(files_from(settings(tmp_path, "")), DataFolder)
+
+
+def test_what_a_bucket_takes_and_is_not_installed_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "node.store.files.s3", raising=False)
+    monkeypatch.setitem(sys.modules, "boto3", None)
+    with pytest.raises(Misconfigured, match=r"boto3 is missing: pip install 'segnode\[s3\]'"):
+        files_from(settings(tmp_path, 'store_url = "s3://segnode"'))
+
+
+@pytest.mark.parametrize("url", ["s3://", "s3://A", "segnode", "s3://segnode?x", "s3://a/b//c"])
+def test_an_address_that_names_no_bucket_is_told_with_its_line(tmp_path: Path, url: str) -> None:
+    with pytest.raises(Misconfigured, match="must be an address such as s3://bucket") as caught:
+        settings(tmp_path, f'store_url = "{url}"')
+    assert caught.value.line == 2

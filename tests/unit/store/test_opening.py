@@ -1,0 +1,105 @@
+"""The store opens from many processes at once, and says so where the database does not answer."""
+
+import sqlite3
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import pytest
+
+from node.domain.errors import Misconfigured, Transient
+from node.store import Store, database
+from node.store.schema import METADATA
+from tests.support.stored import NOON, received, sqlite_url
+
+
+def open_and_add(folder: Path, number: int) -> int:
+    """Opens the store, adds one instance, and counts the series."""
+    store = Store.open(sqlite_url(folder), folder)
+    instance = received(sop_instance_uid=f"1.2.3.{number}")
+    assert store.add_instance(instance, folder / str(number), 1, NOON)
+    count = len(store.list_series())
+    store.close()
+    return count
+
+
+def test_several_processes_open_a_new_database_at_the_same_moment(tmp_path: Path) -> None:
+    with ProcessPoolExecutor(4, mp_context=get_context("spawn")) as processes:
+        counts = processes.map(open_and_add, [tmp_path] * 4, range(1, 5))
+        assert list(counts) == [1, 1, 1, 1]
+    store = Store.open(sqlite_url(tmp_path), tmp_path)
+    assert len(store.instances_of("1.2.3")) == 4
+    store.close()
+
+
+def test_no_column_is_named_after_a_patient() -> None:
+    columns = {f"{table}.{column.name}" for table in METADATA.sorted_tables for column in table.c}
+    assert not [name for name in columns if "patient" in name or "birth" in name]
+
+
+def test_the_embedded_database_syncs_each_transaction(tmp_path: Path) -> None:
+    store = Store.open(sqlite_url(tmp_path), tmp_path)
+    with database.Database(database.parse_url(sqlite_url(tmp_path))).reading() as connection:
+        pragma = {
+            name: connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
+            for name in ("journal_mode", "synchronous", "foreign_keys")
+        }
+    store.close()
+    assert pragma == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
+
+
+def test_a_database_of_a_newer_version_is_left_as_it_is(tmp_path: Path) -> None:
+    Store.open(sqlite_url(tmp_path), tmp_path).close()
+    file = tmp_path / "segnode.sqlite"
+    with sqlite3.connect(file) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    connection.close()
+
+    store = Store.open(sqlite_url(tmp_path), tmp_path)
+    assert store.add_instance(received(), tmp_path / "x", 1, NOON)
+    store.close()
+
+
+def test_a_locked_database_is_a_passing_condition(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "_BUSY_TIMEOUT_MS", 50)
+    store = Store.open(sqlite_url(tmp_path), tmp_path)
+    blocker = sqlite3.connect(tmp_path / "segnode.sqlite", isolation_level=None)
+    blocker.execute("BEGIN IMMEDIATE")
+
+    with pytest.raises(Transient, match="database is locked"):
+        store.add_instance(received(), tmp_path / "x", 1, NOON)
+
+    blocker.execute("ROLLBACK")
+    blocker.close()
+    assert store.add_instance(received(), tmp_path / "x", 1, NOON)
+    store.close()
+
+
+def test_a_data_folder_that_was_moved_still_finds_its_files(tmp_path: Path) -> None:
+    before, after = tmp_path / "before", tmp_path / "after"
+    first = Store.open(sqlite_url(before), before)
+    path = before / "instances" / "1.2.3" / "1.2.3.1.dcm"
+    assert first.add_instance(received(), path, 10, NOON)
+    first.close()
+    before.rename(after)
+
+    second = Store.open(sqlite_url(after), after)
+    (kept,) = second.instances_of("1.2.3")
+    second.close()
+
+    assert kept.path == after / "instances" / "1.2.3" / "1.2.3.1.dcm"
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("mysql://host/x", "use sqlite or postgresql"),
+        ("sqlite://", "names no file"),
+        ("not a url", "not a database URL"),
+    ],
+)
+def test_a_wrong_database_url_is_told_apart(tmp_path: Path, url: str, told: str) -> None:
+    with pytest.raises(Misconfigured, match=f"database_url: .*{told}"):
+        Store.open(url, tmp_path)

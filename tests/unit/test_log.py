@@ -1,0 +1,42 @@
+"""Logs: one JSON object in a line, and no patient in any of them."""
+
+import json
+import subprocess
+import sys
+
+# A process of its own: logging is set up once for a whole process.
+_PROGRAM = """
+import logging
+import structlog
+from pydicom.dataelem import RawDataElement
+from pydicom.dataset import Dataset
+from pydicom.tag import Tag
+from node.log import configure_logging
+
+configure_logging("info")
+log = structlog.get_logger()
+log.debug("never.shown")
+log.info("series.complete", slices=120, place="Köln\\nDeutz")
+try:
+    raise ValueError("what happened")
+except ValueError:
+    log.exception("look.failed")
+logging.getLogger("some.library").warning("%d connections", 3)
+born = Tag("PatientBirthDate")
+header = Dataset()
+header[born] = RawDataElement(born, "DA", 11, b"Meier 1.1.50", 0, False, True)
+header.PatientBirthDate
+"""
+
+
+def test_every_line_is_json_and_none_quotes_a_header() -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", _PROGRAM], capture_output=True, text=True, timeout=60, check=True
+    )
+    complete, failed, library = (json.loads(line) for line in run.stderr.splitlines())
+    assert list(complete)[:3] == ["timestamp", "level", "event"]
+    assert complete["event"] == "series.complete"
+    assert (complete["slices"], complete["place"]) == (120, "Köln\nDeutz")
+    assert "ValueError: what happened" in failed["exception"]
+    assert (library["event"], library["logger"]) == ("3 connections", "some.library")
+    assert run.stdout == ""
