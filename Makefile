@@ -27,7 +27,7 @@ test: $(STAMP)  ## every test; those whose server is not installed say how to in
 
 soak: $(STAMP)  ## the long forms: 2000 series through the node, 140 kills of its processes
 	SEGNODE_LOAD_SERIES=250 SEGNODE_CRASH_ROUNDS=5 \
-	  $(BIN)/pytest -s tests/faults/test_load.py tests/faults/test_crash_matrix.py $(ARGS)
+	  $(BIN)/pytest -s tests/faults/test_load.py tests/faults/processes/test_crash_matrix.py $(ARGS)
 
 lint: $(STAMP)  ## style, types and import rules
 	$(BIN)/ruff check .

@@ -9,7 +9,7 @@ from collections.abc import Generator, Iterator
 import pytest
 from pytest import CollectReport, TestReport
 
-from tests.support.s3_server import S3Server
+from tests.support.servers.s3_server import S3Server
 
 _CI = os.environ.get("CI", "").lower() in {"1", "true"}
 

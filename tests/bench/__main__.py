@@ -23,7 +23,7 @@ from node.dimse import scu
 from node.domain.identifiers import AeTitle
 from node.domain.job import result_identity
 from node.pipeline import ResultRequest, segment
-from tests.support.listener_process import ListenerProcess
+from tests.support.processes.listener_process import ListenerProcess
 
 _CALLING = AeTitle("BENCH")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from node.store import Store
-from tests.support.postgresql_server import PostgresqlServer
+from tests.support.servers.postgresql_server import PostgresqlServer
 from tests.support.stored import sqlite_url
 
 

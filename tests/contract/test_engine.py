@@ -10,10 +10,10 @@ from node.domain.errors import Transient
 from node.domain.job import Job, JobState, Priority
 from node.domain.series import series_digest
 from node.jobs.workflow import RunState
-from tests.support.postgresql_server import PostgresqlServer
+from tests.support.processes.worker_parts import WorkerParts, failing
+from tests.support.servers.postgresql_server import PostgresqlServer
 from tests.support.stored import SERIES, job_of
 from tests.support.waiting import until
-from tests.support.worker_parts import WorkerParts, failing
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -9,7 +9,7 @@ import pytest
 from node.domain.errors import Misconfigured
 from node.runtime.heartbeat import GivenUp, Membership
 from node.store import Store
-from tests.support.postgresql_server import PostgresqlServer
+from tests.support.servers.postgresql_server import PostgresqlServer
 from tests.support.stored import NOON
 
 

@@ -29,7 +29,7 @@ from pacs_listener.presentation_contexts import (
 )
 from pacs_listener.scp import ACSE_TIMEOUT_S, NETWORK_TIMEOUT_S
 from pacs_listener.store_status import MEANINGS
-from tests.support.builders import MADE_AT, ThresholdSegmenter, ct_series
+from tests.support.dicom.builders import MADE_AT, ThresholdSegmenter, ct_series
 
 TEXT = (Path(__file__).parents[2] / "conformance_statement.md").read_text(encoding="utf-8")
 

@@ -7,8 +7,8 @@ import pytest
 
 from node.demo.orthanc_pacs import OrthancPacs, orthanc_missing
 from node.domain.job import JobState, result_identity
-from tests.support.hosts import HostsOfASite
-from tests.support.running_node import small_abdomen
+from tests.support.processes.hosts import HostsOfASite
+from tests.support.processes.running_node import small_abdomen
 from tests.support.waiting import until
 
 WORK_S = 120.0

@@ -19,9 +19,9 @@ from node.demo.orthanc_pacs import OrthancPacs, orthanc_missing
 from node.dicom.ct_writer import CtDescription, write_ct_series
 from node.domain.identifiers import Uid
 from node.domain.job import JobState, is_final, result_identity
-from tests.support.dcmsend import dcmsend
-from tests.support.labelled_cases import SHAPE
-from tests.support.running_node import RunningNode
+from tests.support.dicom.labelled_cases import SHAPE
+from tests.support.peers.dcmsend import dcmsend
+from tests.support.processes.running_node import RunningNode
 from tests.support.tiny_model import TINY, tiny_catalogue, tiny_scan
 from tests.support.waiting import until
 

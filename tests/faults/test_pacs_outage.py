@@ -21,8 +21,8 @@ from node.dimse import scu
 from node.domain.delivery import Delivery
 from node.domain.identifiers import AeTitle
 from node.domain.job import JobState
+from tests.support.processes.worker_parts import Pacs, WorkerParts
 from tests.support.waiting import until
-from tests.support.worker_parts import Pacs, WorkerParts
 
 # pynetdicom leaves it to the garbage collector to close a socket whose peer is not there.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

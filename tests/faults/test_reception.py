@@ -12,7 +12,7 @@ from node.domain.identifiers import mint_uid
 from node.domain.instance import Door, Origin
 from node.intake.part10 import file_of, received_from_file, received_from_part10
 from node.store import Store
-from tests.support.listener_process import ListenerProcess
+from tests.support.processes.listener_process import ListenerProcess
 from tests.support.stored import encoded, received
 from tests.support.waiting import until
 

@@ -20,8 +20,8 @@ from node.store.commitment.received import Reference
 from pacs_listener.commitment import CommitmentService
 from pacs_listener.scp import AssociationPolicy, Listener
 from tests.pacs.conftest import StartOrthanc
-from tests.support.body import grid
-from tests.support.builders import ct_series
+from tests.support.dicom.body import grid
+from tests.support.dicom.builders import ct_series
 from tests.support.stored import CT_IMAGE, sqlite_url
 from tests.support.waiting import until
 

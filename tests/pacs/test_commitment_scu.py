@@ -32,9 +32,9 @@ from node.store import Store
 from pacs_listener.commitment import CommitmentService
 from pacs_listener.scp import AssociationPolicy, Listener
 from tests.pacs.conftest import StartOrthanc
+from tests.support.processes.worker_parts import Pacs, WorkerParts
 from tests.support.stored import sqlite_url
 from tests.support.waiting import until
-from tests.support.worker_parts import Pacs, WorkerParts
 
 # pynetdicom leaves it to the garbage collector to close a socket whose peer is not there.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

@@ -27,8 +27,8 @@ from node.intake.inbox import Inbox
 from node.store import Store
 from pacs_listener.commitment import CommitmentService
 from pacs_listener.scp import AssociationPolicy, Listener
+from tests.support.dicom.small_series import small_series
 from tests.support.shared_data import ct_files
-from tests.support.small_series import small_series
 from tests.support.stored import sqlite_url
 from tests.support.waiting import until
 

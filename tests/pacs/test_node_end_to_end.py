@@ -11,7 +11,7 @@ from node.demo.orthanc_pacs import OrthancPacs, orthanc_missing
 from node.domain.identifiers import Uid
 from node.domain.job import JobState, result_identity
 from node.domain.series import SeriesState
-from tests.support.running_node import RunningNode, small_abdomen
+from tests.support.processes.running_node import RunningNode, small_abdomen
 from tests.support.shared_data import ct_files
 from tests.support.waiting import until
 

@@ -14,7 +14,7 @@ from node.dicom.ct_writer import write_ct_series
 from node.domain.identifiers import Uid
 from node.domain.job import JobState, result_identity
 from tests.pacs.test_seg_validators import dciodvfy_errors
-from tests.support.running_node import RunningNode
+from tests.support.processes.running_node import RunningNode
 
 _SEED = 500
 

@@ -19,8 +19,8 @@ from pynetdicom import AE, evt
 from node.demo.orthanc_pacs import Modality, OrthancPacs, free_ports
 from node.dicom.equipment import this_node
 from tests.pacs.conftest import HOOK, StartOrthanc, log_of
-from tests.support.small_series import small_series
-from tests.support.stub_node import Call, StubNode
+from tests.support.dicom.small_series import small_series
+from tests.support.servers.stub_node import Call, StubNode
 from tests.support.waiting import until
 
 OURS = this_node()

@@ -10,7 +10,7 @@ from pydicom import dcmread
 
 from node.demo.orthanc_pacs import OrthancPacs
 from node.domain.job import Job, JobState
-from tests.support.running_node import RunningNode
+from tests.support.processes.running_node import RunningNode
 from tests.support.shared_data import ct_files
 from tests.support.waiting import until
 

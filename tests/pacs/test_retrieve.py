@@ -14,7 +14,7 @@ from node.domain.instance import Door, ReceivedInstance
 from node.intake.inbox import Inbox
 from node.intake.wado_retrieval import DicomWebSource, Retriever, retrieve_series
 from node.store import Store
-from tests.support.builders import ct_series
+from tests.support.dicom.builders import ct_series
 from tests.support.stored import NOON, sqlite_url
 
 

@@ -20,8 +20,17 @@ from node.domain.errors import Rejected, RejectionReason
 from node.domain.identifiers import Uid
 from node.domain.job import Replaced, result_identity
 from node.pipeline import ResultRequest, SegmentationResult, segment
-from tests.support.body import AXIAL, CORONAL, FEET_FIRST, Directions, body, grid, in_liver, oblique
-from tests.support.builders import (
+from tests.support.dicom.body import (
+    AXIAL,
+    CORONAL,
+    FEET_FIRST,
+    Directions,
+    body,
+    grid,
+    in_liver,
+    oblique,
+)
+from tests.support.dicom.builders import (
     LIVER,
     MADE_AT,
     SPLEEN,

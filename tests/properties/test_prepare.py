@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from models.preprocessing import prepare, restore
-from tests.support.body import grid, oblique, places
-from tests.support.builders import LIVER, SPLEEN, model_spec
+from tests.support.dicom.body import grid, oblique, places
+from tests.support.dicom.builders import LIVER, SPLEEN, model_spec
 
 _degrees = st.floats(-180, 180, allow_nan=False).map(lambda value: round(value, 1))
 _coordinate = st.floats(-500, 500).map(lambda value: round(value, 1))

@@ -14,8 +14,8 @@ from node.dicom.ct.reader import read_series
 from node.dicom.ct_writer import CtDescription, write_ct_series
 from node.dicom.results.segmentation import SegOptions, encode
 from node.domain.job import result_identity
-from tests.support.body import grid, oblique
-from tests.support.builders import LIVER, MADE_AT, SPLEEN, model_spec
+from tests.support.dicom.body import grid, oblique
+from tests.support.dicom.builders import LIVER, MADE_AT, SPLEEN, model_spec
 
 _degrees = st.floats(-180, 180, allow_nan=False).map(lambda value: round(value, 2))
 _spacing = st.floats(0.4, 6.0).map(lambda value: round(value, 3))

@@ -8,7 +8,7 @@ from models.packaging import PackageOptions, from_run
 from models.phantom import abdomen
 from models.training.config_file import load_config
 from models.training.loop import Place, train
-from tests.support.labelled_cases import SHAPE, SPACING_MM, write_cases, write_config
+from tests.support.dicom.labelled_cases import SHAPE, SPACING_MM, write_cases, write_config
 
 TINY = "tiny-liver"
 

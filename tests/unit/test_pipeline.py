@@ -12,7 +12,7 @@ from node.dicom.results.segmentation import SegOptions
 from node.domain.errors import Rejected, RejectionReason
 from node.domain.job import result_identity
 from node.pipeline import ResultRequest, SegmentationResult, segment
-from tests.support.body import (
+from tests.support.dicom.body import (
     AXIAL,
     CORONAL,
     FEET_FIRST,
@@ -22,7 +22,13 @@ from tests.support.body import (
     oblique,
     places,
 )
-from tests.support.builders import MADE_AT, ThresholdSegmenter, ct_series, enhanced_ct, model_spec
+from tests.support.dicom.builders import (
+    MADE_AT,
+    ThresholdSegmenter,
+    ct_series,
+    enhanced_ct,
+    model_spec,
+)
 from tests.support.shared_data import ct_files
 
 REQUEST = ResultRequest(identity=result_identity("job"), options=SegOptions(), made_at=MADE_AT)

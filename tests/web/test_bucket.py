@@ -13,11 +13,11 @@ from dicomweb_client.api import DICOMwebClient
 from pydicom import dcmread
 
 from node.domain.job import result_identity
-from tests.support.body import in_liver, places
-from tests.support.builders import ct_series
-from tests.support.s3_server import S3Server
-from tests.support.served_node import ServedNode, running_worker, served_node
-from tests.support.small_ct import small_ct
+from tests.support.dicom.body import in_liver, places
+from tests.support.dicom.builders import ct_series
+from tests.support.dicom.small_ct import small_ct
+from tests.support.servers.s3_server import S3Server
+from tests.support.servers.served_node import ServedNode, running_worker, served_node
 from tests.support.waiting import until
 
 

@@ -12,9 +12,9 @@ from playwright.sync_api import Page, expect
 from node.domain.delivery import Receipt
 from node.domain.job import JobState
 from node.domain.series import StoredSeries
-from tests.support.builders import ct_series
-from tests.support.busy_console import CONFIGURATION, accept, open_console, park
-from tests.support.served_node import ServedNode, served_node
+from tests.support.browser.busy_console import CONFIGURATION, accept, open_console, park
+from tests.support.dicom.builders import ct_series
+from tests.support.servers.served_node import ServedNode, served_node
 
 # A mark on an element that only a replacement of the element can remove.
 _MARK = "e => { e.mark = true; }"

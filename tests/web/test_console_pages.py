@@ -10,9 +10,9 @@ from playwright.sync_api import Page, expect
 
 from node.dicom.ct_writer import CtDescription
 from node.domain.series import SeriesState, StoredSeries
-from tests.support.builders import ct_series
-from tests.support.busy_console import CONFIGURATION, accept, decided, open_console, park
-from tests.support.served_node import ServedNode, served_node
+from tests.support.browser.busy_console import CONFIGURATION, accept, decided, open_console, park
+from tests.support.dicom.builders import ct_series
+from tests.support.servers.served_node import ServedNode, served_node
 from tests.support.waiting import until
 
 # Text of normal size needs this (WCAG 2.1, 1.4.3).

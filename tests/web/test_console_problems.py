@@ -9,9 +9,9 @@ import httpx
 import pytest
 
 from node.domain.job import JobState
-from tests.support.builders import MADE_AT, ct_series
-from tests.support.busy_console import accept
-from tests.support.served_node import ServedNode, running_worker, served_node
+from tests.support.browser.busy_console import accept
+from tests.support.dicom.builders import MADE_AT, ct_series
+from tests.support.servers.served_node import ServedNode, running_worker, served_node
 from tests.support.small_disk import SmallDisk, small_disk
 from tests.support.waiting import until
 

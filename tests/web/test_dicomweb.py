@@ -21,10 +21,10 @@ from pydicom.uid import (
 
 from node.domain.job import result_identity
 from node.domain.series import StoredSeries
-from tests.support.body import in_liver, places
-from tests.support.builders import CtFiles, ct_series, enhanced_ct
-from tests.support.served_node import ServedNode, served_node
-from tests.support.small_ct import SLICES, small_ct
+from tests.support.dicom.body import in_liver, places
+from tests.support.dicom.builders import CtFiles, ct_series, enhanced_ct
+from tests.support.dicom.small_ct import SLICES, small_ct
+from tests.support.servers.served_node import ServedNode, served_node
 
 
 @pytest.fixture

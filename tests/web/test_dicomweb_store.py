@@ -15,8 +15,8 @@ from pydicom.uid import MPEG2MPML, MRImageStorage
 from node.domain.identifiers import Uid
 from node.domain.instance import Door, Origin
 from node.intake.part10 import file_of, received_from_part10
-from tests.support.served_node import ServedNode, served_node
-from tests.support.small_ct import SLICES, small_ct
+from tests.support.dicom.small_ct import SLICES, small_ct
+from tests.support.servers.served_node import ServedNode, served_node
 
 
 @pytest.fixture

@@ -15,10 +15,10 @@ from node.demo.orthanc_pacs import OrthancPacs, orthanc_missing
 from node.dicom.results.segmentation import SegOptions
 from node.domain.job import result_identity
 from node.pipeline import ResultRequest, segment
-from tests.support.body import AXIAL, CORONAL, FEET_FIRST, Directions, in_liver, oblique
-from tests.support.builders import LIVER, MADE_AT, ThresholdSegmenter, ct_series
-from tests.support.ohif_site import OhifSite, ohif_files
-from tests.support.viewer_page import ImagePlane, ViewerPage, coloured
+from tests.support.browser.ohif_site import OhifSite, ohif_files
+from tests.support.browser.viewer_page import ImagePlane, ViewerPage, coloured
+from tests.support.dicom.body import AXIAL, CORONAL, FEET_FIRST, Directions, in_liver, oblique
+from tests.support.dicom.builders import LIVER, MADE_AT, ThresholdSegmenter, ct_series
 from tests.support.waiting import until
 
 # The overlay's outline is drawn over its border, a little more or less than a voxel's edge.

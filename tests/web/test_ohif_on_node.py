@@ -6,11 +6,11 @@ import numpy as np
 from playwright.sync_api import Page
 
 from node.dicom.results.segmentation import SegOptions
-from tests.support.body import grid, in_liver, places
-from tests.support.builders import LIVER, ct_series
-from tests.support.ohif_site import OhifSite, ohif_files
-from tests.support.served_node import served_node
-from tests.support.viewer_page import ImagePlane, ViewerPage, coloured
+from tests.support.browser.ohif_site import OhifSite, ohif_files
+from tests.support.browser.viewer_page import ImagePlane, ViewerPage, coloured
+from tests.support.dicom.body import grid, in_liver, places
+from tests.support.dicom.builders import LIVER, ct_series
+from tests.support.servers.served_node import served_node
 from tests.support.waiting import until
 
 # The overlay's outline is drawn over its border, a little more or less than a voxel's edge.

@@ -17,9 +17,9 @@ from node.domain.series import SeriesState, StoredSeries
 from node.routing.conditions import SeriesFacts
 from node.routing.decision import decide
 from node.runtime.locks import Part, announced
-from tests.support.body import grid
-from tests.support.builders import MADE_AT, ct_series
-from tests.support.served_node import ServedNode, running_worker, served_node
+from tests.support.dicom.body import grid
+from tests.support.dicom.builders import MADE_AT, ct_series
+from tests.support.servers.served_node import ServedNode, running_worker, served_node
 from tests.support.waiting import until
 
 CONFIGURATION = """

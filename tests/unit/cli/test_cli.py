@@ -12,8 +12,8 @@ from node.domain.identifiers import Uid
 from node.domain.job import Job, JobState
 from node.settings import load_settings
 from node.store import Store
-from tests.support.body import grid
-from tests.support.builders import ct_series
+from tests.support.dicom.body import grid
+from tests.support.dicom.builders import ct_series
 from tests.support.stored import NOON, job_of, received
 
 

@@ -9,7 +9,7 @@ from pydicom.uid import JPEG2000Lossless, RLELossless
 
 from node.dicom.ct.reader import read_series
 from node.dicom.ct_writer import CtDescription, write_ct_series
-from tests.support.body import AXIAL, CORONAL, Directions, body, grid, oblique
+from tests.support.dicom.body import AXIAL, CORONAL, Directions, body, grid, oblique
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,17 @@ from node.domain.errors import Rejected, RejectionReason
 from node.domain.instance import Door, Origin
 from node.intake.part10 import received_from_part10
 from node.offline.segment import segment_file
-from tests.support.body import AXIAL, CORONAL, FEET_FIRST, Directions, body, grid, in_liver, oblique
-from tests.support.builders import LIVER, MADE_AT, ThresholdSegmenter, ct_series, model_spec
+from tests.support.dicom.body import (
+    AXIAL,
+    CORONAL,
+    FEET_FIRST,
+    Directions,
+    body,
+    grid,
+    in_liver,
+    oblique,
+)
+from tests.support.dicom.builders import LIVER, MADE_AT, ThresholdSegmenter, ct_series, model_spec
 from tests.support.shared_data import ct_files, shared_data
 
 ORIENTATIONS = [

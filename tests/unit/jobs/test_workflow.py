@@ -16,9 +16,9 @@ from node.domain.job import Job, JobState, Replaced, result_identity
 from node.jobs.segment_step import Segmenting
 from node.jobs.workflow import RunState
 from node.store import IllegalChange
+from tests.support.processes.worker_parts import WorkerParts, failing
 from tests.support.stored import SERIES
 from tests.support.waiting import until
-from tests.support.worker_parts import WorkerParts, failing
 
 
 @pytest.fixture

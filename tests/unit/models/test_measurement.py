@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from models.mask import Mask
 from models.measurement import measure
-from tests.support.body import grid
-from tests.support.builders import LIVER, SPLEEN
+from tests.support.dicom.body import grid
+from tests.support.dicom.builders import LIVER, SPLEEN
 
 
 def _grid() -> hd.VolumeGeometry:

@@ -14,7 +14,7 @@ from models.mask import Mask
 from models.phantom import LIVER, Phantom, abdomen, paint
 from models.predictor import Predictor, infer, keep_largest
 from models.registry import find
-from tests.support.body import CORONAL, FEET_FIRST, Directions, grid, oblique
+from tests.support.dicom.body import CORONAL, FEET_FIRST, Directions, grid, oblique
 
 _SPACING_MM = (5.0, 3.0, 3.0)
 _SHAPE = (60, 104, 128)

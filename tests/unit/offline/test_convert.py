@@ -15,7 +15,7 @@ from node.dicom.ct.files import dicom_files
 from node.dicom.ct.reader import read_series
 from node.dicom.ct_writer import write_ct_series
 from node.offline.convert import to_nifti
-from tests.support.body import AXIAL, CORONAL, FEET_FIRST, Directions, grid, oblique
+from tests.support.dicom.body import AXIAL, CORONAL, FEET_FIRST, Directions, grid, oblique
 
 
 def _run(*arguments: object) -> tuple[int, str]:

@@ -18,10 +18,10 @@ from node.domain.errors import Rejected, RejectionReason, Transient
 from node.domain.instance import Door, Origin
 from node.intake.dataset_elements import Encoding, walk
 from node.intake.part10 import file_of, received_from_file
-from tests.support import nested_sequences as nested
-from tests.support.body import grid
-from tests.support.builders import ct_series, enhanced_ct
-from tests.support.refusing_peer import every, only, refusal
+from tests.support.dicom import nested_sequences as nested
+from tests.support.dicom.body import grid
+from tests.support.dicom.builders import ct_series, enhanced_ct
+from tests.support.peers.refusing_peer import every, only, refusal
 from tests.support.stored import EXPLICIT
 
 

@@ -10,8 +10,8 @@ from pydicom.uid import UID, EnhancedCTImageStorage, LegacyConvertedEnhancedCTIm
 
 from node.dicom.ct.reader import read_series
 from node.domain.errors import Rejected, RejectionReason
-from tests.support.body import AXIAL, CORONAL, Directions, body, grid, oblique
-from tests.support.builders import ct_series, enhanced_ct, legacy_converted
+from tests.support.dicom.body import AXIAL, CORONAL, Directions, body, grid, oblique
+from tests.support.dicom.builders import ct_series, enhanced_ct, legacy_converted
 
 
 def written(dataset: Dataset, directory: Path) -> list[Path]:

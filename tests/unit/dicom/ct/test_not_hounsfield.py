@@ -8,9 +8,9 @@ from pydicom.dataset import Dataset
 
 from node.dicom.ct.reader import read_series
 from node.domain.errors import RejectionReason
-from tests.support.body import grid
-from tests.support.builders import ct_series
-from tests.support.refusing_peer import every, only, refusal
+from tests.support.dicom.body import grid
+from tests.support.dicom.builders import ct_series
+from tests.support.peers.refusing_peer import every, only, refusal
 
 
 @pytest.mark.parametrize("kind", ["Z_EFF", "MGML", "US"])

@@ -21,7 +21,7 @@ from pydicom.uid import (
 )
 
 from node.dicom.ct.reader import CtSeries, read_series
-from tests.support.body import (
+from tests.support.dicom.body import (
     AXIAL,
     CORONAL,
     FEET_FIRST,
@@ -33,7 +33,7 @@ from tests.support.body import (
     oblique,
     places,
 )
-from tests.support.builders import ct_series
+from tests.support.dicom.builders import ct_series
 from tests.support.shared_data import ct_files
 
 ORIENTATIONS = [

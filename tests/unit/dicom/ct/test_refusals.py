@@ -8,9 +8,9 @@ from pydicom.uid import SecondaryCaptureImageStorage
 
 from node.dicom.ct.reader import read_series
 from node.domain.errors import RejectionReason
-from tests.support.body import grid, oblique
-from tests.support.builders import CtFiles, ct_series
-from tests.support.refusing_peer import every, only, refusal
+from tests.support.dicom.body import grid, oblique
+from tests.support.dicom.builders import CtFiles, ct_series
+from tests.support.peers.refusing_peer import every, only, refusal
 
 
 def test_another_modality(tmp_path: Path) -> None:

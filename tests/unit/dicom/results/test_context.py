@@ -14,7 +14,7 @@ from node.dicom.ct.reader import read_series
 from node.dicom.results.context import CARRIED
 from node.dicom.results.segmentation import SegOptions, encode
 from node.domain.job import result_identity
-from tests.support.builders import MADE_AT, ThresholdSegmenter, ct_series
+from tests.support.dicom.builders import MADE_AT, ThresholdSegmenter, ct_series
 
 
 def result_of(source: Dataset, directory: Path, options: SegOptions | None = None) -> Dataset:

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from node.dicom.results.preview import overlay_png
-from tests.support.body import AXIAL, CORONAL, FEET_FIRST, Directions, body, grid, oblique
-from tests.support.builders import LIVER, ThresholdSegmenter
+from tests.support.dicom.body import AXIAL, CORONAL, FEET_FIRST, Directions, body, grid, oblique
+from tests.support.dicom.builders import LIVER, ThresholdSegmenter
 
 _TILE, _STEP = 256, 260
 _CORONAL_TILE = (1, 2)  # row and column of tiles

@@ -16,7 +16,7 @@ from node.dicom.results.segmentation import SegOptions, encode
 from node.domain.errors import Rejected, RejectionReason
 from node.domain.identifiers import Uid
 from node.domain.job import Replaced, ResultIdentity, result_identity
-from tests.support.body import (
+from tests.support.dicom.body import (
     AXIAL,
     CORONAL,
     FEET_FIRST,
@@ -27,7 +27,7 @@ from tests.support.body import (
     oblique,
     places,
 )
-from tests.support.builders import (
+from tests.support.dicom.builders import (
     LIVER,
     MADE_AT,
     SPLEEN,

@@ -20,7 +20,7 @@ from models.manifest import Label
 from models.phantom import LIVER, Phantom, abdomen
 from node.dicom.ct_writer import write_ct_series
 from node.offline.convert import read_ct, to_nifti
-from tests.support.builders import SPLEEN
+from tests.support.dicom.builders import SPLEEN
 from tests.support.shared_data import shared_data
 
 _SHAPE = (14, 30, 36)

@@ -22,9 +22,18 @@ from models.phantom import LIVER, pelvis
 from node.cli.main import app
 from node.offline.convert import to_nifti
 from node.offline.evaluate import AsTheNode
-from tests.support.body import AXIAL, CORONAL, FEET_FIRST, Directions, body, grid, in_liver, places
-from tests.support.builders import SPLEEN, ThresholdSegmenter, model_spec
-from tests.support.labelled_cases import write_cases
+from tests.support.dicom.body import (
+    AXIAL,
+    CORONAL,
+    FEET_FIRST,
+    Directions,
+    body,
+    grid,
+    in_liver,
+    places,
+)
+from tests.support.dicom.builders import SPLEEN, ThresholdSegmenter, model_spec
+from tests.support.dicom.labelled_cases import write_cases
 
 _SPACING_MM = (2.0, 1.0, 1.0)
 

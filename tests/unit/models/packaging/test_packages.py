@@ -23,7 +23,7 @@ from models.training.config_file import load_config
 from models.training.loop import Place, train
 from node.cli.main import app
 from node.domain.errors import Misconfigured
-from tests.support.labelled_cases import write_cases, write_config
+from tests.support.dicom.labelled_cases import write_cases, write_config
 
 # torch calls TorchScript deprecated; models in it are what these tests are about.
 pytestmark = [

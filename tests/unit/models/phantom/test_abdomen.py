@@ -5,7 +5,7 @@ import pytest
 
 from models.phantom import Phantom, abdomen, paint
 from models.phantom.tissues import Tissue
-from tests.support.body import AXIAL, CORONAL, FEET_FIRST, Directions, grid, oblique
+from tests.support.dicom.body import AXIAL, CORONAL, FEET_FIRST, Directions, grid, oblique
 
 _SPACING_MM = (8.0, 5.0, 5.0)
 _SHAPE = (38, 78, 78)

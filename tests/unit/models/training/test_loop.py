@@ -14,7 +14,7 @@ from models.training.config import InvalidConfig, TrainConfig
 from models.training.config_file import load_config
 from models.training.history import read_history
 from models.training.loop import BEST, CHECKPOINT, LAST, Place, train
-from tests.support.labelled_cases import UNET, write_cases, write_config
+from tests.support.dicom.labelled_cases import UNET, write_cases, write_config
 
 _NETWORKS = {
     "unet": UNET,

@@ -18,7 +18,7 @@ from models.training.loop import Place, Result
 from models.tuning import InvalidSearch, Tuning, load_search, open_study, tune
 from models.tuning.report import write_report
 from node.cli.main import app
-from tests.support.labelled_cases import write_cases, write_config
+from tests.support.dicom.labelled_cases import write_cases, write_config
 
 _SEARCH = """
 ["optimiser.arguments.lr"]

@@ -1,0 +1,229 @@
+"""Instances made to harm who takes them in, sent to a listener that runs as it does at a site."""
+
+import struct
+import zlib
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from node.dicom.ct.reader import read_series
+from node.domain.errors import Rejected, RejectionReason
+from node.domain.identifiers import Uid
+from node.domain.series import SeriesState
+from node.intake.dataset_elements import Encoding, walk
+from node.jobs.series_completion import SeriesWatch
+from node.routing.conditions import Equals
+from node.routing.rules import Rule
+from node.store import Store
+from pacs_listener.store_status import StoreStatus
+from tests.support.dicom import nested_sequences as nested
+from tests.support.dicom.odd_uids import NO_UIDS, SERIES, SOP, STUDY, named, padded
+from tests.support.peers.raw_peer import RawPeer
+from tests.support.peers.upper_layer import (
+    BIG_ENDIAN,
+    DEFLATED,
+    IMPLICIT,
+    SOP_INSTANCE,
+    c_store,
+)
+from tests.support.processes.listener_process import ListenerProcess
+from tests.support.processes.resources_in_use import most_memory_mib
+from tests.support.stored import EXPLICIT, encoded
+
+# Beyond what it has once it has taken in one: of these attacks, the longest is of 4 MiB.
+MOST_GROWTH_MIB = 128
+DEEP = 10_000
+UNDERSTOOD_BY_NOBODY = {int(StoreStatus.CANNOT_UNDERSTAND), int(StoreStatus.DOES_NOT_MATCH)}
+
+
+@dataclass
+class Site:
+    """A listener, and the folder in which all must lie that it writes."""
+
+    root: Path
+    process: ListenerProcess
+    taken: int = 0
+
+    @property
+    def data_dir(self) -> Path:
+        return self.root / "at" / "a" / "site" / "data"
+
+    def status(
+        self, dataset: bytes, uid: str, syntax: str = EXPLICIT, *, named: bytes | None = None
+    ) -> int | None:
+        """What a C-STORE is answered with, in whose command `named` stands in place of the UID."""
+        elements = {} if named is None else {SOP_INSTANCE: named}
+        with RawPeer.associated(self.process.port) as peer:
+            return peer.status(c_store(dataset, uid, syntax, elements))
+
+    def store(self) -> Store:
+        """What it has indexed."""
+        return Store.open(f"sqlite:///{self.data_dir / 'segnode.db'}", self.data_dir)
+
+    def file_of(self, uid: str) -> Path:
+        """Where an instance has been put."""
+        with closing(self.store()) as store:
+            found = store.find_instance(Uid(uid))
+        assert found is not None
+        return found.instance.path
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    root = tmp_path_factory.mktemp("outside")
+    with ListenerProcess(root / "at" / "a" / "site" / "data") as process:
+        yield Site(root, process)
+
+
+@pytest.fixture
+def site(running: Site) -> Iterator[Site]:
+    """A listener that must be well after each test."""
+    accept_one(running)
+    pid = running.process.process.pid
+    before = most_memory_mib(pid)
+    yield running
+    assert most_memory_mib(pid) - before < MOST_GROWTH_MIB
+    accept_one(running)
+    assert {path.relative_to(running.root) for path in outside(running)} == {
+        Path("at"),
+        Path("at/a"),
+        Path("at/a/site"),
+        Path("at/a/site/segnode.toml"),
+        Path("at/a/site/data"),
+    }
+
+
+def accept_one(site: Site) -> None:
+    """Send an instance in order."""
+    site.taken += 1
+    uid = f"1.2.4.{site.taken}"
+    fine = encoded(sop_instance_uid=uid, series_instance_uid="1.2.4")
+    assert site.status(fine, uid) == StoreStatus.SUCCESS
+
+
+def outside(site: Site) -> Iterator[Path]:
+    """All there is that is not in the data folder."""
+    for path in site.root.rglob("*"):
+        if site.data_dir not in path.parents:
+            yield path
+
+
+@pytest.mark.parametrize("uid", NO_UIDS.values(), ids=NO_UIDS)
+def test_what_is_no_uid_names_no_file(site: Site, uid: bytes) -> None:
+    for tag in (SOP, STUDY, SERIES):
+        assert site.status(named(tag, uid), "1.2.3.1") == StoreStatus.CANNOT_UNDERSTAND
+    # A command that cannot be taken in ends the association.
+    answers = UNDERSTOOD_BY_NOBODY | {None}
+    assert site.status(named(SOP, b"1.2.3.1"), "", named=padded(uid)) in answers
+    assert site.status(named(SOP, uid), "", named=padded(uid)) in answers
+    # Where the data set has none, that of the command would be written into it.
+    assert site.status(named(SOP, b""), "", named=padded(uid)) in answers
+
+
+def bomb(before: bytes) -> bytes:
+    """A deflated data set: `before`, and 4 GiB of zeros."""
+    zeros = zlib.compressobj(9, wbits=-zlib.MAX_WBITS)
+    block = zeros.compress(bytes(64 << 20)) + zeros.flush(zlib.Z_FULL_FLUSH)
+    start = zlib.compressobj(9, wbits=-zlib.MAX_WBITS)
+    head = start.compress(before) + start.flush(zlib.Z_FULL_FLUSH)
+    end = zlib.compressobj(9, wbits=-zlib.MAX_WBITS).flush()
+    # A block that refers to nothing before it can be had as often as one likes.
+    return head + block * 64 + end
+
+
+@pytest.mark.parametrize("head", [b"", encoded()], ids=["before its UIDs", "after them"])
+def test_a_data_set_that_inflates_to_gigabytes_is_refused(site: Site, head: bytes) -> None:
+    element = struct.pack("<HH2sHI", 0x7FE1 if head else 0x0007, 0x0010, b"OB", 0, 0xFFFFFFF0)
+    deflated = bomb(head + element)
+    assert len(deflated) < 5 << 20
+    assert site.status(deflated, "1.2.3.1", DEFLATED) == StoreStatus.CANNOT_UNDERSTAND
+
+
+@pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT, BIG_ENDIAN])
+@pytest.mark.parametrize("length", [1000, 0x7FFFFFFF, 0xFFFFFFFE])
+def test_a_length_beyond_the_end_is_refused(site: Site, syntax: str, length: int) -> None:
+    encoding = Encoding.of(syntax)
+    whole = encoded(transfer_syntax_uid=syntax)
+    series = next(e for e in walk(whole, encoding) if e.tag == SERIES)
+
+    def longer(tag: int) -> bytes:
+        order = "<" if encoding.little else ">"
+        head = struct.pack(f"{order}HH", tag >> 16, tag & 0xFFFF)
+        if encoding.explicit:
+            head += b"UN\0\0"
+        return head + struct.pack(f"{order}I", length) + b"few"
+
+    for dataset in (
+        longer(0x00080001) + whole,
+        whole[: series.head] + longer(SERIES),
+        whole[: series.end] + longer(0x0020000F),
+    ):
+        assert site.status(dataset, "1.2.3.1", syntax) == StoreStatus.CANNOT_UNDERSTAND
+
+
+def with_element(dataset: bytes, tag: int, element: bytes) -> bytes:
+    """The data set with an element more, in its place."""
+    at = next((e.head for e in walk(dataset, Encoding.of(EXPLICIT)) if e.tag > tag), len(dataset))
+    return dataset[:at] + element + dataset[at:]
+
+
+def test_sequences_nested_without_end_before_the_uids_are_refused(site: Site) -> None:
+    for tag in (0x00080006, 0x00081111):
+        deep = with_element(encoded(), tag, nested.of_undefined_length(tag, DEEP))
+        assert site.status(deep, "1.2.3.1") == StoreStatus.CANNOT_UNDERSTAND
+        never_closed = with_element(encoded(), tag, nested.of_undefined_length(tag, DEEP)[:200_000])
+        assert site.status(never_closed, "1.2.3.1") == StoreStatus.CANNOT_UNDERSTAND
+
+
+DEEPLY_NESTED: dict[str, tuple[int, nested.Nesting]] = {
+    "before the UIDs, with lengths": (0x00081111, nested.of_defined_length),
+    "before the UIDs, hidden": (0x00081111, nested.hidden),
+    "after them": (0x00209221, nested.of_undefined_length),
+    "after them, with lengths": (0x00400275, nested.of_defined_length),
+    "after them, hidden": (0x00400275, nested.hidden),
+    "what all frames share": (0x52009229, nested.of_undefined_length),
+    "what all frames share, hidden": (0x52009229, nested.hidden),
+}
+
+
+@pytest.mark.parametrize(
+    ("number", "where"), list(enumerate(DEEPLY_NESTED)), ids=list(DEEPLY_NESTED)
+)
+def test_nesting_that_the_door_need_not_look_at_is_refused_by_who_reads_it(
+    site: Site, number: int, where: str
+) -> None:
+    tag, nesting = DEEPLY_NESTED[where]
+    series = f"1.2.5.{number}"
+    for instance in ("1", "2"):
+        uid = f"{series}.{instance}"
+        whole = encoded(
+            sop_instance_uid=uid, series_instance_uid=series, attributes={"SeriesNumber": "1"}
+        )
+        deep = with_element(whole, tag, nesting(tag, DEEP))
+        assert site.status(deep, uid) == StoreStatus.SUCCESS
+    with pytest.raises(Rejected, match="nested too deeply") as refused:
+        read_series([site.file_of(f"{series}.1"), site.file_of(f"{series}.2")])
+    assert refused.value.reason is RejectionReason.UNREADABLE
+    with closing(site.store()) as store:
+        decide_all(store)
+        found = store.get_series(Uid(series))
+        assert found is not None
+        assert found.state in {SeriesState.ACCEPTED, SeriesState.IGNORED}
+        assert all(event.event != "defect" for event in store.audit_of(series))
+
+
+def decide_all(store: Store) -> None:
+    """Decide every series that has come in, as a worker does once they are complete."""
+    rule = Rule("liver", "liver-ct", ("pacs",), Equals("Modality", "CT"), 0.0)
+    later = datetime.now(UTC) + timedelta(hours=1)
+    SeriesWatch(
+        store=store,
+        rules=(rule,),
+        quiet_seconds=0.0,
+        installed_version=lambda _: "1.0",
+        now=lambda: later,
+    ).look()

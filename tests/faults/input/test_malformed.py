@@ -1,0 +1,154 @@
+"""Thousands of damaged instances: each is answered, and the listener stays well."""
+
+import random
+import socket
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from pydicom.uid import CTImageStorage
+from pynetdicom import AE
+from pynetdicom.association import Association
+from pynetdicom.dimse_primitives import C_STORE
+
+from node.dicom.ct.reader import read_series
+from node.domain.errors import Rejected
+from node.domain.identifiers import Uid
+from node.domain.instance import Door, Origin
+from node.intake.part10 import file_of, received_from_file, received_from_part10
+from node.store import Store
+from pacs_listener.store_status import StoreStatus
+from tests.support.dicom.body import grid
+from tests.support.dicom.builders import ct_series
+from tests.support.dicom.damaged_files import damaged
+from tests.support.peers.upper_layer import BIG_ENDIAN, DEFLATED, IMPLICIT
+from tests.support.processes.listener_process import ListenerProcess
+from tests.support.processes.resources_in_use import memory_mib
+from tests.support.stored import EXPLICIT, encoded, received
+from tests.support.waiting import until
+
+SYNTAXES = (EXPLICIT, IMPLICIT, BIG_ENDIAN, DEFLATED)
+BY_C_STORE = 5000
+AS_FILES = 5000
+SERIES_READ = 150
+ORIGIN = Origin(Door.FOLDER, "test")
+# Beyond what it has once it has taken in a few.
+MOST_GROWTH_MIB = 64
+
+
+@pytest.fixture
+def listener(tmp_path: Path) -> Iterator[ListenerProcess]:
+    with ListenerProcess(tmp_path / "node" / "data") as process:
+        yield process
+
+
+def associate(port: int) -> Association:
+    entity = AE("MODALITY")
+    for syntax in SYNTAXES:
+        entity.add_requested_context(CTImageStorage, syntax)
+    association = entity.associate("127.0.0.1", port, ae_title="SEGNODE")
+    assert association.is_established
+    assert association.dul.socket is not None
+    connection = association.dul.socket.socket
+    assert connection is not None
+    # Else each small message waits for the last one's acknowledgement.
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    # As `send_c_store` does, so that the reactor does not take the answers away.
+    association._reactor_checkpoint.clear()
+    until(lambda: association._is_paused, 5, "the reactor to pause")
+    return association
+
+
+def release(association: Association) -> None:
+    association._reactor_checkpoint.set()
+    association.release()
+
+
+def store(association: Association, dataset: bytes, sop_uid: str, syntax: str) -> int:
+    """The status that these bytes are answered with."""
+    (context,) = (c for c in association.accepted_contexts if c.transfer_syntax[0] == syntax)
+    assert context.context_id is not None
+    request = C_STORE()
+    request.MessageID = 1
+    request.AffectedSOPClassUID = CTImageStorage
+    request.AffectedSOPInstanceUID = sop_uid
+    request.Priority = 2
+    request.DataSet = BytesIO(dataset)
+    association.dimse.send_msg(request, context.context_id)
+    _, answer = association.dimse.get_msg(block=True)
+    assert isinstance(answer, C_STORE), "the listener did not answer"
+    assert answer.Status is not None
+    return answer.Status
+
+
+def test_the_listener_answers_whatever_comes_and_writes_nothing_outside_its_store(
+    listener: ListenerProcess, tmp_path: Path
+) -> None:
+    rng = random.Random(7)
+    statuses: Counter[int] = Counter()
+    association = associate(listener.port)
+    before = 0
+    for number in range(BY_C_STORE):
+        uid, syntax = f"1.2.3.{number}", rng.choice(SYNTAXES)
+        whole = encoded(sop_instance_uid=uid, transfer_syntax_uid=syntax)
+        statuses[store(association, damaged(whole, rng), uid, syntax)] += 1
+        if number == 200:
+            before = memory_mib(listener.process.pid)
+    release(association)
+
+    assert statuses.keys() <= {int(status) for status in StoreStatus} - {StoreStatus.DEFECT}
+    assert statuses[StoreStatus.CANNOT_UNDERSTAND] > BY_C_STORE // 4
+    assert memory_mib(listener.process.pid) - before < MOST_GROWTH_MIB
+    assert {path.name for path in tmp_path.iterdir()} == {"node"}
+    assert {path.name for path in (tmp_path / "node").iterdir()} == {"data", "segnode.toml"}
+    data_dir = tmp_path / "node" / "data"
+    kept = 0
+    for path in (data_dir / "instances").rglob("*.dcm"):
+        instance = received_from_file(path, ORIGIN)
+        place = Path(instance.series_instance_uid) / f"{instance.sop_instance_uid}.dcm"
+        assert path.relative_to(data_dir / "instances") == place
+        kept += 1
+    index = Store.open(f"sqlite:///{data_dir / 'segnode.db'}", data_dir)
+    assert index.count_instances() == kept
+    index.close()
+    # It takes what is in order as before.
+    again = associate(listener.port)
+    fine = encoded(sop_instance_uid="1.2.4.1", series_instance_uid="1.2.4")
+    assert store(again, fine, "1.2.4.1", EXPLICIT) == StoreStatus.SUCCESS
+    release(again)
+    assert listener.stop() == 0
+
+
+def test_a_damaged_file_is_an_instance_or_refused_in_words() -> None:
+    rng = random.Random(8)
+    refused = 0
+    for _ in range(AS_FILES):
+        syntax = rng.choice(SYNTAXES)
+        dataset = encoded(transfer_syntax_uid=syntax)
+        instance = replace(received(dataset=dataset), transfer_syntax_uid=Uid(syntax))
+        try:
+            received_from_part10(damaged(file_of(instance), rng), ORIGIN)
+        except Rejected as error:
+            assert str(error)
+            refused += 1
+    assert refused > AS_FILES // 4
+
+
+# pydicom warns of what it makes up for.
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_series_with_a_damaged_slice_is_read_or_refused_in_words(tmp_path: Path) -> None:
+    rng = random.Random(9)
+    files = ct_series(geometry=grid(slices=4, rows=8, columns=8)).write(tmp_path)
+    whole = files[1].read_bytes()
+    refused = 0
+    for _ in range(SERIES_READ):
+        files[1].write_bytes(damaged(whole, rng))
+        try:
+            read_series(files)
+        except Rejected as error:
+            assert str(error)
+            refused += 1
+    assert refused > SERIES_READ // 4

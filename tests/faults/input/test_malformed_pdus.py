@@ -1,0 +1,169 @@
+"""Thousands of conversations with something wrong in them: each ends, and nothing is left of it."""
+
+import random
+import socket
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from pacs_listener.commitment import INVALID_ARGUMENT
+from pacs_listener.store_status import StoreStatus
+from tests.support.dicom.damaged_files import damaged
+from tests.support.peers.raw_peer import RawPeer
+from tests.support.peers.upper_layer import (
+    ABORT,
+    ASSOCIATE_AC,
+    ASSOCIATE_RJ,
+    P_DATA_TF,
+    RELEASE_RP,
+    RELEASE_RQ,
+    associate_rq,
+    c_echo,
+    c_store,
+    n_action,
+    n_event_report,
+    p_data,
+    pdu,
+)
+from tests.support.processes.listener_process import ListenerProcess
+from tests.support.processes.resources_in_use import memory_mib, sockets, threads
+from tests.support.stored import encoded
+from tests.support.waiting import until
+
+CONVERSATIONS = 2000
+AT_ONCE = 8
+# The kinds of PDU that an acceptor sends (PS3.8 9.3.1).
+ANSWERS = {ASSOCIATE_AC, ASSOCIATE_RJ, P_DATA_TF, RELEASE_RP[0], ABORT[0]}
+OUT_OF_PLACE = (
+    RELEASE_RQ,
+    RELEASE_RP,
+    ABORT,
+    associate_rq(),
+    pdu(ASSOCIATE_AC, associate_rq()[6:]),
+    pdu(ASSOCIATE_RJ, b"\0\1\1\1"),
+    pdu(0x09, b"what"),
+)
+REFERENCES = 0x00081199
+# Beyond what it has once it has had a few.
+MOST_GROWTH_MIB = 64
+SOON_S = 10
+
+
+@pytest.fixture
+def listener(tmp_path: Path) -> Iterator[ListenerProcess]:
+    """One that answers requests for storage commitment."""
+    peer = '[peers.attacker]\nae_title = "ATTACKER"\nhost = "127.0.0.1"\nport = 104\n'
+    with ListenerProcess(tmp_path / "node" / "data", more=peer) as process:
+        yield process
+
+
+def conversation(number: int, rng: random.Random) -> list[bytes]:
+    """The PDUs of an association in order: a request, some messages, a release."""
+    uid = f"1.2.3.{number}"
+    whole = encoded(sop_instance_uid=uid)
+    pdus = [associate_rq()]
+    for _ in range(rng.randint(1, 3)):
+        pdus += rng.choice(
+            [c_store(whole, uid), [c_echo()], n_action(whole), n_event_report(whole)]
+        )
+    return [*pdus, RELEASE_RQ]
+
+
+def disturbed(pdus: list[bytes], rng: random.Random) -> list[bytes]:
+    """The same with something wrong in it."""
+    changed = list(pdus)
+    at = rng.randrange(len(pdus))
+    this = pdus[at]
+    match rng.randrange(5):
+        case 0:
+            changed[0] = damaged(pdus[0], rng)
+        case 1:
+            changed[at] = damaged(this, rng)
+        case 2:  # within, so that its length is that of the PDU
+            changed[at] = pdu(this[0], damaged(this[6:], rng))
+        case 3:
+            changed.insert(at, rng.choice(OUT_OF_PLACE))
+        case _:  # a command or data set, in a value whose length is right
+            at = rng.randrange(1, len(pdus) - 1)
+            context, control = pdus[at][10:12]
+            control = rng.choice([control, rng.randrange(256)])
+            changed[at] = p_data(context, control, damaged(pdus[at][12:], rng))
+    return changed
+
+
+def kinds_of_answers(port: int, number: int) -> list[int]:
+    """The PDUs that a conversation with something wrong is answered with, to its end."""
+    rng = random.Random(number)
+    request, *rest = disturbed(conversation(number, rng), rng)
+    waits = rng.random() < 0.9
+    with RawPeer(port) as peer:
+        peer.send([request])
+        kinds = []
+        # A request that is cut off is not answered: then it must be told that no more comes.
+        if waits and len(request) >= len(associate_rq()):
+            peer.socket.settimeout(1)
+            try:
+                kinds.append(peer.read()[0])
+            except TimeoutError:
+                kinds.append(0)
+            peer.socket.settimeout(30)
+        peer.send(rest)
+        try:
+            peer.socket.shutdown(socket.SHUT_WR)
+        except OSError:
+            return kinds
+        while kind := peer.read()[0]:
+            kinds.append(kind)
+    return kinds
+
+
+def test_each_conversation_ends_and_the_listener_stays_well(
+    listener: ListenerProcess, tmp_path: Path
+) -> None:
+    port, pid = listener.port, listener.process.pid
+    at_rest = (threads(pid), sockets(pid))
+    answers: Counter[int] = Counter()
+    with ThreadPoolExecutor(AT_ONCE) as peers:
+        before = 0
+        for number, kinds in enumerate(
+            peers.map(lambda number: kinds_of_answers(port, number), range(CONVERSATIONS))
+        ):
+            answers.update(kinds)
+            if number == 200:
+                before = memory_mib(pid)
+
+    assert answers.keys() - {0} <= ANSWERS
+    assert answers[ASSOCIATE_AC] > CONVERSATIONS // 2
+    assert answers[ASSOCIATE_RJ] < CONVERSATIONS // 10
+    with RawPeer.associated(port) as peer:
+        fine = encoded(sop_instance_uid="1.2.4.1", series_instance_uid="1.2.4")
+        assert peer.status(c_store(fine, "1.2.4.1")) == StoreStatus.SUCCESS
+    until(lambda: (threads(pid), sockets(pid)) == at_rest, SOON_S, "all threads to end")
+    assert memory_mib(pid) - before < MOST_GROWTH_MIB
+    assert {path.name for path in tmp_path.iterdir()} == {"node"}
+    assert {path.name for path in (tmp_path / "node").iterdir()} == {"data", "segnode.toml"}
+    assert listener.stop() == 0
+    assert not any("Exception in thread" in line for line in listener.log)
+    print(f"{CONVERSATIONS} conversations, answers by kind of PDU: {dict(answers)}")
+
+
+@pytest.mark.parametrize(
+    "information",
+    [
+        b"no data set",
+        nested_sequences.of_undefined_length(REFERENCES, 10_000),
+        nested_sequences.of_defined_length(REFERENCES, 10_000),
+        nested_sequences.hidden(REFERENCES, 10_000),
+    ],
+    ids=["no data set", "nested", "nested with lengths", "nested and hidden"],
+)
+def test_what_is_said_of_commitment_and_cannot_be_read_is_an_invalid_argument(
+    listener: ListenerProcess, information: bytes
+) -> None:
+    with RawPeer.associated(listener.port) as peer:
+        assert peer.status(n_action(information)) == INVALID_ARGUMENT
+        assert peer.status(n_event_report(information)) == INVALID_ARGUMENT
+        assert peer.status([c_echo()]) == StoreStatus.SUCCESS

@@ -1,0 +1,133 @@
+"""Hundreds of damaged files and messages by STOW-RS: each is answered, none as a fault of ours."""
+
+import random
+import struct
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import pytest
+
+from node.domain.identifiers import Uid
+from node.domain.instance import Door, Origin
+from node.intake.part10 import file_of, received_from_file
+from tests.support.dicom import nested_sequences as nested
+from tests.support.dicom.damaged_files import damaged
+from tests.support.dicom.odd_uids import NO_UIDS, SERIES, SOP, STUDY, named, padded
+from tests.support.peers.upper_layer import BIG_ENDIAN, DEFLATED, IMPLICIT
+from tests.support.servers.served_node import ServedNode, served_node
+from tests.support.stored import EXPLICIT, encoded, received
+
+FILES = 600
+MESSAGES = 300
+SYNTAXES = (EXPLICIT, IMPLICIT, BIG_ENDIAN, DEFLATED)
+MULTIPART = 'multipart/related; type="application/dicom"; boundary=next'
+START, END = b"--next\r\nContent-Type: application/dicom\r\n\r\n", b"\r\n--next--\r\n"
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Iterator[ServedNode]:
+    with served_node(tmp_path) as served:
+        yield served
+
+
+@pytest.fixture
+def client(node: ServedNode) -> Iterator[httpx.Client]:
+    """One that tells the node where instances are stored."""
+    # A connection for each: on one that is kept, every answer waits for an acknowledgement.
+    limits = httpx.Limits(max_keepalive_connections=0)
+    with httpx.Client(base_url=node.dicomweb_url, timeout=30, limits=limits) as made:
+        yield made
+    # It takes what is in order as before, and has written nothing where it has no business.
+    fine = file("1.2.4.1")
+    answer = httpx.post(f"{node.dicomweb_url}/studies", content=fine, headers=content("dicom"))
+    assert answer.status_code == 200
+    data_dir = node.settings.data_dir
+    assert {path.name for path in data_dir.parent.iterdir()} == {"data", "segnode.toml"}
+    for path in data_dir.rglob("*.dcm"):
+        instance = received_from_file(path, Origin(Door.FOLDER, "test"))
+        place = Path(instance.series_instance_uid) / f"{instance.sop_instance_uid}.dcm"
+        assert path.relative_to(data_dir / "instances") == place
+
+
+def file(uid: str, syntax: str = EXPLICIT) -> bytes:
+    """An instance as a DICOM file."""
+    dataset = encoded(sop_instance_uid=uid, transfer_syntax_uid=syntax)
+    instance = received(sop_instance_uid=uid, dataset=dataset)
+    return file_of(replace(instance, transfer_syntax_uid=Uid(syntax)))
+
+
+def content(kind: str) -> dict[str, str]:
+    return {"Content-Type": f"application/{kind}" if kind == "dicom" else kind}
+
+
+def test_a_damaged_file_is_stored_or_said_not_to_be(client: httpx.Client) -> None:
+    rng = random.Random(12)
+    answers: Counter[int] = Counter()
+    for number in range(FILES):
+        whole = damaged(file(f"1.2.3.{number}", rng.choice(SYNTAXES)), rng)
+        if rng.random() < 0.5:
+            answer = client.post("/studies", content=whole, headers=content("dicom"))
+        else:
+            message = START + whole + END
+            answer = client.post("/studies", content=message, headers=content(MULTIPART))
+        answers[answer.status_code] += 1
+    print(f"damaged files: {dict(answers)}")
+    # 202 where damage has put another delimiter into the file.
+    assert answers.keys() <= {200, 202, 400, 409}
+    assert answers[200] > FILES // 30
+    assert answers[409] > FILES // 3
+
+
+def test_a_damaged_message_is_answered(client: httpx.Client) -> None:
+    rng = random.Random(13)
+    answers: Counter[int] = Counter()
+    kinds = (
+        MULTIPART,
+        MULTIPART,
+        MULTIPART,
+        "multipart/related",
+        "multipart/mixed; boundary=",
+        "x",
+    )
+    for number in range(MESSAGES):
+        whole = START + file(f"1.2.3.{number}") + b"\r\n" + START + file("1.2.3") + END
+        kind = rng.choice(kinds)
+        study = rng.choice(["", "", "/1.2", "/..%2f..%2fx", "/" + "1." * 2000])
+        answer = client.post(f"/studies{study}", content=damaged(whole, rng), headers=content(kind))
+        answers[answer.status_code] += 1
+    print(f"damaged messages: {dict(answers)}")
+    assert answers.keys() <= {200, 202, 400, 404, 405, 409, 415}
+
+
+@pytest.mark.parametrize("uid", NO_UIDS.values(), ids=NO_UIDS)
+def test_what_is_no_uid_names_no_file(client: httpx.Client, uid: bytes) -> None:
+    for tag in (SOP, STUDY, SERIES):
+        whole = file_of(received(dataset=named(tag, uid)))
+        answer = client.post("/studies", content=whole, headers=content("dicom"))
+        assert answer.status_code == 409
+    # That of the file's head would be written into a data set that has none.
+    whole = file_of(received(sop_instance_uid="1.2.3.99", dataset=named(SOP, b"")))
+    odd = b"UI" + struct.pack("<H", len(padded(uid))) + padded(uid)
+    changed = whole.replace(b"UI\x08\x001.2.3.99", odd)
+    assert changed != whole
+    assert client.post("/studies", content=changed, headers=content("dicom")).status_code == 409
+
+
+@pytest.mark.parametrize(
+    ("nesting", "status"),
+    [
+        (nested.of_undefined_length, 409),
+        (nested.of_defined_length, 200),
+        (nested.hidden, 200),
+    ],
+)
+def test_sequences_nested_without_end_are_answered(
+    client: httpx.Client, nesting: nested.Nesting, status: int
+) -> None:
+    for tag in (0x00080006, 0x00081111):
+        whole = file_of(received(dataset=nesting(tag, 10_000) + encoded()))
+        answer = client.post("/studies", content=whole, headers=content("dicom"))
+        assert answer.status_code == status

@@ -1,0 +1,202 @@
+"""Inference that hangs, dies or breaks: the job ends in words, and the next one finds it well."""
+
+import os
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from node.domain.errors import Misconfigured, Rejected, RejectionReason, Transient
+from node.domain.identifiers import Uid
+from node.domain.job import Job, JobState, Replaced
+from node.inference.models import WarmModels
+from node.inference.pool import InferencePool
+from node.inference.process import InferenceFailed, InferenceProcess
+from node.jobs.segment_step import Inferred
+from tests.support.processes.worker_parts import WorkerParts, inferred
+from tests.support.stored import job_of
+from tests.support.waiting import until
+
+ROOT = Path(__file__).parents[3]
+LONGEST_S = 3.0
+# On a busy machine each start of a process takes seconds.
+WAIT_S = 120.0
+FILES = [Path("a.dcm")]
+JOB = job_of(Uid("1.2.3"))
+
+
+class Models(WarmModels):
+    """What befalls a job is written in a file beside it, a word for each run."""
+
+    def __init__(self, plan: Path) -> None:
+        self._plan = plan
+
+    def load(self, model_ids: Sequence[str]) -> None:
+        if "missing" in model_ids:
+            raise Misconfigured("model 'missing' is not installed", key="rules.model")
+
+    def infer(self, job: Job, files: Sequence[Path], replaces: Replaced | None) -> Inferred:
+        word, *rest = self._plan.read_text().split()
+        self._plan.write_text(" ".join(rest))
+        match word:
+            case "hang":
+                threading.Event().wait()
+            case "die":
+                os.kill(os.getpid(), signal.SIGKILL)
+            case "break":
+                raise ZeroDivisionError("by a defect")
+            case "refuse":
+                raise Rejected(RejectionReason.TOO_FEW_SLICES, "The series has 3 slices.")
+            case "wait":
+                raise Transient("an image cannot be read: Stale file handle")
+        return inferred(job)
+
+
+class Meeting(WarmModels):
+    """A job looks out for another that is at work at the same time, for a second."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def load(self, model_ids: Sequence[str]) -> None:
+        pass
+
+    def infer(self, job: Job, files: Sequence[Path], replaces: Replaced | None) -> Inferred:
+        own = self._folder / f"{os.getpid()}"
+        own.with_suffix(".here").touch()
+        try:
+            until(lambda: len(list(self._folder.glob("*.here"))) == 2, 1.0, "the other")
+            told = "met"
+        except AssertionError:
+            told = "alone"
+        n = len(list(self._folder.glob("*.end")))
+        (self._folder / f"{n}-{os.getpid()}.end").write_text(told)
+        if told == "alone":
+            own.with_suffix(".here").unlink()
+        return inferred(job)
+
+
+@pytest.fixture
+def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))  # the process imports the class above
+    return tmp_path / "plan"
+
+
+@pytest.fixture
+def process(plan: Path) -> Iterator[InferenceProcess]:
+    process = InferenceProcess(Models(plan), LONGEST_S, "warning")
+    yield process
+    process.close()
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("hang", "was ended after 3 s"),
+        ("die", "ended by signal 9"),
+        ("break", "ZeroDivisionError: by a defect"),
+    ],
+)
+def test_after_a_failure_the_next_job_is_inferred(
+    process: InferenceProcess, plan: Path, word: str, told: str
+) -> None:
+    plan.write_text(f"{word} fine")
+    with pytest.raises(InferenceFailed, match=told):
+        process.infer(JOB, FILES, None)
+    assert process.infer(JOB, FILES, None).seg_file
+
+
+def test_a_passing_condition_is_told_as_what_it_is(process: InferenceProcess, plan: Path) -> None:
+    plan.write_text("wait fine")
+    with pytest.raises(Transient, match="Stale file handle"):
+        process.infer(JOB, FILES, None)
+    assert process.infer(JOB, FILES, None).seg_file
+
+
+def test_a_refusal_keeps_its_reason_and_the_process(process: InferenceProcess, plan: Path) -> None:
+    plan.write_text("fine refuse fine")
+    process.infer(JOB, FILES, None)
+    first = process.pid
+    with pytest.raises(Rejected, match="3 slices") as caught:
+        process.infer(JOB, FILES, None)
+    assert caught.value.reason is RejectionReason.TOO_FEW_SLICES
+    process.infer(JOB, FILES, None)
+    assert process.pid == first
+
+
+def test_a_process_that_dies_between_jobs_is_started_again(
+    process: InferenceProcess, plan: Path
+) -> None:
+    plan.write_text("fine")
+    process.load(["liver-ct"])
+    first = process.pid
+    assert first is not None
+    os.kill(first, signal.SIGKILL)
+    until(lambda: not _runs(first), 10, "it to die")
+    assert process.infer(JOB, FILES, None).seg_file
+
+
+def test_a_stop_of_the_service_does_not_make_a_job_look_failed(
+    process: InferenceProcess, plan: Path
+) -> None:
+    plan.write_text("fine")
+    process.load(["liver-ct"])
+    first = process.pid
+    assert first is not None
+    os.kill(first, signal.SIGTERM)
+    assert process.infer(JOB, FILES, None).seg_file
+    assert process.pid == first
+
+
+def test_a_wrong_configuration_is_told_as_such(process: InferenceProcess) -> None:
+    with pytest.raises(Misconfigured, match=r"^configuration: rules.model: model 'missing'"):
+        process.load(["missing"])
+
+
+def test_a_job_that_hangs_is_tried_once_more_and_parked_and_others_go_on(
+    process: InferenceProcess, plan: Path, tmp_path: Path
+) -> None:
+    class Parts(WorkerParts):
+        def infer(self, job: Job, files: Sequence[Path], replaces: Replaced | None) -> Inferred:
+            return process.infer(job, files, replaces)
+
+    plan.write_text("hang hang fine")
+    parts = Parts(tmp_path)
+    parts.start()
+    try:
+        parts.receive(1)
+        parts.look()
+        until(lambda: parts.jobs()[-1].state is JobState.PARKED, WAIT_S, "it to be parked")
+        parked = parts.jobs()[-1]
+        assert "longest_inference_seconds" in parked.reason
+        assert plan.read_text() == "fine"
+        parts.receive(2)
+        parts.look()
+        until(lambda: len(parts.jobs()) == 2, WAIT_S, "the second job")
+        until(lambda: parts.jobs()[-1].state is JobState.DELIVERED, WAIT_S, "its delivery")
+    finally:
+        parts.stop()
+
+
+@pytest.mark.parametrize(("most", "together"), [({}, True), ({"liver-ct": 1}, False)])
+def test_inferences_run_at_once_as_far_as_their_model_may(
+    plan: Path, tmp_path: Path, most: dict[str, int], together: bool
+) -> None:
+    pool = InferencePool(lambda: InferenceProcess(Meeting(tmp_path), 60.0, "warning"), 2, most)
+    try:
+        pool.load(["liver-ct"])
+        with ThreadPoolExecutor(2) as threads:
+            list(threads.map(lambda _: pool.infer(JOB, FILES, None), range(2)))
+    finally:
+        pool.close()
+
+    met = [file.read_text() == "met" for file in tmp_path.glob("*.end")]
+    assert met == [together, together]
+
+
+def _runs(pid: int) -> bool:
+    """Whether it does; one that has ended and was not asked for its status does not."""
+    return " Z " not in Path(f"/proc/{pid}/stat").read_text()

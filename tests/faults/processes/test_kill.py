@@ -1,0 +1,74 @@
+"""`kill -9` of the node while its PACS is down, and of its supervisor alone.
+
+The crash matrix kills each process at each step.
+"""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from pydicom import dcmread
+
+from node.demo.orthanc_pacs import OrthancPacs, orthanc_missing
+from node.domain.delivery import DeliveryState
+from node.domain.identifiers import Uid
+from node.domain.job import JobState, result_identity
+from node.processes.supervisor import Role
+from tests.support.processes.running_node import RunningNode, small_abdomen
+from tests.support.waiting import until
+
+
+@pytest.fixture
+def pacs(tmp_path: Path) -> Iterator[OrthancPacs]:
+    """A PACS that is down at first."""
+    missing = orthanc_missing()
+    if missing:
+        pytest.skip(missing)
+    orthanc = OrthancPacs(tmp_path / "orthanc")
+    yield orthanc
+    orthanc.kill()
+
+
+@pytest.fixture
+def node(tmp_path: Path, pacs: OrthancPacs) -> Iterator[RunningNode]:
+    """A node that runs."""
+    running = RunningNode(tmp_path / "node", pacs)
+    running.start()
+    yield running
+    running.close()
+
+
+def test_a_node_killed_while_the_pacs_is_down_delivers_once_it_is_back(
+    node: RunningNode, pacs: OrthancPacs, tmp_path: Path
+) -> None:
+    files = small_abdomen(tmp_path / "ct", seed=21)
+    header = dcmread(files[0], stop_before_pixels=True)
+    series, study = Uid(header.SeriesInstanceUID), Uid(header.StudyInstanceUID)
+    node.send(files)
+    job = node.job_in(series, JobState.DELIVERING)
+    until(lambda: node.store.deliveries_of(job.job_id)[0].attempts >= 2, 60, "two failed tries")
+    (waiting,) = node.store.deliveries_of(job.job_id)
+    assert waiting.state is DeliveryState.WAITING
+    assert "does not answer" in waiting.last_error
+    node.kill()
+    node.start()
+    pacs.start()
+    job = node.ended_job(series)
+
+    assert job.state is JobState.DELIVERED, job.reason
+    assert node.results(study) == [result_identity(job.job_id).sop_instance_uid]
+
+
+def test_nothing_outlives_a_supervisor_that_is_killed(node: RunningNode) -> None:
+    processes = [node.process_of(role) for role in (Role.WORKER, Role.LISTENER)]
+    node.kill()
+
+    until(lambda: not any(is_alive(p) for p in processes), 10, "the processes to be gone")
+
+
+def is_alive(process: int) -> bool:
+    """Whether the process still runs; one that nobody has waited for yet does not."""
+    with suppress(OSError):
+        return ") Z " not in Path(f"/proc/{process}/stat").read_text()
+    return False

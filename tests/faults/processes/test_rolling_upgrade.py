@@ -1,0 +1,106 @@
+"""A site is upgraded host by host while it works: old and new versions share jobs and database."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydicom import dcmread
+
+from node.demo.orthanc_pacs import OrthancPacs, orthanc_missing
+from node.domain.identifiers import Uid
+from node.domain.job import JobState, result_identity
+from tests.support.processes.hosts import HostsOfASite
+from tests.support.processes.running_node import small_abdomen
+from tests.support.servers.postgresql_server import PostgresqlServer
+from tests.support.waiting import until
+
+ROOT = Path(__file__).parents[3]
+WORK_S = 180.0
+MIGRATIONS = Path("node", "store", "migrations", "versions")
+NEXT_MIGRATION = """
+import sqlalchemy as sa
+from alembic import op
+
+revision = "9999"
+down_revision = "{head}"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.add_column("jobs", sa.Column("mood", sa.Text(), nullable=False, server_default="good"))
+    op.create_table("moods", sa.Column("mood", sa.Text(), primary_key=True))
+"""
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[HostsOfASite]:
+    """A listener and two workers of this version, running."""
+    missing = orthanc_missing()
+    if missing:
+        pytest.skip(missing)
+    with OrthancPacs(tmp_path / "orthanc") as orthanc, PostgresqlServer() as server:
+        made = HostsOfASite(tmp_path, orthanc, server.new_database(), 2)
+        try:
+            made.start()
+            yield made
+        finally:
+            made.close()
+
+
+def test_a_site_that_is_upgraded_host_by_host_finishes_every_job(
+    site: HostsOfASite, tmp_path: Path
+) -> None:
+    next_version = {"PYTHONPATH": str(write_next_version(tmp_path / "next"))}
+    first, second = site.workers
+    series = send(site, tmp_path, seeds=(61, 62))
+    until(lambda: jobs_in(site, JobState.RUNNING), WORK_S, "a worker to be at work")
+
+    first.stop()
+    first.start(next_version)
+    first.wait_ready()
+    series |= send(site, tmp_path, seeds=(63, 64))
+    # One of the old version that starts anew finds a newer schema.
+    second.kill()
+    second.start()
+    second.wait_ready()
+    site.listener.stop()
+    site.listener.start(next_version)
+    site.listener.wait_ready()
+    series |= send(site, tmp_path, seeds=(65,))
+    second.stop()
+    second.start(next_version)
+
+    jobs = site.ended_jobs(len(series), WORK_S)
+    assert "store.newer_schema" in second.log()
+    assert {job.series_instance_uid for job in jobs} == set(series)
+    for job in jobs:
+        assert job.state is JobState.DELIVERED, job.reason
+        expected = result_identity(job.job_id).sop_instance_uid
+        assert site.results(series[job.series_instance_uid]) == [expected]
+
+
+def write_next_version(folder: Path) -> Path:
+    """This version with one more migration."""
+    for package in ("node", "pacs_listener", "models"):
+        shutil.copytree(ROOT / package, folder / package)
+    head = max(path.name[1:5] for path in (ROOT / MIGRATIONS).glob("v*.py"))
+    (folder / MIGRATIONS / "v9999_moods.py").write_text(NEXT_MIGRATION.format(head=head))
+    return folder
+
+
+def jobs_in(site: HostsOfASite, state: JobState) -> int:
+    """How many jobs are in that state."""
+    return site.store.count_jobs().get(state, 0)
+
+
+def send(site: HostsOfASite, folder: Path, *, seeds: tuple[int, ...]) -> dict[Uid, Uid]:
+    """Send a series for each seed; the study of each."""
+    sent = {}
+    for seed in seeds:
+        files = small_abdomen(folder / f"ct{seed}", seed=seed)
+        header = dcmread(files[0], stop_before_pixels=True)
+        site.send(files)
+        sent[Uid(header.SeriesInstanceUID)] = Uid(header.StudyInstanceUID)
+    return sent

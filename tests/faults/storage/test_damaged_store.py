@@ -1,0 +1,159 @@
+"""Stored files that a bad disk has damaged: whoever asks for them by HTTP is told so."""
+
+import random
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    RLELossless,
+)
+
+from node.domain.instance import Door, Origin
+from node.domain.series import StoredInstance, StoredSeries
+from node.intake.dataset_elements import Encoding, walk
+from node.intake.part10 import file_head, received_from_file
+from tests.support.dicom import nested_sequences as nested
+from tests.support.dicom.damaged_files import damaged
+from tests.support.dicom.small_ct import small_ct
+from tests.support.servers.served_node import ServedNode, served_node
+
+# pydicom warns of what it makes up for, and does not close a file over which it stumbles.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::UserWarning"),
+    pytest.mark.filterwarnings("ignore::RuntimeWarning"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+SYNTAXES = (
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    DeflatedExplicitVRLittleEndian,
+    RLELossless,
+    JPEG2000Lossless,
+)
+FILES_OF_EACH = 80
+# Where the head and the header lie, of which a file of this size has little.
+HEAD_BYTES = 2000
+ANSWERS = {200, 204, 404, 406, 503}
+DICOM = "application/dicom"
+REQUESTS = (
+    ("{instance}/metadata", "*/*"),
+    ("{instance}/rendered", "*/*"),
+    ("{instance}/rendered", "image/png"),
+    ("{instance}/frames/1", "*/*"),
+    ("{instance}/frames/1", 'multipart/related; type="image/jp2"'),
+    ("{instance}", DICOM),
+    ("{instance}", f"{DICOM}; transfer-syntax=*"),
+    ("{series}/instances?includefield=all", "*/*"),
+    ("{series}/instances?includefield=SliceThickness&PatientName=Roe*", "*/*"),
+    ("{root}/studies", "*/*"),
+)
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Iterator[ServedNode]:
+    with served_node(tmp_path) as served:
+        yield served
+
+
+def first_of(node: ServedNode, series: StoredSeries) -> StoredInstance:
+    return node.store.instances_of(series.series_instance_uid)[0]
+
+
+def urls(node: ServedNode, series: StoredSeries) -> dict[str, str]:
+    """Where to ask for the series and its first instance."""
+    root = node.dicomweb_url
+    of_series = f"{root}/studies/{series.study_instance_uid}/series/{series.series_instance_uid}"
+    instance = f"{of_series}/instances/{first_of(node, series).sop_instance_uid}"
+    return {"root": root, "series": of_series, "instance": instance}
+
+
+@pytest.mark.parametrize("syntax", SYNTAXES, ids=[syntax.name for syntax in SYNTAXES])
+def test_a_damaged_file_is_told_or_told_of(node: ServedNode, syntax: str, tmp_path: Path) -> None:
+    rng = random.Random(11)
+    series = node.receive(small_ct(syntax), tmp_path / "ct")
+    where, file = urls(node, series), first_of(node, series).path
+    whole = file.read_bytes()
+    answers: Counter[int] = Counter()
+    # A connection for each: on one that is kept, every answer waits for an acknowledgement.
+    limits = httpx.Limits(max_keepalive_connections=0)
+    with httpx.Client(timeout=30, limits=limits) as client:
+        for _ in range(FILES_OF_EACH):
+            if rng.random() < 0.5:
+                file.write_bytes(damaged(whole, rng))
+            else:
+                file.write_bytes(damaged(whole[:HEAD_BYTES], rng) + whole[HEAD_BYTES:])
+            for path, kind in rng.sample(REQUESTS, 4):
+                answer = client.get(path.format(**where), headers={"Accept": kind})
+                answers[answer.status_code] += 1
+    print(f"{syntax}: {dict(answers)}")
+    assert answers.keys() <= ANSWERS
+    assert answers[503] > FILES_OF_EACH // 4
+    assert answers[200] > FILES_OF_EACH
+
+
+@pytest.mark.parametrize(
+    "nesting",
+    [
+        nested.of_undefined_length,
+        nested.of_defined_length,
+        nested.hidden,
+    ],
+)
+def test_a_file_that_is_nested_without_end_is_given_out_as_it_is_or_not_at_all(
+    node: ServedNode, tmp_path: Path, nesting: nested.Nesting
+) -> None:
+    series = node.receive(small_ct(), tmp_path / "ct")
+    where, file = urls(node, series), first_of(node, series).path
+    received = received_from_file(file, Origin(Door.FOLDER, "test"))
+    tag = 0x00400275  # Request Attributes Sequence, which a search tells
+    elements = walk(received.dataset, Encoding.of(ExplicitVRLittleEndian))
+    at = next(element.head for element in elements if element.tag > tag)
+    deep = received.dataset[:at] + nesting(tag, 10_000) + received.dataset[at:]
+    file.write_bytes(file_head(received) + deep)
+
+    assert httpx.get(f"{where['instance']}/metadata").status_code == 503
+    found = httpx.get(f"{where['series']}/instances").json()
+    assert len(found) == series.instance_count
+    as_it_is = httpx.get(where["instance"], headers={"Accept": f"{DICOM}; transfer-syntax=*"})
+    assert as_it_is.content == file.read_bytes()
+
+
+def test_of_a_series_with_a_damaged_file_nothing_is_left_out_in_silence(
+    node: ServedNode, tmp_path: Path
+) -> None:
+    series = node.receive(small_ct(), tmp_path / "ct")
+    url = f"{urls(node, series)['series']}/metadata"
+    first, second, *_ = (i.path for i in node.store.instances_of(series.series_instance_uid))
+    whole = second.read_bytes()
+    second.write_bytes(b"damaged")
+    # The answer has begun when that one is read.
+    with pytest.raises(httpx.RemoteProtocolError):
+        httpx.get(url)
+    second.write_bytes(whole)
+    first.write_bytes(b"damaged")
+    answer = httpx.get(url)
+    assert answer.status_code == 503
+    assert first.stem in answer.json()["message"]
+
+
+def test_numbers_of_frames_that_no_image_has_are_refused(node: ServedNode, tmp_path: Path) -> None:
+    instance = urls(node, node.receive(small_ct(), tmp_path / "ct"))["instance"]
+    for number, status in (("2", 404), ("0", 400), ("-1", 400), ("x", 400), ("9" * 5000, 400)):
+        assert httpx.get(f"{instance}/frames/{number}").status_code == status
+    assert httpx.get(f"{instance}/frames/{'9' * 5000}/rendered").status_code in {404, 422}
+
+
+def test_a_frame_that_ends_too_early_is_not_given_out(node: ServedNode, tmp_path: Path) -> None:
+    series = node.receive(small_ct(), tmp_path / "ct")
+    file = first_of(node, series).path
+    file.write_bytes(file.read_bytes()[:-100])
+    answer = httpx.get(f"{urls(node, series)['instance']}/frames/1")
+    assert answer.status_code == 503

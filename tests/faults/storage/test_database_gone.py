@@ -1,0 +1,75 @@
+"""A database that goes away for a while, or is locked: senders are told, and nothing is lost."""
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from node.demo.orthanc_pacs import OrthancPacs, orthanc_missing
+from node.domain.job import JobState, result_identity
+from tests.support.peers.storing import statuses
+from tests.support.processes.hosts import HostsOfASite
+from tests.support.processes.listener_process import ListenerProcess
+from tests.support.processes.running_node import small_abdomen
+from tests.support.servers.postgresql_server import PostgresqlServer
+from tests.support.waiting import until
+
+OUT_OF_RESOURCES = 0xA700  # PS3.4 table B.2-1
+WORK_S = 180.0
+
+
+@pytest.fixture
+def orthanc(tmp_path: Path) -> Iterator[OrthancPacs]:
+    """The site's PACS."""
+    missing = orthanc_missing()
+    if missing:
+        pytest.skip(missing)
+    pacs = OrthancPacs(tmp_path / "orthanc")
+    pacs.start()
+    yield pacs
+    pacs.kill()
+
+
+def test_a_database_server_that_goes_away_amid_the_work_costs_nothing(
+    orthanc: OrthancPacs, tmp_path: Path
+) -> None:
+    series = [small_abdomen(tmp_path / str(seed), seed=seed) for seed in (51, 52, 53)]
+    with PostgresqlServer() as server:
+        site = HostsOfASite(tmp_path, orthanc, server.new_database(), 1)
+        try:
+            site.start()
+            site.send(series[0])
+            site.send(series[1])
+            until(lambda: site.store.list_jobs(9, {JobState.RUNNING}), WORK_S, "a job to run")
+            server.stop()
+            assert statuses(site.dicom_port, series[2][:2]) == [OUT_OF_RESOURCES] * 2
+            # The job that ran comes to its end, and cannot tell it to anybody.
+            until(lambda: "look.failed" in site.workers[0].log(), WORK_S, "the worker to notice")
+            server.start()
+            site.send(series[2])
+            site.ended_jobs(3, WORK_S)
+
+            for job in site.store.list_jobs():
+                assert job.state is JobState.DELIVERED, job.reason
+                result = result_identity(job.job_id).sop_instance_uid
+                assert site.results(job.study_instance_uid) == [result]
+            processes = site.listener.log() + site.workers[0].log()
+            assert "process.fell" not in processes, "they wait, and do not die of it"
+        finally:
+            site.close()
+
+
+def test_a_locked_database_has_the_sender_told_and_takes_it_up_again_afterwards(
+    tmp_path: Path,
+) -> None:
+    files = small_abdomen(tmp_path / "ct", seed=54)[:3]
+    with ListenerProcess(tmp_path / "data") as listener:
+        assert statuses(listener.port, files[:1]) == [0x0000]
+        (file,) = (tmp_path / "data").glob("segnode.*db")
+        locker = sqlite3.connect(file, isolation_level=None)
+        locker.execute("BEGIN EXCLUSIVE")
+        assert statuses(listener.port, files[1:2]) == [OUT_OF_RESOURCES]
+        locker.execute("ROLLBACK")
+        locker.close()
+        assert statuses(listener.port, files[1:]) == [0x0000] * 2

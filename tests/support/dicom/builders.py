@@ -1,0 +1,245 @@
+"""Real DICOM for tests: CT series of the analytic body, with the faults that are asked for."""
+
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import highdicom as hd
+import numpy as np
+from highdicom.legacy import LegacyConvertedEnhancedCTImage
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+from pydicom.uid import EnhancedCTImageStorage, ExplicitVRLittleEndian
+
+from models.manifest import Code, Label, ModelSpec, NetworkSpec
+from models.mask import Mask
+from node.dicom.ct_writer import CtDescription, ct_datasets
+from node.domain.identifiers import mint_uid
+from tests.support.dicom.body import AXIAL, THRESHOLD_HU, Directions, body, grid
+
+MADE_AT = datetime(2026, 5, 4, 12, 30, tzinfo=UTC)
+
+LIVER = Label(
+    index=1,
+    name="Liver",
+    category=Code("91772007", "SCT", "Organ"),
+    type=Code("10200004", "SCT", "Liver"),
+    display_rgb=(221, 130, 101),
+)
+SPLEEN = Label(
+    index=2,
+    name="Spleen",
+    category=Code("91772007", "SCT", "Organ"),
+    type=Code("78961009", "SCT", "Spleen"),
+    display_rgb=(157, 108, 162),
+)
+
+
+@dataclass(frozen=True)
+class CtFiles:
+    """A CT series that can be spoilt in memory and then written to files."""
+
+    datasets: tuple[Dataset, ...] = field(repr=False)
+
+    def changed(self, change: Callable[[int, Dataset], None]) -> "CtFiles":
+        """The same series after `change(index, dataset)` on each instance."""
+        for index, dataset in enumerate(self.datasets):
+            change(index, dataset)
+        return self
+
+    def without(self, *indexes: int) -> "CtFiles":
+        """The series without some of its slices."""
+        kept = (d for k, d in enumerate(self.datasets) if k not in indexes)
+        return replace(self, datasets=tuple(kept))
+
+    def write(self, directory: Path) -> list[Path]:
+        """Each instance as a Part 10 file, in an order that is not that of the positions."""
+        directory.mkdir(parents=True, exist_ok=True)
+        paths = []
+        for index, dataset in enumerate(self.datasets):
+            path = directory / f"{index * 7919 % 10007:05d}-{index}.dcm"
+            dataset.save_as(path, enforce_file_format=True)
+            paths.append(path)
+        return sorted(paths)
+
+
+def ct_series(
+    directions: Directions = AXIAL,
+    *,
+    geometry: hd.VolumeGeometry | None = None,
+    missing: Sequence[int] = (),
+    duplicate: Sequence[int] = (),
+    jitter_mm: float = 0.0,
+    tilt_degrees: float = 0.0,
+    localizer: Sequence[int] = (),
+    seed: str = "test",
+    description: CtDescription | None = None,
+    transfer_syntax_uid: str = ExplicitVRLittleEndian,
+) -> CtFiles:
+    """A CT series of the body, one small instance per slice, with the asked-for faults.
+
+    `missing`, `duplicate` and `localizer` are indexes of slices. `jitter_mm` moves every other
+    inner slice along the normal, its content with it. `tilt_degrees` shifts each slice along its
+    columns, as a tilted gantry does.
+    """
+    grid_ = grid(directions) if geometry is None else geometry
+    said = replace(CtDescription() if description is None else description, seed=seed)
+    datasets = ct_datasets(body(grid_), said, transfer_syntax_uid=transfer_syntax_uid)
+    down, along = np.array(grid_.unit_vectors()[1]), np.array(grid_.unit_vectors()[0])
+    lean = np.tan(np.radians(tilt_degrees)) * grid_.spacing_between_slices
+    for k, dataset in enumerate(datasets):
+        inner = 0 < k < len(datasets) - 1
+        move = along * jitter_mm * (k % 2 if inner else 0) + down * lean * k
+        if move.any():
+            _move(dataset, grid_, k, move)
+        if k in localizer:
+            dataset.ImageType = ["ORIGINAL", "PRIMARY", "LOCALIZER"]
+    doubles = [_double(datasets[k]) for k in duplicate]
+    kept = [d for k, d in enumerate(datasets) if k not in missing]
+    return CtFiles((*kept, *doubles))
+
+
+def _move(
+    dataset: Dataset, geometry: hd.VolumeGeometry, index: int, move: NDArray[np.float64]
+) -> None:
+    """Move a slice by `move` (LPS, mm) and give it what the body has there."""
+    place = np.array(dataset.ImagePositionPatient, dtype=float) + move
+    dataset.ImagePositionPatient = [f"{v:.8f}"[:16] for v in place]
+    affine = geometry.affine.copy()
+    affine[:3, 3] = place
+    shape = (1, *geometry.spatial_shape[1:])
+    moved = body(hd.VolumeGeometry(affine, shape, coordinate_system="PATIENT"))
+    dataset.PixelData = (moved.array[0] + 1024).astype("<u2").tobytes()
+
+
+def _double(dataset: Dataset) -> Dataset:
+    """The same slice as another instance."""
+    twin = deepcopy(dataset)
+    twin.SOPInstanceUID = mint_uid("double", dataset.SOPInstanceUID)
+    twin.file_meta.MediaStorageSOPInstanceUID = twin.SOPInstanceUID
+    return twin
+
+
+def enhanced_ct(
+    directions: Directions = AXIAL, *, frame_order: Sequence[int] | None = None
+) -> FileDataset:
+    """The body as one Enhanced CT whose frames come in `frame_order` (indexes of slices)."""
+    geometry = grid(directions)
+    singles = ct_datasets(body(geometry), CtDescription(seed="enhanced"))
+    order = range(len(singles)) if frame_order is None else frame_order
+    first = singles[0]
+    meta = FileMetaDataset()
+    meta.update(first.file_meta)
+    meta.MediaStorageSOPClassUID = EnhancedCTImageStorage
+    enhanced = FileDataset("", Dataset(), preamble=b"\0" * 128, file_meta=meta)
+    for element in first:
+        if element.keyword not in _PER_FRAME:
+            enhanced.add(element)
+    enhanced.SOPClassUID = EnhancedCTImageStorage
+    enhanced.NumberOfFrames = len(order)
+    enhanced.SharedFunctionalGroupsSequence = [_shared_groups(first)]
+    enhanced.PerFrameFunctionalGroupsSequence = [
+        _frame_groups(singles[k], number) for number, k in enumerate(order, start=1)
+    ]
+    enhanced.PixelData = b"".join(singles[k].PixelData for k in order)
+    return enhanced
+
+
+_PER_FRAME = frozenset(
+    {
+        "ImagePositionPatient",
+        "ImageOrientationPatient",
+        "PixelSpacing",
+        "SliceThickness",
+        "RescaleSlope",
+        "RescaleIntercept",
+        "RescaleType",
+        "PixelData",
+        "SOPClassUID",
+    }
+)
+
+
+def _item(source: Dataset, *keywords: str) -> list[Dataset]:
+    item = Dataset()
+    for keyword in keywords:
+        item[keyword] = source[keyword]
+    return [item]
+
+
+def _shared_groups(first: Dataset) -> Dataset:
+    shared = Dataset()
+    shared.PlaneOrientationSequence = _item(first, "ImageOrientationPatient")
+    shared.PixelMeasuresSequence = _item(first, "PixelSpacing", "SliceThickness")
+    frame_type = Dataset()
+    frame_type.FrameType = ["ORIGINAL", "PRIMARY", "VOLUME", "NONE"]
+    shared.CTImageFrameTypeSequence = [frame_type]
+    return shared
+
+
+def _frame_groups(single: Dataset, number: int) -> Dataset:
+    frame = Dataset()
+    frame.PlanePositionSequence = _item(single, "ImagePositionPatient")
+    frame.PixelValueTransformationSequence = _item(
+        single, "RescaleSlope", "RescaleIntercept", "RescaleType"
+    )
+    content = Dataset()
+    content.FrameAcquisitionNumber = 1
+    content.DimensionIndexValues = [1, number]
+    frame.FrameContentSequence = [content]
+    return frame
+
+
+def legacy_converted(files: CtFiles) -> Dataset:
+    """The series as one Legacy Converted Enhanced CT."""
+    return LegacyConvertedEnhancedCTImage(
+        list(files.datasets),
+        series_instance_uid=mint_uid("legacy", files.datasets[0].SeriesInstanceUID),
+        series_number=2,
+        sop_instance_uid=mint_uid("legacy", files.datasets[0].SOPInstanceUID),
+        instance_number=1,
+    )
+
+
+def model_spec(
+    *,
+    labels: tuple[Label, ...] = (LIVER,),
+    min_slices: int = 10,
+    min_extent_mm: float = 30.0,
+    min_volume_ml: float = 10.0,
+) -> ModelSpec:
+    """A model package as it would be described, without weights on disk."""
+    return ModelSpec(
+        model_id="liver-test",
+        version="0.0.1",
+        title="Liver by threshold",
+        intended_use="tests",
+        manufacturer="segnode",
+        network=NetworkSpec(kind="threshold", parameters={}),
+        labels=tuple(replace(label, min_volume_ml=min_volume_ml) for label in labels),
+        spacing_mm=(3.0, 3.0, 3.0),
+        hu_window=(-200.0, 300.0),
+        patch=(32, 32, 32),
+        overlap=0.25,
+        keep_largest=True,
+        min_slices=min_slices,
+        min_extent_mm=min_extent_mm,
+        weights=Path("weights.safetensors"),
+        weights_sha256="0" * 64,
+    )
+
+
+@dataclass(frozen=True)
+class ThresholdSegmenter:
+    """Finds the liver of `body` exactly, by its HU: for tests that are about geometry."""
+
+    spec: ModelSpec = field(default_factory=model_spec)
+
+    def predict(self, volume: hd.Volume, progress: Callable[[float], None] | None = None) -> Mask:
+        """The mask of everything brighter than tissue."""
+        if progress is not None:
+            progress(1.0)
+        bright = (volume.array > THRESHOLD_HU).astype(np.uint8)
+        return Mask(volume=volume.with_array(bright), labels=self.spec.labels)

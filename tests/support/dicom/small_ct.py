@@ -1,0 +1,16 @@
+"""A CT series small enough for tests that care for how it travels, not for what is in it."""
+
+from pydicom.uid import ExplicitVRLittleEndian
+
+from node.dicom.ct_writer import CtDescription
+from tests.support.dicom.body import grid
+from tests.support.dicom.builders import CtFiles, ct_series
+
+SLICES = 8
+_GRID = grid(slices=SLICES, rows=40, columns=48, spacing_mm=(14.0, 3.0, 3.0))
+
+
+def small_ct(transfer_syntax_uid: str = ExplicitVRLittleEndian) -> CtFiles:
+    """A series of few and small slices of a made-up patient."""
+    said = CtDescription(patient_name="Roe^Richard", patient_id="P-17")
+    return ct_series(geometry=_GRID, description=said, transfer_syntax_uid=transfer_syntax_uid)

@@ -1,0 +1,48 @@
+"""dcmtk's `dcmsend` as the modality that sends to the node."""
+
+import re
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from node.domain.identifiers import Uid
+from tests.support.processes.running_node import SENDER
+
+_RESPONSE = re.compile(
+    r"C-STORE RSP(?:(?!END DIMSE MESSAGE).)*?Affected SOP Instance UID *: (?P<uid>[\d.]+)"
+    r"(?:(?!END DIMSE MESSAGE).)*?DIMSE Status *: 0x(?P<status>[0-9a-f]{4})",
+    re.DOTALL,
+)
+_ARGUMENTS = ("-d", "-aet", SENDER, "-aec", "SEGNODE", "127.0.0.1")
+
+
+@dataclass(frozen=True)
+class Sent:
+    """The status that each instance was answered with; those without an answer are not there."""
+
+    statuses: dict[Uid, int]
+
+    @property
+    def acknowledged(self) -> frozenset[Uid]:
+        """What the sender may now delete."""
+        return frozenset(uid for uid, status in self.statuses.items() if status == 0x0000)
+
+
+def program() -> str:
+    """Where it is; skips the test where it is not installed."""
+    found = shutil.which("dcmsend")
+    if found is None:
+        pytest.skip("dcmsend is not installed: apt-get install dcmtk")
+    return found
+
+
+def dcmsend(files: Sequence[Path], port: int) -> Sent:
+    """C-STORE the files to the node on one association, for as long as that holds."""
+    command = [program(), *_ARGUMENTS, str(port), *map(str, files)]
+    told = subprocess.run(command, capture_output=True, text=True, check=False)
+    answers = _RESPONSE.finditer(told.stdout + told.stderr)
+    return Sent({Uid(answer["uid"]): int(answer["status"], 16) for answer in answers})

@@ -1,0 +1,140 @@
+"""The web application over a real store, served by a real server within the test's process."""
+
+import fcntl
+import socket
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from io import BytesIO
+from pathlib import Path
+
+import uvicorn
+from pydicom import dcmwrite
+
+from node.dicom.results.preview import overlay_png
+from node.dicom.results.segmentation import SegOptions
+from node.domain.identifiers import Uid
+from node.domain.instance import Door, Origin
+from node.domain.job import Job, JobState, result_identity
+from node.domain.series import StoredSeries
+from node.intake.inbox import Inbox
+from node.intake.part10 import received_from_file
+from node.pipeline import ResultRequest, segment
+from node.runtime.locks import Part, lock_of
+from node.settings import Settings, load_settings
+from node.store import Store
+from node.store.files.factory import files_from
+from node.web.app import create_app
+from tests.support.dicom.builders import MADE_AT, CtFiles, ThresholdSegmenter
+from tests.support.stored import job_of
+from tests.support.waiting import until
+
+
+@dataclass(frozen=True)
+class ServedNode:
+    """A node of which only the web process runs; the test plays the others through the store."""
+
+    settings: Settings
+    store: Store
+    url: str
+
+    @property
+    def dicomweb_url(self) -> str:
+        """The root of DICOMweb."""
+        return f"{self.url}/dicom-web"
+
+    def receive(self, series: CtFiles, folder: Path, peer: str = "CT1") -> StoredSeries:
+        """Take a series in, as by C-STORE."""
+        return self.receive_files(series.write(folder), peer)
+
+    def receive_files(self, files: Sequence[Path], peer: str = "CT1") -> StoredSeries:
+        """Take the files of one series in, as by C-STORE."""
+        inbox = Inbox(self.store, 0)
+        for path in files:
+            received = received_from_file(path, Origin(Door.C_STORE, peer))
+            inbox.accept(received, datetime.now(UTC))
+        series = self.store.get_series(received.series_instance_uid)
+        assert series is not None
+        return series
+
+    def add_job(self, series: StoredSeries) -> Job:
+        """Queue a job for the series."""
+        job = replace(
+            job_of(series.series_instance_uid),
+            study_instance_uid=series.study_instance_uid,
+            instance_count=series.instance_count,
+        )
+        assert self.store.add_job(job)
+        return job
+
+    def finish_job(self, job: Job) -> Job:
+        """Bring a queued job to its result, with a liver found by threshold; it is DELIVERING."""
+        now = datetime.now(UTC)
+        self.store.change_job(job.job_id, JobState.RUNNING, now)
+        paths = [i.path for i in self.store.instances_of(job.series_instance_uid)]
+        identity = result_identity(job.job_id)
+        request = ResultRequest(identity, SegOptions(), MADE_AT, None)
+        files = self.store.files
+        with files.at_hand(paths) as at_hand:
+            result = segment(at_hand, ThresholdSegmenter(), request)
+        folder = self.settings.data_dir / "results" / job.job_id
+        seg_file = BytesIO()
+        dcmwrite(seg_file, result.dataset, enforce_file_format=True)
+        files.put(folder / "result.dcm", [seg_file.getvalue()])
+        files.put(folder / "overlay.png", [overlay_png(result.source.volume, result.mask)])
+        self.store.add_deliveries(job.job_id, job.destinations, now)
+        return self.store.change_job(
+            job.job_id,
+            JobState.DELIVERING,
+            now,
+            timings_s=result.timings_s,
+            measurements={
+                label: {"volume_ml": m.volume_ml, "cut_by_series": m.cut_by_series}
+                for label, m in result.measurements.items()
+            },
+            result_path=folder / "result.dcm",
+            picture_path=folder / "overlay.png",
+        )
+
+    def series(self, uid: str) -> StoredSeries:
+        """The series as it is now."""
+        found = self.store.get_series(Uid(uid))
+        assert found is not None
+        return found
+
+
+@contextmanager
+def running_worker(node: ServedNode) -> Iterator[None]:
+    """Hold the lock that tells of a worker."""
+    path = lock_of(Part.WORKER, node.settings.data_dir)
+    path.touch()
+    # Not for writing, which would keep the disk from being made read-only.
+    with path.open("rb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def served_node(folder: Path, configuration: str = "") -> Iterator[ServedNode]:
+    """A node over `folder` with this configuration in TOML, served on a free port."""
+    config = folder / "segnode.toml"
+    config.write_text(f'data_dir = "data"\n{configuration}', encoding="utf-8")
+    settings = load_settings(config)
+    store = Store.open(settings.database_url, settings.data_dir, files_from(settings))
+    listening = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(
+        uvicorn.Config(create_app(settings, store), log_config=None, lifespan="off", ws="none")
+    )
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+    thread.start()
+    try:
+        until(lambda: server.started, 10, "the web server to start")
+        port = listening.getsockname()[1]
+        yield ServedNode(settings, store, f"http://127.0.0.1:{port}")
+    finally:
+        server.should_exit = True
+        thread.join()
+        listening.close()
+        store.close()
