@@ -11,6 +11,7 @@ import pytest
 
 from pacs_listener.commitment import INVALID_ARGUMENT
 from pacs_listener.store_status import StoreStatus
+from tests.support.dicom import nested_sequences as nested
 from tests.support.dicom.damaged_files import damaged
 from tests.support.peers.raw_peer import RawPeer
 from tests.support.peers.upper_layer import (
@@ -154,9 +155,9 @@ def test_each_conversation_ends_and_the_listener_stays_well(
     "information",
     [
         b"no data set",
-        nested_sequences.of_undefined_length(REFERENCES, 10_000),
-        nested_sequences.of_defined_length(REFERENCES, 10_000),
-        nested_sequences.hidden(REFERENCES, 10_000),
+        nested.of_undefined_length(REFERENCES, 10_000),
+        nested.of_defined_length(REFERENCES, 10_000),
+        nested.hidden(REFERENCES, 10_000),
     ],
     ids=["no data set", "nested", "nested with lengths", "nested and hidden"],
 )
