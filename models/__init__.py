@@ -1,1 +1,1 @@
-"""Segmentation models: arrays with geometry in, masks with geometry out; no PACS here."""
+"""Segmentation models: arrays with geometry in, masks with geometry out. Knows nothing of PACS."""

@@ -1,4 +1,4 @@
-"""The device that a network runs on, by the name that people give it."""
+"""Selects the device that a network runs on."""
 
 import torch
 
@@ -6,22 +6,22 @@ from models.errors import ModelsError
 
 
 class UnusableDevice(ModelsError):
-    """There is no such device, or it does not work."""
+    """The device does not exist or does not work."""
 
 
-def device_named(name: str) -> torch.device:
-    """The device that PyTorch calls so; for `auto` a GPU where there is one, else the CPU.
+def select_device(name: str) -> torch.device:
+    """Returns PyTorch's device of that name; for `auto` a GPU if there is one, else the CPU.
 
     Raises:
-        UnusableDevice: this machine has none of that name.
+        UnusableDevice: this machine has no such device, or it does not work.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
-        # A name alone proves nothing: the driver may be missing, or the number too high.
+        # The name alone proves nothing: the driver may be missing, or the number too high.
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        told = str(error).splitlines()[0].rstrip(".")
-        raise UnusableDevice(f"the device {name!r} cannot be used here: {told}") from error
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise UnusableDevice(f"the device {name!r} cannot be used here: {reason}") from error
     return device

@@ -1,5 +1,5 @@
-"""What a data scientist or an administrator got wrong: told in a line, without a traceback."""
+"""Base class of the errors that users can correct; shown in one line, without a traceback."""
 
 
 class ModelsError(Exception):
-    """An error of a package, a data set or a configuration; its message is for people."""
+    """A package, data set or configuration cannot be used; the message is written for people."""

@@ -1,28 +1,26 @@
-"""A model package's manifest: what the model finds, in what it was trained, and its weights."""
+"""A model package's manifest (`model.toml`): labels, preprocessing, network and weights."""
 
 import hashlib
 import tomllib
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self, TypeGuard, TypeVar
+from typing import Annotated, Any, Self
+
+from pydantic import (
+    BeforeValidator,
+    Field,
+    Strict,
+    ValidationError,
+    model_validator,
+)
 
 from models.errors import ModelsError
+from models.validation_messages import Table, describe, expected, expected_table
 
-T = TypeVar("T")
-
-# What packages this version can run: the number grows when an older version could not.
+# The package format. It is raised when a change keeps older versions of segnode from running it.
 FORMAT = "1"
-_RUNS = ("1",)
-_LABEL_KEYS = (
-    *("index", "name", "category", "type", "display_rgb"),
-    *("min_volume_ml", "max_volume_ml", "mean_hu"),
-)
-_KEYS = (
-    *("needs", "model_id", "version", "title", "manufacturer", "intended_use"),
-    *("spacing_mm", "hu_window", "patch", "overlap", "keep_largest", "min_slices"),
-    *("min_extent_mm", "network", "weights", "labels"),
-)
+_SUPPORTED_FORMATS = ("1",)
 
 
 class InvalidPackage(ModelsError):
@@ -40,10 +38,10 @@ class Code:
 
 @dataclass(frozen=True)
 class Label:
-    """One organ that a model finds: `index` is its value in a mask, from 1.
+    """One organ that a model finds. `index` is its value in a mask, from 1.
 
-    Less of it than `min_volume_ml` is taken for nothing found. More than `max_volume_ml`, or a mean
-    attenuation outside `mean_hu`, is no such organ: then the input was not what the model is for.
+    An organ smaller than `min_volume_ml` counts as not found. A volume over `max_volume_ml` or a
+    mean attenuation outside `mean_hu` (HU) means that the input is not what the model is made for.
     """
 
     index: int
@@ -58,7 +56,7 @@ class Label:
 
 @dataclass(frozen=True)
 class NetworkSpec:
-    """Which network, and the arguments it is built with."""
+    """The name of a network and the parameters it is built with."""
 
     kind: str
     parameters: Mapping[str, Any]
@@ -69,9 +67,9 @@ class ModelSpec:
     """A model package. Axes are those of the network's grid, from head-foot to left-right:
     (z, y, x); lengths in mm, `hu_window` in HU.
 
-    `needs` is the package format that the manifest is written in. A `patch` length of 0 means the
-    whole axis; `patch = (65, 0, 0)` is the original recipe of 65 slices at a time. `overlap` is the
-    fraction of a patch shared with its neighbour.
+    `needs` is the package format of the manifest. A `patch` length of 0 means the whole axis;
+    `patch = (65, 0, 0)` is the original recipe of 65 slices at a time. `overlap` is the fraction of
+    a patch that it shares with its neighbour.
     """
 
     model_id: str
@@ -94,48 +92,41 @@ class ModelSpec:
 
     @classmethod
     def load(cls, manifest: Path) -> Self:
-        """Read `model.toml`.
+        """Reads `model.toml`.
 
         Raises:
-            InvalidPackage: it is missing, is no TOML, or values in it are absent or wrong; every
-                one of them is told.
+            InvalidPackage: the file is missing or no TOML, or values are missing or wrong; the
+                message names every one of them.
         """
-        top = _Table(_read(manifest))
-        top.has_only(_KEYS)
-        network, weights = top.table("network"), top.table("weights")
-        z, y, x = top.numbers("spacing_mm", 3)
-        low, high = top.numbers("hu_window", 2)
-        depth, height, width = top.numbers("patch", 3)
-        spec = cls(
-            model_id=top.text("model_id"),
-            version=top.text("version"),
-            title=top.text("title"),
-            manufacturer=top.text("manufacturer"),
-            intended_use=top.text("intended_use"),
-            network=NetworkSpec(network.text("kind"), network.table("parameters").values),
-            labels=tuple(_label(row) for row in top.tables("labels")),
-            spacing_mm=(z, y, x),
-            hu_window=(low, high),
-            patch=(int(depth), int(height), int(width)),
-            overlap=top.number("overlap"),
-            keep_largest=top.yes_or_no("keep_largest"),
-            min_slices=int(top.number("min_slices")),
-            min_extent_mm=top.number("min_extent_mm"),
-            weights=manifest.parent / weights.text("file"),
-            weights_sha256=weights.text("sha256"),
-            needs=str(top.values.get("needs", FORMAT)),
+        try:
+            table = _ManifestTable.model_validate(_read_toml(manifest))
+        except ValidationError as error:
+            raise InvalidPackage(f"{manifest}: {describe(error)}") from error
+        return cls(
+            model_id=table.model_id,
+            version=table.version,
+            title=table.title,
+            manufacturer=table.manufacturer,
+            intended_use=table.intended_use,
+            network=NetworkSpec(table.network.kind, table.network.parameters),
+            labels=tuple(label.to_label() for label in table.labels),
+            spacing_mm=table.spacing_mm,
+            hu_window=table.hu_window,
+            patch=table.patch,
+            overlap=table.overlap,
+            keep_largest=table.keep_largest,
+            min_slices=table.min_slices,
+            min_extent_mm=table.min_extent_mm,
+            weights=manifest.parent / table.weights.file,
+            weights_sha256=table.weights.sha256,
+            needs=table.needs,
         )
-        # A value that could not be read says nothing about the sense of the others.
-        problems = top.problems or spec._nonsense()
-        if problems:
-            raise InvalidPackage(f"{manifest}: {'; '.join(problems)}")
-        return spec
 
     def read_weights(self) -> bytes:
-        """The package's file, once its digest is that of the manifest.
+        """Returns the content of the weights file after checking its digest.
 
         Raises:
-            InvalidPackage: it is missing, or another file than the manifest says.
+            InvalidPackage: the file is missing, or its digest differs from the manifest's.
         """
         try:
             content = self.weights.read_bytes()
@@ -150,22 +141,121 @@ class ModelSpec:
             )
         return content
 
-    def _nonsense(self) -> list[str]:
-        """Values that no run could make sense of."""
+
+def _read_toml(manifest: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(manifest.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InvalidPackage(f"{manifest}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidPackage(f"{manifest}: {error}") from error
+
+
+def _whole(value: object) -> object:
+    """Accepts `10.0` for `10`."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+_AnyText = Annotated[str, Strict()]
+_Number = Annotated[float, Strict()]
+_Whole = Annotated[int, Strict(), BeforeValidator(_whole)]
+
+_Text = Annotated[_AnyText, Field(min_length=1), expected("a text")]
+_SingleNumber = Annotated[_Number, expected("a number")]
+_TwoNumbers = Annotated[tuple[_Number, _Number], expected("a list of 2 numbers")]
+_ThreeNumbers = Annotated[tuple[_Number, _Number, _Number], expected("a list of 3 numbers")]
+_WholeNumber = Annotated[_Whole, expected("a whole number")]
+_ThreeWholeNumbers = Annotated[tuple[_Whole, _Whole, _Whole], expected("a list of 3 whole numbers")]
+_Byte = Annotated[_Whole, Field(ge=0, le=255)]
+_Colour = Annotated[tuple[_Byte, _Byte, _Byte], expected("a list of 3 whole numbers from 0 to 255")]
+_Boolean = Annotated[bool, Strict(), expected("true or false")]
+_Code = Annotated[tuple[_AnyText, _AnyText, _AnyText], expected("a list of 3 texts")]
+
+
+def _is_table(value: object) -> bool:
+    return isinstance(value, dict)
+
+
+def _is_list_of_tables(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(row, dict) for row in value)
+
+
+class _LabelTable(Table):
+    """`[[labels]]`."""
+
+    index: _WholeNumber
+    name: _Text
+    category: _Code
+    type: _Code
+    display_rgb: _Colour
+    min_volume_ml: _SingleNumber = 0.0
+    max_volume_ml: _SingleNumber | None = None
+    mean_hu: _TwoNumbers | None = None
+
+    def to_label(self) -> Label:
+        return Label(
+            index=self.index,
+            name=self.name,
+            category=Code(*self.category),
+            type=Code(*self.type),
+            display_rgb=self.display_rgb,
+            min_volume_ml=self.min_volume_ml,
+            max_volume_ml=self.max_volume_ml,
+            mean_hu=self.mean_hu,
+        )
+
+
+class _NetworkTable(Table):
+    """`[network]`."""
+
+    kind: _Text
+    parameters: Annotated[dict[str, Any], expected("a table")]
+
+
+class _WeightsTable(Table):
+    """`[weights]`."""
+
+    file: _Text
+    sha256: _Text
+
+
+class _ManifestTable(Table):
+    """The whole file."""
+
+    needs: Annotated[str, BeforeValidator(str)] = FORMAT
+    model_id: _Text
+    version: _Text
+    title: _Text
+    manufacturer: _Text
+    intended_use: _Text
+    spacing_mm: _ThreeNumbers
+    hu_window: _TwoNumbers
+    patch: _ThreeWholeNumbers
+    overlap: _SingleNumber
+    keep_largest: _Boolean
+    min_slices: _WholeNumber
+    min_extent_mm: _SingleNumber
+    network: Annotated[_NetworkTable, expected_table("a table", _is_table)]
+    weights: Annotated[_WeightsTable, expected_table("a table", _is_table)]
+    labels: Annotated[
+        tuple[_LabelTable, ...],
+        expected_table("a list of tables, [[labels]]", _is_list_of_tables),
+    ]
+
+    @model_validator(mode="after")
+    def _check_values(self) -> Self:
+        problems = [*self._problems(), *self._label_problems()]
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    def _problems(self) -> list[str]:
         problems = []
-        if self.needs not in _RUNS:
+        if self.needs not in _SUPPORTED_FORMATS:
             problems.append(
                 f"it needs package format {self.needs}, and this version of segnode runs "
-                f"{' and '.join(_RUNS)}; install a newer segnode"
+                f"{' and '.join(_SUPPORTED_FORMATS)}; install a newer segnode"
             )
-        if [label.index for label in self.labels] != list(range(1, len(self.labels) + 1)):
-            problems.append("labels must be numbered 1, 2, 3 ... in order")
-        if not self.labels:
-            problems.append("labels must name at least one organ")
-        if len({label.name for label in self.labels}) < len(self.labels):
-            problems.append("two labels have one name")
-        if any(not 0 <= part <= 255 for label in self.labels for part in label.display_rgb):
-            problems.append("display_rgb must be three numbers from 0 to 255")
         if min(self.spacing_mm) <= 0:
             problems.append("spacing_mm must be positive")
         if self.hu_window[0] >= self.hu_window[1]:
@@ -176,103 +266,12 @@ class ModelSpec:
             problems.append("overlap must be at least 0 and less than 1")
         return problems
 
-
-def _read(manifest: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(manifest.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InvalidPackage(f"{manifest}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InvalidPackage(f"{manifest}: {error}") from error
-
-
-def _label(row: "_Table") -> Label:
-    row.has_only(_LABEL_KEYS)
-    low, high = row.numbers("mean_hu", 2) if "mean_hu" in row.values else (None, None)
-    red, green, blue = (int(part) for part in row.numbers("display_rgb", 3))
-    return Label(
-        index=int(row.number("index")),
-        name=row.text("name"),
-        category=Code(*row.texts("category", 3)),
-        type=Code(*row.texts("type", 3)),
-        display_rgb=(red, green, blue),
-        min_volume_ml=row.number("min_volume_ml") if "min_volume_ml" in row.values else 0.0,
-        max_volume_ml=row.number("max_volume_ml") if "max_volume_ml" in row.values else None,
-        mean_hu=None if low is None or high is None else (low, high),
-    )
-
-
-class _Table:
-    """A table of the manifest. What is absent or of the wrong kind is noted in `problems`, which
-    all tables of a manifest share, and stands for itself as 0 or an empty text until they are told.
-    """
-
-    def __init__(
-        self, values: Mapping[str, Any], name: str = "", problems: list[str] | None = None
-    ) -> None:
-        self.values = values
-        self.problems: list[str] = [] if problems is None else problems
-        self._name = name
-
-    def has_only(self, keys: Collection[str]) -> None:
-        """Note the keys that mean nothing: a bound that is misspelt would not hold."""
-        self.problems += [f"there is no key {self._name}{k}" for k in self.values if k not in keys]
-
-    def text(self, key: str) -> str:
-        """A text that is not empty."""
-        value = self.values.get(key)
-        if isinstance(value, str) and value:
-            return value
-        return self._wrong(key, "a text", "")
-
-    def texts(self, key: str, count: int) -> list[str]:
-        """So many texts."""
-        value = self.values.get(key)
-        if (
-            isinstance(value, list)
-            and len(value) == count
-            and all(isinstance(v, str) for v in value)
-        ):
-            return value
-        return self._wrong(key, f"a list of {count} texts", [""] * count)
-
-    def number(self, key: str) -> float:
-        """A number."""
-        value = self.values.get(key)
-        return float(value) if _is_number(value) else self._wrong(key, "a number", 0.0)
-
-    def numbers(self, key: str, count: int) -> list[float]:
-        """So many numbers."""
-        value = self.values.get(key)
-        if isinstance(value, list) and len(value) == count and all(_is_number(v) for v in value):
-            return [float(v) for v in value]
-        return self._wrong(key, f"a list of {count} numbers", [0.0] * count)
-
-    def yes_or_no(self, key: str) -> bool:
-        """True or false."""
-        value = self.values.get(key)
-        return value if isinstance(value, bool) else self._wrong(key, "true or false", False)
-
-    def table(self, key: str) -> "_Table":
-        """A table within this one."""
-        value = self.values.get(key)
-        if not isinstance(value, dict):
-            value = self._wrong(key, "a table", {})
-        return _Table(value, f"{self._name}{key}.", self.problems)
-
-    def tables(self, key: str) -> list["_Table"]:
-        """Tables in a list."""
-        value = self.values.get(key)
-        if not isinstance(value, list) or not all(isinstance(row, dict) for row in value):
-            value = self._wrong(key, f"a list of tables, [[{key}]]", [])
-        rows = enumerate(value, start=1)
-        return [_Table(row, f"{self._name}{key}[{k}].", self.problems) for k, row in rows]
-
-    def _wrong(self, key: str, kind: str, instead: T) -> T:
-        said = f"must be {kind}" if key in self.values else f"is missing; it must be {kind}"
-        self.problems.append(f"{self._name}{key} {said}")
-        return instead
-
-
-def _is_number(value: object) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    def _label_problems(self) -> list[str]:
+        problems = []
+        if [label.index for label in self.labels] != list(range(1, len(self.labels) + 1)):
+            problems.append("labels must be numbered 1, 2, 3 ... in order")
+        if not self.labels:
+            problems.append("labels must name at least one organ")
+        if len({label.name for label in self.labels}) < len(self.labels):
+            problems.append("two labels have the same name")
+        return problems

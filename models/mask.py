@@ -1,4 +1,4 @@
-"""A mask: labelled voxels that never travel without their geometry."""
+"""A mask: labelled voxels together with their geometry."""
 
 from dataclasses import dataclass, field
 
@@ -14,7 +14,7 @@ class Mask:
     """Labels on a grid: `volume` is uint8, axes slice, row, column, LPS; 0 is background.
 
     Raises:
-        ValueError: the voxels are no uint8, or hold a value that is no label's.
+        ValueError: the voxels are not uint8, or a value is not the index of a label.
     """
 
     volume: hd.Volume = field(repr=False)
@@ -22,12 +22,12 @@ class Mask:
 
     def __post_init__(self) -> None:
         if self.volume.array.dtype != np.uint8 or self.volume.array.ndim != 3:
-            raise ValueError("a mask is a three-dimensional volume of uint8")
+            raise ValueError("a mask must be a three-dimensional volume of uint8")
         highest = int(self.volume.array.max(initial=0))
         if highest > max(label.index for label in self.labels):
             raise ValueError(f"the mask holds {highest}, which is no label's index")
 
     def of(self, label: Label) -> NDArray[np.bool_]:
-        """Where the label is, (slice, row, column)."""
+        """Returns the voxels of the label, axes slice, row, column."""
         inside: NDArray[np.bool_] = self.volume.array == label.index
         return inside

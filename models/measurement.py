@@ -1,4 +1,4 @@
-"""What a mask measures: volumes in mL and mean attenuation in HU."""
+"""Measures organs: volume in mL and mean attenuation in HU."""
 
 from dataclasses import dataclass
 
@@ -12,10 +12,10 @@ _MM3_PER_ML = 1000.0
 
 @dataclass(frozen=True)
 class Measurement:
-    """One organ. `mean_hu` is None where nothing was found: absent is not 0 HU.
+    """The measurements of one organ. `mean_hu` is None if the organ was not found.
 
-    `cut_by_series` says that the organ reaches the first or last slice, so that it may go on
-    outside the series and `volume_ml` is a lower bound.
+    `cut_by_series` means that the organ reaches the first or last slice. It may continue outside
+    the series, so `volume_ml` is a lower bound.
     """
 
     volume_ml: float
@@ -24,20 +24,20 @@ class Measurement:
 
 
 def measure(volume: hd.Volume, mask: Mask) -> dict[str, Measurement]:
-    """Measure each label of `mask` in `volume` (HU); both on one grid.
+    """Measures each label of `mask` in `volume` (HU), by label name; both lie on the same grid.
 
     Raises:
         ValueError: the grids differ.
     """
     if not volume.geometry_equal(mask.volume):
         raise ValueError("the volume and the mask are not on the same grid")
-    found: dict[str, Measurement] = {}
+    measurements: dict[str, Measurement] = {}
     for label in mask.labels:
         inside = mask.of(label)
         count = int(np.count_nonzero(inside))
-        found[label.name] = Measurement(
+        measurements[label.name] = Measurement(
             volume_ml=count * float(mask.volume.voxel_volume) / _MM3_PER_ML,
             mean_hu=float(volume.array[inside].mean(dtype=np.float64)) if count else None,
             cut_by_series=bool(inside[0].any() or inside[-1].any()),
         )
-    return found
+    return measurements

@@ -1,4 +1,4 @@
-"""Which model packages are installed; listing needs no torch."""
+"""Lists the installed model packages, without importing torch."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,23 +15,23 @@ class UnknownModel(ModelsError):
 
 
 def installed(catalogues: Sequence[Path] = ()) -> dict[str, ModelSpec]:
-    """Every installed package by its model_id: the built-in catalogue, then the site's.
+    """Returns every installed package by model_id: the built-in catalogue, then the site's.
 
     Raises:
-        InvalidPackage: a manifest cannot be read, or two packages have one name.
+        InvalidPackage: a manifest cannot be read, or two packages have the same name.
     """
-    found: dict[str, ModelSpec] = {}
+    packages: dict[str, ModelSpec] = {}
     for catalogue in (_BUILT_IN, *catalogues):
         for manifest in sorted(catalogue.glob(f"*/{_MANIFEST}")):
             spec = ModelSpec.load(manifest)
-            if spec.model_id in found:
+            if spec.model_id in packages:
                 raise InvalidPackage(f"{manifest}: there is another package {spec.model_id!r}")
-            found[spec.model_id] = spec
-    return found
+            packages[spec.model_id] = spec
+    return packages
 
 
 def find(model_id: str, catalogues: Sequence[Path] = ()) -> ModelSpec:
-    """The package of that name.
+    """Returns the package with this model_id.
 
     Raises:
         UnknownModel: it is not installed.

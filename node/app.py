@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 
 from models.manifest import InvalidPackage, ModelSpec
 from models.registry import installed
-from node.commitment.factory import askers_from
-from node.commitment.scp_reports import CommitmentAnswers
+from node.commitment.factory import commitment_requesters_from
+from node.commitment.scp_reports import CommitmentReporter
 from node.commitment.scu import CommitmentReports
 from node.delivery.destination import Destination
 from node.delivery.factory import destinations_from, password_from
@@ -18,21 +18,21 @@ from node.dimse.scu import Remote
 from node.domain.errors import Misconfigured
 from node.domain.identifiers import AeTitle
 from node.domain.retry_policy import RetryPolicy
-from node.inference.models import WarmModels
+from node.inference.models import LoadedModels
 from node.inference.pool import InferencePool
 from node.inference.process import InferenceProcess
 from node.intake.inbox import Inbox
 from node.intake.wado_retrieval import DicomWebSource, Retriever
-from node.jobs.commit_step import Committing
-from node.jobs.deliver_step import Delivering
-from node.jobs.segment_step import Segmenting
-from node.jobs.series_completion import JobWatch, SeriesWatch
+from node.jobs.commit_step import CommitStep
+from node.jobs.deliver_step import DeliverStep
+from node.jobs.segment_step import SegmentStep
+from node.jobs.series_completion import JobScheduler, SeriesCompletion
 from node.jobs.workflow import EngineOptions, Workflows
 from node.maintenance.retention import Retention
 from node.runtime.heartbeat import Membership
 from node.settings import Settings
 from node.store import Store
-from node.store.files.factory import files_from
+from node.store.files.factory import open_files
 
 
 def utc_now() -> datetime:
@@ -48,11 +48,11 @@ class App:
     store: Store
     models: InferencePool
     workflows: Workflows
-    series_watch: SeriesWatch
-    job_watch: JobWatch
+    series_completion: SeriesCompletion
+    job_scheduler: JobScheduler
     retriever: Retriever
     retention: Retention
-    commitment_answers: CommitmentAnswers
+    commitment_answers: CommitmentReporter
     membership: Membership | None  # None where this is the only worker
 
 
@@ -65,17 +65,17 @@ def build(settings: Settings, place: str) -> App:
     """
     specs = _models(settings)
     destinations = destinations_from(settings)
-    store = Store.open(settings.database_url, settings.data_dir, files_from(settings))
+    store = Store.open(settings.database_url, settings.data_dir, open_files(settings))
     inbox = Inbox(store, settings.least_free_bytes)
     worker = settings.worker
-    warm = WarmModels(specs, worker.device, worker.threads, seg_options(settings))
+    warm = LoadedModels(specs, worker.device, worker.threads, seg_options(settings))
     models = InferencePool(
         lambda: InferenceProcess(warm, worker.longest_inference_seconds, settings.log_level),
         worker.inferences_at_once,
         worker.most_of_model_at_once,
     )
     policy = _retry_policy(settings)
-    segmenting = Segmenting(
+    segmenting = SegmentStep(
         store=store,
         infer=models.infer,
         installed_version=lambda model_id: specs[model_id].version,
@@ -92,14 +92,14 @@ def build(settings: Settings, place: str) -> App:
         store=store,
         models=models,
         workflows=workflows,
-        series_watch=SeriesWatch(
+        series_completion=SeriesCompletion(
             store=store,
             rules=settings.rules,
             quiet_seconds=settings.quiet_seconds,
             installed_version=lambda model_id: specs[model_id].version,
             now=utc_now,
         ),
-        job_watch=JobWatch(store, workflows, delivering, committing, utc_now),
+        job_scheduler=JobScheduler(store, workflows, delivering, committing, utc_now),
         retriever=Retriever(_sources(settings), store, inbox, utc_now, policy.give_up_after),
         commitment_answers=_commitment_answers(settings, store, policy),
         retention=Retention(store, settings.retention.keep, settings.retention.free_bytes, utc_now),
@@ -111,7 +111,7 @@ def _retry_policy(settings: Settings) -> RetryPolicy:
     delivery = settings.delivery
     return RetryPolicy(
         first_s=delivery.first_retry_seconds,
-        longest_s=delivery.longest_retry_seconds,
+        max_s=delivery.longest_retry_seconds,
         give_up_after=timedelta(hours=delivery.give_up_after_hours),
     )
 
@@ -121,10 +121,10 @@ def _delivery(
     store: Store,
     destinations: Mapping[str, Destination],
     policy: RetryPolicy,
-) -> tuple[Delivering, Committing]:
+) -> tuple[DeliverStep, CommitStep]:
     """What brings results to their destinations, and has these commit themselves to them."""
-    askers = askers_from(settings, CommitmentReports(store, utc_now))
-    delivering = Delivering(
+    askers = commitment_requesters_from(settings, CommitmentReports(store, utc_now))
+    delivering = DeliverStep(
         store=store,
         destinations=destinations,
         policy=policy,
@@ -138,7 +138,7 @@ def _delivery(
         },
     )
     longest = timedelta(seconds=settings.delivery.longest_commitment_seconds)
-    return delivering, Committing(store, delivering, askers, longest, utc_now)
+    return delivering, CommitStep(store, delivering, askers, longest, utc_now)
 
 
 def _membership(store: Store, place: str) -> Membership:
@@ -183,8 +183,8 @@ def _sources(settings: Settings) -> Mapping[str, DicomWebSource]:
     }
 
 
-def _commitment_answers(settings: Settings, store: Store, policy: RetryPolicy) -> CommitmentAnswers:
-    return CommitmentAnswers(
+def _commitment_answers(settings: Settings, store: Store, policy: RetryPolicy) -> CommitmentReporter:
+    return CommitmentReporter(
         store=store,
         peers={
             peer.ae_title: Remote(AeTitle(peer.ae_title), peer.host, peer.port)

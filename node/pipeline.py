@@ -19,10 +19,10 @@ from models.measurement import Measurement, measure
 from node.dicom.ct.reader import CtSeries, read_series
 from node.dicom.results.segmentation import SegOptions, encode
 from node.domain.errors import Rejected, RejectionReason
-from node.domain.job import Replaced, ResultIdentity
+from node.domain.job import ReplacedResult, ResultIdentity
 
 Progress = Callable[[float], None]
-Entered = Callable[[str], None]
+StageCallback = Callable[[str], None]
 
 
 def _untold(_stage: str) -> None:
@@ -30,7 +30,7 @@ def _untold(_stage: str) -> None:
 
 
 class Segmenter(Protocol):
-    """What finds organs in a volume: `models.predictor.Predictor`, or a plain rule in tests."""
+    """What finds organs in a volume: `Predictor` of `models.inference`, or a rule in tests."""
 
     @property
     def spec(self) -> ModelSpec:
@@ -49,7 +49,7 @@ class ResultRequest:
     identity: ResultIdentity
     options: SegOptions
     made_at: datetime
-    replaces: Replaced | None = None
+    replaces: ReplacedResult | None = None
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def segment(
     predictor: Segmenter,
     request: ResultRequest,
     progress: Progress | None = None,
-    entered: Entered = _untold,
+    entered: StageCallback = _untold,
 ) -> SegmentationResult:
     """Read, segment, measure and encode one CT series; `entered` is told each stage as it begins.
 

@@ -1,1 +1,1 @@
-"""The DICOM door: receives C-STORE and hands every instance to the node's inbox."""
+"""The DICOM listener: receives instances by C-STORE and passes them to the node's inbox."""

@@ -13,12 +13,12 @@ from node.domain.identifiers import AeTitle
 from node.intake.inbox import Inbox
 from node.log import configure_logging
 from node.processes.supervisor import MISCONFIGURED_STATUS
-from node.runtime.locks import Part, announced
-from node.runtime.readiness import tell_ready
+from node.runtime.locks import Part, hold_process_lock
+from node.runtime.readiness import notify_ready
 from node.runtime.signals import StopSignal
 from node.settings import Settings, load_settings
 from node.store import Store
-from node.store.files.factory import files_from
+from node.store.files.factory import open_files
 from pacs_listener.commitment import CommitmentService
 from pacs_listener.scp import AssociationPolicy, Listener
 
@@ -55,17 +55,17 @@ def run(settings: Settings) -> None:
         Transient: the database does not answer.
     """
     stop = StopSignal()
-    store = Store.open(settings.database_url, settings.data_dir, files_from(settings))
+    store = Store.open(settings.database_url, settings.data_dir, open_files(settings))
     try:
         inbox = Inbox(store, settings.least_free_bytes)
-        inbox.remove_leftovers()
+        inbox.remove_abandoned()
         policy = policy_from(settings)
         commitment = CommitmentService(store, policy.calling_ae_titles, _utc_now)
         listener = Listener(policy, inbox, commitment, _utc_now)
         port = listener.start()
-        with announced(Part.LISTENER, settings.data_dir):
+        with hold_process_lock(Part.LISTENER, settings.data_dir):
             _LOG.info("listener.ready", ae_title=settings.listener.ae_title, port=port)
-            tell_ready()
+            notify_ready()
             stop.wait()
         _LOG.info("listener.stopping")
         listener.stop(_GRACE_S)

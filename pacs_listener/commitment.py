@@ -1,6 +1,6 @@
 """The Storage Commitment Push Model (PS3.4 J.3): requests of senders, and reports of destinations.
 
-Both are kept; what follows is the worker's.
+The listener stores both. The worker processes them.
 """
 
 from collections.abc import Callable, Collection
@@ -13,28 +13,28 @@ from pynetdicom import evt
 from pynetdicom.dimse_primitives import N_ACTION
 from pynetdicom.events import Event
 
+from node.commitment.push_model import REQUEST_COMMITMENT
 from node.commitment.scu import CommitmentReports
 from node.dicom.ct.headers import PARSE_ERRORS
 from node.domain.errors import Rejected, RejectionReason, Transient
 from node.domain.identifiers import Uid
 from node.store import Store
-from node.store.commitment.received import Reference
+from node.store.commitment.received import ReferencedInstance
 
 _LOG = structlog.get_logger()
-_REQUEST_COMMITMENT = 1  # PS3.4 table J.3-1
-# PS3.7 10.1.4.1.10
+# Statuses of N-ACTION, PS3.7 10.1.4.1.10.
 SUCCESS = 0x0000
 INVALID_ARGUMENT = 0x0115
 NO_SUCH_ACTION = 0x0123
 NOT_AUTHORIZED = 0x0124
 RESOURCE_LIMITATION = 0x0213
-# A study of a modern scanner has some thousands.
-_MOST_REFERENCES = 100_000
+# A study of a modern scanner has some thousand instances.
+_MAX_REFERENCES = 100_000
 
 
 @dataclass(frozen=True)
 class CommitmentService:
-    """Takes requests of `peers`, whose addresses we know; nobody else could be answered."""
+    """Handles requests of `peers`; the report needs an address, so others are refused."""
 
     store: Store
     peers: Collection[str]
@@ -42,12 +42,15 @@ class CommitmentService:
 
     @property
     def handlers(self) -> list[evt.EventHandlerType]:
-        """What is done on which event of an association."""
+        """The handlers of an association's events."""
         reports = CommitmentReports(self.store, self.now)
-        return [(evt.EVT_N_ACTION, self.take), (evt.EVT_N_EVENT_REPORT, reports.take)]
+        return [
+            (evt.EVT_N_ACTION, self.handle_n_action),
+            (evt.EVT_N_EVENT_REPORT, reports.handle_n_event_report),
+        ]
 
-    def take(self, event: Event) -> tuple[int, Dataset | None]:
-        """Answers one request: whether it was kept."""
+    def handle_n_action(self, event: Event) -> tuple[int, Dataset | None]:
+        """Stores one request; returns the status of the response."""
         calling = str(event.assoc.requestor.ae_title)
         status = self._status(event, calling)
         if status != SUCCESS:
@@ -56,7 +59,7 @@ class CommitmentService:
 
     def _status(self, event: Event, calling: str) -> int:
         request = event.request
-        if not isinstance(request, N_ACTION) or request.ActionTypeID != _REQUEST_COMMITMENT:
+        if not isinstance(request, N_ACTION) or request.ActionTypeID != REQUEST_COMMITMENT:
             return NO_SUCH_ACTION
         if calling not in self.peers:
             return NOT_AUTHORIZED
@@ -72,20 +75,20 @@ class CommitmentService:
         return SUCCESS
 
 
-def _read(information: Dataset) -> tuple[Uid, list[Reference]]:
-    """The transaction and what it is about.
+def _read(information: Dataset) -> tuple[Uid, list[ReferencedInstance]]:
+    """Returns the transaction UID and the referenced instances.
 
     Raises:
-        Rejected: a UID is missing or invalid, or there are no or too many references; else what
-            pydicom raises on what cannot be read.
+        Rejected: a UID is missing or invalid, or there are no or too many references.
+        PARSE_ERRORS: pydicom cannot read the data set.
     """
     items = information.get("ReferencedSOPSequence") or []
-    if not 0 < len(items) <= _MOST_REFERENCES:
+    if not 0 < len(items) <= _MAX_REFERENCES:
         raise Rejected(
-            RejectionReason.INVALID_INSTANCE, f"commitment is asked for {len(items)} instances"
+            RejectionReason.INVALID_INSTANCE, f"commitment is requested for {len(items)} instances"
         )
     references = [
-        Reference(
+        ReferencedInstance(
             Uid(str(item.get("ReferencedSOPClassUID", ""))),
             Uid(str(item.get("ReferencedSOPInstanceUID", ""))),
         )

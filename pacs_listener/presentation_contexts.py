@@ -1,7 +1,7 @@
-"""What the listener takes: presentation contexts (PS3.8 7.1.1.13).
+"""The presentation contexts that the listener accepts (PS3.8 7.1.1.13).
 
-Every storage SOP class goes with every storage transfer syntax. The conformance statement is
-tested against these tables.
+It accepts every storage SOP class with every storage transfer syntax. A test compares these tables
+with the conformance statement.
 """
 
 from node.domain.sop_classes import STORAGE_SOP_CLASSES, STORAGE_TRANSFER_SYNTAXES

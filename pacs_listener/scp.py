@@ -1,4 +1,4 @@
-"""The DICOM door: associations, C-ECHO, C-STORE into the inbox, and storage commitment."""
+"""The SCP: associations, C-ECHO, C-STORE into the inbox, and storage commitment."""
 
 import threading
 from collections.abc import Callable
@@ -8,19 +8,20 @@ from typing import cast
 
 import structlog
 from pydicom.dataset import Dataset
-from pynetdicom import AE, _config, evt
+from pynetdicom import AE, evt
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.events import Event
 
 from node.dicom.equipment import this_node
+from node.dimse.pynetdicom_internals import disable_message_logs, reject_association
 from node.domain.errors import Misconfigured, NodeError, Transient
 from node.domain.identifiers import AeTitle, Uid
-from node.domain.instance import Door, Origin
-from node.intake.identification import Identified, identify
+from node.domain.instance import Channel, Origin
+from node.intake.identification import IdentifiedInstance, identify
 from node.intake.inbox import Inbox
-from pacs_listener.association_cleanup import bind_ends
+from pacs_listener.association_cleanup import end_threads_together
 from pacs_listener.commitment import CommitmentService
-from pacs_listener.limits import BoundedServer, Bounds, Limits
+from pacs_listener.limits import LimitedServer, LimitEnforcer, Limits
 from pacs_listener.presentation_contexts import (
     STORAGE_COMMITMENT,
     STORAGE_SOP_CLASSES,
@@ -28,36 +29,36 @@ from pacs_listener.presentation_contexts import (
     VERIFICATION,
     VERIFICATION_TRANSFER_SYNTAXES,
 )
-from pacs_listener.store_status import DoesNotMatch, StoreStatus, comment_of, status_of
+from pacs_listener.store_status import DoesNotMatch, StoreStatus, error_comment, status_of
 
 _LOG = structlog.get_logger()
-# Silence of a peer after which it counts as gone: between messages, and within one.
+# A peer that is silent for longer counts as gone, between messages and within one.
 NETWORK_TIMEOUT_S = 60.0
-# A peer that connects has this long to ask for an association, and to end one.
+# The time that a peer has to request an association, and to release one.
 ACSE_TIMEOUT_S = 30.0
 DIMSE_TIMEOUT_S = 60.0
-# Rejected for the time being, by the service provider (PS3.8 9.3.4).
+# Rejected transient, by the service provider: temporary congestion (PS3.8 9.3.4).
 _TEMPORARY_CONGESTION = (0x02, 0x03, 0x01)
-# Beyond the associations: those to be rejected in form, or that have only connected.
+# Connections above the associations: those to reject, and those without a request yet.
 _SPARE_CONNECTIONS = 25
-# How often a stop looks whether the last association has ended.
+# The interval at which a stop checks whether the last association has ended.
 _STOP_POLL_S = 0.05
 
 
 @dataclass(frozen=True)
 class AssociationPolicy:
-    """Who may associate, and how; no calling AE titles means that anybody may."""
+    """Who may associate, and how; without calling AE titles, anybody may."""
 
     ae_title: AeTitle
     host: str
-    port: int  # 0: any free one
+    port: int  # 0: any free port
     max_pdu: int  # bytes
     max_associations: int
     calling_ae_titles: tuple[AeTitle, ...]
 
 
 class Listener:
-    """A Verification, Storage and Storage Commitment SCP; what it acknowledges is in the inbox."""
+    """A Verification, Storage and Storage Commitment SCP; stores before it answers success."""
 
     def __init__(
         self,
@@ -71,49 +72,48 @@ class Listener:
         self._commitment = commitment
         self._now = now
         self._ae = _application_entity(policy)
-        self._server: BoundedServer | None = None
+        self._server: LimitedServer | None = None
 
     def start(self) -> int:
-        """Listens from now on, on threads of its own; returns the port.
+        """Starts to listen, on threads of its own; returns the port.
 
         Raises:
             Misconfigured: the address cannot be listened on.
         """
-        # Otherwise pynetdicom composes a log text of every message, though nobody reads it.
-        _config.LOG_HANDLER_LEVEL = "none"
+        disable_message_logs()
         address = (self._policy.host, self._policy.port)
-        bounds = Bounds(Limits(self._policy.max_pdu, NETWORK_TIMEOUT_S))
+        limits = LimitEnforcer(Limits(self._policy.max_pdu, NETWORK_TIMEOUT_S))
         try:
             server = self._ae.make_server(
                 address,
                 evt_handlers=[
-                    (evt.EVT_CONN_OPEN, bind_ends),
-                    *bounds.handlers,
+                    (evt.EVT_CONN_OPEN, end_threads_together),
+                    *limits.handlers,
                     *self.handlers,
                     *self._commitment.handlers,
                 ],
-                server_class=BoundedServer,
+                server_class=LimitedServer,
             )
         except OSError as error:
             raise Misconfigured(
                 f"cannot listen on {address[0]} port {address[1]}: {error.strerror}",
                 key="listener.port",
             ) from error
-        assert isinstance(server, BoundedServer)  # noqa: S101 what was asked for
-        server.most_connections = self._policy.max_associations + _SPARE_CONNECTIONS
+        assert isinstance(server, LimitedServer)  # noqa: S101 the requested class
+        server.max_connections = self._policy.max_associations + _SPARE_CONNECTIONS
         threading.Thread(target=server.serve_forever, name="listener", daemon=True).start()
         self._server = server
         return int(server.server_address[1])
 
     def stop(self, grace_s: float) -> None:
-        """Takes no new association and gives running ones `grace_s` seconds to end."""
+        """Accepts no new association, and aborts running ones after `grace_s` seconds."""
         if self._server is None:
             return
         server, self._server = self._server, None
         server.shutdown()
         pause = threading.Event()
         for _ in range(round(grace_s / _STOP_POLL_S)):
-            # One that has only connected has nothing to finish.
+            # A connection without an association has nothing to finish.
             if not any(a.is_established for a in server.active_associations):
                 break
             pause.wait(_STOP_POLL_S)
@@ -122,9 +122,9 @@ class Listener:
 
     @property
     def handlers(self) -> list[evt.EventHandlerType]:
-        """What is done on which event of an association."""
+        """The handlers of an association's events."""
         return [
-            (evt.EVT_REQUESTED, self._look_for_room),
+            (evt.EVT_REQUESTED, self._reject_without_space),
             (evt.EVT_C_STORE, self._store),
             (evt.EVT_ACCEPTED, _log_association, ["association.accepted"]),
             (evt.EVT_REJECTED, _log_association, ["association.rejected"]),
@@ -132,31 +132,32 @@ class Listener:
             (evt.EVT_ABORTED, _log_association, ["association.aborted"]),
         ]
 
-    def _look_for_room(self, event: Event) -> None:
-        """Rejects the association for the time being where what it brings could not be kept."""
+    def _reject_without_space(self, event: Event) -> None:
+        """Rejects the association where its instances could not be stored at present."""
         try:
-            self._inbox.check_room()
+            self._inbox.check_free_space()
         except Transient as error:
             requestor = event.assoc.requestor
-            _LOG.warning("association.no_room", address=requestor.address, error=str(error))
-            event.assoc.acse.send_reject(*_TEMPORARY_CONGESTION)
-            event.assoc.kill()
+            _LOG.warning(
+                "association.rejected_without_space", address=requestor.address, error=str(error)
+            )
+            reject_association(event.assoc, *_TEMPORARY_CONGESTION)
 
     def _store(self, event: Event) -> Dataset | int:
         """Answers one C-STORE request (PS3.7 9.1.1)."""
         calling = str(event.assoc.requestor.ae_title)
         try:
-            identified = _identified(event, Origin(Door.C_STORE, calling))
+            identified = _identified(event, Origin(Channel.C_STORE, calling))
             self._inbox.accept(identified.received, self._now())
         except NodeError as error:
             status = status_of(error)
             _LOG.warning(
                 "instance.refused", calling_ae=calling, status=f"{status:04X}", error=str(error)
             )
-            return _response(status, comment_of(error))
-        if identified.completed:
-            names = ", ".join(identified.completed)
-            _LOG.info("instance.completed", calling_ae=calling, filled_in=names)
+            return _response(status, error_comment(error))
+        if identified.filled_in_uids:
+            names = ", ".join(identified.filled_in_uids)
+            _LOG.info("instance.uids_filled_in", calling_ae=calling, filled_in=names)
             return _response(StoreStatus.COMPLETED_UIDS, f"filled in: {names}"[:64])
         return int(StoreStatus.SUCCESS)
 
@@ -174,24 +175,24 @@ def _application_entity(policy: AssociationPolicy) -> AE:
     ae.acse_timeout = ACSE_TIMEOUT_S
     ae.dimse_timeout = DIMSE_TIMEOUT_S
     for service in (VERIFICATION, STORAGE_COMMITMENT):
-        # Who reports on what we have asked it is the provider of the service, in reversed roles.
-        reversible = service == STORAGE_COMMITMENT or None
+        # A destination that reports on our request is the SCP, although it opens the association.
+        both_roles = service == STORAGE_COMMITMENT or None
         ae.add_supported_context(
             service,
             list(VERIFICATION_TRANSFER_SYNTAXES),
-            scu_role=reversible,
-            scp_role=reversible,
+            scu_role=both_roles,
+            scp_role=both_roles,
         )
     for sop_class in STORAGE_SOP_CLASSES:
         ae.add_supported_context(sop_class, list(STORAGE_TRANSFER_SYNTAXES))
     return ae
 
 
-def _identified(event: Event, origin: Origin) -> Identified:
-    """The instance in a request, its data set untouched.
+def _identified(event: Event, origin: Origin) -> IdentifiedInstance:
+    """Returns the instance in a request, its data set unchanged.
 
     Raises:
-        Rejected: it cannot be read, or it is not what the command says.
+        Rejected: it cannot be read, or it differs from the command.
     """
     request = cast(C_STORE, event.request)
     identified = identify(

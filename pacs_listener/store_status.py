@@ -1,13 +1,13 @@
-"""From error to C-STORE status (PS3.4 B.2.3, PS3.7 C)."""
+"""The C-STORE status of each error (PS3.4 B.2.3, PS3.7 C)."""
 
 from enum import IntEnum
 
 from node.domain.errors import NodeError, Rejected, RejectionReason, Transient
-from node.intake.inbox import StoredElsewhere
+from node.intake.inbox import StoredInOtherSeries
 
 
 class StoreStatus(IntEnum):
-    """Every status that a C-STORE request can be answered with."""
+    """Every status that the listener answers a C-STORE request with."""
 
     SUCCESS = 0x0000
     COMPLETED_UIDS = 0xB000
@@ -15,11 +15,11 @@ class StoreStatus(IntEnum):
     DOES_NOT_MATCH = 0xA900
     CANNOT_UNDERSTAND = 0xC000
     STORED_ELSEWHERE = 0xC010
-    # The one that pynetdicom answers with when our own code fails.
+    # pynetdicom answers this where a handler raises.
     DEFECT = 0xC211
 
 
-# What the standard calls it, and when it is answered: the table of the conformance statement.
+# The meaning in the standard, and when it is answered: the table of the conformance statement.
 MEANINGS: dict[StoreStatus, tuple[str, str]] = {
     StoreStatus.SUCCESS: (
         "Success",
@@ -59,7 +59,7 @@ _COMMENT_LENGTH = 64
 
 
 class DoesNotMatch(Rejected):
-    """Command and data set are about different things."""
+    """Command and data set disagree."""
 
     def __init__(self, what: str) -> None:
         super().__init__(
@@ -68,11 +68,11 @@ class DoesNotMatch(Rejected):
 
 
 def status_of(error: NodeError) -> StoreStatus:
-    """The status that tells a sender of `error`."""
+    """Returns the status that answers a request which failed with `error`."""
     match error:
         case DoesNotMatch():
             return StoreStatus.DOES_NOT_MATCH
-        case StoredElsewhere():
+        case StoredInOtherSeries():
             return StoreStatus.STORED_ELSEWHERE
         case Rejected():
             return StoreStatus.CANNOT_UNDERSTAND
@@ -82,8 +82,8 @@ def status_of(error: NodeError) -> StoreStatus:
             return StoreStatus.DEFECT
 
 
-def comment_of(error: NodeError) -> str:
-    """What the sender is told in words: of a fault of its own the reason, of ours no detail."""
+def error_comment(error: NodeError) -> str:
+    """Returns the Error Comment (0000,0902): why we rejected; no detail of our own failures."""
     text = str(error) if isinstance(error, Rejected) else "out of resources, send again later"
     plain = "".join(c if " " <= c <= "~" and c != "\\" else "?" for c in text)
     return plain[:_COMMENT_LENGTH]

@@ -1,4 +1,4 @@
-"""Labelled CT from disk, in the layouts that people have it in."""
+"""Reads labelled CT from disk, in the common layouts of data sets."""
 
 from models.data.case import Case, InvalidDataset, LabelledVolume, ReadSeries, load_case
 from models.data.layouts import LAYOUTS, DataSet, find_cases

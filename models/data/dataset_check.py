@@ -1,4 +1,4 @@
-"""What a data set holds, case by case, and what is wrong with it."""
+"""Checks a data set: reports the content of each case and what is wrong with it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,16 +6,16 @@ from dataclasses import dataclass
 import highdicom as hd
 import numpy as np
 
-from models.data.case import Case, InvalidDataset, ReadSeries, case_image, case_truth
+from models.data.case import Case, InvalidDataset, ReadSeries, load_ground_truth, load_image
 from models.data.layouts import DataSet
 
 
 @dataclass(frozen=True)
-class CaseFacts:
-    """A case as it lies on disk. `problem` is empty where nothing is wrong.
+class CaseReport:
+    """The content of a case on disk. `problem` is empty if nothing is wrong.
 
-    `spacing_mm` and `size` are slice, row, column; `hu` the lowest and highest value; `labels` the
-    volume in mL of each value of the truth, by its name where it has one.
+    `spacing_mm` and `size` are slice, row, column; `hu` is the minimum and maximum; `labels` is the
+    volume in mL of each value of the ground truth, by its name if it has one.
     """
 
     name: str
@@ -26,43 +26,43 @@ class CaseFacts:
     problem: str = ""
 
 
-def check_dataset(dataset: DataSet, read_series: ReadSeries | None = None) -> Iterator[CaseFacts]:
-    """The facts of each case, one at a time; what cannot be read is told as its problem."""
+def check_dataset(dataset: DataSet, read_series: ReadSeries | None = None) -> Iterator[CaseReport]:
+    """Yields a report of each case; a file that cannot be read is the case's `problem`."""
     for case in dataset.cases:
-        yield _facts(case, read_series)
+        yield _report(case, read_series)
 
 
-def _facts(case: Case, read_series: ReadSeries | None) -> CaseFacts:
+def _report(case: Case, read_series: ReadSeries | None) -> CaseReport:
     try:
-        volume = case_image(case, read_series)
+        volume = load_image(case, read_series)
     except InvalidDataset as error:
-        return CaseFacts(case.name, problem=str(error))
+        return CaseReport(case.name, problem=str(error))
     spacing = tuple(float(mm) for mm in volume.spacing)
     size = tuple(int(n) for n in volume.spatial_shape)
     hu = float(volume.array.min()), float(volume.array.max())
     labels, problem = _labels(case, volume)
-    return CaseFacts(case.name, spacing, size, hu, labels, problem or _doubt(hu))
+    return CaseReport(case.name, spacing, size, hu, labels, problem or _implausible_hu(hu))
 
 
 def _labels(case: Case, volume: hd.Volume) -> tuple[dict[str, float] | None, str]:
-    """The truth's values with their mL, and what is wrong with it."""
+    """Returns the volume in mL of each value of the ground truth, and what is wrong with it."""
     try:
-        truth = case_truth(case, volume)
+        truth = load_ground_truth(case, volume)
     except InvalidDataset as error:
         return None, str(error)
     names = dict(case.names) | dict(truth.names)
     values, counts = np.unique(truth.values.array, return_counts=True)
     voxel_ml = float(volume.voxel_volume) / 1000
-    found = {
+    volumes_ml = {
         names.get(int(value), str(value)): float(count) * voxel_ml
         for value, count in zip(values, counts, strict=True)
         if value != 0
     }
-    return found, "" if found else f"{case.name}: the labels are empty"
+    return volumes_ml, "" if volumes_ml else f"{case.name}: the labels are empty"
 
 
-def _doubt(hu: tuple[float, float]) -> str:
-    """What the range of values makes doubtful."""
+def _implausible_hu(hu: tuple[float, float]) -> str:
+    """Returns what is implausible about the range of values, or an empty text."""
     low, high = hu
     if low >= -100 or high <= 100:
         return f"values from {low:g} to {high:g} do not look like Hounsfield units"

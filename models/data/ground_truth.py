@@ -1,4 +1,4 @@
-"""Labels from NIfTI, NRRD, DICOM SEG, or one picture for each slice, on the grid of their CT."""
+"""Reads ground truth from NIfTI, NRRD, DICOM SEG, or one picture for each slice of the CT."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,35 +14,36 @@ from models.data.images import is_volume, read_image
 
 
 @dataclass(frozen=True)
-class Truth:
-    """Labels by voxel (int16) and, where the file says so itself, what they stand for."""
+class GroundTruth:
+    """The value of each voxel (int16) and, if the file itself has them, the names of the values."""
 
     values: hd.Volume = field(repr=False)
     names: Mapping[int, str] = field(default_factory=dict)
 
 
-def read_truth(path: Path, volume: hd.Volume, image: Path) -> Truth:
-    """The labels; a SEG and pictures are put onto the grid of `volume`, files keep their own.
+def read_ground_truth(path: Path, volume: hd.Volume, image: Path) -> GroundTruth:
+    """Reads labels. A SEG and pictures are placed on the grid of `volume`; other files keep theirs.
 
-    `image` is where the volume was read from: pictures belong to its files, one to one.
+    `image` is the path of the CT: there is one picture for each of its files.
 
     Raises:
-        OSError, ValueError: it cannot be read, or does not fit the CT.
+        OSError, ValueError: the file cannot be read, or does not fit the CT.
     """
     if path.is_dir():
-        return Truth(volume.with_array(_pictures(path, volume, image)))
+        return GroundTruth(volume.with_array(_pictures(path, volume, image)))
     if is_volume(path):
         values = read_image(path)
         if not np.array_equal(values.array, np.rint(values.array)):
             raise ValueError("its values are no labels: they are not whole numbers")
-        return Truth(values.astype(np.int16))
+        return GroundTruth(values.astype(np.int16))
     return _segmentation(path, volume)
 
 
 def _pictures(folder: Path, volume: hd.Volume, dicom: Path) -> NDArray[np.int16]:
-    """CHAOS: one picture for each DICOM file, both in the order of their names; white is liver.
+    """Reads CHAOS pictures, one for each DICOM file, both in order of their names; white is liver.
 
-    A picture belongs to the slice at its DICOM file's position, whatever way the names run.
+    A picture belongs to the slice at the position of its DICOM file, in whichever direction the
+    names run.
     """
     pictures = sorted(folder.glob("*.png"))
     files = sorted(path for path in dicom.iterdir() if path.is_file())
@@ -54,8 +55,8 @@ def _pictures(folder: Path, volume: hd.Volume, dicom: Path) -> NDArray[np.int16]
     values = np.zeros(volume.spatial_shape, dtype=np.int16)  # (slice, row, column)
     for picture, file in zip(pictures, files, strict=True):
         header = dcmread(file, specific_tags=["ImagePositionPatient"])
-        place = np.array([[float(mm) for mm in header.ImagePositionPatient]])
-        k = round(float(volume.map_reference_to_indices(place)[0, 0]))
+        position = np.array([[float(mm) for mm in header.ImagePositionPatient]])
+        k = round(float(volume.map_reference_to_indices(position)[0, 0]))
         with Image.open(picture) as image:
             pixels = np.asarray(image.convert("L"))
         if pixels.shape != values.shape[1:]:
@@ -64,8 +65,8 @@ def _pictures(folder: Path, volume: hd.Volume, dicom: Path) -> NDArray[np.int16]
     return values
 
 
-def _segmentation(path: Path, volume: hd.Volume) -> Truth:
-    """A DICOM SEG; its segment numbers are the values, and name and code what they stand for."""
+def _segmentation(path: Path, volume: hd.Volume) -> GroundTruth:
+    """Reads a DICOM SEG: segment numbers become values; label and type code become their names."""
     segmentation = hd.seg.segread(path)
     placed = segmentation.get_volume(
         combine_segments=True, relabel=False, allow_missing_positions=True
@@ -80,4 +81,4 @@ def _segmentation(path: Path, volume: hd.Volume) -> Truth:
     for number in segmentation.segment_numbers:
         segment = segmentation.get_segment_description(number)
         names[int(number)] = f"{segment.segment_label} | {segment.segmented_property_type.value}"
-    return Truth(numbers.astype(np.int16), names)
+    return GroundTruth(numbers.astype(np.int16), names)

@@ -1,4 +1,4 @@
-"""Volumes from NIfTI and NRRD files; what does not say how it lies in the patient is refused."""
+"""Reads volumes from NIfTI and NRRD files; refuses files without an unambiguous orientation."""
 
 from pathlib import Path
 
@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 NIFTI = (".nii", ".nii.gz")
 NRRD = (".nrrd",)
-# The order of axes that the models expect: slices to the head, rows to the back, columns to the
-# left, as in an axial CT of a supine patient.
+# The axis order that the models expect: slices toward the head, rows toward the back, columns
+# toward the left, as in an axial CT of a supine patient.
 _CT_AXES = "HPL"
-# Where a value is not a number there was no measurement: outside the field of view, as air.
+# Replaces NaN, which marks voxels outside the field of view: they count as air.
 _AIR_HU = -1024.0
-_LARGEST = 32767
-# The two placements that NIfTI can give may differ by rounding: a share of a voxel.
+_MAX_INT16 = 32767
+# NIfTI's sform and qform may differ by rounding: a fraction of a voxel.
 _PLACEMENT_TOLERANCE = 0.05
 _MM_PER_UNIT = {"meter": 1000.0, "micron": 0.001}
 
@@ -25,17 +25,17 @@ Affine = NDArray[np.float64]
 
 
 def is_nifti(path: Path) -> bool:
-    """Whether the name says NIfTI."""
+    """Whether the file name has an ending of NIfTI."""
     return path.name.lower().endswith(NIFTI)
 
 
 def is_volume(path: Path) -> bool:
-    """Whether the name says NIfTI or NRRD."""
+    """Whether the file name has an ending of NIfTI or NRRD."""
     return path.name.lower().endswith((*NIFTI, *NRRD))
 
 
 def stem(path: Path) -> str:
-    """The name without its ending."""
+    """Returns the file name without its ending (`.nii.gz` is one)."""
     for ending in (*NIFTI[::-1], *NRRD):
         if path.name.lower().endswith(ending):
             return path.name[: -len(ending)]
@@ -43,7 +43,7 @@ def stem(path: Path) -> str:
 
 
 def read_image(path: Path) -> hd.Volume:
-    """The file's voxels, axes slice, row, column in the order that suits them best.
+    """Reads the voxels with axes slice, row, column; see `to_ct_axes`.
 
     Raises:
         OSError, ValueError: see `read_volume`.
@@ -52,19 +52,19 @@ def read_image(path: Path) -> hd.Volume:
 
 
 def to_ct_axes(volume: hd.Volume) -> hd.Volume:
-    """The same voxels with axes slice, row, column, in the order that suits its orientation best.
+    """Reorders the axes to slice, row, column, without resampling.
 
-    Slices are taken to be the axis nearest to head-foot.
+    The axis nearest to head-foot becomes the slice axis.
     """
     return volume.to_patient_orientation(_CT_AXES)
 
 
 def read_volume(path: Path) -> hd.Volume:
-    """The file's voxels with its own axes; 16-bit integers where its values are whole numbers.
+    """Reads the voxels with the axes of the file; int16 if all values are whole, else float32.
 
     Raises:
-        OSError, ValueError: it cannot be read, is no three-dimensional image of one value by
-            voxel, or does not say without doubt how it lies in the patient.
+        OSError, ValueError: the file cannot be read, is not a three-dimensional image with one
+            value for each voxel, or its orientation in the patient is missing or ambiguous.
     """
     if not is_volume(path):
         raise ValueError("it is neither NIfTI nor NRRD")
@@ -73,20 +73,20 @@ def read_volume(path: Path) -> hd.Volume:
         array = array[..., 0]
     if array.ndim != 3 or array.dtype.kind not in "iuf":
         raise ValueError(
-            f"it is no volume of one number by voxel (its shape is {array.shape}, its type "
-            f"{array.dtype})"
+            f"it is not a volume with one number for each voxel (its shape is {array.shape}, "
+            f"its type {array.dtype})"
         )
     return hd.Volume(
-        _plain(array), affine, coordinate_system="PATIENT", from_reference_convention=convention
+        _compact(array), affine, coordinate_system="PATIENT", from_reference_convention=convention
     )
 
 
-def _plain(array: NDArray[np.generic]) -> NDArray[np.int16] | NDArray[np.float32]:
-    """Numbers only, in 16-bit integers where they are whole."""
+def _compact(array: NDArray[np.generic]) -> NDArray[np.int16] | NDArray[np.float32]:
+    """Replaces NaN and infinity, and converts whole numbers to int16."""
     wide = np.asarray(array, dtype=np.float32)
     if not np.isfinite(wide).all():
-        wide = np.nan_to_num(wide, nan=_AIR_HU, posinf=_LARGEST, neginf=_AIR_HU)
-    if np.array_equal(wide, np.rint(wide)) and np.abs(wide).max(initial=0) <= _LARGEST:
+        wide = np.nan_to_num(wide, nan=_AIR_HU, posinf=_MAX_INT16, neginf=_AIR_HU)
+    if np.array_equal(wide, np.rint(wide)) and np.abs(wide).max(initial=0) <= _MAX_INT16:
         return wide.astype(np.int16)
     return wide
 
@@ -101,13 +101,13 @@ def _nifti(path: Path) -> tuple[NDArray[np.generic], Affine, str]:
     qform, qform_code = header.get_qform(coded=True)
     if not sform_code and not qform_code:
         raise ValueError(
-            "it does not say how it lies in the patient (neither sform nor qform is set); "
-            "convert it anew from the original images"
+            "it has no orientation in the patient (neither sform nor qform is set); "
+            "convert it again from the original images"
         )
     if sform_code and qform_code and not _agree(sform, qform):
         raise ValueError(
-            "it says in two ways how it lies in the patient, and they differ (sform and qform); "
-            "convert it anew from the original images"
+            "it has two orientations in the patient that differ (sform and qform); "
+            "convert it again from the original images"
         )
     affine = np.array(image.affine, dtype=np.float64)
     affine[:3] *= _MM_PER_UNIT.get(header.get_xyzt_units()[0], 1.0)
@@ -115,10 +115,10 @@ def _nifti(path: Path) -> tuple[NDArray[np.generic], Affine, str]:
 
 
 def _agree(sform: Affine, qform: Affine) -> bool:
-    """Whether both put every axis the same way, with the same steps."""
+    """Whether both have the same axis directions and spacing, within `_PLACEMENT_TOLERANCE`."""
     step = np.linalg.norm(qform[:3, :3], axis=0).min()
-    apart = np.abs(sform[:3, :3] - qform[:3, :3]).max()
-    return bool(apart <= _PLACEMENT_TOLERANCE * step)
+    difference = np.abs(sform[:3, :3] - qform[:3, :3]).max()
+    return bool(difference <= _PLACEMENT_TOLERANCE * step)
 
 
 def _nrrd(path: Path) -> tuple[NDArray[np.generic], Affine, str]:
@@ -129,7 +129,7 @@ def _nrrd(path: Path) -> tuple[NDArray[np.generic], Affine, str]:
     spaces = {"left-posterior-superior": "LPS", "right-anterior-superior": "RAS"}
     space = spaces.get(str(header.get("space", "")).lower())
     if space is None or "space directions" not in header:
-        raise ValueError("it does not say how it lies in the patient (space, space directions)")
+        raise ValueError("it has no orientation in the patient (space, space directions)")
     affine = np.eye(4)
     affine[:3, :3] = np.asarray(header["space directions"], dtype=float)[-3:].T
     affine[:3, 3] = header["space origin"]

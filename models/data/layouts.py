@@ -1,4 +1,4 @@
-"""Where images and labels lie in the layouts that people have; a table of them."""
+"""Finds images and their labels in the common layouts of data sets."""
 
 import json
 import re
@@ -15,13 +15,13 @@ from pydicom.uid import SegmentationStorage
 from models.data.case import Case, InvalidDataset
 from models.data.images import is_volume, stem
 
-# How the labels of an image are commonly named: the image's own name and one of these.
+# Common names of label files: the name of the image and one of these endings.
 _LABEL_ENDINGS = ("_label", "_labels", "_seg", "_segmentation", "_mask", "-label", "-seg", "-mask")
 
 
 @dataclass(frozen=True)
 class DataSet:
-    """Cases in the order of their names, and what the data set calls its values."""
+    """The cases of a data set, in the order of their names."""
 
     folder: Path
     layout: str
@@ -29,10 +29,10 @@ class DataSet:
 
 
 def find_cases(folder: Path, layout: str) -> DataSet:
-    """The cases of a data set.
+    """Finds the cases of a data set.
 
     Raises:
-        InvalidDataset: there is no such layout or folder, or the folder is not laid out so.
+        InvalidDataset: there is no such layout or folder, or the folder has another layout.
     """
     if layout not in LAYOUTS:
         known = ", ".join(LAYOUTS)
@@ -47,10 +47,10 @@ def find_cases(folder: Path, layout: str) -> DataSet:
 
 def _decathlon(folder: Path) -> Iterator[Case]:
     """Medical Segmentation Decathlon: `dataset.json` lists pairs and names the values."""
-    told = _json(folder / "dataset.json")
-    names = {int(value): str(name) for value, name in told.get("labels", {}).items()}
+    description = _json(folder / "dataset.json")
+    names = {int(value): str(name) for value, name in description.get("labels", {}).items()}
     names.pop(0, None)
-    for pair in told.get("training", []):
+    for pair in description.get("training", []):
         image = folder / str(pair["image"])
         yield Case(stem(image), image, folder / str(pair["label"]), names)
 
@@ -76,12 +76,13 @@ def _chaos(folder: Path) -> Iterator[Case]:
 
 def _nnunet(folder: Path) -> Iterator[Case]:
     """nnU-Net raw: `imagesTr/NAME_0000.nii.gz`, `labelsTr/NAME.nii.gz` and `dataset.json`."""
-    told = _json(folder / "dataset.json")
-    if len(told.get("channel_names", told.get("modality", {"0": "CT"}))) != 1:
+    description = _json(folder / "dataset.json")
+    if len(description.get("channel_names", description.get("modality", {"0": "CT"}))) != 1:
         raise InvalidDataset(f"{folder}: the images have several channels; CT has one")
     names: dict[int, str] = {}
-    for name, value in told.get("labels", {}).items():
-        # Version 1 has values for keys, version 2 names; a region of version 2 has several values.
+    for name, value in description.get("labels", {}).items():
+        # The keys of version 1 are values, those of version 2 names; a region of version 2 has several
+        # values.
         one = (int(name), str(value)) if str(name).isdigit() else (value, str(name))
         if isinstance(one[0], int) and one[0] > 0:
             names[one[0]] = one[1]
@@ -92,24 +93,24 @@ def _nnunet(folder: Path) -> Iterator[Case]:
 
 
 def _pairs(folder: Path) -> Iterator[Case]:
-    """Image and labels beside each other: `NAME.nii.gz` with `NAME_seg.nii.gz` (or `_label`,
+    """Image and labels side by side: `NAME.nii.gz` with `NAME_seg.nii.gz` (or `_label`,
     `_mask` ...); `ct` or `image` with `labels`, one pair to a folder; `images/` and `labels/`.
     """
     volumes = list(_volumes(folder))
-    by_place = {(path.parent, stem(path)): path for path in volumes}
+    by_name = {(path.parent, stem(path)): path for path in volumes}
     for image in volumes:
-        place, name = image.parent, stem(image)
+        parent, name = image.parent, stem(image)
         truth = next(
-            (by_place[place, name + e] for e in _LABEL_ENDINGS if (place, name + e) in by_place),
+            (by_name[parent, name + e] for e in _LABEL_ENDINGS if (parent, name + e) in by_name),
             None,
         )
         if truth is None and name in ("ct", "image"):
-            truth = by_place.get((place, "labels"), by_place.get((place, "label")))
-        if truth is None and place.name == "images":
-            truth = by_place.get((place.parent / "labels", name))
+            truth = by_name.get((parent, "labels"), by_name.get((parent, "label")))
+        if truth is None and parent.name == "images":
+            truth = by_name.get((parent.parent / "labels", name))
         if truth is not None:
-            own = name if name not in ("ct", "image") else place.name
-            yield Case(own, image, truth)
+            case_name = name if name not in ("ct", "image") else parent.name
+            yield Case(case_name, image, truth)
 
 
 def _dicom_seg(folder: Path) -> Iterator[Case]:
@@ -127,7 +128,7 @@ def _dicom_seg(folder: Path) -> Iterator[Case]:
             uid = str(header.get("SeriesInstanceUID", ""))
             if series.setdefault(uid, path.parent) != path.parent:
                 raise InvalidDataset(f"{folder}: the series in {path.parent} lies in two folders")
-    _check_apart(folder, series)
+    _check_separate_folders(folder, series)
     for path, header in segmentations:
         referenced = header.get("ReferencedSeriesSequence") or [Dataset()]
         image = series.get(str(referenced[0].get("SeriesInstanceUID", "")))
@@ -138,11 +139,11 @@ def _dicom_seg(folder: Path) -> Iterator[Case]:
 _TAGS = ["SOPClassUID", "Modality", "SeriesInstanceUID", "ReferencedSeriesSequence"]
 
 
-def _check_apart(folder: Path, series: Mapping[str, Path]) -> None:
-    places = list(series.values())
-    for place in places:
-        if places.count(place) > 1:
-            raise InvalidDataset(f"{folder}: {place} holds several CT series; give each its own")
+def _check_separate_folders(folder: Path, series: Mapping[str, Path]) -> None:
+    folders = list(series.values())
+    for own in folders:
+        if folders.count(own) > 1:
+            raise InvalidDataset(f"{folder}: {own} holds several CT series; give each its own")
 
 
 def _volumes(folder: Path) -> Iterator[Path]:
@@ -151,14 +152,14 @@ def _volumes(folder: Path) -> Iterator[Path]:
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        told = json.loads(path.read_text("utf-8"))
+        description = json.loads(path.read_text("utf-8"))
     except OSError as error:
         raise InvalidDataset(f"{path}: {error.strerror}") from error
     except ValueError as error:
         raise InvalidDataset(f"{path}: {error}") from error
-    if not isinstance(told, dict):
+    if not isinstance(description, dict):
         raise InvalidDataset(f"{path} does not describe a data set")
-    return told
+    return description
 
 
 LAYOUTS: Mapping[str, Callable[[Path], Iterator[Case]]] = {

@@ -1,4 +1,4 @@
-"""How good a model package is, on labelled CT."""
+"""Evaluates a model package on labelled CT."""
 
 from models.evaluation.evaluate import CaseScores, Evaluation, LabelScores, Refused, evaluate
 from models.evaluation.metrics import Scores, compare

@@ -1,6 +1,6 @@
-"""A package on labelled cases: scores by case and label, and their summary.
+"""Scores a package on labelled cases, by case and label, and summarises the scores.
 
-`Evaluation.to_json()` has these keys; what was not measured is null:
+`Evaluation.to_json()` has these keys; a value that was not measured is null:
 
     model           {id, version}
     tolerance_mm    of the surface Dice
@@ -25,16 +25,16 @@ from models.manifest import Label, ModelSpec
 from models.mask import Mask
 from models.measurement import measure
 
-# Summarised over cases.
+# The scores that are summarised over cases.
 METRICS = ("dice", "surface_dice", "hd95_mm", "volume_error", "accuracy")
 
 
 class Refused(ModelsError):
-    """There is no mask for this volume; the message is the reason, in plain words."""
+    """The model refuses this volume; the message is the reason, in plain words."""
 
 
-class Segments(Protocol):
-    """What finds organs in a volume: `Predictor`, or the node with its refusals."""
+class CaseSegmenter(Protocol):
+    """Segments a volume: `Predictor`, or the node with its refusals."""
 
     @property
     def spec(self) -> ModelSpec:
@@ -42,13 +42,13 @@ class Segments(Protocol):
         ...
 
     def predict(self, volume: hd.Volume) -> Mask:
-        """The mask on the volume's grid; raises `Refused` where there is to be none."""
+        """Returns a mask on the volume's grid; raises `Refused` if the volume is not suitable."""
         ...
 
 
 @dataclass(frozen=True)
 class LabelScores:
-    """One label in one case."""
+    """The scores of one label in one case."""
 
     label: str
     scores: Scores
@@ -56,7 +56,7 @@ class LabelScores:
 
 @dataclass(frozen=True)
 class CaseScores:
-    """One case; `picture_png` shows truth and mask."""
+    """The scores of one case; `picture_png` shows ground truth and prediction."""
 
     name: str
     labels: tuple[LabelScores, ...]
@@ -64,27 +64,27 @@ class CaseScores:
 
     @property
     def dice(self) -> float:
-        """Mean over the labels that were measured, by which cases are ranked; 1 where none was."""
+        """Mean over the measured labels, by which cases are ranked; 1 if none was measured."""
         measured = [s.scores.dice for s in self.labels if s.scores.dice is not None]
         return float(np.mean(measured)) if measured else 1.0
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """A case that gets no result; `truth_ml` by label tells whether that is right."""
+    """A refused case; `truth_ml`, by label, shows whether the refusal is right."""
 
     reason: str
     truth_ml: dict[str, float]
 
     def __str__(self) -> str:
-        there = ", ".join(f"{label} {ml:.0f} mL" for label, ml in self.truth_ml.items())
-        return f"{self.reason} In the truth: {there}."
+        volumes = ", ".join(f"{label} {ml:.0f} mL" for label, ml in self.truth_ml.items())
+        return f"{self.reason} In the ground truth: {volumes}."
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Scores of a package; `refused` are cases that the node would refuse, `failures` says of each
-    case that could not be read why."""
+    """Scores of a package. `refused` has the cases that the node refuses, `failures` the reason for
+    each case that cannot be read."""
 
     model_id: str
     version: str
@@ -95,15 +95,15 @@ class Evaluation:
     failures: dict[str, str]
 
     def summary(self) -> dict[str, dict[str, dict[str, float | int | None]]]:
-        """By label and metric: mean, median, worst, and in how many cases it was measured."""
+        """Returns mean, median, worst and the number of measured cases, by label and metric."""
         result: dict[str, dict[str, dict[str, float | int | None]]] = {}
         for label in dict.fromkeys(own.label for case in self.cases for own in case.labels):
-            mine = [s.scores for case in self.cases for s in case.labels if s.label == label]
-            result[label] = {name: _summary(name, mine) for name in METRICS}
+            scores = [s.scores for case in self.cases for s in case.labels if s.label == label]
+            result[label] = {name: _summary(name, scores) for name in METRICS}
         return result
 
     def to_json(self) -> dict[str, Any]:
-        """Everything but the pictures, for machines; see the top of this file."""
+        """Returns everything except the pictures; the module docstring describes the keys."""
         return {
             "model": {"id": self.model_id, "version": self.version},
             "tolerance_mm": self.tolerance_mm,
@@ -121,7 +121,7 @@ class Evaluation:
 
 
 def evaluate(
-    model: Segments,
+    model: CaseSegmenter,
     cases: Iterable[LabelledVolume],
     *,
     tolerance_mm: float = TOLERANCE_MM,
@@ -129,9 +129,9 @@ def evaluate(
     failures: dict[str, str] | None = None,
     after_each: Callable[[], None] | None = None,
 ) -> Evaluation:
-    """Segment every case as the node would, and score it on the labels that its truth knows.
+    """Segments every case and scores it on the labels of its ground truth.
 
-    Cases are asked for one at a time and let go of, so that many fit into memory.
+    Takes cases one at a time and keeps none of them, so that a large data set fits in memory.
     """
     done: list[CaseScores] = []
     refused: dict[str, Refusal] = {}
@@ -139,8 +139,8 @@ def evaluate(
         try:
             done.append(_scored(model, case, tolerance_mm, picture))
         except Refused as reason:
-            there = measure(case.volume, case.truth)
-            truth_ml = {name: one.volume_ml for name, one in there.items()}
+            measurements = measure(case.volume, case.truth)
+            truth_ml = {name: one.volume_ml for name, one in measurements.items()}
             refused[case.name] = Refusal(str(reason), truth_ml)
         if after_each is not None:
             after_each()
@@ -157,12 +157,12 @@ def evaluate(
 
 
 def _scored(
-    model: Segments,
+    model: CaseSegmenter,
     case: LabelledVolume,
     tolerance_mm: float,
     picture: Callable[[LabelledVolume, Mask], bytes] | None,
 ) -> CaseScores:
-    """One case; raises Refused."""
+    """Scores one case; raises `Refused`."""
     found = model.predict(case.volume)
     z, y, x = case.volume.spacing
     known = {label.name: label for label in case.truth.labels}

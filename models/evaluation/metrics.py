@@ -1,4 +1,4 @@
-"""One organ's mask against the truth: overlap, surfaces, volume. By MONAI; lengths in mm."""
+"""Compares an organ's mask with the ground truth: overlap, surfaces, volume (MONAI's metrics)."""
 
 import warnings
 from dataclasses import dataclass
@@ -16,16 +16,16 @@ Inside = NDArray[np.bool_]
 # disagreement of two readers on an abdominal organ (Nikolov et al. 2021 use 1 to 3 mm).
 TOLERANCE_MM = 3.0
 _PERCENTILE = 95.0
-# Voxels kept around both masks, so that a surface at the edge of the crop stays one.
+# Voxels of margin around both masks, so that a surface at the edge of the crop stays a surface.
 _MARGIN = 2
 
 
 @dataclass(frozen=True)
 class Scores:
-    """None is *not measured*: what it would be measured on is empty.
+    """The scores of one organ. None means not measured, because a mask is empty.
 
     `dice` and `surface_dice` in 0..1, `hd95_mm` the 95th percentile of surface distances both
-    ways, `volume_error` (mask - truth) / truth, `accuracy` the share of voxels labelled alike.
+    ways, `volume_error` (mask - truth) / truth, `accuracy` the fraction of voxels with equal labels.
     """
 
     dice: float | None
@@ -43,7 +43,7 @@ def compare(
     spacing_mm: tuple[float, float, float],
     tolerance_mm: float = TOLERANCE_MM,
 ) -> Scores:
-    """Score `found` against `truth`, both (slice, row, column) with voxels of `spacing_mm`."""
+    """Scores `found` against `truth`, both (slice, row, column) with voxels of `spacing_mm`."""
     voxel_ml = float(np.prod(spacing_mm)) / 1000
     found_voxels, truth_voxels = int(found.sum()), int(truth.sum())
     both = int((found & truth).sum())
@@ -66,28 +66,28 @@ def _surfaces(
     spacing_mm: tuple[float, float, float],
     tolerance_mm: float,
 ) -> tuple[float | None, float | None]:
-    """Normalised surface Dice and HD95; None where one mask is empty and so has no surface.
+    """Returns normalised surface Dice and HD95; None if both masks are empty.
 
-    A surface Dice of 0 is given where one alone is empty: none of the other's surface is met.
+    If only one is empty, the surface Dice is 0 (none of the other's surface matches) and HD95 None.
     """
     if not found.any() and not truth.any():
         return None, None
     if not found.any() or not truth.any():
         return 0.0, None
     box = ndimage.find_objects((found | truth).astype(np.uint8))[0]
-    ours, true = (_alone(np.pad(mask[box], _MARGIN)) for mask in (found, truth))
+    predicted, expected = (_one_class(np.pad(mask[box], _MARGIN)) for mask in (found, truth))
     with warnings.catch_warnings():
-        # MONAI 1.6 calls a function of its own with an argument that it has deprecated.
+        # MONAI 1.6 calls its own function with an argument that it deprecates.
         warnings.filterwarnings("ignore", "monai.metrics.utils get_mask_edges", FutureWarning)
         surface = compute_surface_dice(
-            ours, true, [tolerance_mm], include_background=True, spacing=spacing_mm
+            predicted, expected, [tolerance_mm], include_background=True, spacing=spacing_mm
         )
         distance = compute_hausdorff_distance(
-            ours, true, include_background=True, percentile=_PERCENTILE, spacing=spacing_mm
+            predicted, expected, include_background=True, percentile=_PERCENTILE, spacing=spacing_mm
         )
     return float(surface[0, 0]), float(distance[0, 0])
 
 
-def _alone(mask: Inside) -> Tensor:
-    """(1, 1, slice, row, column): the organ without a background, at a byte to the voxel."""
+def _one_class(mask: Inside) -> Tensor:
+    """Returns (1, 1, slice, row, column), without a background class, one byte for each voxel."""
     return torch.from_numpy(mask.astype(np.uint8))[None, None]

@@ -1,4 +1,4 @@
-"""An evaluation to be read: a page in HTML that needs nothing else."""
+"""Renders an evaluation as one self-contained HTML page."""
 
 import base64
 
@@ -7,7 +7,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from models.evaluation.case_images import DISAGREEMENT_RGB, TRUTH_RGB
 from models.evaluation.evaluate import METRICS, CaseScores, Evaluation
 
-_WORST = 12
+_MAX_PICTURES = 12
 _TITLES = {
     "dice": "Dice",
     "surface_dice": "Surface Dice",
@@ -17,12 +17,12 @@ _TITLES = {
 }
 
 
-def html_report(evaluation: Evaluation, worst: int = _WORST) -> str:
-    """The page, with the pictures of the `worst` cases, the worst first."""
+def render_report(evaluation: Evaluation, worst: int = _MAX_PICTURES) -> str:
+    """Renders the page, with pictures of the `worst` cases, the worst first."""
     environment = Environment(
         loader=PackageLoader("models.evaluation"), autoescape=True, undefined=StrictUndefined
     )
-    environment.filters["told"] = told
+    environment.filters["score"] = format_score
     ranked = sorted(evaluation.cases, key=lambda case: case.dice)
     return environment.get_template("report.html").render(
         evaluation=evaluation,
@@ -36,8 +36,8 @@ def html_report(evaluation: Evaluation, worst: int = _WORST) -> str:
     )
 
 
-def told(value: float | None, metric: str) -> str:
-    """A figure as people read it; what was not measured says so."""
+def format_score(value: float | None, metric: str) -> str:
+    """Formats a score for people; None becomes "not measured"."""
     if value is None:
         return "not measured"
     match metric:

@@ -1,8 +1,8 @@
-"""Networks that others trained, made to take and give what ours do.
+"""Adapts networks that were trained elsewhere to the input and output of this project's networks.
 
-Each is told in the package's manifest how it wants its input: `axes` "zyx" as here or "xyz" (NIfTI
-in RAS), `input_range` what 0 and 1 become, and `output` "softmax" (a score for each class, the
-background first) or "sigmoid" (a score for each organ alone).
+The manifest describes what each expects: `axes` is "zyx" as here or "xyz" (NIfTI in RAS),
+`input_range` the values for 0 and 1, and `output` "softmax" (a score for each class, the background
+first) or "sigmoid" (a score for each organ, without the background).
 """
 
 import io
@@ -15,8 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from models.manifest import InvalidPackage
+from models.networks.construction import construct
 
-# Networks of MONAI that segment: nothing else is built by name.
+# The segmentation networks of MONAI; no other class is built by name.
 MONAI_NETWORKS = (
     "AttentionUnet",
     "BasicUNet",
@@ -33,8 +34,8 @@ MONAI_NETWORKS = (
 )
 
 
-class Foreign(nn.Module):
-    """`inner` behind our own axes, range and classes."""
+class ImportedNetwork(nn.Module):
+    """Runs `inner` with the axes, value range and classes of this project's networks."""
 
     def __init__(
         self,
@@ -49,28 +50,28 @@ class Foreign(nn.Module):
             raise InvalidPackage(f'network axes must be "zyx" or "xyz", not {axes!r}')
         if output not in ("softmax", "sigmoid"):
             raise InvalidPackage(f'network output must be "softmax" or "sigmoid", not {output!r}')
-        self._turned = axes == "xyz"
-        self._low, self._high = (float(end) for end in input_range)
-        self._single = output == "sigmoid"
+        self._is_xyz = axes == "xyz"
+        self._low, self._high = (float(bound) for bound in input_range)
+        self._is_sigmoid = output == "sigmoid"
 
     def forward(self, image: Tensor) -> Tensor:
-        """Scores (B, classes, Z, Y, X) of `image` (B, 1, Z, Y, X) in 0..1."""
+        """Returns scores (B, classes, Z, Y, X) of `image` (B, 1, Z, Y, X), values in 0..1."""
         image = image * (self._high - self._low) + self._low
-        if self._turned:
+        if self._is_xyz:
             image = image.permute(0, 1, 4, 3, 2).contiguous()
         scores = self.inner(image)
         if isinstance(scores, list | tuple):  # deep supervision: the first is the full resolution
             scores = scores[0]
-        if self._turned:
+        if self._is_xyz:
             scores = scores.permute(0, 1, 4, 3, 2)
-        if self._single:
+        if self._is_sigmoid:
             scores = torch.cat([torch.zeros_like(scores[:, :1]), scores], dim=1)
         contiguous: Tensor = scores.contiguous()
         return contiguous
 
 
 class _Onnx(nn.Module):
-    """A network in ONNX, run by onnxruntime."""
+    """Runs an ONNX network with onnxruntime."""
 
     def __init__(self, content: bytes) -> None:
         super().__init__()
@@ -84,23 +85,25 @@ class _Onnx(nn.Module):
             self._session = onnxruntime.InferenceSession(
                 content, providers=onnxruntime.get_available_providers()
             )
-        except Exception as error:  # its exceptions have no common public class
+        except Exception as error:  # onnxruntime's exceptions have no common public class
             raise InvalidPackage(f"it is no ONNX model: {error}") from error
         self._input = self._session.get_inputs()[0].name
 
     def forward(self, image: Tensor) -> Tensor:
-        """Scores of `image`, on its device."""
-        got = self._session.run(None, {self._input: image.float().cpu().numpy()})[0]
-        return torch.from_numpy(got).to(image.device)
+        """Returns the scores of `image`, on its device."""
+        scores = self._session.run(None, {self._input: image.float().cpu().numpy()})[0]
+        return torch.from_numpy(scores).to(image.device)
 
 
-def foreign(kind: str, parameters: Mapping[str, Any], content: bytes, classes: int) -> Foreign:
-    """The network of a `torchscript`, `onnx` or `monai` package, whose file is `content`.
+def load_imported(
+    kind: str, parameters: Mapping[str, Any], content: bytes, classes: int
+) -> ImportedNetwork:
+    """Loads the network of a `torchscript`, `onnx` or `monai` package from the file `content`.
 
-    A `monai` network has no weights yet.
+    A `monai` network is built without weights.
 
     Raises:
-        InvalidPackage: the file is none of its kind, or a parameter makes no sense.
+        InvalidPackage: the file has another format, or a parameter is invalid.
     """
     match kind:
         case "torchscript":
@@ -109,7 +112,7 @@ def foreign(kind: str, parameters: Mapping[str, Any], content: bytes, classes: i
             inner = _Onnx(content)
         case _:
             inner = _monai(parameters, classes)
-    return Foreign(
+    return ImportedNetwork(
         inner,
         axes=str(parameters.get("axes", "zyx")),
         input_range=parameters.get("input_range", (0.0, 1.0)),
@@ -118,10 +121,10 @@ def foreign(kind: str, parameters: Mapping[str, Any], content: bytes, classes: i
 
 
 def _torchscript(content: bytes) -> nn.Module:
-    """TorchScript is a language of its own: what is loaded cannot run Python, nor touch files."""
+    """Loads a TorchScript file; its code can neither run Python nor access files."""
     try:
         with warnings.catch_warnings():
-            # torch calls it deprecated, and there are still many models in it.
+            # torch deprecates TorchScript, but many models are still published in it.
             warnings.simplefilter("ignore", DeprecationWarning)
             module: nn.Module = torch.jit.load(  # type: ignore[no-untyped-call] # torch's own
                 io.BytesIO(content), map_location="cpu"
@@ -137,11 +140,7 @@ def _monai(parameters: Mapping[str, Any], classes: int) -> nn.Module:
         known = ", ".join(MONAI_NETWORKS)
         raise InvalidPackage(f"MONAI's network {name!r} is not run here; known: {known}")
     outputs = arguments.get("out_channels", classes)
-    single = parameters.get("output") == "sigmoid"
-    if outputs != (classes - 1 if single else classes):
+    without_background = parameters.get("output") == "sigmoid"
+    if outputs != (classes - 1 if without_background else classes):
         raise InvalidPackage(f"the network gives {outputs} scores; the labels ask for {classes}")
-    try:
-        module: nn.Module = getattr(monai_networks, str(name))(**arguments)
-    except (TypeError, ValueError, AssertionError) as error:
-        raise InvalidPackage(f"MONAI's {name}: {error}") from error
-    return module
+    return construct(f"MONAI's {name}", getattr(monai_networks, str(name)), arguments)

@@ -1,4 +1,4 @@
-"""3D Swin-UNETR: a transformer of shifted windows (Hatamizadeh et al. 2022, as MONAI builds it)."""
+"""3D Swin-UNETR: a shifted-window transformer (Hatamizadeh et al. 2022, as MONAI builds it)."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ from monai.networks.nets import SwinUNETR
 from torch import Tensor, nn
 from torch.nn import functional
 
-# Five levels, each of which halves the lengths.
+# Five levels halve each length.
 SWIN_DIVISOR = 32
 
 
@@ -17,7 +17,7 @@ def swin_unetr(
     depths: Sequence[int] = (2, 2, 2, 2),
     heads: Sequence[int] = (3, 6, 12, 24),
 ) -> nn.Module:
-    """One input channel; `feature_size` a multiple of 12.
+    """Builds a Swin-UNETR with one input channel; `feature_size` is a multiple of 12.
 
     Input (B, 1, Z, Y, X), each length a multiple of 32; output logits (B, classes, Z, Y, X).
     """
@@ -33,13 +33,13 @@ def swin_unetr(
 
 
 class _SwinUnetr(SwinUNETR):  # type: ignore[misc] # MONAI carries no type information
-    """MONAI's, which also takes the smallest input there is."""
+    """MONAI's network, which also accepts an input of 32 × 32 × 32."""
 
     def forward(self, image: Tensor) -> Tensor:
-        """At the lowest level the smallest input is one place, over which torch does not
-        normalise; with as much air beside it there are two."""
+        """Pads the smallest input with as much air: its lowest level would be a single voxel, over
+        which torch does not normalise."""
         if max(image.shape[2:]) > SWIN_DIVISOR:
             scores: Tensor = super().forward(image)
             return scores
-        widened: Tensor = super().forward(functional.pad(image, (0, SWIN_DIVISOR)))
-        return widened[..., :SWIN_DIVISOR]
+        padded_scores: Tensor = super().forward(functional.pad(image, (0, SWIN_DIVISOR)))
+        return padded_scores[..., :SWIN_DIVISOR]

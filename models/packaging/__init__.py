@@ -1,4 +1,4 @@
-"""From a trained network to a package that the node runs."""
+"""Creates a model package from a trained network."""
 
 from models.packaging.bundle import from_bundle
 from models.packaging.package import PackageOptions, from_program, from_run

@@ -1,7 +1,7 @@
-"""A MONAI bundle as a package: its network and its preparation, as far as the node does the same.
+"""Creates a package from a MONAI bundle whose preprocessing equals the node's.
 
-Nothing of the bundle is executed: the network is one of MONAI's by name, the transforms are read as
-data, and whatever the node would do otherwise is refused.
+No code of the bundle runs: the network is a MONAI class found by name, and the transforms are read
+as data. A transform that the node does not perform is refused.
 https://docs.monai.io, "MONAI Bundle".
 """
 
@@ -21,15 +21,22 @@ from models.packaging.package import PackageOptions, described, half_precision, 
 
 _CONFIGS = ("configs/inference.json", "configs/evaluate.json")
 _WEIGHTS = "models/model.pt"
-# What changes nothing, or what the node does anyway.
-_NEUTRAL = ("LoadImage", "EnsureChannelFirst", "EnsureType", "CastToType", "ToTensor", "ToDevice")
-# Bundles tell the networks' levels by their own names.
-_HALVINGS = {"UNet": "strides", "AttentionUnet": "strides", "DynUNet": "strides"}
-_MULTIPLE = 32  # of networks that do not say
+# Transforms without effect on the voxels, or that the node performs anyway.
+_IGNORED_TRANSFORMS = (
+    "LoadImage",
+    "EnsureChannelFirst",
+    "EnsureType",
+    "CastToType",
+    "ToTensor",
+    "ToDevice",
+)
+# The argument that has the stride of each level, by network.
+_STRIDE_ARGUMENTS = {"UNet": "strides", "AttentionUnet": "strides", "DynUNet": "strides"}
+_DEFAULT_MULTIPLE = 32  # for networks without strides in the bundle
 
 
 @dataclass(frozen=True)
-class _Preparation:
+class _Preprocessing:
     spacing_mm: tuple[float, float, float]
     hu_window: tuple[float, float]
     input_range: tuple[float, float]
@@ -38,14 +45,14 @@ class _Preparation:
 def from_bundle(
     bundle: Path, out: Path, labels: tuple[Label, ...], options: PackageOptions
 ) -> ModelSpec:
-    """Make a package of a bundle.
+    """Creates a package from a bundle.
 
     Raises:
-        InvalidPackage: it is no bundle, or it does what the node does not; says what.
+        InvalidPackage: it is no bundle, or it does what the node does not; the message says what.
     """
     config = _read(bundle)
     network = _network(config)
-    preparation = _preparation(bundle, config)
+    preprocessing = _preprocessing(bundle, config)
     depth, height, width = _patch(config)
     spec = ModelSpec(
         model_id=options.model_id,
@@ -58,13 +65,13 @@ def from_bundle(
             parameters={
                 **network.parameters,
                 "axes": "xyz",
-                "input_range": list(preparation.input_range),
+                "input_range": list(preprocessing.input_range),
                 "output": _output(network, len(labels)),
             },
         ),
         labels=labels,
-        spacing_mm=preparation.spacing_mm,
-        hu_window=preparation.hu_window,
+        spacing_mm=preprocessing.spacing_mm,
+        hu_window=preprocessing.hu_window,
         patch=(depth, height, width),
         overlap=float(_inferer(config).get("overlap", 0.25)),
         keep_largest=True,
@@ -84,15 +91,15 @@ def _read(bundle: Path) -> dict[str, Any]:
         path = bundle / name
         if path.exists():
             try:
-                told: dict[str, Any] = json.loads(path.read_text("utf-8"))
+                config: dict[str, Any] = json.loads(path.read_text("utf-8"))
             except ValueError as error:
                 raise InvalidPackage(f"{path}: {error}") from error
-            return told
+            return config
     raise InvalidPackage(f"{bundle} is no MONAI bundle: it has no {_CONFIGS[0]}")
 
 
 def _plain(value: Any, where: str) -> Any:  # JSON has no narrower type
-    """The value, once it is seen to be data: no expression and no reference."""
+    """Returns the value after checking that it is data: no expression and no reference."""
     match value:
         case str() if value.startswith(("$", "@", "%")):
             raise InvalidPackage(
@@ -107,18 +114,18 @@ def _plain(value: Any, where: str) -> Any:  # JSON has no narrower type
 
 
 def _network(config: Mapping[str, Any]) -> NetworkSpec:
-    told = config.get("network_def")
-    if not isinstance(told, dict) or "_target_" not in told:
+    definition = config.get("network_def")
+    if not isinstance(definition, dict) or "_target_" not in definition:
         raise InvalidPackage("the bundle names no network_def")
-    plain = _plain(told, "network_def")
+    plain = _plain(definition, "network_def")
     name = str(plain.pop("_target_")).rpartition(".")[2]
     if name not in MONAI_NETWORKS:
         known = ", ".join(MONAI_NETWORKS)
         raise InvalidPackage(f"the bundle's network {name} is not run here; known: {known}")
     if plain.get("in_channels", 1) != 1 or plain.get("spatial_dims", 3) != 3:
         raise InvalidPackage("the bundle's network does not take one CT volume")
-    multiple = _MULTIPLE
-    strides = plain.get(_HALVINGS.get(name, ""))
+    multiple = _DEFAULT_MULTIPLE
+    strides = plain.get(_STRIDE_ARGUMENTS.get(name, ""))
     if strides:
         multiple = 1
         for stride in strides:
@@ -138,19 +145,19 @@ def _output(network: NetworkSpec, labels: int) -> str:
     )
 
 
-def _preparation(bundle: Path, config: Mapping[str, Any]) -> _Preparation:
-    """What the bundle does with a CT before its network sees it."""
-    told = config.get("preprocessing", {})
-    transforms = told.get("transforms") if isinstance(told, dict) else None
+def _preprocessing(bundle: Path, config: Mapping[str, Any]) -> _Preprocessing:
+    """Reads how the bundle prepares a CT for its network."""
+    section = config.get("preprocessing", {})
+    transforms = section.get("transforms") if isinstance(section, dict) else None
     if not isinstance(transforms, list):
-        raise InvalidPackage(f"{bundle}: the bundle tells no preprocessing.transforms")
+        raise InvalidPackage(f"{bundle}: the bundle has no preprocessing.transforms")
     spacing: list[float] | None = None
     intensity: dict[str, Any] | None = None
     for step in transforms:
         name = str(step.get("_target_", "")).rpartition(".")[2].removesuffix("d")
-        # Device and keys are no part of what is done to the voxels.
+        # Device and keys do not affect the voxels.
         own = {k: v for k, v in step.items() if k not in ("_target_", "keys", "device")}
-        if name in _NEUTRAL:
+        if name in _IGNORED_TRANSFORMS:
             continue
         values = _plain(own, f"preprocessing {name}")
         match name:
@@ -167,10 +174,10 @@ def _preparation(bundle: Path, config: Mapping[str, Any]) -> _Preparation:
                 )
     if spacing is None or intensity is None:
         raise InvalidPackage(
-            "the bundle must tell its voxels (Spacingd) and its window (ScaleIntensityRanged)"
+            "the bundle must give its spacing (Spacingd) and its window (ScaleIntensityRanged)"
         )
     x, y, z = spacing
-    return _Preparation(
+    return _Preprocessing(
         (z, y, x),
         (float(intensity["a_min"]), float(intensity["a_max"])),
         (float(intensity.get("b_min", 0.0)), float(intensity.get("b_max", 1.0))),
@@ -178,12 +185,12 @@ def _preparation(bundle: Path, config: Mapping[str, Any]) -> _Preparation:
 
 
 def _inferer(config: Mapping[str, Any]) -> dict[str, Any]:
-    told = config.get("inferer", {})
-    return {k: v for k, v in told.items() if isinstance(v, list | int | float)}
+    section = config.get("inferer", {})
+    return {k: v for k, v in section.items() if isinstance(v, list | int | float)}
 
 
 def _patch(config: Mapping[str, Any]) -> tuple[int, int, int]:
-    """The sliding window, which bundles tell as (x, y, z); the whole volume without one."""
+    """Returns the sliding window (bundles have x, y, z); zeros, the whole volume, without one."""
     roi = _inferer(config).get("roi_size")
     if roi is None:
         return (0, 0, 0)
@@ -195,7 +202,7 @@ def _weights(bundle: Path) -> dict[str, Tensor]:
     path = bundle / _WEIGHTS
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds on a file that is none
+    except Exception as error:  # torch raises many exception types for an invalid file
         raise InvalidPackage(f"{path} cannot be read as weights: {error}") from error
     weights: dict[str, Tensor] = loaded.get("model", loaded.get("state_dict", loaded))
     return weights

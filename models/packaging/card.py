@@ -1,4 +1,4 @@
-"""The model card: what a model was trained on, how it was tested, and where it may fail."""
+"""Writes the model card: what a model was trained on, how it was tested, where it may fail."""
 
 import json
 from pathlib import Path
@@ -7,11 +7,11 @@ from models.manifest import ModelSpec
 from models.training.config import TrainConfig
 from models.training.history import read_history
 
-_TO_BE_TOLD = "*To be told by whoever trained it.*"
+_TO_DO = "*To be written by whoever trained the model.*"
 
 
 def card_of_run(run: Path, config: TrainConfig, title: str, intended_use: str, weights: str) -> str:
-    """The card of a training, filled with what its folder knows; the rest is left to be told."""
+    """Returns the card of a training run, filled as far as its folder has the facts."""
     history = read_history(run)
     validations = [event for event in history if event["kind"] == "validation"]
     steps = max((int(event["step"]) for event in history), default=0)
@@ -36,13 +36,13 @@ def card_of_run(run: Path, config: TrainConfig, title: str, intended_use: str, w
         *_validation(validations),
         "",
         "## Where it fails, or may",
-        _TO_BE_TOLD,
+        _TO_DO,
     ]
     return "\n".join(lines) + "\n"
 
 
 def card_of_import(spec: ModelSpec, origin: str) -> str:
-    """The card of a network that was trained elsewhere."""
+    """Returns the card of a network that was trained elsewhere."""
     return "\n".join(
         [
             f"# {spec.title}",
@@ -53,13 +53,13 @@ def card_of_import(spec: ModelSpec, origin: str) -> str:
             "Labels " + ", ".join(label.name for label in spec.labels) + f" in CT ({origin}).",
             "",
             "## What it was trained on",
-            _TO_BE_TOLD,
+            _TO_DO,
             "",
             "## How it was tested",
-            _TO_BE_TOLD,
+            _TO_DO,
             "",
             "## Where it fails, or may",
-            _TO_BE_TOLD,
+            _TO_DO,
             "",
         ]
     )
@@ -81,7 +81,7 @@ def _sources(config: TrainConfig) -> list[str]:
 
 def _validation(events: list[dict[str, float | str]]) -> list[str]:
     if not events:
-        return ["It was not validated while it was trained. " + _TO_BE_TOLD]
+        return ["The model was not validated during training. " + _TO_DO]
     best = max(events, key=lambda event: float(event["dice"]))
     names = [name for name in best if name not in ("step", "kind", "dice")]
     return [

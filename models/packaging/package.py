@@ -1,4 +1,4 @@
-"""A package: a folder with `model.toml`, the weights and their digest, and a model card."""
+"""Writes packages: folders with `model.toml`, the weights and their digest, and a model card."""
 
 import hashlib
 import json
@@ -15,9 +15,9 @@ from models.manifest import FORMAT, Code, InvalidPackage, Label, ModelSpec, Netw
 from models.networks import load_network
 from models.packaging.card import card_of_import, card_of_run
 from models.training.config import InvalidConfig, TrainConfig
-from models.training.config_file import config_of
+from models.training.config_file import parse_config
 from models.training.loop import BEST, CONFIG, LAST
-from models.training.validation import spec_of
+from models.training.validation import training_spec
 
 MANIFEST, CARD = "model.toml", "MODEL_CARD.md"
 RESEARCH_ONLY = "Research and evaluation only; not for diagnostic use."
@@ -25,7 +25,7 @@ RESEARCH_ONLY = "Research and evaluation only; not for diagnostic use."
 
 @dataclass(frozen=True)
 class PackageOptions:
-    """What a person says of a model; lengths in mm."""
+    """The manifest values that the author of a package chooses; lengths in mm."""
 
     model_id: str
     version: str
@@ -37,14 +37,14 @@ class PackageOptions:
 
 
 def from_run(run: Path, out: Path, options: PackageOptions) -> ModelSpec:
-    """Make a package of a training's best weights (its last ones, where none were validated).
+    """Creates a package from the best weights of a training run; the last ones without validation.
 
     Raises:
-        InvalidPackage: the folder holds no finished run, or the weights do not fit.
+        InvalidPackage: the folder holds no training run with weights, or the weights do not fit.
     """
     try:
-        told = json.loads((run / CONFIG).read_text("utf-8"))
-        config = config_of(told, str(run / CONFIG))
+        values = json.loads((run / CONFIG).read_text("utf-8"))
+        config = parse_config(values, str(run / CONFIG))
     except (OSError, ValueError, InvalidConfig) as error:
         raise InvalidPackage(f"{run} holds no training: {error}") from error
     weights = next((run / name for name in (BEST, LAST) if (run / name).exists()), None)
@@ -52,7 +52,7 @@ def from_run(run: Path, out: Path, options: PackageOptions) -> ModelSpec:
         raise InvalidPackage(f"{run} holds no weights yet; train on")
     trained: dict[str, Tensor] = torch.load(weights, map_location="cpu", weights_only=True)
     content = half_precision(trained)
-    spec = described(spec_of(config), options)
+    spec = described(training_spec(config), options)
     card = card_of_run(run, config, options.title, options.intended_use, weights.name)
     return write_package(out, spec, content, "weights.safetensors", card)
 
@@ -64,27 +64,27 @@ def from_program(
     config: TrainConfig,
     parameters: Mapping[str, Any],
 ) -> ModelSpec:
-    """Make a package of a network in TorchScript (`.pt`, `.ts`) or ONNX (`.onnx`).
+    """Creates a package from a network in TorchScript (`.pt`, `.ts`) or ONNX (`.onnx`).
 
-    `config` says how its input is prepared and what it finds; `parameters` are those of
+    `config` gives the preprocessing and the labels; `parameters` are those of
     `models.networks.imported`: axes, input_range, output, multiple.
 
     Raises:
-        InvalidPackage: the file cannot be read or is none of its kind.
+        InvalidPackage: the file cannot be read or has another format.
     """
     kind = "onnx" if program.suffix == ".onnx" else "torchscript"
     try:
         content = program.read_bytes()
     except OSError as error:
         raise InvalidPackage(f"{program}: {error.strerror}") from error
-    spec = described(spec_of(config), options)
+    spec = described(training_spec(config), options)
     spec = replace(spec, network=NetworkSpec(kind, dict(parameters)))
     card = card_of_import(spec, f"{program.name}, {kind}")
     return write_package(out, spec, content, f"weights{program.suffix}", card)
 
 
 def described(spec: ModelSpec, options: PackageOptions) -> ModelSpec:
-    """The model with what a person says of it."""
+    """Returns the model with the values that its author chooses."""
     return replace(
         spec,
         model_id=options.model_id,
@@ -98,7 +98,7 @@ def described(spec: ModelSpec, options: PackageOptions) -> ModelSpec:
 
 
 def half_precision(weights: Mapping[str, Tensor]) -> bytes:
-    """Weights as a safetensors file, floating point in 16 bits."""
+    """Returns the weights as a safetensors file, floating-point values in 16 bits."""
     halves = {
         name: (value.half() if value.dtype.is_floating_point else value).contiguous()
         for name, value in weights.items()
@@ -110,10 +110,10 @@ def half_precision(weights: Mapping[str, Tensor]) -> bytes:
 def write_package(
     out: Path, spec: ModelSpec, content: bytes, file: str, card: str | None
 ) -> ModelSpec:
-    """Write a package once its file has been seen to load; a card that is there is kept.
+    """Writes a package after checking that its file loads; keeps an existing card.
 
     Raises:
-        InvalidPackage: the file does not fit the network, or the manifest makes no sense.
+        InvalidPackage: the file does not fit the network, or the manifest is invalid.
     """
     load_network(spec.network, len(spec.labels) + 1, content)
     out.mkdir(parents=True, exist_ok=True)
@@ -126,7 +126,7 @@ def write_package(
 
 
 def manifest_text(spec: ModelSpec, file: str, sha256: str) -> str:
-    """The manifest of a package."""
+    """Returns the content of `model.toml`."""
     lines = [
         f"# See {CARD} beside this file.",
         f"needs = {_toml(FORMAT)}",
@@ -178,7 +178,7 @@ def _texts(code: Code) -> tuple[str, str, str]:
 
 
 def _toml(value: object) -> str:
-    """A value as TOML writes it on one line."""
+    """Formats a value as TOML on one line."""
     match value:
         case bool():
             return "true" if value else "false"
@@ -191,4 +191,4 @@ def _toml(value: object) -> str:
         case Sequence():
             return "[" + ", ".join(_toml(part) for part in value) + "]"
         case _:
-            raise TypeError(f"{value!r} has no place in a manifest")
+            raise TypeError(f"{value!r} cannot be written to a manifest")

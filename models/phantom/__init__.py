@@ -1,17 +1,17 @@
-"""Phantoms: painted abdomens whose liver is known exactly, for demonstration, tests and training.
+"""Digital CT phantoms with exact ground truth, for demonstration, tests and training.
 
-No patient's data is in them: every organ is a formula in the patient's coordinates (LPS, mm; the
-origin in the middle of the body at the height of the liver), so that a phantom can be sampled on
-any grid, of any orientation, and the truth with it.
+Phantoms contain no patient data. Every organ is a formula in patient coordinates (LPS, mm; the
+origin is the centre of the body at the height of the liver), so that a phantom and its ground truth
+can be sampled on any grid of any orientation.
 """
 
-from models.phantom.abdomen import LIVER, Looks, Phantom, abdomen, paint
+from models.phantom.abdomen import LIVER, Appearance, Phantom, abdomen, paint
 from models.phantom.random_scans import head, labelled_scan, lung_apex, pelvis, random_scan
 from models.phantom.tissues import Organ
 
 __all__ = [
     "LIVER",
-    "Looks",
+    "Appearance",
     "Organ",
     "Phantom",
     "abdomen",

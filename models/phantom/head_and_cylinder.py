@@ -1,4 +1,4 @@
-"""What else a CT shows: heads, and the cylinders that scanners are tested with; no liver."""
+"""CT without abdominal organs: heads, and cylindrical test phantoms for scanners."""
 
 import highdicom as hd
 import numpy as np
@@ -9,17 +9,17 @@ from models.phantom.tissues import Tissue
 
 Tissues = NDArray[np.uint8]
 
-# What test cylinders are filled with: water, plastics and the like, as soft as organs.
+# Fillings of test cylinders: water and plastics with the HU of soft tissue.
 _FILLINGS = (Tissue.LIVER, Tissue.MUSCLE, Tissue.SPLEEN, Tissue.URINE, Tissue.BRAIN)
 _RODS = (Tissue.BONE, Tissue.GAS, Tissue.FAT, Tissue.KIDNEY, Tissue.AORTA)
 
 
 def head_tissues(grid: hd.VolumeGeometry, rng: np.random.Generator) -> Tissues:
-    """The tissues of a head whose middle is the origin, (slice, row, column)."""
-    grown = float(rng.uniform(0.9, 1.08))
+    """Paints a head centred on the origin, (slice, row, column)."""
+    size = float(rng.uniform(0.9, 1.08))
 
     def ellipsoid(x: float, y: float, z: float) -> Ellipsoid:
-        return Ellipsoid((0.0, 0.0, 0.0), (x * grown, y * grown, z * grown))
+        return Ellipsoid((0.0, 0.0, 0.0), (x * size, y * size, z * size))
 
     parts: list[tuple[Tissue, Shape]] = [
         (Tissue.MUSCLE, Column((0.0, 30.0), (55.0, 62.0))),
@@ -33,7 +33,7 @@ def head_tissues(grid: hd.VolumeGeometry, rng: np.random.Generator) -> Tissues:
     points = _points(grid)
     tissues = np.full(grid.spatial_shape, Tissue.AIR, dtype=np.uint8)
     for tissue, shape in parts:
-        inside = shape.inside(points)
+        inside = shape.contains(points)
         if isinstance(shape, Column):
             inside &= points.z < -30
         tissues[inside] = tissue
@@ -41,21 +41,21 @@ def head_tissues(grid: hd.VolumeGeometry, rng: np.random.Generator) -> Tissues:
 
 
 def cylinder_tissues(grid: hd.VolumeGeometry, rng: np.random.Generator) -> Tissues:
-    """The tissues of a test cylinder along the table, with rods in it, (slice, row, column)."""
+    """Paints a test cylinder along the table, with rods in it, (slice, row, column)."""
     radius = float(rng.uniform(70, 170))
     points = _points(grid)
     tissues = np.full(grid.spatial_shape, Tissue.AIR, dtype=np.uint8)
-    around = Column((0.0, 0.0), (radius, radius * float(rng.uniform(0.7, 1.0))))
-    tissues[around.inside(points)] = Tissue.TABLE
-    tissues[around.shrunk(6.0).inside(points)] = rng.choice(_FILLINGS)
+    shell = Column((0.0, 0.0), (radius, radius * float(rng.uniform(0.7, 1.0))))
+    tissues[shell.contains(points)] = Tissue.TABLE
+    tissues[shell.shrunk(6.0).contains(points)] = rng.choice(_FILLINGS)
     for angle in np.arange(rng.integers(0, 8)) * np.pi / 4:
         rod = Column((radius * 0.6 * np.cos(angle), radius * 0.6 * np.sin(angle)), (9.0, 9.0))
-        tissues[rod.inside(points)] = rng.choice(_RODS)
+        tissues[rod.contains(points)] = rng.choice(_RODS)
     return tissues
 
 
 def _points(grid: hd.VolumeGeometry) -> Points:
-    """The centres of all voxels, each array (slice, row, column)."""
+    """Returns the centres of all voxels, each array (slice, row, column)."""
     indices = np.indices(grid.spatial_shape).reshape(3, -1).T
     at = grid.map_indices_to_reference(indices).astype(np.float32).T
     return Points(*(axis.reshape(grid.spatial_shape) for axis in at))

@@ -1,4 +1,4 @@
-"""Shapes in the patient's coordinates: where is it, asked at any number of points."""
+"""Geometric shapes in patient coordinates (LPS, mm), evaluated at any number of points."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,21 +7,21 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-Field = NDArray[np.float32]
-Inside = NDArray[np.bool_]
+Coordinates = NDArray[np.float32]
+PointMask = NDArray[np.bool_]
 Point = tuple[float, float, float]  # LPS, mm
 
 
 @dataclass(frozen=True)
 class Points:
-    """Where to paint: LPS coordinates in mm, three arrays of one shape."""
+    """Points to evaluate: LPS coordinates in mm, three arrays that broadcast to one shape."""
 
-    x: Field
-    y: Field
-    z: Field
+    x: Coordinates
+    y: Coordinates
+    z: Coordinates
 
-    def box(self) -> tuple[Point, Point]:
-        """The corners of the box that the points lie in."""
+    def bounding_box(self) -> tuple[Point, Point]:
+        """Returns the lower and upper corner of the box around all points."""
         axes = (self.x, self.y, self.z)
         low = tuple(float(a.min()) for a in axes)
         high = tuple(float(a.max()) for a in axes)
@@ -29,35 +29,35 @@ class Points:
 
 
 class Shape(Protocol):
-    """A part of the body."""
+    """A region of space."""
 
     @property
-    def reach(self) -> tuple[Point, Point]:
-        """A box that holds the shape."""
+    def bounding_box(self) -> tuple[Point, Point]:
+        """The lower and upper corner of a box around the shape."""
         ...
 
-    def inside(self, at: Points) -> Inside:
-        """Which points are in the shape."""
+    def contains(self, at: Points) -> PointMask:
+        """Returns whether each point lies in the shape."""
         ...
 
 
 @dataclass(frozen=True)
 class Ellipsoid:
-    """An ellipsoid, its axes turned by `tilt_degrees` about the front-back axis."""
+    """An ellipsoid rotated by `tilt_degrees` about the front-back axis."""
 
     centre: Point
     half_axes: Point
     tilt_degrees: float = 0.0
 
     @property
-    def reach(self) -> tuple[Point, Point]:
-        """A box that holds the shape."""
+    def bounding_box(self) -> tuple[Point, Point]:
+        """The lower and upper corner of a box around the shape."""
         radius = max(self.half_axes) if self.tilt_degrees else 0.0
         half = [max(radius, h) for h in self.half_axes]
         return _around(self.centre, half)
 
-    def inside(self, at: Points) -> Inside:
-        """Which points are in the shape."""
+    def contains(self, at: Points) -> PointMask:
+        """Returns whether each point lies in the shape."""
         x, y, z = (
             axis - np.float32(c) for axis, c in zip((at.x, at.y, at.z), self.centre, strict=True)
         )
@@ -65,34 +65,34 @@ class Ellipsoid:
             c, s = (np.float32(f(np.radians(self.tilt_degrees))) for f in (np.cos, np.sin))
             x, z = c * x + s * z, c * z - s * x
         a, b, d = (np.float32(1.0 / h) for h in self.half_axes)
-        inside: Inside = (x * a) ** 2 + (y * b) ** 2 + (z * d) ** 2 < 1
+        inside: PointMask = (x * a) ** 2 + (y * b) ** 2 + (z * d) ** 2 < 1
         return inside
 
 
 @dataclass(frozen=True)
 class Tube:
-    """A round tube of `radius` mm along the straight line from `start` to `end`."""
+    """A capsule of `radius` mm around the line segment from `start` to `end`."""
 
     start: Point
     end: Point
     radius: float
 
     @property
-    def reach(self) -> tuple[Point, Point]:
-        """A box that holds the shape."""
+    def bounding_box(self) -> tuple[Point, Point]:
+        """The lower and upper corner of a box around the shape."""
         pairs = list(zip(self.start, self.end, strict=True))
         low = [min(p) - self.radius for p in pairs]
         high = [max(p) + self.radius for p in pairs]
         return (low[0], low[1], low[2]), (high[0], high[1], high[2])
 
-    def inside(self, at: Points) -> Inside:
-        """Which points are in the shape."""
+    def contains(self, at: Points) -> PointMask:
+        """Returns whether each point lies in the shape."""
         x, y, z = (
             axis - np.float32(s) for axis, s in zip((at.x, at.y, at.z), self.start, strict=True)
         )
         ux, uy, uz = (np.float32(e - s) for s, e in zip(self.start, self.end, strict=True))
         along = np.clip((x * ux + y * uy + z * uz) / (ux**2 + uy**2 + uz**2), 0, 1)
-        inside: Inside = (
+        inside: PointMask = (
             (x - along * ux) ** 2 + (y - along * uy) ** 2 + (z - along * uz) ** 2
         ) < np.float32(self.radius**2)
         return inside
@@ -100,48 +100,50 @@ class Tube:
 
 @dataclass(frozen=True)
 class Column:
-    """An upright column without ends whose cross-section is an ellipse of `exponent` 2 or more
-    (the greater, the squarer)."""
+    """An infinite column along z whose cross-section is a superellipse.
+
+    `exponent` 2 is an ellipse; larger exponents are squarer.
+    """
 
     centre_xy: tuple[float, float]
     half_axes: tuple[float, float]
     exponent: float = 2.0
 
     @property
-    def reach(self) -> tuple[Point, Point]:
-        """A box that holds the shape."""
+    def bounding_box(self) -> tuple[Point, Point]:
+        """The lower and upper corner of a box around the shape."""
         (x, y), (a, b) = self.centre_xy, self.half_axes
         return (x - a, y - b, -np.inf), (x + a, y + b, np.inf)
 
-    def inside(self, at: Points) -> Inside:
-        """Which points are in the shape."""
+    def contains(self, at: Points) -> PointMask:
+        """Returns whether each point lies in the shape."""
         x = np.abs(at.x - np.float32(self.centre_xy[0])) * np.float32(1 / self.half_axes[0])
         y = np.abs(at.y - np.float32(self.centre_xy[1])) * np.float32(1 / self.half_axes[1])
         if self.exponent == 2.0:
-            inside: Inside = x * x + y * y < 1
+            inside: PointMask = x * x + y * y < 1
         else:
             p = np.float32(self.exponent)
             inside = x**p + y**p < 1
         return inside
 
     def shrunk(self, by_mm: float) -> "Column":
-        """The column that lies `by_mm` inside this one."""
+        """Returns the column with half axes shorter by `by_mm`."""
         a, b = self.half_axes
         return Column(self.centre_xy, (a - by_mm, b - by_mm), self.exponent)
 
 
 @dataclass(frozen=True)
-class Wobble:
-    """A smooth displacement of space, so that organs are not plain ellipsoids.
+class Displacement:
+    """A smooth displacement of space, which makes organs differ from plain ellipsoids.
 
-    `waves`: for each axis, sines of (amplitude mm, wave vector 1/mm, phase).
+    `waves` holds for each axis sine waves of (amplitude mm, wave vector 1/mm, phase).
     """
 
     waves: tuple[tuple[tuple[float, Point, float], ...], ...]
 
     @classmethod
-    def draw(cls, rng: np.random.Generator, amplitude_mm: float, waves: int = 2) -> "Wobble":
-        """A random one: wavelengths of 70 to 160 mm."""
+    def draw(cls, rng: np.random.Generator, amplitude_mm: float, waves: int = 2) -> "Displacement":
+        """Draws a displacement with wavelengths of 70 to 160 mm."""
         axes = []
         for _ in range(3):
             sines = []
@@ -154,16 +156,16 @@ class Wobble:
             axes.append(tuple(sines))
         return cls(tuple(axes))
 
-    def moved(self, at: Points) -> Points:
-        """The points, each displaced."""
-        moved = [
+    def displaced(self, at: Points) -> Points:
+        """Returns the points, each displaced."""
+        displaced = [
             axis + self._shift(at, sines)
             for axis, sines in zip((at.x, at.y, at.z), self.waves, strict=True)
         ]
-        return Points(*moved)
+        return Points(*displaced)
 
     @staticmethod
-    def _shift(at: Points, sines: Sequence[tuple[float, Point, float]]) -> Field:
+    def _shift(at: Points, sines: Sequence[tuple[float, Point, float]]) -> Coordinates:
         total = np.zeros_like(at.x)
         for amplitude, (u, v, w), phase in sines:
             total += np.float32(amplitude) * np.sin(
@@ -175,9 +177,9 @@ class Wobble:
         return total
 
 
-def may_touch(shape: Shape, box: tuple[Point, Point]) -> bool:
-    """Whether the shape can reach into the box."""
-    (low, high), (box_low, box_high) = shape.reach, box
+def may_intersect(shape: Shape, box: tuple[Point, Point]) -> bool:
+    """Returns whether the shape's bounding box intersects the box."""
+    (low, high), (box_low, box_high) = shape.bounding_box, box
     return all(a <= d and c <= b for a, b, c, d in zip(low, high, box_low, box_high, strict=True))
 
 

@@ -1,4 +1,4 @@
-"""What a phantom is made of, and how bright each tissue is in CT."""
+"""The tissues and organs of a phantom, and the HU of each tissue in CT."""
 
 from collections.abc import Mapping
 from enum import IntEnum
@@ -9,7 +9,7 @@ Range = tuple[float, float]
 
 
 class Tissue(IntEnum):
-    """A voxel's tissue; later ones are painted over earlier ones only where the anatomy says."""
+    """The tissue of a voxel; the values do not define the order of painting."""
 
     AIR = 0
     SKIN = 1
@@ -39,7 +39,7 @@ class Tissue(IntEnum):
 
 
 class Organ(IntEnum):
-    """What a network may be taught to find; sides are the patient's."""
+    """An organ that a network can segment; left and right are the patient's."""
 
     NONE = 0
     LIVER = 1
@@ -53,9 +53,9 @@ class Organ(IntEnum):
     INFERIOR_VENA_CAVA = 9
 
 
-# The organ that a tissue of a phantom belongs to; the kidneys are told apart by their side.
-# Vessels are painted inside the liver alone, and belong to it.
-ORGAN_OF: Mapping[Tissue, Organ] = {
+# The organ that a tissue of a phantom belongs to; the side of a kidney follows from its position.
+# The portal vein is painted inside the liver only and belongs to it.
+ORGAN_OF_TISSUE: Mapping[Tissue, Organ] = {
     Tissue.LIVER: Organ.LIVER,
     Tissue.PORTAL_VEIN: Organ.LIVER,
     Tissue.SPLEEN: Organ.SPLEEN,
@@ -69,7 +69,7 @@ ORGAN_OF: Mapping[Tissue, Organ] = {
 }
 
 
-# HU from .. to in the portal venous phase: each phantom draws its own level from the range.
+# HU ranges (low, high) in the portal venous phase; each phantom draws its own HU from the range.
 PORTAL_VENOUS_HU: Mapping[Tissue, Range] = {
     Tissue.AIR: (-1000, -1000),
     Tissue.SKIN: (-20, 20),
@@ -98,7 +98,7 @@ PORTAL_VENOUS_HU: Mapping[Tissue, Range] = {
     Tissue.BRAIN: (25, 45),
 }
 
-# HU from .. to by contrast phase; what is not named is as in ANY_PHASE_HU.
+# HU ranges (low, high) by contrast phase; tissues without contrast are in ANY_PHASE_HU.
 ANY_PHASE_HU: Mapping[Tissue, Range] = {
     Tissue.SKIN: (-40, 40),
     Tissue.FAT: (-125, -80),
@@ -117,7 +117,7 @@ ANY_PHASE_HU: Mapping[Tissue, Range] = {
     Tissue.TABLE: (-600, 300),
 }
 PHASES_HU: tuple[Mapping[Tissue, Range], ...] = (
-    {  # native
+    {  # unenhanced
         Tissue.LIVER: (25, 75),
         Tissue.SPLEEN: (35, 60),
         Tissue.KIDNEY: (20, 45),
@@ -153,6 +153,6 @@ PHASES_HU: tuple[Mapping[Tissue, Range], ...] = (
 )
 
 
-def draw_levels(rng: np.random.Generator) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
-    """The HU of each tissue in one body, indexed by `Tissue`."""
+def draw_tissue_hu(rng: np.random.Generator) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+    """Draws the HU of each tissue in one body, indexed by `Tissue`."""
     return np.array([rng.uniform(*PORTAL_VENOUS_HU[t]) for t in Tissue], dtype=np.float32)

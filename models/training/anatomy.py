@@ -1,7 +1,7 @@
-"""Bodies to learn from: tissues by voxel, to be deformed and painted anew for every sample.
+"""Anatomies by voxel, from which synthetic images are generated.
 
-One comes from a labelled CT, the others are phantoms. All lie on the network's axes: foot to head,
-back to front, left to right (see `models.preprocessing`).
+One comes from a labelled CT, the others are phantoms. All use the network's axes: foot to head,
+back to front, left to right (see `models.inference.preprocessing`).
 """
 
 from collections.abc import Mapping
@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 
 from models.phantom import paint
 from models.phantom.head_and_cylinder import cylinder_tissues, head_tissues
-from models.phantom.tissues import Organ, Tissue, draw_levels
+from models.phantom.tissues import Organ, Tissue, draw_tissue_hu
 
 Tissues = NDArray[np.uint8]
 Hu = NDArray[np.float32]
 Organs = NDArray[np.uint8]
 
-# The names in `labels_all.json` of the labelled CT, by how they begin.
-_TISSUE_OF_NAME: Mapping[str, Tissue] = {
+# The tissue of a name in `labels_all.json` of the labelled CT, by its prefix.
+_TISSUE_OF_PREFIX: Mapping[str, Tissue] = {
     "liver": Tissue.LIVER,
     "spleen": Tissue.SPLEEN,
     "kidney": Tissue.KIDNEY,
@@ -56,26 +56,27 @@ _TISSUE_OF_NAME: Mapping[str, Tissue] = {
 class Anatomy:
     """A body. Arrays are (Z, Y, X) on the network's axes, `spacing_mm` in that order.
 
-    `detail` is the HU that a real scan has over its tissue's mean (0 in a phantom); `levels` the
-    HU of each `Tissue` as scanned; `organs` the truth, an `Organ` by voxel.
+    `texture_hu` is the difference of a real scan from the mean HU of its tissue (0 in a phantom),
+    `tissue_hu` the HU of each `Tissue` as scanned. `organs` is the ground truth, an `Organ` by
+    voxel.
     """
 
     tissues: Tissues = field(repr=False)
-    detail: Hu = field(repr=False)
+    texture_hu: Hu = field(repr=False)
     organs: Organs = field(repr=False)
-    levels: Hu = field(repr=False)
+    tissue_hu: Hu = field(repr=False)
     spacing_mm: float
 
 
-def labelled_ct(folder: Path, names: Mapping[int, str]) -> Anatomy:
-    """The CT `ct.nii.gz` in `folder` with `labels_all.nii.gz`, whose values `names` tells.
+def labelled_ct_anatomy(folder: Path, names: Mapping[int, str]) -> Anatomy:
+    """Reads `ct.nii.gz` and `labels_all.nii.gz` in `folder`; `names` gives the name of each label.
 
     Raises:
-        ValueError: a name is that of no tissue known here.
+        ValueError: a name matches no known tissue.
     """
     image = nibabel.as_closest_canonical(nibabel.load(folder / "ct.nii.gz"))
     labels = nibabel.as_closest_canonical(nibabel.load(folder / "labels_all.nii.gz"))
-    # Nearest to right, anterior, superior: reversed, these are the network's axes.
+    # The closest canonical axes are right, anterior, superior; reversed, they are the network's.
     ct = np.asarray(image.dataobj, dtype=np.float32).transpose(2, 1, 0)
     label = np.asarray(labels.dataobj).astype(int).transpose(2, 1, 0)
     table = np.zeros(max(names) + 1, dtype=np.uint8)
@@ -84,63 +85,63 @@ def labelled_ct(folder: Path, names: Mapping[int, str]) -> Anatomy:
         table[value] = _tissue_of(name)
         organ[value] = Organ.__members__.get(name.upper(), Organ.NONE)
     tissues = table[label]
-    # What has no label is told apart by its HU.
-    bare = label == 0
+    # Voxels without a label are classified by HU.
+    unlabelled = label == 0
     for low, high, tissue in (
         (-9999, -400, Tissue.AIR),
         (-400, -20, Tissue.FAT),
         (-20, 150, Tissue.MUSCLE),
         (150, 9999, Tissue.BONE),
     ):
-        tissues[bare & (ct >= low) & (ct < high)] = tissue
-    levels = np.full(len(Tissue), -1000, dtype=np.float32)
+        tissues[unlabelled & (ct >= low) & (ct < high)] = tissue
+    tissue_hu = np.full(len(Tissue), -1000, dtype=np.float32)
     for tissue in np.unique(tissues):
-        levels[tissue] = ct[tissues == tissue].mean()
+        tissue_hu[tissue] = ct[tissues == tissue].mean()
     return Anatomy(
         tissues,
-        ct - levels[tissues],
+        ct - tissue_hu[tissues],
         organ[label],
-        levels,
+        tissue_hu,
         float(image.header.get_zooms()[0]),
     )
 
 
 def _tissue_of(name: str) -> Tissue:
-    for start, tissue in _TISSUE_OF_NAME.items():
-        if name.startswith(start):
+    for prefix, tissue in _TISSUE_OF_PREFIX.items():
+        if name.startswith(prefix):
             return tissue
-    raise ValueError(f"the labels name {name!r}, and no tissue is known for it")
+    raise ValueError(f"the label {name!r} has no known tissue")
 
 
-def phantom(seed: int, spacing_mm: float = 3.0) -> Anatomy:
-    """A phantom's body, from the hips to the shoulders."""
-    made = paint(_grid((600, 288, 450), (0.0, 10.0, -20.0), spacing_mm), seed)
-    tissues = made.tissues.array
-    levels = np.array(
-        [made.volume.array[tissues == t].mean() if (tissues == t).any() else 0 for t in Tissue],
+def phantom_anatomy(seed: int, spacing_mm: float = 3.0) -> Anatomy:
+    """Paints a phantom's body from the hips to the shoulders."""
+    phantom = paint(_grid((600, 288, 450), (0.0, 10.0, -20.0), spacing_mm), seed)
+    tissues = phantom.tissues.array
+    tissue_hu = np.array(
+        [phantom.volume.array[tissues == t].mean() if (tissues == t).any() else 0 for t in Tissue],
         dtype=np.float32,
     )
-    detail = np.zeros(tissues.shape, dtype=np.float32)
-    return Anatomy(tissues, detail, made.organs.array, levels, spacing_mm)
+    texture_hu = np.zeros(tissues.shape, dtype=np.float32)
+    return Anatomy(tissues, texture_hu, phantom.organs.array, tissue_hu, spacing_mm)
 
 
-def without_organs(seed: int, spacing_mm: float = 3.0) -> Anatomy:
-    """A head (of an even seed), or a cylinder that scanners are tested with."""
+def anatomy_without_organs(seed: int, spacing_mm: float = 3.0) -> Anatomy:
+    """Paints a head (even seed) or a cylindrical test phantom (odd seed)."""
     rng = np.random.default_rng([seed, 5])
-    paint_it = cylinder_tissues if seed % 2 else head_tissues
-    tissues = paint_it(_grid((300, 300, 360), (0.0, 0.0, 0.0), spacing_mm), rng)
-    detail = np.zeros(tissues.shape, dtype=np.float32)
-    levels = draw_levels(rng)
-    return Anatomy(tissues, detail, np.zeros_like(tissues), levels, spacing_mm)
+    paint_tissues = cylinder_tissues if seed % 2 else head_tissues
+    tissues = paint_tissues(_grid((300, 300, 360), (0.0, 0.0, 0.0), spacing_mm), rng)
+    texture_hu = np.zeros(tissues.shape, dtype=np.float32)
+    tissue_hu = draw_tissue_hu(rng)
+    return Anatomy(tissues, texture_hu, np.zeros_like(tissues), tissue_hu, spacing_mm)
 
 
 def _grid(
-    size_mm: tuple[float, float, float], middle: tuple[float, float, float], spacing_mm: float
+    size_mm: tuple[float, float, float], centre_mm: tuple[float, float, float], spacing_mm: float
 ) -> hd.VolumeGeometry:
-    """Cubes along the network's axes, `middle` (LPS mm) in the middle."""
+    """Returns a grid of cubes along the network's axes, centred on `centre_mm` (LPS)."""
     depth, height, width = (round(mm / spacing_mm) for mm in size_mm)
     shape = (depth, height, width)
     affine = np.eye(4)
     affine[:3, :3] = np.array([[0, 0, -1], [0, -1, 0], [1, 0, 0]]) * spacing_mm
-    affine[:3, 3] = np.array(middle) - affine[:3, :3] @ ((np.asarray(shape) - 1) / 2)
+    affine[:3, 3] = np.array(centre_mm) - affine[:3, :3] @ ((np.asarray(shape) - 1) / 2)
     return hd.VolumeGeometry(affine, spatial_shape=shape, coordinate_system="PATIENT")

@@ -1,4 +1,4 @@
-"""How a model is trained, as data; `models.training.config_file` reads it."""
+"""The configuration of a training; `models.training.config_file` reads it from a file."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -9,9 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from models.errors import ModelsError
 from models.manifest import Code, Label, NetworkSpec
 
-Count = Annotated[int, Field(ge=1)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
+PositiveInt = Annotated[int, Field(ge=1)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+PositiveFloat = Annotated[float, Field(gt=0)]
 Triple = tuple[float, float, float]
 CodeTexts = tuple[str, str, str]
 
@@ -21,15 +21,15 @@ class InvalidConfig(ModelsError):
 
 
 class Precision(StrEnum):
-    """What the network computes in while it learns."""
+    """The floating-point format of the network's computations in training."""
 
     FP32 = "fp32"
     BF16 = "bf16"
-    FP16 = "fp16"  # with a scaled loss; on a GPU
+    FP16 = "fp16"  # with loss scaling; on a GPU
 
 
-class Every(StrEnum):
-    """How often the learning rate is set."""
+class ScheduleInterval(StrEnum):
+    """How often the learning rate changes."""
 
     STEP = "step"
     EPOCH = "epoch"
@@ -40,7 +40,7 @@ class _Section(BaseModel):
 
 
 class LabelConfig(_Section):
-    """An organ to be found: as in a package's manifest, without the index, which is its place."""
+    """An organ to segment, as in a package's manifest; its index is its position in the list."""
 
     name: str
     category: CodeTexts = ("91772007", "SCT", "Organ")
@@ -51,7 +51,7 @@ class LabelConfig(_Section):
     mean_hu: tuple[float, float] | None = None
 
     def label(self, index: int) -> Label:
-        """As a package's label of that number."""
+        """Returns the manifest label with this index."""
         return Label(
             index,
             self.name,
@@ -65,20 +65,20 @@ class LabelConfig(_Section):
 
 
 class NetworkConfig(_Section):
-    """One of `models.networks` and what it is built with."""
+    """A network of `models.networks` by its name, and its parameters."""
 
     kind: str
     parameters: dict[str, Any] = {}
 
 
 class GridConfig(_Section):
-    """What the network sees: mm (z, y, x) and HU."""
+    """The grid of the network's input: spacing in mm (z, y, x) and the HU window."""
 
     spacing_mm: Annotated[Triple, Field(default=(3.0, 3.0, 3.0))]
     hu_window: tuple[float, float] = (-160.0, 240.0)
 
     @model_validator(mode="after")
-    def _makes_sense(self) -> Self:
+    def _check_consistency(self) -> Self:
         if min(self.spacing_mm) <= 0:
             raise ValueError("spacing_mm must be positive")
         if self.hu_window[0] >= self.hu_window[1]:
@@ -87,9 +87,9 @@ class GridConfig(_Section):
 
 
 class AugmentConfig(_Section):
-    """How far a patch of a labelled case may be changed. Never mirrored: organs have sides."""
+    """The random augmentation of patches. Patches are never mirrored: organs have sides."""
 
-    chance: Share = 1.0  # that a patch is changed at all
+    chance: Fraction = 1.0  # that a patch is augmented at all
     scale: tuple[float, float] = (0.8, 1.25)
     turn_degrees: float = 12.0
     warp_mm: float = 8.0
@@ -101,106 +101,114 @@ class AugmentConfig(_Section):
 class CasesConfig(_Section):
     """Labelled cases of one data set.
 
-    `folder` is relative to the data folder given on the command line; `labels` tells for each
-    organ which values (or names) of the data set it takes together, and may be left out where
-    they are numbered as ours.
+    `folder` is relative to the data folder given on the command line. `labels` maps each organ to
+    the values (or names) of the data set that it combines; it may be left out where the data set
+    uses the same numbers.
     """
 
     folder: Path = Path()
     layout: str = "pairs"
     labels: dict[str, list[int | str]] = {}
-    share: Positive = 1.0  # of the samples, against the other sources
-    foreground: Share = 0.67  # of the patches are centred on a labelled voxel
-    validation: Share = 0.2  # of the cases are kept for choosing the best weights
+    share: PositiveFloat = 1.0  # relative to the other sources
+    foreground: Fraction = 0.67  # fraction of patches centred on a labelled voxel
+    validation: Fraction = 0.2  # fraction of cases held out to choose the best weights
 
 
 class BodiesConfig(_Section):
-    """Bodies painted anew for every sample, from one wholly labelled CT and from phantoms.
+    """Synthetic images, generated for every sample from one fully labelled CT and from phantoms.
 
-    `folder` holds `ct.nii.gz`, `labels_all.nii.gz` and `labels_all.json`. `organs` names for each
-    label the organ that it is, in the order of the labels.
+    `folder` holds `ct.nii.gz`, `labels_all.nii.gz` and `labels_all.json`. `organs` names the
+    organ of each label, in the order of the labels.
     """
 
     folder: Path = Path()
     organs: tuple[str, ...]
-    share: Positive = 1.0
-    phantom_share: Share = 0.25
-    phantoms: Count = 24  # bodies, seeds from 0
-    others_share: Share = 0.08  # of the samples: heads and test cylinders, without any organ
-    others: Count = 16
-    chests: Count = 16  # different chests put onto the labelled CT
-    anywhere: Share = 0.2  # chance of a sample from anywhere along the body
-    dome_cut: Share = 0.0  # chance of a sample that ends at the dome of the liver
+    share: PositiveFloat = 1.0
+    phantom_share: Fraction = 0.25
+    phantoms: PositiveInt = 24  # number of phantoms; their seeds count from 0
+    others_share: Fraction = (
+        0.08  # fraction of samples from heads and test cylinders, which have no organ
+    )
+    others: PositiveInt = 16
+    chests: PositiveInt = 16  # number of different chests added to the labelled CT
+    anywhere: Fraction = 0.2  # probability that a sample is centred anywhere along the body
+    dome_cut: Fraction = 0.0  # probability that a sample ends at the dome of the liver
 
 
-class NamedConfig(_Section):
-    """Something of torch by its name, and its arguments."""
+class TorchClassConfig(_Section):
+    """A class of torch by its name, and its arguments."""
 
     name: str
     arguments: dict[str, Any] = {}
 
 
-class ScheduleConfig(NamedConfig):
-    """A schedule of `torch.optim.lr_scheduler`; OneCycleLR is told the rate and number of steps."""
+class ScheduleConfig(TorchClassConfig):
+    """A schedule of `torch.optim.lr_scheduler`; OneCycleLR receives learning rate and steps."""
 
-    every: Every = Every.STEP
+    every: ScheduleInterval = ScheduleInterval.STEP
 
 
 class LossConfig(_Section):
     """Dice plus cross-entropy, each with its weight.
 
-    In the cross-entropy the background counts `background_weight` and an organ 1, unless
-    `class_weights` tells each class's own, from the background on.
+    The cross-entropy weights the background by `background_weight` and each organ by 1, unless
+    `class_weights` gives the weight of every class, background first.
     """
 
     dice: float = 1.0
     cross_entropy: float = 1.0
-    background_weight: Positive = 1.0
+    background_weight: PositiveFloat = 1.0
     class_weights: tuple[float, ...] | None = None
     include_background: bool = False
 
 
 class ValidationConfig(_Section):
-    """Full-volume Dice of held-out cases and phantoms, every so many steps."""
+    """Full-volume Dice of held-out cases and phantoms, every `every` steps."""
 
-    every: Count = 250
+    every: PositiveInt = 250
     phantoms: tuple[int, ...] = ()  # seeds; needs [bodies]
-    patch: tuple[int, int, int] = (64, 0, 0)  # of the sliding window; 0 is the whole axis
+    patch: tuple[int, int, int] = (
+        64,
+        0,
+        0,
+    )  # sliding window in voxels (z, y, x); 0 is the whole axis
     overlap: Annotated[float, Field(ge=0, lt=1)] = 0.5
 
 
 class TrainConfig(_Section):
-    """All there is to say about a training."""
+    """The complete configuration of a training."""
 
     labels: Annotated[tuple[LabelConfig, ...], Field(min_length=1)]
     network: NetworkConfig
     grid: GridConfig
     patch: tuple[int, int, int]  # voxels (z, y, x); 0 is the whole axis (one case per batch then)
-    batch: Count = 2
-    steps: Count | None = None
-    epochs: Count | None = None
-    patches_per_case: Count = 1  # an epoch draws so many from each case
+    batch: PositiveInt = 2
+    steps: PositiveInt | None = None
+    epochs: PositiveInt | None = None
+    patches_per_case: PositiveInt = 1  # patches that an epoch draws from each case
     seed: int = 0
-    optimiser: NamedConfig = NamedConfig(name="AdamW", arguments={"lr": 1e-3})
+    optimiser: TorchClassConfig = TorchClassConfig(name="AdamW", arguments={"lr": 1e-3})
     schedule: ScheduleConfig | None = None
     loss: LossConfig = LossConfig()
     precision: Precision = Precision.FP32
-    clip_gradient: Positive | None = None
-    average: Annotated[float, Field(gt=0, lt=1)] | None = None  # decay of the weights' mean
-    save_every: Count = 250
-    log_every: Count = 50
+    clip_gradient: PositiveFloat | None = None
+    average: Annotated[float, Field(gt=0, lt=1)] | None = (
+        None  # decay of the moving average of the weights
+    )
+    save_every: PositiveInt = 250
+    log_every: PositiveInt = 50
     cases: tuple[CasesConfig, ...] = ()
     bodies: BodiesConfig | None = None
-    keep_largest: bool = True  # of each organ's parts the largest alone
+    keep_largest: bool = True  # keep only the largest component of each organ
     augmentation: AugmentConfig = AugmentConfig()
     validation: ValidationConfig = ValidationConfig()
 
     @model_validator(mode="after")
-    def _makes_sense(self) -> Self:
+    def _check_consistency(self) -> Self:
         if (self.steps is None) == (self.epochs is None):
             raise ValueError("one of steps and epochs must be given")
         if not self.cases and self.bodies is None:
-            raise ValueError("there is nothing to learn from: neither [[cases]] nor [bodies]")
+            raise ValueError("there is no training data: neither [[cases]] nor [bodies]")
         if self.epochs is not None and not self.cases:
             raise ValueError("epochs are counted over [[cases]]; without them, give steps")
         if self.bodies is not None and len(self.bodies.organs) != len(self.labels):
@@ -212,13 +220,13 @@ class TrainConfig(_Section):
 
     @property
     def classes(self) -> int:
-        """The labels and the background."""
+        """The number of classes: the labels and the background."""
         return len(self.labels) + 1
 
     def network_spec(self) -> NetworkSpec:
-        """The network, as a package's manifest would name it."""
+        """Returns the network as a package's manifest specifies it."""
         return NetworkSpec(self.network.kind, self.network.parameters)
 
     def organ_labels(self) -> tuple[Label, ...]:
-        """The labels, numbered from 1."""
+        """Returns the labels, numbered from 1."""
         return tuple(label.label(k) for k, label in enumerate(self.labels, start=1))

@@ -1,4 +1,4 @@
-"""One training on several devices: each process, started by torchrun, learns from its own samples.
+"""Data-parallel training: the processes that torchrun starts, each with its own samples.
 
 torchrun --nproc-per-node 2 -m node.cli train CONFIG --out RUN
 """
@@ -12,54 +12,57 @@ import torch
 from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from models.devices import device_named
+from models.devices import select_device
 
 
 @dataclass(frozen=True)
-class Team:
-    """Which of how many processes this one is, from 0."""
+class ProcessGroup:
+    """The processes of a training as seen by this one; `rank` counts from 0."""
 
     rank: int
-    size: int
+    world_size: int
     device: torch.device
 
     @property
-    def leads(self) -> bool:
-        """Whether it is this process that writes and validates."""
+    def is_main(self) -> bool:
+        """Whether this process writes files and validates."""
         return self.rank == 0
 
-    def wrapped(self, network: nn.Module) -> nn.Module:
-        """The network whose gradients are averaged over all processes."""
-        if self.size == 1:
+    def data_parallel(self, network: nn.Module) -> nn.Module:
+        """Wraps the network so that its gradients are averaged over all processes."""
+        if self.world_size == 1:
             return network
         ids = [self.device.index] if self.device.type == "cuda" else None
         wrapped: nn.Module = DistributedDataParallel(network, device_ids=ids)
         return wrapped
 
-    def wait(self) -> None:
-        """Until all processes are here."""
-        if self.size > 1:
+    def barrier(self) -> None:
+        """Blocks until every process has called it."""
+        if self.world_size > 1:
             distributed.barrier()
 
-    def numbers(self, step: int, batch: int) -> list[int]:
-        """The numbers of this process's samples in a step; no two processes share any."""
-        first = (step * self.size + self.rank) * batch
+    def sample_numbers(self, step: int, batch: int) -> list[int]:
+        """Returns the numbers of this process's samples in a step; no two processes share one."""
+        first = (step * self.world_size + self.rank) * batch
         return list(range(first, first + batch))
 
 
 @contextmanager
-def team(device: str) -> Iterator[Team]:
-    """The processes that torchrun started, or this one alone; `auto` takes a GPU where there is."""
-    size, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
-    on = device_named(device)
-    if size == 1:
-        yield Team(0, 1, on)
+def process_group(device: str) -> Iterator[ProcessGroup]:
+    """Joins the processes that torchrun started, or yields a group of this process alone.
+
+    `auto` selects a GPU where one is available.
+    """
+    world_size, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
+    selected = select_device(device)
+    if world_size == 1:
+        yield ProcessGroup(0, 1, selected)
         return
-    device = str(on)
+    device = str(selected)
     if device == "cuda":
         device = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
     distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo")
     try:
-        yield Team(rank, size, torch.device(device))
+        yield ProcessGroup(rank, world_size, torch.device(device))
     finally:
         distributed.destroy_process_group()

@@ -1,6 +1,6 @@
-"""The search for better settings of a training."""
+"""Searches for better hyperparameters of a training."""
 
-from models.tuning.search_space import InvalidSearch, Search, load_search
+from models.tuning.search_space import InvalidSearchSpace, SearchSpace, load_search_space
 from models.tuning.study import Tuning, open_study, tune
 
-__all__ = ["InvalidSearch", "Search", "Tuning", "load_search", "open_study", "tune"]
+__all__ = ["InvalidSearchSpace", "SearchSpace", "Tuning", "load_search_space", "open_study", "tune"]

@@ -1,4 +1,4 @@
-"""What a study found: a page with plots, and the best configuration as a file to train with."""
+"""Reports a study: a page with plots, and the best configuration as a file to train with."""
 
 import base64
 import io
@@ -18,17 +18,17 @@ from optuna.visualization import matplotlib as plots
 
 from models.errors import ModelsError
 
-_ENOUGH_FOR_IMPORTANCE = 4
+_MIN_TRIALS_FOR_IMPORTANCE = 4
 
 
 def write_report(study: Study, out: Path) -> Path:
-    """Write `report.html` and `best.json`, the best configuration; the page's path.
+    """Writes `report.html` and the best configuration, `best.json`; returns the page's path.
 
     Raises:
-        ModelsError: no trial has come to its end yet.
+        ModelsError: no trial is complete yet.
     """
     if not study.get_trials(deepcopy=False, states=[TrialState.COMPLETE]):
-        raise ModelsError("no trial has come to its end yet")
+        raise ModelsError("no trial is complete yet")
     best = study.best_trial
     out.mkdir(parents=True, exist_ok=True)
     (out / "best.json").write_text(json.dumps(best.user_attrs["config"], indent=1) + "\n", "utf-8")
@@ -47,7 +47,7 @@ def write_report(study: Study, out: Path) -> Path:
 
 
 def _plots(study: Study) -> list[tuple[str, str]]:
-    """Titles and pictures as data URIs."""
+    """Returns titles and pictures as data URIs."""
     mpl.use("Agg")
     drawn: list[tuple[str, Callable[..., Any], dict[str, Any]]] = [
         ("Score by trial", plots.plot_optimization_history, {}),
@@ -55,11 +55,11 @@ def _plots(study: Study) -> list[tuple[str, str]]:
         ("Score by setting", plots.plot_slice, {}),
     ]
     complete = study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
-    if len(complete) >= _ENOUGH_FOR_IMPORTANCE:
+    if len(complete) >= _MIN_TRIALS_FOR_IMPORTANCE:
         importance = {"evaluator": PedAnovaImportanceEvaluator()}
         drawn.append(("Which setting matters", plots.plot_param_importances, importance))
     with warnings.catch_warnings():
-        # The plots by matplotlib are experimental in Optuna, and use what matplotlib deprecates.
+        # Optuna's matplotlib plots are experimental, and use what matplotlib deprecates.
         warnings.simplefilter("ignore")
         return [(title, _inline(plot(study, **options))) for title, plot, options in drawn]
 
@@ -72,6 +72,6 @@ def _inline(axes: Any) -> str:  # one Axes or an array of them
     return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
 
 
-def quiet() -> None:
-    """Have Optuna say only what went wrong."""
+def silence_optuna() -> None:
+    """Limits Optuna's log to warnings and errors."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)

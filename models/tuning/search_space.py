@@ -1,4 +1,4 @@
-"""What may be turned, as data: a table of configuration keys with ranges or choices.
+"""The search space: a table of configuration keys with ranges or choices.
 
 ["optimiser.arguments.lr"]
 low = 1e-4
@@ -20,14 +20,15 @@ from optuna.trial import Trial
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
 
 from models.errors import ModelsError
-from models.training.config_file import overlaid
+from models.training.config_file import merge_values
+from models.validation_messages import describe
 
 
-class InvalidSearch(ModelsError):
+class InvalidSearchSpace(ModelsError):
     """A search space cannot be used; the message names the file and the key."""
 
 
-class Knob(BaseModel):
+class SearchParameter(BaseModel):
     """A range from `low` to `high` (whole numbers where both are whole), or `choices`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -45,13 +46,13 @@ class Knob(BaseModel):
         if self.low is not None and self.high is not None and self.low >= self.high:
             raise ValueError("low must be less than high")
         if self.log and self.low is not None and self.low <= 0:
-            raise ValueError("a range by orders of magnitude (log) begins above 0")
+            raise ValueError("a logarithmic range (log) begins above 0")
         return self
 
     def suggest(self, trial: Trial, key: str) -> Any:  # whatever the choices are
-        """A value for this trial."""
+        """Suggests a value for this trial."""
         if self.choices is not None:
-            # Optuna keeps plain values alone; by their JSON people know them again.
+            # Optuna stores only plain values; their JSON stays readable for people.
             names = [json.dumps(choice) for choice in self.choices]
             return json.loads(trial.suggest_categorical(key, names))
         if isinstance(self.low, int) and isinstance(self.high, int):
@@ -60,41 +61,37 @@ class Knob(BaseModel):
 
 
 @dataclass(frozen=True)
-class Search:
-    """The knobs by the dotted key of the configuration that they turn."""
+class SearchSpace:
+    """The search parameters, by the dotted key of the configuration."""
 
-    knobs: Mapping[str, Knob]
+    parameters: Mapping[str, SearchParameter]
 
     def suggest(self, trial: Trial, base: Mapping[str, Any]) -> dict[str, Any]:
-        """The configuration `base` with this trial's values in it."""
+        """Returns the configuration `base` with this trial's values."""
         values = dict(base)
-        for key, knob in self.knobs.items():
-            values = overlaid(values, _nested(key, knob.suggest(trial, key)))
+        for key, parameter in self.parameters.items():
+            values = merge_values(values, _nested(key, parameter.suggest(trial, key)))
         return values
 
 
-def load_search(path: Path) -> Search:
-    """Read a search space.
+def load_search_space(path: Path) -> SearchSpace:
+    """Reads a search space.
 
     Raises:
-        InvalidSearch: it is missing, no TOML, or a knob makes no sense.
+        InvalidSearchSpace: the file is missing or no TOML, or a parameter is invalid.
     """
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
-        knobs = TypeAdapter(dict[str, Knob]).validate_python(values)
+        parameters = TypeAdapter(dict[str, SearchParameter]).validate_python(values)
     except OSError as error:
-        raise InvalidSearch(f"{path}: {error.strerror}") from error
+        raise InvalidSearchSpace(f"{path}: {error.strerror}") from error
     except tomllib.TOMLDecodeError as error:
-        raise InvalidSearch(f"{path}: {error}") from error
+        raise InvalidSearchSpace(f"{path}: {error}") from error
     except ValidationError as error:
-        told = "; ".join(
-            f"{'.'.join(map(str, p['loc']))}: {p['msg'].removeprefix('Value error, ')}"
-            for p in error.errors()
-        )
-        raise InvalidSearch(f"{path}: {told}") from error
-    if not knobs:
-        raise InvalidSearch(f"{path} names nothing to search")
-    return Search(knobs)
+        raise InvalidSearchSpace(f"{path}: {describe(error)}") from error
+    if not parameters:
+        raise InvalidSearchSpace(f"{path} names nothing to search")
+    return SearchSpace(parameters)
 
 
 def _nested(key: str, value: object) -> dict[str, Any]:

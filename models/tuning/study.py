@@ -1,4 +1,4 @@
-"""A study of many trainings in a database that several machines may share (Optuna)."""
+"""Runs a study of many trainings (Optuna); several machines may share its database."""
 
 import hashlib
 import json
@@ -16,35 +16,35 @@ from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.study import Study
 from optuna.trial import Trial, TrialState
 
-from models.training.config_file import config_of
-from models.training.loop import Place, train
-from models.tuning.search_space import InvalidSearch, Search
+from models.training.config_file import parse_config
+from models.training.loop import RunOptions, train
+from models.tuning.search_space import InvalidSearchSpace, SearchSpace
 
-# A trial whose process has not been heard of for so long was cut off, and is made again.
+# A trial whose process sends no heartbeat for the grace period is retried.
 _HEARTBEAT_S, _GRACE_S = 20, 60
-_TRIES = 3
-_SEARCHED = "searched"
+_MAX_RETRIES = 3
+_SEARCHED = "searched"  # attribute of the study
 
 
 @dataclass(frozen=True)
 class Tuning:
-    """`base` are the values of the configuration that the trials vary; `told_as` names it."""
+    """What the trials vary: `base` is the configuration, `config_name` its name in messages."""
 
     base: Mapping[str, Any]
-    told_as: str
-    search: Search
-    place: Place  # `out` holds a folder for each trial
+    config_name: str
+    search: SearchSpace
+    place: RunOptions  # `out` holds a folder for each trial
 
     def run(self, trial: Trial) -> float:
-        """Train with this trial's values; the best validation's mean Dice.
+        """Trains with this trial's values; returns the mean Dice of the best validation.
 
-        A trial that is made again, as it was cut off, goes on in the folder of the first.
+        The retry of an interrupted trial resumes in the folder of the first attempt.
 
         Raises:
-            optuna.TrialPruned: it does worse than the others did by then.
+            optuna.TrialPruned: the trial scores worse than the others did at the same step.
         """
         values = self.search.suggest(trial, self.base)
-        config = config_of(values, self.told_as)
+        config = parse_config(values, self.config_name)
         trial.set_user_attr("config", config.model_dump(mode="json"))
 
         def on_score(step: int, score: float) -> None:
@@ -52,9 +52,9 @@ class Tuning:
             if trial.should_prune():
                 raise optuna.TrialPruned(f"at step {step}")
 
-        # Of its own: two processes may draw the same values at the same time.
-        own = f"{trial.number:04d}-{_digest(config.model_dump(mode='json'))}"
-        name = str(trial.user_attrs.get("folder", own))
+        # The number makes the name unique: two processes may draw the same values.
+        default_name = f"{trial.number:04d}-{_digest(config.model_dump(mode='json'))}"
+        name = str(trial.user_attrs.get("folder", default_name))
         trial.set_user_attr("folder", name)
         out = self.place.out / "trials" / name
         result = train(config, replace(self.place, out=out), on_score=on_score)
@@ -66,20 +66,20 @@ class Tuning:
 def open_study(
     storage_url: str, name: str, seed: int | None = None, *, grace_s: int = _GRACE_S
 ) -> Study:
-    """The study of that name, made where it is not there yet; `storage_url` is a database's.
+    """Opens the study of that name in the database `storage_url`, and creates it if it is new.
 
-    A trial of another process that has not been heard of for `grace_s` seconds is made again.
-    With a `seed`, one process alone draws the same values each time; processes that share a study
-    leave it out, or they draw alike.
+    A trial of another process without a heartbeat for `grace_s` seconds is retried. With a `seed`,
+    a single process draws the same values in each run. Processes that share a study leave it out,
+    because they would all draw the same values.
     """
     with warnings.catch_warnings():
-        # Heartbeats are experimental in Optuna: what may change is how they are set up.
+        # Heartbeats are experimental in Optuna: their configuration may change.
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         storage = RDBStorage(
             storage_url,
             heartbeat_interval=_HEARTBEAT_S,
             grace_period=grace_s,
-            heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(max_retry=_TRIES),
+            heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(max_retry=_MAX_RETRIES),
         )
         study = optuna.create_study(
             storage=storage,
@@ -93,29 +93,29 @@ def open_study(
 
 
 def _sampler_seed(seed: int | None, study: Study) -> int | None:
-    """Another one each time a study goes on, or it would draw its first values again."""
+    """Returns another seed each time a study resumes, or it would draw its first values again."""
     if seed is None:
         return None
-    begun = len(study.get_trials(deepcopy=False))
-    return int(np.random.SeedSequence([seed, begun]).generate_state(1)[0])
+    existing = len(study.get_trials(deepcopy=False))
+    return int(np.random.SeedSequence([seed, existing]).generate_state(1)[0])
 
 
 def tune(study: Study, tuning: Tuning, trials: int) -> int:
-    """Run trials until the study has `trials` finished ones, whoever ran them; how many it has.
+    """Runs trials until the study has `trials` finished ones, of any process; returns their number.
 
-    A trial that needs more memory than there is fails, and the search goes on.
+    A trial that runs out of memory fails, and the search continues.
 
     Raises:
-        InvalidSearch: the study was begun with another configuration or search space.
+        InvalidSearchSpace: the study was started with another configuration or search space.
     """
-    _same_search(study, tuning)
-    over = [TrialState.COMPLETE, TrialState.PRUNED]
+    _check_same_search(study, tuning)
+    finished = [TrialState.COMPLETE, TrialState.PRUNED]
 
     def stop_when_enough(running: Study, _trial: optuna.trial.FrozenTrial) -> None:
-        if len(running.get_trials(deepcopy=False, states=over)) >= trials:
+        if len(running.get_trials(deepcopy=False, states=finished)) >= trials:
             running.stop()
 
-    done = len(study.get_trials(deepcopy=False, states=over))
+    done = len(study.get_trials(deepcopy=False, states=finished))
     if done < trials:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -125,21 +125,21 @@ def tune(study: Study, tuning: Tuning, trials: int) -> int:
                 catch=(torch.OutOfMemoryError,),
                 callbacks=[stop_when_enough],
             )
-    return len(study.get_trials(deepcopy=False, states=over))
+    return len(study.get_trials(deepcopy=False, states=finished))
 
 
-def _same_search(study: Study, tuning: Tuning) -> None:
-    """Keep in the study what is searched, or see that it is the same as last time."""
-    knobs = {key: knob.model_dump(mode="json") for key, knob in tuning.search.knobs.items()}
-    searched = _digest([tuning.base, knobs])
+def _check_same_search(study: Study, tuning: Tuning) -> None:
+    """Stores a digest of what the study searches, or checks that it has not changed."""
+    space = {key: one.model_dump(mode="json") for key, one in tuning.search.parameters.items()}
+    searched = _digest([tuning.base, space])
     if study.user_attrs.get(_SEARCHED, searched) != searched:
-        raise InvalidSearch(
-            f"the study {study.study_name!r} was begun with another configuration or search "
+        raise InvalidSearchSpace(
+            f"the study {study.study_name!r} was started with another configuration or search "
             "space; give the search another name"
         )
     study.set_user_attr(_SEARCHED, searched)
 
 
 def _digest(values: object) -> str:
-    told = json.dumps(values, sort_keys=True, default=str)  # TOML has dates too
-    return hashlib.sha256(told.encode()).hexdigest()[:12]
+    text = json.dumps(values, sort_keys=True, default=str)  # TOML has dates too
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -38,12 +38,17 @@ def convert(
     """
     from models.data import find_cases
     from models.data.images import is_volume
-    from node.offline.convert import dataset_to_pairs, nifti_to_series, read_ct, series_to_nifti
+    from node.offline.convert import (
+        dataset_to_pairs,
+        nifti_to_series,
+        read_ct_folder,
+        series_to_nifti,
+    )
 
     if layout:
         problems = 0
         dataset = find_cases(source, layout)
-        pairs = dataset_to_pairs(dataset, output, read_ct)
+        pairs = dataset_to_pairs(dataset, output, read_ct_folder)
         for name, problem in track(pairs, "Converting", total=len(dataset.cases), transient=True):
             typer.echo(problem or f"{name}: written", err=bool(problem))
             problems += bool(problem)
@@ -72,12 +77,12 @@ def dataset(
     """
     from models.data import find_cases
     from models.data.dataset_check import check_dataset
-    from node.offline.convert import read_ct
+    from node.offline.convert import read_ct_folder
 
     found = find_cases(folder, layout)
     facts = list(
         track(
-            check_dataset(found, read_ct),
+            check_dataset(found, read_ct_folder),
             "Reading",
             total=len(found.cases),
             transient=True,

@@ -43,9 +43,9 @@ def evaluate(
     """
     from models.evaluation import evaluate as run
     from models.evaluation.case_images import picture
-    from models.evaluation.report import html_report
-    from models.predictor import Predictor
-    from node.offline.evaluate import AsTheNode
+    from models.evaluation.report import render_report
+    from models.inference.predictor import Predictor
+    from node.offline.evaluate import NodeSegmenter
 
     predictor = Predictor.load(_package(model, config), device)
     failures: dict[str, str] = {}
@@ -58,7 +58,7 @@ def evaluate(
     with Progress(transient=True) as bar:
         task = bar.add_task(f"Evaluating {predictor.spec.model_id}", total=count)
         evaluation = run(
-            AsTheNode(predictor),
+            NodeSegmenter(predictor),
             cases,
             tolerance_mm=tolerance_mm,
             picture=picture,
@@ -67,7 +67,7 @@ def evaluate(
         )
     out.mkdir(parents=True, exist_ok=True)
     (out / "scores.json").write_text(json.dumps(evaluation.to_json(), indent=1) + "\n", "utf-8")
-    (out / "report.html").write_text(html_report(evaluation), "utf-8")
+    (out / "report.html").write_text(render_report(evaluation), "utf-8")
     _print(evaluation)
     typer.echo(f"Scores {out / 'scores.json'}, report {out / 'report.html'}")
     scored = evaluation.cases or evaluation.refused
@@ -95,7 +95,7 @@ def _labelled(
 ) -> "tuple[Iterator[LabelledVolume], int]":
     """The cases of a data set; what cannot be read goes into `failures`."""
     from models.data import InvalidDataset, find_cases, load_case
-    from node.offline.convert import read_ct
+    from node.offline.convert import read_ct_folder
 
     mapping: dict[str, Any] | None = json_object(labels, "--labels") if labels else None
     found = [case for case in find_cases(folder, layout).cases if case.truth is not None]
@@ -103,7 +103,7 @@ def _labelled(
     def read() -> "Iterator[LabelledVolume]":
         for case in found:
             try:
-                yield load_case(case, wanted, mapping, read_ct)
+                yield load_case(case, wanted, mapping, read_ct_folder)
             except InvalidDataset as error:
                 failures[case.name] = str(error)
 
@@ -123,16 +123,16 @@ def _phantoms(seeds: str, wanted: "tuple[Label, ...]") -> "tuple[Iterator[Labell
 
 def _print(evaluation: "Evaluation") -> None:
     from models.evaluation.evaluate import METRICS
-    from models.evaluation.report import told
+    from models.evaluation.report import format_score
 
     table = Table("Case", "Label", "Dice", "Surface Dice", "HD95, mm", "Volume error", "Accuracy")
     for case in evaluation.cases:
         for own in case.labels:
-            scores = [told(getattr(own.scores, metric), metric) for metric in METRICS]
+            scores = [format_score(getattr(own.scores, metric), metric) for metric in METRICS]
             table.add_row(case.name, own.label, *scores)
     for label, summary in evaluation.summary().items():
         for kind in ("mean", "median", "worst"):
-            figures = [told(summary[metric][kind], metric) for metric in METRICS]
+            figures = [format_score(summary[metric][kind], metric) for metric in METRICS]
             table.add_row(kind, label, *figures, style="bold")
     Console().print(table)
     for name, refusal in evaluation.refused.items():

@@ -19,7 +19,7 @@ from node.domain.job_summary import outcome
 from node.domain.series import SeriesState, StoredSeries
 from node.settings import load_settings
 from node.store import IllegalChange, Store
-from node.store.files.factory import files_from
+from node.store.files.factory import open_files
 
 app = typer.Typer(no_args_is_help=True, help="What came in, and what became of it.")
 
@@ -31,7 +31,7 @@ JobArgument = Annotated[str, typer.Argument(help="The job's name, or its first c
 def open_store(config: ConfigOption) -> Iterator[Store]:
     """The site's store, for one command."""
     settings = load_settings(config)
-    store = Store.open(settings.database_url, settings.data_dir, files_from(settings))
+    store = Store.open(settings.database_url, settings.data_dir, open_files(settings))
     try:
         yield store
     finally:
@@ -175,13 +175,13 @@ def export(
     """
     with open_store(config) as store:
         found = _find(store, job)
-        if found.result_path is None or not store.files.holds(found.result_path):
+        if found.result_path is None or not store.files.exists(found.result_path):
             raise Rejected(
                 RejectionReason.INVALID_INSTANCE,
                 f"job {found.job_id[:8]} is {found.state} and has no result",
             )
         try:
-            with store.files.at_hand([found.result_path]) as (file,):
+            with store.files.local_copies([found.result_path]) as (file,):
                 shutil.copyfile(file, output)
         except OSError as error:
             raise Rejected(

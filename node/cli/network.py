@@ -7,7 +7,7 @@ import typer
 from rich.progress import Progress
 
 from node.cli.options import ConfigOption
-from node.dicom.ct.files import dicom_files
+from node.dicom.ct.files import find_dicom_files
 from node.domain.errors import Transient
 from node.domain.identifiers import AeTitle
 from node.settings import Settings, load_settings
@@ -49,7 +49,7 @@ def send(
 
     settings = load_settings(config)
     remote = _remote(target, settings)
-    files = dicom_files(paths)
+    files = find_dicom_files(paths)
     with Progress(transient=True) as bar:
         task = bar.add_task(f"Sending to {remote}", total=len(files))
         summary = scu.send(

@@ -7,7 +7,7 @@ import typer
 
 from node.cli.jobs import STATE_WORDS, open_store
 from node.cli.options import ConfigOption
-from node.dicom.ct.files import by_series, dicom_files
+from node.dicom.ct.files import find_dicom_files, group_by_series
 from node.domain.errors import Rejected, RejectionReason
 from node.domain.identifiers import Uid
 from node.domain.job import Priority
@@ -112,7 +112,7 @@ def _explain_folder(folder: Path, settings: Settings) -> str:
     from node.routing.series_facts import facts_from_dataset
 
     told = []
-    for uid, files in by_series(dicom_files([folder])).items():
+    for uid, files in group_by_series(find_dicom_files([folder])).items():
         header = dcmread(files[0], stop_before_pixels=True)
         facts = facts_from_dataset(header, len(files), "")
         told.append(

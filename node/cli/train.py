@@ -39,13 +39,13 @@ def train(
     Example: segnode train config.toml --data /data --out runs/liver
     """
     from models.training.config_file import load_config
-    from models.training.loop import Place
+    from models.training.loop import RunOptions
     from models.training.loop import train as run
-    from node.offline.convert import read_ct
+    from node.offline.convert import read_ct_folder
 
     loaded = load_config(config)
     _use(threads)
-    place = Place(config.parent if data is None else data, out, device, workers, read_ct)
+    place = RunOptions(config.parent if data is None else data, out, device, workers, read_ct_folder)
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[loss]}"))
     with Progress(*columns, TimeRemainingColumn(), transient=True) as bar:
         task = bar.add_task("Training", total=None, loss="")
@@ -82,21 +82,21 @@ def tune(
 
     Example: segnode tune config.toml search.toml --out runs/tuning --trials 30
     """
-    from models.training.config_file import config_of, config_values
-    from models.training.loop import Place
-    from models.tuning import Tuning, load_search, open_study
+    from models.training.config_file import parse_config, read_config_values
+    from models.training.loop import RunOptions
+    from models.tuning import Tuning, load_search_space, open_study
     from models.tuning import tune as run
-    from models.tuning.report import quiet, write_report
-    from node.offline.convert import read_ct
+    from models.tuning.report import silence_optuna, write_report
+    from node.offline.convert import read_ct_folder
 
-    quiet()
-    base = config_values(config)
-    config_of(base, str(config))
-    space = load_search(search)
+    silence_optuna()
+    base = read_config_values(config)
+    parse_config(base, str(config))
+    space = load_search_space(search)
     _use(threads)
     out.mkdir(parents=True, exist_ok=True)
     opened = open_study(storage or f"sqlite:///{(out / 'study.db').resolve()}", study, seed)
-    place = Place(config.parent if data is None else data, out, device, 0, read_ct)
+    place = RunOptions(config.parent if data is None else data, out, device, 0, read_ct_folder)
     done = run(opened, Tuning(base, str(config), space, place), trials)
     page = write_report(opened, out)
     best = opened.best_trial

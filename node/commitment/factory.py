@@ -8,8 +8,10 @@ from node.domain.identifiers import AeTitle
 from node.settings import CStoreDestination, Settings
 
 
-def askers_from(settings: Settings, reports: CommitmentReports) -> Mapping[str, CommitmentScu]:
-    """Who asks which destination, by its name, for storage commitment."""
+def commitment_requesters_from(
+    settings: Settings, reports: CommitmentReports
+) -> Mapping[str, CommitmentScu]:
+    """Returns the requester of each destination with the setting `commitment`, by its name."""
     calling = AeTitle(settings.listener.ae_title)
     return {
         name: CommitmentScu(remote_of_peer(destination.commitment, settings), calling, reports)

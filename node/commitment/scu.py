@@ -1,4 +1,4 @@
-"""Storage commitment as user: a destination is asked to commit itself to a result (PS3.4 J.3)."""
+"""Storage commitment as a user: requests commitment for results from destinations (PS3.4 J.3)."""
 
 import threading
 from collections.abc import Callable, Mapping
@@ -6,17 +6,18 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
-from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
 from pydicom.sequence import Sequence
 from pynetdicom import evt
 from pynetdicom.events import Event
-from pynetdicom.sop_class import (  # type: ignore[attr-defined]
+
+from node.commitment.push_model import (
+    REQUEST_COMMITMENT,
+    FailureReason,
     StorageCommitmentPushModel,
     StorageCommitmentPushModelInstance,
+    referenced_instance,
 )
-
 from node.delivery.destination import ResultFile
 from node.dicom.ct.headers import PARSE_ERRORS
 from node.dimse import scu
@@ -25,31 +26,29 @@ from node.domain.identifiers import AeTitle, Uid
 from node.store import Store
 
 _LOG = structlog.get_logger()
-_REQUEST_COMMITMENT = 1  # PS3.4 table J.3-1
-# Some answer on the association of the request, within a moment; most open one of their own.
+# Some peers report on the association of the request, at once; most open one of their own.
 _SAME_ASSOCIATION_S = 1.0
-# PS3.7 10.1.1.1.8
+# Statuses of N-EVENT-REPORT, PS3.7 10.1.1.1.8.
 SUCCESS, PROCESSING_FAILURE, INVALID_ARGUMENT = 0x0000, 0x0110, 0x0115
-# PS3.3 C.14.1.1
 _REASONS: Mapping[int, str] = {
-    0x0110: "it failed to process it",
-    0x0112: "it does not have it",
-    0x0119: "it has it as another kind of object",
-    0x0122: "it does not commit itself to this kind of object",
-    0x0131: "it knows the transaction already",
-    0x0213: "it is out of resources",
+    FailureReason.PROCESSING_FAILURE: "it failed to process it",
+    FailureReason.NO_SUCH_INSTANCE: "it does not have it",
+    FailureReason.CLASS_CONFLICT: "it has it with another SOP class",
+    FailureReason.CLASS_NOT_SUPPORTED: "it does not commit itself to this SOP class",
+    FailureReason.DUPLICATE_TRANSACTION: "it knows the transaction already",
+    FailureReason.RESOURCE_LIMITATION: "it is out of resources",
 }
 
 
 @dataclass(frozen=True)
 class CommitmentReports:
-    """Takes N-EVENT-REPORT of those we have asked, on whichever association it comes."""
+    """Handles the N-EVENT-REPORT requests of destinations, on whichever association they come."""
 
     store: Store
     now: Callable[[], datetime]
 
-    def take(self, event: Event) -> tuple[int, Dataset | None]:
-        """Keep what a report says; the status to answer with."""
+    def handle_n_event_report(self, event: Event) -> tuple[int, Dataset | None]:
+        """Stores the content of a report; returns the status of the response."""
         association = event.assoc
         peer = association.acceptor if association.is_requestor else association.requestor
         title = str(peer.ae_title)
@@ -60,22 +59,22 @@ class CommitmentReports:
 
     def _status(self, event: Event, title: str) -> int:
         try:
-            told = event.event_information
+            report = event.event_information
             known = self.store.answer_commitment(
-                Uid(str(told.get("TransactionUID", ""))),
+                Uid(str(report.get("TransactionUID", ""))),
                 title,
                 [
                     str(item.ReferencedSOPInstanceUID)
-                    for item in _items(told, "ReferencedSOPSequence")
+                    for item in report.get("ReferencedSOPSequence") or []
                 ],
                 {
-                    str(item.ReferencedSOPInstanceUID): _reason(item)
-                    for item in _items(told, "FailedSOPSequence")
+                    str(item.ReferencedSOPInstanceUID): _reason_text(item)
+                    for item in report.get("FailedSOPSequence") or []
                 },
                 self.now(),
             )
         except Transient as error:
-            _LOG.error("commitment.report_not_kept", peer=title, error=str(error))
+            _LOG.error("commitment.report_not_stored", peer=title, error=str(error))
             return PROCESSING_FAILURE
         except (Rejected, *PARSE_ERRORS):
             return INVALID_ARGUMENT
@@ -84,74 +83,66 @@ class CommitmentReports:
 
 @dataclass(frozen=True)
 class CommitmentScu:
-    """Asks `remote` for commitment; `reports` takes an answer on the same association."""
+    """Requests commitment from `remote`; `reports` handles a report on the same association."""
 
     remote: scu.Remote
     calling: AeTitle
     reports: CommitmentReports
 
-    def ask(self, transaction_uid: Uid, result: ResultFile) -> None:
-        """Ask it to commit itself to a result; whether it does, it reports later.
+    def request_commitment(self, transaction_uid: Uid, result: ResultFile) -> None:
+        """Requests commitment for a result; the remote reports the outcome later.
 
         Raises:
-            Transient: it does not take the request.
-            Rejected: it does not know storage commitment.
+            Transient: the remote does not accept the request.
+            Rejected: the remote does not offer storage commitment.
         """
         request = _request(transaction_uid, result)
-        answered = threading.Event()
+        reported = threading.Event()
 
-        def take(event: Event) -> tuple[int, Dataset | None]:
-            answer = self.reports.take(event)
-            answered.set()
-            return answer
+        def handle(event: Event) -> tuple[int, Dataset | None]:
+            response = self.reports.handle_n_event_report(event)
+            reported.set()
+            return response
 
-        ae = scu.entity(self.calling)
+        ae = scu.application_entity(self.calling)
         ae.add_requested_context(StorageCommitmentPushModel)
-        association = scu.associate(
+        with scu.associated(
             ae,
             self.remote,
-            accepting_none=Rejected(
+            no_context_error=Rejected(
                 RejectionReason.INVALID_INSTANCE,
                 f"{self.remote} offers no storage commitment: leave out `commitment` for it",
             ),
-            handlers=[(evt.EVT_N_EVENT_REPORT, take)],
-        )
-        try:
-            status, _ = association.send_n_action(
-                request,
-                _REQUEST_COMMITMENT,
-                StorageCommitmentPushModel,
-                StorageCommitmentPushModelInstance,
-            )
-            code = status.get("Status")
-            if code != SUCCESS:
-                told = "nothing" if code is None else f"status 0x{code:04X}"
-                raise Transient(f"{self.remote} answered {told} when asked for storage commitment")
-            answered.wait(_SAME_ASSOCIATION_S)
-        except (RuntimeError, ValueError) as error:
-            raise Transient(f"the association with {self.remote} broke: {error}") from error
-        finally:
-            association.release()
+            handlers=[(evt.EVT_N_EVENT_REPORT, handle)],
+        ) as association:
+            try:
+                status, _ = association.send_n_action(
+                    request,
+                    REQUEST_COMMITMENT,
+                    StorageCommitmentPushModel,
+                    StorageCommitmentPushModelInstance,
+                )
+            except (RuntimeError, ValueError) as error:
+                raise Transient(f"the association with {self.remote} broke: {error}") from error
+            if status.get("Status") != SUCCESS:
+                raise Transient(
+                    f"{self.remote} answered the request for storage commitment with "
+                    f"{scu.status_text(status)}"
+                )
+            reported.wait(_SAME_ASSOCIATION_S)
 
 
 def _request(transaction_uid: Uid, result: ResultFile) -> Dataset:
-    try:
-        header = dcmread(result.path, specific_tags=["SOPClassUID"])
-    except (OSError, InvalidDicomError) as error:
-        raise Transient(f"the result's file cannot be read: {error}") from error
-    item = Dataset()
-    item.ReferencedSOPClassUID = header.SOPClassUID
-    item.ReferencedSOPInstanceUID = result.sop_instance_uid
+    """Returns the Action Information of a request for one instance (PS3.4 table J.3-1)."""
+    header = result.read_dataset(["SOPClassUID"])
     request = Dataset()
     request.TransactionUID = transaction_uid
-    request.ReferencedSOPSequence = Sequence([item])
+    request.ReferencedSOPSequence = Sequence(
+        [referenced_instance(header.SOPClassUID, result.sop_instance_uid)]
+    )
     return request
 
 
-def _items(told: Dataset, keyword: str) -> list[Dataset]:
-    return list(told.get(keyword) or [])
-
-
-def _reason(item: Dataset) -> str:
-    code = int(item.get("FailureReason", 0x0110))
+def _reason_text(item: Dataset) -> str:
+    code = int(item.get("FailureReason", FailureReason.PROCESSING_FAILURE))
     return _REASONS.get(code, "it does not say why") + f" (0x{code:04X})"

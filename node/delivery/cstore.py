@@ -1,19 +1,17 @@
 """A destination by C-STORE (PS3.4 annex B), the usual way into a PACS."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
-from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
-from pynetdicom.association import Association
 from pynetdicom.presentation import build_context
 
 from node.delivery.destination import ResultFile
-from node.delivery.response_status import told_as_warning
+from node.delivery.response_status import (
+    check_storage_status,
+    receipt_with_warning,
+    storage_errors_of,
+)
 from node.dimse import scu
 from node.domain.delivery import Receipt
 from node.domain.errors import Rejected, RejectionReason, Transient
@@ -22,7 +20,7 @@ from node.domain.identifiers import AeTitle
 
 @dataclass(frozen=True)
 class CStore:
-    """A remote application entity that stores what we send it, as it is encoded."""
+    """A remote application entity that stores results as they are encoded."""
 
     name: str
     remote: scu.Remote
@@ -30,63 +28,44 @@ class CStore:
 
     def deliver(self, result: ResultFile) -> Receipt:
         """See `Destination.deliver`."""
-        dataset = _read(result.path)
-        with self._association(dataset) as association:
-            status = self._store(association, dataset)
-        try:
-            warning = told_as_warning(status)
-        except Transient as error:
-            raise Transient(f"{self.remote} did not take the result: {error}") from error
-        except Rejected as error:
-            raise Rejected(error.reason, f"{self.remote} refused the result: {error}") from error
-        return Receipt(self.name, f"C-STORE to {self.remote}" + (f": {warning}" if warning else ""))
+        status = self._store(result.read_dataset())
+        with storage_errors_of(str(self.remote)):
+            warning = check_storage_status(status)
+        return receipt_with_warning(self.name, f"C-STORE to {self.remote}", warning)
 
-    @contextmanager
-    def _association(self, dataset: Dataset) -> Iterator[Association]:
-        """An association that accepts the object's SOP class; released at the end."""
-        entity = scu.entity(self.calling)
-        entity.requested_contexts = [
-            # One context for each syntax, so that the acceptor has no choice but yes or no.
+    def _store(self, dataset: Dataset) -> int:
+        """Sends the data set on an association of its own; returns the status of the response."""
+        ae = scu.application_entity(self.calling)
+        ae.requested_contexts = [
+            # One context for each transfer syntax: the acceptor can only accept or reject it.
             build_context(dataset.SOPClassUID, syntax)
-            for syntax in proposed_syntaxes(dataset.file_meta.TransferSyntaxUID)
+            for syntax in proposed_transfer_syntaxes(dataset.file_meta.TransferSyntaxUID)
         ]
-        association = scu.associate(entity, self.remote, accepting_none=self._refusal(dataset))
-        try:
-            yield association
-        finally:
-            if association.is_established:
-                association.release()
+        not_accepted = self._not_accepted(dataset)
+        with scu.associated(ae, self.remote, no_context_error=not_accepted) as association:
+            try:
+                with scu.broken_association_as_transient(self.remote):
+                    response = association.send_c_store(dataset)
+            except ValueError as error:  # no accepted presentation context for this data set
+                raise not_accepted from error
+            if "Status" not in response:
+                raise Transient(f"{self.remote} stopped answering while the result was sent")
+        return int(response.Status)
 
-    def _store(self, association: Association, dataset: Dataset) -> int:
-        """The status that the remote answers."""
-        try:
-            answer = association.send_c_store(dataset)
-        except ValueError as error:
-            raise self._refusal(dataset) from error
-        except RuntimeError as error:
-            raise Transient(f"the association with {self.remote} broke: {error}") from error
-        if "Status" not in answer:
-            raise Transient(f"{self.remote} stopped answering while the result was sent")
-        return int(answer.Status)
-
-    def _refusal(self, dataset: Dataset) -> Rejected:
-        kind = UID(dataset.SOPClassUID).name
+    def _not_accepted(self, dataset: Dataset) -> Rejected:
+        sop_class = UID(dataset.SOPClassUID).name
         return Rejected(
             RejectionReason.INVALID_INSTANCE,
-            f"{self.remote} does not accept {kind}: allow this SOP class there for "
+            f"{self.remote} does not accept {sop_class}: allow this SOP class there for "
             f"{self.calling}, then retry the job",
         )
 
 
-def proposed_syntaxes(own: UID) -> tuple[UID, ...]:
-    """The transfer syntaxes to propose: the file's own, and implicit where it is convertible."""
+def proposed_transfer_syntaxes(own: UID) -> tuple[UID, ...]:
+    """Returns the transfer syntaxes to propose for a file.
+
+    They are the file's own, and Implicit VR Little Endian where pynetdicom can convert to it.
+    """
     if own == ExplicitVRLittleEndian:
         return (own, ImplicitVRLittleEndian)
     return (own,)
-
-
-def _read(path: Path) -> Dataset:
-    try:
-        return dcmread(path)
-    except (OSError, InvalidDicomError) as error:
-        raise Transient(f"the result's file cannot be read: {error}") from error

@@ -1,34 +1,67 @@
-"""What every destination promises."""
+"""The contract of a destination, and the result file that it gets."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+from pydicom.errors import InvalidDicomError
+
 from node.domain.delivery import Receipt
+from node.domain.errors import Transient
 from node.domain.identifiers import Uid
 
 
 @dataclass(frozen=True)
 class ResultFile:
-    """A result on disk: a Part 10 file and the UIDs by which it is known."""
+    """A result on disk: a Part 10 file and its UIDs."""
 
     path: Path
     study_instance_uid: Uid
     series_instance_uid: Uid
     sop_instance_uid: Uid
 
+    def read_dataset(self, tags: list[str] | None = None) -> Dataset:
+        """Returns the data set, or only the elements with these keywords.
+
+        Raises:
+            Transient: the file cannot be read.
+        """
+        with _read_errors_as_transient():
+            return dcmread(self.path, specific_tags=tags)
+
+    def read_bytes(self) -> bytes:
+        """Returns the content of the file.
+
+        Raises:
+            Transient: the file cannot be read.
+        """
+        with _read_errors_as_transient():
+            return self.path.read_bytes()
+
+
+@contextmanager
+def _read_errors_as_transient() -> Iterator[None]:
+    try:
+        yield
+    except (OSError, InvalidDicomError) as error:
+        raise Transient(f"the result's file cannot be read: {error}") from error
+
 
 class Destination(Protocol):
-    """Somewhere that results go to; the same result may be delivered to it again."""
+    """A system or folder that results are sent to; the same result may be delivered twice."""
 
     @property
     def name(self) -> str:
-        """Its name in the configuration."""
+        """The name in the configuration."""
 
     def deliver(self, result: ResultFile) -> Receipt:
-        """Hand the result over; it is kept there when this returns.
+        """Delivers the result; when this returns, the destination has stored it.
 
         Raises:
-            Transient: it did not arrive, and may later; the message says what to look at.
-            Rejected: the destination will not take it, now or later; the message has its words.
+            Transient: the result did not arrive, and may later; the message says what to check.
+            Rejected: the destination refuses the result for good; the message gives its reason.
         """

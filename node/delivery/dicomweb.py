@@ -7,12 +7,16 @@ from typing import Any
 import requests
 
 from node.delivery.destination import ResultFile
-from node.delivery.response_status import told_as_warning
+from node.delivery.response_status import (
+    check_storage_status,
+    receipt_with_warning,
+    storage_errors_of,
+)
 from node.domain.delivery import Receipt
 from node.domain.errors import Rejected, RejectionReason, Transient
 from node.domain.identifiers import Uid
 
-# Seconds to connect, and of silence while the server works on what it was sent.
+# Seconds to connect, and seconds of silence while the server processes the request.
 _TIMEOUT_SECONDS = (10.0, 120.0)
 _FAILED_SOP_SEQUENCE = "00081198"
 _FAILURE_REASON = "00081197"
@@ -20,15 +24,15 @@ _REFERENCED_SOP_SEQUENCE = "00081199"
 _WARNING_REASON = "00081196"
 _REFERENCED_SOP_INSTANCE = "00081155"
 _OTHER_ERRORS_SEQUENCE = "0008119A"
-# Statuses with which the body says what became of each instance (PS3.18 10.5.3.1).
-_TOLD_IN_BODY = {200, 202, 409}
-# The configuration or the server can be put right, so the result waits for it.
-_MAY_PASS = {401, 403, 404, 405, 407, 408, 425, 429}
+# With these statuses the body gives the outcome of each instance (PS3.18 10.5.3.1).
+_OUTCOME_IN_BODY = {200, 202, 409}
+# Correcting the configuration or the server resolves these, so the delivery is retried.
+_TRANSIENT_STATUSES = {401, 403, 404, 405, 407, 408, 425, 429}
 
 
 @dataclass(frozen=True)
 class DicomWeb:
-    """A DICOMweb server; `url` is the root that `/studies` follows, without a closing slash."""
+    """A DICOMweb server; `url` is the root of the service, without a trailing slash."""
 
     name: str
     url: str
@@ -37,74 +41,66 @@ class DicomWeb:
 
     def deliver(self, result: ResultFile) -> Receipt:
         """See `Destination.deliver`."""
-        answer = self._post(result)
-        if answer.status_code not in _TOLD_IN_BODY:
-            raise self._failure(answer)
-        try:
-            warning = _told(answer, result.sop_instance_uid)
-        except Transient as error:
-            raise Transient(f"{self.url} did not take the result: {error}") from error
-        except Rejected as error:
-            raise Rejected(error.reason, f"{self.url} refused the result: {error}") from error
-        return Receipt(self.name, f"STOW-RS to {self.url}" + (f": {warning}" if warning else ""))
+        response = self._post(result)
+        if response.status_code not in _OUTCOME_IN_BODY:
+            raise self._failure(response)
+        with storage_errors_of(self.url):
+            warning = _check_outcome(response, result.sop_instance_uid)
+        return receipt_with_warning(self.name, f"STOW-RS to {self.url}", warning)
 
     def _post(self, result: ResultFile) -> requests.Response:
         boundary = uuid.uuid4().hex
-        try:
-            content = result.path.read_bytes()
-        except OSError as error:
-            raise Transient(f"the result's file cannot be read: {error}") from error
         body = (
             f"--{boundary}\r\nContent-Type: application/dicom\r\n\r\n".encode()
-            + content
+            + result.read_bytes()
             + f"\r\n--{boundary}--\r\n".encode()
         )
-        kind = f'multipart/related; type="application/dicom"; boundary={boundary}'
+        content_type = f'multipart/related; type="application/dicom"; boundary={boundary}'
         try:
             return requests.post(
                 f"{self.url}/studies",
                 data=body,
-                headers={"Content-Type": kind, "Accept": "application/dicom+json"},
+                headers={"Content-Type": content_type, "Accept": "application/dicom+json"},
                 auth=(self.username, self.password) if self.username else None,
                 timeout=_TIMEOUT_SECONDS,
             )
         except requests.RequestException as error:
             raise Transient(f"{self.url} does not answer: {error}") from error
 
-    def _failure(self, answer: requests.Response) -> Transient | Rejected:
-        told = f"{self.url} answered {answer.status_code} {answer.reason}".rstrip()
-        if answer.status_code in {401, 403}:
-            return Transient(f"{told}: check the user name and password for it")
-        if answer.status_code in {404, 405}:
-            return Transient(f"{told}: check that the URL is the root of its DICOMweb service")
-        if answer.status_code in _MAY_PASS or answer.status_code >= 500:
-            return Transient(told)
-        return Rejected(RejectionReason.INVALID_INSTANCE, f"{told} and will not take the result")
+    def _failure(self, response: requests.Response) -> Transient | Rejected:
+        message = f"{self.url} answered {response.status_code} {response.reason}".rstrip()
+        if response.status_code in {401, 403}:
+            return Transient(f"{message}: check the user name and password for it")
+        if response.status_code in {404, 405}:
+            return Transient(f"{message}: check that the URL is the root of its DICOMweb service")
+        if response.status_code in _TRANSIENT_STATUSES or response.status_code >= 500:
+            return Transient(message)
+        return Rejected(RejectionReason.INVALID_INSTANCE, f"{message} and will not take the result")
 
 
-def _told(answer: requests.Response, instance: Uid) -> str:
-    """The warning that the body has for `instance`; empty when it is stored without one.
+def _check_outcome(response: requests.Response, instance: Uid) -> str:
+    """Returns the warning that the body has for `instance`; empty where it has none.
 
     Raises:
-        Transient: the failure in the body may pass, or the body does not say that it is stored.
-        Rejected: the failure stays.
+        Transient: a retry may succeed, or the body does not say that the instance is stored.
+        Rejected: the server refuses the instance for good.
     """
-    body = _body(answer)
+    body = _body(response)
     for failed in _items(body, _FAILED_SOP_SEQUENCE) + _items(body, _OTHER_ERRORS_SEQUENCE):
         if _value(failed, _REFERENCED_SOP_INSTANCE, str(instance)) == str(instance):
-            told_as_warning(int(_value(failed, _FAILURE_REASON, 0x0110)))
+            check_storage_status(int(_value(failed, _FAILURE_REASON, 0x0110)))
     for stored in _items(body, _REFERENCED_SOP_SEQUENCE):
         if _value(stored, _REFERENCED_SOP_INSTANCE, "") == str(instance):
-            return told_as_warning(int(_value(stored, _WARNING_REASON, 0x0000)))
-    if answer.status_code == 200 and not body:
+            return check_storage_status(int(_value(stored, _WARNING_REASON, 0x0000)))
+    if response.status_code == 200 and not body:
         return ""  # some servers confirm with the status alone
-    raise Transient(f"it answered {answer.status_code} without saying that the result is stored")
+    raise Transient(f"it answered {response.status_code} without saying that the result is stored")
 
 
-def _body(answer: requests.Response) -> dict[str, Any]:
-    """The DICOM JSON object in the answer (PS3.18 F.2); empty when there is none."""
+def _body(response: requests.Response) -> dict[str, Any]:
+    """Returns the DICOM JSON object in the response (PS3.18 F.2); empty where there is none."""
     try:
-        body = answer.json()
+        body = response.json()
     except requests.JSONDecodeError:
         return {}
     if isinstance(body, list):

@@ -1,4 +1,4 @@
-"""The kinds of destinations: from what a site has set to what delivers."""
+"""Builds the destinations that the settings name."""
 
 import os
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from node.settings import (
 
 
 def destinations_from(settings: Settings) -> Mapping[str, Destination]:
-    """Every destination of the site, by its name.
+    """Returns every destination of the site, by its name.
 
     Raises:
         Misconfigured: an environment variable that should hold a password is not set.
@@ -28,6 +28,7 @@ def destinations_from(settings: Settings) -> Mapping[str, Destination]:
 
 
 def remote_of_peer(peer_name: str, settings: Settings) -> scu.Remote:
+    """Returns the address of a peer in the settings."""
     peer = settings.peers[peer_name]
     return scu.Remote(AeTitle(peer.ae_title), peer.host, peer.port)
 
@@ -38,15 +39,17 @@ def _destination(name: str, settings: Settings) -> Destination:
             return CStore(
                 name, remote_of_peer(peer_name, settings), AeTitle(settings.listener.ae_title)
             )
-        case DicomwebDestination() as chosen:
-            password = password_from(chosen.password_env, f"destinations.{name}.password_env")
-            return DicomWeb(name, chosen.url.rstrip("/"), chosen.username or "", password)
+        case DicomwebDestination() as dicomweb:
+            password = password_from(dicomweb.password_env, f"destinations.{name}.password_env")
+            return DicomWeb(name, dicomweb.url.rstrip("/"), dicomweb.username or "", password)
         case FolderDestination(path=path):
             return Folder(name, path)
 
 
 def password_from(variable: str | None, key: str) -> str:
-    """The password in the environment variable that the setting `key` names; empty without one.
+    """Returns the password from an environment variable; empty where `variable` is None.
+
+    `key` is the setting that names the variable.
 
     Raises:
         Misconfigured: the variable is not set.

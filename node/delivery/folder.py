@@ -1,4 +1,4 @@
-"""A destination that is a folder: a DICOM archive `<study>/<series>/<instance>.dcm`."""
+"""A destination that is a folder, with files `<study>/<series>/<instance>.dcm`."""
 
 import shutil
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from node.store.files.durable import durable_file
 
 @dataclass(frozen=True)
 class Folder:
-    """A folder, on this machine or mounted; a file under its final name is always whole."""
+    """A local or mounted folder; a file under its final name is always complete."""
 
     name: str
     path: Path

@@ -1,10 +1,14 @@
-"""What a storage status means for a delivery: one table for C-STORE and STOW-RS."""
+"""The meaning of a storage status for a delivery: one table for C-STORE and STOW-RS."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from node.domain.delivery import Receipt
 from node.domain.errors import Rejected, RejectionReason, Transient
 
 SUCCESS = 0x0000
 
-# (first, last, whether it may pass, meaning). PS3.4 B.2.3, PS3.7 annex C, PS3.18 10.5.3.
+# (first, last, whether a retry may succeed, meaning). PS3.4 B.2.3, PS3.7 annex C, PS3.18 10.5.3.
 _FAILURES: tuple[tuple[int, int, bool, str], ...] = (
     (0x0110, 0x0110, True, "it failed to process the object"),
     (0x0117, 0x0117, False, "the SOP instance is invalid to it"),
@@ -16,17 +20,17 @@ _FAILURES: tuple[tuple[int, int, bool, str], ...] = (
 )
 
 
-def told_as_warning(status: int) -> str:
-    """The receipt's words for a status with which the object is kept; empty for plain success.
+def check_storage_status(status: int) -> str:
+    """Returns the warning of a status with which the object is stored; empty for success.
 
     Raises:
-        Transient: the status is a failure that may pass.
-        Rejected: the status is a failure that stays.
+        Transient: the status is a failure that a retry may resolve.
+        Rejected: the status is a permanent failure.
     """
     if status == SUCCESS:
         return ""
     match status:
-        case 0x0001 | 0x0107 | 0x0116:  # PS3.7 C.4: warnings that are no failures
+        case 0x0001 | 0x0107 | 0x0116:  # PS3.7 C.4: warnings
             return f"stored with warning 0x{status:04X}"
         case 0xB000:
             return "stored, with elements coerced (0xB000)"
@@ -36,14 +40,30 @@ def told_as_warning(status: int) -> str:
             return "stored, though the data set does not match its SOP class (0xB007)"
     if status & 0xF000 == 0xB000:
         return f"stored with warning 0x{status:04X}"
-    may_pass, words = _meaning(status)
-    if may_pass:
-        raise Transient(f"it answered 0x{status:04X}: {words}")
-    raise Rejected(RejectionReason.INVALID_INSTANCE, f"it answered 0x{status:04X}: {words}")
+    is_transient, meaning = _failure(status)
+    if is_transient:
+        raise Transient(f"it answered 0x{status:04X}: {meaning}")
+    raise Rejected(RejectionReason.INVALID_INSTANCE, f"it answered 0x{status:04X}: {meaning}")
 
 
-def _meaning(status: int) -> tuple[bool, str]:
-    for first, last, may_pass, words in _FAILURES:
+def _failure(status: int) -> tuple[bool, str]:
+    for first, last, is_transient, meaning in _FAILURES:
         if first <= status <= last:
-            return may_pass, words
+            return is_transient, meaning
     return False, "a failure that the standard does not name"
+
+
+@contextmanager
+def storage_errors_of(address: str) -> Iterator[None]:
+    """Adds the address of the destination to the errors that its status raises."""
+    try:
+        yield
+    except Transient as error:
+        raise Transient(f"{address} did not take the result: {error}") from error
+    except Rejected as error:
+        raise Rejected(error.reason, f"{address} refused the result: {error}") from error
+
+
+def receipt_with_warning(destination: str, detail: str, warning: str) -> Receipt:
+    """Returns the receipt of a stored result; `warning` is empty where there is none."""
+    return Receipt(destination, f"{detail}: {warning}" if warning else detail)

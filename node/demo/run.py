@@ -12,11 +12,11 @@ from rich.progress import Progress
 
 from node.demo.configuration import DemoSite, new_site, orthanc_for, write_config
 from node.demo.orthanc_pacs import OrthancPacs
-from node.dicom.ct.files import dicom_files
+from node.dicom.ct.files import find_dicom_files
 from node.dimse import scu
 from node.domain.errors import NodeError, Rejected, RejectionReason, Transient
 from node.domain.identifiers import AeTitle, Uid
-from node.domain.instance import Door, Origin
+from node.domain.instance import Channel, Origin
 from node.domain.job import Job, JobState, result_identity
 from node.domain.job_summary import outcome
 from node.domain.series import SeriesState
@@ -47,7 +47,7 @@ def run_demo(*, ct: Path | None, with_orthanc: bool, stay: bool, folder: Path | 
     console = Console()
     where = Path(tempfile.mkdtemp(prefix="segnode-demo-")) if folder is None else folder.resolve()
     site = new_site(where)
-    files = _phantom_series(site, console) if ct is None else dicom_files([ct])
+    files = _phantom_series(site, console) if ct is None else find_dicom_files([ct])
     with ExitStack() as running:
         orthanc = running.enter_context(orthanc_for(site)) if with_orthanc else None
         write_config(site, orthanc)
@@ -107,7 +107,7 @@ def _series_uid(files: list[Path]) -> Uid:
     Raises:
         Rejected: there are several.
     """
-    origin = Origin(Door.FOLDER, "demo")
+    origin = Origin(Channel.FOLDER, "demo")
     # As the node's door reads them, which fills in what an anonymiser has emptied.
     found = {received_from_file(file, origin).series_instance_uid for file in files}
     if len(found) > 1:

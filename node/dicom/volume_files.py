@@ -1,4 +1,4 @@
-"""Masks for work off-line (NIfTI, 3D Slicer's .seg.nrrd) and volumes from NIfTI."""
+"""Files for offline use: masks as NIfTI or 3D Slicer's .seg.nrrd, and volumes from NIfTI."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -13,40 +13,40 @@ from models.manifest import Code, Label
 from models.mask import Mask
 from node.domain.errors import Rejected, RejectionReason
 
-# In a CT in Hounsfield units there is air, or lung, or bowel gas; this is far above all of them.
-_AIR_AT_MOST_HU = -200.0
+# A CT in Hounsfield units contains air, lung or bowel gas, all of them far below this value.
+_MAX_AIR_HU = -200.0
 
 
-class OutputKind(StrEnum):
-    """What a result file is, by the end of its name."""
+class OutputFormat(StrEnum):
+    """The format of a result file; the value is the extension of its name."""
 
     DICOM_SEG = ".dcm"
-    SLICER = ".seg.nrrd"
+    SLICER_SEGMENTATION = ".seg.nrrd"
     NIFTI = ".nii"
     NIFTI_COMPRESSED = ".nii.gz"
 
 
-def output_kind(path: Path) -> OutputKind:
-    """The kind of file that the name asks for.
+def output_format(path: Path) -> OutputFormat:
+    """Returns the format that the extension selects.
 
     Raises:
-        Rejected: the name ends in none of the known ways.
+        Rejected: the extension is unknown.
     """
-    for kind in OutputKind:
-        if path.name.lower().endswith(kind.value):
-            return kind
-    known = ", ".join(kind.value for kind in OutputKind)
+    for file_format in OutputFormat:
+        if path.name.lower().endswith(file_format.value):
+            return file_format
+    known = ", ".join(file_format.value for file_format in OutputFormat)
     raise Rejected(
         RejectionReason.INVALID_INSTANCE,
-        f"What {path.name} is to be cannot be told from its name: it must end in one of {known}.",
+        f"The name {path.name} does not select a file format: it must end in one of {known}.",
     )
 
 
 def read_nifti(path: Path) -> hd.Volume:
-    """A CT in HU from NIfTI on its own grid and axes; 16-bit integers where its values are.
+    """Reads a CT in HU from NIfTI on its own grid and axes; int16 if all values are integers.
 
     Raises:
-        Rejected: it cannot be read, does not say how it lies in the patient, or is no CT in HU.
+        Rejected: the file cannot be read, has no orientation, or is not a CT in HU.
     """
     try:
         volume = read_volume(path)
@@ -55,7 +55,7 @@ def read_nifti(path: Path) -> hd.Volume:
             RejectionReason.UNREADABLE, f"{path.name} cannot be read as a CT in NIfTI: {error}."
         ) from error
     lowest = float(volume.array.min(initial=0))
-    if lowest > _AIR_AT_MOST_HU:
+    if lowest > _MAX_AIR_HU:
         raise Rejected(
             RejectionReason.NOT_CT,
             f"{path.name} does not look like CT: its lowest value is {lowest:g}, and air around "
@@ -65,12 +65,12 @@ def read_nifti(path: Path) -> hd.Volume:
 
 
 def write_nifti(mask: Mask, path: Path) -> None:
-    """The labels as NIfTI-1, unsigned 8-bit, with the mask's own axes."""
+    """Writes the labels as NIfTI-1, unsigned 8-bit, on the axes of the mask."""
     nibabel.save(mask.volume.astype(np.uint8).to_nibabel(), path)
 
 
-def write_slicer(mask: Mask, path: Path) -> None:
-    """The labels as a 3D Slicer segmentation: NRRD with names, colours and SNOMED CT codes.
+def write_slicer_segmentation(mask: Mask, path: Path) -> None:
+    """Writes the labels as a 3D Slicer segmentation: NRRD with names, colours and SNOMED CT codes.
 
     Format: https://slicer.readthedocs.io, "Segmentations", file format .seg.nrrd.
     """
@@ -91,7 +91,7 @@ def write_slicer(mask: Mask, path: Path) -> None:
 
 
 def _segment_fields(prefix: str, label: Label, inside: np.ndarray) -> dict[str, object]:
-    """One segment's fields; `inside` is (column, row, slice)."""
+    """Returns the header fields of one segment; `inside` is (column, row, slice)."""
     found = np.argwhere(inside)
     if len(found):
         ends = zip(found.min(axis=0), found.max(axis=0), strict=True)
@@ -112,7 +112,7 @@ def _segment_fields(prefix: str, label: Label, inside: np.ndarray) -> dict[str, 
 
 
 def _terminology(label: Label) -> str:
-    """Category and type in Slicer's notation; no modifier, no anatomic region."""
+    """Returns category and type in Slicer's notation, without modifier or anatomic region."""
     return (
         "Segmentation category and type - DICOM master list"
         f"~{_triple(label.category)}~{_triple(label.type)}~^^"

@@ -35,11 +35,11 @@ class Delivery:
     receipt: str
 
 
-def retry_delay_s(attempt: int, *, first_s: float, longest_s: float, jitter: float) -> float:
+def retry_delay_s(attempt: int, *, first_s: float, max_s: float, jitter: float) -> float:
     """Seconds to wait after failed attempt number `attempt` (from 1): doubling, capped.
 
     `jitter` in [0, 1) spreads the waits of many nodes over the upper half of the delay.
     """
     # 2**30 seconds is beyond any cap; bounding the exponent keeps the power finite.
-    full = min(longest_s, first_s * 2.0 ** min(attempt - 1, 30))
+    full = min(max_s, first_s * 2.0 ** min(attempt - 1, 30))
     return full * (0.5 + 0.5 * jitter)

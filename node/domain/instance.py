@@ -6,7 +6,7 @@ from enum import StrEnum
 from node.domain.identifiers import Uid
 
 
-class Door(StrEnum):
+class Channel(StrEnum):
     """How an instance came in."""
 
     C_STORE = "c-store"
@@ -18,7 +18,7 @@ class Door(StrEnum):
 class Origin:
     """Where an instance came from: the door, and who stood there (AE title, source, path)."""
 
-    door: Door
+    door: Channel
     peer: str
 
 

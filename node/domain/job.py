@@ -51,12 +51,12 @@ _NEXT: dict[JobState, frozenset[JobState]] = {
 }
 
 
-def may_follow(now: JobState, then: JobState) -> bool:
+def can_transition(now: JobState, then: JobState) -> bool:
     """Whether a job may go from `now` to `then`."""
     return then in _NEXT[now]
 
 
-def may_run_again(state: JobState) -> bool:
+def can_rerun(state: JobState) -> bool:
     """Whether a person may have the job done again from the images."""
     return state in {
         JobState.DELIVERED,
@@ -95,7 +95,7 @@ def result_identity(job: str) -> ResultIdentity:
 
 
 @dataclass(frozen=True)
-class Replaced:
+class ReplacedResult:
     """The earlier result that a newer one replaces: the series or the model has changed since."""
 
     sop_instance_uid: Uid
@@ -121,7 +121,7 @@ class Job:
     destinations: tuple[str, ...]
     state: JobState
     reason: str
-    replaces: Replaced | None
+    replaces: ReplacedResult | None
     timings_s: dict[str, float]
     measurements: dict[str, dict[str, float | bool]]  # label name -> {"volume_ml": ..., ...}
     result_path: Path | None  # names the DICOM SEG, Part 10 (see `node.store.files`)
@@ -132,7 +132,7 @@ class Job:
     source: str = ""
     turn: int = 0
 
-    def as_replaced(self) -> Replaced:
+    def as_replaced(self) -> ReplacedResult:
         """Its result, as a newer one refers to it."""
         uid = result_identity(self.job_id).sop_instance_uid
-        return Replaced(uid, self.instance_count, self.model_version)
+        return ReplacedResult(uid, self.instance_count, self.model_version)

@@ -11,12 +11,12 @@ class RetryPolicy:
     """The wait before the second try, the longest one, and the age at which no other follows."""
 
     first_s: float
-    longest_s: float
+    max_s: float
     give_up_after: timedelta
 
     def delay_s(self, streak: int, jitter: float) -> float:
         """Seconds to wait after so many tries in a row; see `retry_delay_s`."""
-        return retry_delay_s(streak, first_s=self.first_s, longest_s=self.longest_s, jitter=jitter)
+        return retry_delay_s(streak, first_s=self.first_s, max_s=self.max_s, jitter=jitter)
 
 
 def given_up(age: timedelta, error: str) -> str:

@@ -1,0 +1,1 @@
+"""Inference processes: loading the models and running them apart from the worker."""

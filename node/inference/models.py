@@ -1,4 +1,4 @@
-"""The installed models, each loaded once and kept warm; what they make of a job's files."""
+"""The installed models, each loaded on first use and kept in memory, and their run on a job."""
 
 from collections.abc import Mapping, Sequence
 from io import BytesIO
@@ -13,14 +13,14 @@ from models.measurement import Measurement
 from node.dicom.results.preview import overlay_png
 from node.dicom.results.segmentation import SegOptions
 from node.domain.errors import Misconfigured
-from node.domain.job import Job, Replaced, result_identity
-from node.jobs.segment_step import Inferred
+from node.domain.job import Job, ReplacedResult, result_identity
+from node.jobs.segment_step import InferenceResult
 from node.pipeline import ResultRequest, Segmenter, segment
 
 _LOG = structlog.get_logger()
 
 
-class WarmModels:
+class LoadedModels:
     """Runs the pipeline with the model that a job names."""
 
     def __init__(
@@ -41,35 +41,35 @@ class WarmModels:
         for model_id in model_ids:
             self._model(model_id)
 
-    def infer(self, job: Job, files: Sequence[Path], replaces: Replaced | None) -> Inferred:
-        """What the job's model makes of the series in `files`.
+    def infer(self, job: Job, files: Sequence[Path], replaces: ReplacedResult | None) -> InferenceResult:
+        """Run the job's model on the series in `files`.
 
         Raises:
-            Rejected: the series is not for this model.
+            Rejected: the series is not suitable for this model.
             Transient: the disk with its files does not answer.
         """
         request = ResultRequest(
             identity=result_identity(job.job_id),
             options=self._options,
-            # Kept in the job, so that a job that runs again writes the same object.
+            # The job's own time, so that a job that runs again writes the same object.
             made_at=job.created_at,
             replaces=replaces,
         )
 
-        def entered(stage: str) -> None:
+        def log_stage(stage: str) -> None:
             _LOG.debug("job.stage", job=job.job_id, stage=stage)
 
-        result = segment(files, self._model(job.model_id), request, entered=entered)
-        begun = perf_counter()
+        result = segment(files, self._model(job.model_id), request, entered=log_stage)
+        preview_started = perf_counter()
         picture = overlay_png(result.source.volume, result.mask)
-        drawn = perf_counter()
+        preview_s = perf_counter() - preview_started
         seg_file = BytesIO()
         dcmwrite(seg_file, result.dataset, enforce_file_format=True)
-        return Inferred(
+        return InferenceResult(
             seg_file=seg_file.getvalue(),
             picture_png=picture,
-            measurements={name: _figures(m) for name, m in result.measurements.items()},
-            timings_s=result.timings_s | {"picture": drawn - begun},
+            measurements={name: _stored_values(m) for name, m in result.measurements.items()},
+            timings_s=result.timings_s | {"picture": preview_s},
         )
 
     def _model(self, model_id: str) -> Segmenter:
@@ -78,7 +78,7 @@ class WarmModels:
         return self._loaded[model_id]
 
     def _load(self, model_id: str) -> Segmenter:
-        # Only a process that runs a model pays for these seconds and this memory.
+        # Imported here: torch costs seconds and memory that only an inference process may spend.
         import torch
 
         from models.devices import UnusableDevice
@@ -86,7 +86,7 @@ class WarmModels:
 
         if self._threads is not None:
             torch.set_num_threads(self._threads)
-        begun = perf_counter()
+        started = perf_counter()
         try:
             predictor = Predictor.load(self._specs[model_id], self._device)
         except KeyError as error:
@@ -99,17 +99,17 @@ class WarmModels:
             "model.loaded",
             model=f"{model_id} {predictor.spec.version}",
             device=str(predictor.device),
-            seconds=round(perf_counter() - begun, 2),
+            seconds=round(perf_counter() - started, 2),
         )
         return predictor
 
 
-def _figures(measured: Measurement) -> dict[str, float | bool]:
-    """The measurement as it is kept in the job's row; what was not measured is absent."""
-    figures: dict[str, float | bool] = {
-        "volume_ml": measured.volume_ml,
-        "cut_by_series": measured.cut_by_series,
+def _stored_values(measurement: Measurement) -> dict[str, float | bool]:
+    """Convert a measurement to its form in the job's row; values not measured are absent."""
+    values: dict[str, float | bool] = {
+        "volume_ml": measurement.volume_ml,
+        "cut_by_series": measurement.cut_by_series,
     }
-    if measured.mean_hu is not None:
-        figures["mean_hu"] = measured.mean_hu
-    return figures
+    if measurement.mean_hu is not None:
+        values["mean_hu"] = measurement.mean_hu
+    return values

@@ -1,4 +1,4 @@
-"""Several inferences at the same time, each in a process of its own."""
+"""A pool of inference processes, with a limit on parallel inferences for each model."""
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -6,43 +6,47 @@ from contextlib import nullcontext
 from pathlib import Path
 from queue import SimpleQueue
 
-from node.domain.job import Job, Replaced
+from node.domain.job import Job, ReplacedResult
 from node.inference.process import InferenceProcess
-from node.jobs.segment_step import Inferred
+from node.jobs.segment_step import InferenceResult
 
 
 class InferencePool:
-    """`count` processes; of a model that `most_of_model` names, only so many run at once.
+    """Runs up to `size` inferences in parallel, each in its own process.
 
-    A job beyond that waits where it is until one of its model is done.
+    `max_per_model` limits the parallel inferences of the models that it names; a job beyond the
+    limit blocks until another job of its model ends.
     """
 
     def __init__(
-        self, make: Callable[[], InferenceProcess], count: int, most_of_model: Mapping[str, int]
+        self,
+        make_process: Callable[[], InferenceProcess],
+        size: int,
+        max_per_model: Mapping[str, int],
     ) -> None:
-        self._processes = [make() for _ in range(count)]
-        self._free: SimpleQueue[InferenceProcess] = SimpleQueue()
+        self._processes = [make_process() for _ in range(size)]
+        self._idle: SimpleQueue[InferenceProcess] = SimpleQueue()
         for process in self._processes:
-            self._free.put(process)
-        self._turns = {
-            model: threading.BoundedSemaphore(most) for model, most in most_of_model.items()
+            self._idle.put(process)
+        self._model_limits = {
+            model: threading.BoundedSemaphore(limit) for model, limit in max_per_model.items()
         }
 
     def load(self, model_ids: Sequence[str]) -> None:
-        """Start all, with these models loaded; see `InferenceProcess.load`."""
+        """Start every process and load these models in it; see `InferenceProcess.load`."""
         for process in self._processes:
             process.load(model_ids)
 
-    def infer(self, job: Job, files: Sequence[Path], replaces: Replaced | None) -> Inferred:
-        """What the job's model makes of the series; see `InferenceProcess.infer`."""
-        with self._turns.get(job.model_id, nullcontext()):
-            process = self._free.get()
+    def infer(self, job: Job, files: Sequence[Path], replaces: ReplacedResult | None) -> InferenceResult:
+        """Run the job's model on the series in `files`; see `InferenceProcess.infer`."""
+        with self._model_limits.get(job.model_id, nullcontext()):
+            process = self._idle.get()
             try:
                 return process.infer(job, files, replaces)
             finally:
-                self._free.put(process)
+                self._idle.put(process)
 
     def close(self) -> None:
-        """End all at once, whatever they do."""
+        """Kill every process, running inferences included."""
         for process in self._processes:
             process.close()

@@ -1,6 +1,6 @@
-"""The models in a process of their own, which is ended when it hangs and started anew when it dies.
+"""A child process that runs the models; it is killed when it hangs and restarted after it died.
 
-`node.inference.child` is that process.
+`node.inference.child` is the program of that process.
 """
 
 import os
@@ -16,27 +16,27 @@ from pathlib import Path
 from typing import Any
 
 from node.domain.errors import Misconfigured, NodeError, Rejected, RejectionReason, Transient
-from node.domain.job import Job, Replaced
-from node.inference.models import WarmModels
-from node.jobs.segment_step import Inferred
+from node.domain.job import Job, ReplacedResult
+from node.inference.models import LoadedModels
+from node.jobs.segment_step import InferenceResult
 
-# Weights of a gigabyte, from a slow disk, onto a GPU that others use.
-_LONGEST_LOADING_S = 600.0
-_END_S = 10.0
-_CHILD = "node.inference.child"
-
-
-class InferenceFailed(NodeError):
-    """The process came to no result: it was ended, died, or met a defect."""
+# Enough for a gigabyte of weights from a slow disk onto a shared GPU.
+_LOAD_TIMEOUT_S = 600.0
+_EXIT_WAIT_S = 10.0
+_CHILD_MODULE = "node.inference.child"
 
 
-class ProcessDied(InferenceFailed):
-    """The process is no more, and not by our hand."""
+class InferenceError(NodeError):
+    """The process returned no result: it timed out, died, or raised an unexpected error."""
+
+
+class InferenceProcessDied(InferenceError):
+    """The process ended, and not because `InferenceProcess` ended it."""
 
 
 @dataclass(frozen=True)
-class Told:
-    """An error on its way from the process to its master; only a refusal has a reason."""
+class ErrorReport:
+    """An error in the form that crosses the pipe; `reason` is set for `Rejected` alone."""
 
     message: str
     trace: str
@@ -52,86 +52,86 @@ class _Child:
 
 
 class InferenceProcess:
-    """Runs `models` in another process, one job at a time, for at most `longest_s` each."""
+    """Runs `models` in another process, one job at a time, for at most `timeout_s` each."""
 
-    def __init__(self, models: WarmModels, longest_s: float, log_level: str) -> None:
+    def __init__(self, models: LoadedModels, timeout_s: float, log_level: str) -> None:
         self._models = models
-        self._longest_s = longest_s
+        self._timeout_s = timeout_s
         self._log_level = log_level
         self._child: _Child | None = None
-        self._one_at_a_time = threading.Lock()
+        self._lock = threading.Lock()
 
     def load(self, model_ids: Sequence[str]) -> None:
-        """Start, with these models loaded.
+        """Start the process and load these models in it.
 
         Raises:
-            Misconfigured: a package is damaged or not installed, or the device is not there.
-            InferenceFailed: the process died, or the models were not loaded within ten minutes.
+            Misconfigured: a package is damaged or not installed, or the device does not exist.
+            InferenceError: the process died, or loading took longer than ten minutes.
         """
-        with self._one_at_a_time:
-            self._ask("load", model_ids, within_s=_LONGEST_LOADING_S)
+        with self._lock:
+            self._call("load", model_ids, timeout_s=_LOAD_TIMEOUT_S)
 
-    def infer(self, job: Job, files: Sequence[Path], replaces: Replaced | None) -> Inferred:
-        """What the job's model makes of the series in `files`.
+    def infer(self, job: Job, files: Sequence[Path], replaces: ReplacedResult | None) -> InferenceResult:
+        """Run the job's model on the series in `files`.
 
         Raises:
-            Rejected: the series is not for this model.
+            Rejected: the series is not suitable for this model.
             Transient: the disk with its files does not answer.
-            InferenceFailed: it took too long, the process died, or it met a defect.
+            InferenceError: it timed out, the process died, or it raised an unexpected error.
         """
-        with self._one_at_a_time:
-            # Apart from the time for the job: after a fall, the model is loaded first.
+        with self._lock:
+            # A restarted process loads the model first; the job's timeout does not include that.
             try:
-                self._ask("load", [job.model_id], within_s=_LONGEST_LOADING_S)
-            except ProcessDied:  # while it had nothing to do, perhaps: not for this job
-                self._ask("load", [job.model_id], within_s=_LONGEST_LOADING_S)
-            result = self._ask("infer", job, files, replaces, within_s=self._longest_s)
-        assert isinstance(result, Inferred)  # noqa: S101 what `WarmModels.infer` returns
+                self._call("load", [job.model_id], timeout_s=_LOAD_TIMEOUT_S)
+            except InferenceProcessDied:  # possibly while it was idle, so not because of this job
+                self._call("load", [job.model_id], timeout_s=_LOAD_TIMEOUT_S)
+            result = self._call("infer", job, files, replaces, timeout_s=self._timeout_s)
+        assert isinstance(result, InferenceResult)  # noqa: S101 the return type of `LoadedModels.infer`
         return result
 
     @property
     def pid(self) -> int | None:
-        """The process that runs now, if one does."""
+        """The process id; None when no process is running."""
         return None if self._child is None else self._child.process.pid
 
     def close(self) -> None:
-        """End the process at once, whatever it does."""
+        """Kill the process, a running inference included."""
         child, self._child = self._child, None
         if child is not None:
             child.process.kill()
             child.process.wait()
             child.connection.close()
 
-    def _ask(self, method: str, *arguments: object, within_s: float) -> object:
-        child = self._living()
+    def _call(self, method: str, *arguments: object, timeout_s: float) -> object:
+        child = self._running_child()
         try:
             child.connection.send((method, arguments))
-            if not child.connection.poll(within_s):
+            if not child.connection.poll(timeout_s):
                 self.close()
-                raise InferenceFailed(
-                    f"it was ended after {within_s:g} s without a result "
+                raise InferenceError(
+                    f"it was ended after {timeout_s:g} s without a result "
                     "(worker.longest_inference_seconds)"
                 )
             answer = child.connection.recv()
         except (EOFError, OSError) as error:
-            raise ProcessDied(self._how_it_died(child)) from error
-        if isinstance(answer, Told):
-            raise _error_of(answer)
+            raise InferenceProcessDied(self._exit_description(child)) from error
+        if isinstance(answer, ErrorReport):
+            raise _error_from(answer)
         return answer
 
-    def _living(self) -> _Child:
+    def _running_child(self) -> _Child:
         if self._child is not None and self._child.process.poll() is not None:
             self.close()
         if self._child is None:
-            self._child = self._started()
+            self._child = self._start_child()
         return self._child
 
-    def _started(self) -> _Child:
+    def _start_child(self) -> _Child:
         ours, theirs = Pipe()
         with theirs:
             command = [sys.executable, "-P", "-m", "node.processes.child_process", str(os.getpid())]
             process = subprocess.Popen(
-                [*command, _CHILD, str(theirs.fileno())],
+                [*command, _CHILD_MODULE, str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 process_group=0,
                 stdin=subprocess.DEVNULL,
@@ -139,25 +139,28 @@ class InferenceProcess:
         ours.send((self._models, self._log_level))
         return _Child(process, ours)
 
-    def _how_it_died(self, child: _Child) -> str:
+    def _exit_description(self, child: _Child) -> str:
         with suppress(subprocess.TimeoutExpired):
-            child.process.wait(_END_S)
+            child.process.wait(_EXIT_WAIT_S)
         status = child.process.poll()
         self.close()
         if status is not None and status < 0:
-            return f"its process was ended by signal {-status}, as the system does without memory"
+            return (
+                f"its process was ended by signal {-status}, "
+                "as the operating system does when memory runs out"
+            )
         return f"its process ended with status {status}"
 
 
-def _error_of(told: Told) -> NodeError:
-    if told.reason is not None:
-        return Rejected(told.reason, told.message)
-    if told.is_transient:
-        return Transient(told.message)
-    if told.is_misconfigured:
+def _error_from(report: ErrorReport) -> NodeError:
+    if report.reason is not None:
+        return Rejected(report.reason, report.message)
+    if report.is_transient:
+        return Transient(report.message)
+    if report.is_misconfigured:
         error = Misconfigured("")
-        error.args = (told.message,)  # its place stands in the message already
+        error.args = (report.message,)  # the message names the file and key already
         return error
-    failed = InferenceFailed(told.message)
-    failed.add_note(told.trace)
-    return failed
+    failure = InferenceError(report.message)
+    failure.add_note(report.trace)
+    return failure

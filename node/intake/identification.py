@@ -1,4 +1,4 @@
-"""What an encoded data set says it is; what anonymisers emptied is filled in."""
+"""Identification of an encoded instance; UIDs that anonymisers emptied are filled in."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -6,24 +6,31 @@ from dataclasses import dataclass
 from node.domain.errors import Rejected, RejectionReason
 from node.domain.identifiers import Uid, mint_uid
 from node.domain.instance import Origin, ReceivedInstance
-from node.intake.dataset_elements import DEFLATED, Element, Encoding, head_of, uid_element, walk
+from node.intake.dataset_elements import (
+    DEFLATED,
+    Element,
+    Encoding,
+    encode_uid_element,
+    inflated_head,
+    iter_elements,
+)
 
 _SOP_CLASS = 0x00080016
 _SOP_INSTANCE = 0x00080018
 _STUDY = 0x0020000D
 _SERIES = 0x0020000E
 _FRAME_OF_REFERENCE = 0x00200052
-_NAMES = {
+_UID_NAMES = {
     _SOP_CLASS: "SOP Class UID",
     _SOP_INSTANCE: "SOP Instance UID",
     _STUDY: "Study Instance UID",
     _SERIES: "Series Instance UID",
 }
-# What the instances of one study, or series, have in common, beside the Frame of Reference UID:
-# Patient ID, Study Date and Time, Accession Number ...
+# Attributes that the instances of a study share, beside the Frame of Reference UID: Patient ID,
+# Study Date, Study Time, Accession Number.
 _SHARED_BY_STUDY = (0x00100020, 0x00080020, 0x00080030, 0x00080050)
-# ... and Modality, Series Date, Time, Number and Description, Protocol Name, Slice Thickness,
-# Convolution Kernel.
+# Attributes that the instances of a series share: Modality, Series Date, Series Time, Series Number,
+# Series Description, Protocol Name, Slice Thickness, Convolution Kernel.
 _SHARED_BY_SERIES = (
     0x00080060,
     0x00080021,
@@ -34,15 +41,15 @@ _SHARED_BY_SERIES = (
     0x00180050,
     0x00181210,
 )
-_READ = frozenset({*_NAMES, *_SHARED_BY_STUDY, *_SHARED_BY_SERIES, _FRAME_OF_REFERENCE})
+_TAGS_TO_READ = frozenset({*_UID_NAMES, *_SHARED_BY_STUDY, *_SHARED_BY_SERIES, _FRAME_OF_REFERENCE})
 
 
 @dataclass(frozen=True)
-class Identified:
-    """An instance that names itself; `completed` are the UIDs that its sender had left out."""
+class IdentifiedInstance:
+    """An instance with all its UIDs; `filled_in_uids` names those that the sender left empty."""
 
     received: ReceivedInstance
-    completed: tuple[str, ...]
+    filled_in_uids: tuple[str, ...]
 
 
 def identify(
@@ -52,32 +59,33 @@ def identify(
     *,
     sop_class_uid: str = "",
     sop_instance_uid: str = "",
-) -> Identified:
-    """The instance in an encoded data set, of which only the head is read.
+) -> IdentifiedInstance:
+    """Identifies the instance in an encoded data set; reads only the head of the data set.
 
-    `sop_class_uid` and `sop_instance_uid` are what came beside the data set, in a command or a
-    file's head; they are written into it where it has none. Where the Study or Series Instance
-    UID is empty, as anonymisers leave it, one is minted from the Frame of Reference UID and what
-    else a series has in common: the same for each of its instances, whenever they come.
+    `sop_class_uid` and `sop_instance_uid` are those of the DIMSE command or the file meta
+    information. They are written into a data set that has none. An empty Study or Series Instance
+    UID, as anonymisers leave it, is replaced by one that is derived from the Frame of Reference UID
+    and other attributes that a series shares. It is the same for each instance of the series,
+    whenever it arrives.
 
     Raises:
-        Rejected: it cannot be read as DICOM, or a UID is invalid, or missing for good.
+        Rejected: the data set cannot be read as DICOM, or a UID is invalid or cannot be filled in.
     """
-    stream = head_of(dataset, transfer_syntax_uid)
-    encoding = Encoding.of(transfer_syntax_uid)
+    stream = inflated_head(dataset, transfer_syntax_uid)
+    encoding = Encoding.for_transfer_syntax(transfer_syntax_uid)
     elements = _head_elements(stream, encoding)
     texts = {tag: _text(stream, element) for tag, element in elements.items()}
-    missing = [tag for tag in _NAMES if not texts.get(tag)]
+    missing = [tag for tag in _UID_NAMES if not texts.get(tag)]
     if missing:
         if transfer_syntax_uid == DEFLATED:
-            raise _without(missing[0])
-        known = {_SOP_CLASS: sop_class_uid, _SOP_INSTANCE: sop_instance_uid, **_minted(texts)}
+            raise _missing_uid(missing[0])
+        known = {_SOP_CLASS: sop_class_uid, _SOP_INSTANCE: sop_instance_uid, **_derived(texts)}
         for tag in missing:
             if not known.get(tag):
-                raise _without(tag)
+                raise _missing_uid(tag)
             texts[tag] = known[tag]
-        filled = {tag: Uid(texts[tag]) for tag in missing}
-        dataset = _filled_in(dataset, walk(stream, encoding), filled, encoding)
+        filled_in = {tag: Uid(texts[tag]) for tag in missing}
+        dataset = _insert_uids(dataset, iter_elements(stream, encoding), filled_in, encoding)
     received = ReceivedInstance(
         sop_class_uid=Uid(texts[_SOP_CLASS]),
         sop_instance_uid=Uid(texts[_SOP_INSTANCE]),
@@ -87,56 +95,57 @@ def identify(
         dataset=dataset,
         origin=origin,
     )
-    return Identified(received, tuple(_NAMES[tag] for tag in missing))
+    return IdentifiedInstance(received, tuple(_UID_NAMES[tag] for tag in missing))
 
 
 def _head_elements(stream: bytes, encoding: Encoding) -> dict[int, Element]:
-    """The elements that tell one instance from another; the rest of the stream stays unread."""
+    """Returns the identifying elements; does not read the rest of the stream."""
     found: dict[int, Element] = {}
-    for element in walk(stream, encoding):
-        complete = all(tag in found and found[tag].start < found[tag].end for tag in _NAMES)
+    for element in iter_elements(stream, encoding):
+        complete = all(tag in found and found[tag].value_start < found[tag].end for tag in _UID_NAMES)
         if element.tag > (_SERIES if complete else _FRAME_OF_REFERENCE):
             break
-        if element.tag in _READ:
+        if element.tag in _TAGS_TO_READ:
             found[element.tag] = element
     return found
 
 
 def _text(stream: bytes, element: Element) -> str:
-    # Only UIDs are used as text; the others go into a digest, where any reading does.
-    return stream[element.start : element.end].decode("ascii", "replace").strip("\0 ")
+    # Only UIDs are used as text. The other values go into a digest, so any decoding will do.
+    return stream[element.value_start : element.end].decode("ascii", "replace").strip("\0 ")
 
 
-def _minted(texts: Mapping[int, str]) -> dict[int, str]:
-    """Study and series UIDs for instances without; empty where nothing ties them together."""
+def _derived(texts: Mapping[int, str]) -> dict[int, str]:
+    """Returns derived study and series UIDs; empty without a Frame of Reference UID."""
     frame_of_reference = texts.get(_FRAME_OF_REFERENCE)
-    if not frame_of_reference:  # without it, two patients might share all the rest
+    if not frame_of_reference:  # the other attributes could be equal for two patients
         return {}
     study = [frame_of_reference, *(texts.get(tag, "") for tag in _SHARED_BY_STUDY)]
     series = [texts.get(_STUDY, ""), *study, *(texts.get(tag, "") for tag in _SHARED_BY_SERIES)]
     return {_STUDY: mint_uid("study", *study), _SERIES: mint_uid("series of", *series)}
 
 
-def _filled_in(
+def _insert_uids(
     dataset: bytes, elements: Iterable[Element], uids: Mapping[int, Uid], encoding: Encoding
 ) -> bytes:
-    """The data set with these elements put in their places, all else as it was."""
+    """Returns the data set with these UID elements inserted or replaced; the rest unchanged."""
     pieces: list[bytes] = []
     copied = 0
-    waiting = sorted(uids)
+    pending = sorted(uids)
     for element in elements:
-        while waiting and waiting[0] <= element.tag:
-            tag = waiting.pop(0)
-            pieces += [dataset[copied : element.head], uid_element(tag, uids[tag], encoding)]
-            copied = element.end if element.tag == tag else element.head
-        if not waiting:
+        while pending and pending[0] <= element.tag:
+            tag = pending.pop(0)
+            pieces.append(dataset[copied : element.offset])
+            pieces.append(encode_uid_element(tag, uids[tag], encoding))
+            copied = element.end if element.tag == tag else element.offset
+        if not pending:
             break
     pieces.append(dataset[copied:])
-    pieces += [uid_element(tag, uids[tag], encoding) for tag in waiting]
+    pieces += [encode_uid_element(tag, uids[tag], encoding) for tag in pending]
     return b"".join(pieces)
 
 
-def _without(tag: int) -> Rejected:
+def _missing_uid(tag: int) -> Rejected:
     return Rejected(
-        RejectionReason.INVALID_INSTANCE, f"the instance cannot be taken: it has no {_NAMES[tag]}"
+        RejectionReason.INVALID_INSTANCE, f"the instance cannot be accepted: it has no {_UID_NAMES[tag]}"
     )

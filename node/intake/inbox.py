@@ -9,14 +9,14 @@ import structlog
 from node.domain.errors import Rejected, RejectionReason, Transient
 from node.domain.instance import ReceivedInstance
 from node.domain.series import StoredInstance
-from node.intake.part10 import file_head, received_from_file
+from node.intake.part10 import part10_header, received_from_file
 from node.store import IndexedInstance, Store
 from node.store.received.instances import dataset_digest
 
 _LOG = structlog.get_logger()
 
 
-class StoredElsewhere(Rejected):
+class StoredInOtherSeries(Rejected):
     """The instance is stored as part of another series; an instance belongs to one (PS3.3 A.1)."""
 
     def __init__(self, known: IndexedInstance) -> None:
@@ -47,19 +47,19 @@ class Inbox:
 
     def __init__(self, store: Store, least_free_bytes: int) -> None:
         self._store = store
-        self._least_free_bytes = least_free_bytes
+        self._min_free_bytes = least_free_bytes
 
-    def check_room(self) -> None:
+    def check_free_space(self) -> None:
         """See that more can be taken.
 
         Raises:
             Transient: the disk is full, or nearly so, or cannot be used.
         """
         free = self._store.files.free_bytes()
-        if free is not None and free < self._least_free_bytes:
+        if free is not None and free < self._min_free_bytes:
             raise Transient(
                 f"nothing more is taken in: {free >> 20} MiB are free in {self._store.data_dir}, "
-                f"and {self._least_free_bytes >> 20} MiB are to stay free (least_free_gib)"
+                f"and {self._min_free_bytes >> 20} MiB are to stay free (least_free_gib)"
             )
 
     def accept(self, received: ReceivedInstance, now: datetime) -> Accepted:
@@ -75,13 +75,13 @@ class Inbox:
         files = self._store.files
         known = self._store.find_instance(received.sop_instance_uid)
         # A file that the disk has lost is written anew.
-        if known is not None and files.holds(known.instance.path):
+        if known is not None and files.exists(known.instance.path):
             return _again(known, received)
-        self.check_room()
+        self.check_free_space()
         path = self._path_of(received)
         kept, size = self._keep(received, path)
         is_new = self._store.add_instance(kept, path, size, now)
-        if not files.holds(path):
+        if not files.exists(path):
             # An earlier one lay there, and was cleared before its series was in use again.
             kept, _ = self._keep(received, path)
         if is_new and kept is received:
@@ -93,9 +93,9 @@ class Inbox:
             files.remove([path])
         return Accepted(_again(known, received).instance, is_new)
 
-    def remove_leftovers(self) -> int:
+    def remove_abandoned(self) -> int:
         """Deletes what writers that died have left half written; returns how many files."""
-        removed = self._store.files.remove_leftovers()
+        removed = self._store.files.remove_abandoned()
         if removed:
             _LOG.info("inbox.leftovers_removed", files=removed)
         return removed
@@ -110,12 +110,12 @@ class Inbox:
         With the size of its file in bytes.
         """
         files = self._store.files
-        pieces = (file_head(received), received.dataset)
+        pieces = (part10_header(received), received.dataset)
         size = sum(len(piece) for piece in pieces)
         if files.add(path, pieces):
             return received, size
         try:
-            with files.at_hand([path]) as (file,):
+            with files.local_copies([path]) as (file,):
                 return received_from_file(file, received.origin), file.stat().st_size
         except FileNotFoundError as error:
             raise Transient(f"instance {received.sop_instance_uid} is being removed") from error
@@ -128,7 +128,7 @@ class Inbox:
 
 def _again(known: IndexedInstance, received: ReceivedInstance) -> Accepted:
     if known.series_instance_uid != received.series_instance_uid:
-        raise StoredElsewhere(known)
+        raise StoredInOtherSeries(known)
     if known.dataset_sha256 != dataset_digest(received.dataset):
         _LOG.warning(
             "inbox.differs_from_first",

@@ -7,20 +7,20 @@ from node.domain.errors import Rejected, RejectionReason, Transient
 
 _END_OF_HEADERS = b"\r\n\r\n"
 # A part is held in memory; the largest multi-frame CT there are fit.
-MOST_PART_BYTES = 2 << 30
+MAX_PART_BYTES = 2 << 30
 
 
-class TooLarge(Rejected):
+class PartTooLarge(Rejected):
     """A part that is larger than what is held in memory."""
 
     def __init__(self) -> None:
         super().__init__(
             RejectionReason.INVALID_INSTANCE,
-            f"an instance of over {MOST_PART_BYTES >> 30} GiB cannot be taken",
+            f"an instance of over {MAX_PART_BYTES >> 30} GiB cannot be taken",
         )
 
 
-def boundary_of(content_type: str) -> str:
+def parse_boundary(content_type: str) -> str:
     """The boundary that a `multipart/...` content type names; empty for any other."""
     message = Message()
     message["Content-Type"] = content_type
@@ -35,7 +35,7 @@ def parts(chunks: Iterable[bytes], boundary: str) -> Iterator[bytes]:
 
     Raises:
         Transient: the message ends before its closing delimiter.
-        TooLarge: a part has over 2 GiB.
+        PartTooLarge: a part has over 2 GiB.
     """
     delimiter = b"\r\n--" + boundary.encode("ascii")
     # The first delimiter may stand at the very start, without the line break of the others.
@@ -51,8 +51,8 @@ def parts(chunks: Iterable[bytes], boundary: str) -> Iterator[bytes]:
             chunk = next(arriving, None)
             if chunk is None:
                 raise Transient("the message was cut off before its end")
-            if len(buffer) > MOST_PART_BYTES:
-                raise TooLarge
+            if len(buffer) > MAX_PART_BYTES:
+                raise PartTooLarge
             buffer += chunk
             continue
         if in_part:

@@ -1,4 +1,4 @@
-"""DICOM files (PS3.10 7.1): from file to instance and from instance to file."""
+"""Reads and writes DICOM files (PS3.10 7.1)."""
 
 import struct
 from pathlib import Path
@@ -7,8 +7,8 @@ from node.dicom.equipment import this_node
 from node.domain.errors import Rejected, RejectionReason
 from node.domain.identifiers import Uid
 from node.domain.instance import Origin, ReceivedInstance
-from node.intake.dataset_elements import Encoding, uid_element, walk
-from node.intake.identification import Identified, identify
+from node.intake.dataset_elements import Encoding, encode_uid_element, iter_elements
+from node.intake.identification import IdentifiedInstance, identify
 
 _PREAMBLE_BYTES = 128
 _PREFIX = b"DICM"
@@ -21,29 +21,29 @@ _TRANSFER_SYNTAX = 0x00020010
 
 
 def received_from_part10(data: bytes, origin: Origin) -> ReceivedInstance:
-    """The instance in a DICOM file; its preamble and file meta information are dropped.
+    """Returns the instance in a DICOM file, without preamble and file meta information.
 
     Raises:
-        Rejected: it is no DICOM file, or its data set does not say what it is.
+        Rejected: the data is not a DICOM file, or its data set does not identify the instance.
     """
     return identified_from_part10(data, origin).received
 
 
 def received_from_file(path: Path, origin: Origin) -> ReceivedInstance:
-    """The instance in the DICOM file at `path`.
+    """Returns the instance in the DICOM file at `path`.
 
     Raises:
-        Rejected: it is no DICOM file, or its data set does not say what it is.
+        Rejected: the data is not a DICOM file, or its data set does not identify the instance.
         OSError: the file cannot be read.
     """
     return received_from_part10(path.read_bytes(), origin)
 
 
-def identified_from_part10(data: bytes, origin: Origin) -> Identified:
-    """As `received_from_part10`, with the names of the UIDs that had to be filled in.
+def identified_from_part10(data: bytes, origin: Origin) -> IdentifiedInstance:
+    """Like `received_from_part10`, with the names of the UIDs that were filled in.
 
     Raises:
-        Rejected: it is no DICOM file, or its data set does not say what it is.
+        Rejected: the data is not a DICOM file, or its data set does not identify the instance.
     """
     start = _PREAMBLE_BYTES + len(_PREFIX)
     if data[_PREAMBLE_BYTES:start] != _PREFIX:
@@ -61,27 +61,28 @@ def identified_from_part10(data: bytes, origin: Origin) -> Identified:
     )
 
 
-def file_of(received: ReceivedInstance) -> bytes:
-    """The DICOM file of an instance."""
-    return file_head(received) + received.dataset
+def part10_bytes(received: ReceivedInstance) -> bytes:
+    """Returns the DICOM file of an instance."""
+    return part10_header(received) + received.dataset
 
 
-def file_head(received: ReceivedInstance) -> bytes:
-    """All that stands before the data set in a DICOM file: preamble of zeros, prefix, file meta.
+def part10_header(received: ReceivedInstance) -> bytes:
+    """Returns what precedes the data set in a DICOM file: preamble, prefix, file meta information.
 
-    The preamble is ours, whatever the sender's was: one that is also a program stays outside.
+    The preamble is zeros, whatever the sender's was: a preamble that is also an executable header
+    is not stored.
     """
     node = this_node()
     name = node.implementation_version_name.encode("ascii")
     name += b" " * (len(name) % 2)
     meta = b"".join(
         (
-            # A long representation: two reserved bytes and a 32-bit length (PS3.5 7.1.2).
+            # OB has two reserved bytes and a 32-bit length (PS3.5 7.1.2).
             struct.pack("<HH2sHI", _META_GROUP, 0x0001, b"OB", 0, 2) + b"\0\1",
-            uid_element(_META_SOP_CLASS, received.sop_class_uid, _META_ENCODING),
-            uid_element(_META_SOP_INSTANCE, received.sop_instance_uid, _META_ENCODING),
-            uid_element(_TRANSFER_SYNTAX, received.transfer_syntax_uid, _META_ENCODING),
-            uid_element(0x00020012, node.implementation_class_uid, _META_ENCODING),
+            encode_uid_element(_META_SOP_CLASS, received.sop_class_uid, _META_ENCODING),
+            encode_uid_element(_META_SOP_INSTANCE, received.sop_instance_uid, _META_ENCODING),
+            encode_uid_element(_TRANSFER_SYNTAX, received.transfer_syntax_uid, _META_ENCODING),
+            encode_uid_element(0x00020012, node.implementation_class_uid, _META_ENCODING),
             struct.pack("<HH2sH", _META_GROUP, 0x0013, b"SH", len(name)) + name,
         )
     )
@@ -90,16 +91,16 @@ def file_head(received: ReceivedInstance) -> bytes:
 
 
 def _file_meta(data: bytes, start: int) -> tuple[dict[int, str], int]:
-    """The UIDs in the file meta information that starts there, and the offset after it."""
+    """Returns the UIDs in the file meta information at `start`, and the offset after it."""
     found: dict[int, str] = {}
     while data[start : start + 2] == struct.pack("<H", _META_GROUP):
-        element = next(walk(data, _META_ENCODING, start))
+        element = next(iter_elements(data, _META_ENCODING, start))
         if element.tag in {_META_SOP_CLASS, _META_SOP_INSTANCE, _TRANSFER_SYNTAX}:
-            text = data[element.start : element.end].decode("ascii", "replace")
+            text = data[element.value_start : element.end].decode("ascii", "replace")
             found[element.tag] = text.strip("\0 ")
         start = element.end
     return found, start
 
 
 def _invalid(what: str) -> Rejected:
-    return Rejected(RejectionReason.INVALID_INSTANCE, f"the instance cannot be taken: {what}")
+    return Rejected(RejectionReason.INVALID_INSTANCE, f"the instance cannot be accepted: {what}")

@@ -12,9 +12,9 @@ import structlog
 from node.domain.delivery import retry_delay_s
 from node.domain.errors import Rejected, RejectionReason, Transient
 from node.domain.identifiers import Uid
-from node.domain.instance import Door, Origin, ReceivedInstance
+from node.domain.instance import Channel, Origin, ReceivedInstance
 from node.intake.inbox import Inbox
-from node.intake.multipart import boundary_of, parts
+from node.intake.multipart import parse_boundary, parts
 from node.intake.part10 import received_from_part10
 from node.store import Store
 from node.store.received.retrievals import Retrieval
@@ -54,10 +54,10 @@ def retrieve_series(
         Rejected: it does not have the series, or what it sent is no DICOM or of another series.
     """
     url = f"{source.url}/studies/{study}/series/{series}"
-    origin = Origin(Door.DICOMWEB, source.name)
+    origin = Origin(Channel.DICOMWEB, source.name)
     count = 0
     with _answer(source, url) as answer:
-        boundary = boundary_of(answer.headers.get("Content-Type", ""))
+        boundary = parse_boundary(answer.headers.get("Content-Type", ""))
         chunks: Iterator[bytes] = answer.iter_content(_CHUNK_BYTES)
         for content in parts(chunks, boundary) if boundary else iter([b"".join(chunks)]):
             received = received_from_part10(content, origin)
@@ -157,7 +157,7 @@ class Retriever:
             self._finish(request, f"given up: {error}")
             return
         failures = self._failures.get(number, 0) + 1
-        wait_s = retry_delay_s(failures, first_s=2.0, longest_s=300.0, jitter=0.5)
+        wait_s = retry_delay_s(failures, first_s=2.0, max_s=300.0, jitter=0.5)
         self._failures[number] = failures
         self._not_before[number] = self.clock() + wait_s
         _LOG.warning("retrieval.waits", error=str(error), next_try_in_s=round(wait_s))

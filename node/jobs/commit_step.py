@@ -10,15 +10,15 @@ from node.commitment.scu import CommitmentScu
 from node.domain.delivery import DeliveryState
 from node.domain.errors import Rejected, Transient
 from node.domain.failures import Defect, attempt
-from node.jobs.deliver_step import Delivering, Try, result_at_hand
+from node.jobs.deliver_step import DeliverStep, DeliveryAttempt, local_result_file
 from node.store import Store
-from node.store.commitment.requested import AskedCommitment
+from node.store.commitment.requested import RequestedCommitment
 
 _LOG = structlog.get_logger()
 
 
 @dataclass(frozen=True)
-class Committing:
+class CommitStep:
     """Asks for commitment and settles what comes of it.
 
     `askers` are those of the destinations that are asked. One that does not commit itself within
@@ -26,18 +26,18 @@ class Committing:
     """
 
     store: Store
-    delivering: Delivering
+    delivering: DeliverStep
     askers: Mapping[str, CommitmentScu]
     longest: timedelta
     now: Callable[[], datetime]
 
-    def ask(self, this: Try) -> float | None:
+    def ask(self, this: DeliveryAttempt) -> float | None:
         """Ask about a try that the destination took.
 
         Seconds until the next try; None when there is none, or it depends on the answer.
         """
         delivery = self.store.get_delivery(this.job_id, this.destination)
-        asked = self.store.asked_commitment(this.job_id, this.destination)
+        asked = self.store.latest_requested_commitment(this.job_id, this.destination)
         job = self.store.get_job(this.job_id)
         if job is None or asked is None or delivery is None:
             return None
@@ -47,8 +47,8 @@ class Committing:
         asker, transaction_uid = self.askers[this.destination], asked.transaction_uid
 
         def ask() -> None:
-            with result_at_hand(job, self.store.files) as result:
-                asker.ask(transaction_uid, result)
+            with local_result_file(job, self.store.files) as result:
+                asker.request_commitment(transaction_uid, result)
 
         failure = attempt(ask)
         match failure:
@@ -59,7 +59,7 @@ class Committing:
             case Defect():
                 return self._failed(asked, Transient(failure.message))
 
-    def look(self) -> Iterator[tuple[Try, float]]:
+    def look(self) -> Iterator[tuple[DeliveryAttempt, float]]:
         """Settle the requests that are answered or overdue.
 
         Gives the tries that follow, and in how many seconds each is due.
@@ -75,21 +75,21 @@ class Committing:
             delivery = self.store.get_delivery(job_id, destination)
             if wait_s is not None and delivery is not None:
                 number = delivery.attempts + 1
-                yield Try(job_id, destination, number, streak=number), wait_s
+                yield DeliveryAttempt(job_id, destination, number, streak=number), wait_s
 
-    def _told(self, asked: AskedCommitment) -> str:
+    def _told(self, asked: RequestedCommitment) -> str:
         if asked.answered_at is None:
             waited_s = self.longest.total_seconds()
             return f"{asked.peer} did not commit itself to the result within {waited_s:g} s"
         return f"{asked.peer} does not commit itself to the result: {asked.failure}"
 
-    def _failed(self, asked: AskedCommitment, error: Rejected | Transient) -> float | None:
+    def _failed(self, asked: RequestedCommitment, error: Rejected | Transient) -> float | None:
         """Have the result sent again, in so many seconds, or park the delivery."""
         job_id, destination, now = asked.job_id, asked.destination, self.now()
         wait_s = None
         delivery = self.store.get_delivery(job_id, destination)
         if delivery is not None and delivery.state is DeliveryState.COMMITTING:
-            if isinstance(error, Transient) and self.delivering.may_go_on(job_id, destination):
+            if isinstance(error, Transient) and self.delivering.may_retry(job_id, destination):
                 wait_s = self.delivering.delay_s(delivery.attempts)
             next_try_at = None if wait_s is None else now + timedelta(seconds=wait_s)
             self.store.record_no_commitment(

@@ -9,13 +9,13 @@ import structlog
 from node.domain.failures import Defect
 from node.domain.job import Job, JobState
 from node.store import Store
-from node.store.work.jobs import IllegalChange
+from node.store.jobs.jobs import IllegalChange
 
 _LOG = structlog.get_logger()
 
 
 @dataclass(frozen=True)
-class Closing:
+class JobCompletion:
     """Ends jobs in the store; a job that has ended otherwise meanwhile stays as it is."""
 
     store: Store
@@ -47,7 +47,7 @@ class Closing:
             seconds={stage: round(s, 2) for stage, s in ended.timings_s.items()},
         )
 
-    def note_defect(self, subject: str, defect: Defect) -> None:
+    def record_defect(self, subject: str, defect: Defect) -> None:
         """Keep a defect's trace where its job or series is looked at, and in the log."""
         self.store.audit(self.now(), subject, "defect", defect.trace)
         _LOG.error("defect", subject=subject, trace=defect.trace)

@@ -14,16 +14,16 @@ from node.domain.failures import Defect, attempt
 from node.domain.identifiers import mint_uid
 from node.domain.job import Job, JobState, result_identity
 from node.domain.retry_policy import RetryPolicy, given_up
-from node.jobs.completion import Closing
+from node.jobs.completion import JobCompletion
 from node.store import Store
-from node.store.commitment.requested import AskedCommitment
+from node.store.commitment.requested import RequestedCommitment
 from node.store.files import Files
 
 _LOG = structlog.get_logger()
 
 
 @dataclass(frozen=True)
-class Try:
+class DeliveryAttempt:
     """One try at one delivery.
 
     `number` counts all tries, so that none is made twice; `streak` counts them since a person or
@@ -37,7 +37,7 @@ class Try:
 
 
 @dataclass(frozen=True)
-class Delivering:
+class DeliverStep:
     """Brings a job's result to its destinations. `jitter` is in [0, 1).
 
     Those that `give_up_after` names have another such age than that of the policy.
@@ -65,7 +65,7 @@ class Delivering:
             if delivery.state is DeliveryState.WAITING
         ]
 
-    def run(self, this: Try) -> float | None:
+    def run(self, this: DeliveryAttempt) -> float | None:
         """Make the try; seconds until the next one, None when the delivery is settled."""
         job = self.store.get_job(this.job_id)
         delivery = self.store.get_delivery(this.job_id, this.destination)
@@ -78,7 +78,7 @@ class Delivering:
             return None
         return max(0.0, (delivery.next_try_at - self.now()).total_seconds())
 
-    def _try(self, job: Job, this: Try) -> Delivery:
+    def _try(self, job: Job, this: DeliveryAttempt) -> Delivery:
         # Otherwise nothing would be known of it afterwards, and it would be sent over and over.
         self.store.check_writable()
         _LOG.debug("job.stage", job=job.job_id, stage="deliver")
@@ -91,8 +91,8 @@ class Delivering:
                 return self.store.await_commitment(asked, outcome.detail)
             case Receipt():
                 return self.store.record_receipt(job_id, outcome, now)
-            case Transient() if self.may_go_on(job_id, destination):
-                return self.store.record_attempt(
+            case Transient() if self.may_retry(job_id, destination):
+                return self.store.record_failed_delivery(
                     job_id,
                     destination,
                     now,
@@ -105,11 +105,11 @@ class Delivering:
             case Rejected():
                 told = str(outcome)
             case Defect():
-                Closing(self.store, self.now).note_defect(job_id, outcome)
+                JobCompletion(self.store, self.now).record_defect(job_id, outcome)
                 told = outcome.message
         return self.store.park_delivery(job_id, destination, now, error=told)
 
-    def may_go_on(self, job_id: str, destination: str) -> bool:
+    def may_retry(self, job_id: str, destination: str) -> bool:
         """Whether the delivery is not so old yet that it is given up."""
         since = self.store.waiting_since(job_id, destination)
         age = self.give_up_after.get(destination, self.policy.give_up_after)
@@ -119,7 +119,7 @@ class Delivering:
         destination = self.destinations.get(name)
         if destination is None:
             raise Transient(f"the configuration has no destination {name!r} any more")
-        with result_at_hand(job, self.store.files) as result:
+        with local_result_file(job, self.store.files) as result:
             return destination.deliver(result)
 
     def delay_s(self, streak: int) -> float:
@@ -136,7 +136,7 @@ class Delivering:
             return
         parked = [d for d in deliveries if d.state is DeliveryState.PARKED]
         told = "; ".join(f"{d.destination}: {d.last_error}" for d in parked)
-        closing = Closing(self.store, self.now)
+        closing = JobCompletion(self.store, self.now)
         if parked:
             closing.end(job, JobState.PARKED, f"not delivered to {told}")
         else:
@@ -144,7 +144,7 @@ class Delivering:
 
 
 @contextmanager
-def result_at_hand(job: Job, files: Files) -> Iterator[ResultFile]:
+def local_result_file(job: Job, files: Files) -> Iterator[ResultFile]:
     """The result of a job that has one, to read while the block lasts.
 
     Raises:
@@ -153,7 +153,7 @@ def result_at_hand(job: Job, files: Files) -> Iterator[ResultFile]:
     if job.result_path is None:
         raise AssertionError(f"job {job.job_id} is {job.state} without a result")
     identity = result_identity(job.job_id)
-    with files.at_hand([job.result_path]) as (path,):
+    with files.local_copies([job.result_path]) as (path,):
         yield ResultFile(
             path=path,
             study_instance_uid=job.study_instance_uid,
@@ -162,7 +162,7 @@ def result_at_hand(job: Job, files: Files) -> Iterator[ResultFile]:
         )
 
 
-def _asked(this: Try, peer: str, now: datetime) -> AskedCommitment:
+def _asked(this: DeliveryAttempt, peer: str, now: datetime) -> RequestedCommitment:
     """The request that belongs to a try; the same for the same try."""
     transaction_uid = mint_uid("transaction", f"{this.job_id}:{this.number}:{this.destination}")
-    return AskedCommitment(transaction_uid, this.job_id, this.destination, peer, now)
+    return RequestedCommitment(transaction_uid, this.job_id, this.destination, peer, now)

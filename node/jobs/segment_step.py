@@ -10,12 +10,12 @@ import structlog
 
 from node.domain.errors import Rejected, Transient
 from node.domain.failures import Defect, attempt
-from node.domain.job import Job, JobState, Replaced
+from node.domain.job import Job, JobState, ReplacedResult
 from node.domain.retry_policy import RetryPolicy, given_up
 from node.domain.series import StoredInstance, series_digest
-from node.jobs.completion import Closing
+from node.jobs.completion import JobCompletion
 from node.store import Store
-from node.store.work.jobs import IllegalChange
+from node.store.jobs.jobs import IllegalChange
 
 _LOG = structlog.get_logger()
 # A defect may be the moment's (memory that another process held); twice the same is the job's.
@@ -23,7 +23,7 @@ _TRIES_AFTER_DEFECT = 2
 
 
 @dataclass(frozen=True)
-class Inferred:
+class InferenceResult:
     """What the model made of a series: the SEG as a DICOM file, its picture, and the figures."""
 
     seg_file: bytes
@@ -32,11 +32,11 @@ class Inferred:
     timings_s: dict[str, float]
 
 
-Infer = Callable[[Job, Sequence[Path], Replaced | None], Inferred]
+Infer = Callable[[Job, Sequence[Path], ReplacedResult | None], InferenceResult]
 
 
 @dataclass(frozen=True)
-class Segmenting:
+class SegmentStep:
     """Brings a job to its result.
 
     `infer` runs the model on the files of a series; `installed_version` is that of a model id.
@@ -52,7 +52,7 @@ class Segmenting:
     retry_s: float = 5.0  # after a defect
 
     def run(self, job_id: str, number: int) -> float | None:
-        """Try for the `number`-th time; seconds until the next try, None when the step is over.
+        """DeliveryAttempt for the `number`-th time; seconds until the next try, None when the step is over.
 
         Afterwards the job is DELIVERING, REFUSED, SUPERSEDED or PARKED, or RUNNING still where a
         passing trouble is in its way, see `put_off`.
@@ -69,7 +69,7 @@ class Segmenting:
         None when nothing has kept it in this run. When it has waited too long, it is parked.
         """
         job = self.store.get_job(job_id)
-        failed = self.store.failed_tries(job_id)
+        failed = self.store.failed_attempts(job_id)
         if job is None or job.state is not JobState.RUNNING or not failed:
             return None
         if self.store.run_number(job_id) != run_number:
@@ -77,25 +77,25 @@ class Segmenting:
         now, told = self.now(), failed[-1].detail
         age = now - failed[0].happened_at
         if age >= self.policy.give_up_after:
-            Closing(self.store, self.now).end(job, JobState.PARKED, given_up(age, told))
+            JobCompletion(self.store, self.now).end(job, JobState.PARKED, given_up(age, told))
             return None
         wait_s = self.policy.delay_s(len(failed), self.jitter())
         _LOG.warning("job.put_off", job=job_id, error=told, tries=len(failed), wait_s=round(wait_s))
         due = now + timedelta(seconds=wait_s)
         told = f"{told}; it is tried again at {due:%Y-%m-%d %H:%M:%S} UTC"
-        self.store.await_next_try(job_id, told, now)
+        self.store.set_waiting_reason(job_id, told, now)
         return wait_s
 
     def _after(self, job: Job, number: int, failure: Rejected | Transient | Defect) -> float | None:
         """What follows a failure: seconds until the next try, or the job's end, or a wait."""
-        closing = Closing(self.store, self.now)
+        closing = JobCompletion(self.store, self.now)
         match failure:
             case Rejected():
                 closing.end(job, JobState.REFUSED, str(failure))
             case Transient():
-                self.store.record_failed_try(job.job_id, str(failure), self.now())
+                self.store.record_failed_attempt(job.job_id, str(failure), self.now())
             case Defect():
-                closing.note_defect(job.job_id, failure)
+                closing.record_defect(job.job_id, failure)
                 if number < _TRIES_AFTER_DEFECT:
                     return self.retry_s
                 told = f"the segmentation failed: {failure.message}"
@@ -107,20 +107,20 @@ class Segmenting:
         with suppress(IllegalChange):
             started = self.now()
             job = self.store.change_job(job.job_id, JobState.RUNNING, started, reason="")
-            if job.result_path is not None and self.store.files.holds(job.result_path):
+            if job.result_path is not None and self.store.files.exists(job.result_path):
                 self.store.add_deliveries(job.job_id, job.destinations, started)
                 self.store.change_job(job.job_id, JobState.DELIVERING, started)
                 return
             instances = self.store.instances_of(job.series_instance_uid)
             stale = self._stale(job, instances)
             if stale:
-                Closing(self.store, self.now).end(job, JobState.SUPERSEDED, stale)
+                JobCompletion(self.store, self.now).end(job, JobState.SUPERSEDED, stale)
                 return
             # Asked anew: an earlier result may have been sent after this job had been made.
-            replaces = job.replaces or self.store.result_before(
+            replaces = job.replaces or self.store.previous_result(
                 job.job_id, job.series_instance_uid, job.model_id
             )
-            with self.store.files.at_hand([i.path for i in instances]) as files:
+            with self.store.files.local_copies([i.path for i in instances]) as files:
                 inferred = self.infer(job, files, replaces)
             result, picture = self._keep(job, inferred)
             # The deliveries come first, so that a job in DELIVERING has all of them; but not
@@ -137,7 +137,7 @@ class Segmenting:
                 picture_path=picture,
             )
 
-    def _keep(self, job: Job, inferred: Inferred) -> tuple[Path, Path]:
+    def _keep(self, job: Job, inferred: InferenceResult) -> tuple[Path, Path]:
         """Write the result and its picture; where they are."""
         folder = self.store.data_dir / "results" / job.job_id
         result, picture = folder / "result.dcm", folder / "overlay.png"

@@ -9,13 +9,13 @@ from functools import partial
 import structlog
 from pydicom import Dataset, dcmread
 
-from node.dicom.ct.headers import PARSE_ERRORS, disk_trouble
+from node.dicom.ct.headers import PARSE_ERRORS, disk_error
 from node.domain.failures import Defect, attempt
 from node.domain.job import Job, JobState, Priority, job_id
 from node.domain.series import SeriesState, StoredInstance, StoredSeries, series_digest
-from node.jobs.commit_step import Committing
-from node.jobs.completion import Closing
-from node.jobs.deliver_step import Delivering, Try
+from node.jobs.commit_step import CommitStep
+from node.jobs.completion import JobCompletion
+from node.jobs.deliver_step import DeliverStep, DeliveryAttempt
 from node.jobs.quiet_time import QuietTimes
 from node.jobs.workflow import RunState, Workflows
 from node.routing.decision import Decision, decide
@@ -32,7 +32,7 @@ _MOST_JOBS = 10_000
 
 
 @dataclass
-class SeriesWatch:
+class SeriesCompletion:
     """Decides each series once it is complete, and makes its jobs.
 
     `quiet_seconds` holds where no rule wants the series; `installed_version` is that of a model id.
@@ -61,7 +61,7 @@ class SeriesWatch:
             failure = attempt(partial(self._decide_if_complete, series, quiet[uid]))
             if isinstance(failure, Defect):
                 self._resting_until[uid] = self.clock() + _REST_AFTER_DEFECT_S
-                Closing(self.store, self.now).note_defect(uid, failure)
+                JobCompletion(self.store, self.now).record_defect(uid, failure)
             elif failure is not None:
                 # Of the database, or of the files of this series: the others may be well.
                 trouble = failure
@@ -107,7 +107,7 @@ class SeriesWatch:
             destinations=tuple(dict.fromkeys(d for rule in rules for d in rule.destinations)),
             state=JobState.QUEUED,
             reason="",
-            replaces=self.store.result_before(name, series.series_instance_uid, model_id),
+            replaces=self.store.previous_result(name, series.series_instance_uid, model_id),
             timings_s={},
             measurements={},
             result_path=None,
@@ -153,19 +153,19 @@ class SeriesWatch:
 
 
 @dataclass
-class JobWatch:
+class JobScheduler:
     """Gives each job its workflow, and finds those that have lost it."""
 
     store: Store
     workflows: Workflows
-    delivering: Delivering
-    committing: Committing
+    delivering: DeliverStep
+    committing: CommitStep
     now: Callable[[], datetime]
     _started: set[tuple[str, int]] = field(default_factory=set)
 
     def look(self) -> None:
         """Start what is queued."""
-        queued = self.store.jobs_to_start()
+        queued = self.store.queued_jobs()
         for job, run_number in queued:
             if (job.job_id, run_number) not in self._started:
                 self.workflows.start_job(job, run_number)
@@ -178,7 +178,7 @@ class JobWatch:
 
     def repair(self) -> None:
         """Start what the engine knows nothing of or keeps too long, and park what broke in it."""
-        self.workflows.hasten(self.delivering.policy.longest_s)
+        self.workflows.cap_delays(self.delivering.policy.max_s)
         for job in self.store.list_jobs(_MOST_JOBS, {JobState.QUEUED, JobState.RUNNING}):
             match self._state_of_run(job):
                 case RunState.UNKNOWN:
@@ -193,17 +193,17 @@ class JobWatch:
             if self._state_of_run(job) is not RunState.ACTIVE
         ]
         # Asked after the runs: one that has ended has handed over its deliveries before.
-        under_way = self.workflows.deliveries_under_way()
+        under_way = self.workflows.active_deliveries()
         for name in ended:
             for destination, number in self.delivering.open_tries(name):
                 if (name, destination) not in under_way:
                     repair = f"-{self.now():%Y%m%d%H%M%S}"
                     self.workflows.start_delivery(
-                        Try(name, destination, number, streak=1), repair=repair
+                        DeliveryAttempt(name, destination, number, streak=1), repair=repair
                     )
 
     def _state_of_run(self, job: Job) -> RunState:
-        return self.workflows.state_of_run(job.job_id, self.store.run_number(job.job_id))
+        return self.workflows.run_state(job.job_id, self.store.run_number(job.job_id))
 
     def _continue(self, job: Job) -> None:
         """Have a job go on whose run has ended, unless it came to its end meanwhile."""
@@ -216,7 +216,7 @@ class JobWatch:
             "the worker ended several times while it was at this job, or could not keep what it "
             "did; look at its log and at the memory and disk of the machine, then retry the job"
         )
-        Closing(self.store, self.now).end(job, JobState.PARKED, told)
+        JobCompletion(self.store, self.now).end(job, JobState.PARKED, told)
 
 
 def _peer(series: StoredSeries) -> str:
@@ -232,11 +232,11 @@ def _header(instances: Sequence[StoredInstance], files: Files) -> Dataset:
     trouble = None
     for instance in instances:
         try:
-            with files.at_hand([instance.path]) as (file,):
+            with files.local_copies([instance.path]) as (file,):
                 return dcmread(file, stop_before_pixels=True)
         except PARSE_ERRORS as error:
             _LOG.warning("series.unreadable", instance=instance.sop_instance_uid)
-            trouble = disk_trouble(error) or trouble
+            trouble = disk_error(error) or trouble
     if trouble is not None:
         raise trouble
     return Dataset()

@@ -19,10 +19,10 @@ from sqlalchemy import Engine, event
 
 from node.domain.errors import Transient
 from node.domain.job import Job, Priority
-from node.jobs.commit_step import Committing
-from node.jobs.deliver_step import Delivering, Try
-from node.jobs.segment_step import Segmenting
-from node.store.database import count_as_lost, told_as_transient
+from node.jobs.commit_step import CommitStep
+from node.jobs.deliver_step import DeliverStep, DeliveryAttempt
+from node.jobs.segment_step import SegmentStep
+from node.store.database import disconnect_if_unwritable, database_errors_as_transient
 
 _LOG = structlog.get_logger()
 # Names the order of the steps below. Workflows of another version would not be found again after
@@ -103,9 +103,9 @@ class Workflows:
 
     def __init__(
         self,
-        segmenting: Segmenting,
-        delivering: Delivering,
-        committing: Committing,
+        segmenting: SegmentStep,
+        delivering: DeliverStep,
+        committing: CommitStep,
         options: EngineOptions,
     ) -> None:
         self._options = options
@@ -121,7 +121,7 @@ class Workflows:
                 wait_s = DBOS.run_step(_step("segment"), segmenting.run, job_id, number)
             tries = DBOS.run_step(_step("open_tries"), delivering.open_tries, job_id)
             for destination, try_number in tries:
-                self.start_delivery(Try(job_id, destination, try_number, streak=1))
+                self.start_delivery(DeliveryAttempt(job_id, destination, try_number, streak=1))
             part = _Part.of(str(DBOS.workflow_id))
             put_off = DBOS.run_step(_step("put_off"), self._put_off, part)
             if put_off is not None:
@@ -130,12 +130,12 @@ class Workflows:
 
         @DBOS.workflow(name="deliver_result")
         def deliver_result(job_id: str, destination: str, number: int, streak: int) -> None:
-            this = Try(job_id, destination, number, streak)
+            this = DeliveryAttempt(job_id, destination, number, streak)
             wait_s = DBOS.run_step(_step("deliver"), delivering.run, this)
             if wait_s is None and destination in committing.askers:
                 wait_s = DBOS.run_step(_step("commit"), committing.ask, this)
             if wait_s is not None:
-                later = Try(job_id, destination, number + 1, streak + 1)
+                later = DeliveryAttempt(job_id, destination, number + 1, streak + 1)
                 self.start_delivery(later, after_s=wait_s)
 
         self._run_job = run_job
@@ -150,7 +150,7 @@ class Workflows:
         # Without a handler of its own the library would write to the console in its own way.
         logging.getLogger("dbos").addHandler(logging.NullHandler())
         logging.getLogger("dbos").propagate = True
-        event.listen(Engine, "handle_error", count_as_lost)
+        event.listen(Engine, "handle_error", disconnect_if_unwritable)
         DBOS(
             config={
                 "name": "segnode",
@@ -161,14 +161,14 @@ class Workflows:
                 "enable_otlp": False,
             }
         )
-        with told_as_transient():
+        with database_errors_as_transient():
             DBOS.launch()
             self._register_queues()
 
     def close(self) -> None:
         """Stop the engine at once; what runs is taken up again at the next start."""
         DBOS.destroy(destroy_registry=True)
-        event.remove(Engine, "handle_error", count_as_lost)
+        event.remove(Engine, "handle_error", disconnect_if_unwritable)
 
     def take_over(self, living: Collection[str]) -> None:
         """Hand out again what workers other than these have left unfinished."""
@@ -192,7 +192,7 @@ class Workflows:
             part = part.next()
         self._start_part(part, _place_in_queue(job))
 
-    def start_delivery(self, this: Try, *, after_s: float | None = None, repair: str = "") -> None:
+    def start_delivery(self, this: DeliveryAttempt, *, after_s: float | None = None, repair: str = "") -> None:
         """Have a try at a delivery made; again for the same try and `repair` changes nothing.
 
         `repair` tells a try apart from one of the same number that broke.
@@ -210,7 +210,7 @@ class Workflows:
                 this.streak,
             )
 
-    def state_of_run(self, job_id: str, run_number: int) -> RunState:
+    def run_state(self, job_id: str, run_number: int) -> RunState:
         """How a job's run stands with the engine."""
         part = _Part(job_id, run_number)
         status = DBOS.get_workflow_status(part.workflow_id)
@@ -223,19 +223,19 @@ class Workflows:
                 return RunState.ENDED
         return RunState.ACTIVE if status.status in _ACTIVE else RunState.BROKEN
 
-    def hasten(self, longest_s: float) -> None:
+    def cap_delays(self, max_s: float) -> None:
         """Have what is delayed done now that is due later than it ever can be.
 
         Since it was delayed, the clock has been set back.
         """
-        latest_ms = (time.time() + longest_s) * 1000
+        latest_ms = (time.time() + max_s) * 1000
         delayed = DBOS.list_workflows(status="DELAYED", load_input=False, load_output=False)
         for workflow in delayed:
             due_ms = workflow.delay_until_epoch_ms
             if due_ms is not None and due_ms > latest_ms:
                 DBOS.set_workflow_delay(workflow.workflow_id, delay_seconds=0)
 
-    def deliveries_under_way(self) -> Collection[tuple[str, str]]:
+    def active_deliveries(self) -> Collection[tuple[str, str]]:
         """The pairs of job and destination whose delivery is under way or due later."""
         active = DBOS.list_workflows(
             status=_ACTIVE, name="deliver_result", load_input=False, load_output=False
@@ -291,7 +291,7 @@ def _is_transient(error: BaseException) -> bool:
     return isinstance(error, Transient)
 
 
-def _delivery_id(this: Try, repair: str) -> str:
+def _delivery_id(this: DeliveryAttempt, repair: str) -> str:
     # The destination comes last: its name is free text.
     return f"deliver:{this.job_id}:{this.number}{repair}:{this.destination}"
 

@@ -11,14 +11,14 @@ from enum import StrEnum
 from pathlib import Path
 
 from node.domain.errors import Rejected
-from node.domain.instance import Door, Origin, ReceivedInstance
-from node.intake.part10 import file_of, received_from_file
+from node.domain.instance import Channel, Origin, ReceivedInstance
+from node.intake.part10 import part10_bytes, received_from_file
 from node.store import IndexedInstance, Store
 from node.store.received.instances import dataset_digest
 
 # A file that is younger may be on its way into the index.
 _SETTLED_SECONDS = 600.0
-_ORIGIN = Origin(Door.FOLDER, "repair")
+_ORIGIN = Origin(Channel.FOLDER, "repair")
 
 
 class Fault(StrEnum):
@@ -46,15 +46,15 @@ class Verification:
 
     def findings(self) -> Iterator[Finding]:
         """Every fault: of the index's files first, then of files that it does not know."""
-        for instance in self.store.every_instance():
+        for instance in self.store.iter_instances():
             fault = self.fault_of(instance)
             # Retention may have cleared its series meanwhile.
             if fault is not None and self._is_indexed(instance.instance.path):
                 yield Finding(fault, instance.instance.path)
         settled = self.clock() - _SETTLED_SECONDS
-        for kept in self.store.files.below(self.store.data_dir / "instances"):
-            path = kept.path
-            if not self._is_indexed(path) and kept.changed_at < settled:
+        for stored in self.store.files.iter_files(self.store.data_dir / "instances"):
+            path = stored.path
+            if not self._is_indexed(path) and stored.modified_at < settled:
                 whole = self._received(path) is not None
                 yield Finding(Fault.NOT_INDEXED if whole else Fault.DAMAGED, path)
 
@@ -65,7 +65,7 @@ class Verification:
                 return "send the series again"
             case Fault.DAMAGED:
                 place = self.store.data_dir / "damaged" / finding.path.name
-                with self.store.files.at_hand([finding.path]) as (file,):
+                with self.store.files.local_copies([finding.path]) as (file,):
                     self.store.files.put(place, [file.read_bytes()])
                 self.store.files.remove([finding.path])
                 return f"put aside as {place}; send the series again"
@@ -73,13 +73,13 @@ class Verification:
                 received = self._received(finding.path)
                 if received is None:
                     return "it is damaged meanwhile; verify again"
-                size = len(file_of(received))
+                size = len(part10_bytes(received))
                 self.store.add_instance(received, finding.path, size, now)
                 return "indexed"
 
     def fault_of(self, indexed: IndexedInstance) -> Fault | None:
         """What is wrong with the file of an instance; None where it is as it came in."""
-        with self.store.files.at_hand([indexed.instance.path]) as (file,):
+        with self.store.files.local_copies([indexed.instance.path]) as (file,):
             if not file.exists():
                 return Fault.MISSING
             received = _read(file)
@@ -91,7 +91,7 @@ class Verification:
         return self.store.find_instance(path.stem) is not None
 
     def _received(self, path: Path) -> ReceivedInstance | None:
-        with self.store.files.at_hand([path]) as (file,):
+        with self.store.files.local_copies([path]) as (file,):
             return _read(file)
 
 

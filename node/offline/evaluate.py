@@ -1,4 +1,4 @@
-"""A model as the node runs it, for an evaluation: with the node's refusals."""
+"""A predictor for evaluations that applies the node's refusals to a model."""
 
 import highdicom as hd
 
@@ -9,22 +9,22 @@ from node.domain.errors import Rejected
 from node.pipeline import Segmenter, segment_volume
 
 
-class AsTheNode:
-    """A predictor that refuses what the node refuses, in the node's words."""
+class NodeSegmenter:
+    """A predictor that refuses the input that the node refuses, with the same messages."""
 
     def __init__(self, predictor: Segmenter) -> None:
         self._predictor = predictor
 
     @property
     def spec(self) -> ModelSpec:
-        """The package."""
+        """The specification of the model package."""
         return self._predictor.spec
 
     def predict(self, volume: hd.Volume) -> Mask:
-        """The mask that the node would deliver.
+        """Returns the mask that the node would deliver.
 
         Raises:
-            Refused: the node delivers none.
+            Refused: the node rejects the volume.
         """
         try:
             return segment_volume(volume, self._predictor).mask

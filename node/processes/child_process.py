@@ -15,7 +15,7 @@ _PR_SET_PDEATHSIG = 1  # prctl(2)
 _LOOK_SECONDS = 0.5
 
 
-def die_with(parent: int) -> None:
+def exit_with_parent(parent: int) -> None:
     """Have this process killed once `parent`, which started it, is no more."""
     if sys.platform == "linux":
         libc = ctypes.CDLL(None, use_errno=True)
@@ -37,7 +37,7 @@ def _watch(parent: int) -> None:
 def main() -> None:
     """Bind to the parent that the first argument names, then run the module with the others."""
     parent, module = int(sys.argv[1]), sys.argv[2]
-    die_with(parent)
+    exit_with_parent(parent)
     del sys.argv[1:3]
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 

@@ -12,10 +12,10 @@ import uvicorn
 from node.domain.errors import Misconfigured, NodeError
 from node.log import configure_logging
 from node.processes.supervisor import MISCONFIGURED_STATUS
-from node.runtime.readiness import tell_ready
+from node.runtime.readiness import notify_ready
 from node.settings import Settings, load_settings
 from node.store import Store
-from node.store.files.factory import files_from
+from node.store.files.factory import open_files
 from node.web.app import create_app
 
 _LOG = structlog.get_logger()
@@ -53,9 +53,9 @@ def run(settings: Settings) -> None:
     stop_asked: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, _frame: stop_asked.append(number))
-    store = Store.open(settings.database_url, settings.data_dir, files_from(settings))
+    store = Store.open(settings.database_url, settings.data_dir, open_files(settings))
     try:
-        store.files.remove_leftovers()
+        store.files.remove_abandoned()
         with _listening(settings) as listening:
             # Addresses of requests can hold names of patients (QIDO-RS): no access log.
             config = uvicorn.Config(
@@ -103,7 +103,7 @@ class _Server(uvicorn.Server):
         for listening in sockets or []:
             host, port = listening.getsockname()[:2]
             _LOG.info("web.ready", host=host, port=port)
-        tell_ready()
+        notify_ready()
 
 
 if __name__ == "__main__":

@@ -15,9 +15,9 @@ from node.app import App, build
 from node.domain.errors import Misconfigured, NodeError, Transient
 from node.log import configure_logging
 from node.processes.supervisor import MISCONFIGURED_STATUS
-from node.runtime.heartbeat import BEAT_SECONDS, GivenUp, Membership
-from node.runtime.locks import only_worker, worker_of_many
-from node.runtime.readiness import tell_ready
+from node.runtime.heartbeat import BEAT_SECONDS, WorkerRemoved, Membership
+from node.runtime.locks import lock_single_worker, lock_numbered_worker
+from node.runtime.readiness import notify_ready
 from node.runtime.signals import StopSignal
 from node.runtime.timers import Looks
 from node.settings import Settings, load_settings
@@ -55,7 +55,7 @@ def run(settings: Settings) -> None:
     stop = StopSignal()
     with _place(settings) as place:
         app = build(settings, place)
-        app.store.files.remove_leftovers()
+        app.store.files.remove_abandoned()
         app.models.load(list(dict.fromkeys(rule.model for rule in settings.rules)))
         if app.membership is not None:
             app.membership.join()
@@ -63,9 +63,9 @@ def run(settings: Settings) -> None:
         looks = _looks(app)
         looks.start()
         _LOG.info("worker.ready", place=place)
-        tell_ready()
+        notify_ready()
         while not stop.wait(_CLOCK_SECONDS):
-            looks.mind_the_clock()
+            looks.handle_clock_change()
         _LOG.info("worker.stopping")
         looks.stop()
         app.workflows.close()
@@ -77,8 +77,8 @@ def run(settings: Settings) -> None:
 def _place(settings: Settings) -> AbstractContextManager[str]:
     """Where this worker is among those of the site."""
     if settings.is_embedded:
-        return only_worker(settings.data_dir)
-    return worker_of_many(settings.data_dir, socket.gethostname())
+        return lock_single_worker(settings.data_dir)
+    return lock_numbered_worker(settings.data_dir, socket.gethostname())
 
 
 def _looks(app: App) -> Looks:
@@ -87,13 +87,13 @@ def _looks(app: App) -> Looks:
     membership = app.membership
     looks = Looks()
     for name, seconds, look in (
-        ("series", often, app.series_watch.look),
-        ("jobs", often, app.job_watch.look),
-        ("settlements", often, app.job_watch.settle),
-        ("retrievals", often, app.retriever.look),
-        ("repair", _REPAIR_SECONDS, app.job_watch.repair),
-        ("commitments", often, app.commitment_answers.look),
-        ("retention", _RETENTION_SECONDS, app.retention.look),
+        ("series", often, app.series_completion.look),
+        ("jobs", often, app.job_scheduler.look),
+        ("settlements", often, app.job_scheduler.settle),
+        ("retrievals", often, app.retriever.poll),
+        ("repair", _REPAIR_SECONDS, app.job_scheduler.repair),
+        ("commitments", often, app.commitment_answers.poll),
+        ("retention", _RETENTION_SECONDS, app.retention.poll),
     ):
         alone = look if membership is None else partial(_if_leading, membership, look)
         looks.add(name, seconds, alone)
@@ -111,7 +111,7 @@ def _if_leading(membership: Membership, look: Callable[[], None]) -> None:
 def _beat(membership: Membership) -> None:
     try:
         membership.beat()
-    except GivenUp:
+    except WorkerRemoved:
         # What runs here may run elsewhere by now. The supervisor starts this worker anew.
         _LOG.critical("worker.was_given_up", worker=membership.name)
         os._exit(1)

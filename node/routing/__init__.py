@@ -1,1 +1,1 @@
-"""Routing: rules as data, a decision that explains itself."""
+"""Routing: rules as data, and decisions that record the verdict of every condition."""

@@ -1,4 +1,4 @@
-"""The DICOM attributes that rules may ask about: which, how their values compare and are shown."""
+"""The DICOM attributes that rules may test, and how their values are compared and displayed."""
 
 import difflib
 import math
@@ -15,12 +15,12 @@ _YEARS_PER = {"Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
 _TAG = re.compile(r"\(?([0-9a-fA-F]{4}),? ?([0-9a-fA-F]{4})\)?")
 _COMMAND_AND_FILE_META_GROUPS = (0x0000, 0x0002)
 _PATIENT_GROUP = 0x0010
-# Of the patient's group, what describes but does not name (PS3.3 C.7.1.3, C.7.2.2).
-_DESCRIBING = frozenset(
+# Attributes of the patient group that describe but do not identify (PS3.3 C.7.1.3, C.7.2.2).
+_DESCRIPTIVE = frozenset(
     {"PatientAge", "PatientSex", "PatientSize", "PatientWeight", "PregnancyStatus", "SmokingStatus"}
 )
-# Outside that group and not a person's name, and yet somebody's number.
-_NUMBERS_OF_PATIENTS = frozenset(
+# Attributes outside that group, not of VR PN, that can identify a patient.
+_IDENTIFYING = frozenset(
     {
         "AccessionNumber",
         "AdmissionID",
@@ -36,9 +36,9 @@ _NUMBERS_OF_PATIENTS = frozenset(
         "StudyID",
     }
 )
-_LONGEST_SHOWN = 64  # characters of a value; a text attribute can hold pages
+_MAX_DISPLAYED_CHARACTERS = 64  # of a value; a text attribute can hold pages
 
-# What rules are usually about: the first place to look for a misspelt keyword.
+# Attributes that rules often test: the first candidates for a misspelt keyword.
 _FREQUENT = (
     "AccessionNumber",
     "BodyPartExamined",
@@ -63,113 +63,116 @@ _FREQUENT = (
 )
 
 
-def mistake_in(attribute: Any) -> str:
-    """Why no rule can ask about `attribute`; empty where one can."""
+def attribute_mistake(attribute: Any) -> str:
+    """Returns why no rule can test `attribute`; empty if a rule can."""
     tag = tag_for_keyword(attribute) if isinstance(attribute, str) else None
     if tag is None:
-        return f"{attribute!r} is no DICOM keyword{_suggestion(str(attribute))}"
+        return f"{attribute!r} is no DICOM keyword{_keyword_suggestion(str(attribute))}"
     if tag >> 16 in _COMMAND_AND_FILE_META_GROUPS:
-        return f"{attribute} belongs to the transfer, not to the image; no rule can ask about it"
+        return f"{attribute} belongs to the transfer, not to the image; no rule can test it"
     vr = dictionary_VR(tag)
     if not is_comparable(vr):
-        what = "a sequence" if vr == "SQ" else "binary data"
-        return f"{attribute} is {what}; rules compare texts and numbers"
+        content = "a sequence" if vr == "SQ" else "binary data"
+        return f"{attribute} is {content}; rules compare texts and numbers"
     return ""
 
 
 def is_comparable(vr: str) -> bool:
-    """Whether values of this representation are texts or numbers."""
+    """Returns whether values of this value representation are texts or numbers."""
     return vr not in ("SQ", "UN", "NONE") and not any(p[0] == "O" for p in vr.split(" or "))
 
 
 def is_number(attribute: str) -> bool:
-    """Whether the attribute's values are numbers by its definition."""
+    """Returns whether the attribute is defined as a number."""
     return _vr(attribute) in _NUMBERS
 
 
-def has_order(attribute: str) -> bool:
-    """Whether a range of the attribute's values makes sense."""
+def is_ordered(attribute: str) -> bool:
+    """Returns whether the attribute's values have an order, so that a range can be tested."""
     return _vr(attribute) in _ORDERED
 
 
-def number(attribute: str, value: str) -> float | None:
-    """The value as a number, an age (PS3.5 6.2, AS) in years; None where it is none."""
+def parse_number(attribute: str, value: str) -> float | None:
+    """Returns the value as a number, an age (PS3.5 6.2, AS) in years; None if it is no number."""
     if _vr(attribute) == "AS" and value[-1:] in _YEARS_PER:
-        count = finite(value[:-1])
+        count = parse_finite(value[:-1])
         return None if count is None else count * _YEARS_PER[value[-1]]
-    return finite(value)
+    return parse_finite(value)
 
 
-def parts_at_backslash(attribute: str) -> bool:
-    """Whether a backslash parts its values, and so is in none of them (PS3.5 6.2)."""
+def allows_multiple_values(attribute: str) -> bool:
+    """Returns whether a backslash separates values and so cannot be in one (PS3.5 6.2)."""
     return _vr(attribute) not in ("LT", "ST", "UT", "UR")
 
 
-def finite(text: str) -> float | None:
-    """The number that `text` writes; None where it is none, or infinite."""
+def parse_finite(text: str) -> float | None:
+    """Returns the finite number in `text`; None if there is none."""
     try:
-        found = float(text)
+        parsed = float(text)
     except ValueError:
         return None
-    return found if math.isfinite(found) and "_" not in text else None
+    return parsed if math.isfinite(parsed) and "_" not in text else None
 
 
-def same(attribute: str, value: str, wanted: str) -> bool:
-    """Whether a value is the wanted one.
+def values_equal(attribute: str, value: str, expected: str) -> bool:
+    """Returns whether a value equals the expected one.
 
-    Numbers compare as numbers (5 is 5.0), code strings without regard to case, as scanners write
-    both; all else to the letter, so that the identifiers 007 and 7 differ.
+    Numbers are compared as numbers (5 equals 5.0). Code strings are compared without regard to
+    case, because scanners write both. All others are compared exactly, so that the identifiers 007
+    and 7 differ.
     """
-    value, wanted = value.strip(), wanted.strip()
+    value, expected = value.strip(), expected.strip()
     if is_number(attribute):
-        left, right = finite(value), finite(wanted)
-        return left == right if left is not None else value == wanted
+        left, right = parse_finite(value), parse_finite(expected)
+        return left == right if left is not None else value == expected
     if _vr(attribute) == "CS":
-        return value.casefold() == wanted.casefold()
-    return value == wanted
+        return value.casefold() == expected.casefold()
+    return value == expected
 
 
-def names_a_patient(attribute: str) -> bool:
-    """Whether values could identify a patient: they are compared but never kept or shown."""
+def identifies_patient(attribute: str) -> bool:
+    """Returns whether values can identify a patient; such values are never stored or displayed."""
     tag = tag_for_keyword(attribute)
-    if tag is None or attribute in _DESCRIBING:
+    if tag is None or attribute in _DESCRIPTIVE:
         return False
     in_group = tag >> 16 == _PATIENT_GROUP
-    return in_group or dictionary_VR(tag) == "PN" or attribute in _NUMBERS_OF_PATIENTS
+    return in_group or dictionary_VR(tag) == "PN" or attribute in _IDENTIFYING
 
 
-def shown(attribute: str, values: tuple[str, ...]) -> str:
-    """The values a condition met, in one line that names no patient."""
+def describe_values(attribute: str, values: tuple[str, ...]) -> str:
+    """Describes the values of an attribute in one line that identifies no patient."""
     if not values:
         return "is absent"
-    if names_a_patient(attribute):
+    if identifies_patient(attribute):
         return "value not shown: it could name a patient"
     text = "".join(c if c.isprintable() else " " for c in "\\".join(values))
-    return f"is {text[:_LONGEST_SHOWN]}…" if len(text) > _LONGEST_SHOWN else f"is {text}"
+    if len(text) > _MAX_DISPLAYED_CHARACTERS:
+        return f"is {text[:_MAX_DISPLAYED_CHARACTERS]}…"
+    return f"is {text}"
 
 
-def near(word: str, known: Collection[str]) -> str:
-    """The known word that `word` was probably meant to be; empty without one."""
+def closest_match(word: str, known: Collection[str]) -> str:
+    """Returns the known word that is most similar to `word`; empty if none is similar."""
     return next(iter(difflib.get_close_matches(word, known, n=1)), "")
 
 
 def suggestion(word: str, known: Collection[str]) -> str:
-    """ " (did you mean ...?)", or the known words when none is near."""
-    meant = near(word, known)
-    if meant:
-        return f" (did you mean {meant!r}?)"
+    """Returns " (did you mean ...?)", or the list of known words if none is similar."""
+    match = closest_match(word, known)
+    if match:
+        return f" (did you mean {match!r}?)"
     return f"; known: {', '.join(sorted(known)) or 'none'}"
 
 
-def _suggestion(attribute: str) -> str:
+def _keyword_suggestion(attribute: str) -> str:
     if tag := _TAG.fullmatch(attribute):
         try:
-            meant = dictionary_keyword(int(tag[1] + tag[2], 16))
+            match = dictionary_keyword(int(tag[1] + tag[2], 16))
         except KeyError:
-            meant = ""
+            match = ""
     else:
-        meant = near(attribute, _FREQUENT) or near(attribute, keyword_dict)
-    return f" (did you mean {meant!r}?)" if meant else '; one is "SeriesDescription" (PS3.6)'
+        match = closest_match(attribute, _FREQUENT) or closest_match(attribute, keyword_dict)
+    return f" (did you mean {match!r}?)" if match else '; one is "SeriesDescription" (PS3.6)'
 
 
 def _vr(attribute: str) -> str:

@@ -1,10 +1,10 @@
-"""The kinds of conditions a rule can set; each judges facts and says why.
+"""The conditions of rules; each returns a verdict on a series and the value it was based on.
 
-A condition on an attribute holds when any of the attribute's values satisfies it. An attribute
-that is absent or empty satisfies none. `matches` finds its pattern anywhere in the value
-(Python's `re.search`); `^` and `$` tie it to the ends.
-Values that could name a patient are compared, but appear in no verdict; nor does what a condition
-on them asks for.
+A condition on an attribute holds if any of the attribute's values satisfies it. An attribute that
+is absent or empty satisfies no condition. `matches` finds its pattern anywhere in the value
+(Python's `re.search`); `^` and `$` anchor it to the ends.
+Values that can identify a patient are compared but do not appear in a verdict, and neither does
+the expected value of such a condition.
 """
 
 import re
@@ -12,40 +12,48 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from node.routing.attributes import names_a_patient, number, same, shown
+from node.routing.attributes import (
+    describe_values,
+    identifies_patient,
+    parse_number,
+    values_equal,
+)
 
 
 @dataclass(frozen=True)
 class SeriesFacts:
-    """What is known about a complete series: attribute keyword -> values, as texts."""
+    """The properties of a complete series that conditions test."""
 
-    attributes: Mapping[str, tuple[str, ...]]
+    attributes: Mapping[str, tuple[str, ...]]  # keyword -> values, as texts
     slice_count: int
     origin_peer: str
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a condition held, on what value, and the verdicts of the conditions inside."""
+    """Whether a condition held, the value it was based on, and the verdicts of its parts.
 
-    condition: str  # in words
+    Decisions are stored with these field names.
+    """
+
+    condition: str  # description
     held: bool
-    actual: str = ""  # in words; empty for any, all and not
+    actual: str = ""  # description of the value; empty for any, all and not
     parts: tuple["Verdict", ...] = ()
 
 
 @runtime_checkable
 class Condition(Protocol):
-    """Something that can be said of a series."""
+    """A condition on a series."""
 
-    def judge(self, facts: SeriesFacts) -> Verdict:
-        """Whether it holds; never raises."""
+    def evaluate(self, facts: SeriesFacts) -> Verdict:
+        """Returns whether the condition holds; never raises."""
         ...
 
 
-def _wanted(attribute: str, text: str) -> str:
-    """What a condition asks for; where it held, that is what the patient has."""
-    return "a value not shown" if names_a_patient(attribute) else text
+def _expected(attribute: str, text: str) -> str:
+    """Returns the expected value for display; where the condition held, the patient has it."""
+    return "a value not shown" if identifies_patient(attribute) else text
 
 
 @dataclass(frozen=True)
@@ -55,12 +63,14 @@ class Equals:
     attribute: str
     value: str
 
-    def judge(self, facts: SeriesFacts) -> Verdict:
-        """Compares as `same` says."""
+    def evaluate(self, facts: SeriesFacts) -> Verdict:
+        """Compares by `values_equal`."""
         values = facts.attributes.get(self.attribute, ())
-        held = any(same(self.attribute, v, self.value) for v in values)
-        wanted = _wanted(self.attribute, self.value)
-        return Verdict(f"{self.attribute} equals {wanted}", held, shown(self.attribute, values))
+        held = any(values_equal(self.attribute, v, self.value) for v in values)
+        expected = _expected(self.attribute, self.value)
+        return Verdict(
+            f"{self.attribute} equals {expected}", held, describe_values(self.attribute, values)
+        )
 
 
 @dataclass(frozen=True)
@@ -70,12 +80,16 @@ class OneOf:
     attribute: str
     values: tuple[str, ...]
 
-    def judge(self, facts: SeriesFacts) -> Verdict:
-        """Compares as `Equals` does."""
+    def evaluate(self, facts: SeriesFacts) -> Verdict:
+        """Compares by `values_equal`."""
         values = facts.attributes.get(self.attribute, ())
-        held = any(same(self.attribute, v, wanted) for v in values for wanted in self.values)
-        wanted = _wanted(self.attribute, ", ".join(self.values))
-        return Verdict(f"{self.attribute} is one of {wanted}", held, shown(self.attribute, values))
+        held = any(
+            values_equal(self.attribute, v, option) for v in values for option in self.values
+        )
+        expected = _expected(self.attribute, ", ".join(self.values))
+        return Verdict(
+            f"{self.attribute} is one of {expected}", held, describe_values(self.attribute, values)
+        )
 
 
 @dataclass(frozen=True)
@@ -86,38 +100,42 @@ class InRange:
     low: float
     high: float
 
-    def judge(self, facts: SeriesFacts) -> Verdict:
-        """A value that is no number is in no range."""
+    def evaluate(self, facts: SeriesFacts) -> Verdict:
+        """Compares the numeric values; a value that is no number is in no range."""
         values = facts.attributes.get(self.attribute, ())
-        numbers = [n for v in values if (n := number(self.attribute, v)) is not None]
+        numbers = [n for v in values if (n := parse_number(self.attribute, v)) is not None]
         held = any(self.low <= n <= self.high for n in numbers)
-        wanted = _wanted(self.attribute, f"{self.low:.10g} to {self.high:.10g}")
-        return Verdict(f"{self.attribute} is from {wanted}", held, shown(self.attribute, values))
+        expected = _expected(self.attribute, f"{self.low:.10g} to {self.high:.10g}")
+        return Verdict(
+            f"{self.attribute} is from {expected}", held, describe_values(self.attribute, values)
+        )
 
 
 @dataclass(frozen=True)
 class Matches:
-    """The pattern is found in the attribute's value."""
+    """The regular expression matches somewhere in the attribute's value."""
 
     attribute: str
     pattern: re.Pattern[str]
 
-    def judge(self, facts: SeriesFacts) -> Verdict:
+    def evaluate(self, facts: SeriesFacts) -> Verdict:
         """Searches each value."""
         values = facts.attributes.get(self.attribute, ())
         held = any(self.pattern.search(v) for v in values)
-        wanted = _wanted(self.attribute, repr(self.pattern.pattern))
-        return Verdict(f"{self.attribute} matches {wanted}", held, shown(self.attribute, values))
+        expected = _expected(self.attribute, repr(self.pattern.pattern))
+        return Verdict(
+            f"{self.attribute} matches {expected}", held, describe_values(self.attribute, values)
+        )
 
 
 @dataclass(frozen=True)
 class AtLeastSlices:
-    """The series has so many images or frames."""
+    """The series has at least `count` images or frames."""
 
     count: int
 
-    def judge(self, facts: SeriesFacts) -> Verdict:
-        """Compares the count."""
+    def evaluate(self, facts: SeriesFacts) -> Verdict:
+        """Compares the number of slices."""
         return Verdict(
             f"at least {self.count} slices",
             facts.slice_count >= self.count,
@@ -131,8 +149,8 @@ class FromAe:
 
     ae_titles: tuple[str, ...]
 
-    def judge(self, facts: SeriesFacts) -> Verdict:
-        """Compares exactly."""
+    def evaluate(self, facts: SeriesFacts) -> Verdict:
+        """Compares the name of the sender exactly."""
         return Verdict(
             f"sent by {' or '.join(self.ae_titles)}",
             facts.origin_peer in self.ae_titles,
@@ -142,13 +160,13 @@ class FromAe:
 
 @dataclass(frozen=True)
 class All:
-    """Each of the conditions holds."""
+    """All of the conditions hold."""
 
     conditions: tuple[Condition, ...]
 
-    def judge(self, facts: SeriesFacts) -> Verdict:
-        """Judges each, so that the explanation is whole."""
-        parts = tuple(c.judge(facts) for c in self.conditions)
+    def evaluate(self, facts: SeriesFacts) -> Verdict:
+        """Evaluates every condition, so that the explanation is complete."""
+        parts = tuple(c.evaluate(facts) for c in self.conditions)
         return Verdict("all of", all(p.held for p in parts), parts=parts)
 
 
@@ -158,9 +176,9 @@ class AnyOf:
 
     conditions: tuple[Condition, ...]
 
-    def judge(self, facts: SeriesFacts) -> Verdict:
-        """Judges each, so that the explanation is whole."""
-        parts = tuple(c.judge(facts) for c in self.conditions)
+    def evaluate(self, facts: SeriesFacts) -> Verdict:
+        """Evaluates every condition, so that the explanation is complete."""
+        parts = tuple(c.evaluate(facts) for c in self.conditions)
         return Verdict("any of", any(p.held for p in parts), parts=parts)
 
 
@@ -170,9 +188,9 @@ class Not:
 
     condition: Condition
 
-    def judge(self, facts: SeriesFacts) -> Verdict:
-        """Judges the condition inside."""
-        part = self.condition.judge(facts)
+    def evaluate(self, facts: SeriesFacts) -> Verdict:
+        """Evaluates the inner condition and negates its verdict."""
+        part = self.condition.evaluate(facts)
         if part.parts:
             return Verdict(f"not {part.condition}", not part.held, parts=part.parts)
         return Verdict(f"not: {part.condition}", not part.held, part.actual)

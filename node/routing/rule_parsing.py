@@ -1,26 +1,25 @@
-"""The `[[rules]]` of a configuration, with every mistake in them."""
+"""Parsing of the `[[rules]]` of a configuration, with every mistake in them."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from node.domain.job import Priority
 from node.routing.attributes import suggestion
-from node.routing.rules import (
-    LONGEST_QUIET_SECONDS,
+from node.routing.condition_parsing import (
     InvalidCondition,
+    KeyPath,
     Mistake,
-    Path,
-    Rule,
-    read_condition,
+    parse_condition,
 )
+from node.routing.rules import MAX_QUIET_SECONDS, Rule
 
 _KEYS = ("name", "model", "destinations", "quiet_seconds", "priority", "when")
 
 
-def read_rules(tables: Any, quiet_seconds: float, mistakes: list[Mistake]) -> tuple[Rule, ...]:
-    """The rules; what cannot be understood is added to `mistakes`, and then there are none.
+def parse_rules(tables: Any, quiet_seconds: float, mistakes: list[Mistake]) -> tuple[Rule, ...]:
+    """Returns the rules, or none after adding every mistake in them to `mistakes`.
 
-    `quiet_seconds` holds for the rules that set none.
+    `quiet_seconds` is the default of rules that do not set it.
     """
     if not isinstance(tables, list):
         mistakes.append((("rules",), "rules are written as [[rules]], each with a name"))
@@ -28,7 +27,7 @@ def read_rules(tables: Any, quiet_seconds: float, mistakes: list[Mistake]) -> tu
     found: list[Mistake] = []
     names: set[str] = set()
     for i, table in enumerate(tables):
-        path: Path = ("rules", i)
+        path: KeyPath = ("rules", i)
         found += _mistakes(table, path)
         name = table.get("name") if isinstance(table, Mapping) else None
         if isinstance(name, str):
@@ -41,19 +40,19 @@ def read_rules(tables: Any, quiet_seconds: float, mistakes: list[Mistake]) -> tu
     return tuple(_rule(table, ("rules", i), quiet_seconds) for i, table in enumerate(tables))
 
 
-def _rule(table: Mapping[str, Any], path: Path, quiet_seconds: float) -> Rule:
+def _rule(table: Mapping[str, Any], path: KeyPath, quiet_seconds: float) -> Rule:
     return Rule(
         name=table["name"],
         model=table["model"],
         destinations=tuple(table["destinations"]),
-        when=read_condition(table["when"], (*path, "when")),
+        when=parse_condition(table["when"], (*path, "when")),
         quiet_seconds=float(table.get("quiet_seconds", quiet_seconds)),
         priority=Priority(table.get("priority", Priority.ROUTINE)),
     )
 
 
-def _mistakes(table: Any, path: Path) -> Iterator[Mistake]:
-    """What is wrong with one rule."""
+def _mistakes(table: Any, path: KeyPath) -> Iterator[Mistake]:
+    """Yields every mistake in one rule."""
     if not isinstance(table, Mapping):
         yield path, "a rule is a table with name, model, destinations and when"
         return
@@ -65,9 +64,9 @@ def _mistakes(table: Any, path: Path) -> Iterator[Mistake]:
             yield (*path, key), f"a rule needs a {key}, a text"
     yield from _destination_mistakes(table.get("destinations"), (*path, "destinations"))
     quiet = table.get("quiet_seconds", 1.0)
-    if not _is_wait(quiet):
-        told = f"must be a number above 0 and up to {LONGEST_QUIET_SECONDS}"
-        yield (*path, "quiet_seconds"), told
+    if not _is_quiet_time(quiet):
+        message = f"must be a number above 0 and up to {MAX_QUIET_SECONDS}"
+        yield (*path, "quiet_seconds"), message
     if table.get("priority", Priority.ROUTINE) not in list(Priority):
         known = " or ".join(f'"{priority}"' for priority in Priority)
         yield (*path, "priority"), f"must be {known}"
@@ -78,12 +77,12 @@ def _mistakes(table: Any, path: Path) -> Iterator[Mistake]:
         )
         return
     try:
-        read_condition(table["when"], (*path, "when"))
+        parse_condition(table["when"], (*path, "when"))
     except InvalidCondition as error:
         yield from error.mistakes
 
 
-def _destination_mistakes(names: Any, path: Path) -> Iterator[Mistake]:
+def _destination_mistakes(names: Any, path: KeyPath) -> Iterator[Mistake]:
     if not isinstance(names, list) or not names:
         yield path, 'must be a list of names, such as ["pacs"]'
         return
@@ -94,6 +93,6 @@ def _destination_mistakes(names: Any, path: Path) -> Iterator[Mistake]:
             yield (*path, i), f"{name!r} is named twice"
 
 
-def _is_wait(value: Any) -> bool:
+def _is_quiet_time(value: Any) -> bool:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return is_number and 0 < value <= LONGEST_QUIET_SECONDS
+    return is_number and 0 < value <= MAX_QUIET_SECONDS

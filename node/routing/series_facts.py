@@ -1,4 +1,4 @@
-"""What the rules may ask about a series, taken from the header of one of its instances."""
+"""Extraction of the facts that rules test, from the header of one instance of the series."""
 
 from collections.abc import Iterator
 
@@ -7,16 +7,16 @@ from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 
 from node.dicom.ct.headers import PARSE_ERRORS
-from node.routing.attributes import finite, is_comparable
+from node.routing.attributes import is_comparable, parse_finite
 from node.routing.conditions import SeriesFacts
 
 
 def facts_from_dataset(header: Dataset, instance_count: int, peer: str) -> SeriesFacts:
-    """The attributes of `header` by keyword, as texts; each instance has as many frames as it.
+    """Returns the facts of a series whose instances all have as many frames as `header`.
 
-    In an Enhanced CT, what all frames share (PS3.3 C.7.6.16.1.1: slice thickness, kernel) counts
-    as if it stood at the top. Sequences and binary values are left out, as no condition is about
-    them; so is a value that does not keep to its type, which then counts as absent.
+    In an Enhanced CT, attributes that all frames share (PS3.3 C.7.6.16.1.1: slice thickness,
+    kernel) count as top-level attributes. Sequences and binary values are omitted, because no
+    condition tests them. A value that is invalid for its VR is omitted and so counts as absent.
     """
     attributes: dict[str, tuple[str, ...]] = {}
     for element in (*_shared(header), *_elements(header)):
@@ -26,12 +26,12 @@ def facts_from_dataset(header: Dataset, instance_count: int, peer: str) -> Serie
             texts = tuple(str(v).strip() for v in values if v is not None and str(v).strip())
             if texts:
                 attributes[element.keyword] = texts
-    frames = finite(attributes.get("NumberOfFrames", ("1",))[0]) or 1.0
+    frames = parse_finite(attributes.get("NumberOfFrames", ("1",))[0]) or 1.0
     return SeriesFacts(attributes, instance_count * max(1, int(frames)), peer)
 
 
 def _elements(dataset: Dataset) -> Iterator[DataElement]:
-    """The elements that can be read."""
+    """Yields the elements that can be parsed."""
     for tag in sorted(dataset.keys()):
         try:
             element = dataset[tag]
@@ -41,7 +41,7 @@ def _elements(dataset: Dataset) -> Iterator[DataElement]:
 
 
 def _items(dataset: Dataset, keyword: str = "") -> Iterator[Dataset]:
-    """The items of the sequence `keyword`, or of every sequence."""
+    """Yields the items of the sequence `keyword`, or of every sequence if it is empty."""
     for element in _elements(dataset):
         if element.VR == "SQ" and keyword in ("", element.keyword):
             yield from element.value

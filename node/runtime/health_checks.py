@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from node.domain.errors import Transient
-from node.runtime.locks import Part, is_running, lock_of
+from node.runtime.locks import Part, is_running, process_lock_file
 from node.settings import Settings
 from node.store import Store
 
@@ -12,7 +12,7 @@ _GIB = 1 << 30
 _LONGEST_SILENCE = timedelta(minutes=1)
 
 
-def problem_of(settings: Settings, store: Store, now: datetime) -> str:
+def node_problem(settings: Settings, store: Store, now: datetime) -> str:
     """What keeps the node from its work and what to do about it; empty when nothing does.
 
     Raises:
@@ -59,7 +59,7 @@ def database_problem(store: Store) -> str:
 def listener_problem(settings: Settings) -> str:
     """Whether the listener is missing; empty when it is there, or never was at this site."""
     data_dir = settings.data_dir
-    never = not lock_of(Part.LISTENER, data_dir).exists()
+    never = not process_lock_file(Part.LISTENER, data_dir).exists()
     # Where hosts share a database, each knows its own listener alone.
     if not settings.is_embedded or never or is_running(Part.LISTENER, data_dir):
         return ""
@@ -78,7 +78,7 @@ def worker_problem(settings: Settings, store: Store, now: datetime) -> str:
     if settings.is_embedded:
         works = is_running(Part.WORKER, settings.data_dir)
     else:
-        works = any(now - worker.beaten_at < _LONGEST_SILENCE for worker in store.workers())
+        works = any(now - worker.last_heartbeat_at < _LONGEST_SILENCE for worker in store.workers())
     if works:
         return ""
     return (

@@ -18,7 +18,7 @@ BEAT_SECONDS = 2.0
 _LOOKS_BEFORE_DEAD = 10
 
 
-class GivenUp(Exception):
+class WorkerRemoved(Exception):
     """The other workers took this one for dead and have taken over its work."""
 
 
@@ -35,30 +35,30 @@ class Membership:
 
     def join(self) -> None:
         """Be one of them from now on; whoever was at this place before is gone."""
-        self.store.join(self.name, self.place, self.now())
+        self.store.add_worker(self.name, self.place, self.now())
 
     def leave(self) -> None:
         """Be no longer; what is under way here may be taken over at once."""
-        self.store.leave(self.name)
+        self.store.remove_worker(self.name)
 
     def beat(self) -> None:
         """Tell that this worker lives, and give up those that have stopped to.
 
         Raises:
-            GivenUp: the others have given up this one.
+            WorkerRemoved: the others have given up this one.
             Transient: the database does not answer.
         """
-        if not self.store.beat(self.name, self.now()):
-            raise GivenUp(self.name)
+        if not self.store.record_heartbeat(self.name, self.now()):
+            raise WorkerRemoved(self.name)
         workers = self.store.workers()
         seen = {}
         for worker in workers:
-            beats, looks = self._seen.get(worker.name, (worker.beats, 0))
-            looks = looks + 1 if worker.beats == beats else 0
-            seen[worker.name] = (worker.beats, looks)
+            beats, looks = self._seen.get(worker.name, (worker.heartbeats, 0))
+            looks = looks + 1 if worker.heartbeats == beats else 0
+            seen[worker.name] = (worker.heartbeats, looks)
             if looks >= _LOOKS_BEFORE_DEAD and worker.name != self.name:
                 _LOG.error("worker.given_up", worker=worker.name)
-                self.store.leave(worker.name)
+                self.store.remove_worker(worker.name)
         self._seen = seen
         leads = bool(workers) and workers[0].name == self.name
         if leads and not self._leads:

@@ -24,16 +24,16 @@ class Part(StrEnum):
     WORKER = "worker"
 
 
-def lock_of(part: Part, data_dir: Path) -> Path:
+def process_lock_file(part: Part, data_dir: Path) -> Path:
     """The file that is locked; it is there once the part has run here."""
     return data_dir / f"{part}.lock"
 
 
 @contextmanager
-def announced(part: Part, data_dir: Path) -> Iterator[None]:
+def hold_process_lock(part: Part, data_dir: Path) -> Iterator[None]:
     """Hold the lock, together with others of the same part."""
     data_dir.mkdir(parents=True, exist_ok=True)
-    path = lock_of(part, data_dir)
+    path = process_lock_file(part, data_dir)
     path.touch()
     with path.open("rb") as lock:
         fcntl.flock(lock, fcntl.LOCK_SH)
@@ -43,7 +43,7 @@ def announced(part: Part, data_dir: Path) -> Iterator[None]:
 def is_running(part: Part, data_dir: Path) -> bool:
     """Whether a process of that part holds its lock."""
     try:
-        with lock_of(part, data_dir).open("rb") as lock:
+        with process_lock_file(part, data_dir).open("rb") as lock:
             # Gone at once: one that starts just now waits, or tries again.
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -54,7 +54,7 @@ def is_running(part: Part, data_dir: Path) -> bool:
 
 
 @contextmanager
-def only_worker(data_dir: Path) -> Iterator[str]:
+def lock_single_worker(data_dir: Path) -> Iterator[str]:
     """Hold the lock that one worker alone can hold; the name of its place.
 
     Raises:
@@ -63,7 +63,7 @@ def only_worker(data_dir: Path) -> Iterator[str]:
     data_dir.mkdir(parents=True, exist_ok=True)
     end = time.monotonic() + _LOCK_SECONDS
     pause = threading.Event()
-    with lock_of(Part.WORKER, data_dir).open("wb") as lock:
+    with process_lock_file(Part.WORKER, data_dir).open("wb") as lock:
         while not _locked(lock.fileno()):
             if time.monotonic() > end:
                 raise Misconfigured(f"another worker uses {data_dir}", key="data_dir")
@@ -72,7 +72,7 @@ def only_worker(data_dir: Path) -> Iterator[str]:
 
 
 @contextmanager
-def worker_of_many(data_dir: Path, host: str) -> Iterator[str]:
+def lock_numbered_worker(data_dir: Path, host: str) -> Iterator[str]:
     """Hold the first free place of a worker on `host`; its name.
 
     A worker that is started again after a fall takes its old place. No other place has that name,

@@ -6,7 +6,7 @@ import os
 READY_VARIABLE = "READY_FD"
 
 
-def tell_ready() -> None:
+def notify_ready() -> None:
     """Tell whoever started this process that it is ready; only the first call tells."""
     descriptor = os.environ.pop(READY_VARIABLE, "")
     if descriptor:

@@ -56,7 +56,7 @@ class Looks:
         self._clock_ahead_s = time.time() - time.monotonic()
         self._scheduler.start()
 
-    def mind_the_clock(self) -> None:
+    def handle_clock_change(self) -> None:
         """To be called every second or so: goes on where the time of day was set back.
 
         The library knows each next look by its time of day, and would wait until it is that late

@@ -1,4 +1,4 @@
-"""What a site sets: one frozen tree from a TOML file and the environment, checked as a whole."""
+"""The site's settings: one frozen tree, read from a TOML file and the environment, validated."""
 
 from node.settings.load import load_settings
 from node.settings.options import (

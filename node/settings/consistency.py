@@ -1,7 +1,7 @@
-"""What is right in itself but does not fit together: names of nothing, settings that contradict.
+"""Checks across settings: names that nothing defines, and settings that contradict each other.
 
-These look at the values as they stand in the file, right or wrong in themselves, so that they can
-be told together with all other mistakes.
+`unknown_references` reads the raw values of the file, valid or not, so that its mistakes are
+reported together with all others.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -12,13 +12,12 @@ from typing import Any
 from models.manifest import InvalidPackage
 from models.registry import installed
 from node.routing.attributes import suggestion
-from node.routing.rules import Mistake
-from node.routing.rules import Path as KeyPath
+from node.routing.condition_parsing import KeyPath, Mistake
 from node.settings.options import Settings
 
 
-def broken_references(values: Mapping[str, Any], base: Path) -> Iterator[Mistake]:
-    """Names of destinations, models, peers and folders that nothing has."""
+def unknown_references(values: Mapping[str, Any], base: Path) -> Iterator[Mistake]:
+    """Yield references to destinations, models, peers and folders that do not exist."""
     destinations = _table(values.get("destinations"))
     peers = _table(values.get("peers"))
     for name, table in destinations.items():
@@ -27,7 +26,7 @@ def broken_references(values: Mapping[str, Any], base: Path) -> Iterator[Mistake
             if isinstance(peer, str) and peer and peer not in peers:
                 path = ("destinations", name, key)
                 yield path, f"there is no peer {peer!r}{suggestion(peer, peers)}"
-    models, mistakes = _models(values.get("catalogues"), base)
+    models, mistakes = _installed_models(values.get("catalogues"), base)
     yield from mistakes
     for model in _table(_table(values.get("worker")).get("most_of_model_at_once")):
         if models is not None and model not in models:
@@ -35,12 +34,12 @@ def broken_references(values: Mapping[str, Any], base: Path) -> Iterator[Mistake
             yield path, f"there is no model {model!r}{suggestion(model, models)}"
     rules = values.get("rules")
     for i, rule in enumerate(rules if isinstance(rules, list) else []):
-        yield from _broken_in_rule(_table(rule), ("rules", i), destinations, models)
+        yield from _unknown_in_rule(_table(rule), ("rules", i), destinations, models)
         if peers:
-            yield from _strangers(rule, ("rules", i), peers, _table(values.get("sources")))
+            yield from _unknown_senders(rule, ("rules", i), peers, _table(values.get("sources")))
 
 
-def _broken_in_rule(
+def _unknown_in_rule(
     rule: Mapping[str, Any],
     path: KeyPath,
     destinations: Collection[str],
@@ -52,31 +51,31 @@ def _broken_in_rule(
     names = rule.get("destinations")
     for j, name in enumerate(names if isinstance(names, list) else []):
         if isinstance(name, str) and name not in destinations:
-            told = f"there is no destination {name!r}{suggestion(name, destinations)}"
-            yield (*path, "destinations", j), told
+            message = f"there is no destination {name!r}{suggestion(name, destinations)}"
+            yield (*path, "destinations", j), message
 
 
-def _strangers(
+def _unknown_senders(
     value: Any, path: KeyPath, peers: Mapping[str, Any], sources: Collection[str]
 ) -> Iterator[Mistake]:
-    """Senders in `from_ae` that the node would reject, as they are none of the peers."""
+    """Yield senders in `from_ae` that the node rejects because they are not listed as peers."""
     titles = [str(_table(peer).get("ae_title", "")).strip() for peer in peers.values()]
     if isinstance(value, list):
         for i, item in enumerate(value):
-            yield from _strangers(item, (*path, i), peers, sources)
+            yield from _unknown_senders(item, (*path, i), peers, sources)
     for key, item in _table(value).items():
         if key != "from_ae":
-            yield from _strangers(item, (*path, key), peers, sources)
+            yield from _unknown_senders(item, (*path, key), peers, sources)
             continue
         for i, name in enumerate(item if isinstance(item, list) else []):
             known = [*titles, *sources]
-            if isinstance(name, str) and name.strip() not in known and not _is_address(name):
-                told = f"no peer has the AE title {name!r}{suggestion(name, known)}"
-                yield (*path, key, i), told
+            if isinstance(name, str) and name.strip() not in known and not _is_ip_address(name):
+                message = f"no peer has the AE title {name!r}{suggestion(name, known)}"
+                yield (*path, key, i), message
 
 
-def _is_address(name: str) -> bool:
-    """Whether it is an IP address, the sender's name for what came by STOW-RS."""
+def _is_ip_address(name: str) -> bool:
+    """Whether `name` is an IP address, which is the sender's name for STOW-RS."""
     try:
         ip_address(name)
     except ValueError:
@@ -84,8 +83,8 @@ def _is_address(name: str) -> bool:
     return True
 
 
-def _models(catalogues: Any, base: Path) -> tuple[Collection[str] | None, list[Mistake]]:
-    """The installed models, None where that cannot be said."""
+def _installed_models(catalogues: Any, base: Path) -> tuple[Collection[str] | None, list[Mistake]]:
+    """Return the installed models (None if a catalogue cannot be read) and the mistakes found."""
     texts = [c for c in catalogues if isinstance(c, str)] if isinstance(catalogues, list) else []
     folders: list[Path] = []
     mistakes: list[Mistake] = []
@@ -93,7 +92,7 @@ def _models(catalogues: Any, base: Path) -> tuple[Collection[str] | None, list[M
         try:
             folder = base / Path(text).expanduser()
         except RuntimeError:
-            return None, mistakes  # told where the settings are checked one by one
+            return None, mistakes  # the validation of the single settings reports it
         if folder.is_dir():
             folders.append(folder)
         else:
@@ -108,20 +107,20 @@ def _models(catalogues: Any, base: Path) -> tuple[Collection[str] | None, list[M
 
 
 def contradictions(settings: Settings) -> Iterator[Mistake]:
-    """Settings that cannot both hold."""
+    """Yield settings that exclude each other."""
     delivery, listener, web = settings.delivery, settings.listener, settings.web
     if delivery.longest_retry_seconds < delivery.first_retry_seconds:
         path = ("delivery", "longest_retry_seconds")
-        yield path, f"lies below first_retry_seconds, {delivery.first_retry_seconds:g}"
+        yield path, f"is below first_retry_seconds, {delivery.first_retry_seconds:g}"
     if web.port == listener.port != 0:
-        yield ("web", "port"), f"the listener has port {web.port} already"
-    if 0 < settings.retention.free_bytes < settings.least_free_bytes:
-        told = f"lies below least_free_gib, {settings.least_free_gib:g}: nothing would come in"
-        yield ("retention", "free_gib"), told
-    for kind, servers in (("sources", settings.sources), ("destinations", settings.destinations)):
+        yield ("web", "port"), f"the listener uses port {web.port} already"
+    if 0 < settings.retention.free_bytes < settings.min_free_bytes:
+        message = f"is below least_free_gib, {settings.least_free_gib:g}: nothing would come in"
+        yield ("retention", "free_gib"), message
+    for table, servers in (("sources", settings.sources), ("destinations", settings.destinations)):
         for name, server in servers.items():
             if getattr(server, "password_env", None) and not getattr(server, "username", None):
-                yield (kind, name, "password_env"), "a password without a username is of no use"
+                yield (table, name, "password_env"), "has no effect without a username"
 
 
 def _table(value: Any) -> Mapping[str, Any]:

@@ -1,73 +1,102 @@
-"""Settings from the environment: SEGNODE_LISTENER__PORT is `port` of `[listener]`."""
+"""Settings from environment variables: SEGNODE_LISTENER__PORT sets `port` of `[listener]`."""
 
 import os
 from collections.abc import Mapping
-from typing import Any
-
-from pydantic_settings import EnvSettingsSource, SettingsError
+from typing import Annotated, Any
 
 from node.domain.errors import Misconfigured
 from node.routing.attributes import suggestion
-from node.routing.rules import Mistake, Path
+from node.routing.condition_parsing import KeyPath, Mistake
 from node.settings.options import Settings
+from node.settings.value_types import SitePath
 
 _PREFIX = "SEGNODE_"
-# What the environment cannot set: the file is named on the command line.
-_NOT_OURS = ("file",)
+_NESTED_DELIMITER = "__"
+# The command line names the file; the environment cannot.
+_EXCLUDED = ("file",)
 
 
 def environment_values() -> dict[str, Any]:
-    """What the environment sets, as the file would; folders are parted as in PATH.
+    """Return the values that the environment sets, in the shape of the TOML file.
+
+    SEGNODE_CATALOGUES holds several folders separated as in PATH.
 
     Raises:
         Misconfigured: the value of a whole section is not JSON.
     """
-    try:
-        values = dict(EnvSettingsSource(Settings)())
-    except SettingsError as error:
-        raise Misconfigured(f"{_PREFIX}... in the environment: {error}: it is not JSON") from error
+    values = _read_environment() if _has_variables() else {}
     catalogues = values.get("catalogues")
     if isinstance(catalogues, str):
         values["catalogues"] = [folder for folder in catalogues.split(os.pathsep) if folder]
-    return {key: value for key, value in values.items() if key not in _NOT_OURS}
+    return {key: value for key, value in values.items() if key not in _EXCLUDED}
 
 
-def laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """`below`, with the values of `above` in their place; tables are merged."""
-    merged = dict(below)
-    for key, value in above.items():
-        under = merged.get(key)
-        if isinstance(under, Mapping) and isinstance(value, Mapping):
-            merged[key] = laid_over(under, value)
+def _has_variables() -> bool:
+    return any(name.upper().startswith(_PREFIX) for name in os.environ)
+
+
+def _read_environment() -> dict[str, Any]:
+    # Imported here: it costs every command 50 ms, and few sites set a variable.
+    from pydantic_settings import (
+        BaseSettings,
+        EnvSettingsSource,
+        NoDecode,
+        SettingsConfigDict,
+        SettingsError,
+    )
+
+    class EnvironmentSettings(Settings, BaseSettings):
+        model_config = SettingsConfigDict(
+            env_prefix=_PREFIX, env_nested_delimiter=_NESTED_DELIMITER
+        )
+
+        catalogues: Annotated[tuple[SitePath, ...], NoDecode] = ()
+
+    try:
+        return dict(EnvSettingsSource(EnvironmentSettings)())
+    except SettingsError as error:
+        raise Misconfigured(f"{_PREFIX}... in the environment: {error}: it is not JSON") from error
+
+
+def merge(base: Mapping[str, Any], override: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `base` with the values of `override`; tables are merged recursively."""
+    merged = dict(base)
+    for key, value in override.items():
+        current = merged.get(key)
+        if isinstance(current, Mapping) and isinstance(value, Mapping):
+            merged[key] = merge(current, value)
         else:
             merged[key] = value
     return merged
 
 
-def misspelt_variables() -> list[Mistake]:
-    """Variables with `__` that name no section.
+def unknown_variables() -> list[Mistake]:
+    """Return the variables with `__` that name no section.
 
-    Others that begin with SEGNODE_ are let be: a container engine sets some for a service of
-    that name.
+    Other variables that start with SEGNODE_ are ignored: a container engine sets some for a
+    service of that name.
     """
     mistakes: list[Mistake] = []
     for variable in sorted(os.environ):
-        section, parted, _ = variable.removeprefix(_PREFIX).partition("__")
-        if not variable.startswith(_PREFIX) or not parted:
+        section, delimiter, _ = variable.removeprefix(_PREFIX).partition(_NESTED_DELIMITER)
+        if not variable.startswith(_PREFIX) or not delimiter:
             continue
-        known = [name.upper() for name in Settings.model_fields if name not in _NOT_OURS]
+        known = [name.upper() for name in Settings.model_fields if name not in _EXCLUDED]
         if section.upper() not in known:
             mistakes.append(((variable,), f"unknown setting{suggestion(section, known)}"))
     return mistakes
 
 
-def variable_of(path: Path) -> str:
-    """The variable that has set the value at `path`, or what is around it; empty without one."""
+def variable_for(path: KeyPath) -> str:
+    """Return the variable that sets the value at `path` or a table around it; empty if none does.
+
+    The result has the spelling of the environment.
+    """
     if str(path[0]).startswith(_PREFIX):
         return str(path[0])
-    set_here = {name.upper(): name for name in os.environ}
+    variables = {name.upper(): name for name in os.environ}
     for length in range(len(path), 0, -1):
-        name = _PREFIX + "__".join(str(part) for part in path[:length]).upper()
-        if name in set_here:
-            return set_here[name]
+        name = _PREFIX + _NESTED_DELIMITER.join(str(part) for part in path[:length]).upper()
+        if name in variables:
+            return variables[name]
     return ""

@@ -1,16 +1,10 @@
-"""The tree of settings: each one's name, type, bounds and default."""
+"""The tree of settings: the name, type, limits and default of each."""
 
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, InstanceOf
-from pydantic_settings import (
-    BaseSettings,
-    NoDecode,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-)
 
 from node.routing.rules import Rule
 from node.settings.value_types import (
@@ -22,13 +16,13 @@ from node.settings.value_types import (
     HostName,
     LongString,
     Name,
+    OptionalUrl,
     Port,
     Positive,
     QuietSeconds,
     Real,
     SitePath,
     Url,
-    UrlOrNone,
     Whole,
 )
 
@@ -38,20 +32,20 @@ class _Options(BaseModel):
 
 
 class ListenerOptions(_Options):
-    """The Storage SCP. Port 0 takes a free one."""
+    """The Storage SCP. Port 0 selects a free port."""
 
     ae_title: Ae = "SEGNODE"
-    host: Host = "0.0.0.0"  # noqa: S104 # modalities and PACS call from other machines
+    host: Host = "0.0.0.0"  # noqa: S104 # modalities and PACS connect from other machines
     port: Port = 11112
     max_pdu: Annotated[Whole, Field(ge=4096, le=1048576)] = 131072  # bytes
     max_associations: Annotated[Whole, Field(ge=1, le=1000)] = 25
 
 
 class WebOptions(_Options):
-    """Console, REST and DICOMweb; without log-in, so on this machine alone by default.
+    """Console, REST and DICOMweb; without log-in, so reachable from this machine alone by default.
 
-    `names` are those under which requests may name the node, beside localhost, the machine's name
-    and its addresses.
+    `names` lists the host names that requests may use, besides localhost, the machine's name and
+    its addresses.
     """
 
     host: Host = "127.0.0.1"
@@ -60,11 +54,11 @@ class WebOptions(_Options):
 
 
 class WorkerOptions(_Options):
-    """Inference. `threads` of the CPU; without it, as many as PyTorch takes.
+    """Inference. `threads` is the number of CPU threads; None leaves it to PyTorch.
 
-    What takes longer than `longest_inference_seconds` is ended, tried once more, then parked.
-    `inferences_at_once` share the device, each with its own copy of the model;
-    `most_of_model_at_once` bounds that for single models.
+    An inference longer than `longest_inference_seconds` is stopped and retried once; then its job
+    is parked. `inferences_at_once` processes share the device, each with its own copy of the
+    model; `most_of_model_at_once` sets a lower limit for single models.
     """
 
     device: Device = "auto"
@@ -76,7 +70,7 @@ class WorkerOptions(_Options):
 
 
 class ResultOptions(_Options):
-    """What the SEG says of itself."""
+    """The descriptive attributes of the SEG."""
 
     series_description: LongString = "Segmentation, not for diagnostic use"
     series_number: Annotated[Whole, Field(ge=0, le=2147483647)] = 900
@@ -84,10 +78,10 @@ class ResultOptions(_Options):
 
 
 class DeliveryOptions(_Options):
-    """How a delivery that failed is repeated: the wait doubles from the first to the longest.
+    """Retries of failed deliveries: the delay doubles from `first_` to `longest_retry_seconds`.
 
-    So is a job that a full disk and the like keep from its result. A result whose storage is not
-    committed within `longest_commitment_seconds` is sent again.
+    The same holds for a job that fails for a temporary reason such as a full disk. A result whose
+    storage is not committed within `longest_commitment_seconds` is sent again.
     """
 
     first_retry_seconds: Positive = 5.0
@@ -97,9 +91,9 @@ class DeliveryOptions(_Options):
 
 
 class RetentionOptions(_Options):
-    """When finished series are deleted; without either, nothing is.
+    """When finished series are deleted; without either setting, none is.
 
-    `free_gib` has the oldest go until so much is free on the disk of data_dir.
+    `free_gib` deletes the oldest until that much is free on the disk of data_dir.
     """
 
     keep_days: Positive | None = None
@@ -107,12 +101,12 @@ class RetentionOptions(_Options):
 
     @property
     def keep(self) -> timedelta | None:
-        """`keep_days` as a time."""
+        """`keep_days` as a timedelta."""
         return None if self.keep_days is None else timedelta(days=self.keep_days)
 
     @property
     def free_bytes(self) -> int:
-        """`free_gib` as the number of bytes; 0 without it."""
+        """`free_gib` in bytes; 0 if not set."""
         return 0 if self.free_gib is None else round(self.free_gib * (1 << 30))
 
 
@@ -136,15 +130,15 @@ class DicomwebSource(_Options):
 
 
 class _Destination(_Options):
-    """Where results go; `give_up_after_hours` where it is not that of `delivery`."""
+    """A destination of results; `give_up_after_hours` overrides that of `delivery`."""
 
     give_up_after_hours: Positive | None = None
 
 
 class CStoreDestination(_Destination):
-    """Results go to a peer by C-STORE.
+    """Sends results to a peer by C-STORE.
 
-    `commitment` names the peer, often the same, that is asked to commit itself to keep them.
+    `commitment` names the peer, often the same, that receives the storage commitment request.
     """
 
     kind: Literal["cstore"]
@@ -153,7 +147,7 @@ class CStoreDestination(_Destination):
 
 
 class DicomwebDestination(_Destination):
-    """Results go to a DICOMweb server by STOW-RS; `url` is the root of the service."""
+    """Sends results to a DICOMweb server by STOW-RS; `url` is the root of the service."""
 
     kind: Literal["dicomweb"]
     url: Url
@@ -162,7 +156,7 @@ class DicomwebDestination(_Destination):
 
 
 class FolderDestination(_Destination):
-    """Results go to a folder, as study/series/instance.dcm."""
+    """Writes results to a folder, as study/series/instance.dcm."""
 
     kind: Literal["folder"]
     path: SitePath
@@ -182,29 +176,24 @@ def _default_data_dir() -> Path:
     return Path.home() / ".local" / "share" / "segnode"
 
 
-class Settings(BaseSettings):
-    """The site's settings; `load_settings` builds them, and `file` is None without one.
+class Settings(BaseModel):
+    """The site's settings; `file` is None without a configuration file.
 
-    Building them here reads neither file nor environment, and leaves paths as they are.
+    `load_settings` builds them. The constructor reads neither file nor environment, and leaves
+    paths as they are.
     """
 
-    model_config = SettingsConfigDict(
-        frozen=True,
-        extra="forbid",
-        env_prefix="SEGNODE_",
-        env_nested_delimiter="__",
-        arbitrary_types_allowed=True,
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
     file: Path | None = None
     data_dir: SitePath = Field(default_factory=_default_data_dir)
     database_url: DatabaseUrl = ""
     store_url: BucketUrl = ""
-    store_endpoint: UrlOrNone = ""
+    store_endpoint: OptionalUrl = ""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     quiet_seconds: QuietSeconds = 10.0
     least_free_gib: Annotated[Real, Field(ge=0, le=1_000_000, allow_inf_nan=False)] = 1.0
-    catalogues: Annotated[tuple[SitePath, ...], NoDecode] = ()
+    catalogues: tuple[SitePath, ...] = ()
     listener: ListenerOptions = ListenerOptions()
     web: WebOptions = WebOptions()
     worker: WorkerOptions = WorkerOptions()
@@ -218,22 +207,10 @@ class Settings(BaseSettings):
 
     @property
     def is_embedded(self) -> bool:
-        """Whether the database is a file of one machine, which has one worker then."""
+        """Whether the database is an SQLite file, which allows one machine and one worker."""
         return self.database_url.startswith("sqlite")
 
     @property
     def least_free_bytes(self) -> int:
-        """`least_free_gib` as the number of bytes."""
+        """`least_free_gib` in bytes."""
         return round(self.least_free_gib * (1 << 30))
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """What it is given, alone: the environment is laid over the file by `load_settings`."""
-        return (init_settings,)

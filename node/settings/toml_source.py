@@ -1,4 +1,4 @@
-"""A TOML file whose keys remember their line."""
+"""A TOML file with the line number of every key."""
 
 import codecs
 import re
@@ -18,7 +18,7 @@ KeyPath = tuple[str | int, ...]
 
 @dataclass(frozen=True)
 class TomlSource:
-    """The values of a TOML file, and the line (from 1) of each key and list item."""
+    """The values of a TOML file, and the line number (from 1) of each key and list item."""
 
     file: Path
     values: dict[str, Any]
@@ -26,10 +26,10 @@ class TomlSource:
 
     @classmethod
     def read(cls, file: Path) -> Self:
-        """Read the file.
+        """Read and parse the file.
 
         Raises:
-            Misconfigured: it is not there, or is no TOML.
+            Misconfigured: the file cannot be read, or is not valid TOML.
         """
         try:
             content = file.read_bytes().removeprefix(codecs.BOM_UTF8)
@@ -40,52 +40,52 @@ class TomlSource:
             line = content[: error.start].count(b"\n") + 1
             raise Misconfigured("is not UTF-8 here", file=file, line=line) from error
         except ValueError as error:
-            raise _no_toml(error, file, content) from error
+            raise _syntax_error(error, file, content) from error
         tree = Parser(Language(tree_sitter_toml.language())).parse(content)
-        return cls(file, values, dict(_document(tree.root_node)))
+        return cls(file, values, dict(_lines_of_document(tree.root_node)))
 
     def line(self, path: KeyPath) -> int | None:
-        """The line of the key at `path`, or of the nearest thing around it."""
+        """Return the line of the key at `path`, or of the innermost table or list around it."""
         for length in range(len(path), 0, -1):
             if path[:length] in self._lines:
                 return self._lines[path[:length]]
         return None
 
 
-def _no_toml(error: ValueError, file: Path, content: bytes) -> Misconfigured:
-    """The parser's message, with the line that it names."""
+def _syntax_error(error: ValueError, file: Path, content: bytes) -> Misconfigured:
+    """Return the parser's message and the line that it names."""
     message = str(error)
     line = content.rstrip().count(b"\n") + 1 if "end of document" in message else None
-    if place := _PLACE.search(message):
-        line, message = int(place["line"]), message[: place.start()]
-    return Misconfigured(f"is no TOML: {message}", file=file, line=line)
+    if position := _POSITION.search(message):
+        line, message = int(position["line"]), message[: position.start()]
+    return Misconfigured(f"is not valid TOML: {message}", file=file, line=line)
 
 
-# How tomllib ends its messages.
-_PLACE = re.compile(r" \(at line (?P<line>\d+), column \d+\)$")
+# The end of a message of tomllib; an attribute has the line from Python 3.14 on.
+_POSITION = re.compile(r" \(at line (?P<line>\d+), column \d+\)$")
 Lines = Iterator[tuple[KeyPath, int]]
 
 
-def _document(root: Node) -> Lines:
-    counts: dict[KeyPath, int] = {}  # of each array of tables, the elements seen so far
+def _lines_of_document(root: Node) -> Lines:
+    counts: dict[KeyPath, int] = {}  # array of tables -> number of elements so far
     for node in root.named_children:
         match node.type:
             case "pair":
-                yield from _pair(node, ())
+                yield from _lines_of_pair(node, ())
             case "table" | "table_array_element":
-                key = _full_path(_keys(node.named_children[0]), counts)
+                key = _indexed_path(_keys(node.named_children[0]), counts)
                 if node.type == "table_array_element":
                     counts[key] = counts.get(key, 0) + 1
-                    yield key, _line(node)
+                    yield key, _line_number(node)
                     key = (*key, counts[key] - 1)
-                yield key, _line(node)
+                yield key, _line_number(node)
                 for child in node.named_children[1:]:
                     if child.type == "pair":
-                        yield from _pair(child, key)
+                        yield from _lines_of_pair(child, key)
 
 
-def _full_path(keys: KeyPath, counts: dict[KeyPath, int]) -> KeyPath:
-    """`keys` with the index of the current element behind each array of tables on the way."""
+def _indexed_path(keys: KeyPath, counts: dict[KeyPath, int]) -> KeyPath:
+    """Insert the index of the current element after each array of tables in `keys`."""
     path: KeyPath = ()
     for i, key in enumerate(keys):
         path = (*path, key)
@@ -94,35 +94,35 @@ def _full_path(keys: KeyPath, counts: dict[KeyPath, int]) -> KeyPath:
     return path
 
 
-def _pair(node: Node, parent: KeyPath) -> Lines:
+def _lines_of_pair(node: Node, parent: KeyPath) -> Lines:
     key, value = node.named_children[0], node.named_children[-1]
     path = (*parent, *_keys(key))
-    yield path, _line(node)
-    yield from _value(value, path)
+    yield path, _line_number(node)
+    yield from _lines_of_value(value, path)
 
 
-def _value(node: Node, path: KeyPath) -> Lines:
+def _lines_of_value(node: Node, path: KeyPath) -> Lines:
     if node.type == "inline_table":
         for child in node.named_children:
             if child.type == "pair":
-                yield from _pair(child, path)
+                yield from _lines_of_pair(child, path)
     elif node.type == "array":
         items = [child for child in node.named_children if child.type != "comment"]
         for i, child in enumerate(items):
-            yield (*path, i), _line(child)
-            yield from _value(child, (*path, i))
+            yield (*path, i), _line_number(child)
+            yield from _lines_of_value(child, (*path, i))
 
 
 def _keys(node: Node) -> KeyPath:
-    """The parts of a bare, quoted or dotted key."""
+    """Split a bare, quoted or dotted key into its parts."""
     if node.type == "dotted_key":
         return tuple(part for child in node.named_children for part in _keys(child))
     text = (node.text or b"").decode("utf-8")
     if node.type == "quoted_key":
-        # TOML itself knows its escapes.
+        # tomllib decodes the escape sequences.
         return (next(iter(tomllib.loads(f"{text} = 0"))),)
     return (text,)
 
 
-def _line(node: Node) -> int:
+def _line_number(node: Node) -> int:
     return node.start_point.row + 1

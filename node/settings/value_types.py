@@ -1,4 +1,4 @@
-"""The kinds of values that settings have, each with what is wrong with others in words."""
+"""The types of settings values, each with an error message for the administrator."""
 
 import re
 from ipaddress import ip_address
@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from node.domain.identifiers import AeTitle
-from node.routing.rules import LONGEST_QUIET_SECONDS
+from node.routing.rules import MAX_QUIET_SECONDS
 
 
 def _web_address(url: str) -> str:
@@ -25,12 +25,12 @@ def _web_address(url: str) -> str:
     return url
 
 
-def _web_address_or_none(url: str) -> str:
+def _empty_or_web_address(url: str) -> str:
     return _web_address(url) if url else url
 
 
 def _long_string(text: str) -> str:
-    """PS3.5 6.2: a Long String has at most 64 characters; a backslash would divide it."""
+    """Check a Long String (PS3.5 6.2): at most 64 characters, and no backslash, which separates values."""
     if not 0 < len(text) <= 64:
         raise ValueError(f"must have 1 to 64 characters, and has {len(text)}")
     if "\\" in text or not text.isprintable():
@@ -45,7 +45,7 @@ def _host_name(name: str) -> str:
 
 
 def _host(host: str) -> str:
-    """A name or an IP address."""
+    """Check a host name or an IP address."""
     try:
         return str(ip_address(host))
     except ValueError:
@@ -65,7 +65,7 @@ def _database(url: str) -> str:
 
 
 def _bucket(url: str) -> str:
-    """The rules for names of buckets that all servers keep to."""
+    """Check the rules for bucket names that all S3 servers share."""
     if url and not re.fullmatch(
         r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[\w.-]+)*/?", url, re.ASCII
     ):
@@ -74,39 +74,39 @@ def _bucket(url: str) -> str:
 
 
 def _not_empty(path: object) -> object:
-    # A path of no characters would be the folder of the configuration itself.
+    # An empty path would mean the folder of the configuration itself.
     if path == "":
         raise ValueError("must not be empty")
     return path
 
 
-def _no_truth_value(number: object) -> object:
-    if isinstance(number, bool):  # to Python, `true` is 1
-        raise ValueError("must not be true or false")  # noqa: TRY004 pydantic's way to refuse
+def _not_boolean(number: object) -> object:
+    if isinstance(number, bool):  # in Python, True is an int
+        raise ValueError("must not be true or false")  # noqa: TRY004 pydantic reports ValueError
     return number
 
 
-def _home(path: Path) -> Path:
+def _expand_home(path: Path) -> Path:
     try:
         return path.expanduser()
     except RuntimeError as error:
         raise ValueError(f"there is no home folder for {path.parts[0]}") from error
 
 
-Whole = Annotated[int, BeforeValidator(_no_truth_value)]
-Real = Annotated[float, BeforeValidator(_no_truth_value)]
+Whole = Annotated[int, BeforeValidator(_not_boolean)]
+Real = Annotated[float, BeforeValidator(_not_boolean)]
 Port = Annotated[Whole, Field(ge=0, le=65535)]
 Ae = Annotated[str, AfterValidator(AeTitle)]
 Name = Annotated[str, Field(min_length=1)]
 Host = Annotated[str, AfterValidator(_host)]
 HostName = Annotated[str, AfterValidator(_host_name)]
 LongString = Annotated[str, AfterValidator(_long_string)]
-# 11 days in seconds, 114 years in hours: times beyond that overflow a clock.
+# 11 days in seconds, 114 years in hours: longer times overflow a clock.
 Positive = Annotated[Real, Field(gt=0, le=1_000_000, allow_inf_nan=False)]
-QuietSeconds = Annotated[Real, Field(gt=0, le=LONGEST_QUIET_SECONDS, allow_inf_nan=False)]
+QuietSeconds = Annotated[Real, Field(gt=0, le=MAX_QUIET_SECONDS, allow_inf_nan=False)]
 Url = Annotated[str, AfterValidator(_web_address)]
-SitePath = Annotated[Path, BeforeValidator(_not_empty), AfterValidator(_home)]
+SitePath = Annotated[Path, BeforeValidator(_not_empty), AfterValidator(_expand_home)]
 Device = Annotated[str, AfterValidator(_device)]
 DatabaseUrl = Annotated[str, AfterValidator(_database)]
 BucketUrl = Annotated[str, AfterValidator(_bucket)]
-UrlOrNone = Annotated[str, AfterValidator(_web_address_or_none)]
+OptionalUrl = Annotated[str, AfterValidator(_empty_or_web_address)]

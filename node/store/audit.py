@@ -1,4 +1,4 @@
-"""What happened to each series and job, append-only, for people to read."""
+"""The append-only audit trail of each series and job."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,13 +6,13 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
-from node.store.records import Records
+from node.store.repository import Repository
 from node.store.schema import AUDIT
 
 
 @dataclass(frozen=True)
 class AuditEvent:
-    """Something that happened to `subject`: a series by UID, a job by id, or the node."""
+    """An event about `subject`: a Series Instance UID, a job id, or the node."""
 
     happened_at: datetime
     subject: str
@@ -20,16 +20,16 @@ class AuditEvent:
     detail: str
 
 
-class AuditTrail(Records):
-    """The trail; nothing in it is ever changed, and no patient is named."""
+class AuditTrail(Repository):
+    """The audit trail. Events never change and never name a patient."""
 
     def audit(self, now: datetime, subject: str, event: str, detail: str = "") -> None:
         """Appends one event."""
         with self._database.writing() as connection:
-            append(connection, now, subject, event, detail)
+            append_event(connection, now, subject, event, detail)
 
     def audit_of(self, subject: str) -> tuple[AuditEvent, ...]:
-        """Everything that happened to `subject`, oldest first."""
+        """Returns the events of `subject`, oldest first."""
         query = select(AUDIT).where(AUDIT.c.subject == subject).order_by(AUDIT.c.event_id)
         with self._database.reading() as connection:
             return tuple(
@@ -38,9 +38,9 @@ class AuditTrail(Records):
             )
 
 
-def append(
+def append_event(
     connection: Connection, now: datetime, subject: str, event: str, detail: str = ""
 ) -> None:
-    """Appends one event within the transaction that it tells of."""
+    """Appends one event in the transaction that makes the change."""
     row = {"happened_at": now, "subject": subject, "event": event, "detail": detail}
     connection.execute(AUDIT.insert().values(row))

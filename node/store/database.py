@@ -1,4 +1,4 @@
-"""The database connection: one engine, short transactions, SQLite or PostgreSQL by URL."""
+"""Database access: one engine with short transactions, SQLite or PostgreSQL by URL."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -25,30 +25,30 @@ from sqlalchemy.types import TypeDecorator
 
 from node.domain.errors import Misconfigured, Transient
 
-# A writer waits this long for another process's transaction; ours take milliseconds, so a longer
-# wait means that something is wrong, and the sender had better be told before it loses patience.
+# A writer waits this long for another process's transaction. Our transactions take milliseconds. A
+# longer wait means that something is wrong, and the sender must get an answer before it times out.
 _BUSY_TIMEOUT_MS = 10_000
-# Who only asks whether something can be written wants to know soon. But where eight processes write
-# without a pause, its turn can take a second to come.
+# For the check whether the database can be written, which must return soon. Where eight processes
+# write without a pause, a writer can wait a second for its turn.
 _SHORT_BUSY_TIMEOUT_MS = 2_000
-# One connection serves one short transaction; more threads than this wait for a free one.
+# One connection serves one short transaction. Threads beyond the limit wait for a free one.
 _POOL_SIZE = 5
 _POOL_OVERFLOW = 45
-_WRITES = "segnode_writes"
-_WAITS_MS = "segnode_waits_ms"
-# What a disk that is full, read-only or broken makes of a statement to SQLite.
+_WRITES_OPTION = "segnode_writes"
+_BUSY_TIMEOUT_OPTION = "segnode_waits_ms"
+# SQLite's error codes for a disk that is full, read-only or broken.
 _DISK_ERRORS = {
     sqlite3.SQLITE_FULL,
     sqlite3.SQLITE_READONLY,
     sqlite3.SQLITE_IOERR,
     sqlite3.SQLITE_CANTOPEN,
 }
-_PRIMARY_CODE = 0xFF  # of an extended result code of SQLite
-_READ_ONLY = "25006"  # PostgreSQL's code for a statement that would write and may not
+_PRIMARY_CODE_MASK = 0xFF  # applied to an extended result code of SQLite
+_READ_ONLY_SQL_TRANSACTION = "25006"  # PostgreSQL's SQLSTATE for a write that is not allowed
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """An aware UTC datetime; SQLite, which knows no time zones, stores it as naive UTC."""
+    """An aware UTC datetime. SQLite has no time zones and stores it as naive UTC."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -68,7 +68,7 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 class Database:
-    """One engine with transactions that read and transactions that write.
+    """One engine with read transactions and write transactions.
 
     A database that does not answer (locked, full, read-only, gone) raises Transient.
     """
@@ -76,54 +76,55 @@ class Database:
     def __init__(self, url: URL) -> None:
         self.url = url
         self._engine = _engine(url)
-        self._writer = self._engine.execution_options(**{_WRITES: True})
+        self._writer = self._engine.execution_options(**{_WRITES_OPTION: True})
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A consistent view of the database."""
-        with told_as_transient(), self._engine.begin() as connection:
+        """Opens a read transaction: a consistent view of the database."""
+        with database_errors_as_transient(), self._engine.begin() as connection:
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """A transaction that is durable once the block is left; an exception rolls it back."""
-        with told_as_transient(), self._writer.begin() as connection:
+        """Opens a write transaction: durable after the block, rolled back by an exception."""
+        with database_errors_as_transient(), self._writer.begin() as connection:
             yield connection
 
     def check_writable(self) -> None:
-        """See that something can be written now; others that write are waited for two seconds.
+        """Checks that the database can be written now; waits two seconds for other writers.
 
         Raises:
             Transient: the database is locked, full or read-only, or does not answer.
         """
-        writer = self._writer.execution_options(**{_WAITS_MS: _SHORT_BUSY_TIMEOUT_MS})
-        with told_as_transient(), writer.begin() as connection:
+        writer = self._writer.execution_options(**{_BUSY_TIMEOUT_OPTION: _SHORT_BUSY_TIMEOUT_MS})
+        with database_errors_as_transient(), writer.begin() as connection:
             if self.is_sqlite:
-                # Nobody reads this number; an empty transaction would succeed on a full disk.
+                # Nothing reads this number. An empty transaction would succeed on a full disk.
                 connection.execute(text("PRAGMA user_version = 0"))
             elif connection.execute(text("SHOW transaction_read_only")).scalar_one() == "on":
-                self._engine.dispose()  # connections can stay so when the server is not any more
+                # A pooled connection can stay read-only after its server has left that state.
+                self._engine.dispose()
                 raise Transient("the database cannot be written: its server is read-only")
 
     def insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
-        """An insert into `table` that can say what to do on conflict."""
+        """Returns an insert into `table` that supports ON CONFLICT."""
         if self.is_sqlite:
             return sqlite.insert(table)
         return postgresql.insert(table)
 
     @property
     def is_sqlite(self) -> bool:
-        """Whether this is the embedded database."""
+        """Whether this is the embedded database (SQLite)."""
         return self.url.get_backend_name() == "sqlite"
 
     @property
     def file(self) -> Path | None:
-        """The embedded database's file."""
+        """The file of the embedded database; None for PostgreSQL."""
         return Path(self.url.database) if self.is_sqlite and self.url.database else None
 
-    def use_wal(self) -> None:
-        """Has the embedded database write ahead, once for all: readers never wait for a writer."""
-        with told_as_transient(), closing(self._engine.raw_connection()) as connection:
+    def enable_wal(self) -> None:
+        """Switches the embedded database to write-ahead logging: readers never wait for writers."""
+        with database_errors_as_transient(), closing(self._engine.raw_connection()) as connection:
             connection.cursor().execute("PRAGMA journal_mode=WAL").close()
 
     def close(self) -> None:
@@ -132,10 +133,10 @@ class Database:
 
 
 def parse_url(database_url: str) -> URL:
-    """The URL of a database we can use: `sqlite:///file` or `postgresql://...`.
+    """Parses the URL of a supported database: `sqlite:///file` or `postgresql://...`.
 
     Raises:
-        Misconfigured: it is neither.
+        Misconfigured: the URL is neither.
     """
     try:
         url = make_url(database_url)
@@ -154,16 +155,16 @@ def parse_url(database_url: str) -> URL:
             )
 
 
-def count_as_lost(failure: ExceptionContext) -> None:
-    """Have a connection replaced that cannot write, as one that broke (event `handle_error`).
+def disconnect_if_unwritable(failure: ExceptionContext) -> None:
+    """Treats a connection that cannot write as broken (listener of the event `handle_error`).
 
-    One that was made while the database was read-only stays so. And the engine of the workflows
-    waits for a database where a connection is lost, but gives the workflow up on other errors.
+    A connection that was opened while the database was read-only stays read-only. And the workflow
+    engine waits for the database after a lost connection, but gives up the workflow on other errors.
     """
     if not _cannot_write(failure.original_exception):
         return
     if failure.connection is not None:
-        # What is dropped amid a transaction keeps its locks as long as somebody holds the error.
+        # A connection dropped in a transaction keeps its locks while the error is referenced.
         with suppress(sqlite3.Error):
             failure.connection.connection.rollback()
     failure.is_disconnect = True
@@ -171,15 +172,15 @@ def count_as_lost(failure: ExceptionContext) -> None:
 
 def _cannot_write(error: BaseException | None) -> bool:
     if isinstance(error, sqlite3.Error):
-        # Errors of the driver's own, such as a connection that is closed, have no code.
+        # The driver's own errors, such as a closed connection, have no code.
         code: int = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK)
-        return code & _PRIMARY_CODE in _DISK_ERRORS
-    return getattr(error, "sqlstate", None) == _READ_ONLY
+        return code & _PRIMARY_CODE_MASK in _DISK_ERRORS
+    return getattr(error, "sqlstate", None) == _READ_ONLY_SQL_TRANSACTION
 
 
 @contextmanager
-def told_as_transient() -> Iterator[None]:
-    """Raises Transient within the block where a database fails that may be well later."""
+def database_errors_as_transient() -> Iterator[None]:
+    """Raises Transient for database errors in the block that may pass."""
     try:
         yield
     except (DBAPIError, PoolTimeoutError) as error:
@@ -198,11 +199,11 @@ def _engine(url: URL) -> Engine:
             pool_size=_POOL_SIZE,
             max_overflow=_POOL_OVERFLOW,
             pool_pre_ping=url.get_backend_name() != "sqlite",
-            hide_parameters=True,  # its errors reach logs, and rows can name patients
+            hide_parameters=True,  # errors reach logs, and rows can name patients
         )
     except (NoSuchModuleError, ModuleNotFoundError) as error:
         raise Misconfigured(f"its driver is missing: {error}", key="database_url") from error
-    event.listen(engine, "handle_error", count_as_lost)
+    event.listen(engine, "handle_error", disconnect_if_unwritable)
     if url.get_backend_name() == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite_connection)
         event.listen(engine, "begin", _begin_sqlite)
@@ -210,8 +211,8 @@ def _engine(url: URL) -> Engine:
 
 
 def _prepare_sqlite_connection(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
-    # The driver's own transaction control begins too late (before the first write, after reads),
-    # which is how two writers deadlock; `_begin_sqlite` begins instead.
+    # The driver's own transaction control begins too late (before the first write, after reads), so
+    # that two writers can deadlock. `_begin_sqlite` begins the transaction instead.
     connection.isolation_level = None
     cursor = connection.cursor()
     cursor.execute("PRAGMA synchronous=FULL")
@@ -221,5 +222,6 @@ def _prepare_sqlite_connection(connection: DBAPIConnection, _entry: ConnectionPo
 
 def _begin_sqlite(connection: Connection) -> None:
     options = connection.get_execution_options()
-    connection.exec_driver_sql(f"PRAGMA busy_timeout={options.get(_WAITS_MS, _BUSY_TIMEOUT_MS)}")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get(_WRITES) else "BEGIN")
+    timeout_ms = options.get(_BUSY_TIMEOUT_OPTION, _BUSY_TIMEOUT_MS)
+    connection.exec_driver_sql(f"PRAGMA busy_timeout={timeout_ms}")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get(_WRITES_OPTION) else "BEGIN")

@@ -1,4 +1,4 @@
-"""Brings a database to the schema of this version, one process at a time."""
+"""Migrates a database to the schema of this version, one process at a time."""
 
 import fcntl
 from collections.abc import Iterator
@@ -16,19 +16,19 @@ from sqlalchemy.engine import Connection
 from node.store.database import Database
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
-# Any number, the same in every segnode: the name of our advisory lock in PostgreSQL.
+# Key of our advisory lock in PostgreSQL: an arbitrary number, the same in every version.
 _POSTGRESQL_LOCK = 0x5E6_0DE
 
 
-def bring_up_to_date(database: Database) -> None:
-    """Runs the migrations that the database has not seen, all in one transaction.
+def run_migrations(database: Database) -> None:
+    """Runs the pending migrations in one transaction.
 
-    A database that a newer segnode has migrated already is left as it is: migrations only add.
+    A database that a newer segnode has already migrated stays unchanged: migrations only add.
     """
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
-    with _one_process_at_a_time(database), database.writing() as connection:
-        wait_for_other_hosts(connection, database)
+    with _process_lock(database), database.writing() as connection:
+        acquire_site_lock(connection, database)
         current = MigrationContext.configure(connection).get_current_revision()
         scripts = ScriptDirectory.from_config(config)
         if current == scripts.get_current_head():
@@ -41,10 +41,10 @@ def bring_up_to_date(database: Database) -> None:
 
 
 @contextmanager
-def _one_process_at_a_time(database: Database) -> Iterator[None]:
-    """For the embedded database: a lock file beside it, also around the switch to WAL.
+def _process_lock(database: Database) -> Iterator[None]:
+    """Holds a lock file beside the embedded database, also while the database switches to WAL.
 
-    The switch needs a lock that SQLite does not wait for.
+    The switch needs a database lock for which SQLite does not wait.
     """
     file = database.file
     if file is None:
@@ -53,11 +53,11 @@ def _one_process_at_a_time(database: Database) -> Iterator[None]:
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.with_name(file.name + ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        database.use_wal()
+        database.enable_wal()
         yield
 
 
-def wait_for_other_hosts(connection: Connection, database: Database) -> None:
-    """Let one transaction of all that call this go on at a time; the embedded database does so."""
-    if not database.is_sqlite:  # released at the end of the transaction
+def acquire_site_lock(connection: Connection, database: Database) -> None:
+    """Serialises transactions across hosts; a no-op for the embedded database, which does so."""
+    if not database.is_sqlite:  # released when the transaction ends
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _POSTGRESQL_LOCK})

@@ -1,7 +1,7 @@
-"""The tables. No patient name or identifier in any of them.
+"""The database tables. No table holds a patient's name or identifier.
 
-A change here needs a migration beside the others; migrations only ever add, so that an older
-segnode can run on a newer database while a site upgrades host by host.
+A change here needs a new migration. Migrations only add, so that an older segnode can run on a
+newer database while a site upgrades host by host.
 """
 
 from sqlalchemy import (
@@ -146,7 +146,7 @@ COMMITMENTS = Table(
     Index(None, "finished_at", "next_try_at"),
 )
 
-ASKED_COMMITMENTS = Table(
+REQUESTED_COMMITMENTS = Table(
     "asked_commitments",
     METADATA,
     Column("transaction_uid", _UID, primary_key=True),

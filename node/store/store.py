@@ -1,51 +1,51 @@
-"""The store: everything the node remembers, behind one door."""
+"""The store: one object that combines all repositories over one database."""
 
 from pathlib import Path
 from typing import Self
 
 from node.store.audit import AuditTrail
-from node.store.commitment.received import Commitments
-from node.store.commitment.requested import AskedCommitments
+from node.store.commitment.received import ReceivedCommitments
+from node.store.commitment.requested import RequestedCommitments
 from node.store.database import Database, parse_url
 from node.store.files import DataFolder, Files
-from node.store.migrate import bring_up_to_date
-from node.store.received.cleanup import Clearing
+from node.store.jobs.attempts import Attempts
+from node.store.jobs.outcomes import Outcomes
+from node.store.jobs.reruns import Reruns
+from node.store.migrate import run_migrations
+from node.store.received.cleanup import Cleanup
 from node.store.received.instances import Instances
 from node.store.received.retrievals import Retrievals
 from node.store.site.files_check import check_files
 from node.store.site.workers import Workers
-from node.store.work.attempts import Tries
-from node.store.work.outcomes import Outcomes
-from node.store.work.reruns import Reruns
 
 
 class Store(
     Instances,
     Outcomes,
     Reruns,
-    Tries,
-    AskedCommitments,
+    Attempts,
+    RequestedCommitments,
     Retrievals,
-    Commitments,
-    Clearing,
+    ReceivedCommitments,
+    Cleanup,
     Workers,
     AuditTrail,
 ):
     """Instances, series, jobs, deliveries, retrievals, commitments, workers, the audit trail.
 
-    Each method is one short transaction, durable when it returns; all take and give aware UTC
-    times. Any number of threads and processes may use one database. Any method raises Transient
-    when the database does not answer.
+    Each method is one short transaction that is durable when the method returns. All methods take
+    and return aware UTC times. Any number of threads and processes may use one database. Any method
+    raises Transient when the database does not answer.
     """
 
     @classmethod
     def open(cls, database_url: str, data_dir: Path, files: Files | None = None) -> Self:
-        """Opens the database, making or migrating its tables as needed.
+        """Opens the database and creates or migrates its tables as needed.
 
-        Several processes may do so at the same moment. Without `files`, those in `data_dir`.
+        Several processes may do this at the same time. `files` defaults to the files in `data_dir`.
 
         Raises:
-            Misconfigured: the URL names no database that we can use, or one of other files.
+            Misconfigured: the URL names no supported database, or one that belongs to other files.
             Transient: the database does not answer.
         """
         data_dir = data_dir.absolute()
@@ -53,13 +53,13 @@ class Store(
             files = DataFolder(data_dir)
         data_dir.mkdir(parents=True, exist_ok=True)
         database = Database(parse_url(database_url))
-        bring_up_to_date(database)
+        run_migrations(database)
         if not database.is_sqlite:
             check_files(database, files, data_dir)
         return cls(database, data_dir, files)
 
     def check_writable(self) -> None:
-        """See that something can be written now; answers within two seconds or so.
+        """Checks that the database can be written now; returns within about two seconds.
 
         Raises:
             Transient: the database is locked, full or read-only, or does not answer.

@@ -1,1 +1,1 @@
-"""The node's face: console, REST triggers, health, and DICOMweb. Never imports PyTorch."""
+"""The web process: console, REST API, health and DICOMweb. Never imports PyTorch."""

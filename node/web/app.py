@@ -1,4 +1,4 @@
-"""The web application, put together."""
+"""Composition of the web application."""
 
 from collections.abc import Callable
 from http import HTTPStatus
@@ -14,10 +14,10 @@ from starlette.responses import JSONResponse, Response
 from node.domain.errors import Rejected, Transient
 from node.settings import Settings
 from node.store import Store
-from node.web.api import health, jobs
+from node.web.api import health, jobs, retrievals, series
 from node.web.console import routes as console
 from node.web.dicomweb import qido, stow, wado
-from node.web.guard import Guard
+from node.web.security import SecurityMiddleware
 
 _LOG = structlog.get_logger()
 _STATIC = Path(__file__).parent / "console" / "static"
@@ -25,64 +25,66 @@ _RETRY_AFTER_S = 5
 
 
 def create_app(settings: Settings, store: Store) -> FastAPI:
-    """Console, REST, health and DICOMweb over one store."""
-    # The interactive documentation would load its scripts from elsewhere.
+    """Returns the application with console, REST API, health and DICOMweb over one store."""
+    # The interactive documentation would load its scripts from another site.
     app = FastAPI(title="segnode", docs_url=None, redoc_url=None, openapi_url="/api/openapi.json")
     app.state.settings = settings
     app.state.store = store
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
-    for part in (console, jobs, health, qido, wado, stow):
-        app.include_router(part.ROUTER)
-    for error, answer in _ANSWERS.items():
-        app.add_exception_handler(error, answer)
-    app.add_middleware(Guard, names=settings.web.names)
+    for module in (console, series, jobs, retrievals, health, qido, wado, stow):
+        app.include_router(module.ROUTER)
+    for error, handler in _ERROR_HANDLERS.items():
+        app.add_exception_handler(error, handler)
+    app.add_middleware(SecurityMiddleware, names=settings.web.names)
     return app
 
 
-def _rejected(request: Request, error: Exception) -> Response:
-    """The request is wrong and stays so."""
+def _handle_rejected(request: Request, error: Exception) -> Response:
+    """Answers a request that is wrong and stays wrong."""
     assert isinstance(error, Rejected)  # noqa: S101 registered for it
-    return _told(request, HTTPStatus.BAD_REQUEST, error.reason.value, str(error))
+    return _error_response(request, HTTPStatus.BAD_REQUEST, error.reason.value, str(error))
 
 
-def _transient(request: Request, error: Exception) -> Response:
-    """We are not well; the same request may do later."""
+def _handle_transient(request: Request, error: Exception) -> Response:
+    """Answers that the node has a problem and that the same request may succeed later."""
     _LOG.warning("web.transient", error=str(error))
-    answer = _told(request, HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", str(error))
-    answer.headers["Retry-After"] = str(_RETRY_AFTER_S)
-    return answer
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    response = _error_response(request, status, "unavailable", str(error))
+    response.headers["Retry-After"] = str(_RETRY_AFTER_S)
+    return response
 
 
-def _invalid(request: Request, error: Exception) -> Response:
-    """The request lacks something or has it in the wrong form."""
+def _handle_invalid_request(request: Request, error: Exception) -> Response:
+    """Answers a request in which a value is missing or has the wrong form."""
     assert isinstance(error, RequestValidationError)  # noqa: S101 registered for it
-    told = "; ".join(
+    message = "; ".join(
         f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"
         for fault in error.errors()
     )
-    return _told(request, HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-request", told)
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    return _error_response(request, status, "invalid-request", message)
 
 
-def _http(request: Request, error: Exception) -> Response:
-    """Nothing there, or a method that nothing here has."""
+def _handle_http_error(request: Request, error: Exception) -> Response:
+    """Answers a request for an unknown path or object, or with a method that is not allowed."""
     assert isinstance(error, HTTPException)  # noqa: S101 registered for it
     status = HTTPStatus(error.status_code)
     code = status.phrase.lower().replace(" ", "-")
-    answer = _told(request, status, code, error.detail)
-    answer.headers.update(error.headers or {})
-    return answer
+    response = _error_response(request, status, code, error.detail)
+    response.headers.update(error.headers or {})
+    return response
 
 
-def _told(request: Request, status: HTTPStatus, code: str, message: str) -> Response:
-    """The error as JSON to programs, as a page to people."""
+def _error_response(request: Request, status: HTTPStatus, code: str, message: str) -> Response:
+    """Returns the error as JSON for programs, as a page for people."""
     if not request.url.path.startswith(("/api/", "/dicom-web", "/health")):
         return console.error_page(request, status, message)
     return JSONResponse({"error": code, "message": message}, status)
 
 
-_ANSWERS: dict[type[Exception], Callable[[Request, Exception], Response]] = {
-    Rejected: _rejected,
-    Transient: _transient,
-    RequestValidationError: _invalid,
-    HTTPException: _http,
+_ERROR_HANDLERS: dict[type[Exception], Callable[[Request, Exception], Response]] = {
+    Rejected: _handle_rejected,
+    Transient: _handle_transient,
+    RequestValidationError: _handle_invalid_request,
+    HTTPException: _handle_http_error,
 }

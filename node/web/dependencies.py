@@ -1,4 +1,4 @@
-"""Dependencies of the routes: settings, store and time."""
+"""Dependencies of the routes: settings, store and current time."""
 
 from datetime import UTC, datetime
 from typing import Annotated

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from models.phantom import abdomen
-from models.predictor import Predictor
+from models.inference.predictor import Predictor
 from models.registry import find
 from node.demo.orthanc_pacs import OrthancPacs, orthanc_missing
 from node.dicom.ct.reader import read_series

@@ -7,7 +7,7 @@ import pytest
 
 from node.store import Store
 from tests.support.servers.postgresql_server import PostgresqlServer
-from tests.support.stored import sqlite_url
+from tests.support.factories import sqlite_url
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from node.domain.series import series_digest
 from node.jobs.workflow import RunState
 from tests.support.processes.worker_parts import WorkerParts, failing
 from tests.support.servers.postgresql_server import PostgresqlServer
-from tests.support.stored import SERIES, job_of
+from tests.support.factories import SERIES, job_of
 from tests.support.waiting import until
 
 
@@ -58,7 +58,7 @@ def test_an_urgent_job_overtakes_those_that_wait(worker: WorkerParts) -> None:
             priority = Priority.STAT if name == "urgent" else Priority.ROUTINE
             job = replace(job_of(SERIES, job_id=name), series_digest=digest, priority=priority)
             assert worker.store.add_job(job)
-            worker.job_watch.look()
+            worker.job_scheduler.look()
             until(lambda: order, 20, "the first job to run")
         all_queued.set()
         until(lambda: len(order) == 4, 20, "all jobs to run")
@@ -82,15 +82,15 @@ def test_a_job_that_is_put_off_holds_up_no_other_and_goes_on_after_a_restart(
     assert "no space; it is tried again at" in job.reason
     other = replace(job_of(SERIES, job_id="other"), series_digest=job.series_digest)
     assert worker.store.add_job(other)
-    worker.job_watch.look()
+    worker.job_scheduler.look()
     until(lambda: state(worker, "other") is JobState.DELIVERED, 20, "the other job to be done")
 
     # With a shorter longest wait, as if the clock had been set back, it is due at once.
     worker.stop()
     worker.first_wait_s = 0.05
     worker.start()
-    assert worker.workflows.state_of_run(job.job_id, 1) is RunState.ACTIVE
-    worker.job_watch.repair()
+    assert worker.workflows.run_state(job.job_id, 1) is RunState.ACTIVE
+    worker.job_scheduler.repair()
     until(lambda: state(worker, job.job_id) is JobState.DELIVERED, 20, "the job to be done")
     worker.stop()
     assert len(worker.replaces) == 3

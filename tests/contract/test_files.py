@@ -15,7 +15,7 @@ from node.store import Store
 from node.store.files import DataFolder, Files
 from node.store.files.s3 import Bucket
 from tests.support.servers.s3_server import S3Server
-from tests.support.stored import NOON, encoded, received, sqlite_url
+from tests.support.factories import NOON, encoded, received, sqlite_url
 
 HOUR_S = 3600.0
 
@@ -48,16 +48,16 @@ def bucket_of(server: S3Server, data_dir: Path) -> Bucket:
 
 def content(files: Files, path: Path) -> bytes | None:
     """What a file holds; None where there is none."""
-    with files.at_hand([path]) as (file,):
+    with files.local_copies([path]) as (file,):
         return file.read_bytes() if file.is_file() else None
 
 
 def test_a_file_is_kept_once_and_stays_as_it_was(files: Files, tmp_path: Path) -> None:
     path = tmp_path / "instances" / "1.2" / "1.2.3.dcm"
-    assert not files.holds(path)
+    assert not files.exists(path)
     assert files.add(path, [b"head", b"body"])
     assert not files.add(path, [b"another"])
-    assert files.holds(path)
+    assert files.exists(path)
     assert content(files, path) == b"headbody"
 
 
@@ -89,7 +89,7 @@ def test_files_are_at_hand_in_their_order_and_under_their_names(
     for path in reversed(paths):
         files.add(path, [path.name.encode()])
     missing = tmp_path / "instances" / "1.3" / "0.dcm"
-    with files.at_hand([*paths, missing]) as found:
+    with files.local_copies([*paths, missing]) as found:
         assert [file.name for file in found] == [path.name for path in (*paths, missing)]
         assert [file.read_bytes() for file in found[:-1]] == [p.name.encode() for p in paths]
         assert not found[-1].exists()
@@ -100,7 +100,7 @@ def test_what_is_removed_is_gone_and_may_be_gone_before(files: Files, tmp_path: 
     for one in (path, other):
         files.add(one, [b"any"])
     files.remove([path, path.with_name("2.dcm")])
-    assert (files.holds(path), files.holds(other)) == (False, True)
+    assert (files.exists(path), files.exists(other)) == (False, True)
     assert files.add(path, [b"again"])
 
 
@@ -109,8 +109,8 @@ def test_what_a_folder_holds_can_be_told(files: Files, tmp_path: Path) -> None:
     paths = [folder / "1.2" / f"{number}.dcm" for number in range(3)] + [folder / "1.3" / "1.dcm"]
     for path in (*paths, tmp_path / "results" / "1.dcm"):
         files.add(path, [b"any"])
-    assert [kept.path for kept in files.below(folder)] == paths
-    assert list(files.below(tmp_path / "nothing")) == []
+    assert [kept.path for kept in files.iter_files(folder)] == paths
+    assert list(files.iter_files(tmp_path / "nothing")) == []
 
 
 def test_a_folder_that_goes_while_it_is_looked_through_is_passed_over(tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_a_folder_that_goes_while_it_is_looked_through_is_passed_over(tmp_path: 
     first, second = folder / "1.2" / "1.dcm", folder / "1.3" / "1.dcm"
     for path in (first, second):
         files.add(path, [b"any"])
-    found = files.below(folder)
+    found = files.iter_files(folder)
     assert next(found).path == first
     files.remove([second])
     assert not second.parent.exists()
@@ -141,7 +141,7 @@ def test_a_series_goes_through_its_whole_life(files: Files, store: Store, tmp_pa
     files.remove([paths[0]])
     files.put(paths[1], [b"damaged"])
     unknown = received(sop_instance_uid="1.2.3.9", dataset=encoded(sop_instance_uid="1.2.3.9"))
-    with files.at_hand([paths[2]]) as (whole,):
+    with files.local_copies([paths[2]]) as (whole,):
         head = whole.read_bytes()[: -len(instances[2].dataset)]
     files.add(paths[0].with_name("1.2.3.9.dcm"), [head, unknown.dataset])
     found = list(later.findings())
@@ -155,7 +155,7 @@ def test_a_series_goes_through_its_whole_life(files: Files, store: Store, tmp_pa
 
     store.record_decision("1.2.3", "{}", SeriesState.IGNORED, NOON, seen_count=6)
     assert store.clear_series("1.2.3", NOON)
-    assert list(files.below(tmp_path / "instances")) == []
+    assert list(files.iter_files(tmp_path / "instances")) == []
     assert inbox.accept(instances[0], NOON).is_new
 
 
@@ -164,20 +164,20 @@ def test_files_of_a_bucket_stay_on_a_host_only_while_they_are_at_hand(
 ) -> None:
     path = tmp_path / "instances" / "1.2" / "1.dcm"
     bucket.add(path, [b"any"])
-    with bucket.at_hand([path]) as (file,):
+    with bucket.local_copies([path]) as (file,):
         place = file
-        assert bucket.remove_leftovers() == 0, "it is in use"
+        assert bucket.remove_abandoned() == 0, "it is in use"
     assert not place.exists()
     assert not path.exists()
     (tmp_path / "at-hand" / "of a dead process").mkdir()
-    assert bucket.remove_leftovers() == 1
+    assert bucket.remove_abandoned() == 1
     assert [one.name for one in (tmp_path / "at-hand").iterdir()] == ["gate.lock"]
 
 
 def test_a_bucket_that_does_not_answer_is_a_passing_condition(
     s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("node.store.files.s3._READ_S", 1)
+    monkeypatch.setattr("node.store.files.s3._READ_TIMEOUT_S", 1)
     bucket = bucket_of(s3, tmp_path)
     path = tmp_path / "instances" / "1.2" / "1.dcm"
     bucket.add(path, [b"any"])
@@ -188,10 +188,10 @@ def test_a_bucket_that_does_not_answer_is_a_passing_condition(
             bucket.check_writable()
         with pytest.raises(Transient, match="does not answer"):
             bucket.add(path.with_name("2.dcm"), [b"any"])
-        with pytest.raises(Transient, match="does not answer"), bucket.at_hand([path]):
+        with pytest.raises(Transient, match="does not answer"), bucket.local_copies([path]):
             pass
         with pytest.raises(Transient, match="does not answer"):
-            bucket.holds(path)
+            bucket.exists(path)
     finally:
         s3.start()
     assert bucket.add(path.with_name("2.dcm"), [b"any"])

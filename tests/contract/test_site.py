@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from node.domain.errors import Misconfigured
-from node.runtime.heartbeat import GivenUp, Membership
+from node.runtime.heartbeat import WorkerRemoved, Membership
 from node.store import Store
 from tests.support.servers.postgresql_server import PostgresqlServer
-from tests.support.stored import NOON
+from tests.support.factories import NOON
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_a_worker_whose_beats_stand_still_is_given_up_and_finds_it_out(store: St
     for _ in range(3):
         awake.beat()
     assert [awake.leads] == [True]
-    with pytest.raises(GivenUp):
+    with pytest.raises(WorkerRemoved):
         silent.beat()
 
 

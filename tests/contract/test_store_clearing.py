@@ -11,7 +11,7 @@ from node.domain.errors import Transient
 from node.domain.job import JobState
 from node.domain.series import SeriesState
 from node.store import Store
-from tests.support.stored import LATER, NOON, SERIES, add_instances, job_of
+from tests.support.factories import LATER, NOON, SERIES, add_instances, job_of
 
 
 def cleared(store: Store, *, before: datetime = LATER) -> tuple[list[str], list[Path]]:

@@ -16,7 +16,7 @@ from node.domain.series import SeriesState
 from node.store import Store
 from node.store.database import parse_url
 from node.store.schema import METADATA
-from tests.support.stored import LATER, NOON, SERIES, add_instances, job_of, received
+from tests.support.factories import LATER, NOON, SERIES, add_instances, job_of, received
 
 
 def test_an_instance_is_indexed_once(store: Store) -> None:

@@ -7,17 +7,17 @@ import pytest
 
 from node.domain.delivery import DeliveryState, Receipt
 from node.domain.identifiers import Uid
-from node.domain.job import JobState, Replaced, result_identity
+from node.domain.job import JobState, ReplacedResult, result_identity
 from node.domain.series import SeriesState
 from node.store import IllegalChange, Store, UnknownDelivery, UnknownJob
-from tests.support.stored import LATER, NOON, SERIES, add_instances, job_of
+from tests.support.factories import LATER, NOON, SERIES, add_instances, job_of
 
 
 def test_a_job_comes_back_as_it_was_put_in(store: Store) -> None:
     add_instances(store, "1.2.3.1")
     job = replace(
         job_of(SERIES),
-        replaces=Replaced(Uid("2.25.1"), 7, "0.9"),
+        replaces=ReplacedResult(Uid("2.25.1"), 7, "0.9"),
         destinations=("archive", "pacs"),
         timings_s={"read": 0.5},
         measurements={"liver": {"volume_ml": 1500.5, "cut_by_series": False}},
@@ -30,7 +30,7 @@ def test_a_job_comes_back_as_it_was_put_in(store: Store) -> None:
     assert store.list_jobs(states=[JobState.QUEUED]) == [job]
     assert store.list_jobs(states=[JobState.PARKED]) == []
     assert store.list_jobs(series_uid="1.2.9") == []
-    assert store.jobs_to_start() == [(job, 1)]
+    assert store.queued_jobs() == [(job, 1)]
 
 
 def test_a_job_goes_its_way_and_keeps_what_it_is_told_on_it(store: Store) -> None:
@@ -119,10 +119,10 @@ def test_a_newer_job_takes_the_place_of_those_that_have_sent_nothing(store: Stor
     assert [job.job_id for job in recorded.made] == ["newest"]
     superseded = {j.job_id for j in store.jobs_of(SERIES) if j.state is JobState.SUPERSEDED}
     assert superseded == {"delivering", "queued"}
-    earlier = store.result_before("newest", SERIES, "liver-ct")
+    earlier = store.previous_result("newest", SERIES, "liver-ct")
     assert earlier is not None
     assert earlier.sop_instance_uid == result_identity("half delivered").sop_instance_uid
-    assert store.result_before("newest", SERIES, "spleen-ct") is None
+    assert store.previous_result("newest", SERIES, "spleen-ct") is None
 
 
 def test_a_slow_decision_takes_nothing_from_one_about_the_fuller_series(store: Store) -> None:
@@ -149,7 +149,7 @@ def test_sources_take_turns(store: Store) -> None:
     queue("CT2", "b1", "b2")
     queue("CT3", "c1")
 
-    turns = sorted((job.turn, job.job_id) for job, _ in store.jobs_to_start())
+    turns = sorted((job.turn, job.job_id) for job, _ in store.queued_jobs())
     assert [name for _, name in turns] == ["a2", "b1", "c1", "a3", "b2", "a4"]
 
 
@@ -158,7 +158,7 @@ def test_deliveries_count_their_attempts(store: Store) -> None:
     job = job_of(SERIES)
     store.add_job(job)
     store.add_deliveries(job.job_id, ["pacs"], NOON)
-    store.record_attempt(job.job_id, "pacs", NOON, error="no answer", next_try_at=LATER)
+    store.record_failed_delivery(job.job_id, "pacs", NOON, error="no answer", next_try_at=LATER)
     store.add_deliveries(job.job_id, ["pacs", "archive"], NOON)  # not made twice
 
     assert [d.destination for d in store.waiting_deliveries()] == ["archive", "pacs"]

@@ -10,7 +10,7 @@ import pytest
 from node.domain.errors import Transient
 from node.store import Store, database
 from node.store.database import parse_url
-from tests.support.stored import NOON
+from tests.support.factories import NOON
 from tests.support.waiting import until
 
 

@@ -9,8 +9,8 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
 from node.commitment import scu as commitment_scu
-from node.delivery.cstore import proposed_syntaxes
-from node.delivery.response_status import told_as_warning
+from node.delivery.cstore import proposed_transfer_syntaxes
+from node.delivery.response_status import check_storage_status
 from node.dicom.ct.reader import read_series
 from node.dicom.equipment import this_node
 from node.dicom.results.segmentation import SegOptions, encode
@@ -69,7 +69,7 @@ def test_the_statuses_are_those_that_are_answered() -> None:
 def test_a_destinations_status_has_the_consequence_that_is_told(row: list[str]) -> None:
     _, status, consequence = row
     try:
-        told_as_warning(int(status, 16))
+        check_storage_status(int(status, 16))
     except Transient:
         assert consequence == "tries again"
     except Rejected:
@@ -195,5 +195,5 @@ def test_every_attribute_of_a_segment_is_told(result: Dataset) -> None:
 
 def test_what_is_proposed_to_a_destination_is_told(result: Dataset) -> None:
     assert by_uid("SOP class of results") == [(result.SOPClassUID, result.SOPClassUID.name)]
-    syntaxes = proposed_syntaxes(result.file_meta.TransferSyntaxUID)
+    syntaxes = proposed_transfer_syntaxes(result.file_meta.TransferSyntaxUID)
     assert by_uid("Result transfer syntax") == [(syntax, syntax.name) for syntax in syntaxes]

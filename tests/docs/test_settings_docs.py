@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from node.routing.rules import CONDITION_KINDS
+from node.routing.condition_parsing import CONDITION_KEYS
 from node.settings import Settings, load_settings
 
 EXAMPLE = Path(__file__).parents[2] / "deploy" / "segnode.toml"
@@ -39,7 +39,7 @@ def test_the_example_names_every_setting() -> None:
     assert not missing
 
 
-@pytest.mark.parametrize("kind", CONDITION_KINDS)
+@pytest.mark.parametrize("kind", CONDITION_KEYS)
 def test_the_example_shows_every_kind_of_condition(kind: str) -> None:
     assert re.search(rf"^# .*{{ (attribute = \"\w+\", )?.*\b{kind} = ", TEXT, re.MULTILINE)
 

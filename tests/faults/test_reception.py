@@ -9,14 +9,14 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from pynetdicom import AE
 
 from node.domain.identifiers import mint_uid
-from node.domain.instance import Door, Origin
-from node.intake.part10 import file_of, received_from_file, received_from_part10
+from node.domain.instance import Channel, Origin
+from node.intake.part10 import part10_bytes, received_from_file, received_from_part10
 from node.store import Store
 from tests.support.processes.listener_process import ListenerProcess
-from tests.support.stored import encoded, received
+from tests.support.factories import encoded, received
 from tests.support.waiting import until
 
-ORIGIN = Origin(Door.FOLDER, "test")
+ORIGIN = Origin(Channel.FOLDER, "test")
 ASSOCIATIONS = 3
 INSTANCES_EACH = 40
 SERIES = mint_uid("killed while receiving")
@@ -33,7 +33,7 @@ def write_series(folder: Path) -> list[Path]:
             sop_instance_uid=uid, series_instance_uid=SERIES, attributes={"PixelData": pixels}
         )
         path = folder / f"{number}.dcm"
-        path.write_bytes(file_of(received(sop_instance_uid=uid, dataset=dataset)))
+        path.write_bytes(part10_bytes(received(sop_instance_uid=uid, dataset=dataset)))
         files.append(path)
     return files
 

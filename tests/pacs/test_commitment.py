@@ -9,20 +9,20 @@ from typing import Any
 
 import pytest
 
-from node.commitment.scp_reports import CommitmentAnswers
+from node.commitment.scp_reports import CommitmentReporter
 from node.demo.orthanc_pacs import Modality, OrthancPacs, free_ports
 from node.dimse.scu import Remote
 from node.domain.identifiers import AeTitle, Uid
 from node.domain.retry_policy import RetryPolicy
 from node.intake.inbox import Inbox
 from node.store import Store
-from node.store.commitment.received import Reference
+from node.store.commitment.received import ReferencedInstance
 from pacs_listener.commitment import CommitmentService
 from pacs_listener.scp import AssociationPolicy, Listener
 from tests.pacs.conftest import StartOrthanc
 from tests.support.dicom.body import grid
 from tests.support.dicom.builders import ct_series
-from tests.support.stored import CT_IMAGE, sqlite_url
+from tests.support.factories import CT_IMAGE, sqlite_url
 from tests.support.waiting import until
 
 # pynetdicom leaves it to the garbage collector to close a socket whose peer is not there.
@@ -43,7 +43,7 @@ class Site:
     orthanc: OrthancPacs
     instances: tuple[str, ...]  # by Orthanc's identifiers
 
-    def answers(self, **changes: Any) -> CommitmentAnswers:
+    def reporter(self, **changes: Any) -> CommitmentReporter:
         """What the worker looks at."""
         orthanc = Remote(AeTitle(self.orthanc.ae_title), "127.0.0.1", self.orthanc.dicom_port)
         options: dict[str, Any] = {
@@ -51,7 +51,7 @@ class Site:
             "policy": RetryPolicy(0.01, 0.02, timedelta(hours=1)),
             "now": now,
         }
-        return CommitmentAnswers(store=self.store, calling=TITLE, **options | changes)
+        return CommitmentReporter(store=self.store, calling=TITLE, **options | changes)
 
     def ask(self, **body: Any) -> str:
         """Have Orthanc ask for commitment; its name of the transaction."""
@@ -92,7 +92,7 @@ def test_orthanc_is_told_that_all_it_has_sent_is_kept(site: Site) -> None:
     site.orthanc.post("/modalities/segnode/store", list(site.instances))
     transaction = site.ask(Resources=list(site.instances))
     assert site.status(transaction)["Status"] == "Pending"
-    site.answers().look()
+    site.reporter().poll()
     until(lambda: site.status(transaction)["Status"] != "Pending", 20, "the report")
     status = site.status(transaction)
     assert status["Status"] == "Success"
@@ -108,7 +108,7 @@ def test_what_is_missing_damaged_or_of_another_class_is_told(site: Site) -> None
     assert found is not None
     found.instance.path.write_bytes(b"overwritten by a failing disk")
     transaction = site.ask(Resources=[kept, damaged, never_sent])
-    site.answers().look()
+    site.reporter().poll()
     until(lambda: site.status(transaction)["Status"] != "Pending", 20, "the report")
     status = site.status(transaction)
     assert status["Status"] == "Failure"
@@ -122,20 +122,20 @@ def test_a_sender_that_is_away_is_told_once_it_is_back(site: Site) -> None:
     site.orthanc.post("/modalities/segnode/store", list(site.instances))
     transaction = site.ask(Resources=list(site.instances))
     nobody = Remote(AeTitle(site.orthanc.ae_title), "127.0.0.1", free_ports(1)[0])
-    site.answers(peers={site.orthanc.ae_title: nobody}).look()
+    site.reporter(peers={site.orthanc.ae_title: nobody}).poll()
     gc.collect()
     until(lambda: site.store.due_commitments(now(), HOUR), 5, "the next try")
     (waiting,) = site.store.due_commitments(now(), HOUR)
     assert waiting.attempts == 1
-    site.answers().look()
+    site.reporter().poll()
     until(lambda: site.status(transaction)["Status"] == "Success", 20, "the report")
 
 
 def test_a_sender_that_never_takes_the_report_is_given_up(site: Site) -> None:
     transaction = Uid("1.2.3.4")
-    reference = Reference(Uid(CT_IMAGE), Uid("1.2.3"))
+    reference = ReferencedInstance(Uid(CT_IMAGE), Uid("1.2.3"))
     site.store.request_commitment(transaction, "GONE", [reference], now() - timedelta(hours=2))
-    site.answers().look()
+    site.reporter().poll()
     outcome = site.store.commitment_outcome(transaction)
     assert outcome is not None
     assert outcome.startswith("given up: no peer has the AE title")

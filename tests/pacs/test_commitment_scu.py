@@ -33,7 +33,7 @@ from pacs_listener.commitment import CommitmentService
 from pacs_listener.scp import AssociationPolicy, Listener
 from tests.pacs.conftest import StartOrthanc
 from tests.support.processes.worker_parts import Pacs, WorkerParts
-from tests.support.stored import sqlite_url
+from tests.support.factories import sqlite_url
 from tests.support.waiting import until
 
 # pynetdicom leaves it to the garbage collector to close a socket whose peer is not there.
@@ -151,7 +151,7 @@ class Site:
         """The delivery, once it has come to its end."""
 
         def settled() -> Delivery | None:
-            self.worker.job_watch.settle()
+            self.worker.job_scheduler.settle()
             if self.worker.jobs()[-1].state not in {JobState.DELIVERED, JobState.PARKED}:
                 return None
             return self.delivery()
@@ -267,7 +267,7 @@ def test_a_report_of_somebody_else_is_refused(open_site: OpenSite, pacs: Committ
     pacs.moods = ["stranger"]
     site = open_site(pacs.start())
     until(lambda: pacs.answers, 10, "our answer to the report")
-    site.worker.job_watch.settle()
+    site.worker.job_scheduler.settle()
 
     assert pacs.answers == [0x0115]
     assert site.delivery().state is DeliveryState.COMMITTING

@@ -29,7 +29,7 @@ from pacs_listener.commitment import CommitmentService
 from pacs_listener.scp import AssociationPolicy, Listener
 from tests.support.dicom.small_series import small_series
 from tests.support.shared_data import ct_files
-from tests.support.stored import sqlite_url
+from tests.support.factories import sqlite_url
 from tests.support.waiting import until
 
 POLICY = AssociationPolicy(

@@ -70,7 +70,7 @@ def test_jpeg_2000_slices_are_decoded_and_three_slices_refused_and_both_are_list
 
     told = segnode(node, "explain", refused.series_instance_uid)
     assert "3 images from c-store DEMOSENDER, wanted by a rule." in told
-    assert "Rule 'liver' wanted the series: liver-ct, results to pacs" in told
+    assert "Rule 'liver' matched the series: liver-ct, results to pacs" in told
     assert "✓ Modality equals CT (is CT)" in told
     assert "Send the whole series." in told
     told = segnode(node, "explain", decoded.series_instance_uid)

@@ -10,12 +10,12 @@ from pydicom import dcmread
 from node.demo.orthanc_pacs import OrthancPacs, free_ports
 from node.domain.errors import Rejected, Transient
 from node.domain.identifiers import Uid, mint_uid
-from node.domain.instance import Door, ReceivedInstance
+from node.domain.instance import Channel, ReceivedInstance
 from node.intake.inbox import Inbox
 from node.intake.wado_retrieval import DicomWebSource, Retriever, retrieve_series
 from node.store import Store
 from tests.support.dicom.builders import ct_series
-from tests.support.stored import NOON, sqlite_url
+from tests.support.factories import NOON, sqlite_url
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def test_every_instance_comes_as_the_server_has_it(
     assert count == len(sent)
     assert {str(one.sop_instance_uid) for one in got} == set(sent)
     assert all(sent[one.sop_instance_uid] in one.dataset for one in got)
-    assert (got[0].origin.door, got[0].origin.peer) == (Door.DICOMWEB, "orthanc")
+    assert (got[0].origin.channel, got[0].origin.peer) == (Channel.DICOMWEB, "orthanc")
 
 
 def test_a_series_that_the_server_does_not_have_is_told(
@@ -80,14 +80,14 @@ def test_a_request_is_worked_off_once_the_server_is_up(
     )
     request = store.request_retrieval("orthanc", uploaded.study, uploaded.series, NOON)
     orthanc.stop()
-    retriever.look()
+    retriever.poll()
     assert [one.retrieval_id for one in store.open_retrievals()] == [request]
 
     orthanc.start()
-    retriever.look()  # too early: the wait is not over
+    retriever.poll()  # too early: the wait is not over
     assert store.get_series(uploaded.series) is None
     clock_s[0] += 60.0
-    retriever.look()
+    retriever.poll()
 
     series = store.get_series(uploaded.series)
     assert series is not None
@@ -103,7 +103,7 @@ def test_a_request_to_a_source_that_is_not_configured_ends_with_the_reason(
     store = Store.open(sqlite_url(tmp_path), tmp_path)
     retriever = Retriever({}, store, Inbox(store, 0), lambda: datetime.now(UTC), timedelta(hours=1))
     number = store.request_retrieval("nowhere", Uid("1.2"), Uid("1.2.3"), NOON)
-    retriever.look()
+    retriever.poll()
 
     finished = store.get_retrieval(number)
     assert finished is not None

@@ -18,7 +18,7 @@ from node.dicom.ct_writer import write_ct_series
 from node.dicom.results.segmentation import SegOptions
 from node.domain.errors import Rejected, RejectionReason
 from node.domain.identifiers import Uid
-from node.domain.job import Replaced, result_identity
+from node.domain.job import ReplacedResult, result_identity
 from node.pipeline import ResultRequest, SegmentationResult, segment
 from tests.support.dicom.body import (
     AXIAL,
@@ -52,7 +52,7 @@ REQUEST = ResultRequest(
     identity=result_identity("job"),
     options=SegOptions(),
     made_at=MADE_AT,
-    replaces=Replaced(Uid("1.2.3.4"), 12, "0.1.0"),
+    replaces=ReplacedResult(Uid("1.2.3.4"), 12, "0.1.0"),
 )
 
 

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from node.domain.delivery import DeliveryState, Receipt
-from node.domain.job import JobState, is_final, may_follow
+from node.domain.job import JobState, is_final, can_transition
 from node.domain.series import SeriesState
 from node.store import IllegalChange, Store
-from tests.support.stored import NOON, SERIES, job_of, received, sqlite_url
+from tests.support.factories import NOON, SERIES, job_of, received, sqlite_url
 
 EVENTS = st.one_of(
     st.sampled_from(list(JobState)), st.sampled_from(["retry", "supersede", "receipt", "park"])
@@ -22,7 +22,7 @@ EVENTS = st.one_of(
 def test_a_final_state_is_never_left(wanted: list[JobState]) -> None:
     state, finished = JobState.QUEUED, False
     for then in wanted:
-        if may_follow(state, then):
+        if can_transition(state, then):
             assert not finished
             state = then
         finished = is_final(state)
@@ -60,7 +60,7 @@ def test_whatever_happens_the_stored_job_stays_legal(events: list[JobState | str
                 apply(store, job.job_id, event)
             stored = store.get_job(job.job_id)
             assert stored is not None
-            assert stored.state == seen or may_follow(seen, stored.state)
+            assert stored.state == seen or can_transition(seen, stored.state)
             if event == "supersede" and delivered:
                 assert stored.state is seen
             (delivery,) = store.deliveries_of(job.job_id)

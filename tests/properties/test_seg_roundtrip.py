@@ -1,4 +1,4 @@
-"""For any orientation, spacing, size and mask: the SEG read back equals the mask, in place."""
+"""A SEG that is read back equals its mask for any orientation, spacing, size and mask."""
 
 from io import BytesIO
 from pathlib import Path
@@ -24,7 +24,7 @@ _coordinate = st.floats(-900, 900).map(lambda value: round(value, 2))
 
 @st.composite
 def geometries(draw: st.DrawFn) -> hd.VolumeGeometry:
-    """Any rectangular grid: turned at will, anisotropic, anywhere in space."""
+    """Draws anisotropic grids in any rotation and position."""
     return grid(
         oblique(draw(_degrees), draw(_degrees), draw(_degrees)),
         slices=draw(st.integers(2, 9)),

@@ -7,7 +7,7 @@ from highdicom import Volume
 from models.packaging import PackageOptions, from_run
 from models.phantom import abdomen
 from models.training.config_file import load_config
-from models.training.loop import Place, train
+from models.training.loop import RunOptions, train
 from tests.support.dicom.labelled_cases import SHAPE, SPACING_MM, write_cases, write_config
 
 TINY = "tiny-liver"
@@ -17,7 +17,7 @@ def tiny_catalogue(folder: Path) -> Path:
     """Train the model in `folder`; the catalogue that has its package."""
     write_cases(folder)
     config = load_config(write_config(folder / "config.toml", steps=40, every=20))
-    train(config, Place(folder, folder / "run", "cpu"))
+    train(config, RunOptions(folder, folder / "run", "cpu"))
     options = PackageOptions(TINY, "1.0.0", "A liver for tests", min_slices=5, min_extent_mm=20.0)
     from_run(folder / "run", folder / "catalogue" / TINY, options)
     return folder / "catalogue"

@@ -20,7 +20,7 @@ from tests.support.dicom.body import (
     grid,
     in_liver,
     oblique,
-    places,
+    voxel_positions,
 )
 from tests.support.dicom.builders import (
     MADE_AT,
@@ -56,10 +56,10 @@ def share_of_overlap(a: np.ndarray, b: np.ndarray) -> float:
 def test_the_mask_sits_where_the_liver_is(directions: Directions, tmp_path: Path) -> None:
     result = segment(ct_series(directions).write(tmp_path), ThresholdSegmenter(), REQUEST)
     seen = found_by_readers(result)
-    truth = in_liver(places(seen))
+    truth = in_liver(voxel_positions(seen))
     assert share_of_overlap(seen.array > 0, truth) > 0.999
     # And not in its mirror image, on the patient's left.
-    mirrored = in_liver(places(seen) * (-1.0, 1.0, 1.0))
+    mirrored = in_liver(voxel_positions(seen) * (-1.0, 1.0, 1.0))
     assert share_of_overlap(seen.array > 0, mirrored) < 0.2
 
 
@@ -70,7 +70,7 @@ def test_the_mask_of_an_enhanced_ct_sits_where_the_liver_is(
     path = tmp_path / "enhanced.dcm"
     enhanced_ct(directions, frame_order=[*range(23, -1, -1)]).save_as(path)
     seen = found_by_readers(segment([path], ThresholdSegmenter(), REQUEST))
-    assert share_of_overlap(seen.array > 0, in_liver(places(seen))) > 0.999
+    assert share_of_overlap(seen.array > 0, in_liver(voxel_positions(seen))) > 0.999
 
 
 def test_a_result_comes_with_volume_and_timings(tmp_path: Path) -> None:
@@ -79,7 +79,7 @@ def test_a_result_comes_with_volume_and_timings(tmp_path: Path) -> None:
         ct_series().write(tmp_path), ThresholdSegmenter(), REQUEST, progress=shares.append
     )
     voxel_ml = 6 * 3 * 3 / 1000
-    truth_ml = np.count_nonzero(in_liver(places(grid(AXIAL)))) * voxel_ml
+    truth_ml = np.count_nonzero(in_liver(voxel_positions(grid(AXIAL)))) * voxel_ml
     assert result.measurements["Liver"].volume_ml == pytest.approx(truth_ml)
     assert result.measurements["Liver"].mean_hu == pytest.approx(120)
     assert set(result.timings_s) == {"read", "segment", "measure", "encode"}

@@ -13,7 +13,7 @@ from dicomweb_client.api import DICOMwebClient
 from pydicom import dcmread
 
 from node.domain.job import result_identity
-from tests.support.dicom.body import in_liver, places
+from tests.support.dicom.body import in_liver, voxel_positions
 from tests.support.dicom.builders import ct_series
 from tests.support.dicom.small_ct import small_ct
 from tests.support.servers.s3_server import S3Server
@@ -65,7 +65,7 @@ def test_a_result_can_be_had_in_every_way(node: ServedNode, tmp_path: Path) -> N
     assert identity.sop_instance_uid in file.headers["content-disposition"]
     for dataset in (by_wado, dcmread(BytesIO(file.content))):
         volume = hd.seg.Segmentation.from_dataset(dataset).get_volume(combine_segments=True)
-        assert np.array_equal(volume.array > 0, in_liver(places(volume)))
+        assert np.array_equal(volume.array > 0, in_liver(voxel_positions(volume)))
     picture = httpx.get(f"{node.url}/api/jobs/{job.job_id}/picture.png")
     assert picture.content.startswith(b"\x89PNG")
 

@@ -58,7 +58,7 @@ def test_a_series_appears_by_itself_and_its_progress_follows(
     expect(row).to_contain_text("Queued")
     expect(row).to_contain_text("liver-ct 1.0")
     node.store.change_job(job.job_id, JobState.RUNNING, datetime.now(UTC))
-    expect(row).to_contain_text("Segmenting")
+    expect(row).to_contain_text("SegmentStep")
     assert console.evaluate("window.sameDocument") is True
 
 

@@ -63,7 +63,7 @@ def test_the_page_of_a_series_tells_stages_destinations_and_what_happened(
     job = node.finish_job(accept(node, series))
     console.goto(f"{node.url}/jobs/{job.job_id}")
     shown = console.get_by_role("region", name="liver-ct")
-    for stage in ("Reading the images", "Segmenting", "Measuring", "Writing the DICOM SEG"):
+    for stage in ("Reading the images", "SegmentStep", "Measuring", "Writing the DICOM SEG"):
         expect(shown.get_by_role("row", name=stage)).to_be_visible()
     expect(shown.get_by_role("img", name="Slices of the CT")).to_be_visible()
     expect(console.get_by_role("region", name="What happened")).to_contain_text("Result made")
@@ -147,7 +147,7 @@ def test_a_destination_that_is_down_is_shown_with_its_next_try(
 ) -> None:
     job = node.finish_job(accept(node, series))
     now = datetime.now(UTC)
-    node.store.record_attempt(
+    node.store.record_failed_delivery(
         job.job_id, "archive", now, error="it is full", next_try_at=now + timedelta(minutes=10)
     )
     row = console.get_by_role("row").nth(1)

@@ -106,7 +106,7 @@ def test_a_job_that_is_put_off_is_shown_with_its_reason_and_next_try(
     job = accept(node, series)
     node.store.change_job(job.job_id, JobState.RUNNING, MADE_AT)
     told = "the result cannot be kept: no space; it is tried again at 2026-01-02 03:04:05 UTC"
-    node.store.await_next_try(job.job_id, told, MADE_AT)
+    node.store.set_waiting_reason(job.job_id, told, MADE_AT)
     for place in ("/", f"/series/{series.series_instance_uid}"):
         page = httpx.get(f"{node.url}{place}").text
         assert "Will be tried again" in page

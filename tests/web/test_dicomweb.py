@@ -21,7 +21,7 @@ from pydicom.uid import (
 
 from node.domain.job import result_identity
 from node.domain.series import StoredSeries
-from tests.support.dicom.body import in_liver, places
+from tests.support.dicom.body import in_liver, voxel_positions
 from tests.support.dicom.builders import CtFiles, ct_series, enhanced_ct
 from tests.support.dicom.small_ct import SLICES, small_ct
 from tests.support.servers.served_node import ServedNode, served_node
@@ -243,7 +243,7 @@ def test_a_result_is_found_under_the_study_of_its_source_and_reads_back(
     uids = (series.study_instance_uid, identity.series_instance_uid, identity.sop_instance_uid)
     dataset = client.retrieve_instance(*uids)
     volume = hd.seg.Segmentation.from_dataset(dataset).get_volume(combine_segments=True)
-    assert np.array_equal(volume.array > 0, in_liver(places(volume)))
+    assert np.array_equal(volume.array > 0, in_liver(voxel_positions(volume)))
     metadata = client.retrieve_instance_metadata(*uids)
     assert value(metadata, "00080060") == "SEG"
     bits = client.retrieve_instance_frames(*uids, [1])
@@ -264,7 +264,7 @@ def test_names_come_whole_whatever_character_set_the_file_has(
         dataset.SpecificCharacterSet = "ISO_IR 100"
         dataset.PatientName = "Müller^Jürgen"
 
-    node.receive(small_ct().changed(rename), tmp_path / "ct")
+    node.receive(small_ct().modify(rename), tmp_path / "ct")
     (study,) = client.search_for_studies(search_filters={"PatientName": "müller*"})
     assert value(study, "00100010") == {"Alphabetic": "Müller^Jürgen"}
     assert value(study, "00080005") == "ISO_IR 192"

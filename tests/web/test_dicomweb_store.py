@@ -13,8 +13,8 @@ from pydicom import Dataset, dcmread
 from pydicom.uid import MPEG2MPML, MRImageStorage
 
 from node.domain.identifiers import Uid
-from node.domain.instance import Door, Origin
-from node.intake.part10 import file_of, received_from_part10
+from node.domain.instance import Channel, Origin
+from node.intake.part10 import part10_bytes, received_from_part10
 from tests.support.dicom.small_ct import SLICES, small_ct
 from tests.support.servers.served_node import ServedNode, served_node
 
@@ -78,8 +78,8 @@ def test_what_cannot_be_stored_is_told_instance_by_instance(node: ServedNode) ->
     assert told.FailedSOPSequence[0].FailureReason == 0x0122
     assert told.OtherFailuresSequence[0].FailureReason == 0xC000
 
-    received = received_from_part10(part10(good), Origin(Door.FOLDER, "test"))
-    video = stow(node, file_of(replace(received, transfer_syntax_uid=Uid(MPEG2MPML))))
+    received = received_from_part10(part10(good), Origin(Channel.FOLDER, "test"))
+    video = stow(node, part10_bytes(replace(received, transfer_syntax_uid=Uid(MPEG2MPML))))
     assert video.status_code == 409
     assert Dataset.from_json(video.json()).FailedSOPSequence[0].FailureReason == 0xC122
 

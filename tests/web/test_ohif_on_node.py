@@ -8,7 +8,7 @@ from playwright.sync_api import Page
 from node.dicom.results.segmentation import SegOptions
 from tests.support.browser.ohif_site import OhifSite, ohif_files
 from tests.support.browser.viewer_page import ImagePlane, ViewerPage, coloured
-from tests.support.dicom.body import grid, in_liver, places
+from tests.support.dicom.body import grid, in_liver, voxel_positions
 from tests.support.dicom.builders import LIVER, ct_series
 from tests.support.servers.served_node import served_node
 from tests.support.waiting import until
@@ -21,7 +21,7 @@ _RENDER_SECONDS = 120
 def test_a_result_is_on_the_screen_without_any_pacs(page: Page, tmp_path: Path) -> None:
     geometry = grid()
     slices = ct_series(geometry=geometry, seed="ohif-node")
-    liver = in_liver(places(geometry))  # (slice, row, column)
+    liver = in_liver(voxel_positions(geometry))  # (slice, row, column)
     fullest = int(np.argmax(liver.sum(axis=(1, 2))))
     image = slices.datasets[fullest]
     _, row_step, column_step, _ = geometry.affine[:3].T

@@ -1,4 +1,4 @@
-"""Finding the DICOM files in what a person points at."""
+"""Search for DICOM files in files and folders that a person names."""
 
 import re
 from collections.abc import Iterable
@@ -9,44 +9,48 @@ from pydicom import dcmread
 
 from node.domain.errors import Rejected, RejectionReason
 
-_PREFIX_AT = 128  # PS3.10 7.1: 128 bytes of preamble, then DICM
-# How a data set begins that was written without a file's head: groups 0002 and 0008, their first
-# elements, little or big endian.
-_BARE = re.compile(rb"(\x02\x00[\x00-\x03]\x00|\x08\x00[\x00-\x18]\x00|\x00\x08\x00[\x00-\x18])")
+_PREFIX_OFFSET = 128  # PS3.10 7.1: 128 bytes of preamble, then DICM
+# The first bytes of a data set that was written without a file header: the first elements of
+# groups 0002 and 0008, little or big endian.
+_DATASET_START = re.compile(
+    rb"(\x02\x00[\x00-\x03]\x00|\x08\x00[\x00-\x18]\x00|\x00\x08\x00[\x00-\x18])"
+)
 
 
-def dicom_files(places: Iterable[Path]) -> list[Path]:
-    """The DICOM files (PS3.10) among `places` and in the folders below them, in order of name.
+def find_dicom_files(roots: Iterable[Path]) -> list[Path]:
+    """Returns the DICOM files (PS3.10) among `roots` and in the folders below them.
+
+    The files of each root are sorted by path.
 
     Raises:
-        Rejected: there is none, or a file holds a data set without the head that makes it a file.
+        Rejected: there is no DICOM file, or a file holds a data set without a file header.
     """
-    given = list(places)
+    given = list(roots)
     found: list[Path] = []
-    bare: list[Path] = []
-    for place in given:
-        candidates = sorted(place.rglob("*")) if place.is_dir() else [place]
+    headerless: list[Path] = []
+    for root in given:
+        candidates = sorted(root.rglob("*")) if root.is_dir() else [root]
         for path in candidates:
-            match _kind_of(path) if path.is_file() else _Kind.OTHER:
-                case _Kind.INSTANCE:
+            match _content_of(path) if path.is_file() else _Content.OTHER:
+                case _Content.INSTANCE:
                     found.append(path)
-                case _Kind.BARE:
-                    bare.append(path)
-    if bare:
-        # Passed over in silence, they would be missing in what is made of the others.
+                case _Content.DATASET_WITHOUT_HEADER:
+                    headerless.append(path)
+    if headerless:
+        # If they were skipped, their slices would be missing from the volume of the others.
         raise Rejected(
             RejectionReason.UNREADABLE,
-            f"{len(bare)} files, the first {bare[0]}, seem to be DICOM without a file header "
-            "(128 bytes and DICM). Convert them, such as with dcmtk's dcmconv +F.",
+            f"{len(headerless)} files, the first {headerless[0]}, seem to be DICOM without a file "
+            "header (128 bytes and DICM). Convert them, for example with dcmtk's dcmconv +F.",
         )
     if not found:
-        names = ", ".join(str(place) for place in given)
+        names = ", ".join(str(root) for root in given)
         raise Rejected(RejectionReason.UNREADABLE, f"There are no DICOM files in {names}.")
     return found
 
 
-def by_series(paths: Iterable[Path]) -> dict[str, list[Path]]:
-    """The files by the Series Instance UID that they give, which may be empty."""
+def group_by_series(paths: Iterable[Path]) -> dict[str, list[Path]]:
+    """Returns the files by their Series Instance UID, which may be empty."""
     found: dict[str, list[Path]] = {}
     for path in paths:
         header = dcmread(path, specific_tags=["SeriesInstanceUID"])
@@ -54,21 +58,21 @@ def by_series(paths: Iterable[Path]) -> dict[str, list[Path]]:
     return found
 
 
-class _Kind(Enum):
-    """What a file holds."""
-
+class _Content(Enum):
     INSTANCE = auto()
-    BARE = auto()  # a data set without a file's head
+    DATASET_WITHOUT_HEADER = auto()
     OTHER = auto()
 
 
-def _kind_of(path: Path) -> _Kind:
-    """What the file holds; the directory of a medium is no instance."""
+def _content_of(path: Path) -> _Content:
+    """Returns what the file holds; a DICOMDIR is not an instance."""
     with path.open("rb") as stream:
-        head = stream.read(_PREFIX_AT + 4)
+        head = stream.read(_PREFIX_OFFSET + 4)
     if path.name.upper() == "DICOMDIR":
-        return _Kind.OTHER
-    if head[_PREFIX_AT:] == b"DICM":
-        return _Kind.INSTANCE
-    whole = len(head) == _PREFIX_AT + 4
-    return _Kind.BARE if whole and _BARE.match(head) else _Kind.OTHER
+        return _Content.OTHER
+    if head[_PREFIX_OFFSET:] == b"DICM":
+        return _Content.INSTANCE
+    complete = len(head) == _PREFIX_OFFSET + 4
+    if complete and _DATASET_START.match(head):
+        return _Content.DATASET_WITHOUT_HEADER
+    return _Content.OTHER

@@ -1,6 +1,6 @@
-"""One slice with its geometry, whether it is an instance of its own or a frame of an Enhanced CT.
+"""The slices of a CT object with their geometry: single instances and frames of an Enhanced CT.
 
-The rest of the reader knows slices alone and treats both kinds of object the same.
+The rest of the reader handles only slices and so treats both object types the same.
 """
 
 import math
@@ -20,7 +20,7 @@ from node.domain.errors import Rejected, RejectionReason
 MULTI_FRAME_CLASSES = frozenset({EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage})
 CT_CLASSES = frozenset({CTImageStorage, *MULTI_FRAME_CLASSES})
 
-# What tells the phases of a dynamic, gated or dual-energy examination from each other.
+# Attributes that distinguish the phases of a dynamic, gated or dual-energy examination.
 _PHASE_KEYWORDS = (
     "AcquisitionNumber",
     "FrameAcquisitionNumber",
@@ -29,33 +29,33 @@ _PHASE_KEYWORDS = (
     "NominalPercentageOfCardiacPhase",
     "KVP",
 )
-# What may also differ between two images of one place that belong to different reconstructions.
-_MAKING_KEYWORDS = ("AcquisitionTime", "ConvolutionKernel", "TriggerTime")
+# Further attributes that may differ between two reconstructions of the same position.
+_RECONSTRUCTION_KEYWORDS = ("AcquisitionTime", "ConvolutionKernel", "TriggerTime")
 
 
 @dataclass(frozen=True)
 class Slice:
-    """A slice of CT: where it lies and how its stored values become HU.
+    """A CT slice: its position in the patient and the conversion of its stored values to HU.
 
     Positions in mm, LPS; `orientation` are the direction cosines of a row, then of a column
     (PS3.3 C.7.6.2.1.1); `pixel_spacing_mm` is between rows, then between columns.
     """
 
     header: Dataset = field(repr=False)
-    frame_number: int | None  # from 1 in a multi-frame object, None in an instance of its own
+    frame_number: int | None  # from 1 in a multi-frame object, None in a single-frame instance
     position: tuple[float, float, float]
     orientation: tuple[float, float, float, float, float, float]
     pixel_spacing_mm: tuple[float, float]
     rescale_slope: float
     rescale_intercept: float
-    rescale_type: str  # what the rescaled values are; empty where it is not said
+    rescale_type: str  # the unit of the rescaled values; empty if absent
     image_type: tuple[str, ...]
     phase: tuple[str, ...]
-    making: tuple[str, ...]
+    reconstruction: tuple[str, ...]
 
     @property
     def name(self) -> str:
-        """What to call the slice in a message: its number, never a patient's name."""
+        """The name of the slice in a message: its number, never a patient's name."""
         if self.frame_number is not None:
             return f"frame {self.frame_number}"
         number = self.header.get("InstanceNumber")
@@ -67,20 +67,20 @@ class Slice:
         return self.header.Rows, self.header.Columns
 
 
-# How a slice's attributes are looked up: (functional group, keyword) -> value or None.
+# (functional group, keyword) -> value or None.
 _Lookup = Callable[[str, str], object]
 
 
 def slices_of(header: Dataset) -> Iterator[Slice]:
-    """The slices of one CT object, in the order of its frames.
+    """Yields the slices of one CT object, in the order of its frames.
 
     Raises:
-        Rejected: an attribute that places the slice in the patient is missing or no number.
+        Rejected: an attribute of the slice's geometry is missing or is not a number.
     """
     try:
         yield from _slices(header)
     except (ValueError, TypeError, OverflowError) as error:
-        # pydicom parses a value when it is asked for, and raises when it is none of its kind.
+        # pydicom parses a value on first access and raises if it is invalid for its VR.
         raise Rejected(
             RejectionReason.UNREADABLE,
             f"An image holds a value that cannot be read ({error}). "
@@ -103,8 +103,8 @@ def _slices(header: Dataset) -> Iterator[Slice]:
     for number, own in enumerate(frames, start=1):
 
         def lookup(group: str, keyword: str, own: Dataset = own) -> object:
-            for place in (own, shared):
-                item = _first_item(place, group)
+            for groups in (own, shared):
+                item = _first_item(groups, group)
                 if keyword in item:
                     return item.get(keyword)
             return header.get(keyword)
@@ -113,13 +113,13 @@ def _slices(header: Dataset) -> Iterator[Slice]:
 
 
 def _first_item(dataset: Dataset, keyword: str) -> Dataset:
-    """The first item of a sequence; an empty data set where there is none."""
+    """Returns the first item of a sequence; an empty data set if there is none."""
     sequence = dataset.get(keyword)
     return sequence[0] if sequence else Dataset()
 
 
 def _slice(header: Dataset, frame_number: int | None, lookup: _Lookup) -> Slice:
-    kind = lookup("CTImageFrameTypeSequence", "FrameType") if frame_number else None
+    frame_type = lookup("CTImageFrameTypeSequence", "FrameType") if frame_number else None
     draft = Slice(
         header=header,
         frame_number=frame_number,
@@ -129,12 +129,14 @@ def _slice(header: Dataset, frame_number: int | None, lookup: _Lookup) -> Slice:
         rescale_slope=1.0,
         rescale_intercept=0.0,
         rescale_type=str(lookup("PixelValueTransformationSequence", "RescaleType") or ""),
-        image_type=_texts(kind if kind is not None else header.get("ImageType")),
+        image_type=_texts(frame_type if frame_type is not None else header.get("ImageType")),
         phase=tuple(str(lookup("FrameContentSequence", k)) for k in _PHASE_KEYWORDS),
-        making=tuple(str(lookup("CTReconstructionSequence", k)) for k in _MAKING_KEYWORDS),
+        reconstruction=tuple(
+            str(lookup("CTReconstructionSequence", k)) for k in _RECONSTRUCTION_KEYWORDS
+        ),
     )
     if "LOCALIZER" in draft.image_type:
-        return draft  # refused before anybody looks at its place
+        return draft  # `check_slices` refuses it before its geometry is used
     if not all(isinstance(header.get(k), int) and header.get(k) for k in ("Rows", "Columns")):
         raise _missing(draft, "Rows and Columns")
     position = _numbers(lookup("PlanePositionSequence", "ImagePositionPatient"), 3)
@@ -165,7 +167,7 @@ def _slice(header: Dataset, frame_number: int | None, lookup: _Lookup) -> Slice:
         rescale_type=draft.rescale_type,
         image_type=draft.image_type,
         phase=draft.phase,
-        making=draft.making,
+        reconstruction=draft.reconstruction,
     )
 
 
@@ -175,7 +177,7 @@ def _texts(value: object) -> tuple[str, ...]:
 
 
 def _numbers(value: object, count: int) -> tuple[float, ...] | None:
-    """`count` finite numbers, or None where the attribute is absent, empty or something else."""
+    """Returns `count` finite numbers; None if the attribute is absent, empty or another type."""
     if value is None or value == "":
         return None
     many: Any = value  # one number, or pydicom's MultiValue of them

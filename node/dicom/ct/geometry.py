@@ -1,4 +1,4 @@
-"""Slices in order along their normal: the geometry of a series, or why it has none."""
+"""The geometry of a series: its slices sorted along their normal, or the reason for a refusal."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,19 +10,20 @@ from node.dicom.ct.frames import Slice
 from node.dicom.ct.suitability import check_acquisitions
 from node.domain.errors import Rejected, RejectionReason
 
-# Slices closer than this lie at one place: thinner slices do not exist in body CT.
-SAME_PLACE_MM = 0.01
-# A gap may differ from the usual gap by this share; the volume is then resampled by the true
+# Slices closer than this are at the same position: thinner slices do not exist in body CT.
+SAME_POSITION_MM = 0.01
+# A gap may differ from the median gap by this fraction. The volume is then resampled from the true
 # positions, and the mask back onto them. Larger differences come from missing slices or from two
 # reconstructions in one series.
 SPACING_TOLERANCE = 0.1
-# From here on a gap is told as missing slices: no scanner rounds a position that far.
+# A gap of this many median gaps means missing slices: no scanner rounds a position that far.
 MISSING_SLICE_GAP = 1.5
-# Positions this close to an even grid, as a share of the spacing, are even: it is the rounding of
-# positions to three decimals in common slice distances.
+# Positions this close to an even grid, as a fraction of the spacing, are even. This is the effect
+# of rounding positions to three decimals at common slice distances.
 EVEN_GRID_TOLERANCE = 0.01
-# A stack may lean sideways by this share of a pixel over its whole length (rounding); more is tilt.
-LEAN_TOLERANCE = 0.5
+# A stack may shift in the plane by this fraction of a pixel over its length (rounding); more is
+# gantry tilt.
+IN_PLANE_SHIFT_TOLERANCE = 0.5
 # A direction cosine's length may be off by this much through rounding to three decimals.
 _UNIT_TOLERANCE = 5e-3
 # Fewer slices span no volume.
@@ -33,29 +34,29 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Stack:
-    """Slices in ascending order along the normal, which is row direction × column direction."""
+    """Slices in ascending order along the normal (row direction × column direction)."""
 
     slices: tuple[Slice, ...]
     distances_mm: tuple[float, ...]  # of each slice from the first, along the normal
-    row_direction: Floats  # (3,) unit vector in LPS: the way of increasing column index
-    column_direction: Floats  # (3,) unit vector in LPS: the way of increasing row index
+    row_direction: Floats  # (3,) unit vector in LPS, toward increasing column index
+    column_direction: Floats  # (3,) unit vector in LPS, toward increasing row index
     normal: Floats  # (3,) unit vector in LPS
 
     @property
     def spacing_mm(self) -> float:
-        """The mean distance from slice to slice."""
+        """The mean distance between slices."""
         return self.distances_mm[-1] / (len(self.slices) - 1)
 
     @property
-    def is_even(self) -> bool:
-        """Whether the slices lie on an even grid, but for rounding."""
+    def is_evenly_spaced(self) -> bool:
+        """Whether the slices are on an even grid within `EVEN_GRID_TOLERANCE`."""
         even = np.arange(len(self.slices)) * self.spacing_mm
-        off = np.abs(np.asarray(self.distances_mm) - even).max()
-        return bool(off <= EVEN_GRID_TOLERANCE * self.spacing_mm)
+        deviation = np.abs(np.asarray(self.distances_mm) - even).max()
+        return bool(deviation <= EVEN_GRID_TOLERANCE * self.spacing_mm)
 
     @property
     def affine(self) -> Floats:
-        """4×4, from (slice, row, column) index to LPS mm, on the even grid."""
+        """The 4×4 matrix from (slice, row, column) index to LPS mm, on the even grid."""
         between_rows, between_columns = self.slices[0].pixel_spacing_mm
         affine = np.eye(4)
         affine[:3, 0] = self.normal * self.spacing_mm
@@ -65,11 +66,11 @@ class Stack:
         return affine
 
 
-def stack(slices: Sequence[Slice]) -> Stack:
-    """The slices, which share size and orientation, in order of position.
+def stack_slices(slices: Sequence[Slice]) -> Stack:
+    """Sorts slices of equal size and orientation by position.
 
     Raises:
-        Rejected: too few slices, double or missing positions, uneven spacing, or gantry tilt.
+        Rejected: too few slices, duplicate or missing positions, uneven spacing, or gantry tilt.
     """
     if len(slices) < _MIN_SLICES:
         raise Rejected(
@@ -83,14 +84,14 @@ def stack(slices: Sequence[Slice]) -> Stack:
     order = np.argsort(along, kind="stable")
     ordered = tuple(slices[k] for k in order)
     distances = along[order] - along[order[0]]
-    check_acquisitions(ordered, distances.tolist(), SAME_PLACE_MM)
-    _check_lean(ordered, positions[order], distances, normal)
+    check_acquisitions(ordered, distances.tolist(), SAME_POSITION_MM)
+    _check_in_plane_shift(ordered, positions[order], distances, normal)
     _check_spacing(ordered, distances)
     return Stack(ordered, tuple(distances.tolist()), row, column, normal)
 
 
 def _directions(slice_: Slice) -> tuple[Floats, Floats, Floats]:
-    """Row, column and normal directions, made exactly orthonormal."""
+    """Returns the row, column and normal directions, exactly orthonormal."""
     row, column = np.array(slice_.orientation[:3]), np.array(slice_.orientation[3:])
     lengths = np.array([np.linalg.norm(row), np.linalg.norm(column)])
     if np.abs(lengths - 1).max() > _UNIT_TOLERANCE or abs(row @ column) > _UNIT_TOLERANCE:
@@ -105,20 +106,20 @@ def _directions(slice_: Slice) -> tuple[Floats, Floats, Floats]:
     return row, column, np.cross(row, column)
 
 
-def _check_lean(
+def _check_in_plane_shift(
     slices: Sequence[Slice], positions: Floats, distances: Floats, normal: Floats
 ) -> None:
-    """Refuse a stack whose slices are shifted sideways: gantry tilt, or slices out of place."""
+    """Refuses a stack whose slices are shifted in the plane: gantry tilt or misplaced slices."""
     sideways = positions - positions[0] - np.outer(distances, normal)  # (N, 3), mm in the plane
-    allowed = LEAN_TOLERANCE * min(slices[0].pixel_spacing_mm)
+    allowed = IN_PLANE_SHIFT_TOLERANCE * min(slices[0].pixel_spacing_mm)
     if np.linalg.norm(sideways, axis=1).max() <= allowed:
         return
-    # A tilted gantry shifts each slice by the same step: the shift grows straight with distance.
+    # A tilted gantry shifts each slice by the same step: the shift is linear in the distance.
     slope = sideways.T @ distances / (distances @ distances)  # (3,) mm sideways per mm
     if np.linalg.norm(sideways - np.outer(distances, slope), axis=1).max() <= 2 * allowed:
         angle = float(np.degrees(np.arctan(np.linalg.norm(slope))))
-        said = slices[0].header.get("GantryDetectorTilt")
-        hint = f"; the scanner says {float(said):g}°" if said else ""
+        declared = slices[0].header.get("GantryDetectorTilt")
+        hint = f"; the scanner says {float(declared):g}°" if declared else ""
         raise Rejected(
             RejectionReason.GANTRY_TILT,
             f"The series was acquired with a tilted gantry ({angle:.1f}°{hint}), which is not "
@@ -134,21 +135,21 @@ def _check_lean(
 
 
 def _check_spacing(slices: Sequence[Slice], distances: Floats) -> None:
-    """Refuse gaps that differ from the usual gap by more than the tolerance."""
+    """Refuses gaps that differ from the median gap by more than the tolerance."""
     gaps = np.diff(distances)
-    usual = float(np.median(gaps))
-    wide = np.flatnonzero(gaps >= MISSING_SLICE_GAP * usual)
-    # Where most gaps are wide the usual one is unknown: that is uneven spacing, told below.
+    median = float(np.median(gaps))
+    wide = np.flatnonzero(gaps >= MISSING_SLICE_GAP * median)
+    # If most gaps are wide, the median is no reference: that is uneven spacing, refused below.
     if len(wide):
         k = int(wide[0])
-        missing = int(sum(round(gap / usual) - 1 for gap in gaps[wide]))
+        missing = int(sum(round(gap / median) - 1 for gap in gaps[wide]))
         raise Rejected(
             RejectionReason.MISSING_SLICES,
             f"Slices are missing: between {slices[k].name} and {slices[k + 1].name} the gap is "
-            f"{gaps[k]:.2f} mm, elsewhere {usual:.2f} mm; about {max(missing, 1)} of "
+            f"{gaps[k]:.2f} mm, elsewhere {median:.2f} mm; about {max(missing, 1)} of "
             f"{len(slices) + max(missing, 1)} slices did not arrive. Send the series again.",
         )
-    uneven = np.abs(gaps - usual) > SPACING_TOLERANCE * usual
+    uneven = np.abs(gaps - median) > SPACING_TOLERANCE * median
     if uneven.any():
         raise Rejected(
             RejectionReason.UNEVEN_SPACING,

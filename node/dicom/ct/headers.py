@@ -1,4 +1,4 @@
-"""CT files from disk: headers parsed once, pixel data left on disk until it is needed."""
+"""Reading of CT files: headers are parsed once, pixel data stay on disk until they are needed."""
 
 import errno
 import struct
@@ -16,15 +16,15 @@ from pydicom.tag import BaseTag
 
 from node.domain.errors import Rejected, RejectionReason, Transient
 
-# Elements larger than this stay on disk: far above any header element, below any slice.
+# Elements larger than this stay on disk: larger than any header element, smaller than any slice.
 _DEFER_BYTES = 32 * 1024
 
-# Functional groups are nested half a dozen deep. A copy takes Python some ten calls a level, of the
-# thousand that it allows.
-_DEEPEST_NESTING = 32
+# Functional groups are nested about six deep. A copy takes Python about ten calls per level, and
+# Python allows about a thousand.
+_MAX_NESTING = 32
 
-# Identification, acquisition, place in space and pixels (PS3.6 6).
-_GROUPS_READ = frozenset({0x0008, 0x0018, 0x0020, 0x0028})
+# Identification, acquisition, geometry and pixels (PS3.6 6).
+_USED_GROUPS = frozenset({0x0008, 0x0018, 0x0020, 0x0028})
 _PATIENT_ID = 0x00100020
 _SINGLE_VALUED = (
     "SOPClassUID",
@@ -35,7 +35,7 @@ _SINGLE_VALUED = (
     "Modality",
 )
 
-# What pydicom raises on bytes that are no DICOM, that stop half-way, or that are nested too deeply.
+# pydicom's exceptions for bytes that are not DICOM, are cut off or are nested too deeply.
 PARSE_ERRORS = (
     InvalidDicomError,
     BytesLengthException,
@@ -51,8 +51,8 @@ PARSE_ERRORS = (
     ArithmeticError,
     RecursionError,
 )
-# What the system says where it is not the file that is bad, but the way to it.
-_DISK_TROUBLES = {
+# Error numbers that mean that the disk or network file system failed, not that the file is bad.
+_DISK_ERRNOS = {
     errno.EIO,
     errno.ESTALE,
     errno.ETIMEDOUT,
@@ -66,12 +66,12 @@ _DISK_TROUBLES = {
 
 
 def load_headers(paths: Sequence[Path]) -> list[FileDataset]:
-    """The data sets of the files, each SOP instance once, pixel data deferred.
+    """Returns the data sets of the files, each SOP instance once, with pixel data deferred.
 
-    SOP class and instance UIDs that anonymisers emptied are taken from the file meta information.
+    SOP class and instance UIDs that an anonymiser emptied come from the file meta information.
 
     Raises:
-        Rejected: a file is no DICOM, is cut off, or there is no file at all.
+        Rejected: a file is not DICOM or is cut off, or `paths` is empty.
         Transient: the disk cannot be read.
     """
     if not paths:
@@ -79,7 +79,7 @@ def load_headers(paths: Sequence[Path]) -> list[FileDataset]:
     headers: dict[str, FileDataset] = {}
     for path in paths:
         header = _load(path)
-        # The same instance under two names is one instance: the first is kept.
+        # Two files of the same instance count once: the first is kept.
         headers.setdefault(str(header.SOPInstanceUID) or str(path), header)
     return list(headers.values())
 
@@ -88,14 +88,14 @@ def _load(path: Path) -> FileDataset:
     try:
         header = dcmread(path, defer_size=_DEFER_BYTES)
         if header.file_meta.TransferSyntaxUID.is_deflated:
-            # Offsets in a deflated stream are no offsets in the file: nothing can be deferred.
+            # Offsets in a deflated stream are not file offsets, so nothing can be deferred.
             header = dcmread(path)
         check_nesting(header)
         _complete_identifiers(header)
-        _decode_what_is_read(header)
+        _decode_used_elements(header)
     except PARSE_ERRORS as error:
-        if trouble := disk_trouble(error):
-            raise trouble from error
+        if transient := disk_error(error):
+            raise transient from error
         raise Rejected(
             RejectionReason.UNREADABLE,
             f"The file {path.name} cannot be read as DICOM: {_first_line(error)}. "
@@ -104,25 +104,25 @@ def _load(path: Path) -> FileDataset:
     return header
 
 
-def disk_trouble(error: Exception) -> Transient | None:
-    """What came of reading a file, where the disk or network file system was in the way of it."""
-    if isinstance(error, OSError) and error.errno in _DISK_TROUBLES:
+def disk_error(error: Exception) -> Transient | None:
+    """Returns the error to raise if the disk or network file system caused `error`, else None."""
+    if isinstance(error, OSError) and error.errno in _DISK_ERRNOS:
         return Transient(f"an image cannot be read: {error.strerror}")
     return None
 
 
 def check_nesting(header: Dataset) -> None:
-    """See that no sequences are nested more than 32 deep, without going down into them.
+    """Checks, without recursion, that sequences are nested at most 32 levels deep.
 
-    What copies, tells or writes a data set does go down. Where that comes to its end, pydicom
-    doubles the text of its error with each level on the way up: a file of some kilobytes then
-    takes all memory there is.
+    Code that copies, prints or writes a data set recurses into its sequences. If the recursion
+    limit is reached there, pydicom doubles the text of its error on each level on the way up, and
+    a file of a few kilobytes uses all memory.
 
     Raises:
-        RecursionError: they are.
+        RecursionError: sequences are nested more deeply.
     """
     level = [header]
-    for _ in range(_DEEPEST_NESTING + 1):
+    for _ in range(_MAX_NESTING + 1):
         level = [item for dataset in level for item in _items(dataset)]
         if not level:
             return
@@ -130,7 +130,7 @@ def check_nesting(header: Dataset) -> None:
 
 
 def _items(dataset: Dataset) -> Iterator[Dataset]:
-    """The items of all its sequences; one that cannot be read has none."""
+    """Yields the items of all sequences; a sequence that cannot be read has none."""
     for tag in list(dataset.keys()):
         if not _may_be_sequence(tag, dataset.get_item(tag, keep_deferred=True).VR):
             continue
@@ -138,14 +138,17 @@ def _items(dataset: Dataset) -> Iterator[Dataset]:
             value = dataset[tag].value
         except RecursionError:
             raise
-        except PARSE_ERRORS:  # whoever wants it is told so
+        except PARSE_ERRORS:  # raised again when the element is used
             continue
         if isinstance(value, Items):
             yield from value
 
 
 def _may_be_sequence(tag: BaseTag, vr: str | None) -> bool:
-    """Whether pydicom may make a sequence of it; without a VR it looks for one in dictionaries."""
+    """Returns whether pydicom may parse the element as a sequence.
+
+    Without a VR, pydicom takes the VR from its dictionaries.
+    """
     if vr not in (None, "UN"):
         return vr == "SQ"
     try:
@@ -161,22 +164,22 @@ def _complete_identifiers(header: FileDataset) -> None:
         header.SOPInstanceUID = header.file_meta.get("MediaStorageSOPInstanceUID", "")
 
 
-def _decode_what_is_read(header: FileDataset) -> None:
-    """Decode what says what and where the image is, so that damage shows here and not later.
+def _decode_used_elements(header: FileDataset) -> None:
+    """Decodes the elements that the reader uses, so that damage is detected here and not later.
 
     Raises:
-        ValueError: one of the identifiers has several values; others as pydicom raises them.
+        ValueError: an identifier has several values; pydicom raises further exceptions.
     """
     for tag in list(header.keys()):
-        if tag.group in _GROUPS_READ or tag == _PATIENT_ID:
+        if tag.group in _USED_GROUPS or tag == _PATIENT_ID:
             header[tag]
     for keyword in _SINGLE_VALUED:
         if isinstance(header.get(keyword), MultiValue):
             raise ValueError(f"it has several values of {keyword}")  # noqa: TRY004 of a data set
 
 
-def without_pixels(header: Dataset) -> Dataset:
-    """The header alone: its pixel data are let go."""
+def drop_pixel_data(header: Dataset) -> Dataset:
+    """Removes the pixel data from the header in place and returns it."""
     for keyword in ("PixelData", "FloatPixelData", "DoubleFloatPixelData"):
         if keyword in header:
             del header[keyword]

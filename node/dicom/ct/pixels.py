@@ -1,4 +1,4 @@
-"""Stored pixel values to Hounsfield units, straight into one array for the whole series."""
+"""Conversion of stored pixel values to Hounsfield units, into one array for the series."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,17 +11,17 @@ from pydicom.pixels.utils import iter_pixels
 from pydicom.uid import JPEGLSTransferSyntaxes, JPEGTransferSyntaxes
 
 from node.dicom.ct.frames import Slice
-from node.dicom.ct.headers import disk_trouble
+from node.dicom.ct.headers import disk_error
 from node.domain.errors import Rejected, RejectionReason
 
-# Air, and the lowest value of the Hounsfield scale in use (12 bits from −1024). What lies outside
-# the reconstructed circle (PixelPaddingValue, or values below the scale, such as −2000 or −3024)
-# is read as air: it is no tissue, and so it cannot shift a mean or an intensity window.
+# Air, and the lowest value of the Hounsfield scale in use (12 bits from −1024). Pixels outside the
+# reconstructed circle (PixelPaddingValue, or values below the scale, such as −2000 or −3024) become
+# air: they are not tissue and must not shift a mean or an intensity window.
 AIR_HU = -1024
-# The top of 16 bits; metal on an extended scale ends at 30710 HU.
-_TOP_HU = 32767
+# The largest 16-bit value; metal on an extended scale ends at 30710 HU.
+_MAX_HU = 32767
 
-# What pydicom and its decoders raise on pixel data that are damaged or of an unknown kind.
+# Exceptions of pydicom and its decoders for pixel data that are damaged or of an unknown type.
 _DECODE_ERRORS = (
     AttributeError,
     EOFError,
@@ -33,17 +33,17 @@ _DECODE_ERRORS = (
     ValueError,
 )
 
-# ISO 10918-1 and 14495-1 end a stream with this marker; one byte of padding may follow (PS3.5 A.4).
+# The end marker of a stream (ISO 10918-1 and 14495-1); a padding byte may follow (PS3.5 A.4).
 _EOI = b"\xff\xd9"
-_ENDING_IN_EOI = frozenset({*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes})
+_SYNTAXES_WITH_EOI = frozenset({*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes})
 
-Hounsfield = NDArray[np.int16] | NDArray[np.float32]
+HounsfieldArray = NDArray[np.int16] | NDArray[np.float32]
 
 
-def hounsfield(slices: tuple[Slice, ...]) -> Hounsfield:
-    """The slices' pixels in HU, (slice, row, column), in the given order.
+def read_hounsfield(slices: tuple[Slice, ...]) -> HounsfieldArray:
+    """Returns the pixels of the slices in HU, (slice, row, column), in the given order.
 
-    16-bit integers where every slope and intercept is a whole number, else 32-bit floats.
+    The type is int16 if every slope and intercept is a whole number, else float32.
 
     Raises:
         Rejected: pixel data are missing, damaged, cut off, or compressed in an unknown way.
@@ -56,18 +56,18 @@ def hounsfield(slices: tuple[Slice, ...]) -> Hounsfield:
         for k, slice_ in enumerate(slices):
             _convert(slice_, next(_stored(slice_.header, slice_.name)), volume[k])
         return volume
-    place = {s.frame_number: k for k, s in enumerate(slices)}
+    index_of = {s.frame_number: k for k, s in enumerate(slices)}
     header = slices[0].header
     for number, stored in enumerate(_stored(header, "the multi-frame CT"), start=1):
-        _convert(slices[place[number]], stored, volume[place[number]])
+        _convert(slices[index_of[number]], stored, volume[index_of[number]])
     return volume
 
 
 def _stored(header: Dataset, name: str) -> Iterator[NDArray[np.integer]]:
-    """The stored values of each frame, (row, column)."""
+    """Yields the stored values of each frame, (row, column)."""
     try:
-        _check_whole(header)
-        with panic_is_an_error():
+        _check_complete(header)
+        with raise_panics_as_errors():
             yield from iter_pixels(header, raw=True)
     except NotImplementedError as error:
         syntax = header.file_meta.TransferSyntaxUID.name
@@ -77,8 +77,8 @@ def _stored(header: Dataset, name: str) -> Iterator[NDArray[np.integer]]:
             "Send the series uncompressed.",
         ) from error
     except _DECODE_ERRORS as error:
-        if trouble := disk_trouble(error):
-            raise trouble from error
+        if transient := disk_error(error):
+            raise transient from error
         raise Rejected(
             RejectionReason.UNREADABLE,
             f"The pixels of {name} cannot be read: the image is damaged or did not arrive whole. "
@@ -87,32 +87,37 @@ def _stored(header: Dataset, name: str) -> Iterator[NDArray[np.integer]]:
 
 
 @contextmanager
-def panic_is_an_error() -> Iterator[None]:
-    """For calls of decoders, one of which is written in Rust and panics on damaged data.
+def raise_panics_as_errors() -> Iterator[None]:
+    """Turns a panic of a decoder into an error: one decoder is written in Rust.
 
     Raises (within the block):
-        RuntimeError: in place of a panic, which passes by every `except Exception`.
+        RuntimeError: the decoder panicked on damaged data. Its own PanicException is not an
+            `Exception`, so `except Exception` does not catch it.
     """
     try:
         yield
     except BaseException as error:
-        # The class is made within the decoder, where nobody can import it.
+        # The decoder creates the class itself; it cannot be imported.
         if type(error).__name__ == "PanicException":
             raise RuntimeError("the decoder panicked") from error
         raise
 
 
-def _check_whole(header: Dataset) -> None:
-    """Raise EOFError where pixel data are missing, or a JPEG stream stops before its end.
+def _check_complete(header: Dataset) -> None:
+    """Checks that pixel data are present and that JPEG streams are complete.
 
-    A JPEG-LS decoder fills the rest of a cut stream with made-up pixels and says nothing.
+    A JPEG-LS decoder fills the rest of a truncated stream with invented pixels, without an error.
+
+    Raises:
+        EOFError: pixel data are missing, or a JPEG stream has no end marker.
+        ValueError: the stored bits are not the lowest bits of a pixel.
     """
     if not header.get("PixelData"):
         raise EOFError("there are no pixel data")
-    # Left-aligned bits, as in files of the ACR-NEMA days, would be read 16 times too large.
+    # Left-aligned bits, as in ACR-NEMA files, would be read 16 times too large.
     if header.get("HighBit") != int(header.BitsStored) - 1:
         raise ValueError("the bits of a pixel are not where DICOM has them")
-    if header.file_meta.TransferSyntaxUID not in _ENDING_IN_EOI:
+    if header.file_meta.TransferSyntaxUID not in _SYNTAXES_WITH_EOI:
         return
     frames = int(header.get("NumberOfFrames") or 1)
     for frame in generate_frames(header.PixelData, number_of_frames=frames):
@@ -120,15 +125,15 @@ def _check_whole(header: Dataset) -> None:
             raise EOFError("a JPEG stream has no end")
 
 
-def _convert(slice_: Slice, stored: NDArray[np.integer], out: Hounsfield) -> None:
-    """Write one slice in HU into `out`, both (row, column)."""
+def _convert(slice_: Slice, stored: NDArray[np.integer], out: HounsfieldArray) -> None:
+    """Writes one slice in HU into `out`, both (row, column)."""
     padding = _padding(slice_.header, stored)
     if out.dtype == np.int16:
         # 32 bits hold any 16-bit value times any slope of a real scanner.
         wide = stored.astype(np.int32)
         wide *= int(slice_.rescale_slope)
         wide += int(slice_.rescale_intercept)
-        np.clip(wide, AIR_HU, _TOP_HU, out=out, casting="unsafe")
+        np.clip(wide, AIR_HU, _MAX_HU, out=out, casting="unsafe")
     else:
         np.multiply(stored, slice_.rescale_slope, out=out, casting="unsafe")
         out += np.float32(slice_.rescale_intercept)
@@ -138,12 +143,12 @@ def _convert(slice_: Slice, stored: NDArray[np.integer], out: Hounsfield) -> Non
 
 
 def _padding(header: Dataset, stored: NDArray[np.integer]) -> NDArray[np.bool_] | None:
-    """Where the pixels are padding, (row, column); None where the slice has none.
+    """Returns the mask of padding pixels, (row, column); None if the slice defines no padding.
 
-    From PixelPaddingValue to PixelPaddingRangeLimit, both included (PS3.3 C.7.5.1.1.2).
+    Padding is from PixelPaddingValue to PixelPaddingRangeLimit, both included (PS3.3 C.7.5.1.1.2).
     """
     value, limit = header.get("PixelPaddingValue"), header.get("PixelPaddingRangeLimit")
-    # What cannot be read as a number says nothing.
+    # A value that is not a number defines no padding.
     if not isinstance(value, int):
         return None
     ends = [_as_stored(v, stored) for v in (value, limit if isinstance(limit, int) else value)]
@@ -152,7 +157,7 @@ def _padding(header: Dataset, stored: NDArray[np.integer]) -> NDArray[np.bool_] 
 
 
 def _as_stored(value: int, stored: NDArray[np.integer]) -> int:
-    """The value as the pixels' type reads its bits: 63536 beside signed pixels means −2000."""
+    """Reinterprets the value's bits in the type of the pixels: 63536 becomes −2000 if signed."""
     bits = 8 * stored.dtype.itemsize
     wrapped = int(value) % (1 << bits)
     if stored.dtype.kind == "i" and wrapped >= 1 << (bits - 1):

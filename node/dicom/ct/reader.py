@@ -1,4 +1,4 @@
-"""DICOM files of one CT series to a volume in Hounsfield units, or a refusal."""
+"""Reading of one CT series from DICOM files into a volume in Hounsfield units."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,20 +10,20 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from node.dicom.ct.frames import slices_of
-from node.dicom.ct.geometry import Stack, stack
-from node.dicom.ct.headers import load_headers, without_pixels
-from node.dicom.ct.pixels import Hounsfield, hounsfield
+from node.dicom.ct.geometry import Stack, stack_slices
+from node.dicom.ct.headers import drop_pixel_data, load_headers
+from node.dicom.ct.pixels import HounsfieldArray, read_hounsfield
 from node.dicom.ct.suitability import check_objects, check_slices
 
 
 @dataclass(frozen=True)
 class CtSeries:
-    """A CT series as a volume on an even grid, and the slices it was made of.
+    """A CT series as a volume on an even grid, and its source slices.
 
     `volume` is in HU, axes slice, row, column, LPS; its slices ascend along row direction ×
     column direction (for axial slices of a supine patient: from the feet to the head).
-    Source slice `k` lies `distances_mm[k]` from the first along that way; where those are not
-    even, the volume is resampled and `places` leads back to the source slices.
+    Source slice `k` is `distances_mm[k]` from the first in that direction. If the distances are
+    uneven, the volume is resampled, and `fractional_slice_indices` maps source slices to it.
     """
 
     volume: hd.Volume = field(repr=False)
@@ -35,35 +35,37 @@ class CtSeries:
 
     @property
     def slice_count(self) -> int:
-        """How many slices the series has."""
+        """The number of source slices."""
         return len(self.distances_mm)
 
     @property
     def extent_mm(self) -> float:
-        """From the first slice's centre to the last one's, along the normal."""
+        """The distance between the centres of the first and the last slice, along the normal."""
         return self.distances_mm[-1]
 
-    def places(self) -> NDArray[np.float64]:
-        """Where each source slice lies, counted in the volume's slices, (N,): 3.25 is a quarter
-        beyond slice 3.
+    def fractional_slice_indices(self) -> NDArray[np.float64]:
+        """Returns the position of each source slice as an index in the volume, (N,).
+
+        3.25 is a quarter of the spacing beyond slice 3.
         """
         spacing = self.extent_mm / (self.slice_count - 1)
         return np.asarray(self.distances_mm) / spacing
 
 
 def read_series(paths: Sequence[Path]) -> CtSeries:
-    """Read the files of one CT series: CT, Enhanced CT or Legacy Converted Enhanced CT.
+    """Reads the files of one CT series: CT, Enhanced CT or Legacy Converted Enhanced CT.
 
     Raises:
-        Rejected: the files are not one readable CT series with a sound geometry; says why.
+        Rejected: the files are not one readable CT series with a valid geometry.
+        Transient: the disk cannot be read.
     """
     headers = load_headers(paths)
     check_objects(headers)
     slices = [slice_ for header in headers for slice_ in slices_of(header)]
     check_slices(slices)
-    stacked = stack(slices)
-    pixels = hounsfield(stacked.slices)
-    if not stacked.is_even:
+    stacked = stack_slices(slices)
+    pixels = read_hounsfield(stacked.slices)
+    if not stacked.is_evenly_spaced:
         pixels = _on_even_grid(pixels, stacked)
     multi_frame = stacked.slices[0].frame_number is not None
     sources = [headers[0]] if multi_frame else [s.header for s in stacked.slices]
@@ -74,22 +76,22 @@ def read_series(paths: Sequence[Path]) -> CtSeries:
             coordinate_system="PATIENT",
             frame_of_reference_uid=str(headers[0].FrameOfReferenceUID),
         ),
-        sources=tuple(without_pixels(source) for source in sources),
+        sources=tuple(drop_pixel_data(source) for source in sources),
         distances_mm=stacked.distances_mm,
         frame_numbers=tuple(s.frame_number for s in stacked.slices if s.frame_number is not None),
-        is_resampled=not stacked.is_even,
+        is_resampled=not stacked.is_evenly_spaced,
     )
 
 
-def _on_even_grid(pixels: Hounsfield, stacked: Stack) -> Hounsfield:
-    """Slices (N, row, column) at their true places, linearly resampled to N even places."""
+def _on_even_grid(pixels: HounsfieldArray, stacked: Stack) -> HounsfieldArray:
+    """Resamples slices (N, row, column) linearly from their true to N even positions."""
     distances = np.asarray(stacked.distances_mm)
     count = len(distances)
-    # The place of each even slice, counted in source slices: 3.25 is a quarter beyond slice 3.
-    places = np.interp(np.arange(count) * stacked.spacing_mm, distances, np.arange(count))
-    below = np.minimum(places.astype(np.intp), count - 2)
+    # The position of each even slice as an index of source slices: 3.25 is a quarter beyond 3.
+    indices = np.interp(np.arange(count) * stacked.spacing_mm, distances, np.arange(count))
+    below = np.minimum(indices.astype(np.intp), count - 2)
     even = np.empty_like(pixels)
-    for k, (j, share) in enumerate(zip(below, places - below, strict=True)):
-        mixed = (1 - share) * pixels[j].astype(np.float32) + share * pixels[j + 1]
+    for k, (j, fraction) in enumerate(zip(below, indices - below, strict=True)):
+        mixed = (1 - fraction) * pixels[j].astype(np.float32) + fraction * pixels[j + 1]
         even[k] = np.rint(mixed) if even.dtype == np.int16 else mixed
     return even

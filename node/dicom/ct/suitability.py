@@ -1,4 +1,7 @@
-"""Is this one CT series of one acquisition? Each check refuses in words a radiographer knows."""
+"""Checks that objects and slices form one CT series of one acquisition.
+
+Refusals are worded for radiographers.
+"""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -10,20 +13,20 @@ from pydicom.dataset import Dataset
 from node.dicom.ct.frames import CT_CLASSES, MULTI_FRAME_CLASSES, Slice
 from node.domain.errors import Rejected, RejectionReason
 
-# Direction cosines may differ by rounding: 0.001 moves the far corner of a 350 mm wide slice by
+# Direction cosines may differ by rounding. 0.001 moves the far corner of a 350 mm wide slice by
 # 0.35 mm, half a pixel.
 ORIENTATION_TOLERANCE = 1e-3
-# Pixel spacings may differ by rounding: 0.1 % of 512 pixels is half a pixel.
+# Pixel spacings may differ by rounding. 0.1 % of 512 pixels is half a pixel.
 PIXEL_SPACING_TOLERANCE = 1e-3
-_ONE_PATIENT = "The series is mixed up; have it corrected in the PACS and send it again."
-# What rescaled values may be (PS3.3 C.11.1.1.2): Hounsfield units, plain or modified, or not said.
-_HOUNSFIELD = ("", "HU", "HU_MOD")
-# Image types of what is computed from slices and shows no slice (PS3.3 C.8.15.2, C.7.6.1.1.2).
+_MIXED_UP_ADVICE = "The series is mixed up; have it corrected in the PACS and send it again."
+# Rescale types of Hounsfield units (PS3.3 C.11.1.1.2): unspecified, plain or modified.
+_HOUNSFIELD_RESCALE_TYPES = ("", "HU", "HU_MOD")
+# Image types of images that are computed from many slices (PS3.3 C.8.15.2, C.7.6.1.1.2).
 _PROJECTIONS = frozenset({"MAX_IP", "MIN_IP", "MIP", "MINIP", "MAXIP", "VOLUME_RENDER", "VRT"})
 
 
 def check_objects(headers: Sequence[Dataset]) -> None:
-    """Refuse what is not the CT of one series; looks at whole objects, before any geometry.
+    """Refuses objects that are not the CT of one series; does not use their geometry.
 
     Raises:
         Rejected: not CT, several series, several multi-frame objects, or no frame of reference.
@@ -31,10 +34,10 @@ def check_objects(headers: Sequence[Dataset]) -> None:
     for header in headers:
         modality = str(header.get("Modality", "")) or "no modality"
         if header.SOPClassUID not in CT_CLASSES or modality != "CT":
-            kind = getattr(header.SOPClassUID, "name", "") or "an unknown kind of object"
+            object_type = getattr(header.SOPClassUID, "name", "") or "an unknown kind of object"
             raise Rejected(
                 RejectionReason.NOT_CT,
-                f"The series is not CT: it holds {kind} of modality {modality}. "
+                f"The series is not CT: it holds {object_type} of modality {modality}. "
                 "Send an original CT series.",
             )
         if header.get("SamplesPerPixel") not in (1, None, ""):
@@ -43,10 +46,10 @@ def check_objects(headers: Sequence[Dataset]) -> None:
                 "The series holds colour pictures, not CT slices (a screen shot, or a rendering). "
                 "Send the original slices.",
             )
-    _one(headers, "SeriesInstanceUID", "different series", "Give one series at a time.")
-    _one(headers, "StudyInstanceUID", "different studies", _ONE_PATIENT)
-    _one(headers, "PatientID", "different patients", _ONE_PATIENT, empty_counts=False)
-    _one(
+    _check_equal(headers, "SeriesInstanceUID", "different series", "Give one series at a time.")
+    _check_equal(headers, "StudyInstanceUID", "different studies", _MIXED_UP_ADVICE)
+    _check_equal(headers, "PatientID", "different patients", _MIXED_UP_ADVICE, empty_counts=False)
+    _check_equal(
         headers,
         "FrameOfReferenceUID",
         "different frames of reference, so the images do not lie in one space",
@@ -67,9 +70,10 @@ def check_objects(headers: Sequence[Dataset]) -> None:
         )
 
 
-def _one(
+def _check_equal(
     headers: Sequence[Dataset], keyword: str, what: str, advice: str, *, empty_counts: bool = True
 ) -> None:
+    """Refuses headers with more than one value; `empty_counts`: an empty value is a value."""
     values = Counter(str(header.get(keyword) or "") for header in headers)
     if not empty_counts:
         values.pop("", None)
@@ -81,26 +85,28 @@ def _one(
 
 
 def check_slices(slices: Sequence[Slice]) -> None:
-    """Refuse localizers and slices of unlike size, orientation or pixel spacing.
+    """Refuses localizers, values that are not HU, and slices of different geometry.
+
+    Size, orientation and pixel spacing must be equal.
 
     Raises:
-        Rejected: see above; the message names the slices.
+        Rejected: the message names the slices.
     """
     localizers = [s for s in slices if "LOCALIZER" in s.image_type]
     if localizers:
-        whole = len(localizers) == len(slices)
+        all_localizers = len(localizers) == len(slices)
         raise Rejected(
             RejectionReason.LOCALIZER,
             "The series is a localizer (scout view), not slices. Send the CT slices."
-            if whole
+            if all_localizers
             else f"{len(localizers)} of the {len(slices)} images are localizers (scout views). "
             "Send the slices without them.",
         )
     _check_values(slices)
     sizes = Counter(s.size for s in slices)
     if len(sizes) > 1:
-        told = " and ".join(f"{n} of {r}×{c} pixels" for (r, c), n in sizes.most_common())
-        raise _mixed(f"The series mixes images of different sizes: {told}.")
+        counts = " and ".join(f"{n} of {r}×{c} pixels" for (r, c), n in sizes.most_common())
+        raise _mixed(f"The series mixes images of different sizes: {counts}.")
     first = slices[0]
     for other in slices[1:]:
         if not np.allclose(first.orientation, other.orientation, atol=ORIENTATION_TOLERANCE):
@@ -117,15 +123,15 @@ def check_slices(slices: Sequence[Slice]) -> None:
 
 
 def _check_values(slices: Sequence[Slice]) -> None:
-    """Refuse values that are not HU, and pictures that are computed from many slices."""
+    """Refuses values that are not HU and images that are computed from many slices."""
     for slice_ in slices:
-        if slice_.rescale_type.upper() not in _HOUNSFIELD:
+        if slice_.rescale_type.upper() not in _HOUNSFIELD_RESCALE_TYPES:
             raise Rejected(
                 RejectionReason.NOT_CT,
                 f"The values of {slice_.name} are {slice_.rescale_type}, not Hounsfield units. "
                 "Send the original CT series.",
             )
-        computed = _PROJECTIONS & {kind.upper() for kind in slice_.image_type}
+        computed = _PROJECTIONS & {value.upper() for value in slice_.image_type}
         if computed:
             raise Rejected(
                 RejectionReason.NOT_CT,
@@ -142,45 +148,46 @@ def _mixed(message: str) -> Rejected:
 
 
 def check_acquisitions(
-    slices: Sequence[Slice], distances_mm: Sequence[float], same_place_mm: float
+    slices: Sequence[Slice], distances_mm: Sequence[float], same_position_mm: float
 ) -> None:
-    """Refuse several acquisitions or phases of the same region; `distances_mm` in ascending order.
+    """Refuses several acquisitions or phases of the same region; `distances_mm` must ascend.
 
     A scanner may number each rotation of one scan as an acquisition, one after the other along
-    the table: that is one volume. Acquisitions that cover the same stretch of the patient are not.
-    Two slices closer than `same_place_mm` lie at the same place.
+    the table: that is one volume. Acquisitions that cover the same region of the patient are not.
+    Two slices closer than `same_position_mm` are at the same position.
 
     Raises:
-        Rejected: SEVERAL_ACQUISITIONS, or DUPLICATE_POSITIONS where nothing tells doubles apart.
+        Rejected: SEVERAL_ACQUISITIONS, or DUPLICATE_POSITIONS if slices at the same position do
+            not differ in phase or reconstruction.
     """
-    doubles = [
+    duplicates = [
         (slices[i], slices[j])
         for i, j in pairwise(range(len(slices)))
-        if distances_mm[j] - distances_mm[i] < same_place_mm
+        if distances_mm[j] - distances_mm[i] < same_position_mm
     ]
-    if any(a.phase != b.phase or _made(a) != _made(b) for a, b in doubles):
-        raise _several(f"{len(doubles)} positions carry more than one image")
-    if doubles:
-        first, second = doubles[0]
+    if any(a.phase != b.phase or _reconstruction(a) != _reconstruction(b) for a, b in duplicates):
+        raise _several(f"{len(duplicates)} positions carry more than one image")
+    if duplicates:
+        first, second = duplicates[0]
         raise Rejected(
             RejectionReason.DUPLICATE_POSITIONS,
-            f"{len(doubles)} positions carry more than one image, the first of them {first.name} "
-            f"and {second.name}. Send the series with each slice once.",
+            f"{len(duplicates)} positions carry more than one image, the first of them "
+            f"{first.name} and {second.name}. Send the series with each slice once.",
         )
-    # Each phase may be entered once on the way along the table; coming back means overlap.
-    kinds = [(*s.phase, *_made(s)) for s in slices]
-    entered = [kind for k, kind in enumerate(kinds) if k == 0 or kinds[k - 1] != kind]
-    if len(set(entered)) < len(entered):
+    # Along the table, each phase may start once. A phase that starts again overlaps another.
+    phases = [(*s.phase, *_reconstruction(s)) for s in slices]
+    starts = [phase for k, phase in enumerate(phases) if k == 0 or phases[k - 1] != phase]
+    if len(set(starts)) < len(starts):
         raise _several("their slices lie between each other")
 
 
-def _made(slice_: Slice) -> tuple[object, ...]:
-    return (*slice_.making, slice_.image_type)
+def _reconstruction(slice_: Slice) -> tuple[object, ...]:
+    return (*slice_.reconstruction, slice_.image_type)
 
 
-def _several(how: str) -> Rejected:
+def _several(evidence: str) -> Rejected:
     return Rejected(
         RejectionReason.SEVERAL_ACQUISITIONS,
-        f"The series holds several acquisitions or phases of the same region: {how}. "
+        f"The series holds several acquisitions or phases of the same region: {evidence}. "
         "Send each phase as a series of its own.",
     )

@@ -1,28 +1,28 @@
-"""What highdicom leaves to be said in a result: context, equipment, times and fixed UIDs."""
+"""Completion of a result with what highdicom does not set: context, equipment, times and UIDs."""
 
 import re
 from datetime import datetime, timedelta, timezone
 
-from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
-from pydicom.uid import UID, ExplicitVRLittleEndian
+from pydicom.uid import ExplicitVRLittleEndian
 
 from node.dicom.ct.reader import CtSeries
-from node.dicom.equipment import Equipment, this_node
-from node.dicom.results.context import carry_context
+from node.dicom.equipment import Equipment, file_meta, this_node
+from node.dicom.results.context import copy_context_attributes
 from node.domain.identifiers import mint_uid
 from node.domain.job import ResultIdentity
 
-# Segmented property type (SCT) -> Body Part Examined, PS3.16 Annex L; for a source that is silent.
+# Segmented property type (SCT) -> Body Part Examined (PS3.16 Annex L), if the source has none.
 _BODY_PARTS = {
     "10200004": "LIVER",
     "78961009": "SPLEEN",
     "64033007": "KIDNEY",
     "15776009": "PANCREAS",
 }
-# Code strings (CS): capitals, digits, space and underscore, at most 16 (PS3.5 6.2).
+# Code strings (CS): capitals, digits, spaces and underscores, at most 16 characters (PS3.5 6.2).
 _CODE_STRING = re.compile(r"[A-Z0-9 _]{1,16}")
-_FARTHEST_ZONE = timedelta(hours=14)
+_MAX_UTC_OFFSET = timedelta(hours=14)
 # Purposes of reference, PS3.16 CID 7005.
 _ACQUISITION = Code("109101", "DCM", "Acquisition Equipment")
 _PROCESSING = Code("109102", "DCM", "Processing Equipment")
@@ -39,7 +39,7 @@ _EQUIPMENT_KEYWORDS = (
 )
 
 
-def finish(
+def complete_result(
     segmentation: Dataset,
     source: CtSeries,
     *,
@@ -48,35 +48,35 @@ def finish(
     made_at: datetime,
     derivation: str,
 ) -> Dataset:
-    """A plain data set from highdicom's, with everything that highdicom does not know."""
+    """Returns highdicom's data set as a plain one, with every attribute that highdicom lacks."""
     result = Dataset()
     result.update(segmentation)
     node = this_node()
-    header = _fullest(source)
+    header = _context_source(source)
     _identify_segments_per_frame(result)
-    _fix_uids(result, identity)
-    _stamp(result, header, made_at)
+    _set_dimension_organization_uid(result, identity)
+    _set_creation_times(result, header, made_at)
     result.DerivationDescription = derivation
-    result.ContentCreatorName = None  # type 2, and no person made it
+    result.ContentCreatorName = None  # type 2; no person created the result
     result.SoftwareVersions = [node.software_version, model]
     result.DeviceUID = node.device_uid
-    result.PixelData = _padded(result)
+    result.PixelData = _padded_pixel_data(result)
     _set_body_part(result, header)
-    result.ContributingEquipmentSequence = _contributions(header, node, made_at)
+    result.ContributingEquipmentSequence = _contributing_equipment(header, node, made_at)
     texts = (result.SeriesDescription, result.ContentDescription, derivation)
     labels = tuple(str(segment.SegmentLabel) for segment in result.SegmentSequence)
-    carry_context(header, result, (*texts, *labels))
-    result.file_meta = _file_meta(result, node)
+    copy_context_attributes(header, result, (*texts, *labels))
+    result.file_meta = file_meta(result, ExplicitVRLittleEndian)
     return result
 
 
-def _fullest(source: CtSeries) -> Dataset:
-    """The header that the context is taken from: the first that names the patient, if any does."""
+def _context_source(source: CtSeries) -> Dataset:
+    """Returns the header that supplies the context: the first with a PatientID, else the first."""
     return next((image for image in source.sources if image.get("PatientID")), source.sources[0])
 
 
 def _identify_segments_per_frame(result: Dataset) -> None:
-    """Move a shared segment identification into each frame, where viewers look for it."""
+    """Moves a shared segment identification into each frame, where viewers expect it."""
     shared = result.SharedFunctionalGroupsSequence[0]
     if "SegmentIdentificationSequence" not in shared:
         return
@@ -88,8 +88,8 @@ def _identify_segments_per_frame(result: Dataset) -> None:
         frame.SegmentIdentificationSequence = [item]
 
 
-def _padded(result: Dataset) -> bytes:
-    """The packed bits, of even length, and nothing but zeros behind the last frame (PS3.5 8.1.1).
+def _padded_pixel_data(result: Dataset) -> bytes:
+    """Returns the packed bits, padded with zero bytes to even length (PS3.5 8.1.1).
 
     highdicom 0.28 pads with the character "0", whose bits are not all zero.
     """
@@ -98,46 +98,50 @@ def _padded(result: Dataset) -> bytes:
     return bytes(result.PixelData)[:length] + b"\0" * (length % 2)
 
 
-def _fix_uids(result: Dataset, identity: ResultIdentity) -> None:
+def _set_dimension_organization_uid(result: Dataset, identity: ResultIdentity) -> None:
+    """Replaces highdicom's random UID by one that depends only on the result's identity."""
     organization = mint_uid(identity.sop_instance_uid, "dimensions")
     result.DimensionOrganizationSequence[0].DimensionOrganizationUID = organization
     for dimension in result.DimensionIndexSequence:
         dimension.DimensionOrganizationUID = organization
 
 
-def _stamp(result: Dataset, header: Dataset, made_at: datetime) -> None:
-    """Every date and time of the result's making, in the zone that the result declares."""
-    zone = _zone(header)
-    local = made_at.astimezone(zone)  # without a zone: the node's own
+def _set_creation_times(result: Dataset, header: Dataset, made_at: datetime) -> None:
+    """Sets all dates and times of the result's creation and the time zone they are written in."""
+    zone = _time_zone(header)
+    local = made_at.astimezone(zone)  # None: the node's own time zone
     result.TimezoneOffsetFromUTC = local.strftime("%z")
     for prefix in ("InstanceCreation", "Series", "Content"):
         setattr(result, f"{prefix}Date", local.strftime("%Y%m%d"))
         setattr(result, f"{prefix}Time", local.strftime("%H%M%S.%f"))
 
 
-def _zone(header: Dataset) -> timezone | None:
-    """The source's TimezoneOffsetFromUTC (`+0130`), as its dates and times are carried along."""
-    said = str(header.get("TimezoneOffsetFromUTC", "")).strip()
-    if len(said) != 5 or said[0] not in "+-" or not said[1:].isdigit():
+def _time_zone(header: Dataset) -> timezone | None:
+    """Returns the source's TimezoneOffsetFromUTC (`+0130`); None if it is absent or invalid.
+
+    The result has the source's time zone because it copies the source's dates and times.
+    """
+    text = str(header.get("TimezoneOffsetFromUTC", "")).strip()
+    if len(text) != 5 or text[0] not in "+-" or not text[1:].isdigit():
         return None
-    offset = timedelta(hours=int(said[1:3]), minutes=int(said[3:]))
-    if offset > _FARTHEST_ZONE:
+    offset = timedelta(hours=int(text[1:3]), minutes=int(text[3:]))
+    if offset > _MAX_UTC_OFFSET:
         return None
-    return timezone(-offset if said[0] == "-" else offset)
+    return timezone(-offset if text[0] == "-" else offset)
 
 
 def _set_body_part(result: Dataset, header: Dataset) -> None:
-    """The source's body part; where that is no code string, the organ if it is one alone."""
-    said = str(header.get("BodyPartExamined") or "").strip().upper()
-    kinds = [s.SegmentedPropertyTypeCodeSequence[0].CodeValue for s in result.SegmentSequence]
-    if _CODE_STRING.fullmatch(said):
-        result.BodyPartExamined = said
-    elif len(kinds) == 1 and kinds[0] in _BODY_PARTS:
-        result.BodyPartExamined = _BODY_PARTS[kinds[0]]
+    """Copies the source's body part; if it is no code string, sets that of a single organ."""
+    body_part = str(header.get("BodyPartExamined") or "").strip().upper()
+    organs = [s.SegmentedPropertyTypeCodeSequence[0].CodeValue for s in result.SegmentSequence]
+    if _CODE_STRING.fullmatch(body_part):
+        result.BodyPartExamined = body_part
+    elif len(organs) == 1 and organs[0] in _BODY_PARTS:
+        result.BodyPartExamined = _BODY_PARTS[organs[0]]
 
 
-def _contributions(header: Dataset, node: Equipment, made_at: datetime) -> list[Dataset]:
-    """The scanner as far as the source names it, then this node (PS3.3 C.12.1)."""
+def _contributing_equipment(header: Dataset, node: Equipment, made_at: datetime) -> list[Dataset]:
+    """Returns the scanner, as far as the source names it, then this node (PS3.3 C.12.1)."""
     items = []
     if header.get("Manufacturer"):
         scanner = Dataset()
@@ -146,16 +150,17 @@ def _contributions(header: Dataset, node: Equipment, made_at: datetime) -> list[
             if header.get(keyword):
                 scanner[keyword] = header[keyword]
         items.append(scanner)
-    us = Dataset()
-    us.PurposeOfReferenceCodeSequence = [_code_item(_PROCESSING)]
-    us.Manufacturer = node.manufacturer
-    us.ManufacturerModelName = node.model_name
-    us.DeviceSerialNumber = node.serial_number
-    us.SoftwareVersions = node.software_version
-    us.DeviceUID = node.device_uid
-    us.ContributionDateTime = made_at.astimezone(_zone(header)).strftime("%Y%m%d%H%M%S.%f%z")
-    us.ContributionDescription = "Automatic segmentation"
-    return [*items, us]
+    processor = Dataset()
+    processor.PurposeOfReferenceCodeSequence = [_code_item(_PROCESSING)]
+    processor.Manufacturer = node.manufacturer
+    processor.ManufacturerModelName = node.model_name
+    processor.DeviceSerialNumber = node.serial_number
+    processor.SoftwareVersions = node.software_version
+    processor.DeviceUID = node.device_uid
+    local = made_at.astimezone(_time_zone(header))
+    processor.ContributionDateTime = local.strftime("%Y%m%d%H%M%S.%f%z")
+    processor.ContributionDescription = "Automatic segmentation"
+    return [*items, processor]
 
 
 def _code_item(code: Code) -> Dataset:
@@ -164,15 +169,3 @@ def _code_item(code: Code) -> Dataset:
     item.CodingSchemeDesignator = code.scheme_designator
     item.CodeMeaning = code.meaning
     return item
-
-
-def _file_meta(result: Dataset, node: Equipment) -> FileMetaDataset:
-    meta = FileMetaDataset()
-    meta.FileMetaInformationGroupLength = 0  # pydicom writes the true one where it is present
-    meta.FileMetaInformationVersion = b"\x00\x01"
-    meta.MediaStorageSOPClassUID = result.SOPClassUID
-    meta.MediaStorageSOPInstanceUID = result.SOPInstanceUID
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    meta.ImplementationClassUID = UID(node.implementation_class_uid)
-    meta.ImplementationVersionName = node.implementation_version_name
-    return meta

@@ -1,8 +1,8 @@
-"""Whose study it is: the patient, study and trial attributes a result takes from its source.
+"""Patient, study and trial attributes that a result copies from its source.
 
-What the source has is carried unchanged, what it lacks stays absent, and what the standard wants
-present even when unknown (type 2) is then present and empty. Attributes of the acquisition, its
-series and its performed procedure step are not carried: they are not true of a result.
+Attributes of the source are copied unchanged. Attributes that it lacks stay absent, except those
+of type 2, which are then present and empty. Attributes of the acquisition, its series and its
+performed procedure step are not copied, because they are not true of a result.
 """
 
 import re
@@ -17,8 +17,8 @@ from pydicom.dataset import Dataset
 
 from node.dicom.ct.headers import PARSE_ERRORS
 
-# Present even when unknown: type 2 of the Patient and General Study modules.
-_ALWAYS = (
+# Type 2 of the Patient and General Study modules: present even if unknown.
+_TYPE_2 = (
     "PatientName",
     "PatientID",
     "PatientBirthDate",
@@ -112,7 +112,7 @@ _PATIENT_STUDY = (  # PS3.3 C.7.2.2
     "IssuerOfServiceEpisodeIDSequence",
     "PatientState",
 )
-_TRIAL = (  # PS3.3 C.7.1.3, C.7.2.3, and of C.7.3.2 what is true of every series of the trial
+_TRIAL = (  # PS3.3 C.7.1.3, C.7.2.3, and those of C.7.3.2 that hold for every series of the trial
     "ClinicalTrialSponsorName",
     "ClinicalTrialProtocolID",
     "ClinicalTrialProtocolName",
@@ -136,8 +136,8 @@ _TRIAL = (  # PS3.3 C.7.1.3, C.7.2.3, and of C.7.3.2 what is true of every serie
     "ConsentForClinicalTrialUseSequence",
     "ClinicalTrialCoordinatingCenterName",
 )
-# Type 2 inside the trial modules, and 2C of animals: an empty value must stay where it is there.
-_EMPTY_TOO = frozenset(
+# Type 2 in the trial modules and 2C for animals: an empty value is copied as well.
+_COPIED_IF_EMPTY = frozenset(
     {
         "PatientBreedDescription",
         "PatientBreedCodeSequence",
@@ -154,36 +154,36 @@ _EMPTY_TOO = frozenset(
 )
 _REQUEST = ("RequestAttributesSequence", "LongitudinalTemporalInformationModified")
 
-# Value representations that hold text, and can be written as one another.
-_TEXTS = frozenset({"AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UT"})
+# Value representations of text; a value of one can be written as another.
+_TEXT_VRS = frozenset({"AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UT"})
 
-_TERM = re.compile(r"ISO_IR \d+$|ISO 2022 IR \d+$|GB18030$|GBK$")
+_DEFINED_TERM = re.compile(r"ISO_IR \d+$|ISO 2022 IR \d+$|GB18030$|GBK$")
 
-# The default repertoire; pydicom's table reads it as Latin-1.
+# The default repertoire, which pydicom's table decodes as Latin-1.
 _ASCII = frozenset({"", "ISO_IR 6", "ISO 2022 IR 6"})
 
-# Every keyword that is carried when the source has a value for it.
-CARRIED = (*_PATIENT, *_STUDY, *_PATIENT_STUDY, *_TRIAL, *_REQUEST)
+# Keywords that are copied if the source has a value for them.
+COPIED_KEYWORDS = (*_PATIENT, *_STUDY, *_PATIENT_STUDY, *_TRIAL, *_REQUEST)
 
 
-def carry_context(source: Dataset, result: Dataset, own_texts: Iterable[str]) -> None:
-    """Copy patient, study and trial attributes from the source's header into the result.
+def copy_context_attributes(source: Dataset, result: Dataset, own_texts: Iterable[str]) -> None:
+    """Copies patient, study and trial attributes from the source's header into the result.
 
-    The result is written in the source's character set where that can spell `own_texts` (the
-    texts the result says itself), else in UTF-8.
+    The result keeps the source's character set if that can encode `own_texts` (the texts that the
+    result adds), else it is written in UTF-8.
     """
-    for keyword in _ALWAYS:
+    for keyword in _TYPE_2:
         element = _element(source, keyword)
         if element is not None and not element.is_empty:
             result[keyword] = element
         else:
             setattr(result, keyword, None)
-    for keyword in CARRIED:
+    for keyword in COPIED_KEYWORDS:
         element = _element(source, keyword)
-        if element is not None and (keyword in _EMPTY_TOO or not element.is_empty):
+        if element is not None and (keyword in _COPIED_IF_EMPTY or not element.is_empty):
             result[keyword] = element
     character_set = source.get("SpecificCharacterSet")
-    if not _is_defined(character_set) or not _can_spell(character_set, own_texts):
+    if not _is_defined(character_set) or not _can_encode(character_set, own_texts):
         character_set = "ISO_IR 192"
     if character_set:
         result.SpecificCharacterSet = character_set
@@ -192,7 +192,7 @@ def carry_context(source: Dataset, result: Dataset, own_texts: Iterable[str]) ->
 
 
 def _element(source: Dataset, keyword: str) -> DataElement | None:
-    """A copy of the element; None where it is absent, or its value is none of its kind."""
+    """Returns a copy of the element; None if it is absent or its value is invalid for its VR."""
     if keyword not in source:
         return None
     try:
@@ -202,12 +202,12 @@ def _element(source: Dataset, keyword: str) -> DataElement | None:
                 item.decode()
     except PARSE_ERRORS:
         return None
-    wanted = dictionary_VR(keyword)
-    if wanted != element.VR and {element.VR, wanted} <= _TEXTS:
-        # An identifier written as another kind of text is an identifier all the same.
-        element = DataElement(element.tag, wanted, str(element.value))
-    # A weight of "70 kg" stays a text in pydicom, or becomes another kind: no reader could use it.
-    if wanted != element.VR or (
+    defined_vr = dictionary_VR(keyword)
+    if defined_vr != element.VR and {element.VR, defined_vr} <= _TEXT_VRS:
+        # An identifier with another text VR is still valid.
+        element = DataElement(element.tag, defined_vr, str(element.value))
+    # pydicom keeps a weight of "70 kg" as text or gives it another VR: no reader could use it.
+    if defined_vr != element.VR or (
         element.VR in ("DS", "IS") and isinstance(element.value, str) and element.value
     ):
         return None
@@ -215,16 +215,19 @@ def _element(source: Dataset, keyword: str) -> DataElement | None:
 
 
 def _is_defined(character_set: object) -> bool:
-    """Whether every term is one of the standard's (PS3.3 C.12.1.1.2), as other readers know it."""
+    """Returns whether every term is defined by the standard (PS3.3 C.12.1.1.2)."""
     names: Any = character_set or ""
     terms = [names] if isinstance(names, str) else names
-    return all(term == "" or (term in python_encoding and _TERM.match(term)) for term in terms)
+    return all(
+        term == "" or (term in python_encoding and _DEFINED_TERM.match(term)) for term in terms
+    )
 
 
-def _can_spell(character_set: object, texts: Iterable[str]) -> bool:
-    """Whether the texts can be written in the character set, the first of several; none is ASCII.
+def _can_encode(character_set: object, texts: Iterable[str]) -> bool:
+    """Returns whether the first term of the character set can encode the texts; empty is ASCII.
 
-    Code extensions (ISO 2022) are not used for our own texts: UTF-8 is simpler to read right.
+    Code extensions (ISO 2022) are not used for the node's texts, because more readers decode UTF-8
+    correctly.
     """
     names: Any = character_set or ""
     first = names if isinstance(names, str) else str(names[0])

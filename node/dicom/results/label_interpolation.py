@@ -1,53 +1,59 @@
-"""Labels between slices, by the shape of what is labelled (Raya and Udupa 1990)."""
+"""Shape-based interpolation of labels between slices (Raya and Udupa 1990)."""
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
 Labels = NDArray[np.uint8]
-# A place this near to a slice is that slice's: a fiftieth moves no boundary by a pixel.
-_AT_A_SLICE = 0.02
+# An index this close to a slice takes that slice unchanged: a fiftieth of the slice distance moves
+# no boundary by a pixel.
+_SLICE_INDEX_TOLERANCE = 0.02
 
 
-def slices_at(labels: Labels, places: NDArray[np.float64]) -> Labels:
-    """The labels (slice, row, column) at other `places` (N,), counted in slices from 0.
+def interpolate_labels(labels: Labels, slice_indices: NDArray[np.float64]) -> Labels:
+    """Returns the labels (slice, row, column) at fractional `slice_indices` (N,), from 0.
 
-    Between two slices a label's edge moves evenly from the one's to the other's.
+    Between two slices, the edge of a label moves linearly from one contour to the other.
     """
     last = len(labels) - 1
-    found = np.empty((len(places), *labels.shape[1:]), dtype=labels.dtype)
-    for k, place in enumerate(np.clip(places, 0, last)):
-        nearest = round(float(place))
-        if abs(place - nearest) <= _AT_A_SLICE:
+    found = np.empty((len(slice_indices), *labels.shape[1:]), dtype=labels.dtype)
+    for k, index in enumerate(np.clip(slice_indices, 0, last)):
+        nearest = round(float(index))
+        if abs(index - nearest) <= _SLICE_INDEX_TOLERANCE:
             found[k] = labels[nearest]
         else:
-            below = int(place)
-            found[k] = _between(labels[below], labels[below + 1], float(place) - below)
+            below = int(index)
+            found[k] = _between(labels[below], labels[below + 1], float(index) - below)
     return found
 
 
-def _between(below: Labels, above: Labels, share: float) -> Labels:
-    """The labels `share` of the way from one slice to the next, (row, column)."""
+def _between(below: Labels, above: Labels, fraction: float) -> Labels:
+    """Returns the labels at `fraction` of the distance between two slices, (row, column)."""
     mixed = np.zeros_like(below)
     deepest = np.zeros(below.shape)
     for label in np.union1d(below, above):
         if label == 0:
             continue
-        depth = (1 - share) * _depth(below == label) + share * _depth(above == label)
+        depth = (1 - fraction) * _signed_distance(below == label) + fraction * _signed_distance(
+            above == label
+        )
         here = depth > deepest
         mixed[here], deepest[here] = label, depth[here]
     return mixed
 
 
-def _depth(inside: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """How far each pixel is inside, in pixels; negative outside. Far away where nothing is."""
+def _signed_distance(inside: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Returns the distance to the edge in pixels: positive inside, negative outside.
+
+    Without an edge, the distance is larger than the slice.
+    """
     if not inside.any():
         return np.full(inside.shape, -float(sum(inside.shape)))
     if inside.all():
         return np.full(inside.shape, float(sum(inside.shape)))
-    depth: NDArray[np.float64] = np.where(
+    distance: NDArray[np.float64] = np.where(
         inside,
         ndimage.distance_transform_edt(inside) - 0.5,
         0.5 - ndimage.distance_transform_edt(~inside),
     )
-    return depth
+    return distance

@@ -1,6 +1,6 @@
-"""A picture of the result for a first look: slices with the organs outlined, no patient data.
+"""A preview image of the result: slices with outlined organs, without patient data.
 
-Radiological convention: the patient's right is on the left of the picture, the head is up.
+Radiological convention: the patient's right is on the left of the image, the head is at the top.
 """
 
 from io import BytesIO
@@ -12,19 +12,26 @@ from PIL import Image, ImageDraw, ImageFont
 
 from models.manifest import Label
 from models.mask import Mask
-from models.slice_images import DISPLAY_ORIENTATION, fitted, grey_plane, outline, squared, tint
+from models.slice_images import (
+    DISPLAY_ORIENTATION,
+    grey_plane,
+    outline,
+    pad_to_square,
+    resize_mask,
+    tint,
+)
 
 _AXIAL_TILES = 6
 _COLUMNS = 4
 _TILE_PX = 256
 _GAP_PX = 4
-_TEXT_PX = 28
-_FILL_SHARE = 0.25
-_LIGHT = (230, 230, 230)
+_CAPTION_LINE_PX = 28
+_FILL_OPACITY = 0.25
+_TEXT_RGB = (230, 230, 230)
 
 
 def overlay_png(volume: hd.Volume, mask: Mask) -> bytes:
-    """A PNG: axial slices through the organs, a coronal and a sagittal one, the volumes in mL.
+    """Returns a PNG of axial slices, a coronal and a sagittal slice, and the volumes in mL.
 
     `volume` in HU and `mask` lie on one grid, of any orientation.
     """
@@ -33,7 +40,7 @@ def overlay_png(volume: hd.Volume, mask: Mask) -> bytes:
     found = np.argwhere(labels > 0)
     middle = found.mean(axis=0).astype(int) if len(found) else np.array(shown.spatial_shape) // 2
     low, high = (found[:, 0].min(), found[:, 0].max()) if len(found) else (0, labels.shape[0] - 1)
-    # Shares of the organ's height that show it, away from its very tips; from the head down.
+    # Evenly spaced over the organs' height without their extreme ends; from the head down.
     axial = np.rint(np.linspace(high, low, _AXIAL_TILES + 2)[1:-1]).astype(int)
     across, down, along = shown.spacing[2], shown.spacing[1], shown.spacing[0]
     tiles = [
@@ -51,34 +58,34 @@ def _tile(
     hu: NDArray[np.generic],
     labels: NDArray[np.integer],
     spacing_mm: tuple[float, float],
-    known: tuple[Label, ...],
+    organs: tuple[Label, ...],
     left_side: str,
 ) -> Image.Image:
-    """One plane (row, column) at its true proportions, in the middle of a square tile."""
+    """Draws one plane (row, column) in its true proportions, centred in a square tile."""
     colours = grey_plane(hu, spacing_mm, _TILE_PX)
-    for label in known:
-        inside = fitted(labels == label.index, colours)
-        tint(colours, inside, label.display_rgb, _FILL_SHARE)
+    for label in organs:
+        inside = resize_mask(labels == label.index, colours)
+        tint(colours, inside, label.display_rgb, _FILL_OPACITY)
         outline(colours, inside, label.display_rgb)
-    tile = squared(colours, _TILE_PX)
+    tile = pad_to_square(colours, _TILE_PX)
     ImageDraw.Draw(tile).text(
-        (4, _TILE_PX // 2 - 8), left_side, fill=_LIGHT, font=ImageFont.load_default(14)
+        (4, _TILE_PX // 2 - 8), left_side, fill=_TEXT_RGB, font=ImageFont.load_default(14)
     )
     return tile
 
 
 def _captions(mask: Mask) -> list[tuple[str, tuple[int, int, int]]]:
-    """The text line: each organ with its volume in its colour, then the warning."""
+    """Returns the captions: each organ and its volume in the organ's colour, then the warning."""
     voxel_ml = float(mask.volume.voxel_volume) / 1000
     texts = []
     for label in mask.labels:
         inside = mask.of(label)
-        # An organ that reaches the first or last slice may go on outside the series.
+        # An organ that reaches the first or last slice may extend outside the series.
         at_least = "at least " if inside[0].any() or inside[-1].any() else ""
         volume = f"{at_least}{np.count_nonzero(inside) * voxel_ml:.0f} mL"
-        told = volume if inside.any() else "not found"
-        texts.append((f"{label.name} {told}", label.display_rgb))
-    return [*texts, ("Not for diagnostic use", _LIGHT)]
+        measured = volume if inside.any() else "not found"
+        texts.append((f"{label.name} {measured}", label.display_rgb))
+    return [*texts, ("Not for diagnostic use", _TEXT_RGB)]
 
 
 def _png(tiles: list[Image.Image], captions: list[tuple[str, tuple[int, int, int]]]) -> bytes:
@@ -86,24 +93,24 @@ def _png(tiles: list[Image.Image], captions: list[tuple[str, tuple[int, int, int
     step = _TILE_PX + _GAP_PX
     width = _COLUMNS * step - _GAP_PX
     font = ImageFont.load_default(18)
-    places, lines = _places([font.getlength(text) for text, _ in captions], width)
-    sheet = Image.new("RGB", (width, rows * step - _GAP_PX + lines * _TEXT_PX))
+    starts, lines = _wrap([font.getlength(text) for text, _ in captions], width)
+    sheet = Image.new("RGB", (width, rows * step - _GAP_PX + lines * _CAPTION_LINE_PX))
     for number, tile in enumerate(tiles):
         sheet.paste(tile, (number % _COLUMNS * step, number // _COLUMNS * step))
     draw = ImageDraw.Draw(sheet)
-    for (text, colour), (left, line) in zip(captions, places, strict=True):
-        draw.text((left, rows * step + line * _TEXT_PX + 1), text, fill=colour, font=font)
+    for (text, colour), (left, line) in zip(captions, starts, strict=True):
+        draw.text((left, rows * step + line * _CAPTION_LINE_PX + 1), text, fill=colour, font=font)
     stream = BytesIO()
     sheet.save(stream, format="PNG")
     return stream.getvalue()
 
 
-def _places(lengths: list[float], width: int) -> tuple[list[tuple[float, int]], int]:
-    """Where texts of these lengths begin, in pixels and lines, and how many lines there are."""
-    places, left, line = [], 8.0, 0
+def _wrap(lengths: list[float], width: int) -> tuple[list[tuple[float, int]], int]:
+    """Returns where each text starts (pixels from the left, line) and the number of lines."""
+    starts, left, line = [], 8.0, 0
     for length in lengths:
         if left + length > width and left > 8:
             left, line = 8.0, line + 1
-        places.append((left, line))
+        starts.append((left, line))
         left += length + 24
-    return places, line + 1
+    return starts, line + 1

@@ -1,8 +1,8 @@
-"""The source images as highdicom is to see them: identity and place, nothing else.
+"""Clean source headers for highdicom, which hold identifiers and geometry only.
 
-Real headers lack attributes that highdicom takes for granted and hold values that it refuses, so
-it gets clean ones made from what the reader has verified. What the result says about patient and
-study is copied elsewhere (`context.py`), from the real headers.
+Real headers lack attributes that highdicom requires and hold values that it refuses. highdicom
+therefore receives headers that are built from what the reader has verified. `context.py` copies
+the patient and study attributes of the result from the real headers.
 """
 
 import math
@@ -13,7 +13,7 @@ from pydicom.dataset import Dataset
 from node.dicom.ct.frames import Slice, slices_of
 from node.dicom.ct.reader import CtSeries
 
-# What highdicom copies or wants to find, empty here: the context is carried separately.
+# Attributes that highdicom copies or requires; empty, because `context.py` copies their values.
 _EMPTY = (
     "PatientName",
     "PatientID",
@@ -33,7 +33,7 @@ _COPIED = (
     "Rows",
     "Columns",
 )
-# A result derived from images that were once compressed with loss says so (PS3.3 C.7.6.1.1.5).
+# A result that is derived from images with lossy compression declares it (PS3.3 C.7.6.1.1.5).
 _LOSSY = (
     "LossyImageCompression",
     "LossyImageCompressionRatio",
@@ -42,24 +42,24 @@ _LOSSY = (
 
 
 def reference_images(series: CtSeries) -> list[Dataset]:
-    """The source images in the order of `series.sources`."""
+    """Returns clean headers of the source images, in the order of `series.sources`."""
     distance_mm = series.extent_mm / (series.slice_count - 1)
     if series.frame_numbers:
         return [_multi_frame(series.sources[0], distance_mm)]
     thickness = _thickness([source.get("SliceThickness") for source in series.sources], distance_mm)
     images = []
     for source in series.sources:
-        image = _image(source)
+        image = _clean_header(source)
         for keyword in ("ImagePositionPatient", "PixelSpacing"):
             image[keyword] = source[keyword]
-        # The same for all, as highdicom compares them without tolerance.
+        # The same for all images, because highdicom compares them without tolerance.
         image.ImageOrientationPatient = series.sources[0].ImageOrientationPatient
         image.SliceThickness = thickness
         images.append(image)
     return images
 
 
-def _image(source: Dataset) -> Dataset:
+def _clean_header(source: Dataset) -> Dataset:
     image = Dataset()
     for keyword in _EMPTY:
         setattr(image, keyword, None)
@@ -74,9 +74,9 @@ def _image(source: Dataset) -> Dataset:
 
 
 def _multi_frame(source: Dataset, distance_mm: float) -> Dataset:
-    """A multi-frame CT whose orientation and pixel measures are shared by all frames."""
+    """Returns a multi-frame CT whose frames share one orientation and pixel measures."""
     slices = list(slices_of(source))
-    image = _image(source)
+    image = _clean_header(source)
     image.NumberOfFrames = len(slices)
     shared = Dataset()
     shared.PlaneOrientationSequence = [_item("ImageOrientationPatient", slices[0].orientation)]
@@ -84,11 +84,11 @@ def _multi_frame(source: Dataset, distance_mm: float) -> Dataset:
     measures.SliceThickness = _thickness(list(_frame_thicknesses(source)), distance_mm)
     shared.PixelMeasuresSequence = [measures]
     image.SharedFunctionalGroupsSequence = [shared]
-    image.PerFrameFunctionalGroupsSequence = [_placed(slice_) for slice_ in slices]
+    image.PerFrameFunctionalGroupsSequence = [_plane_position(slice_) for slice_ in slices]
     return image
 
 
-def _placed(slice_: Slice) -> Dataset:
+def _plane_position(slice_: Slice) -> Dataset:
     frame = Dataset()
     frame.PlanePositionSequence = [_item("ImagePositionPatient", slice_.position)]
     return frame
@@ -101,19 +101,19 @@ def _item(keyword: str, values: tuple[float, ...]) -> Dataset:
 
 
 def _frame_thicknesses(source: Dataset) -> Iterator[object]:
-    """What a multi-frame CT says of its slice thickness, shared or of its frames."""
+    """Yields every SliceThickness of a multi-frame CT: the shared one, then those of frames."""
     for groups in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"):
         for group in source.get(groups) or ():
             for measures in group.get("PixelMeasuresSequence") or ():
                 yield measures.get("SliceThickness")
 
 
-def _thickness(said: Sequence[object], distance_mm: float) -> float:
-    """The first thickness that is one, in mm; else the distance from slice to slice.
+def _thickness(values: Sequence[object], distance_mm: float) -> float:
+    """Returns the first valid thickness in mm, else the distance between slices.
 
-    The standard wants one in every result (PS3.3 C.7.6.16.2.1), while it may be empty in a CT.
+    A result requires a thickness (PS3.3 C.7.6.16.2.1), whereas it may be empty in a CT.
     """
-    for value in said:
+    for value in values:
         if isinstance(value, int | float) and math.isfinite(value) and value > 0:
             return float(value)
     return distance_mm

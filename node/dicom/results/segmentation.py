@@ -1,7 +1,7 @@
-"""A mask to a DICOM Segmentation that lies, frame by frame, on the source's slices.
+"""Encoding of a mask as a DICOM Segmentation (PS3.3 A.51) on the slices of its source.
 
-PS3.3 A.51 (Segmentation IOD). Frames are placed by the source slices themselves, not by a
-geometry of ours, and empty frames are written too: viewers have shifted masks without them.
+Frames take their geometry from the source slices. Empty frames are written as well, because some
+viewers shift masks in which frames are missing.
 """
 
 from dataclasses import dataclass
@@ -19,19 +19,19 @@ from models.manifest import Code, Label, ModelSpec
 from models.mask import Mask
 from node.dicom.ct.reader import CtSeries
 from node.dicom.equipment import this_node
-from node.dicom.results.completion import finish
-from node.dicom.results.label_interpolation import slices_at
+from node.dicom.results.completion import complete_result
+from node.dicom.results.label_interpolation import interpolate_labels
 from node.dicom.results.references import reference_images
 from node.domain.errors import Rejected, RejectionReason
 from node.domain.identifiers import Uid, mint_uid
-from node.domain.job import Replaced, ResultIdentity
+from node.domain.job import ReplacedResult, ResultIdentity
 
 NOT_FOR_DIAGNOSTIC_USE = "not for diagnostic use"
 
 
 @dataclass(frozen=True)
 class SegOptions:
-    """What a site may say in its results; texts of at most 64 characters (LO)."""
+    """Attributes of the result that a site configures; texts of at most 64 characters (LO)."""
 
     series_description: str = f"Segmentation, {NOT_FOR_DIAGNOSTIC_USE}"
     series_number: int = 900
@@ -48,32 +48,20 @@ def encode(
     identity: ResultIdentity,
     options: SegOptions,
     made_at: datetime,
-    replaces: Replaced | None = None,
+    replaces: ReplacedResult | None = None,
 ) -> Dataset:
-    """The mask as a DICOM SEG of type BINARY with file meta information, ready to be saved.
+    """Encodes the mask as a DICOM SEG of type BINARY with file meta information.
 
-    `mask` lies on `source.volume`'s grid; the frames lie on the source slices. Equal input gives
-    equal bytes. `made_at` is aware; it is written in the source's time zone, else in the local one.
+    `mask` is on the grid of `source.volume`; the frames are on the source slices. Equal input gives
+    equal bytes. `made_at` is time zone aware; it is written in the time zone of the source, or in
+    the local one if the source has none.
 
     Raises:
-        Rejected: the source has no identifiers to refer to.
-        ValueError: the mask lies on another grid than the source, or `made_at` is naive.
+        Rejected: the source lacks a UID that the result must reference.
+        ValueError: the mask is on another grid than the source, or `made_at` has no time zone.
     """
-    if mask.volume.shape != source.volume.shape or not np.allclose(
-        mask.volume.affine, source.volume.affine
-    ):
-        raise ValueError("the mask does not lie on the grid of its source")
-    if made_at.tzinfo is None:
-        raise ValueError("made_at has no time zone")
-    _check_identified(source)
-    images = reference_images(source)
-    segments = _segment_numbers(mask, source)  # (slice, row, column), source slices
-    if source.frame_numbers:
-        segments = segments[np.argsort(source.frame_numbers)]  # in the order of the frames
-    else:
-        # From the head to the feet: highdicom's own order, so that the result is marked as 3D.
-        images.reverse()
-        segments = segments[::-1]
+    _check_input(mask, source, made_at)
+    images, segments = _frames(mask, source)
     node = this_node()
     segmentation = hd.seg.Segmentation(
         source_images=images,
@@ -94,7 +82,7 @@ def encode(
         transfer_syntax_uid=ExplicitVRLittleEndian,
         omit_empty_frames=False,
     )
-    return finish(
+    return complete_result(
         segmentation,
         source,
         model=f"{spec.model_id} {spec.version}",
@@ -104,8 +92,18 @@ def encode(
     )
 
 
-def _check_identified(source: CtSeries) -> None:
-    """Refuse a source that a result cannot name."""
+def _check_input(mask: Mask, source: CtSeries, made_at: datetime) -> None:
+    if mask.volume.shape != source.volume.shape or not np.allclose(
+        mask.volume.affine, source.volume.affine
+    ):
+        raise ValueError("the mask is not on the grid of its source")
+    if made_at.tzinfo is None:
+        raise ValueError("made_at has no time zone")
+    _check_source_uids(source)
+
+
+def _check_source_uids(source: CtSeries) -> None:
+    """Raises Rejected if a source image lacks a UID that the result must reference."""
     for image in source.sources:
         for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"):
             if not image.get(keyword):
@@ -116,14 +114,30 @@ def _check_identified(source: CtSeries) -> None:
                 )
 
 
+def _frames(mask: Mask, source: CtSeries) -> tuple[list[Dataset], NDArray[np.uint8]]:
+    """Returns the reference images and the segment numbers (frame, row, column)."""
+    images = reference_images(source)
+    segments = _segment_numbers(mask, source)  # (slice, row, column), source slices
+    if source.frame_numbers:
+        segments = segments[np.argsort(source.frame_numbers)]  # in the order of the frames
+    else:
+        # From the head to the feet. highdicom marks the result as 3D only in this order.
+        images.reverse()
+        segments = segments[::-1]
+    return images, segments
+
+
 def _segment_numbers(mask: Mask, source: CtSeries) -> NDArray[np.uint8]:
-    """Segment numbers from 1 in the order of the labels, one slice per source slice."""
+    """Returns segment numbers (slice, row, column), from 1 in the order of the labels.
+
+    There is one slice per source slice.
+    """
     number_of = np.zeros(256, dtype=np.uint8)
     for number, label in enumerate(mask.labels, start=1):
         number_of[label.index] = number
     labels = mask.volume.array
     if source.is_resampled:
-        labels = slices_at(labels, source.places())
+        labels = interpolate_labels(labels, source.fractional_slice_indices())
     numbers: NDArray[np.uint8] = number_of[labels]
     return numbers
 
@@ -155,7 +169,7 @@ def _descriptions(
 
 
 def _tracking_uid(identity: ResultIdentity, label: Label, label_count: int) -> Uid:
-    """The identity's own tracking UID for the only label, else one per label minted from it."""
+    """Returns the identity's tracking UID for a single label, else one derived per label."""
     if label_count == 1:
         return identity.tracking_uid
     return mint_uid(identity.tracking_uid, str(label.index))
@@ -165,16 +179,16 @@ def _code(code: Code) -> SrCode:
     return SrCode(code.value, code.scheme, code.meaning)
 
 
-def _derivation(source: CtSeries, spec: ModelSpec, replaces: Replaced | None) -> str:
-    """How the result came about, at most 1024 characters (ST)."""
-    made = (
+def _derivation(source: CtSeries, spec: ModelSpec, replaces: ReplacedResult | None) -> str:
+    """Returns the derivation description, at most 1024 characters (ST)."""
+    text = (
         f"Segmented automatically by {spec.model_id} {spec.version} from "
         f"{source.slice_count} slices; {NOT_FOR_DIAGNOSTIC_USE}."
     )
     if replaces is None:
-        return made
+        return text
     by = f" by version {replaces.model_version}" if replaces.model_version else ""
     return (
-        f"{made} Replaces the result {replaces.sop_instance_uid}, which was made{by} from "
+        f"{text} Replaces the result {replaces.sop_instance_uid}, which was made{by} from "
         f"{replaces.instance_count} instances; this one is made from {len(source.sources)}."
     )

@@ -1,4 +1,4 @@
-"""Requests of senders that we commit ourselves to keep what they have sent (PS3.4 J)."""
+"""Storage commitment requests that senders made to this node (PS3.4 J)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,13 +8,13 @@ from typing import Any
 from sqlalchemy import Row, or_, select, update
 
 from node.domain.identifiers import Uid
-from node.store.records import Records
+from node.store.repository import Repository
 from node.store.schema import COMMITMENTS
 
 
 @dataclass(frozen=True)
-class Reference:
-    """An instance as another node names it."""
+class ReferencedInstance:
+    """SOP Class and SOP Instance UID of an instance in a Referenced SOP Sequence."""
 
     sop_class_uid: Uid
     sop_instance_uid: Uid
@@ -22,27 +22,31 @@ class Reference:
 
 @dataclass(frozen=True)
 class CommitmentRequest:
-    """What `peer`, an AE title, asked for, and how often we have tried to answer."""
+    """A request of `peer` (an AE title); `attempts` counts the attempts to send the result."""
 
     transaction_uid: Uid
     peer: str
-    references: tuple[Reference, ...]
+    references: tuple[ReferencedInstance, ...]
     requested_at: datetime
     attempts: int
     next_try_at: datetime
 
 
-class Commitments(Records):
-    """The requests, answered and not."""
+class ReceivedCommitments(Repository):
+    """The received requests, answered and unanswered."""
 
     def request_commitment(
-        self, transaction_uid: Uid, peer: str, references: Sequence[Reference], now: datetime
+        self,
+        transaction_uid: Uid,
+        peer: str,
+        references: Sequence[ReferencedInstance],
+        now: datetime,
     ) -> None:
-        """Keeps a request, to be answered; again for the same transaction changes nothing."""
+        """Stores a request; a second one with the same Transaction UID changes nothing."""
         row = {
             "transaction_uid": transaction_uid,
             "peer": peer,
-            "references": [[one.sop_class_uid, one.sop_instance_uid] for one in references],
+            "references": [[item.sop_class_uid, item.sop_instance_uid] for item in references],
             "requested_at": now,
             "attempts": 0,
             "next_try_at": now,
@@ -53,13 +57,13 @@ class Commitments(Records):
                 self._database.insert(COMMITMENTS).values(row).on_conflict_do_nothing()
             )
 
-    def due_commitments(self, now: datetime, longest: timedelta) -> list[CommitmentRequest]:
-        """The requests that are to be answered now, oldest first.
+    def due_commitments(self, now: datetime, max_delay: timedelta) -> list[CommitmentRequest]:
+        """Returns the unanswered requests that are due, oldest first.
 
-        Among them those that would be due after more than the longest wait: the clock has been
-        set back since.
+        A request that is due later than `max_delay` from now is included: the clock has been set
+        back since.
         """
-        due = or_(COMMITMENTS.c.next_try_at <= now, COMMITMENTS.c.next_try_at > now + longest)
+        due = or_(COMMITMENTS.c.next_try_at <= now, COMMITMENTS.c.next_try_at > now + max_delay)
         query = (
             select(COMMITMENTS)
             .where(COMMITMENTS.c.finished_at.is_(None), due)
@@ -71,15 +75,15 @@ class Commitments(Records):
     def postpone_commitment(
         self, request: CommitmentRequest, next_try_at: datetime, error: str
     ) -> None:
-        """Notes a try that failed."""
-        self._change(request, attempts=request.attempts + 1, next_try_at=next_try_at, outcome=error)
+        """Records a failed attempt to send the result, and when the next is due."""
+        self._update(request, attempts=request.attempts + 1, next_try_at=next_try_at, outcome=error)
 
     def finish_commitment(self, request: CommitmentRequest, now: datetime, outcome: str) -> None:
-        """Notes that it was answered, or given up."""
-        self._change(request, attempts=request.attempts + 1, finished_at=now, outcome=outcome)
+        """Records that the result was sent, or that the node gave up."""
+        self._update(request, attempts=request.attempts + 1, finished_at=now, outcome=outcome)
 
     def commitment_outcome(self, transaction_uid: str) -> str | None:
-        """What became of a request in words, empty as long as nothing; None for an unknown one."""
+        """Returns the outcome in words, empty while there is none; None for an unknown request."""
         query = select(COMMITMENTS.c.outcome).where(
             COMMITMENTS.c.transaction_uid == transaction_uid
         )
@@ -87,21 +91,24 @@ class Commitments(Records):
             outcome = connection.execute(query).scalar_one_or_none()
         return None if outcome is None else str(outcome)
 
-    def _change(self, request: CommitmentRequest, **values: object) -> None:
-        change = (
+    def _update(self, request: CommitmentRequest, **values: object) -> None:
+        statement = (
             update(COMMITMENTS)
             .where(COMMITMENTS.c.transaction_uid == request.transaction_uid)
             .values(**values)
         )
         with self._database.writing() as connection:
-            connection.execute(change)
+            connection.execute(statement)
 
 
 def _request(row: Row[Any]) -> CommitmentRequest:
     return CommitmentRequest(
         transaction_uid=Uid(row.transaction_uid),
         peer=row.peer,
-        references=tuple(Reference(Uid(one), Uid(other)) for one, other in row.references),
+        references=tuple(
+            ReferencedInstance(Uid(sop_class), Uid(instance))
+            for sop_class, instance in row.references
+        ),
         requested_at=row.requested_at,
         attempts=row.attempts,
         next_try_at=row.next_try_at,

@@ -1,4 +1,4 @@
-"""What we have asked destinations to commit themselves to (PS3.4 J), and what they answered."""
+"""Storage commitment requests that this node made to destinations (PS3.4 J)."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -10,56 +10,56 @@ from sqlalchemy import Row, or_, select, update
 from node.domain.delivery import Delivery, DeliveryState
 from node.domain.identifiers import Uid
 from node.domain.job import result_identity
-from node.store.schema import ASKED_COMMITMENTS, DELIVERIES
-from node.store.work.deliveries import Deliveries, change_of
+from node.store.jobs.deliveries import Deliveries, delivery_update
+from node.store.schema import DELIVERIES, REQUESTED_COMMITMENTS
 
 
 @dataclass(frozen=True)
-class AskedCommitment:
-    """One request for the result of a job; `peer` is the AE title that is asked.
+class RequestedCommitment:
+    """A request for the result of a job; `peer` is the AE title of the destination.
 
-    It has failed where `failure` says why, once there is an answer.
+    An answered request has failed if `failure` is not empty: it says why.
     """
 
     transaction_uid: Uid
     job_id: str
     destination: str
     peer: str
-    asked_at: datetime
+    requested_at: datetime
     answered_at: datetime | None = None
     failure: str = ""
 
 
-class AskedCommitments(Deliveries):
-    """The requests, and the deliveries that they are about."""
+class RequestedCommitments(Deliveries):
+    """The requests that this node made, and the deliveries that they concern."""
 
-    def await_commitment(self, asked: AskedCommitment, detail: str) -> Delivery:
-        """Notes that the destination took the result, as `detail` says, and is to commit itself."""
+    def await_commitment(self, request: RequestedCommitment, detail: str) -> Delivery:
+        """Records that the destination stored the result (`detail`) and owes a commitment."""
         row = {
-            "transaction_uid": asked.transaction_uid,
-            "job_id": asked.job_id,
-            "destination": asked.destination,
-            "peer": asked.peer,
-            "asked_at": asked.asked_at,
+            "transaction_uid": request.transaction_uid,
+            "job_id": request.job_id,
+            "destination": request.destination,
+            "peer": request.peer,
+            "asked_at": request.requested_at,
             "answered_at": None,
             "failure": "",
             "closed_at": None,
         }
         with self._database.writing() as connection:
             connection.execute(
-                self._database.insert(ASKED_COMMITMENTS)
+                self._database.insert(REQUESTED_COMMITMENTS)
                 .values(row)
                 .on_conflict_do_update(index_elements=["transaction_uid"], set_=row)
             )
         return self._change_delivery(
-            change_of(asked.job_id, asked.destination).values(
+            delivery_update(request.job_id, request.destination).values(
                 state=DeliveryState.COMMITTING,
                 attempts=DELIVERIES.c.attempts + 1,
                 last_error="",
                 next_try_at=None,
                 receipt=detail,
             ),
-            (asked.job_id, asked.destination, asked.asked_at, "delivery.stored", detail),
+            (request.job_id, request.destination, request.requested_at, "delivery.stored", detail),
         )
 
     def answer_commitment(
@@ -70,74 +70,77 @@ class AskedCommitments(Deliveries):
         failed: Mapping[str, str],
         now: datetime,
     ) -> bool:
-        """Keeps what `peer` reports of instances, by their UIDs; `failed` has the reasons.
+        """Stores the report of `peer`; `failed` maps SOP Instance UIDs to reasons.
 
-        False, and nothing changed, where that peer was not asked under this transaction.
+        Returns False, and changes nothing, if that peer has no request with this Transaction UID.
         """
-        same = (
-            ASKED_COMMITMENTS.c.transaction_uid == transaction_uid,
-            ASKED_COMMITMENTS.c.peer == peer,
+        this_request = (
+            REQUESTED_COMMITMENTS.c.transaction_uid == transaction_uid,
+            REQUESTED_COMMITMENTS.c.peer == peer,
         )
         with self._database.writing() as connection:
             row = connection.execute(
-                select(ASKED_COMMITMENTS).where(*same).with_for_update()
+                select(REQUESTED_COMMITMENTS).where(*this_request).with_for_update()
             ).first()
             if row is None:
                 return False
             uid = result_identity(row.job_id).sop_instance_uid
             failure = "" if uid in committed else failed.get(uid, "its report leaves it out")
             values = {"answered_at": now, "failure": failure, "closed_at": None}
-            connection.execute(update(ASKED_COMMITMENTS).where(*same).values(values))
+            connection.execute(update(REQUESTED_COMMITMENTS).where(*this_request).values(values))
         return True
 
-    def commitments_to_settle(self, now: datetime, longest: timedelta) -> list[AskedCommitment]:
-        """The requests that are answered, or older than `longest`; oldest first.
+    def commitments_to_settle(self, now: datetime, timeout: timedelta) -> list[RequestedCommitment]:
+        """Returns the open requests that are answered or older than `timeout`, oldest first.
 
-        Among them those of the future: the clock has been set back since.
+        A request from more than `timeout` in the future is included: the clock has been set back
+        since.
         """
-        asked_at = ASKED_COMMITMENTS.c.asked_at
-        ripe = or_(
-            ASKED_COMMITMENTS.c.answered_at.is_not(None),
-            asked_at <= now - longest,
-            asked_at > now + longest,
+        asked_at = REQUESTED_COMMITMENTS.c.asked_at
+        to_settle = or_(
+            REQUESTED_COMMITMENTS.c.answered_at.is_not(None),
+            asked_at <= now - timeout,
+            asked_at > now + timeout,
         )
         query = (
-            select(ASKED_COMMITMENTS)
-            .where(ASKED_COMMITMENTS.c.closed_at.is_(None), ripe)
+            select(REQUESTED_COMMITMENTS)
+            .where(REQUESTED_COMMITMENTS.c.closed_at.is_(None), to_settle)
             .order_by(asked_at)
         )
         with self._database.reading() as connection:
-            return [_asked(row) for row in connection.execute(query)]
+            return [_requested_commitment(row) for row in connection.execute(query)]
 
-    def asked_commitment(self, job_id: str, destination: str) -> AskedCommitment | None:
-        """The newest request about a delivery."""
+    def latest_requested_commitment(
+        self, job_id: str, destination: str
+    ) -> RequestedCommitment | None:
+        """Returns the newest request about a delivery."""
         query = (
-            select(ASKED_COMMITMENTS)
+            select(REQUESTED_COMMITMENTS)
             .where(
-                ASKED_COMMITMENTS.c.job_id == job_id,
-                ASKED_COMMITMENTS.c.destination == destination,
+                REQUESTED_COMMITMENTS.c.job_id == job_id,
+                REQUESTED_COMMITMENTS.c.destination == destination,
             )
-            .order_by(ASKED_COMMITMENTS.c.asked_at.desc())
+            .order_by(REQUESTED_COMMITMENTS.c.asked_at.desc())
             .limit(1)
         )
         with self._database.reading() as connection:
             row = connection.execute(query).first()
-        return None if row is None else _asked(row)
+        return None if row is None else _requested_commitment(row)
 
     def close_commitment(self, transaction_uid: Uid, now: datetime) -> None:
-        """Notes that what follows from a request has been done."""
-        change = (
-            update(ASKED_COMMITMENTS)
-            .where(ASKED_COMMITMENTS.c.transaction_uid == transaction_uid)
+        """Records that the node has acted on the answer, or on the missing answer."""
+        statement = (
+            update(REQUESTED_COMMITMENTS)
+            .where(REQUESTED_COMMITMENTS.c.transaction_uid == transaction_uid)
             .values(closed_at=now)
         )
         with self._database.writing() as connection:
-            connection.execute(change)
+            connection.execute(statement)
 
     def record_commitment(self, job_id: str, destination: str, now: datetime) -> Delivery:
-        """Notes that the destination has committed itself to keep the result. Final."""
+        """Records that the destination has committed to keep the result. Final."""
         return self._change_delivery(
-            change_of(job_id, destination).values(
+            delivery_update(job_id, destination).values(
                 state=DeliveryState.DELIVERED,
                 last_error="",
                 next_try_at=None,
@@ -155,13 +158,14 @@ class AskedCommitments(Deliveries):
         error: str,
         next_try_at: datetime | None,
     ) -> Delivery:
-        """Notes why it has not, so that the result is sent again; parked without a next try.
+        """Records why the destination has not committed, so that the result is sent again.
 
-        Nothing changes where the commitment is not waited for any more.
+        Without `next_try_at` the delivery is parked. Nothing changes if the delivery no longer
+        waits for a commitment.
         """
         parked = next_try_at is None
         return self._change_delivery(
-            change_of(job_id, destination)
+            delivery_update(job_id, destination)
             .where(DELIVERIES.c.state == DeliveryState.COMMITTING)
             .values(
                 state=DeliveryState.PARKED if parked else DeliveryState.WAITING,
@@ -172,13 +176,13 @@ class AskedCommitments(Deliveries):
         )
 
 
-def _asked(row: Row[Any]) -> AskedCommitment:
-    return AskedCommitment(
+def _requested_commitment(row: Row[Any]) -> RequestedCommitment:
+    return RequestedCommitment(
         transaction_uid=Uid(row.transaction_uid),
         job_id=row.job_id,
         destination=row.destination,
         peer=row.peer,
-        asked_at=row.asked_at,
+        requested_at=row.asked_at,
         answered_at=row.answered_at,
         failure=row.failure,
     )

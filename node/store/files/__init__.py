@@ -1,6 +1,6 @@
-"""Where received images and results are kept: a folder, or a bucket that all hosts share."""
+"""File storage for received images and results: a folder, or a bucket that all hosts share."""
 
 from node.store.files.folder import DataFolder
-from node.store.files.interface import Files, KeptFile
+from node.store.files.interface import Files, StoredFile
 
-__all__ = ["DataFolder", "Files", "KeptFile"]
+__all__ = ["DataFolder", "Files", "StoredFile"]

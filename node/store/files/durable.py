@@ -1,4 +1,4 @@
-"""Files that are whole and on disk once they have their name."""
+"""Atomic and durable file writes: a file with its final name is complete and synced."""
 
 import os
 import uuid
@@ -10,9 +10,10 @@ from typing import BinaryIO
 
 @contextmanager
 def durable_file(path: Path) -> Iterator[BinaryIO]:
-    """A file to write; synced and given the name `path`, in place of any other, at the end.
+    """Opens a file for writing; syncs it and renames it to `path` when the block ends.
 
-    Missing folders are made. Nothing of that name is left, or changed, when the block raises.
+    An earlier file at `path` is replaced. Missing folders are created. If the block raises, `path`
+    stays unchanged.
 
     Raises:
         OSError: no space, no permission.
@@ -31,7 +32,7 @@ def durable_file(path: Path) -> Iterator[BinaryIO]:
 
 
 def make_durable_folder(folder: Path) -> None:
-    """Make the folder and its missing parents, each synced into the one above."""
+    """Creates the folder and its missing parents, and syncs each one's parent."""
     if folder.is_dir():
         return
     make_durable_folder(folder.parent)
@@ -40,7 +41,7 @@ def make_durable_folder(folder: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Have the names in a folder on disk."""
+    """Syncs the directory entries of a folder to disk."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)

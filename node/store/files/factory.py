@@ -1,4 +1,4 @@
-"""From what a site has set to where its files are."""
+"""Selects the file storage by the settings."""
 
 from node.domain.errors import Misconfigured
 from node.settings import Settings
@@ -6,11 +6,11 @@ from node.store.files.folder import DataFolder
 from node.store.files.interface import Files
 
 
-def files_from(settings: Settings) -> Files:
-    """The place of the site's files.
+def open_files(settings: Settings) -> Files:
+    """Returns the file storage that the settings name.
 
     Raises:
-        Misconfigured: the bucket cannot be used, or what it takes is not installed.
+        Misconfigured: the bucket cannot be used, or its client library is not installed.
         Transient: the bucket does not answer.
     """
     if not settings.store_url:

@@ -1,4 +1,4 @@
-"""The data folder itself, on a disk of this machine or a network file system."""
+"""File storage in the data folder, on a local disk or a network file system."""
 
 import os
 import shutil
@@ -9,21 +9,21 @@ from pathlib import Path
 from tempfile import TemporaryFile
 
 from node.domain.errors import Transient
-from node.store.files.abandoned import cleaning, is_abandoned, lock, making
 from node.store.files.durable import durable_file, sync_folder
-from node.store.files.interface import KeptFile
+from node.store.files.interface import StoredFile
+from node.store.files.process_locks import cleaning, creating, is_abandoned, lock
 
-# Folders known to be durable are remembered up to this number, then learnt anew.
-_MOST_REMEMBERED_FOLDERS = 10_000
-# What the databases and a result need at the least.
+# Size of the cache of folders known to be durable; a full cache is cleared.
+_MAX_DURABLE_FOLDERS = 10_000
+# The databases and a result need at least this much.
 _PROBE_BYTES = 1 << 20
 
 
 class DataFolder:
     """Files at their paths, for any number of threads and processes on any number of hosts.
 
-    A new file is written under a temporary name, synced, given its name, and its folder synced;
-    so a file with its name is always whole.
+    A new file is written under a temporary name, synced and linked to its name; then its folder is
+    synced. A file with its final name is therefore always complete.
     """
 
     def __init__(self, data_dir: Path) -> None:
@@ -33,11 +33,11 @@ class DataFolder:
 
     def add(self, path: Path, pieces: Sequence[bytes]) -> bool:
         """See `Files.add`."""
-        with _told_as_transient("a file cannot be kept"):
+        with _os_errors_as_transient("a file cannot be stored"):
             self._make_durable(path.parent)
-            with self._written_and_synced(pieces) as temporary:
+            with self._temporary_file(pieces) as temporary:
                 try:
-                    # Unlike a rename, a link never replaces what another has just put there.
+                    # Unlike a rename, a link never replaces a file that another writer has added.
                     os.link(temporary, path)
                 except FileExistsError:
                     return False
@@ -46,54 +46,54 @@ class DataFolder:
 
     def put(self, path: Path, pieces: Sequence[bytes]) -> None:
         """See `Files.put`."""
-        with _told_as_transient("a file cannot be kept"), durable_file(path) as file:
+        with _os_errors_as_transient("a file cannot be stored"), durable_file(path) as file:
             for piece in pieces:
                 file.write(piece)
 
-    def holds(self, path: Path) -> bool:
-        """See `Files.holds`."""
+    def exists(self, path: Path) -> bool:
+        """See `Files.exists`."""
         return path.is_file()
 
     @contextmanager
-    def at_hand(self, paths: Sequence[Path]) -> Iterator[list[Path]]:
-        """See `Files.at_hand`: they are where they are kept."""
+    def local_copies(self, paths: Sequence[Path]) -> Iterator[list[Path]]:
+        """See `Files.local_copies`: returns the paths themselves, without copying."""
         yield list(paths)
 
     def remove(self, paths: Collection[Path]) -> None:
-        """See `Files.remove`; folders that become empty go with them."""
-        with _told_as_transient("a file cannot be deleted"):
+        """See `Files.remove`; also removes folders that become empty."""
+        with _os_errors_as_transient("a file cannot be deleted"):
             for path in paths:
                 path.unlink(missing_ok=True)
         for folder in {path.parent for path in paths}:
-            with suppress(OSError):  # not empty, or not ours
+            with suppress(OSError):  # not empty, or no permission
                 folder.rmdir()
 
-    def below(self, folder: Path) -> Iterator[KeptFile]:
-        """See `Files.below`."""
-        with _told_as_transient("the files cannot be looked through"):
-            for place, folders, names in os.walk(folder, onerror=_unless_gone):
+    def iter_files(self, folder: Path) -> Iterator[StoredFile]:
+        """See `Files.iter_files`."""
+        with _os_errors_as_transient("the files cannot be listed"):
+            for parent, folders, names in os.walk(folder, onerror=_raise_unless_missing):
                 folders.sort()
                 for name in sorted(names):
-                    path = Path(place, name)
+                    path = Path(parent, name)
                     with suppress(FileNotFoundError):  # removed meanwhile
-                        yield KeptFile(path, path.stat().st_mtime)
+                        yield StoredFile(path, path.stat().st_mtime)
 
     def check_writable(self) -> None:
         """See `Files.check_writable`."""
-        told = _told_as_transient(f"{self._data_dir} cannot be written")
-        with told, TemporaryFile(dir=self._data_dir) as probe:
+        errors = _os_errors_as_transient(f"{self._data_dir} cannot be written")
+        with errors, TemporaryFile(dir=self._data_dir) as probe:
             os.posix_fallocate(probe.fileno(), 0, _PROBE_BYTES)
             os.fsync(probe.fileno())
 
     def free_bytes(self) -> int:
         """See `Files.free_bytes`."""
-        # The folder itself may not be there yet.
-        place = next(p for p in (self._data_dir, *self._data_dir.parents) if p.is_dir())
-        with _told_as_transient("the disk cannot be used"):
-            return shutil.disk_usage(place).free
+        # The folder itself may not exist yet.
+        existing = next(p for p in (self._data_dir, *self._data_dir.parents) if p.is_dir())
+        with _os_errors_as_transient("the disk cannot be used"):
+            return shutil.disk_usage(existing).free
 
-    def remove_leftovers(self) -> int:
-        """See `Files.remove_leftovers`."""
+    def remove_abandoned(self) -> int:
+        """See `Files.remove_abandoned`."""
         if not self._incoming.is_dir():
             return 0
         removed = 0
@@ -105,11 +105,11 @@ class DataFolder:
         return removed
 
     @contextmanager
-    def _written_and_synced(self, pieces: Sequence[bytes]) -> Iterator[Path]:
-        """A temporary file with all of it; it is gone when the block is left."""
+    def _temporary_file(self, pieces: Sequence[bytes]) -> Iterator[Path]:
+        """Writes and syncs a temporary file; removes it when the block ends."""
         self._incoming.mkdir(parents=True, exist_ok=True)
         path = self._incoming / f"{uuid.uuid4().hex}.part"
-        with making(self._incoming):
+        with creating(self._incoming):
             file = path.open("xb")
             lock(file.fileno())
         try:
@@ -126,24 +126,24 @@ class DataFolder:
         if folder in self._durable_folders and folder.is_dir():
             return
         folder.mkdir(parents=True, exist_ok=True)
-        # Whoever has made them may not have come to this yet.
+        # Another process may have created the folders and not synced them yet.
         sync_folder(folder.parent)
         sync_folder(folder.parent.parent)
-        if len(self._durable_folders) >= _MOST_REMEMBERED_FOLDERS:
+        if len(self._durable_folders) >= _MAX_DURABLE_FOLDERS:
             self._durable_folders.clear()
         self._durable_folders.add(folder)
 
 
-def _unless_gone(error: OSError) -> None:
-    """Raise what keeps a folder from being read, unless it was never made or is removed."""
+def _raise_unless_missing(error: OSError) -> None:
+    """Raises the error that keeps a folder from being read, unless the folder does not exist."""
     if not isinstance(error, FileNotFoundError):
         raise error
 
 
 @contextmanager
-def _told_as_transient(what: str) -> Iterator[None]:
+def _os_errors_as_transient(failure: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        place = f" ({error.filename})" if error.filename is not None else ""
-        raise Transient(f"{what}: {error.strerror or error}{place}") from error
+        path = f" ({error.filename})" if error.filename is not None else ""
+        raise Transient(f"{failure}: {error.strerror or error}{path}") from error

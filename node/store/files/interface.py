@@ -1,4 +1,4 @@
-"""What every place of files promises."""
+"""The interface of every file storage."""
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -8,46 +8,47 @@ from typing import Protocol
 
 
 @dataclass(frozen=True)
-class KeptFile:
-    """A file that is kept; `changed_at` in seconds since 1970."""
+class StoredFile:
+    """A stored file; `modified_at` is in seconds since 1970."""
 
     path: Path
-    changed_at: float
+    modified_at: float
 
 
 class Files(Protocol):
-    """Files by their paths under the data folder, wherever they are kept.
+    """Files identified by their paths under the data folder, wherever they are stored.
 
-    What a method has kept or removed is so for good once it returns. Any method raises Transient
-    where the place does not answer, is full or cannot be written.
+    A change is durable when the method returns. Any method raises Transient if the storage does not
+    answer, is full or cannot be written.
     """
 
     def add(self, path: Path, pieces: Sequence[bytes]) -> bool:
-        """Keep a new file of these pieces; False, and nothing changed, where there is one."""
+        """Stores a new file; returns False, and changes nothing, if the file exists."""
 
     def put(self, path: Path, pieces: Sequence[bytes]) -> None:
-        """Keep a file of these pieces, in place of any other."""
+        """Stores a file; replaces an earlier one."""
 
-    def holds(self, path: Path) -> bool:
-        """Whether there is such a file."""
+    def exists(self, path: Path) -> bool:
+        """Whether the file exists."""
 
-    def at_hand(self, paths: Sequence[Path]) -> AbstractContextManager[list[Path]]:
-        """Where these files can be read while the block lasts, in their order, under their names.
+    def local_copies(self, paths: Sequence[Path]) -> AbstractContextManager[list[Path]]:
+        """Yields local paths of these files, in the same order and under the same file names.
 
-        One that is not kept is not there either.
+        The paths are valid within the block. The local path of a file that is not stored does not
+        exist either.
         """
 
     def remove(self, paths: Collection[Path]) -> None:
-        """Forget these files, as far as they are there."""
+        """Deletes these files; ignores missing ones."""
 
-    def below(self, folder: Path) -> Iterator[KeptFile]:
-        """Every file in the folder and those within it, always in the same order."""
+    def iter_files(self, folder: Path) -> Iterator[StoredFile]:
+        """Yields every file in the folder and its subfolders, always in the same order."""
 
     def check_writable(self) -> None:
-        """See that something can be kept now; answers within seconds."""
+        """Checks that a file can be stored now; returns within seconds."""
 
     def free_bytes(self) -> int | None:
-        """How much more can be kept; None where nobody counts it."""
+        """Returns the free capacity; None if the storage does not report it."""
 
-    def remove_leftovers(self) -> int:
-        """Delete what processes that died have left half done; how many files or folders."""
+    def remove_abandoned(self) -> int:
+        """Deletes incomplete files and folders of dead processes; returns their number."""

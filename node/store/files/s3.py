@@ -1,4 +1,4 @@
-"""A bucket of an S3-compatible object store that all hosts reach; nothing stays on their disks."""
+"""File storage in a bucket of an S3-compatible object store that all hosts share."""
 
 import base64
 import hashlib
@@ -15,22 +15,22 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
 from node.domain.errors import Misconfigured, Transient
-from node.store.files.interface import KeptFile
-from node.store.files.scratch import Scratch
+from node.store.files.interface import StoredFile
+from node.store.files.scratch import ScratchFolders
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
-# Within 30 s, the patience of many senders, they are to be told that we are out of resources.
-_CONNECT_S, _READ_S, _TRIES = 5, 12, 2
-# Of one process: requests of its threads, and of one that fetches a series.
-_CONNECTIONS = 64
-_AT_ONCE = 8
+# Many senders time out after 30 s; they must get "out of resources" before that.
+_CONNECT_TIMEOUT_S, _READ_TIMEOUT_S, _MAX_ATTEMPTS = 5, 12, 2
+# Connections of one process, and parallel requests of one thread that fetches a series.
+_MAX_CONNECTIONS = 64
+_MAX_PARALLEL_REQUESTS = 8
 _CHUNK_BYTES = 1 << 20
-# Two that write the same key at the same moment; one of them is told to try again.
-_MOST_CONFLICTS = 5
-_NOT_THERE = {"404", "NoSuchKey"}
-_FAULTS_OF_THE_SITE = {
+# The server answers 409 to one of two writers of the same key; that one tries again.
+_MAX_ADD_ATTEMPTS = 5
+_NOT_FOUND = {"404", "NoSuchKey"}
+_CONFIGURATION_ERRORS = {
     "403",
     "404",
     "AccessDenied",
@@ -39,54 +39,59 @@ _FAULTS_OF_THE_SITE = {
     "NoSuchBucket",
     "SignatureDoesNotMatch",
 }
-# Kept once, to see that the server refuses it the second time.
-_PROBE = "conditional-writes"
-# Kept again and again, to see that it can be, by a client with little patience.
-_WRITABLE = "writable"
-_HASTY_S = 2
+# Object added twice at start, to check that the server refuses the second write.
+_CONDITIONAL_WRITE_PROBE = "conditional-writes"
+# Object overwritten by each check that the bucket can be written, with a short timeout.
+_WRITABLE_PROBE = "writable"
+_PROBE_TIMEOUT_S = 2
 
 
 class Bucket:
-    """Files as objects, whose keys are their paths below the data folder; see `connect`."""
+    """Files as objects whose keys are the paths below the data folder; see `connect`."""
 
     def __init__(
-        self, client: "S3Client", hasty: "S3Client", bucket: str, prefix: str, data_dir: Path
+        self, client: "S3Client", probe_client: "S3Client", bucket: str, prefix: str, data_dir: Path
     ) -> None:
         self._client = client
-        self._hasty = hasty
+        self._probe_client = probe_client
         self._bucket = bucket
-        self._prefix = prefix  # empty, or with a slash at its end
+        self._prefix = prefix  # empty, or ends with a slash
         self._data_dir = data_dir.absolute()
-        self._scratch = Scratch(self._data_dir / "at-hand")
+        self._scratch = ScratchFolders(self._data_dir / "at-hand")
 
     @classmethod
     def connect(cls, url: str, endpoint: str, data_dir: Path) -> Self:
-        """The bucket that `s3://bucket/prefix` names, on the server at `endpoint`, or AWS without.
+        """Opens the bucket `s3://bucket/prefix` on the server at `endpoint` (AWS if empty).
 
-        Who we are there, and the region, boto3 finds where it always does: AWS_ACCESS_KEY_ID and
-        the like, its configuration files, or the machine's role.
+        boto3 finds credentials and region as usual: in AWS_ACCESS_KEY_ID and related variables, in
+        its configuration files, or in the machine's role.
 
         Raises:
-            Misconfigured: there is no such bucket for us, or it has no conditional writes.
-            Transient: it does not answer.
+            Misconfigured: the bucket does not exist, denies access or lacks conditional writes.
+            Transient: the server does not answer.
         """
         parts = urlsplit(url)
         prefix = parts.path.strip("/")
         session = boto3.session.Session()
         client = session.client("s3", endpoint_url=endpoint or None, config=_config())
-        brief = Config(
-            connect_timeout=_HASTY_S, read_timeout=_HASTY_S, retries={"total_max_attempts": 1}
+        short_timeouts = Config(
+            connect_timeout=_PROBE_TIMEOUT_S,
+            read_timeout=_PROBE_TIMEOUT_S,
+            retries={"total_max_attempts": 1},
         )
-        hasty = session.client("s3", endpoint_url=endpoint or None, config=_config().merge(brief))
-        made = cls(client, hasty, parts.netloc, f"{prefix}/" if prefix else "", data_dir)
-        made._check()
-        return made
+        probe_client = session.client(
+            "s3", endpoint_url=endpoint or None, config=_config().merge(short_timeouts)
+        )
+        key_prefix = f"{prefix}/" if prefix else ""
+        bucket = cls(client, probe_client, parts.netloc, key_prefix, data_dir)
+        bucket._check_conditional_writes()
+        return bucket
 
     def add(self, path: Path, pieces: Sequence[bytes]) -> bool:
         """See `Files.add`."""
         content = b"".join(pieces)
-        with self._told_as_transient():
-            for _ in range(_MOST_CONFLICTS):
+        with self._errors_as_transient():
+            for _ in range(_MAX_ADD_ATTEMPTS):
                 try:
                     self._client.put_object(
                         Bucket=self._bucket,
@@ -103,12 +108,12 @@ class Bucket:
                             continue
                     raise
                 return True
-        raise Transient(f"{path.name} is being kept by others just now")
+        raise Transient(f"{path.name} is being stored by another process at this moment")
 
     def put(self, path: Path, pieces: Sequence[bytes]) -> None:
         """See `Files.put`."""
         content = b"".join(pieces)
-        with self._told_as_transient():
+        with self._errors_as_transient():
             self._client.put_object(
                 Bucket=self._bucket,
                 Key=self._key(path),
@@ -116,9 +121,9 @@ class Bucket:
                 ContentMD5=_md5(content),
             )
 
-    def holds(self, path: Path) -> bool:
-        """See `Files.holds`."""
-        with self._told_as_transient():
+    def exists(self, path: Path) -> bool:
+        """See `Files.exists`."""
+        with self._errors_as_transient():
             try:
                 self._client.head_object(Bucket=self._bucket, Key=self._key(path))
             except ClientError as error:
@@ -128,85 +133,85 @@ class Bucket:
         return True
 
     @contextmanager
-    def at_hand(self, paths: Sequence[Path]) -> Iterator[list[Path]]:
-        """See `Files.at_hand`: they are copied to this machine, and deleted there afterwards."""
-        with self._scratch.folder() as room:
-            places = [room / path.absolute().relative_to(self._data_dir) for path in paths]
-            with ThreadPoolExecutor(_AT_ONCE) as pool:
-                list(pool.map(self._fetch, paths, places))
-            yield places
+    def local_copies(self, paths: Sequence[Path]) -> Iterator[list[Path]]:
+        """See `Files.local_copies`: downloads the files and deletes the copies afterwards."""
+        with self._scratch.folder() as scratch:
+            copies = [scratch / path.absolute().relative_to(self._data_dir) for path in paths]
+            with ThreadPoolExecutor(_MAX_PARALLEL_REQUESTS) as pool:
+                list(pool.map(self._download, paths, copies))
+            yield copies
 
     def remove(self, paths: Collection[Path]) -> None:
         """See `Files.remove`."""
-        with self._told_as_transient(), ThreadPoolExecutor(_AT_ONCE) as pool:
-            # One by one: for many in one request, not all servers know the digests that boto3 adds.
+        with self._errors_as_transient(), ThreadPoolExecutor(_MAX_PARALLEL_REQUESTS) as pool:
+            # One by one: not all servers accept boto3's checksums for multi-object deletes.
             list(pool.map(self._delete, paths))
 
-    def below(self, folder: Path) -> Iterator[KeptFile]:
-        """See `Files.below`."""
+    def iter_files(self, folder: Path) -> Iterator[StoredFile]:
+        """See `Files.iter_files`."""
         pages = self._client.get_paginator("list_objects_v2").paginate(
             Bucket=self._bucket, Prefix=f"{self._key(folder)}/"
         )
-        with self._told_as_transient():
+        with self._errors_as_transient():
             for page in pages:
                 for found in page.get("Contents", []):
                     name = found["Key"].removeprefix(self._prefix)
-                    yield KeptFile(self._data_dir / name, found["LastModified"].timestamp())
+                    yield StoredFile(self._data_dir / name, found["LastModified"].timestamp())
 
     def check_writable(self) -> None:
         """See `Files.check_writable`."""
-        with self._told_as_transient():
-            self._hasty.put_object(
-                Bucket=self._bucket, Key=f"{self._prefix}{_WRITABLE}", Body=b"written to see"
+        with self._errors_as_transient():
+            self._probe_client.put_object(
+                Bucket=self._bucket, Key=f"{self._prefix}{_WRITABLE_PROBE}", Body=b"probe"
             )
 
     def free_bytes(self) -> None:
-        """See `Files.free_bytes`: nobody counts it."""
+        """See `Files.free_bytes`: S3 does not report it."""
 
-    def remove_leftovers(self) -> int:
-        """See `Files.remove_leftovers`."""
+    def remove_abandoned(self) -> int:
+        """See `Files.remove_abandoned`."""
         return self._scratch.remove_abandoned()
 
-    def _check(self) -> None:
-        """See that we can write there, and that it refuses to replace what is there."""
-        probe = self._data_dir / _PROBE
+    def _check_conditional_writes(self) -> None:
+        """Checks that the bucket can be written and refuses to replace an existing object."""
+        probe = self._data_dir / _CONDITIONAL_WRITE_PROBE
         try:
-            kept_twice = self.add(probe, [b"kept once"]) and self.add(probe, [b"kept twice"])
+            replaced = self.add(probe, [b"kept once"]) and self.add(probe, [b"kept twice"])
         except Transient as error:
             match error.__cause__:
                 case NoCredentialsError():
-                    told = "no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-                    raise Misconfigured(told, key="store_url") from error
-                case ClientError() as answer if _code(answer) in _FAULTS_OF_THE_SITE:
+                    message = "no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+                    raise Misconfigured(message, key="store_url") from error
+                case ClientError() as answer if _code(answer) in _CONFIGURATION_ERRORS:
                     raise Misconfigured(str(error), key="store_url") from error
                 case ClientError() as answer if _status(answer) == HTTPStatus.NOT_IMPLEMENTED:
-                    kept_twice = True
+                    replaced = True
                 case _:
                     raise
-        if kept_twice:
+        if replaced:
             raise Misconfigured(
-                "the server cannot refuse to replace what is there: it needs conditional writes "
+                "the server replaces existing objects: it must support conditional writes "
                 "(PutObject with If-None-Match)",
                 key="store_url",
             )
 
-    def _fetch(self, path: Path, place: Path) -> None:
-        """Copy a file to this machine, if there is one."""
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with self._told_as_transient():
+    def _download(self, path: Path, copy: Path) -> None:
+        """Downloads a file to `copy`; does nothing if the file does not exist."""
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        with self._errors_as_transient():
             try:
                 found = self._client.get_object(Bucket=self._bucket, Key=self._key(path))
             except ClientError as error:
-                if _code(error) in _NOT_THERE:
+                if _code(error) in _NOT_FOUND:
                     return
                 raise
             try:
-                with place.open("xb") as file:
+                with copy.open("xb") as file:
                     for chunk in found["Body"].iter_chunks(_CHUNK_BYTES):
                         file.write(chunk)
             except OSError as error:
-                told = error.strerror or error
-                raise Transient(f"{path.name} has no room on this machine: {told}") from error
+                cause = error.strerror or error
+                raise Transient(f"{path.name} cannot be copied to this host: {cause}") from error
 
     def _delete(self, path: Path) -> None:
         self._client.delete_object(Bucket=self._bucket, Key=self._key(path))
@@ -215,23 +220,23 @@ class Bucket:
         return self._prefix + path.absolute().relative_to(self._data_dir).as_posix()
 
     @contextmanager
-    def _told_as_transient(self) -> Iterator[None]:
+    def _errors_as_transient(self) -> Iterator[None]:
         try:
             yield
         except ClientError as error:
-            told = error.response.get("Error", {}).get("Message", "")
-            raise Transient(f"bucket {self._bucket} answered {_code(error)}: {told}") from error
+            message = error.response.get("Error", {}).get("Message", "")
+            raise Transient(f"bucket {self._bucket} answered {_code(error)}: {message}") from error
         except BotoCoreError as error:
             raise Transient(f"bucket {self._bucket} does not answer: {error}") from error
 
 
 def _config() -> Config:
     return Config(
-        connect_timeout=_CONNECT_S,
-        read_timeout=_READ_S,
-        retries={"mode": "standard", "total_max_attempts": _TRIES},
-        max_pool_connections=_CONNECTIONS,
-        # Digests that boto3 adds of itself are news to many servers; ours is known to all.
+        connect_timeout=_CONNECT_TIMEOUT_S,
+        read_timeout=_READ_TIMEOUT_S,
+        retries={"mode": "standard", "total_max_attempts": _MAX_ATTEMPTS},
+        max_pool_connections=_MAX_CONNECTIONS,
+        # Many servers do not know the checksums that boto3 adds by default; all know Content-MD5.
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
         s3={"addressing_style": "auto"},
@@ -239,7 +244,7 @@ def _config() -> Config:
 
 
 def _md5(content: bytes) -> str:
-    """The digest by which the server sees that all has come (RFC 1864)."""
+    """Returns the Content-MD5 with which the server verifies the body (RFC 1864)."""
     digest = hashlib.md5(content, usedforsecurity=False).digest()
     return base64.b64encode(digest).decode("ascii")
 

@@ -1,4 +1,4 @@
-"""Folders that last as long as they are needed, and no longer than the process that needs them."""
+"""Temporary folders that never outlive the process that uses them."""
 
 import os
 import shutil
@@ -8,42 +8,44 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from node.domain.errors import Transient
-from node.store.files.abandoned import cleaning, is_abandoned, lock, making
+from node.store.files.process_locks import cleaning, creating, is_abandoned, lock
 
 
-class Scratch:
-    """Makes folders in `place`, for any number of threads and processes of this machine."""
+class ScratchFolders:
+    """Creates temporary folders in `root`, for any number of threads and processes of this host."""
 
-    def __init__(self, place: Path) -> None:
-        self._place = place
+    def __init__(self, root: Path) -> None:
+        self._root = root
 
     @contextmanager
     def folder(self) -> Iterator[Path]:
-        """A new and empty folder; it is deleted when the block is left.
+        """Creates an empty folder and deletes it when the block ends.
 
         Raises:
             Transient: the disk cannot be written.
         """
-        made = self._place / uuid.uuid4().hex
+        folder = self._root / uuid.uuid4().hex
         try:
-            self._place.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with making(self._place):
-                made.mkdir(mode=0o700)
-                handle = os.open(made, os.O_RDONLY | os.O_DIRECTORY)
+            self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with creating(self._root):
+                folder.mkdir(mode=0o700)
+                handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
                 lock(handle)
         except OSError as error:
-            raise Transient(f"no room to work in: {error.strerror} ({self._place})") from error
+            raise Transient(
+                f"no temporary folder can be created: {error.strerror} ({self._root})"
+            ) from error
         try:
-            yield made
+            yield folder
         finally:
-            shutil.rmtree(made, ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)
             os.close(handle)
 
     def remove_abandoned(self) -> int:
-        """Delete the folders of processes that died; how many there were."""
-        if not self._place.is_dir():
+        """Deletes the folders of dead processes; returns their number."""
+        if not self._root.is_dir():
             return 0
-        with cleaning(self._place) as folders:
+        with cleaning(self._root) as folders:
             abandoned = [folder for folder in folders if is_abandoned(folder)]
             for folder in abandoned:
                 shutil.rmtree(folder, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Run by alembic: migrates over the connection, and in the transaction, that it is given."""
+"""Alembic environment: migrates on the given connection, within its transaction."""
 
 from alembic import context
 

@@ -1,4 +1,4 @@
-"""Which images and results need not be kept any longer, and forgetting them."""
+"""Deletion of the images and results of finished series."""
 
 from datetime import datetime
 
@@ -6,14 +6,14 @@ from sqlalchemy import ColumnElement, delete, exists, select, update
 
 from node.domain.job import JobState, is_final
 from node.domain.series import SeriesState, StoredSeries
-from node.store.audit import append
+from node.store.audit import append_event
 from node.store.received.series import stored_series
-from node.store.records import Records
+from node.store.repository import Repository
 from node.store.schema import INSTANCES, JOBS, SERIES
 
 _UNFINISHED = [state for state in JobState if not is_final(state)]
-# Nothing of it is waited for: decided, and every job of it at its end. What is parked waits for a
-# person, and stays.
+# A finished series is decided and all its jobs are final. A parked job waits for a person, so its
+# series is not finished.
 _FINISHED: ColumnElement[bool] = SERIES.c.state.in_(
     [SeriesState.IGNORED, SeriesState.ACCEPTED]
 ) & ~exists().where(
@@ -21,11 +21,11 @@ _FINISHED: ColumnElement[bool] = SERIES.c.state.in_(
 )
 
 
-class Clearing(Records):
-    """Series whose files can go; what was decided and done about them stays known."""
+class Cleanup(Repository):
+    """Finds and clears series whose files can go; the decision and the jobs stay recorded."""
 
     def clearable_series(self, before: datetime, limit: int = 100) -> list[StoredSeries]:
-        """Finished series with images, of which the last came before that time; oldest first."""
+        """Returns finished series whose last image arrived before `before`, oldest first."""
         query = (
             select(SERIES)
             .where(_FINISHED, SERIES.c.instance_count > 0, SERIES.c.last_received_at < before)
@@ -36,26 +36,26 @@ class Clearing(Records):
             return [stored_series(row) for row in connection.execute(query)]
 
     def clear_series(self, uid: str, now: datetime) -> bool:
-        """Forgets the images and results of a finished series, and removes their files.
+        """Deletes the images and results of a finished series, rows and files.
 
-        False, and nothing changed, when it is not finished (any more). The files go before the
-        change is kept, and while nothing can be added to the series: whoever adds an instance
-        finds its file gone, or the series in use again.
+        Returns False, and changes nothing, if the series is not finished (any more). The files are
+        deleted before the transaction commits and while no instance can be added to the series: a
+        later writer finds its file missing, or the series in use again.
         """
-        held = select(SERIES.c.instance_count).where(SERIES.c.series_instance_uid == uid)
+        count_query = select(SERIES.c.instance_count).where(SERIES.c.series_instance_uid == uid)
         images = select(INSTANCES.c.path).where(INSTANCES.c.series_instance_uid == uid)
         results = select(JOBS.c.result_path, JOBS.c.picture_path).where(
             JOBS.c.series_instance_uid == uid
         )
         with self._database.writing() as connection:
-            # Locked first, then looked at: on PostgreSQL another transaction may be adding to it.
-            connection.execute(held.with_for_update()).first()
-            count = connection.execute(held.where(_FINISHED)).scalar_one_or_none()
+            # Lock first, then read: on PostgreSQL another transaction may be adding an instance.
+            connection.execute(count_query.with_for_update()).first()
+            count = connection.execute(count_query.where(_FINISHED)).scalar_one_or_none()
             if count is None:
                 return False
-            kept = [row.path for row in connection.execute(images)]
-            kept += [path for row in connection.execute(results) for path in row if path]
-            self.files.remove([self.data_dir / path for path in kept])
+            stored = [row.path for row in connection.execute(images)]
+            stored += [path for row in connection.execute(results) for path in row if path]
+            self.files.remove([self.data_dir / path for path in stored])
             connection.execute(delete(INSTANCES).where(INSTANCES.c.series_instance_uid == uid))
             connection.execute(
                 update(SERIES).where(SERIES.c.series_instance_uid == uid).values(instance_count=0)
@@ -65,5 +65,5 @@ class Clearing(Records):
                 .where(JOBS.c.series_instance_uid == uid)
                 .values(result_path=None, picture_path=None)
             )
-            append(connection, now, uid, "series.cleared", f"{count} instances")
+            append_event(connection, now, uid, "series.cleared", f"{count} instances")
         return True

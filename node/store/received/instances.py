@@ -1,4 +1,4 @@
-"""Instances on disk, one row each, and the series that they make up."""
+"""The index of received instances: one row per instance, grouped into series."""
 
 import hashlib
 from collections.abc import Iterator
@@ -14,11 +14,11 @@ from sqlalchemy.engine import Connection
 from node.domain.identifiers import Uid
 from node.domain.instance import ReceivedInstance
 from node.domain.series import SeriesState, StoredInstance
-from node.store.records import Records
+from node.store.repository import Repository
 from node.store.schema import INSTANCES, SERIES
 
-# Composed once: these run for every instance that comes in.
-_ONE_MORE = (
+# Built once: these statements run for every received instance.
+_INCREMENT_SERIES = (
     update(SERIES)
     .where(SERIES.c.series_instance_uid == bindparam("series_uid"))
     .values(
@@ -27,13 +27,13 @@ _ONE_MORE = (
         state=SeriesState.RECEIVING,
     )
 )
-_PAGE = 500
-_FIND = select(INSTANCES).where(INSTANCES.c.sop_instance_uid == bindparam("sop_uid"))
+_PAGE_SIZE = 500
+_FIND_INSTANCE = select(INSTANCES).where(INSTANCES.c.sop_instance_uid == bindparam("sop_uid"))
 
 
 @dataclass(frozen=True)
 class IndexedInstance:
-    """An instance with what the index knows beside its place: where it belongs, what it held."""
+    """A stored instance with its series, its size in bytes and the digest of its data set."""
 
     instance: StoredInstance
     series_instance_uid: Uid
@@ -42,21 +42,18 @@ class IndexedInstance:
     received_at: datetime
 
 
-class Instances(Records):
+class Instances(Repository):
     """The index of received instances."""
 
     def add_instance(
         self, received: ReceivedInstance, path: Path, size: int, now: datetime
     ) -> bool:
-        """Indexes an instance whose file of `size` bytes lies durably at `path`.
+        """Indexes an instance whose file of `size` bytes is durable at `path`.
 
-        A new instance takes its series back to RECEIVING, whatever had been decided about it.
-        False, and nothing changed, when the SOP Instance UID is known already.
+        A new instance sets its series back to RECEIVING, whatever was decided about it. Returns
+        False, and changes nothing, if the SOP Instance UID is already indexed.
         """
-        in_series = {
-            "series_uid": received.series_instance_uid,
-            "now": now,
-        }
+        series = {"series_uid": received.series_instance_uid, "now": now}
         row = {
             "sop_instance_uid": received.sop_instance_uid,
             "series_instance_uid": received.series_instance_uid,
@@ -68,16 +65,16 @@ class Instances(Records):
             "received_at": now,
         }
         with self._database.writing() as connection:
-            if connection.execute(_ONE_MORE, in_series).rowcount == 0:
-                self._make_series(connection, received, now)
-                connection.execute(_ONE_MORE, in_series)
+            if connection.execute(_INCREMENT_SERIES, series).rowcount == 0:
+                self._add_series(connection, received, now)
+                connection.execute(_INCREMENT_SERIES, series)
             if connection.execute(self._insert_instance, row).first() is None:
                 connection.rollback()
                 return False
         return True
 
     def instances_of(self, series_uid: str) -> tuple[StoredInstance, ...]:
-        """The instances of a series, by SOP Instance UID."""
+        """Returns the instances of a series, ordered by SOP Instance UID."""
         query = (
             select(INSTANCES)
             .where(INSTANCES.c.series_instance_uid == series_uid)
@@ -86,35 +83,35 @@ class Instances(Records):
         with self._database.reading() as connection:
             return tuple(self._indexed(row).instance for row in connection.execute(query))
 
-    def every_instance(self) -> Iterator[IndexedInstance]:
-        """All of them, in the order of their UIDs; looked up in pages, so that others can write."""
+    def iter_instances(self) -> Iterator[IndexedInstance]:
+        """Yields all instances, ordered by UID; reads them in pages, so that others can write."""
         last = ""
         while True:
             query = (
                 select(INSTANCES)
                 .where(INSTANCES.c.sop_instance_uid > last)
                 .order_by(INSTANCES.c.sop_instance_uid)
-                .limit(_PAGE)
+                .limit(_PAGE_SIZE)
             )
             with self._database.reading() as connection:
                 page = [self._indexed(row) for row in connection.execute(query)]
             yield from page
-            if len(page) < _PAGE:
+            if len(page) < _PAGE_SIZE:
                 return
             last = page[-1].instance.sop_instance_uid
 
     def count_instances(self) -> int:
-        """How many there are."""
+        """Returns the number of indexed instances."""
         with self._database.reading() as connection:
             return int(connection.execute(select(func.count()).select_from(INSTANCES)).scalar_one())
 
     def find_instance(self, sop_instance_uid: str) -> IndexedInstance | None:
-        """What the index knows about one instance."""
+        """Returns one instance, or None if it is not indexed."""
         with self._database.reading() as connection:
-            row = connection.execute(_FIND, {"sop_uid": sop_instance_uid}).first()
+            row = connection.execute(_FIND_INSTANCE, {"sop_uid": sop_instance_uid}).first()
         return None if row is None else self._indexed(row)
 
-    def _make_series(
+    def _add_series(
         self, connection: Connection, received: ReceivedInstance, now: datetime
     ) -> None:
         connection.execute(
@@ -124,7 +121,7 @@ class Instances(Records):
                 study_instance_uid=received.study_instance_uid,
                 state=SeriesState.RECEIVING,
                 instance_count=0,
-                origin=f"{received.origin.door} {received.origin.peer}",
+                origin=f"{received.origin.channel} {received.origin.peer}",
                 first_received_at=now,
                 last_received_at=now,
                 start_requested=False,
@@ -156,5 +153,5 @@ class Instances(Records):
 
 
 def dataset_digest(dataset: bytes) -> str:
-    """What tells two encoded data sets apart, as kept in the index."""
+    """Returns the SHA-256 of an encoded data set, as stored in the index."""
     return hashlib.sha256(dataset).hexdigest()

@@ -1,4 +1,4 @@
-"""Series that somebody asked the node to fetch."""
+"""Requests to retrieve a series from a DICOMweb source or a PACS."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,13 +7,13 @@ from typing import Any
 from sqlalchemy import Row, select, update
 
 from node.domain.identifiers import Uid
-from node.store.records import Records
+from node.store.repository import Repository
 from node.store.schema import RETRIEVALS
 
 
 @dataclass(frozen=True)
 class Retrieval:
-    """A request to fetch one series from the source of that name in the configuration."""
+    """A request to retrieve one series from the configured source named `source`."""
 
     retrieval_id: int
     source: str
@@ -21,24 +21,24 @@ class Retrieval:
     series_instance_uid: Uid
     requested_at: datetime
     finished_at: datetime | None
-    error: str  # of a finished retrieval that failed, in plain words
+    error: str  # why a finished retrieval failed, in plain words; else empty
 
 
-class Retrievals(Records):
-    """The requests, open and finished."""
+class Retrievals(Repository):
+    """The retrieval requests, open and finished."""
 
     def request_retrieval(self, source: str, study_uid: Uid, series_uid: Uid, now: datetime) -> int:
-        """Asks for a series; the number of the request, an open one's for the same if there is."""
-        same = select(RETRIEVALS.c.retrieval_id).where(
+        """Requests a series; returns the id of the new request, or of an open one for it."""
+        open_request = select(RETRIEVALS.c.retrieval_id).where(
             RETRIEVALS.c.source == source,
             RETRIEVALS.c.series_instance_uid == series_uid,
             RETRIEVALS.c.finished_at.is_(None),
         )
         with self._database.writing() as connection:
-            already = connection.execute(same).scalars().first()
-            if already is not None:
-                return int(already)
-            made = connection.execute(
+            existing = connection.execute(open_request).scalars().first()
+            if existing is not None:
+                return int(existing)
+            added = connection.execute(
                 RETRIEVALS.insert()
                 .values(
                     source=source,
@@ -49,17 +49,17 @@ class Retrievals(Records):
                 )
                 .returning(RETRIEVALS.c.retrieval_id)
             )
-            return int(made.scalar_one())
+            return int(added.scalar_one())
 
     def get_retrieval(self, retrieval_id: int) -> Retrieval | None:
-        """One request, or None where the number is unknown."""
+        """Returns one request, or None if the id is unknown."""
         query = select(RETRIEVALS).where(RETRIEVALS.c.retrieval_id == retrieval_id)
         with self._database.reading() as connection:
             row = connection.execute(query).first()
         return None if row is None else _retrieval(row)
 
     def open_retrievals(self) -> list[Retrieval]:
-        """The requests not yet finished, oldest first."""
+        """Returns the unfinished requests, oldest first."""
         query = (
             select(RETRIEVALS)
             .where(RETRIEVALS.c.finished_at.is_(None))
@@ -69,20 +69,20 @@ class Retrievals(Records):
             return [_retrieval(row) for row in connection.execute(query)]
 
     def list_retrievals(self, limit: int = 100) -> list[Retrieval]:
-        """The last requests, newest first."""
+        """Returns the latest requests, newest first."""
         query = select(RETRIEVALS).order_by(RETRIEVALS.c.retrieval_id.desc()).limit(limit)
         with self._database.reading() as connection:
             return [_retrieval(row) for row in connection.execute(query)]
 
     def finish_retrieval(self, retrieval_id: int, now: datetime, error: str = "") -> None:
-        """Closes a request: all is here, or `error` says why not."""
-        change = (
+        """Finishes a request; a non-empty `error` says why it failed."""
+        statement = (
             update(RETRIEVALS)
             .where(RETRIEVALS.c.retrieval_id == retrieval_id)
             .values(finished_at=now, error=error)
         )
         with self._database.writing() as connection:
-            connection.execute(change)
+            connection.execute(statement)
 
 
 def _retrieval(row: Row[Any]) -> Retrieval:

@@ -1,4 +1,4 @@
-"""Series and what was decided about them."""
+"""Received series and the decisions about them."""
 
 from datetime import datetime
 from typing import Any
@@ -7,29 +7,29 @@ from sqlalchemy import Row, func, select, update
 
 from node.domain.identifiers import Uid
 from node.domain.series import SeriesState, StoredSeries
-from node.store.audit import append
-from node.store.records import Records
+from node.store.audit import append_event
+from node.store.repository import Repository
 from node.store.schema import SERIES
 
 
-class SeriesRecords(Records):
-    """The series that came in."""
+class SeriesRepository(Repository):
+    """The received series."""
 
     def get_series(self, uid: str) -> StoredSeries | None:
-        """One series, or None where it is unknown."""
+        """Returns one series, or None if it is unknown."""
         query = select(SERIES).where(SERIES.c.series_instance_uid == uid)
         with self._database.reading() as connection:
             row = connection.execute(query).first()
         return None if row is None else stored_series(row)
 
     def list_series(self, limit: int = 100) -> list[StoredSeries]:
-        """The series that were heard of last, newest first."""
+        """Returns the series that received an instance last, newest first."""
         query = select(SERIES).order_by(SERIES.c.last_received_at.desc()).limit(limit)
         with self._database.reading() as connection:
             return [stored_series(row) for row in connection.execute(query)]
 
     def series_of_study(self, study_uid: str) -> list[StoredSeries]:
-        """The series of one study, the first that came first."""
+        """Returns the series of a study, first received first."""
         query = (
             select(SERIES)
             .where(SERIES.c.study_instance_uid == study_uid)
@@ -39,14 +39,14 @@ class SeriesRecords(Records):
             return [stored_series(row) for row in connection.execute(query)]
 
     def count_series(self) -> dict[SeriesState, int]:
-        """How many series are in each state."""
+        """Returns the number of series in each state."""
         query = select(SERIES.c.state, func.count()).group_by(SERIES.c.state)
         with self._database.reading() as connection:
             found = {str(state): int(count) for state, count in connection.execute(query)}
         return {state: found.get(state, 0) for state in SeriesState}
 
     def open_series(self) -> list[StoredSeries]:
-        """The series still RECEIVING, the longest quiet first."""
+        """Returns the series in state RECEIVING, longest quiet first."""
         query = (
             select(SERIES)
             .where(SERIES.c.state == SeriesState.RECEIVING)
@@ -56,23 +56,23 @@ class SeriesRecords(Records):
             return [stored_series(row) for row in connection.execute(query)]
 
     def request_start(self, uid: str, now: datetime) -> bool:
-        """Has the series decided at once, without its quiet time; decided ones are decided anew.
+        """Requests a decision at once, without the quiet time; also for a decided series.
 
-        False where the series is unknown.
+        Returns False if the series is unknown.
         """
-        change = (
+        statement = (
             update(SERIES)
             .where(SERIES.c.series_instance_uid == uid)
             .values(state=SeriesState.RECEIVING, start_requested=True)
         )
         with self._database.writing() as connection:
-            known = connection.execute(change).rowcount == 1
+            known = connection.execute(statement).rowcount == 1
             if known:
-                append(connection, now, uid, "series.start_requested")
+                append_event(connection, now, uid, "series.start_requested")
         return known
 
     def decision_of(self, uid: str) -> str | None:
-        """The last decision about the series as JSON; None before the first."""
+        """Returns the last decision about the series as JSON; None before the first."""
         query = select(SERIES.c.decision).where(SERIES.c.series_instance_uid == uid)
         with self._database.reading() as connection:
             decision = connection.execute(query).scalar_one_or_none()
@@ -80,7 +80,7 @@ class SeriesRecords(Records):
 
 
 def stored_series(row: Row[Any]) -> StoredSeries:
-    """A row of the table as the domain sees it."""
+    """Converts a row of the table."""
     return StoredSeries(
         series_instance_uid=Uid(row.series_instance_uid),
         study_instance_uid=Uid(row.study_instance_uid),

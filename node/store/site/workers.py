@@ -5,47 +5,57 @@ from datetime import datetime
 
 from sqlalchemy import delete, select, update
 
-from node.store.records import Records
+from node.store.repository import Repository
 from node.store.schema import WORKERS
 
 
 @dataclass(frozen=True)
 class Worker:
-    """A worker that has joined; `beats` grows as long as it lives, `place` is where it runs."""
+    """A worker process that has joined the site.
+
+    `name` identifies the process; `worker_name` stays the same when the worker restarts.
+    `heartbeats` counts up as long as the process is alive.
+    """
 
     name: str
-    place: str
-    beats: int
-    beaten_at: datetime
+    worker_name: str
+    heartbeats: int
+    last_heartbeat_at: datetime
 
 
-class Workers(Records):
-    """Who works; the first of them sees to what only one has to."""
+class Workers(Repository):
+    """The workers; the one that joined first is the leader."""
 
-    def join(self, name: str, place: str, now: datetime) -> None:
-        """Adds a worker; those that were at its place before are gone."""
-        row = {"name": name, "place": place, "beats": 0, "joined_at": now, "beaten_at": now}
+    def add_worker(self, name: str, worker_name: str, now: datetime) -> None:
+        """Adds a worker; removes earlier processes of the same `worker_name`."""
+        row = {
+            "name": name,
+            "place": worker_name,
+            "beats": 0,
+            "joined_at": now,
+            "beaten_at": now,
+        }
         with self._database.writing() as connection:
-            connection.execute(delete(WORKERS).where(WORKERS.c.place == place))
+            connection.execute(delete(WORKERS).where(WORKERS.c.place == worker_name))
             connection.execute(self._database.insert(WORKERS).values(row))
 
-    def beat(self, name: str, now: datetime) -> bool:
-        """Tells the others that this worker lives; False where they have given it up."""
-        change = (
+    def record_heartbeat(self, name: str, now: datetime) -> bool:
+        """Records that this worker is alive; False if the others have removed it."""
+        statement = (
             update(WORKERS)
             .where(WORKERS.c.name == name)
             .values(beats=WORKERS.c.beats + 1, beaten_at=now)
         )
         with self._database.writing() as connection:
-            return connection.execute(change).rowcount == 1
+            return connection.execute(statement).rowcount == 1
 
-    def leave(self, name: str) -> None:
-        """Takes a worker away; nothing happens where it is gone already."""
+    def remove_worker(self, name: str) -> None:
+        """Removes a worker; does nothing if it is not there."""
         with self._database.writing() as connection:
             connection.execute(delete(WORKERS).where(WORKERS.c.name == name))
 
     def workers(self) -> list[Worker]:
-        """Those that have joined and neither left nor been given up, the longest there first."""
+        """Returns the workers that have joined and not been removed, first joined first."""
         query = select(WORKERS).order_by(WORKERS.c.number)
         with self._database.reading() as connection:
             return [

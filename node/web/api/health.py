@@ -1,4 +1,4 @@
-"""Whether the node is well, for monitoring: 200 when all of its parts are, 503 when one is not."""
+"""Health for monitoring: 200 when every part of the node is healthy, 503 when one is not."""
 
 from contextlib import suppress
 from datetime import datetime
@@ -25,17 +25,17 @@ _MIB = 1 << 20
 
 @ROUTER.get("/health")
 def health(settings: SiteSettings, store: SiteStore, now: Now) -> JSONResponse:
-    """The state of each part, and how many series and jobs are in each state."""
+    """Returns the health of each part, and how many series and jobs are in each state."""
     parts = {
         "database": _database(store),
         "disk": _disk(settings, store),
         "listener": _part(listener_problem(settings)),
         "worker": _worker(settings, store, now),
     }
-    well = all(part["ok"] for part in parts.values())
-    status = HTTPStatus.OK if well else HTTPStatus.SERVICE_UNAVAILABLE
-    answer = {"status": "ok" if well else "not well", **parts}
-    return JSONResponse(answer, status, headers={"Cache-Control": "no-store"})
+    healthy = all(part["ok"] for part in parts.values())
+    status = HTTPStatus.OK if healthy else HTTPStatus.SERVICE_UNAVAILABLE
+    content = {"status": "ok" if healthy else "not well", **parts}
+    return JSONResponse(content, status, headers={"Cache-Control": "no-store"})
 
 
 def _database(store: Store) -> dict[str, Any]:
@@ -50,12 +50,12 @@ def _database(store: Store) -> dict[str, Any]:
 
 
 def _disk(settings: Settings, store: Store) -> dict[str, Any]:
-    state = _part(files_problem(settings, store))
-    with suppress(Transient):  # told as the problem
+    part = _part(files_problem(settings, store))
+    with suppress(Transient):  # the problem reports it
         free = store.files.free_bytes()
         if free is not None:
-            state["free_mib"] = free // _MIB
-    return state
+            part["free_mib"] = free // _MIB
+    return part
 
 
 def _worker(settings: Settings, store: Store, now: datetime) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What the configuration says, in words that can be read out to a colleague."""
+"""Text of the console page that describes the node's configuration."""
 
 from dataclasses import dataclass
 
@@ -15,8 +15,8 @@ from node.settings import (
 
 
 @dataclass(frozen=True)
-class RuleInWords:
-    """A rule; `condition` is a verdict on nothing, of which only the words matter."""
+class RuleText:
+    """A rule; `condition` is evaluated on an empty series, and only its text is used."""
 
     name: str
     model: str
@@ -26,28 +26,30 @@ class RuleInWords:
 
 
 @dataclass(frozen=True)
-class SiteInWords:
-    """The whole configuration; `models_error` says why the models could not be listed."""
+class ConfigurationText:
+    """The whole configuration; `models_error` is the reason why models cannot be listed."""
 
     settings: Settings
-    rules: tuple[RuleInWords, ...]
+    rules: tuple[RuleText, ...]
     destinations: tuple[tuple[str, str], ...]
     models: tuple[ModelSpec, ...]
     models_error: str
 
 
-def site_in_words(settings: Settings) -> SiteInWords:
-    """The configuration as the page "This node" shows it; no password is in it."""
+def describe_configuration(settings: Settings) -> ConfigurationText:
+    """Returns the configuration as the page "This node" shows it, without passwords."""
     models, error = _models(settings)
-    nothing = SeriesFacts({}, 0, "")
-    return SiteInWords(
+    empty_series = SeriesFacts({}, 0, "")
+    return ConfigurationText(
         settings=settings,
         rules=tuple(
-            RuleInWords(r.name, r.model, r.destinations, r.quiet_seconds, r.when.judge(nothing))
+            RuleText(
+                r.name, r.model, r.destinations, r.quiet_seconds, r.when.evaluate(empty_series)
+            )
             for r in settings.rules
         ),
         destinations=tuple(
-            (name, _told(destination, settings))
+            (name, _destination_text(destination, settings))
             for name, destination in settings.destinations.items()
         ),
         models=models,
@@ -62,7 +64,7 @@ def _models(settings: Settings) -> tuple[tuple[ModelSpec, ...], str]:
         return (), str(error)
 
 
-def _told(destination: Destination, settings: Settings) -> str:
+def _destination_text(destination: Destination, settings: Settings) -> str:
     match destination:
         case CStoreDestination():
             peer = settings.peers[destination.peer]

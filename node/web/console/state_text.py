@@ -1,18 +1,18 @@
-"""What the console calls things: states, doors, volumes and events in an administrator's words."""
+"""Texts of the console for states, channels, volumes and events, in plain English."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 from node.domain.delivery import Delivery, DeliveryState
-from node.domain.instance import Door
+from node.domain.instance import Channel
 from node.domain.job import Job, JobState
 from node.domain.series import SeriesState
 from node.store import AuditEvent
 
 
 class Tone(StrEnum):
-    """How a state looks; each has a shape of its own too, so that none is told by colour alone."""
+    """The style of a state. Each has its own shape too, so that none depends on colour alone."""
 
     BUSY = "busy"
     DONE = "done"
@@ -22,60 +22,64 @@ class Tone(StrEnum):
 
 
 @dataclass(frozen=True)
-class Wording:
-    """A state in words: a short `label`, and what it means in a sentence."""
+class StateText:
+    """The text of a state: a short `label`, and its meaning in a sentence."""
 
     label: str
     tone: Tone
     meaning: str
 
 
-STATES: Mapping[SeriesState | JobState, Wording] = {
-    SeriesState.RECEIVING: Wording(
-        "Receiving", Tone.BUSY, "Images are arriving, or the node waits in case more do."
+STATES: Mapping[SeriesState | JobState, StateText] = {
+    SeriesState.RECEIVING: StateText(
+        "Receiving", Tone.BUSY, "Images are arriving, or the node is waiting in case more arrive."
     ),
-    SeriesState.IGNORED: Wording(
-        "Ignored", Tone.QUIET, "No rule of the configuration wanted the series."
+    SeriesState.IGNORED: StateText(
+        "Ignored", Tone.QUIET, "No rule of the configuration matched the series."
     ),
-    SeriesState.ACCEPTED: Wording(
-        "Accepted", Tone.BUSY, "A rule wanted the series; its job is about to begin."
+    SeriesState.ACCEPTED: StateText(
+        "Accepted", Tone.BUSY, "A rule matched the series; its job is about to start."
     ),
-    JobState.QUEUED: Wording("Queued", Tone.BUSY, "The series waits for the model."),
-    JobState.RUNNING: Wording("Segmenting", Tone.BUSY, "The model is at work."),
-    JobState.DELIVERING: Wording(
-        "Delivering", Tone.BUSY, "The result is made and on its way to its destinations."
+    JobState.QUEUED: StateText("Queued", Tone.BUSY, "The series is waiting for the model."),
+    JobState.RUNNING: StateText("Segmenting", Tone.BUSY, "The model is running."),
+    JobState.DELIVERING: StateText(
+        "Delivering", Tone.BUSY, "The result is complete and is being sent to its destinations."
     ),
-    JobState.DELIVERED: Wording("Delivered", Tone.DONE, "Every destination has the result."),
-    JobState.REFUSED: Wording(
-        "Refused", Tone.REFUSED, "The series is not suitable for this model; nothing was made."
+    JobState.DELIVERED: StateText("Delivered", Tone.DONE, "Every destination has the result."),
+    JobState.REFUSED: StateText(
+        "Refused", Tone.REFUSED, "The series is not suitable for this model; there is no result."
     ),
-    JobState.SUPERSEDED: Wording("Superseded", Tone.QUIET, "A newer job has taken its place."),
-    JobState.PARKED: Wording(
-        "Stopped", Tone.ATTENTION, "Stopped after errors. Put the cause right, then retry."
+    JobState.SUPERSEDED: StateText("Superseded", Tone.QUIET, "A newer job has replaced this one."),
+    JobState.PARKED: StateText(
+        "Stopped", Tone.ATTENTION, "Stopped after errors. Correct the cause, then retry."
     ),
-    JobState.DISCARDED: Wording("Discarded", Tone.QUIET, "Somebody has given up on it."),
+    JobState.DISCARDED: StateText("Discarded", Tone.QUIET, "Somebody discarded the job."),
 }
-_PUT_OFF = Wording(
-    "Will be tried again", Tone.BUSY, "The last try failed; the next one follows by itself."
+_POSTPONED = StateText(
+    "Will be retried", Tone.BUSY, "The last attempt failed; the node retries automatically."
 )
-DELIVERY_STATES: Mapping[DeliveryState, Wording] = {
-    DeliveryState.WAITING: Wording("Waiting", Tone.BUSY, "The node sends it as soon as it can."),
-    DeliveryState.COMMITTING: Wording(
+DELIVERY_STATES: Mapping[DeliveryState, StateText] = {
+    DeliveryState.WAITING: StateText(
+        "Waiting", Tone.BUSY, "The node sends the result as soon as it can."
+    ),
+    DeliveryState.COMMITTING: StateText(
         "Committing",
         Tone.BUSY,
-        "The destination has the result, and is to confirm that it keeps it.",
+        "The destination has the result and has yet to confirm that it keeps it.",
     ),
-    DeliveryState.DELIVERED: Wording("Delivered", Tone.DONE, "The destination has the result."),
-    DeliveryState.PARKED: Wording(
-        "Given up", Tone.ATTENTION, "Nothing more is tried until somebody asks for it."
+    DeliveryState.DELIVERED: StateText("Delivered", Tone.DONE, "The destination has the result."),
+    DeliveryState.PARKED: StateText(
+        "Given up", Tone.ATTENTION, "The node does not retry until somebody requests it."
     ),
 }
-_RETRYING = Wording("Will be tried again", Tone.ATTENTION, "The last try failed; more follow.")
+_RETRYING = StateText(
+    "Will be retried", Tone.ATTENTION, "The last attempt failed; the node retries automatically."
+)
 
-_DOORS: Mapping[str, str] = {
-    Door.C_STORE.value: "C-STORE",
-    Door.DICOMWEB.value: "DICOMweb",
-    Door.FOLDER.value: "folder",
+_CHANNELS: Mapping[str, str] = {
+    Channel.C_STORE.value: "C-STORE",
+    Channel.DICOMWEB.value: "DICOMweb",
+    Channel.FOLDER.value: "folder",
 }
 _STAGES: Mapping[str, str] = {
     "waited": "Waiting for the model",
@@ -86,79 +90,79 @@ _STAGES: Mapping[str, str] = {
     "deliver": "Delivering",
 }
 _EVENTS: Mapping[str, str] = {
-    "series.start_requested": "Start asked for",
-    "series.cleared": "Images and results deleted after their time",
-    "series.ignored": "Series complete: no rule wanted it",
-    "series.accepted": "Series complete: a rule wanted it",
+    "series.start_requested": "Start requested",
+    "series.cleared": "Images and results deleted at the end of their retention time",
+    "series.ignored": "Series complete: no rule matched",
+    "series.accepted": "Series complete: a rule matched",
     "job.queued": "Job queued",
     "job.running": "Model started",
-    "job.delivering": "Result made",
-    "job.delivered": "Delivered everywhere",
+    "job.delivering": "Result complete",
+    "job.delivered": "Delivered to every destination",
     "job.refused": "Refused",
     "job.superseded": "Superseded",
     "job.parked": "Stopped",
     "job.discarded": "Discarded",
-    "job.failed": "A try failed",
-    "delivery.failed": "Delivery failed, to be tried again",
+    "job.failed": "Attempt failed",
+    "delivery.failed": "Delivery failed; will be retried",
     "delivery.delivered": "Delivered",
     "delivery.parked": "Delivery given up",
-    "delivery.retried": "Delivery to be tried again",
+    "delivery.retried": "Delivery will be retried",
     "defect": "Error inside the node",
 }
 
 
-def job_wording(job: Job) -> Wording:
-    """A job's state; one that is put off, and says why, looks different from one at work."""
+def job_state_text(job: Job) -> StateText:
+    """Returns the text of a job's state; a postponed job, which has a reason, differs from a running one."""
     if job.state is JobState.RUNNING and job.reason:
-        return _PUT_OFF
+        return _POSTPONED
     return STATES[job.state]
 
 
-def delivery_wording(delivery: Delivery) -> Wording:
-    """A delivery's state; one that has failed looks different from one not yet tried."""
+def delivery_state_text(delivery: Delivery) -> StateText:
+    """Returns the text of a delivery's state; a failed one differs from one not yet attempted."""
     if delivery.state is DeliveryState.WAITING and delivery.attempts > 0:
         return _RETRYING
     return DELIVERY_STATES[delivery.state]
 
 
-def sender(origin: str) -> tuple[str, str]:
-    """Who sent it, and through which door: "c-store CT1" -> ("CT1", "C-STORE")."""
-    door, _, peer = origin.partition(" ")
-    return peer or "unknown", _DOORS.get(door, door)
+def peer_and_channel(origin: str) -> tuple[str, str]:
+    """Returns the sender and the channel: "c-store CT1" -> ("CT1", "C-STORE")."""
+    channel, _, peer = origin.partition(" ")
+    return peer or "unknown", _CHANNELS.get(channel, channel)
 
 
-def volumes(job: Job) -> tuple[tuple[str, str], ...]:
-    """Each organ's name and volume; what was not measured has none, and is left out."""
+def measured_volumes(job: Job) -> tuple[tuple[str, str], ...]:
+    """Returns the name and volume of each organ, without organs that were not measured."""
     return tuple(
-        (label, volume_words(measured))
+        (label, volume_text(measured))
         for label, measured in job.measurements.items()
         if "volume_ml" in measured
     )
 
 
-def volume_words(measured: Mapping[str, float | bool]) -> str:
-    """ "1,417 mL"; "at least 900 mL" where the organ is not wholly in the series."""
+def volume_text(measured: Mapping[str, float | bool]) -> str:
+    """Returns "1,417 mL", or "at least 900 mL" if the organ is not completely in the series."""
     bound = "at least " if measured.get("cut_by_series") else ""
     return f"{bound}{measured['volume_ml']:,.0f} mL" if measured["volume_ml"] > 0 else "not found"
 
 
 def stage_name(stage: str) -> str:
-    """A stage of a job's timings."""
+    """Returns the name of a stage in a job's timings."""
     return _STAGES.get(stage, stage.replace("_", " ").capitalize())
 
 
 def event_name(event: AuditEvent) -> str:
-    """What an event of the audit trail was."""
+    """Returns the name of an event in the audit trail."""
     return _EVENTS.get(event.event, event.event.replace(".", ": ").replace("_", " "))
 
 
 def short_uid(uid: str) -> str:
-    """The end of a UID, by which people tell series apart."""
+    """Returns the end of a UID, which is enough to distinguish series."""
     return uid if len(uid) <= 16 else f"…{uid[-14:]}"
 
 
 def sentence(text: str) -> str:
-    """With a capital at its start and a full stop at its end."""
+    """Returns the text with a capital at its start and a full stop at its end."""
     text = text.strip()
     if not text:
         return ""

@@ -1,4 +1,4 @@
-"""What the console shows of series and jobs: what the store knows, put together for reading."""
+"""View models of series and jobs for the console, loaded from the store."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,27 +6,27 @@ from datetime import datetime
 from enum import StrEnum
 
 from node.domain.delivery import Delivery, DeliveryState
-from node.domain.job import Job, JobState, is_final, may_run_again, result_identity
+from node.domain.job import Job, JobState, is_final, can_rerun, result_identity
 from node.domain.series import SeriesState, StoredSeries
 from node.routing.decision import Decision
 from node.store import AuditEvent, SeriesOutcome, Store
 from node.web.console.state_text import (
     STATES,
+    StateText,
     Tone,
-    Wording,
-    delivery_wording,
-    job_wording,
-    sender,
+    delivery_state_text,
+    job_state_text,
+    measured_volumes,
+    peer_and_channel,
     stage_name,
-    volumes,
 )
 
-# Jobs in these states have rows of their own for deliveries that matter; for the others the
-# list of destinations says it all.
-_DELIVERIES_MATTER = {JobState.DELIVERING, JobState.PARKED, JobState.SUPERSEDED}
+# The deliveries of jobs in these states are read one by one. For the others the list of
+# destinations is sufficient.
+_STATES_WITH_OPEN_DELIVERIES = {JobState.DELIVERING, JobState.PARKED, JobState.SUPERSEDED}
 
 
-class Show(StrEnum):
+class SeriesFilter(StrEnum):
     """Which series the list shows."""
 
     ALL = "all"
@@ -37,65 +37,65 @@ class Show(StrEnum):
     ATTENTION = "attention"
 
 
-_TONE_OF: dict[Show, Tone] = {
-    Show.WORKING: Tone.BUSY,
-    Show.DELIVERED: Tone.DONE,
-    Show.REFUSED: Tone.REFUSED,
-    Show.IGNORED: Tone.QUIET,
-    Show.ATTENTION: Tone.ATTENTION,
+_TONES: dict[SeriesFilter, Tone] = {
+    SeriesFilter.WORKING: Tone.BUSY,
+    SeriesFilter.DELIVERED: Tone.DONE,
+    SeriesFilter.REFUSED: Tone.REFUSED,
+    SeriesFilter.IGNORED: Tone.QUIET,
+    SeriesFilter.ATTENTION: Tone.ATTENTION,
 }
 
 
 @dataclass(frozen=True)
 class DeliveryView:
-    """Where one result stands on its way to one destination."""
+    """The delivery of one result to one destination."""
 
     destination: str
-    state: Wording
+    state: StateText
     attempts: int = 0
-    next_try_at: datetime | None = None
+    next_attempt_at: datetime | None = None
     last_error: str = ""
     receipt: str = ""
 
 
 @dataclass(frozen=True)
 class JobView:
-    """One job; `is_current` when no newer one of the same model has taken its place."""
+    """One job; `is_current` unless a newer job of the same model has replaced it."""
 
     job: Job
-    state: Wording
+    state: StateText
     volumes: tuple[tuple[str, str], ...]
     deliveries: tuple[DeliveryView, ...]
     is_current: bool
 
     @property
     def has_picture(self) -> bool:
-        """Whether there is an overlay to look at."""
+        """Whether there is an overlay picture."""
         return self.job.picture_path is not None
 
     @property
     def may_retry(self) -> bool:
-        """Whether a person can have it tried again."""
+        """Whether a person can retry the job."""
         return self.job.state is JobState.PARKED
 
     @property
-    def may_run_again(self) -> bool:
-        """Whether a person can have it done again from the images; a parked one is retried."""
-        return self.is_current and not self.may_retry and may_run_again(self.job.state)
+    def can_rerun(self) -> bool:
+        """Whether a person can run it again from the images; a parked job is retried instead."""
+        return self.is_current and not self.may_retry and can_rerun(self.job.state)
 
     @property
-    def is_at_work(self) -> bool:
-        """Whether the model is to begin or has begun."""
+    def is_active(self) -> bool:
+        """Whether the job waits for the model or the model is running."""
         return self.job.state in {JobState.QUEUED, JobState.RUNNING}
 
     @property
     def timings(self) -> tuple[tuple[str, float], ...]:
-        """Each stage in words, in seconds."""
+        """The name and the duration in seconds of each stage."""
         return tuple((stage_name(stage), s) for stage, s in self.job.timings_s.items())
 
     @property
     def result_sop_instance_uid(self) -> str:
-        """The SEG's UID; empty as long as there is none."""
+        """The SOP Instance UID of the SEG; empty until there is one."""
         if self.job.result_path is None:
             return ""
         return result_identity(self.job.job_id).sop_instance_uid
@@ -106,9 +106,9 @@ class SeriesView:
     """One series with its jobs, newest first."""
 
     series: StoredSeries
-    state: Wording
+    state: StateText
     peer: str
-    door: str
+    channel: str
     jobs: tuple[JobView, ...]
 
     @property
@@ -123,50 +123,50 @@ class SeriesView:
 
     @property
     def meaning(self) -> str:
-        """What its state means, in a sentence."""
+        """The meaning of the state, in a sentence."""
         if self.is_receiving and self.series.start_requested:
-            return "A start has been asked for; the series is decided in a moment."
+            return "A start has been requested; the series is decided in a moment."
         return self.state.meaning
 
     @property
     def may_start(self) -> bool:
-        """Whether it waits out its quiet time, which a person can cut short."""
+        """Whether it waits for the end of its quiet time, which a person can skip."""
         return self.is_receiving and not self.series.start_requested
 
     @property
     def may_decide_again(self) -> bool:
-        """Whether it was ignored, which the rules may see otherwise by now."""
+        """Whether it was ignored; rules that changed since then may match it."""
         return self.series.state is SeriesState.IGNORED
 
 
 @dataclass(frozen=True)
 class SeriesPage:
-    """All that is known about one series."""
+    """One series with its decision and its audit trail."""
 
     view: SeriesView
     decision: Decision | None
     events: tuple[AuditEvent, ...]
 
 
-def listed(store: Store, show: Show, limit: int) -> tuple[SeriesView, ...]:
-    """The latest series, newest first; of one kind alone where asked for.
+def list_series_views(store: Store, show: SeriesFilter, limit: int) -> tuple[SeriesView, ...]:
+    """Returns the latest series that pass the filter, newest first.
 
-    Those that need somebody's attention are found however old they are.
+    Series that need attention are found regardless of their age.
     """
-    if show is Show.ATTENTION:
-        return _with_stopped_jobs(store, limit)
+    if show is SeriesFilter.ATTENTION:
+        return _series_with_parked_jobs(store, limit)
     views = (series_view(store, found) for found in store.series_with_outcome(limit))
-    return tuple(v for v in views if show is Show.ALL or v.state.tone is _TONE_OF[show])
+    return tuple(v for v in views if show is SeriesFilter.ALL or v.state.tone is _TONES[show])
 
 
-def counts(store: Store) -> dict[Show, int]:
-    """How many series or jobs there are of each kind, over all time."""
+def count_series(store: Store) -> dict[SeriesFilter, int]:
+    """Returns the number of series or jobs under each filter, over all time."""
     series, jobs = store.count_series(), store.count_jobs()
-    found = dict.fromkeys(Show, 0)
-    found[Show.ALL] = sum(series.values())
-    found[Show.WORKING] = series[SeriesState.RECEIVING]
-    found[Show.IGNORED] = series[SeriesState.IGNORED]
-    for show, tone in _TONE_OF.items():
+    found = dict.fromkeys(SeriesFilter, 0)
+    found[SeriesFilter.ALL] = sum(series.values())
+    found[SeriesFilter.WORKING] = series[SeriesState.RECEIVING]
+    found[SeriesFilter.IGNORED] = series[SeriesState.IGNORED]
+    for show, tone in _TONES.items():
         found[show] += sum(
             count
             for state, count in jobs.items()
@@ -175,8 +175,8 @@ def counts(store: Store) -> dict[Show, int]:
     return found
 
 
-def series_page(store: Store, series_uid: str) -> SeriesPage | None:
-    """The page of one series; None where it is unknown."""
+def load_series_page(store: Store, series_uid: str) -> SeriesPage | None:
+    """Returns the page of one series; None if it is unknown."""
     found = _outcome(store, series_uid)
     if found is None:
         return None
@@ -191,34 +191,40 @@ def series_page(store: Store, series_uid: str) -> SeriesPage | None:
 
 
 def series_view(store: Store, found: SeriesOutcome, *, all_deliveries: bool = False) -> SeriesView:
-    """A series as the list shows it; `all_deliveries` with each one's receipt."""
+    """Returns a series for the list; with `all_deliveries`, each delivery and its receipt."""
     seen: set[str] = set()
     jobs = []
     for job in found.jobs:
         deliveries = _deliveries(store, job, all_deliveries)
         jobs.append(
-            JobView(job, job_wording(job), volumes(job), deliveries, job.model_id not in seen)
+            JobView(
+                job,
+                job_state_text(job),
+                measured_volumes(job),
+                deliveries,
+                job.model_id not in seen,
+            )
         )
         seen.add(job.model_id)
     settled = found.series.state is SeriesState.ACCEPTED and found.job is not None
-    state = job_wording(found.job) if settled and found.job else STATES[found.series.state]
-    peer, door = sender(found.series.origin)
-    return SeriesView(found.series, state, peer, door, tuple(jobs))
+    state = job_state_text(found.job) if settled and found.job else STATES[found.series.state]
+    peer, channel = peer_and_channel(found.series.origin)
+    return SeriesView(found.series, state, peer, channel, tuple(jobs))
 
 
-def _deliveries(store: Store, job: Job, all_of_them: bool) -> tuple[DeliveryView, ...]:
-    if all_of_them or job.state in _DELIVERIES_MATTER:
+def _deliveries(store: Store, job: Job, all_deliveries: bool) -> tuple[DeliveryView, ...]:
+    if all_deliveries or job.state in _STATES_WITH_OPEN_DELIVERIES:
         found = store.deliveries_of(job.job_id)
-        # Nothing waits for a job that has ended: one that was refused has no result to send.
+        # The deliveries of an ended job do not wait: a refused job has no result to send.
         over = is_final(job.state)
         return _views([d for d in found if not (over and d.state is DeliveryState.WAITING)])
     if job.state is JobState.DELIVERED:
-        done = delivery_wording(_done(job.job_id))
+        done = delivery_state_text(_delivered(job.job_id))
         return tuple(DeliveryView(name, done) for name in job.destinations)
     return ()
 
 
-def _done(job_id: str) -> Delivery:
+def _delivered(job_id: str) -> Delivery:
     return Delivery(job_id, "", DeliveryState.DELIVERED, 1, None, "", "")
 
 
@@ -226,9 +232,9 @@ def _views(deliveries: Sequence[Delivery]) -> tuple[DeliveryView, ...]:
     return tuple(
         DeliveryView(
             destination=d.destination,
-            state=delivery_wording(d),
+            state=delivery_state_text(d),
             attempts=d.attempts,
-            next_try_at=d.next_try_at if d.state is DeliveryState.WAITING else None,
+            next_attempt_at=d.next_try_at if d.state is DeliveryState.WAITING else None,
             last_error=d.last_error,
             receipt=d.receipt,
         )
@@ -243,8 +249,8 @@ def _outcome(store: Store, series_uid: str) -> SeriesOutcome | None:
     return SeriesOutcome(series, tuple(reversed(store.jobs_of(series_uid))))
 
 
-def _with_stopped_jobs(store: Store, limit: int) -> tuple[SeriesView, ...]:
-    stopped = store.list_jobs(limit, states=[JobState.PARKED])
-    uids = dict.fromkeys(job.series_instance_uid for job in stopped)
+def _series_with_parked_jobs(store: Store, limit: int) -> tuple[SeriesView, ...]:
+    parked = store.list_jobs(limit, states=[JobState.PARKED])
+    uids = dict.fromkeys(job.series_instance_uid for job in parked)
     found = (_outcome(store, uid) for uid in uids)
     return tuple(series_view(store, one) for one in found if one is not None)

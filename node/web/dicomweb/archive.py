@@ -1,4 +1,4 @@
-"""What the node serves by DICOMweb: the instances that came in, and the results of its jobs."""
+"""The DICOMweb archive: received instances and job results."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ from pydicom import Dataset, dcmread
 from pydicom.dataset import FileDataset
 
 from node.dicom.ct.headers import PARSE_ERRORS, check_nesting
-from node.dicom.ct.pixels import panic_is_an_error
+from node.dicom.ct.pixels import raise_panics_as_errors
 from node.domain.errors import Transient
 from node.domain.identifiers import Uid
 from node.domain.job import Job, JobState, result_identity
@@ -20,9 +20,9 @@ from node.store import Store
 from node.store.files import Files
 
 _LOG = structlog.get_logger()
-_EVERYTHING = 1_000_000
-# A superseded result was never sent, and a newer one says the same of more slices.
-_WITH_RESULT = {JobState.DELIVERING, JobState.DELIVERED, JobState.PARKED}
+_MAX_LISTED = 1_000_000
+# A superseded result was never sent, and a newer one covers the same and more slices.
+_STATES_WITH_RESULT = {JobState.DELIVERING, JobState.DELIVERED, JobState.PARKED}
 # Headers with the attributes of a search, a few kilobytes each; files never change.
 _CACHED_HEADERS = 4096
 
@@ -38,19 +38,19 @@ class ArchivedInstance:
     files: Files = field(repr=False)
 
     @contextmanager
-    def at_hand(self) -> Iterator[Path]:
-        """Where it can be read while the block lasts.
+    def local_copy(self) -> Iterator[Path]:
+        """Yields a path on this machine that can be read within the block.
 
         Raises:
-            Transient: the place of the files does not answer.
+            Transient: the file store does not answer.
         """
-        with self.files.at_hand([self.path]) as (file,):
+        with self.files.local_copies([self.path]) as (file,):
             yield file
 
 
 @dataclass(frozen=True)
 class ArchivedSeries:
-    """One series; `result` is the one file of a job's result, None where the series came in."""
+    """One series; `result` is the only instance of a job's result, None for a received series."""
 
     study_instance_uid: Uid
     series_instance_uid: Uid
@@ -60,14 +60,14 @@ class ArchivedSeries:
 
 @dataclass(frozen=True)
 class Archive:
-    """Finds series and instances in the store; reads none."""
+    """Finds series and instances in the store; reads no file."""
 
     store: Store
 
-    def series(
+    def find_series(
         self, study_uid: str | None = None, series_uid: str | None = None
     ) -> Iterator[ArchivedSeries]:
-        """The series, of one study or of that UID alone when given; newest first without."""
+        """Yields the series, limited to a study or to one series; newest first without a study."""
         seen: set[str] = set()
         for found in self._all(study_uid):
             uid = found.series_instance_uid
@@ -76,7 +76,7 @@ class Archive:
                 yield found
 
     def instances_of(self, series: ArchivedSeries) -> tuple[ArchivedInstance, ...]:
-        """The instances of a series, by SOP Instance UID."""
+        """Returns the instances of a series, ordered by SOP Instance UID."""
         if series.result is not None:
             return (series.result,)
         return tuple(
@@ -90,30 +90,31 @@ class Archive:
             for stored in self.store.instances_of(series.series_instance_uid)
         )
 
-    def instances(
+    def find_instances(
         self, study_uid: str, series_uid: str | None = None, sop_uid: str | None = None
     ) -> tuple[ArchivedInstance, ...]:
-        """The instances of a study, of one series of it, or the one of that UID."""
+        """Returns the instances of a study, limited to one series or one SOP Instance UID."""
         return tuple(
             instance
-            for series in self.series(study_uid, series_uid)
+            for series in self.find_series(study_uid, series_uid)
             for instance in self.instances_of(series)
             if sop_uid in {None, instance.sop_instance_uid}
         )
 
     def _all(self, study_uid: str | None) -> Iterator[ArchivedSeries]:
         if study_uid is None:
-            stored = self.store.list_series(_EVERYTHING)
-            jobs: Sequence[Job] = self.store.list_jobs(_EVERYTHING, _WITH_RESULT)
+            stored = self.store.list_series(_MAX_LISTED)
+            jobs: Sequence[Job] = self.store.list_jobs(_MAX_LISTED, _STATES_WITH_RESULT)
         else:
             stored = self.store.series_of_study(study_uid)
             jobs = [job for s in stored for job in self.store.jobs_of(s.series_instance_uid)]
-        yield from (_as_it_came(series) for series in stored)
-        yield from (self._result(job, job.result_path) for job in jobs if _has_result(job))
+        yield from (_received_series(series) for series in stored)
+        for job in jobs:
+            if job.state in _STATES_WITH_RESULT and job.result_path is not None:
+                yield self._result_series(job, job.result_path)
 
-    def _result(self, job: Job, path: Path | None) -> ArchivedSeries:
+    def _result_series(self, job: Job, path: Path) -> ArchivedSeries:
         identity = result_identity(job.job_id)
-        assert path is not None  # noqa: S101 `_has_result`
         instance = ArchivedInstance(
             job.study_instance_uid,
             identity.series_instance_uid,
@@ -124,67 +125,64 @@ class Archive:
         return ArchivedSeries(job.study_instance_uid, identity.series_instance_uid, 1, instance)
 
 
-def _as_it_came(series: StoredSeries) -> ArchivedSeries:
+def _received_series(series: StoredSeries) -> ArchivedSeries:
     return ArchivedSeries(
         series.study_instance_uid, series.series_instance_uid, series.instance_count, None
     )
 
 
-def _has_result(job: Job) -> bool:
-    return job.state in _WITH_RESULT and job.result_path is not None
+def read_attributes(instance: ArchivedInstance, tags: frozenset[int]) -> Dataset:
+    """Returns these attributes of an instance.
 
-
-def summary(instance: ArchivedInstance, tags: frozenset[int]) -> Dataset:
-    """These attributes of an instance; not to be changed, as it is kept for the next search.
-
-    Empty where the file cannot be read: one damaged file must not hide the others.
+    The caller must not change the data set, because it is cached for the next search. It is empty
+    when the file cannot be read: one damaged file must not hide the others.
     """
     try:
-        return _kept_summary(instance, tags)
+        return _cached_attributes(instance, tags)
     except PARSE_ERRORS as error:
         _LOG.warning("archive.unreadable", file=instance.path.name, error=type(error).__name__)
         return Dataset()
 
 
 @lru_cache(maxsize=_CACHED_HEADERS)
-def _kept_summary(instance: ArchivedInstance, tags: frozenset[int]) -> Dataset:
-    kept = Dataset()
-    with instance.at_hand() as file:
+def _cached_attributes(instance: ArchivedInstance, tags: frozenset[int]) -> Dataset:
+    attributes = Dataset()
+    with instance.local_copy() as file:
         found = dcmread(file, stop_before_pixels=True, specific_tags=sorted(tags))
-        # Copied: the data set as it is read holds the whole of a deflated file.
-        kept.update(_readable(found))
-    return kept
+        # Copied, because the data set that dcmread returns holds the whole of a deflated file.
+        attributes.update(_drop_unreadable(found))
+    return attributes
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[None]:
-    """Tells an unreadable file as what it is.
+def file_errors_as_transient(path: Path) -> Iterator[None]:
+    """Turns the errors of an unreadable file into `Transient`.
 
     Raises (within the block):
-        Transient: the file is gone or damaged.
+        Transient: the file is missing or damaged.
     """
     try:
-        with panic_is_an_error():
+        with raise_panics_as_errors():
             yield
     except (*PARSE_ERRORS, RuntimeError, MemoryError) as error:  # decoders raise those too
         raise Transient(f"the file of instance {path.stem} cannot be read") from error
 
 
-def header(instance: ArchivedInstance) -> Dataset:
-    """Every attribute of an instance but its pixel data, and but those that cannot be read.
+def read_header(instance: ArchivedInstance) -> Dataset:
+    """Returns every readable attribute of an instance except the pixel data.
 
     Raises:
-        Transient: the file is gone or damaged.
+        Transient: the file is missing or damaged.
     """
-    with instance.at_hand() as file, reading(file):
-        return _readable(dcmread(file, stop_before_pixels=True))
+    with instance.local_copy() as file, file_errors_as_transient(file):
+        return _drop_unreadable(dcmread(file, stop_before_pixels=True))
 
 
-def _readable(found: FileDataset) -> FileDataset:
-    """What can be read of it.
+def _drop_unreadable(found: FileDataset) -> FileDataset:
+    """Deletes the elements that cannot be decoded.
 
     Raises:
-        RecursionError: its sequences are nested too deeply.
+        RecursionError: the sequences are nested too deeply.
     """
     check_nesting(found)
     for tag in list(found.keys()):

@@ -1,4 +1,4 @@
-"""What a client accepts (PS3.18 8.7), and multipart answers that stream."""
+"""Content negotiation (PS3.18 8.7) and streamed multipart responses (RFC 2387)."""
 
 import re
 import uuid
@@ -10,51 +10,55 @@ from http import HTTPStatus
 from fastapi import HTTPException, Request
 from starlette.responses import StreamingResponse
 
-# Commas within quotes part nothing.
-_RANGES = re.compile(r'(?:[^,"]|"[^"]*")+')
+# A comma within quotes does not separate media ranges.
+_MEDIA_RANGES = re.compile(r'(?:[^,"]|"[^"]*")+')
 
 
 @dataclass(frozen=True)
-class Accepted:
-    """One media range: `kind` is that of the parts where it is `multipart/related`.
+class MediaRange:
+    """One media range of an Accept header.
 
-    `transfer_syntax` is `*` for any, and empty where the client leaves it open.
+    For `multipart/related`, `media_type` is the media type of the parts. `transfer_syntax` is `*`
+    for any, and empty when the client names none.
     """
 
     is_multipart: bool
-    kind: str
+    media_type: str
     transfer_syntax: str
 
 
 @dataclass(frozen=True)
-class Part:
-    """One part of an answer; its content comes in chunks."""
+class BodyPart:
+    """One part of a multipart response; its content comes in chunks."""
 
     content_type: str
     chunks: Iterable[bytes]
 
 
-def accepted_by(request: Request) -> list[Accepted]:
-    """The media ranges in the order of the client; the query parameter stands above the header."""
-    given = request.query_params.get("accept") or request.headers.get("accept") or "*/*"
-    return [_range(text.strip()) for text in _RANGES.findall(given) if text.strip()]
+def accepted_media_ranges(request: Request) -> list[MediaRange]:
+    """Returns the accepted media ranges in the client's order.
+
+    The query parameter `accept` takes precedence over the header.
+    """
+    accept = request.query_params.get("accept") or request.headers.get("accept") or "*/*"
+    return [_media_range(text.strip()) for text in _MEDIA_RANGES.findall(accept) if text.strip()]
 
 
 def not_acceptable(offered: str) -> HTTPException:
-    """Nothing that the client accepts can be given."""
-    return HTTPException(HTTPStatus.NOT_ACCEPTABLE, f"this can be had as {offered}")
+    """Returns the error 406, which names the media types that the node offers."""
+    return HTTPException(HTTPStatus.NOT_ACCEPTABLE, f"this is available as {offered}")
 
 
-def multipart(parts: Iterable[Part], kind: str) -> StreamingResponse:
-    """A `multipart/related` answer (RFC 2387), one part in memory at a time."""
+def multipart_response(parts: Iterable[BodyPart], media_type: str) -> StreamingResponse:
+    """Returns a `multipart/related` response (RFC 2387) with one part in memory at a time."""
     boundary = uuid.uuid4().hex
     return StreamingResponse(
-        _written(parts, boundary),
-        media_type=f'multipart/related; type="{kind}"; boundary={boundary}',
+        _encode_multipart(parts, boundary),
+        media_type=f'multipart/related; type="{media_type}"; boundary={boundary}',
     )
 
 
-def _written(parts: Iterable[Part], boundary: str) -> Iterator[bytes]:
+def _encode_multipart(parts: Iterable[BodyPart], boundary: str) -> Iterator[bytes]:
     for part in parts:
         yield f"--{boundary}\r\nContent-Type: {part.content_type}\r\n\r\n".encode("ascii")
         yield from part.chunks
@@ -62,13 +66,13 @@ def _written(parts: Iterable[Part], boundary: str) -> Iterator[bytes]:
     yield f"--{boundary}--\r\n".encode("ascii")
 
 
-def _range(text: str) -> Accepted:
+def _media_range(text: str) -> MediaRange:
     message = Message()
     message["Content-Type"] = text
-    kind = text.split(";", maxsplit=1)[0].strip().lower()
+    media_type = text.split(";", maxsplit=1)[0].strip().lower()
     syntax = str(message.get_param("transfer-syntax") or "")
-    if kind == "*/*":
-        return Accepted(True, "*/*", syntax or "*")
-    if kind in {"multipart/related", "multipart/*"}:
-        return Accepted(True, str(message.get_param("type") or "*/*").lower(), syntax)
-    return Accepted(False, kind, syntax)
+    if media_type == "*/*":
+        return MediaRange(True, "*/*", syntax or "*")
+    if media_type in {"multipart/related", "multipart/*"}:
+        return MediaRange(True, str(message.get_param("type") or "*/*").lower(), syntax)
+    return MediaRange(False, media_type, syntax)

@@ -3,19 +3,25 @@
 from collections.abc import Iterable, Iterator
 from http import HTTPStatus
 from itertools import islice
-from typing import Any
 
 from fastapi import APIRouter, Request
 from pydicom import Dataset
 from pydicom.datadict import tag_for_keyword
 from starlette.responses import JSONResponse, Response
 
-from node.web.dicomweb.archive import Archive, ArchivedInstance, ArchivedSeries, header, summary
+from node.web.dicomweb.archive import (
+    Archive,
+    ArchivedInstance,
+    ArchivedSeries,
+    read_attributes,
+    read_header,
+)
 from node.web.dicomweb.dependencies import SiteArchive
-from node.web.dicomweb.query import MOST_RESULTS, Search, search_from
+from node.web.dicomweb.json_model import DICOM_JSON, dataset_to_json
+from node.web.dicomweb.query import MAX_RESULTS, Search, parse_search
+from node.web.dicomweb.urls import SERVICE_PATH, retrieve_url, service_root
 
-ROUTER = APIRouter(prefix="/dicom-web")
-DICOM_JSON = "application/dicom+json"
+ROUTER = APIRouter(prefix=SERVICE_PATH)
 
 
 def _tags(*keywords: str) -> frozenset[int]:
@@ -23,175 +29,165 @@ def _tags(*keywords: str) -> frozenset[int]:
     return frozenset(tag for tag in tags if tag is not None)
 
 
-# What is always told (PS3.18 Tables 10.6.3-3 to 10.6.3-5), as far as it stands in the files.
-_OF_STUDY = _tags(
+# Attributes of every result (PS3.18 Tables 10.6.3-3 to 10.6.3-5), where the files contain them.
+_STUDY_TAGS = _tags(
     *("SpecificCharacterSet", "StudyDate", "StudyTime", "AccessionNumber", "StudyDescription"),
     *("ReferringPhysicianName", "TimezoneOffsetFromUTC", "PatientName", "PatientID"),
     *("PatientBirthDate", "PatientSex", "StudyInstanceUID", "StudyID"),
 )
-_OF_SERIES = _tags(
+_SERIES_TAGS = _tags(
     *("Modality", "SeriesDescription", "SeriesInstanceUID", "SeriesNumber", "SeriesDate"),
     *("SeriesTime", "BodyPartExamined", "PerformedProcedureStepStartDate"),
     *("PerformedProcedureStepStartTime", "RequestAttributesSequence", "Manufacturer"),
 )
-_OF_INSTANCE = _tags(
+_INSTANCE_TAGS = _tags(
     *("SOPClassUID", "SOPInstanceUID", "InstanceNumber", "Rows", "Columns", "BitsAllocated"),
     "NumberOfFrames",
 )
 _STUDY_UID, _SERIES_UID, _SOP_UID = 0x0020000D, 0x0020000E, 0x00080018
-_CHARACTER_SET = "00080005"
 
 
 @ROUTER.get("/studies")
 def search_studies(request: Request, archive: SiteArchive) -> Response:
-    """Studies of which we have a series."""
-    search = search_from(request.query_params.multi_items())
-    return _answer(search, _studies(archive, search, _root(request)))
+    """Searches for studies with at least one series in the archive."""
+    search = parse_search(request.query_params.multi_items())
+    return _response(search, _study_rows(archive, search, service_root(request)))
 
 
 @ROUTER.get("/series")
 def search_series(request: Request, archive: SiteArchive) -> Response:
-    """Series of any study."""
-    return _series_answer(request, archive, None)
+    """Searches for series of any study."""
+    return _series_response(request, archive, None)
 
 
 @ROUTER.get("/studies/{study}/series")
 def search_series_of_study(study: str, request: Request, archive: SiteArchive) -> Response:
-    """Series of one study."""
-    return _series_answer(request, archive, study)
+    """Searches for series of one study."""
+    return _series_response(request, archive, study)
 
 
 @ROUTER.get("/instances")
 def search_instances(request: Request, archive: SiteArchive) -> Response:
-    """Instances of any study."""
-    return _instances_answer(request, archive, None, None)
+    """Searches for instances of any study."""
+    return _instances_response(request, archive, None, None)
 
 
 @ROUTER.get("/studies/{study}/instances")
 def search_instances_of_study(study: str, request: Request, archive: SiteArchive) -> Response:
-    """Instances of one study."""
-    return _instances_answer(request, archive, study, None)
+    """Searches for instances of one study."""
+    return _instances_response(request, archive, study, None)
 
 
 @ROUTER.get("/studies/{study}/series/{series}/instances")
 def search_instances_of_series(
     study: str, series: str, request: Request, archive: SiteArchive
 ) -> Response:
-    """Instances of one series."""
-    return _instances_answer(request, archive, study, series)
+    """Searches for instances of one series."""
+    return _instances_response(request, archive, study, series)
 
 
-def _series_answer(request: Request, archive: Archive, study: str | None) -> Response:
-    search = search_from(request.query_params.multi_items())
-    of = (study or search.uid(_STUDY_UID), search.uid(_SERIES_UID))
-    rows = (_series_row(archive, series, search, _root(request)) for series in archive.series(*of))
-    return _answer(search, rows)
+def _series_response(request: Request, archive: Archive, study: str | None) -> Response:
+    search, root = parse_search(request.query_params.multi_items()), service_root(request)
+    candidates = archive.find_series(
+        study or search.single_uid(_STUDY_UID), search.single_uid(_SERIES_UID)
+    )
+    return _response(search, (_series_row(archive, series, search, root) for series in candidates))
 
 
-def _instances_answer(
+def _instances_response(
     request: Request, archive: Archive, study: str | None, series: str | None
 ) -> Response:
-    search = search_from(request.query_params.multi_items())
-    of = (study or search.uid(_STUDY_UID), series or search.uid(_SERIES_UID))
-    only = search.uid(_SOP_UID)
-    rows = (
-        _instance_row(found, instance, search, _root(request))
-        for found in archive.series(*of)
-        for instance in archive.instances_of(found)
-        if only in {None, instance.sop_instance_uid}
+    search, root = parse_search(request.query_params.multi_items()), service_root(request)
+    candidates = archive.find_series(
+        study or search.single_uid(_STUDY_UID), series or search.single_uid(_SERIES_UID)
     )
-    return _answer(search, rows)
+    sop_uid = search.single_uid(_SOP_UID)
+    rows = (
+        _instance_row(found, instance, search, root)
+        for found in candidates
+        for instance in archive.instances_of(found)
+        if sop_uid in {None, instance.sop_instance_uid}
+    )
+    return _response(search, rows)
 
 
-def _answer(search: Search, rows: Iterable[Dataset]) -> Response:
-    """The matching rows of the page that is asked for; 204 when there are none."""
+def _response(search: Search, rows: Iterable[Dataset]) -> Response:
+    """Returns the matching rows of the requested page; 204 when there are none."""
     matching = (row for row in rows if search.matches(row))
-    # One more than asked for tells whether there are more.
+    # One more than requested shows whether there are more.
     found = list(islice(matching, search.offset, search.offset + search.limit + 1))
-    page = [json_of(row) for row in found[: search.limit]]
+    page = [dataset_to_json(row) for row in found[: search.limit]]
     headers = {"Cache-Control": "no-store"}
-    if len(found) > search.limit == MOST_RESULTS:
+    if len(found) > search.limit == MAX_RESULTS:
         headers["Warning"] = '299 segnode: "there are more results; ask with limit and offset"'
     if not page:
         return Response(status_code=HTTPStatus.NO_CONTENT, headers=headers)
     return JSONResponse(page, media_type=DICOM_JSON, headers=headers)
 
 
-def _studies(archive: Archive, search: Search, root: str) -> Iterator[Dataset]:
-    """One row for each study."""
-    wanted = search.uid(_STUDY_UID)
-    told: set[str] = set()
-    for first in archive.series(wanted):
+def _study_rows(archive: Archive, search: Search, root: str) -> Iterator[Dataset]:
+    """Yields one row for each study."""
+    seen: set[str] = set()
+    for first in archive.find_series(search.single_uid(_STUDY_UID)):
         uid = first.study_instance_uid
-        if uid not in told:
-            told.add(uid)
-            yield _study_row(archive, list(archive.series(uid)), search, root)
+        if uid not in seen:
+            seen.add(uid)
+            yield _study_row(archive, list(archive.find_series(uid)), search, root)
 
 
 def _study_row(
     archive: Archive, members: list[ArchivedSeries], search: Search, root: str
 ) -> Dataset:
-    headers = [_header(archive.instances_of(s), _OF_STUDY | _OF_SERIES, search) for s in members]
-    row = _picked(headers[0], _OF_STUDY, search)
+    tags = _STUDY_TAGS | _SERIES_TAGS
+    headers = [_header(archive.instances_of(series), tags, search) for series in members]
+    row = _copy_requested(headers[0], _STUDY_TAGS, search)
     row.ModalitiesInStudy = sorted({str(h.Modality) for h in headers if h.get("Modality")})
     row.NumberOfStudyRelatedSeries = len(members)
     row.NumberOfStudyRelatedInstances = sum(series.instance_count for series in members)
-    row.StudyInstanceUID = members[0].study_instance_uid
-    return _placed(row, f"{root}/studies/{row.StudyInstanceUID}")
+    row.StudyInstanceUID = study = members[0].study_instance_uid
+    return _with_location(row, retrieve_url(root, study))
 
 
 def _series_row(archive: Archive, series: ArchivedSeries, search: Search, root: str) -> Dataset:
-    always = _OF_STUDY | _OF_SERIES
-    row = _picked(_header(archive.instances_of(series), always, search), always, search)
+    tags = _STUDY_TAGS | _SERIES_TAGS
+    row = _copy_requested(_header(archive.instances_of(series), tags, search), tags, search)
     row.NumberOfSeriesRelatedInstances = series.instance_count
     row.StudyInstanceUID = study = series.study_instance_uid
-    row.SeriesInstanceUID = series.series_instance_uid
-    return _placed(row, f"{root}/studies/{study}/series/{series.series_instance_uid}")
+    row.SeriesInstanceUID = uid = series.series_instance_uid
+    return _with_location(row, retrieve_url(root, study, uid))
 
 
 def _instance_row(
     series: ArchivedSeries, instance: ArchivedInstance, search: Search, root: str
 ) -> Dataset:
-    always = _OF_STUDY | _OF_SERIES | _OF_INSTANCE
-    row = _picked(_header((instance,), always, search), always, search)
+    tags = _STUDY_TAGS | _SERIES_TAGS | _INSTANCE_TAGS
+    row = _copy_requested(_header((instance,), tags, search), tags, search)
     row.StudyInstanceUID = study = series.study_instance_uid
-    row.SeriesInstanceUID = series.series_instance_uid
-    row.SOPInstanceUID = instance.sop_instance_uid
-    of_series = f"{root}/studies/{study}/series/{series.series_instance_uid}"
-    return _placed(row, f"{of_series}/instances/{instance.sop_instance_uid}")
+    row.SeriesInstanceUID = series_uid = series.series_instance_uid
+    row.SOPInstanceUID = sop_uid = instance.sop_instance_uid
+    return _with_location(row, retrieve_url(root, study, series_uid, sop_uid))
 
 
 def _header(
-    instances: tuple[ArchivedInstance, ...], always: frozenset[int], search: Search
+    instances: tuple[ArchivedInstance, ...], tags: frozenset[int], search: Search
 ) -> Dataset:
+    """Returns the header of the first instance; empty when there is none."""
     if not instances:
         return Dataset()
     first = instances[0]
-    return header(first) if search.include_all else summary(first, always | search.tags)
+    return read_header(first) if search.include_all else read_attributes(first, tags | search.tags)
 
 
-def _picked(source: Dataset, always: frozenset[int], search: Search) -> Dataset:
-    """A copy of what is to be told and matched."""
+def _copy_requested(source: Dataset, tags: frozenset[int], search: Search) -> Dataset:
+    """Returns a copy of the attributes that the response contains or the filters need."""
     row = Dataset()
     for element in source:
-        if search.include_all or element.tag in always | search.tags:
+        if search.include_all or element.tag in tags | search.tags:
             row.add(element)
     return row
 
 
-def _placed(row: Dataset, url: str) -> Dataset:
+def _with_location(row: Dataset, url: str) -> Dataset:
     row.RetrieveURL = url
     row.InstanceAvailability = "ONLINE"
     return row
-
-
-def _root(request: Request) -> str:
-    return f"{str(request.base_url).rstrip('/')}{ROUTER.prefix}"
-
-
-def json_of(dataset: Dataset) -> dict[str, Any]:
-    """The data set in the DICOM JSON model (PS3.18 F); what cannot be told is left out."""
-    told: dict[str, Any] = dataset.to_json_dict(suppress_invalid_tags=True)
-    if _CHARACTER_SET in told:  # whatever the file is written in, JSON is UTF-8
-        told[_CHARACTER_SET] = {"vr": "CS", "Value": ["ISO_IR 192"]}
-    return told

@@ -1,4 +1,4 @@
-"""What a QIDO-RS search asks for (PS3.18 8.3.4), and whether a data set answers it."""
+"""QIDO-RS search parameters (PS3.18 8.3.4) and attribute matching (PS3.4 C.2.2.2)."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -11,20 +11,20 @@ from pydicom.multival import MultiValue
 from node.domain.errors import Rejected, RejectionReason
 
 # No archive has as many studies.
-_FARTHEST = 1 << 40
-# Beyond this a client has to page with limit and offset.
-MOST_RESULTS = 10_000
+_MAX_OFFSET = 1 << 40
+# For more results than this a client pages with limit and offset.
+MAX_RESULTS = 10_000
 _HEX_TAG = re.compile(r"[0-9A-Fa-f]{8}")
 _RANGE_VRS = {"DA", "TM", "DT"}
 _NAME_VR = "PN"
 _UID_VR = "UI"
-# Dates and times sort as text once both have the precision of the coarser one.
+# Dates and times compare as text once both have the precision of the coarser one.
 _RANGE = re.compile(r"(?P<first>[0-9.:]*)-(?P<last>[0-9.:]*)")
 
 
 @dataclass(frozen=True)
 class Filter:
-    """An attribute, through sequences by their tags, and the value that it must match."""
+    """An attribute and the value that it must match; `path` has one tag for each sequence level."""
 
     path: tuple[int, ...]
     value: str
@@ -44,7 +44,7 @@ class Search:
     filters: tuple[Filter, ...] = ()
     include: frozenset[int] = field(default_factory=frozenset)
     include_all: bool = False
-    limit: int = MOST_RESULTS
+    limit: int = MAX_RESULTS
     offset: int = 0
 
     def matches(self, dataset: Dataset) -> bool:
@@ -53,51 +53,51 @@ class Search:
 
     @property
     def tags(self) -> frozenset[int]:
-        """The attributes to be read beside those that are always told."""
+        """The attributes to read in addition to those that every result has."""
         return self.include | {one.path[0] for one in self.filters}
 
-    def uid(self, tag: int) -> str | None:
-        """The one UID that the attribute must have, where the search says so."""
+    def single_uid(self, tag: int) -> str | None:
+        """Returns the one UID that the attribute must have; None for a list, wildcard or none."""
         for one in self.filters:
             if one.path == (tag,) and one.value and not set(one.value) & set(",\\*?"):
                 return one.value
         return None
 
 
-def search_from(parameters: Iterable[tuple[str, str]]) -> Search:
-    """The search that a query string describes.
+def parse_search(parameters: Iterable[tuple[str, str]]) -> Search:
+    """Parses the query parameters of a search.
 
     Raises:
-        Rejected: an attribute is unknown, or limit or offset no number.
+        Rejected: an attribute is unknown, or limit or offset is not a number.
     """
     filters: list[Filter] = []
     include: set[int] = set()
     include_all = False
-    paging = {"limit": MOST_RESULTS, "offset": 0}
+    paging = {"limit": MAX_RESULTS, "offset": 0}
     for name, value in parameters:
         match name:
             case "limit" | "offset":
-                paging[name] = _number(name, value)
+                paging[name] = _parse_number(name, value)
             case "includefield":
-                wanted = [one for one in value.split(",") if one]
-                include_all = include_all or "all" in wanted
-                include |= {_path(one)[0] for one in wanted if one != "all"}
+                fields = [one for one in value.split(",") if one]
+                include_all = include_all or "all" in fields
+                include |= {_parse_path(one)[0] for one in fields if one != "all"}
             case "fuzzymatching" | "accept":
                 continue
             case _:
-                filters.append(Filter(_path(name), value))
-    limit, offset = min(paging["limit"], MOST_RESULTS), min(paging["offset"], _FARTHEST)
+                filters.append(Filter(_parse_path(name), value))
+    limit, offset = min(paging["limit"], MAX_RESULTS), min(paging["offset"], _MAX_OFFSET)
     return Search(tuple(filters), frozenset(include), include_all, limit, offset)
 
 
-def _number(name: str, value: str) -> int:
+def _parse_number(name: str, value: str) -> int:
     if not value.isdecimal():
         raise _invalid(f"{name} must be a number, not {value!r}")
     return int(value)
 
 
-def _path(name: str) -> tuple[int, ...]:
-    """The tags that an attribute's name stands for: `StudyDate`, `00080020`, `Sequence.Item`."""
+def _parse_path(name: str) -> tuple[int, ...]:
+    """Returns the tags of an attribute: `StudyDate`, `00080020`, `Sequence.Item`."""
     tags: list[int] = []
     for part in name.split("."):
         tag = int(part, 16) if _HEX_TAG.fullmatch(part) else tag_for_keyword(part)
@@ -127,39 +127,40 @@ def _values(dataset: Dataset, path: tuple[int, ...]) -> Iterator[str]:
         yield str(element.value).strip()
 
 
-def _matches(vr: str, actual: str, wanted: str) -> bool:
+def _matches(vr: str, actual: str, expected: str) -> bool:
     if vr == _UID_VR:
-        return actual in re.split(r"[,\\]", wanted)
-    if vr in _RANGE_VRS and (asked := _RANGE.fullmatch(wanted)):
-        return _within(actual, asked["first"], asked["last"])
+        return actual in re.split(r"[,\\]", expected)
+    if vr in _RANGE_VRS and (limits := _RANGE.fullmatch(expected)):
+        return _is_in_range(actual, limits["first"], limits["last"])
     if vr == _NAME_VR:
-        # Names match whatever their case, and without the empty components at the end.
-        return _fits(actual.rstrip("^=").casefold(), wanted.rstrip("^").casefold())
-    return _fits(actual, wanted)
+        # Name matching ignores case and empty trailing components.
+        name, pattern = actual.rstrip("^=").casefold(), expected.rstrip("^").casefold()
+        return matches_wildcard(name, pattern)
+    return matches_wildcard(actual, expected)
 
 
-def _fits(text: str, wanted: str) -> bool:
-    """Whether `wanted` fits the text, with `*` for any characters and `?` for any one.
+def matches_wildcard(text: str, pattern: str) -> bool:
+    """Whether the text matches: `*` is any characters, `?` is one (PS3.4 C.2.2.2.4).
 
-    In time proportional to the product of their lengths, whatever is asked: a regular expression
-    would try every way to divide the text among several `*`.
+    Takes time proportional to the product of the lengths for every pattern. A regular expression
+    would try every division of the text among several `*`.
     """
-    at, of, star, resume = 0, 0, -1, 0
+    at, pattern_at, star_at, restart_at = 0, 0, -1, 0
     while at < len(text):
-        if of < len(wanted) and wanted[of] == "*":
-            star, resume = of, at
-            of += 1
-        elif of < len(wanted) and wanted[of] in ("?", text[at]):
-            at, of = at + 1, of + 1
-        elif star >= 0:
-            resume += 1
-            at, of = resume, star + 1
+        if pattern_at < len(pattern) and pattern[pattern_at] == "*":
+            star_at, restart_at = pattern_at, at
+            pattern_at += 1
+        elif pattern_at < len(pattern) and pattern[pattern_at] in ("?", text[at]):
+            at, pattern_at = at + 1, pattern_at + 1
+        elif star_at >= 0:
+            restart_at += 1
+            at, pattern_at = restart_at, star_at + 1
         else:
             return False
-    return wanted[of:].strip("*") == ""
+    return pattern[pattern_at:].strip("*") == ""
 
 
-def _within(actual: str, first: str, last: str) -> bool:
+def _is_in_range(actual: str, first: str, last: str) -> bool:
     after = not first or actual >= first
     before = not last or actual[: len(last)] <= last
     return bool(actual) and after and before

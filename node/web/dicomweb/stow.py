@@ -1,4 +1,4 @@
-"""STOW-RS: instances come in by HTTP and go through the same inbox as all others (PS3.18 10.5)."""
+"""STOW-RS: stores instances from HTTP requests through the inbox (PS3.18 10.5)."""
 
 import os
 import tempfile
@@ -15,17 +15,20 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
 from node.domain.errors import Rejected, Transient
-from node.domain.instance import Door, Origin, ReceivedInstance
+from node.domain.instance import Channel, Origin, ReceivedInstance
 from node.domain.sop_classes import STORAGE_SOP_CLASSES, STORAGE_TRANSFER_SYNTAXES
 from node.intake.inbox import Inbox
-from node.intake.multipart import MOST_PART_BYTES, TooLarge, boundary_of, parts
+from node.intake.multipart import MAX_PART_BYTES, PartTooLarge, parse_boundary, parts
 from node.intake.part10 import received_from_part10
+from node.settings import Settings
+from node.store import Store
 from node.web.dependencies import Now, SiteSettings, SiteStore
-from node.web.dicomweb.qido import DICOM_JSON, json_of
+from node.web.dicomweb.json_model import DICOM_JSON, dataset_to_json
+from node.web.dicomweb.urls import SERVICE_PATH, retrieve_url, service_root
 
-ROUTER = APIRouter(prefix="/dicom-web/studies")
+ROUTER = APIRouter(prefix=f"{SERVICE_PATH}/studies")
 _CHUNK_BYTES = 1 << 20
-# PS3.18 I.2.2, PS3.7 C: why an instance was not stored.
+# Failure Reason (0008,1197): PS3.18 I.2.2, PS3.7 C.
 _CANNOT_UNDERSTAND = 0xC000
 _OUT_OF_RESOURCES = 0xA700
 _PROCESSING_FAILURE = 0x0110
@@ -38,32 +41,26 @@ async def store_instances(
     request: Request, settings: SiteSettings, store: SiteStore, now: Now
 ) -> Response:
     """Stores instances of any study."""
-    inbox = Inbox(store, settings.least_free_bytes)
-    storing = _Storing(inbox, _root(request), _peer(request), None, now)
-    inbox.check_room()
-    return await _store(request, storing, settings.data_dir)
+    return await _store(request, settings, store, now, only_study=None)
 
 
 @ROUTER.post("/{study}")
 async def store_instances_of_study(
     study: str, request: Request, settings: SiteSettings, store: SiteStore, now: Now
 ) -> Response:
-    """Stores instances of one study; those of another fail."""
-    inbox = Inbox(store, settings.least_free_bytes)
-    storing = _Storing(inbox, _root(request), _peer(request), study, now)
-    inbox.check_room()
-    return await _store(request, storing, settings.data_dir)
+    """Stores instances of one study; instances of another study fail."""
+    return await _store(request, settings, store, now, only_study=study)
 
 
-class _Storing:
-    """One request at work: what was stored, what was not, and why (PS3.18 Table 10.5.3-1)."""
+class _StoreTransaction:
+    """Stores the instances of one request and collects the response (PS3.18 Table 10.5.3-1)."""
 
     def __init__(
         self, inbox: Inbox, root: str, peer: str, only_study: str | None, now: datetime
     ) -> None:
         self._inbox = inbox
         self._root = root
-        self._origin = Origin(Door.DICOMWEB, peer)
+        self._origin = Origin(Channel.DICOMWEB, peer)
         self._only_study = only_study
         self._now = now
         self._stored: list[Dataset] = []
@@ -71,8 +68,8 @@ class _Storing:
         self._unreadable: list[Dataset] = []
         self._out_of_resources = False
 
-    def take(self, content: bytes) -> None:
-        """Store one part."""
+    def store_part(self, content: bytes) -> None:
+        """Stores the instance in one part and records the outcome."""
         try:
             received = received_from_part10(content, self._origin)
         except Rejected:
@@ -87,29 +84,31 @@ class _Storing:
         except Transient:
             self._out_of_resources = True
             reason = _OUT_OF_RESOURCES
-        item = _referenced(received)
+        item = _sop_reference(received)
         if reason is None:
-            item.RetrieveURL = (
-                f"{self._root}/studies/{received.study_instance_uid}"
-                f"/series/{received.series_instance_uid}/instances/{received.sop_instance_uid}"
+            item.RetrieveURL = retrieve_url(
+                self._root,
+                received.study_instance_uid,
+                received.series_instance_uid,
+                received.sop_instance_uid,
             )
             self._stored.append(item)
         else:
             item.FailureReason = reason
             self._failed.append(item)
 
-    def answer(self) -> Response:
-        """200 when all was stored, 202 when some was, 409 or 503 when nothing was."""
-        told = Dataset()
+    def response(self) -> Response:
+        """Returns 200 if all instances were stored, 202 if some were, 409 or 503 if none was."""
+        outcome = Dataset()
         if self._only_study is not None:
-            told.RetrieveURL = f"{self._root}/studies/{self._only_study}"
+            outcome.RetrieveURL = retrieve_url(self._root, self._only_study)
         if self._stored:
-            told.ReferencedSOPSequence = Sequence(self._stored)
+            outcome.ReferencedSOPSequence = Sequence(self._stored)
         if self._failed:
-            told.FailedSOPSequence = Sequence(self._failed)
+            outcome.FailedSOPSequence = Sequence(self._failed)
         if self._unreadable:
-            told.OtherFailuresSequence = Sequence(self._unreadable)
-        return JSONResponse(json_of(told), self._status(), media_type=DICOM_JSON)
+            outcome.OtherFailuresSequence = Sequence(self._unreadable)
+        return JSONResponse(dataset_to_json(outcome), self._status(), media_type=DICOM_JSON)
 
     def _status(self) -> HTTPStatus:
         if self._stored:
@@ -119,7 +118,7 @@ class _Storing:
             return HTTPStatus.SERVICE_UNAVAILABLE
         if self._failed or self._unreadable:
             return HTTPStatus.CONFLICT
-        raise HTTPException(HTTPStatus.BAD_REQUEST, "the request holds no instance")
+        raise HTTPException(HTTPStatus.BAD_REQUEST, "the request contains no instance")
 
     def _reason_against(self, received: ReceivedInstance) -> int | None:
         if received.sop_class_uid not in STORAGE_SOP_CLASSES:
@@ -131,50 +130,62 @@ class _Storing:
         return None
 
 
-async def _store(request: Request, storing: _Storing, room: Path) -> Response:
-    content_type = request.headers.get("content-type", "")
-    boundary = boundary_of(content_type)
-    single = content_type.split(";")[0].strip().lower() == "application/dicom"
-    if not boundary and not single:
-        told = 'send multipart/related; type="application/dicom" with its boundary'
-        raise HTTPException(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, told)
-    with _spool(room) as body:
-        # The whole of it first: what is read as it comes would hold a thread for each sender.
+async def _store(
+    request: Request, settings: Settings, store: Store, now: datetime, *, only_study: str | None
+) -> Response:
+    inbox = Inbox(store, settings.least_free_bytes)
+    peer = request.client.host if request.client is not None else "unknown"
+    transaction = _StoreTransaction(inbox, service_root(request), peer, only_study, now)
+    inbox.check_free_space()
+    boundary = _boundary(request.headers.get("content-type", ""))
+    with _temporary_file(settings.data_dir) as body:
+        # Received completely before it is parsed: parsing a body as it arrives would occupy a
+        # thread for each sender.
         async for chunk in request.stream():
-            await run_in_threadpool(_keep, body, chunk)
-        await run_in_threadpool(_take_all, body, boundary, storing)
-    return storing.answer()
+            await run_in_threadpool(_append, body, chunk)
+        await run_in_threadpool(_store_parts, body, boundary, transaction)
+    return transaction.response()
 
 
-def _take_all(body: IO[bytes], boundary: str, storing: _Storing) -> None:
-    contents = parts(_chunks(body), boundary) if boundary else _whole(body)
-    # What was stored before an error stays; the sender sends all again, which is harmless.
+def _boundary(content_type: str) -> str:
+    """Returns the multipart boundary, empty for a single instance; ends with 415 for others."""
+    boundary = parse_boundary(content_type)
+    single = content_type.split(";", maxsplit=1)[0].strip().lower() == "application/dicom"
+    if not boundary and not single:
+        message = 'send multipart/related; type="application/dicom" with its boundary'
+        raise HTTPException(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, message)
+    return boundary
+
+
+def _store_parts(body: IO[bytes], boundary: str, transaction: _StoreTransaction) -> None:
+    contents = parts(_chunks(body), boundary) if boundary else _single_instance(body)
+    # Instances stored before an error stay; the sender sends all again, which is harmless.
     try:
         for content in contents:
-            storing.take(content)
-    except TooLarge as error:
+            transaction.store_part(content)
+    except PartTooLarge as error:
         raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, str(error)) from error
     except Transient as error:
         raise HTTPException(HTTPStatus.BAD_REQUEST, str(error)) from error
 
 
-def _whole(body: IO[bytes]) -> Iterator[bytes]:
-    """The body as one instance."""
-    if body.seek(0, os.SEEK_END) > MOST_PART_BYTES:
-        raise TooLarge
+def _single_instance(body: IO[bytes]) -> Iterator[bytes]:
+    """Yields the whole body as one instance."""
+    if body.seek(0, os.SEEK_END) > MAX_PART_BYTES:
+        raise PartTooLarge
     body.seek(0)
     yield body.read()
 
 
-def _spool(room: Path) -> IO[bytes]:
-    """A nameless file on the disk that the instances go to."""
+def _temporary_file(folder: Path) -> IO[bytes]:
+    """Opens an unnamed file on the disk on which the instances are stored."""
     try:
-        return tempfile.TemporaryFile(dir=room)
+        return tempfile.TemporaryFile(dir=folder)
     except OSError as error:
         raise Transient(f"no room for the request: {error.strerror}") from error
 
 
-def _keep(body: IO[bytes], chunk: bytes) -> None:
+def _append(body: IO[bytes], chunk: bytes) -> None:
     try:
         body.write(chunk)
     except OSError as error:
@@ -187,7 +198,7 @@ def _chunks(body: IO[bytes]) -> Iterator[bytes]:
         yield chunk
 
 
-def _referenced(received: ReceivedInstance) -> Dataset:
+def _sop_reference(received: ReceivedInstance) -> Dataset:
     item = Dataset()
     item.ReferencedSOPClassUID = received.sop_class_uid
     item.ReferencedSOPInstanceUID = received.sop_instance_uid
@@ -198,11 +209,3 @@ def _failure(reason: int) -> Dataset:
     item = Dataset()
     item.FailureReason = reason
     return item
-
-
-def _peer(request: Request) -> str:
-    return request.client.host if request.client is not None else "unknown"
-
-
-def _root(request: Request) -> str:
-    return f"{str(request.base_url).rstrip('/')}/dicom-web"

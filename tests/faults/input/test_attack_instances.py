@@ -14,14 +14,22 @@ from node.dicom.ct.reader import read_series
 from node.domain.errors import Rejected, RejectionReason
 from node.domain.identifiers import Uid
 from node.domain.series import SeriesState
-from node.intake.dataset_elements import Encoding, walk
-from node.jobs.series_completion import SeriesWatch
+from node.intake.dataset_elements import Encoding, iter_elements
+from node.jobs.series_completion import SeriesCompletion
 from node.routing.conditions import Equals
 from node.routing.rules import Rule
 from node.store import Store
 from pacs_listener.store_status import StoreStatus
 from tests.support.dicom import nested_sequences as nested
-from tests.support.dicom.odd_uids import NO_UIDS, SERIES, SOP, STUDY, named, padded
+from tests.support.dicom.invalid_uids import (
+    INVALID_UIDS,
+    SERIES,
+    SOP,
+    STUDY,
+    dataset_with_uid,
+    padded,
+)
+from tests.support.factories import EXPLICIT, encoded
 from tests.support.peers.raw_peer import RawPeer
 from tests.support.peers.upper_layer import (
     BIG_ENDIAN,
@@ -32,7 +40,6 @@ from tests.support.peers.upper_layer import (
 )
 from tests.support.processes.listener_process import ListenerProcess
 from tests.support.processes.resources_in_use import most_memory_mib
-from tests.support.stored import EXPLICIT, encoded
 
 # Beyond what it has once it has taken in one: of these attacks, the longest is of 4 MiB.
 MOST_GROWTH_MIB = 128
@@ -64,7 +71,7 @@ class Site:
         """What it has indexed."""
         return Store.open(f"sqlite:///{self.data_dir / 'segnode.db'}", self.data_dir)
 
-    def file_of(self, uid: str) -> Path:
+    def part10_bytes(self, uid: str) -> Path:
         """Where an instance has been put."""
         with closing(self.store()) as store:
             found = store.find_instance(Uid(uid))
@@ -112,16 +119,16 @@ def outside(site: Site) -> Iterator[Path]:
             yield path
 
 
-@pytest.mark.parametrize("uid", NO_UIDS.values(), ids=NO_UIDS)
+@pytest.mark.parametrize("uid", INVALID_UIDS.values(), ids=INVALID_UIDS)
 def test_what_is_no_uid_names_no_file(site: Site, uid: bytes) -> None:
     for tag in (SOP, STUDY, SERIES):
-        assert site.status(named(tag, uid), "1.2.3.1") == StoreStatus.CANNOT_UNDERSTAND
+        assert site.status(dataset_with_uid(tag, uid), "1.2.3.1") == StoreStatus.CANNOT_UNDERSTAND
     # A command that cannot be taken in ends the association.
     answers = UNDERSTOOD_BY_NOBODY | {None}
-    assert site.status(named(SOP, b"1.2.3.1"), "", named=padded(uid)) in answers
-    assert site.status(named(SOP, uid), "", named=padded(uid)) in answers
+    assert site.status(dataset_with_uid(SOP, b"1.2.3.1"), "", named=padded(uid)) in answers
+    assert site.status(dataset_with_uid(SOP, uid), "", named=padded(uid)) in answers
     # Where the data set has none, that of the command would be written into it.
-    assert site.status(named(SOP, b""), "", named=padded(uid)) in answers
+    assert site.status(dataset_with_uid(SOP, b""), "", named=padded(uid)) in answers
 
 
 def bomb(before: bytes) -> bytes:
@@ -146,9 +153,9 @@ def test_a_data_set_that_inflates_to_gigabytes_is_refused(site: Site, head: byte
 @pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT, BIG_ENDIAN])
 @pytest.mark.parametrize("length", [1000, 0x7FFFFFFF, 0xFFFFFFFE])
 def test_a_length_beyond_the_end_is_refused(site: Site, syntax: str, length: int) -> None:
-    encoding = Encoding.of(syntax)
+    encoding = Encoding.for_transfer_syntax(syntax)
     whole = encoded(transfer_syntax_uid=syntax)
-    series = next(e for e in walk(whole, encoding) if e.tag == SERIES)
+    series = next(e for e in iter_elements(whole, encoding) if e.tag == SERIES)
 
     def longer(tag: int) -> bytes:
         order = "<" if encoding.little else ">"
@@ -159,7 +166,7 @@ def test_a_length_beyond_the_end_is_refused(site: Site, syntax: str, length: int
 
     for dataset in (
         longer(0x00080001) + whole,
-        whole[: series.head] + longer(SERIES),
+        whole[: series.offset] + longer(SERIES),
         whole[: series.end] + longer(0x0020000F),
     ):
         assert site.status(dataset, "1.2.3.1", syntax) == StoreStatus.CANNOT_UNDERSTAND
@@ -167,26 +174,35 @@ def test_a_length_beyond_the_end_is_refused(site: Site, syntax: str, length: int
 
 def with_element(dataset: bytes, tag: int, element: bytes) -> bytes:
     """The data set with an element more, in its place."""
-    at = next((e.head for e in walk(dataset, Encoding.of(EXPLICIT)) if e.tag > tag), len(dataset))
+    at = next(
+        (
+            e.offset
+            for e in iter_elements(dataset, Encoding.for_transfer_syntax(EXPLICIT))
+            if e.tag > tag
+        ),
+        len(dataset),
+    )
     return dataset[:at] + element + dataset[at:]
 
 
 def test_sequences_nested_without_end_before_the_uids_are_refused(site: Site) -> None:
     for tag in (0x00080006, 0x00081111):
-        deep = with_element(encoded(), tag, nested.of_undefined_length(tag, DEEP))
+        deep = with_element(encoded(), tag, nested.with_undefined_length(tag, DEEP))
         assert site.status(deep, "1.2.3.1") == StoreStatus.CANNOT_UNDERSTAND
-        never_closed = with_element(encoded(), tag, nested.of_undefined_length(tag, DEEP)[:200_000])
+        never_closed = with_element(
+            encoded(), tag, nested.with_undefined_length(tag, DEEP)[:200_000]
+        )
         assert site.status(never_closed, "1.2.3.1") == StoreStatus.CANNOT_UNDERSTAND
 
 
 DEEPLY_NESTED: dict[str, tuple[int, nested.Nesting]] = {
-    "before the UIDs, with lengths": (0x00081111, nested.of_defined_length),
-    "before the UIDs, hidden": (0x00081111, nested.hidden),
-    "after them": (0x00209221, nested.of_undefined_length),
-    "after them, with lengths": (0x00400275, nested.of_defined_length),
-    "after them, hidden": (0x00400275, nested.hidden),
-    "what all frames share": (0x52009229, nested.of_undefined_length),
-    "what all frames share, hidden": (0x52009229, nested.hidden),
+    "before the UIDs, with lengths": (0x00081111, nested.with_defined_length),
+    "before the UIDs, hidden": (0x00081111, nested.with_defined_outer_length),
+    "after them": (0x00209221, nested.with_undefined_length),
+    "after them, with lengths": (0x00400275, nested.with_defined_length),
+    "after them, hidden": (0x00400275, nested.with_defined_outer_length),
+    "what all frames share": (0x52009229, nested.with_undefined_length),
+    "what all frames share, hidden": (0x52009229, nested.with_defined_outer_length),
 }
 
 
@@ -206,7 +222,7 @@ def test_nesting_that_the_door_need_not_look_at_is_refused_by_who_reads_it(
         deep = with_element(whole, tag, nesting(tag, DEEP))
         assert site.status(deep, uid) == StoreStatus.SUCCESS
     with pytest.raises(Rejected, match="nested too deeply") as refused:
-        read_series([site.file_of(f"{series}.1"), site.file_of(f"{series}.2")])
+        read_series([site.part10_bytes(f"{series}.1"), site.part10_bytes(f"{series}.2")])
     assert refused.value.reason is RejectionReason.UNREADABLE
     with closing(site.store()) as store:
         decide_all(store)
@@ -220,7 +236,7 @@ def decide_all(store: Store) -> None:
     """Decide every series that has come in, as a worker does once they are complete."""
     rule = Rule("liver", "liver-ct", ("pacs",), Equals("Modality", "CT"), 0.0)
     later = datetime.now(UTC) + timedelta(hours=1)
-    SeriesWatch(
+    SeriesCompletion(
         store=store,
         rules=(rule,),
         quiet_seconds=0.0,

@@ -23,9 +23,9 @@ from pacs_listener import scp
 from pacs_listener.commitment import CommitmentService
 from pacs_listener.limits import Limits
 from pacs_listener.scp import AssociationPolicy, Listener
+from tests.support.factories import encoded, sqlite_url
 from tests.support.peers.raw_peer import RawPeer, is_closed
 from tests.support.peers.upper_layer import c_store
-from tests.support.stored import encoded, sqlite_url
 from tests.support.waiting import until
 
 # pynetdicom leaves it to the garbage collector to close a socket whose peer is not there.

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 import pytest
 
 from pacs_listener.store_status import StoreStatus
+from tests.support.factories import CT_IMAGE, EXPLICIT, encoded
 from tests.support.peers.raw_peer import RawPeer
 from tests.support.peers.upper_layer import (
     ABORT,
@@ -29,7 +30,6 @@ from tests.support.peers.upper_layer import (
 )
 from tests.support.processes.listener_process import ListenerProcess
 from tests.support.processes.resources_in_use import sockets, threads
-from tests.support.stored import CT_IMAGE, EXPLICIT, encoded
 from tests.support.waiting import until
 
 # By default: more than these are rejected.

@@ -12,17 +12,17 @@ import pytest
 
 from node.dicom.ct.reader import read_series
 from node.domain.identifiers import Uid, mint_uid
-from node.domain.instance import Door, Origin
+from node.domain.instance import Channel, Origin
 from node.intake.part10 import received_from_file
 from node.store import Store
 from pacs_listener.store_status import StoreStatus
 from tests.support.dicom.body import grid
 from tests.support.dicom.builders import ct_series
+from tests.support.factories import EXPLICIT
 from tests.support.peers.dcmsend import dcmsend
 from tests.support.peers.raw_peer import RawPeer
 from tests.support.peers.upper_layer import BIG_ENDIAN, DEFLATED, IMPLICIT, c_store
 from tests.support.processes.listener_process import ListenerProcess
-from tests.support.stored import EXPLICIT
 
 # pydicom warns of group lengths, which nobody writes any more.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
@@ -131,7 +131,7 @@ def test_what_is_odd_but_legal_is_stored_and_read(
     files = [written(dump_of(file, name), tmp_path / file.name, *LEGAL[name]) for file in slices]
     with RawPeer.associated(port) as peer:
         for file in files:
-            one = received_from_file(file, Origin(Door.FOLDER, "dcmtk"))
+            one = received_from_file(file, Origin(Channel.FOLDER, "dcmtk"))
             pdus = c_store(one.dataset, one.sop_instance_uid, one.transfer_syntax_uid)
             assert peer.status(pdus) == StoreStatus.SUCCESS
     # dcmtk writes anew what it sends: the same instances come again in another form.

@@ -17,24 +17,24 @@ from pynetdicom.dimse_primitives import C_STORE
 from node.dicom.ct.reader import read_series
 from node.domain.errors import Rejected
 from node.domain.identifiers import Uid
-from node.domain.instance import Door, Origin
-from node.intake.part10 import file_of, received_from_file, received_from_part10
+from node.domain.instance import Channel, Origin
+from node.intake.part10 import part10_bytes, received_from_file, received_from_part10
 from node.store import Store
 from pacs_listener.store_status import StoreStatus
 from tests.support.dicom.body import grid
 from tests.support.dicom.builders import ct_series
 from tests.support.dicom.damaged_files import damaged
+from tests.support.factories import EXPLICIT, encoded, received
 from tests.support.peers.upper_layer import BIG_ENDIAN, DEFLATED, IMPLICIT
 from tests.support.processes.listener_process import ListenerProcess
 from tests.support.processes.resources_in_use import memory_mib
-from tests.support.stored import EXPLICIT, encoded, received
 from tests.support.waiting import until
 
 SYNTAXES = (EXPLICIT, IMPLICIT, BIG_ENDIAN, DEFLATED)
 BY_C_STORE = 5000
 AS_FILES = 5000
 SERIES_READ = 150
-ORIGIN = Origin(Door.FOLDER, "test")
+ORIGIN = Origin(Channel.FOLDER, "test")
 # Beyond what it has once it has taken in a few.
 MOST_GROWTH_MIB = 64
 
@@ -130,7 +130,7 @@ def test_a_damaged_file_is_an_instance_or_refused_in_words() -> None:
         dataset = encoded(transfer_syntax_uid=syntax)
         instance = replace(received(dataset=dataset), transfer_syntax_uid=Uid(syntax))
         try:
-            received_from_part10(damaged(file_of(instance), rng), ORIGIN)
+            received_from_part10(damaged(part10_bytes(instance), rng), ORIGIN)
         except Rejected as error:
             assert str(error)
             refused += 1

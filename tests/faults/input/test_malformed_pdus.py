@@ -13,6 +13,7 @@ from pacs_listener.commitment import INVALID_ARGUMENT
 from pacs_listener.store_status import StoreStatus
 from tests.support.dicom import nested_sequences as nested
 from tests.support.dicom.damaged_files import damaged
+from tests.support.factories import encoded
 from tests.support.peers.raw_peer import RawPeer
 from tests.support.peers.upper_layer import (
     ABORT,
@@ -31,7 +32,6 @@ from tests.support.peers.upper_layer import (
 )
 from tests.support.processes.listener_process import ListenerProcess
 from tests.support.processes.resources_in_use import memory_mib, sockets, threads
-from tests.support.stored import encoded
 from tests.support.waiting import until
 
 CONVERSATIONS = 2000
@@ -155,9 +155,9 @@ def test_each_conversation_ends_and_the_listener_stays_well(
     "information",
     [
         b"no data set",
-        nested.of_undefined_length(REFERENCES, 10_000),
-        nested.of_defined_length(REFERENCES, 10_000),
-        nested.hidden(REFERENCES, 10_000),
+        nested.with_undefined_length(REFERENCES, 10_000),
+        nested.with_defined_length(REFERENCES, 10_000),
+        nested.with_defined_outer_length(REFERENCES, 10_000),
     ],
     ids=["no data set", "nested", "nested with lengths", "nested and hidden"],
 )

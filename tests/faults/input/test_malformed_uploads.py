@@ -11,14 +11,21 @@ import httpx
 import pytest
 
 from node.domain.identifiers import Uid
-from node.domain.instance import Door, Origin
-from node.intake.part10 import file_of, received_from_file
+from node.domain.instance import Channel, Origin
+from node.intake.part10 import part10_bytes, received_from_file
 from tests.support.dicom import nested_sequences as nested
 from tests.support.dicom.damaged_files import damaged
-from tests.support.dicom.odd_uids import NO_UIDS, SERIES, SOP, STUDY, named, padded
+from tests.support.dicom.invalid_uids import (
+    INVALID_UIDS,
+    SERIES,
+    SOP,
+    STUDY,
+    dataset_with_uid,
+    padded,
+)
+from tests.support.factories import EXPLICIT, encoded, received
 from tests.support.peers.upper_layer import BIG_ENDIAN, DEFLATED, IMPLICIT
 from tests.support.servers.served_node import ServedNode, served_node
-from tests.support.stored import EXPLICIT, encoded, received
 
 FILES = 600
 MESSAGES = 300
@@ -47,7 +54,7 @@ def client(node: ServedNode) -> Iterator[httpx.Client]:
     data_dir = node.settings.data_dir
     assert {path.name for path in data_dir.parent.iterdir()} == {"data", "segnode.toml"}
     for path in data_dir.rglob("*.dcm"):
-        instance = received_from_file(path, Origin(Door.FOLDER, "test"))
+        instance = received_from_file(path, Origin(Channel.FOLDER, "test"))
         place = Path(instance.series_instance_uid) / f"{instance.sop_instance_uid}.dcm"
         assert path.relative_to(data_dir / "instances") == place
 
@@ -56,7 +63,7 @@ def file(uid: str, syntax: str = EXPLICIT) -> bytes:
     """An instance as a DICOM file."""
     dataset = encoded(sop_instance_uid=uid, transfer_syntax_uid=syntax)
     instance = received(sop_instance_uid=uid, dataset=dataset)
-    return file_of(replace(instance, transfer_syntax_uid=Uid(syntax)))
+    return part10_bytes(replace(instance, transfer_syntax_uid=Uid(syntax)))
 
 
 def content(kind: str) -> dict[str, str]:
@@ -102,14 +109,14 @@ def test_a_damaged_message_is_answered(client: httpx.Client) -> None:
     assert answers.keys() <= {200, 202, 400, 404, 405, 409, 415}
 
 
-@pytest.mark.parametrize("uid", NO_UIDS.values(), ids=NO_UIDS)
+@pytest.mark.parametrize("uid", INVALID_UIDS.values(), ids=INVALID_UIDS)
 def test_what_is_no_uid_names_no_file(client: httpx.Client, uid: bytes) -> None:
     for tag in (SOP, STUDY, SERIES):
-        whole = file_of(received(dataset=named(tag, uid)))
+        whole = part10_bytes(received(dataset=dataset_with_uid(tag, uid)))
         answer = client.post("/studies", content=whole, headers=content("dicom"))
         assert answer.status_code == 409
     # That of the file's head would be written into a data set that has none.
-    whole = file_of(received(sop_instance_uid="1.2.3.99", dataset=named(SOP, b"")))
+    whole = part10_bytes(received(sop_instance_uid="1.2.3.99", dataset=dataset_with_uid(SOP, b"")))
     odd = b"UI" + struct.pack("<H", len(padded(uid))) + padded(uid)
     changed = whole.replace(b"UI\x08\x001.2.3.99", odd)
     assert changed != whole
@@ -119,15 +126,15 @@ def test_what_is_no_uid_names_no_file(client: httpx.Client, uid: bytes) -> None:
 @pytest.mark.parametrize(
     ("nesting", "status"),
     [
-        (nested.of_undefined_length, 409),
-        (nested.of_defined_length, 200),
-        (nested.hidden, 200),
+        (nested.with_undefined_length, 409),
+        (nested.with_defined_length, 200),
+        (nested.with_defined_outer_length, 200),
     ],
 )
 def test_sequences_nested_without_end_are_answered(
     client: httpx.Client, nesting: nested.Nesting, status: int
 ) -> None:
     for tag in (0x00080006, 0x00081111):
-        whole = file_of(received(dataset=nesting(tag, 10_000) + encoded()))
+        whole = part10_bytes(received(dataset=nesting(tag, 10_000) + encoded()))
         answer = client.post("/studies", content=whole, headers=content("dicom"))
         assert answer.status_code == status

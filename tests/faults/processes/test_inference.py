@@ -11,13 +11,13 @@ import pytest
 
 from node.domain.errors import Misconfigured, Rejected, RejectionReason, Transient
 from node.domain.identifiers import Uid
-from node.domain.job import Job, JobState, Replaced
-from node.inference.models import WarmModels
+from node.domain.job import Job, JobState, ReplacedResult
+from node.inference.models import LoadedModels
 from node.inference.pool import InferencePool
-from node.inference.process import InferenceFailed, InferenceProcess
-from node.jobs.segment_step import Inferred
+from node.inference.process import InferenceError, InferenceProcess
+from node.jobs.segment_step import InferenceResult
+from tests.support.factories import job_of
 from tests.support.processes.worker_parts import WorkerParts, inferred
-from tests.support.stored import job_of
 from tests.support.waiting import until
 
 ROOT = Path(__file__).parents[3]
@@ -28,7 +28,7 @@ FILES = [Path("a.dcm")]
 JOB = job_of(Uid("1.2.3"))
 
 
-class Models(WarmModels):
+class Models(LoadedModels):
     """What befalls a job is written in a file beside it, a word for each run."""
 
     def __init__(self, plan: Path) -> None:
@@ -38,7 +38,7 @@ class Models(WarmModels):
         if "missing" in model_ids:
             raise Misconfigured("model 'missing' is not installed", key="rules.model")
 
-    def infer(self, job: Job, files: Sequence[Path], replaces: Replaced | None) -> Inferred:
+    def infer(self, job: Job, files: Sequence[Path], replaces: ReplacedResult | None) -> InferenceResult:
         word, *rest = self._plan.read_text().split()
         self._plan.write_text(" ".join(rest))
         match word:
@@ -55,7 +55,7 @@ class Models(WarmModels):
         return inferred(job)
 
 
-class Meeting(WarmModels):
+class Meeting(LoadedModels):
     """A job looks out for another that is at work at the same time, for a second."""
 
     def __init__(self, folder: Path) -> None:
@@ -64,7 +64,7 @@ class Meeting(WarmModels):
     def load(self, model_ids: Sequence[str]) -> None:
         pass
 
-    def infer(self, job: Job, files: Sequence[Path], replaces: Replaced | None) -> Inferred:
+    def infer(self, job: Job, files: Sequence[Path], replaces: ReplacedResult | None) -> InferenceResult:
         own = self._folder / f"{os.getpid()}"
         own.with_suffix(".here").touch()
         try:
@@ -104,7 +104,7 @@ def test_after_a_failure_the_next_job_is_inferred(
     process: InferenceProcess, plan: Path, word: str, told: str
 ) -> None:
     plan.write_text(f"{word} fine")
-    with pytest.raises(InferenceFailed, match=told):
+    with pytest.raises(InferenceError, match=told):
         process.infer(JOB, FILES, None)
     assert process.infer(JOB, FILES, None).seg_file
 
@@ -160,7 +160,7 @@ def test_a_job_that_hangs_is_tried_once_more_and_parked_and_others_go_on(
     process: InferenceProcess, plan: Path, tmp_path: Path
 ) -> None:
     class Parts(WorkerParts):
-        def infer(self, job: Job, files: Sequence[Path], replaces: Replaced | None) -> Inferred:
+        def infer(self, job: Job, files: Sequence[Path], replaces: ReplacedResult | None) -> InferenceResult:
             return process.infer(job, files, replaces)
 
     plan.write_text("hang hang fine")

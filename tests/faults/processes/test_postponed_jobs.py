@@ -26,7 +26,7 @@ def test_a_job_that_is_put_off_goes_on_once_wherever_its_worker_is_killed(
     node.start()
     try:
         job = node.settled()
-        node.job_watch.repair()
+        node.job_scheduler.repair()
         runs = DBOS.list_workflows(name="run_job", load_input=False, load_output=False)
     finally:
         node.stop()

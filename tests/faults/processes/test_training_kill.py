@@ -1,4 +1,4 @@
-"""A training that is killed goes on as if it had not been; two processes train one network."""
+"""A killed training resumes with the same result; two processes train one network."""
 
 import os
 import signal
@@ -10,9 +10,9 @@ from pathlib import Path
 import torch
 from optuna.trial import TrialState
 
-from models.training.config_file import config_values
-from models.training.loop import CHECKPOINT, LAST, Place
-from models.tuning import Tuning, load_search, open_study, tune
+from models.training.config_file import read_config_values
+from models.training.loop import CHECKPOINT, LAST, RunOptions
+from models.tuning import Tuning, load_search_space, open_study, tune
 from tests.support.dicom.labelled_cases import write_cases, write_config
 from tests.support.waiting import until
 
@@ -23,26 +23,28 @@ def _command(config: Path, out: Path) -> list[str]:
     return ["-m", "node.cli", "train", str(config), "--out", str(out), "--device", "cpu"]
 
 
-def test_a_training_killed_by_kill_9_ends_with_the_same_weights(tmp_path: Path) -> None:
+def test_a_training_killed_by_sigkill_resumes_to_the_same_weights(tmp_path: Path) -> None:
     write_cases(tmp_path)
     config = write_config(tmp_path / "config.toml", steps=30, every=15, more="average = 0.9")
-    whole, cut = tmp_path / "whole", tmp_path / "cut"
-    subprocess.run([sys.executable, *_command(config, whole)], check=True, env=_ENVIRONMENT)
-    process = subprocess.Popen([sys.executable, *_command(config, cut)], env=_ENVIRONMENT)
+    uninterrupted, killed = tmp_path / "uninterrupted", tmp_path / "killed"
+    subprocess.run([sys.executable, *_command(config, uninterrupted)], check=True, env=_ENVIRONMENT)
+    process = subprocess.Popen([sys.executable, *_command(config, killed)], env=_ENVIRONMENT)
     try:
         until(
-            lambda: (cut / CHECKPOINT).exists() or process.poll() is not None, 120, "a checkpoint"
+            lambda: (killed / CHECKPOINT).exists() or process.poll() is not None,
+            120,
+            "a checkpoint",
         )
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()
-    assert torch.load(cut / CHECKPOINT, weights_only=True)["step"] < 30
-    subprocess.run([sys.executable, *_command(config, cut)], check=True, env=_ENVIRONMENT)
-    one, other = (torch.load(run / LAST, weights_only=True) for run in (whole, cut))
+    assert torch.load(killed / CHECKPOINT, weights_only=True)["step"] < 30
+    subprocess.run([sys.executable, *_command(config, killed)], check=True, env=_ENVIRONMENT)
+    one, other = (torch.load(run / LAST, weights_only=True) for run in (uninterrupted, killed))
     assert all(bool((one[name] == other[name]).all()) for name in one)
 
 
-def test_a_trial_of_a_killed_study_is_made_again_where_it_was_left(tmp_path: Path) -> None:
+def test_a_killed_trial_is_retried_and_resumes_from_its_checkpoint(tmp_path: Path) -> None:
     write_cases(tmp_path)
     config = write_config(tmp_path / "config.toml", steps=30, every=30)
     search = tmp_path / "search.toml"
@@ -62,13 +64,17 @@ def test_a_trial_of_a_killed_study_is_made_again_where_it_was_left(tmp_path: Pat
         process.send_signal(signal.SIGKILL)
         process.wait()
     killed_at = time.monotonic()
-    until(lambda: time.monotonic() > killed_at + 3, 10, "the heartbeat to be missed")
+    until(lambda: time.monotonic() > killed_at + 3, 10, "a missed heartbeat")
     study = open_study(url, "segnode", grace_s=1)
-    place = Place(tmp_path, out, "cpu")
-    tune(study, Tuning(config_values(config), "config.toml", load_search(search), place), trials=1)
-    first, again = study.trials
-    assert (first.state, again.state) == (TrialState.FAIL, TrialState.COMPLETE)
-    assert again.params == first.params
+    options = RunOptions(tmp_path, out, "cpu")
+    tune(
+        study,
+        Tuning(read_config_values(config), "config.toml", load_search_space(search), options),
+        trials=1,
+    )
+    first, retried = study.trials
+    assert (first.state, retried.state) == (TrialState.FAIL, TrialState.COMPLETE)
+    assert retried.params == first.params
     assert len(list((out / "trials").iterdir())) == 1
 
 
@@ -76,18 +82,22 @@ def test_two_processes_train_one_network(tmp_path: Path) -> None:
     write_cases(tmp_path)
     config = write_config(tmp_path / "config.toml", steps=3, every=3)
     out = tmp_path / "run"
-    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    torchrun = ["-m", "torch.distributed.run", "--standone_process", "--nproc-per-node", "2"]
     subprocess.run(
         [sys.executable, *torchrun, *_command(config, out)], check=True, env=_ENVIRONMENT
     )
-    shared = torch.load(out / LAST, weights_only=True)
-    # One process with batches of all their samples takes the same steps, but for rounding.
-    alone = write_config(tmp_path / "alone.toml", steps=3, every=3)
-    alone.write_text(alone.read_text("utf-8").replace("batch = 2", "batch = 4"), encoding="utf-8")
-    subprocess.run(
-        [sys.executable, *_command(alone, tmp_path / "alone")], check=True, env=_ENVIRONMENT
+    data_parallel = torch.load(out / LAST, weights_only=True)
+    # One process with batches of all their samples takes the same steps, except for rounding.
+    one_process = write_config(tmp_path / "one_process.toml", steps=3, every=3)
+    one_process.write_text(
+        one_process.read_text("utf-8").replace("batch = 2", "batch = 4"), encoding="utf-8"
     )
-    single = torch.load(tmp_path / "alone" / LAST, weights_only=True)
-    for name, value in shared.items():
+    subprocess.run(
+        [sys.executable, *_command(one_process, tmp_path / "one_process")],
+        check=True,
+        env=_ENVIRONMENT,
+    )
+    single = torch.load(tmp_path / "one_process" / LAST, weights_only=True)
+    for name, value in data_parallel.items():
         if value.dtype.is_floating_point:
             torch.testing.assert_close(value, single[name], atol=0.02, rtol=0.0)

@@ -15,10 +15,10 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from node.domain.instance import Door, Origin
+from node.domain.instance import Channel, Origin
 from node.domain.series import StoredInstance, StoredSeries
-from node.intake.dataset_elements import Encoding, walk
-from node.intake.part10 import file_head, received_from_file
+from node.intake.dataset_elements import Encoding, iter_elements
+from node.intake.part10 import part10_header, received_from_file
 from tests.support.dicom import nested_sequences as nested
 from tests.support.dicom.damaged_files import damaged
 from tests.support.dicom.small_ct import small_ct
@@ -102,9 +102,9 @@ def test_a_damaged_file_is_told_or_told_of(node: ServedNode, syntax: str, tmp_pa
 @pytest.mark.parametrize(
     "nesting",
     [
-        nested.of_undefined_length,
-        nested.of_defined_length,
-        nested.hidden,
+        nested.with_undefined_length,
+        nested.with_defined_length,
+        nested.with_defined_outer_length,
     ],
 )
 def test_a_file_that_is_nested_without_end_is_given_out_as_it_is_or_not_at_all(
@@ -112,12 +112,12 @@ def test_a_file_that_is_nested_without_end_is_given_out_as_it_is_or_not_at_all(
 ) -> None:
     series = node.receive(small_ct(), tmp_path / "ct")
     where, file = urls(node, series), first_of(node, series).path
-    received = received_from_file(file, Origin(Door.FOLDER, "test"))
+    received = received_from_file(file, Origin(Channel.FOLDER, "test"))
     tag = 0x00400275  # Request Attributes Sequence, which a search tells
-    elements = walk(received.dataset, Encoding.of(ExplicitVRLittleEndian))
-    at = next(element.head for element in elements if element.tag > tag)
+    elements = iter_elements(received.dataset, Encoding.for_transfer_syntax(ExplicitVRLittleEndian))
+    at = next(element.offset for element in elements if element.tag > tag)
     deep = received.dataset[:at] + nesting(tag, 10_000) + received.dataset[at:]
-    file.write_bytes(file_head(received) + deep)
+    file.write_bytes(part10_header(received) + deep)
 
     assert httpx.get(f"{where['instance']}/metadata").status_code == 503
     found = httpx.get(f"{where['series']}/instances").json()

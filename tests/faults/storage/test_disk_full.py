@@ -9,11 +9,11 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from pynetdicom import AE
 
 from node.domain.identifiers import mint_uid
-from node.intake.part10 import file_of
+from node.intake.part10 import part10_bytes
 from node.store import Store
 from tests.support.processes.listener_process import ListenerProcess
 from tests.support.small_disk import SmallDisk, small_disk
-from tests.support.stored import encoded, received
+from tests.support.factories import encoded, received
 
 SIZE_MIB = 32
 ROOM = 12 << 20  # at first, in bytes
@@ -45,7 +45,7 @@ class Sender:
         uid = mint_uid("full", str(number))
         dataset = encoded(sop_instance_uid=uid, attributes={"PixelData": PIXELS})
         path = self._folder / f"{number}.dcm"
-        path.write_bytes(file_of(received(sop_instance_uid=uid, dataset=dataset)))
+        path.write_bytes(part10_bytes(received(sop_instance_uid=uid, dataset=dataset)))
         answer: Dataset = self.association.send_c_store(dcmread(path))
         return int(answer.Status)
 

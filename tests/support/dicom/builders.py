@@ -1,4 +1,4 @@
-"""Real DICOM for tests: CT series of the analytic body, with the faults that are asked for."""
+"""Real DICOM for tests: CT series of the analytic body phantom, with faults on request."""
 
 from collections.abc import Callable, Sequence
 from copy import deepcopy
@@ -39,23 +39,18 @@ SPLEEN = Label(
 
 @dataclass(frozen=True)
 class CtFiles:
-    """A CT series that can be spoilt in memory and then written to files."""
+    """A CT series that a test modifies in memory and then writes to files."""
 
     datasets: tuple[Dataset, ...] = field(repr=False)
 
-    def changed(self, change: Callable[[int, Dataset], None]) -> "CtFiles":
-        """The same series after `change(index, dataset)` on each instance."""
+    def modify(self, change: Callable[[int, Dataset], None]) -> "CtFiles":
+        """Applies `change(index, dataset)` to each instance in place and returns the series."""
         for index, dataset in enumerate(self.datasets):
             change(index, dataset)
         return self
 
-    def without(self, *indexes: int) -> "CtFiles":
-        """The series without some of its slices."""
-        kept = (d for k, d in enumerate(self.datasets) if k not in indexes)
-        return replace(self, datasets=tuple(kept))
-
     def write(self, directory: Path) -> list[Path]:
-        """Each instance as a Part 10 file, in an order that is not that of the positions."""
+        """Writes each instance as a Part 10 file; the order of names is not that of positions."""
         directory.mkdir(parents=True, exist_ok=True)
         paths = []
         for index, dataset in enumerate(self.datasets):
@@ -78,54 +73,52 @@ def ct_series(
     description: CtDescription | None = None,
     transfer_syntax_uid: str = ExplicitVRLittleEndian,
 ) -> CtFiles:
-    """A CT series of the body, one small instance per slice, with the asked-for faults.
+    """Builds a CT series of the body, one small instance per slice, with the requested faults.
 
-    `missing`, `duplicate` and `localizer` are indexes of slices. `jitter_mm` moves every other
-    inner slice along the normal, its content with it. `tilt_degrees` shifts each slice along its
+    `missing`, `duplicate` and `localizer` are slice indices. `jitter_mm` moves every other inner
+    slice along the normal and resamples its content. `tilt_degrees` shifts each slice along its
     columns, as a tilted gantry does.
     """
-    grid_ = grid(directions) if geometry is None else geometry
-    said = replace(CtDescription() if description is None else description, seed=seed)
-    datasets = ct_datasets(body(grid_), said, transfer_syntax_uid=transfer_syntax_uid)
-    down, along = np.array(grid_.unit_vectors()[1]), np.array(grid_.unit_vectors()[0])
-    lean = np.tan(np.radians(tilt_degrees)) * grid_.spacing_between_slices
+    slice_grid = grid(directions) if geometry is None else geometry
+    seeded = replace(CtDescription() if description is None else description, seed=seed)
+    datasets = ct_datasets(body(slice_grid), seeded, transfer_syntax_uid=transfer_syntax_uid)
+    down, along = np.array(slice_grid.unit_vectors()[1]), np.array(slice_grid.unit_vectors()[0])
+    tilt_mm = np.tan(np.radians(tilt_degrees)) * slice_grid.spacing_between_slices
     for k, dataset in enumerate(datasets):
         inner = 0 < k < len(datasets) - 1
-        move = along * jitter_mm * (k % 2 if inner else 0) + down * lean * k
-        if move.any():
-            _move(dataset, grid_, k, move)
+        shift = along * jitter_mm * (k % 2 if inner else 0) + down * tilt_mm * k
+        if shift.any():
+            _shift_slice(dataset, slice_grid, shift)
         if k in localizer:
             dataset.ImageType = ["ORIGINAL", "PRIMARY", "LOCALIZER"]
-    doubles = [_double(datasets[k]) for k in duplicate]
+    duplicates = [_duplicate(datasets[k]) for k in duplicate]
     kept = [d for k, d in enumerate(datasets) if k not in missing]
-    return CtFiles((*kept, *doubles))
+    return CtFiles((*kept, *duplicates))
 
 
-def _move(
-    dataset: Dataset, geometry: hd.VolumeGeometry, index: int, move: NDArray[np.float64]
-) -> None:
-    """Move a slice by `move` (LPS, mm) and give it what the body has there."""
-    place = np.array(dataset.ImagePositionPatient, dtype=float) + move
-    dataset.ImagePositionPatient = [f"{v:.8f}"[:16] for v in place]
+def _shift_slice(dataset: Dataset, geometry: hd.VolumeGeometry, shift: NDArray[np.float64]) -> None:
+    """Moves a slice by `shift` (LPS, mm) and samples the body at its new position."""
+    position = np.array(dataset.ImagePositionPatient, dtype=float) + shift
+    dataset.ImagePositionPatient = [f"{v:.8f}"[:16] for v in position]
     affine = geometry.affine.copy()
-    affine[:3, 3] = place
+    affine[:3, 3] = position
     shape = (1, *geometry.spatial_shape[1:])
     moved = body(hd.VolumeGeometry(affine, shape, coordinate_system="PATIENT"))
     dataset.PixelData = (moved.array[0] + 1024).astype("<u2").tobytes()
 
 
-def _double(dataset: Dataset) -> Dataset:
-    """The same slice as another instance."""
-    twin = deepcopy(dataset)
-    twin.SOPInstanceUID = mint_uid("double", dataset.SOPInstanceUID)
-    twin.file_meta.MediaStorageSOPInstanceUID = twin.SOPInstanceUID
-    return twin
+def _duplicate(dataset: Dataset) -> Dataset:
+    """Returns the same slice as another instance."""
+    copy = deepcopy(dataset)
+    copy.SOPInstanceUID = mint_uid("double", dataset.SOPInstanceUID)
+    copy.file_meta.MediaStorageSOPInstanceUID = copy.SOPInstanceUID
+    return copy
 
 
 def enhanced_ct(
     directions: Directions = AXIAL, *, frame_order: Sequence[int] | None = None
 ) -> FileDataset:
-    """The body as one Enhanced CT whose frames come in `frame_order` (indexes of slices)."""
+    """Builds the body as one Enhanced CT; `frame_order` lists the slice index of each frame."""
     geometry = grid(directions)
     singles = ct_datasets(body(geometry), CtDescription(seed="enhanced"))
     order = range(len(singles)) if frame_order is None else frame_order
@@ -193,7 +186,7 @@ def _frame_groups(single: Dataset, number: int) -> Dataset:
 
 
 def legacy_converted(files: CtFiles) -> Dataset:
-    """The series as one Legacy Converted Enhanced CT."""
+    """Converts the series to one Legacy Converted Enhanced CT."""
     return LegacyConvertedEnhancedCTImage(
         list(files.datasets),
         series_instance_uid=mint_uid("legacy", files.datasets[0].SeriesInstanceUID),
@@ -210,7 +203,7 @@ def model_spec(
     min_extent_mm: float = 30.0,
     min_volume_ml: float = 10.0,
 ) -> ModelSpec:
-    """A model package as it would be described, without weights on disk."""
+    """Builds the description of a model package that has no weights on disk."""
     return ModelSpec(
         model_id="liver-test",
         version="0.0.1",
@@ -233,12 +226,12 @@ def model_spec(
 
 @dataclass(frozen=True)
 class ThresholdSegmenter:
-    """Finds the liver of `body` exactly, by its HU: for tests that are about geometry."""
+    """A segmenter that finds the liver of `body` exactly, by its HU, for tests of geometry."""
 
     spec: ModelSpec = field(default_factory=model_spec)
 
     def predict(self, volume: hd.Volume, progress: Callable[[float], None] | None = None) -> Mask:
-        """The mask of everything brighter than tissue."""
+        """Returns the mask of all voxels brighter than tissue."""
         if progress is not None:
             progress(1.0)
         bright = (volume.array > THRESHOLD_HU).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Bytes with faults in them, as a bad line, a bad disk or ill will make them."""
+"""Random faults in bytes, as a bad network, a bad disk or an attacker causes them."""
 
 import random
 
@@ -15,7 +15,7 @@ _ODD_TEXTS = (
 
 
 def damaged(whole: bytes, rng: random.Random) -> bytes:
-    """The bytes with one to four faults in them."""
+    """Returns the bytes with one to four random faults, never empty."""
     content = bytearray(whole)
     for _ in range(rng.randint(1, 4)):
         at = rng.randrange(max(1, len(content)))
@@ -36,5 +36,5 @@ def damaged(whole: bytes, rng: random.Random) -> bytes:
             case _:
                 start = rng.randrange(max(1, len(content)))
                 content[at:at] = content[start : start + rng.randint(1, 200)]
-    # No bytes at all cannot be sent as a data set.
+    # An empty data set cannot be sent.
     return bytes(content) or b"\0"

@@ -1,4 +1,4 @@
-"""Small labelled CT on disk, and a small training of it, for the tests of the training tools."""
+"""Small labelled CT cases on disk and a small training configuration, for tests of training."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import numpy as np
 from models.phantom import abdomen
 from node.offline.convert import to_nifti
 
-# Slices of 12 mm and pixels of 8 mm: a body in 20 000 voxels.
+# Slices of 12 mm and pixels of 8 mm render a body in about 40 000 voxels.
 SPACING_MM = (12.0, 8.0, 8.0)
 SHAPE = (24, 36, 48)
 
@@ -49,11 +49,11 @@ UNET = ("unet", "{ channels = [4, 8], residual_units = 1 }")
 
 
 def write_cases(folder: Path, seeds: tuple[int, ...] = (1, 2, 3)) -> None:
-    """Phantoms as `cases/bodyN.nii.gz` and `cases/bodyN_seg.nii.gz`; 1 is the liver."""
+    """Writes phantoms as `cases/bodyN.nii.gz` and `cases/bodyN_seg.nii.gz`; 1 is the liver."""
     for seed in seeds:
-        made = abdomen(seed, spacing_mm=SPACING_MM, shape=SHAPE)
-        to_nifti(made.volume, folder / "cases" / f"body{seed}.nii.gz")
-        to_nifti(made.mask.volume.astype(np.uint8), folder / "cases" / f"body{seed}_seg.nii.gz")
+        phantom = abdomen(seed, spacing_mm=SPACING_MM, shape=SHAPE)
+        to_nifti(phantom.volume, folder / "cases" / f"body{seed}.nii.gz")
+        to_nifti(phantom.mask.volume.astype(np.uint8), folder / "cases" / f"body{seed}_seg.nii.gz")
 
 
 def write_config(
@@ -64,7 +64,7 @@ def write_config(
     every: int = 4,
     more: str = "",
 ) -> Path:
-    """A configuration that learns from `cases` beside it."""
+    """Writes a configuration that trains on the folder `cases` beside it."""
     kind, parameters = network
     text = CONFIG.format(steps=steps, kind=kind, parameters=parameters, every=every, more=more)
     path.write_text(text, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Sequences within sequences, as nobody would write them (PS3.5 7.5)."""
+"""Encoded sequences that are nested far deeper than in any real data set (PS3.5 7.5)."""
 
 import struct
 from collections.abc import Callable
@@ -8,15 +8,15 @@ _ITEM, _ITEM_END, _SEQUENCE_END = 0xE000, 0xE00D, 0xE0DD
 _UNDEFINED = 0xFFFFFFFF
 
 
-def of_undefined_length(tag: int, depth: int) -> bytes:
-    """An element that is a sequence with such a sequence in its item, and so on down."""
+def with_undefined_length(tag: int, depth: int) -> bytes:
+    """Encodes sequence in item in sequence, `depth` levels, all of undefined length."""
     opening = _sequence(tag, _UNDEFINED) + _item(_ITEM, _UNDEFINED)
     closing = _item(_ITEM_END, 0) + _item(_SEQUENCE_END, 0)
     return opening * depth + closing * depth
 
 
-def of_defined_length(tag: int, depth: int) -> bytes:
-    """The same with lengths, so that a reader can pass it by."""
+def with_defined_length(tag: int, depth: int) -> bytes:
+    """Encodes the same with defined lengths, so that a reader can skip the sequence."""
     inner = len(_sequence(tag, 0) + _item(_ITEM, 0))
     item_head = len(_item(_ITEM, 0))
     return b"".join(
@@ -25,9 +25,9 @@ def of_defined_length(tag: int, depth: int) -> bytes:
     )
 
 
-def hidden(tag: int, depth: int) -> bytes:
-    """A sequence with its length, and one without in its item, and so on down."""
-    content = of_undefined_length(tag, depth)
+def with_defined_outer_length(tag: int, depth: int) -> bytes:
+    """Encodes one sequence of defined length around `depth` levels of undefined length."""
+    content = with_undefined_length(tag, depth)
     item = _item(_ITEM, len(content)) + content
     return _sequence(tag, len(item)) + item
 

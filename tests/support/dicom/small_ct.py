@@ -1,4 +1,4 @@
-"""A CT series small enough for tests that care for how it travels, not for what is in it."""
+"""A small CT series for tests of its transport and storage, not of its content."""
 
 from pydicom.uid import ExplicitVRLittleEndian
 
@@ -11,6 +11,8 @@ _GRID = grid(slices=SLICES, rows=40, columns=48, spacing_mm=(14.0, 3.0, 3.0))
 
 
 def small_ct(transfer_syntax_uid: str = ExplicitVRLittleEndian) -> CtFiles:
-    """A series of few and small slices of a made-up patient."""
-    said = CtDescription(patient_name="Roe^Richard", patient_id="P-17")
-    return ct_series(geometry=_GRID, description=said, transfer_syntax_uid=transfer_syntax_uid)
+    """Builds a series of `SLICES` slices, 40 × 48 pixels, of a fictitious patient."""
+    description = CtDescription(patient_name="Roe^Richard", patient_id="P-17")
+    return ct_series(
+        geometry=_GRID, description=description, transfer_syntax_uid=transfer_syntax_uid
+    )

@@ -1,4 +1,4 @@
-"""Tiny DICOM series for tests that look at the transport and never at the picture."""
+"""Tiny DICOM series for tests of the transport, which never read the pixels."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
 from node.domain.identifiers import mint_uid
 
-_SIZE = 8  # pixels a side
+_SIZE_PX = 8  # rows and columns
 
 
 def small_series(
@@ -20,7 +20,7 @@ def small_series(
     manufacturer: str = "Scanner",
     model_name: str = "Model",
 ) -> list[Path]:
-    """Part 10 files of a series; the same `name` gives the same UIDs whatever the slices."""
+    """Writes the Part 10 files of a series; `name` alone determines the UIDs."""
     folder.mkdir(parents=True, exist_ok=True)
     files = []
     for index in range(slices):
@@ -38,13 +38,13 @@ def small_series(
         ds.ImagePositionPatient = [0, 0, 2 * index]
         ds.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
         ds.PixelSpacing = [1, 1]
-        ds.Rows = ds.Columns = _SIZE
+        ds.Rows = ds.Columns = _SIZE_PX
         ds.SamplesPerPixel = 1
         ds.PhotometricInterpretation = "MONOCHROME2"
         ds.BitsAllocated = ds.BitsStored = 16
         ds.HighBit = 15
         ds.PixelRepresentation = 1
-        ds.PixelData = bytes(2 * _SIZE * _SIZE)
+        ds.PixelData = bytes(2 * _SIZE_PX * _SIZE_PX)
         ds.file_meta = FileMetaDataset()
         ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
         file = folder / f"{name}-{index}.dcm"

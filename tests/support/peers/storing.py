@@ -1,4 +1,4 @@
-"""C-STORE to a node, with the statuses that it answers."""
+"""Sends files to a node by C-STORE and returns the statuses of the responses."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,12 +11,9 @@ from node.domain.identifiers import AeTitle
 
 
 def statuses(port: int, files: Sequence[Path]) -> list[int | None]:
-    """What the node answers to each file; None where it does not answer."""
-    entity = scu.entity(AeTitle("DEMOSENDER"))
-    entity.add_requested_context(CTImageStorage, ExplicitVRLittleEndian)
+    """Returns the status of each file; None where the node does not answer."""
+    ae = scu.application_entity(AeTitle("DEMOSENDER"))
+    ae.add_requested_context(CTImageStorage, ExplicitVRLittleEndian)
     remote = scu.Remote(AeTitle("SEGNODE"), "127.0.0.1", port)
-    association = scu.associate(entity, remote)
-    try:
+    with scu.associated(ae, remote) as association:
         return [association.send_c_store(file).get("Status") for file in files]
-    finally:
-        association.release()

@@ -9,7 +9,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     Verification,
 )
 
-from tests.support.stored import CT_IMAGE, EXPLICIT
+from tests.support.factories import CT_IMAGE, EXPLICIT
 
 IMPLICIT = "1.2.840.10008.1.2"
 BIG_ENDIAN = "1.2.840.10008.1.2.2"

@@ -16,7 +16,7 @@ from typing import Any
 from dbos import DBOS
 
 from node.domain.errors import Transient
-from node.jobs.segment_step import Segmenting
+from node.jobs.segment_step import SegmentStep
 from node.store import Store
 from tests.support.processes.worker_parts import WorkerParts, failing
 
@@ -38,13 +38,13 @@ def main(folder: Path, point: Point) -> None:
     node = WorkerParts(folder, during=[failing(Transient("the disk is full"))])
     match point:
         case Point.NOT_NOTED:
-            die_at(Store, "record_failed_try")
+            die_at(Store, "record_failed_attempt")
         case Point.NOTED:
-            die_at(Store, "record_failed_try", after=True)
+            die_at(Store, "record_failed_attempt", after=True)
         case Point.NOT_TOLD:
-            die_at(Store, "await_next_try")
+            die_at(Store, "set_waiting_reason")
         case Point.TOLD:
-            die_at(Store, "await_next_try", after=True)
+            die_at(Store, "set_waiting_reason", after=True)
         case Point.NOT_QUEUED:
             die_at(DBOS, "enqueue_workflow", call=2)
         case Point.QUEUED:
@@ -60,13 +60,13 @@ def main(folder: Path, point: Point) -> None:
 
 def wait_within_the_run() -> None:
     """Have the step tell of a wait, as after a defect, instead of having the job put off."""
-    run = Segmenting.run
+    run = SegmentStep.run
 
-    def waiting(segmenting: Segmenting, job_id: str, number: int) -> float | None:
+    def waiting(segmenting: SegmentStep, job_id: str, number: int) -> float | None:
         run(segmenting, job_id, number)
         return 0.1
 
-    setattr(Segmenting, "run", waiting)  # noqa: B010 mypy takes a method for no variable
+    setattr(SegmentStep, "run", waiting)  # noqa: B010 mypy takes a method for no variable
 
 
 def die_at(owner: type, name: str, *, call: int = 1, after: bool = False) -> None:

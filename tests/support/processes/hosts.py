@@ -15,7 +15,7 @@ from node.domain.identifiers import AeTitle, Uid
 from node.domain.job import Job, is_final
 from node.settings import load_settings
 from node.store import Store
-from node.store.files.factory import files_from
+from node.store.files.factory import open_files
 from tests.support.waiting import until
 
 SENDER = AeTitle("DEMOSENDER")
@@ -155,7 +155,7 @@ class HostsOfASite:
         names = [f"worker{n}" for n in range(1, self.count + 1)]
         self.workers = [Host(name, self._configure(name), ["worker"]) for name in names]
         settings = load_settings(self.listener.config)
-        self.store = Store.open(settings.database_url, settings.data_dir, files_from(settings))
+        self.store = Store.open(settings.database_url, settings.data_dir, open_files(settings))
 
     def _configure(self, host: str) -> Path:
         """The configuration of a host."""

@@ -14,18 +14,18 @@ from node.commitment.scu import CommitmentScu
 from node.delivery.destination import ResultFile
 from node.delivery.folder import Folder
 from node.domain.delivery import Receipt
-from node.domain.job import Job, JobState, Replaced, result_identity
+from node.domain.job import Job, JobState, ReplacedResult, result_identity
 from node.domain.retry_policy import RetryPolicy
 from node.intake.inbox import Inbox
-from node.jobs.commit_step import Committing
-from node.jobs.deliver_step import Delivering
-from node.jobs.segment_step import Inferred, Segmenting
-from node.jobs.series_completion import JobWatch, SeriesWatch
+from node.jobs.commit_step import CommitStep
+from node.jobs.deliver_step import DeliverStep
+from node.jobs.segment_step import InferenceResult, SegmentStep
+from node.jobs.series_completion import JobScheduler, SeriesCompletion
 from node.jobs.workflow import EngineOptions, Workflows
 from node.routing.conditions import Equals
 from node.routing.rules import Rule
 from node.store import Store
-from tests.support.stored import SERIES, encoded, received, sqlite_url
+from tests.support.factories import SERIES, encoded, received, sqlite_url
 from tests.support.waiting import until
 
 _SETTLED = {JobState.DELIVERED, JobState.REFUSED, JobState.PARKED, JobState.SUPERSEDED}
@@ -46,7 +46,7 @@ class Pacs:
         return Receipt(self.name, "taken")
 
 
-def inferred(job: Job) -> Inferred:
+def inferred(job: Job) -> InferenceResult:
     """A result of no content."""
     identity = result_identity(job.job_id)
     dataset = Dataset()
@@ -58,7 +58,7 @@ def inferred(job: Job) -> Inferred:
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     seg_file = BytesIO()
     dcmwrite(seg_file, dataset, enforce_file_format=True)
-    return Inferred(
+    return InferenceResult(
         seg_file.getvalue(), b"a picture", {"Liver": {"volume_ml": 1500.0}}, {"segment": 0.1}
     )
 
@@ -74,7 +74,7 @@ class WorkerParts:
     first_wait_s: float = 0.05
     give_up_after: timedelta = timedelta(hours=1)
     pacs_give_up_after: timedelta | None = None
-    replaces: list[Replaced | None] = field(default_factory=list)  # of each run
+    replaces: list[ReplacedResult | None] = field(default_factory=list)  # of each run
     database_url: str = ""
     # Who is asked for commitment, made once the store is there.
     asker: Callable[[Store], CommitmentScu] | None = None
@@ -86,7 +86,7 @@ class WorkerParts:
         self.inbox = Inbox(self.store, 0)
         now = self.now
         policy = RetryPolicy(self.first_wait_s, 2 * self.first_wait_s, self.give_up_after)
-        segmenting = Segmenting(
+        segmenting = SegmentStep(
             store=self.store,
             infer=self.infer,
             installed_version=lambda _: self.installed,
@@ -98,7 +98,7 @@ class WorkerParts:
         askers = {} if self.asker is None else {"pacs": self.asker(self.store)}
         own_age = self.pacs_give_up_after
         give_up_after = {} if own_age is None else {"pacs": own_age}
-        delivering = Delivering(
+        delivering = DeliverStep(
             store=self.store,
             destinations={"pacs": self.pacs, "archive": Folder("archive", self.folder / "archive")},
             policy=policy,
@@ -107,14 +107,14 @@ class WorkerParts:
             committing={name: str(asker.remote.ae_title) for name, asker in askers.items()},
             give_up_after=give_up_after,
         )
-        committing = Committing(self.store, delivering, askers, self.longest_commitment, now)
+        committing = CommitStep(self.store, delivering, askers, self.longest_commitment, now)
         engine_url = self.database_url or f"sqlite:///{self.folder / 'dbos.sqlite'}"
         options = EngineOptions(engine_url, "test", 0.05)
         self.workflows = Workflows(segmenting, delivering, committing, options)
         self.workflows.launch()
         rule = Rule("liver", "liver-ct", ("pacs", "archive"), Equals("Modality", "CT"), 0.001)
-        self.series_watch = SeriesWatch(self.store, [rule], 1.0, lambda _: self.installed, now)
-        self.job_watch = JobWatch(self.store, self.workflows, delivering, committing, now)
+        self.series_completion = SeriesCompletion(self.store, [rule], 1.0, lambda _: self.installed, now)
+        self.job_scheduler = JobScheduler(self.store, self.workflows, delivering, committing, now)
 
     def stop(self) -> None:
         self.workflows.close()
@@ -123,7 +123,7 @@ class WorkerParts:
     def now(self) -> datetime:
         return datetime.now(UTC)
 
-    def infer(self, job: Job, files: Sequence[Path], replaces: Replaced | None) -> Inferred:
+    def infer(self, job: Job, files: Sequence[Path], replaces: ReplacedResult | None) -> InferenceResult:
         self.replaces.append(replaces)
         if self.during:
             self.during.pop(0)(job)
@@ -136,8 +136,8 @@ class WorkerParts:
 
     def look(self) -> None:
         self.store.request_start(SERIES, self.now())
-        self.series_watch.look()
-        self.job_watch.look()
+        self.series_completion.look()
+        self.job_scheduler.look()
 
     def jobs(self) -> tuple[Job, ...]:
         return self.store.jobs_of(SERIES)

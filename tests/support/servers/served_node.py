@@ -16,19 +16,19 @@ from pydicom import dcmwrite
 from node.dicom.results.preview import overlay_png
 from node.dicom.results.segmentation import SegOptions
 from node.domain.identifiers import Uid
-from node.domain.instance import Door, Origin
+from node.domain.instance import Channel, Origin
 from node.domain.job import Job, JobState, result_identity
 from node.domain.series import StoredSeries
 from node.intake.inbox import Inbox
 from node.intake.part10 import received_from_file
 from node.pipeline import ResultRequest, segment
-from node.runtime.locks import Part, lock_of
+from node.runtime.locks import Part, process_lock_file
 from node.settings import Settings, load_settings
 from node.store import Store
-from node.store.files.factory import files_from
+from node.store.files.factory import open_files
 from node.web.app import create_app
 from tests.support.dicom.builders import MADE_AT, CtFiles, ThresholdSegmenter
-from tests.support.stored import job_of
+from tests.support.factories import job_of
 from tests.support.waiting import until
 
 
@@ -53,7 +53,7 @@ class ServedNode:
         """Take the files of one series in, as by C-STORE."""
         inbox = Inbox(self.store, 0)
         for path in files:
-            received = received_from_file(path, Origin(Door.C_STORE, peer))
+            received = received_from_file(path, Origin(Channel.C_STORE, peer))
             inbox.accept(received, datetime.now(UTC))
         series = self.store.get_series(received.series_instance_uid)
         assert series is not None
@@ -77,8 +77,8 @@ class ServedNode:
         identity = result_identity(job.job_id)
         request = ResultRequest(identity, SegOptions(), MADE_AT, None)
         files = self.store.files
-        with files.at_hand(paths) as at_hand:
-            result = segment(at_hand, ThresholdSegmenter(), request)
+        with files.local_copies(paths) as local_copies:
+            result = segment(local_copies, ThresholdSegmenter(), request)
         folder = self.settings.data_dir / "results" / job.job_id
         seg_file = BytesIO()
         dcmwrite(seg_file, result.dataset, enforce_file_format=True)
@@ -108,7 +108,7 @@ class ServedNode:
 @contextmanager
 def running_worker(node: ServedNode) -> Iterator[None]:
     """Hold the lock that tells of a worker."""
-    path = lock_of(Part.WORKER, node.settings.data_dir)
+    path = process_lock_file(Part.WORKER, node.settings.data_dir)
     path.touch()
     # Not for writing, which would keep the disk from being made read-only.
     with path.open("rb") as lock:
@@ -122,7 +122,7 @@ def served_node(folder: Path, configuration: str = "") -> Iterator[ServedNode]:
     config = folder / "segnode.toml"
     config.write_text(f'data_dir = "data"\n{configuration}', encoding="utf-8")
     settings = load_settings(config)
-    store = Store.open(settings.database_url, settings.data_dir, files_from(settings))
+    store = Store.open(settings.database_url, settings.data_dir, open_files(settings))
     listening = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(
         uvicorn.Config(create_app(settings, store), log_config=None, lifespan="off", ws="none")

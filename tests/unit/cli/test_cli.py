@@ -14,7 +14,7 @@ from node.settings import load_settings
 from node.store import Store
 from tests.support.dicom.body import grid
 from tests.support.dicom.builders import ct_series
-from tests.support.stored import NOON, job_of, received
+from tests.support.factories import NOON, job_of, received
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
@@ -152,8 +152,8 @@ def test_each_series_of_a_folder_is_explained_by_itself(
 ) -> None:
     small = grid(slices=3, rows=8, columns=8)
     ct_series(geometry=small).write(tmp_path / "ct" / "a")
-    other = ct_series(geometry=small).changed(lambda _, d: setattr(d, "Modality", "MR"))
-    other.changed(lambda _, d: setattr(d, "SeriesInstanceUID", "1.2.3")).write(
+    other = ct_series(geometry=small).modify(lambda _, d: setattr(d, "Modality", "MR"))
+    other.modify(lambda _, d: setattr(d, "SeriesInstanceUID", "1.2.3")).write(
         tmp_path / "ct" / "b"
     )
     assert run(monkeypatch, "explain", str(tmp_path / "ct"), "-c", str(config)) == 0

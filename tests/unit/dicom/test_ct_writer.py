@@ -1,4 +1,4 @@
-"""The CT series that the demonstration sends: whole, reproducible, and plainly no patient."""
+"""CT series from a volume: complete, reproducible and of a fictitious patient."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from tests.support.dicom.body import AXIAL, CORONAL, Directions, body, grid, obl
         pytest.param(oblique(), id="oblique"),
     ],
 )
-def test_what_is_written_is_read_back(directions: Directions, tmp_path: Path) -> None:
+def test_a_written_series_is_read_back_unchanged(directions: Directions, tmp_path: Path) -> None:
     volume = body(grid(directions))
     series = read_series(write_ct_series(volume, tmp_path))
     assert (series.volume.array == volume.array).all()
@@ -28,18 +28,18 @@ def test_what_is_written_is_read_back(directions: Directions, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("syntax", [RLELossless, JPEG2000Lossless])
-def test_compressed_files_say_so(syntax: str, tmp_path: Path) -> None:
+def test_compressed_files_declare_their_transfer_syntax(syntax: str, tmp_path: Path) -> None:
     paths = write_ct_series(body(grid(AXIAL)), tmp_path, transfer_syntax_uid=syntax)
     assert dcmread(paths[0]).file_meta.TransferSyntaxUID == syntax
 
 
-def test_the_patient_is_plainly_made_up(tmp_path: Path) -> None:
+def test_the_patient_is_clearly_fictitious(tmp_path: Path) -> None:
     dataset = dcmread(write_ct_series(body(grid(AXIAL)), tmp_path)[0])
     assert dataset.PatientName == "PHANTOM^SEGNODE"
     assert "no patient" in dataset.StudyDescription
 
 
-def test_a_seed_decides_every_uid(tmp_path: Path) -> None:
+def test_a_seed_determines_every_uid(tmp_path: Path) -> None:
     volume = body(grid(AXIAL, slices=3))
     first = dcmread(write_ct_series(volume, tmp_path / "a", seed=1)[0])
     again = dcmread(write_ct_series(volume, tmp_path / "b", seed=1)[0])
@@ -49,7 +49,7 @@ def test_a_seed_decides_every_uid(tmp_path: Path) -> None:
         assert first[keyword] != other[keyword]
 
 
-def test_two_series_of_one_study(tmp_path: Path) -> None:
+def test_series_with_one_study_seed_share_the_study(tmp_path: Path) -> None:
     volume = body(grid(AXIAL, slices=3))
     one, two = (
         dcmread(

@@ -1,4 +1,4 @@
-"""Off-line files: NIfTI and 3D Slicer's segmentation lie on the CT, and the names decide."""
+"""Files for offline use: formats, NIfTI input and 3D Slicer segmentations."""
 
 from pathlib import Path
 
@@ -6,74 +6,30 @@ import nibabel
 import nrrd
 import numpy as np
 import pytest
-from pydicom import dcmread, dcmwrite
-from pydicom.dataset import Dataset
 
 from models.data.images import to_ct_axes
-from node.dicom.ct.files import dicom_files
-from node.dicom.volume_files import OutputKind, output_kind, read_nifti, write_slicer
-from node.domain.errors import Rejected, RejectionReason
-from node.domain.instance import Door, Origin
-from node.intake.part10 import received_from_part10
-from node.offline.segment import segment_file
+from node.dicom.volume_files import (
+    OutputFormat,
+    output_format,
+    read_nifti,
+    write_slicer_segmentation,
+)
+from node.domain.errors import Rejected
 from tests.support.dicom.body import (
     AXIAL,
     CORONAL,
-    FEET_FIRST,
-    Directions,
     body,
     grid,
-    in_liver,
-    oblique,
 )
-from tests.support.dicom.builders import LIVER, MADE_AT, ThresholdSegmenter, ct_series, model_spec
-from tests.support.shared_data import ct_files, shared_data
-
-ORIENTATIONS = [
-    pytest.param(AXIAL, id="axial"),
-    pytest.param(FEET_FIRST, id="feet-first"),
-    pytest.param(CORONAL, id="coronal"),
-    pytest.param(oblique(), id="oblique"),
-]
+from tests.support.dicom.builders import LIVER, ThresholdSegmenter, model_spec
+from tests.support.shared_data import shared_data
 
 
-def assert_liver_in_space(labels: np.ndarray, to_lps: np.ndarray) -> None:
-    """`labels` of any axes and its affine to LPS show the liver where the body has it."""
-    index = np.stack(np.meshgrid(*(np.arange(n) for n in labels.shape), indexing="ij"), axis=-1)
-    truth = in_liver(index @ to_lps[:3, :3].T + to_lps[:3, 3])
-    assert truth.sum() > 500
-    assert np.mean((labels > 0) != truth) < 1e-4
-
-
-@pytest.mark.parametrize("directions", ORIENTATIONS)
-def test_nifti_shows_the_liver_in_space(directions: Directions, tmp_path: Path) -> None:
-    ct_series(directions).write(tmp_path / "ct")
-    output = tmp_path / "liver.nii.gz"
-    segment_file(tmp_path / "ct", output, ThresholdSegmenter(), made_at=MADE_AT)
-    image = nibabel.load(output)
-    ras_to_lps = np.diag([-1, -1, 1, 1])
-    assert_liver_in_space(np.asarray(image.dataobj), ras_to_lps @ image.affine)
-    assert image.get_data_dtype() == np.uint8
-
-
-@pytest.mark.parametrize("directions", ORIENTATIONS)
-def test_slicer_s_format_shows_the_liver_in_space(directions: Directions, tmp_path: Path) -> None:
-    ct_series(directions).write(tmp_path / "ct")
-    output = tmp_path / "liver.seg.nrrd"
-    segment_file(tmp_path / "ct", output, ThresholdSegmenter(), made_at=MADE_AT)
-    labels, header = nrrd.read(str(output))
-    assert header["space"] == "left-posterior-superior"
-    affine = np.eye(4)
-    affine[:3, :3] = header["space directions"].T
-    affine[:3, 3] = header["space origin"]
-    assert_liver_in_space(labels, affine)
-
-
-def test_slicer_is_told_name_colour_code_and_extent(tmp_path: Path) -> None:
+def test_a_slicer_segmentation_has_name_colour_code_and_extent(tmp_path: Path) -> None:
     volume = body(grid(AXIAL))
     mask = ThresholdSegmenter().predict(volume)
     path = tmp_path / "liver.seg.nrrd"
-    write_slicer(mask, path)
+    write_slicer_segmentation(mask, path)
     labels, header = nrrd.read(str(path))
     assert header["Segment0_ID"] == "Segment_1"
     assert header["Segment0_Name"] == "Liver"
@@ -89,40 +45,6 @@ def test_slicer_is_told_name_colour_code_and_extent(tmp_path: Path) -> None:
     assert extent[1::2] == inside.max(axis=0).tolist()
 
 
-def test_a_dicom_folder_gives_a_dicom_seg(tmp_path: Path) -> None:
-    ct_series().write(tmp_path / "ct")
-    (tmp_path / "ct" / "notes.txt").write_text("not an image")
-    summary = segment_file(
-        tmp_path / "ct", tmp_path / "liver.dcm", ThresholdSegmenter(), made_at=MADE_AT
-    )
-    dataset = dcmread(tmp_path / "liver.dcm")
-    assert dataset.Modality == "SEG"
-    assert summary.slice_count == 24
-    assert "Liver" in str(summary)
-
-
-def test_the_same_input_gives_the_same_file(tmp_path: Path) -> None:
-    ct_series().write(tmp_path / "ct")
-    outputs = [tmp_path / "first.dcm", tmp_path / "second.dcm"]
-    for output in outputs:
-        segment_file(tmp_path / "ct", output, ThresholdSegmenter(), made_at=MADE_AT)
-    assert outputs[0].read_bytes() == outputs[1].read_bytes()
-
-
-@pytest.mark.parametrize("directions", ORIENTATIONS)
-def test_nifti_in_gives_nifti_out_on_the_same_grid(directions: Directions, tmp_path: Path) -> None:
-    source, output = tmp_path / "ct.nii.gz", tmp_path / "liver.nii.gz"
-    nibabel.save(body(grid(directions)).to_nibabel(), source)
-    summary = segment_file(source, output, ThresholdSegmenter(), made_at=MADE_AT)
-    image, result = nibabel.load(source), nibabel.load(output)
-    liver = np.asarray(image.dataobj) == 120
-    np.testing.assert_allclose(result.affine, image.affine, atol=1e-6)
-    np.testing.assert_array_equal(np.asarray(result.dataobj) == 1, liver)
-    ras_to_lps = np.diag([-1, -1, 1, 1])
-    assert_liver_in_space(np.asarray(result.dataobj), ras_to_lps @ result.affine)
-    assert summary.measurements["Liver"].volume_ml > 0
-
-
 def test_models_get_nifti_with_slices_toward_the_head(tmp_path: Path) -> None:
     path = tmp_path / "ct.nii"
     nibabel.save(body(grid(CORONAL)).permute_spatial_axes((2, 0, 1)).to_nibabel(), path)
@@ -131,83 +53,22 @@ def test_models_get_nifti_with_slices_toward_the_head(tmp_path: Path) -> None:
     np.testing.assert_allclose(directions, [[0, 0, 1], [0, 1, 0], [1, 0, 0]], atol=1e-6)
 
 
-def test_a_dicom_seg_from_nifti_is_refused_with_the_way_out(tmp_path: Path) -> None:
-    source = tmp_path / "ct.nii.gz"
-    nibabel.save(body(grid(AXIAL)).to_nibabel(), source)
-    with pytest.raises(Rejected, match="give the DICOM folder"):
-        segment_file(source, tmp_path / "liver.dcm", ThresholdSegmenter(), made_at=MADE_AT)
-
-
-def test_identifiers_that_an_anonymiser_emptied_are_those_that_the_node_gives(
-    tmp_path: Path,
-) -> None:
-    files = ct_files("siemens-j2k")
-    received = received_from_part10(files[0].read_bytes(), Origin(Door.FOLDER, "test"))
-    output = tmp_path / "liver.dcm"
-    segment_file(files[0].parent, output, ThresholdSegmenter(), made_at=MADE_AT)
-    result = dcmread(output)
-    assert result.StudyInstanceUID == received.study_instance_uid
-    (referenced,) = result.ReferencedSeriesSequence
-    assert referenced.SeriesInstanceUID == received.series_instance_uid
-
-
-def test_files_without_a_header_are_told_and_not_passed_over(tmp_path: Path) -> None:
-    (first, *others) = ct_series().write(tmp_path / "ct")
-    assert dicom_files([tmp_path / "ct"]) == sorted([first, *others])
-    bare = Dataset(dcmread(first))
-    dcmwrite(first, bare, implicit_vr=False, little_endian=True)
-    with pytest.raises(Rejected, match=r"1 files, .* without a file header"):
-        dicom_files([tmp_path / "ct"])
-    first.write_text("notes of the study " * 20, encoding="utf-8")
-    assert dicom_files([tmp_path / "ct"]) == sorted(others)
-
-
-def test_a_nifti_that_is_none_is_refused(tmp_path: Path) -> None:
-    source = tmp_path / "ct.nii"
-    source.write_bytes(b"nothing of the kind" * 40)
-    with pytest.raises(Rejected) as caught:
-        segment_file(source, tmp_path / "out.nii.gz", ThresholdSegmenter(), made_at=MADE_AT)
-    assert caught.value.reason is RejectionReason.UNREADABLE
-
-
-def test_a_nifti_without_liver_is_refused(tmp_path: Path) -> None:
-    source = tmp_path / "ct.nii"
-    nibabel.save(body(grid(AXIAL, centre=(0.0, 0.0, 300.0))).to_nibabel(), source)
-    with pytest.raises(Rejected) as caught:
-        segment_file(source, tmp_path / "out.nii.gz", ThresholdSegmenter(), made_at=MADE_AT)
-    assert caught.value.reason is RejectionReason.REGION_NOT_COVERED
-
-
-def test_images_that_name_no_study_can_become_nifti(tmp_path: Path) -> None:
-    def empty(_index: int, dataset: Dataset) -> None:
-        dataset.StudyInstanceUID = dataset.SeriesInstanceUID = ""
-
-    ct_series().changed(empty).write(tmp_path / "ct")
-    summary = segment_file(tmp_path / "ct", tmp_path / "liver.nii.gz", ThresholdSegmenter())
-    assert summary.slice_count == 24
-
-
-def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(Rejected, match="no DICOM files"):
-        segment_file(tmp_path, tmp_path / "out.nii.gz", ThresholdSegmenter(), made_at=MADE_AT)
-
-
 @pytest.mark.parametrize(
-    ("name", "kind"),
+    ("name", "expected"),
     [
-        ("a.dcm", OutputKind.DICOM_SEG),
-        ("a.nii", OutputKind.NIFTI),
-        ("A.NII.GZ", OutputKind.NIFTI_COMPRESSED),
-        ("a.seg.nrrd", OutputKind.SLICER),
+        ("a.dcm", OutputFormat.DICOM_SEG),
+        ("a.nii", OutputFormat.NIFTI),
+        ("A.NII.GZ", OutputFormat.NIFTI_COMPRESSED),
+        ("a.seg.nrrd", OutputFormat.SLICER_SEGMENTATION),
     ],
 )
-def test_the_name_decides_the_format(name: str, kind: OutputKind) -> None:
-    assert output_kind(Path(name)) is kind
+def test_the_extension_selects_the_format(name: str, expected: OutputFormat) -> None:
+    assert output_format(Path(name)) is expected
 
 
-def test_an_unknown_ending_is_refused_with_the_known_ones() -> None:
+def test_an_unknown_extension_is_refused_with_the_known_ones() -> None:
     with pytest.raises(Rejected, match=r"\.seg\.nrrd"):
-        output_kind(Path("liver.stl"))
+        output_format(Path("liver.stl"))
 
 
 def test_a_real_nifti_ct_is_read_in_hu() -> None:
@@ -217,40 +78,3 @@ def test_a_real_nifti_ct_is_read_in_hu() -> None:
     assert volume.dtype == np.int16
     assert -1300 < volume.array.min() < -900
     assert model_spec().min_slices < to_ct_axes(volume).spatial_shape[0]
-
-
-def test_a_study_folder_asks_for_the_series(tmp_path: Path) -> None:
-    for seed in ("one", "two"):
-        ct_series(seed=seed).write(tmp_path / "study" / seed)
-    with pytest.raises(Rejected, match="holds 2 series; choose one with --series") as caught:
-        segment_file(tmp_path / "study", tmp_path / "liver.dcm", ThresholdSegmenter())
-    uid = str(dcmread(next((tmp_path / "study" / "two").iterdir())).SeriesInstanceUID)
-    assert uid in str(caught.value)
-    output = tmp_path / "liver.dcm"
-    segment_file(tmp_path / "study", output, ThresholdSegmenter(), series=uid)
-    assert dcmread(output).ReferencedSeriesSequence[0].SeriesInstanceUID == uid
-
-
-def test_results_of_two_runs_are_two_objects(tmp_path: Path) -> None:
-    ct_series().write(tmp_path / "ct")
-    uids = []
-    for name in ("one.dcm", "two.dcm"):
-        segment_file(tmp_path / "ct", tmp_path / name, ThresholdSegmenter())
-        uids.append(dcmread(tmp_path / name).SOPInstanceUID)
-    assert uids[0] != uids[1]
-
-
-def test_a_folder_that_is_not_there_is_told_before_anything_is_computed(tmp_path: Path) -> None:
-    ct_series().write(tmp_path / "ct")
-    segmenter = ThresholdSegmenter()
-    with pytest.raises(Rejected, match="there is no folder"):
-        segment_file(tmp_path / "ct", tmp_path / "absent" / "liver.dcm", segmenter)
-
-
-@pytest.mark.parametrize("scale", [0.0, 0.001])
-def test_a_nifti_without_air_is_no_ct(tmp_path: Path, scale: float) -> None:
-    volume = body(grid(AXIAL))
-    values = (volume.array * scale).astype(np.float32)
-    nibabel.save(volume.with_array(values).to_nibabel(), tmp_path / "scaled.nii.gz")
-    with pytest.raises(Rejected, match="does not look like CT"):
-        segment_file(tmp_path / "scaled.nii.gz", tmp_path / "liver.nii.gz", ThresholdSegmenter())

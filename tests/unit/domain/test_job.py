@@ -3,7 +3,7 @@
 import pytest
 
 from node.domain.delivery import retry_delay_s
-from node.domain.job import JobState, is_final, job_id, may_follow, result_identity
+from node.domain.job import JobState, is_final, job_id, can_transition, result_identity
 from node.domain.series import series_digest
 
 FINAL = {JobState.DELIVERED, JobState.REFUSED, JobState.SUPERSEDED, JobState.DISCARDED}
@@ -39,16 +39,16 @@ def test_a_job_has_one_result_with_uids_of_its_own() -> None:
 @pytest.mark.parametrize("state", list(JobState))
 def test_nothing_follows_a_final_state_and_something_follows_every_other(state: JobState) -> None:
     assert is_final(state) == (state in FINAL)
-    assert any(may_follow(state, then) for then in JobState) == (state not in FINAL)
+    assert any(can_transition(state, then) for then in JobState) == (state not in FINAL)
 
 
 def test_a_parked_job_can_only_be_queued_again_or_discarded() -> None:
-    following = {then for then in JobState if may_follow(JobState.PARKED, then)}
+    following = {then for then in JobState if can_transition(JobState.PARKED, then)}
     assert following == {JobState.QUEUED, JobState.DISCARDED}
 
 
 def test_the_waits_between_attempts_double_up_to_the_longest() -> None:
-    waits = [retry_delay_s(n, first_s=5, longest_s=60, jitter=0.999) for n in range(1, 7)]
+    waits = [retry_delay_s(n, first_s=5, max_s=60, jitter=0.999) for n in range(1, 7)]
     assert waits == sorted(waits)
     assert max(waits) <= 60
-    assert retry_delay_s(10_000, first_s=5, longest_s=60, jitter=0) == 30
+    assert retry_delay_s(10_000, first_s=5, max_s=60, jitter=0) == 30

@@ -9,20 +9,20 @@ from pydicom import dcmread
 
 from node.domain.errors import Rejected, RejectionReason
 from node.domain.identifiers import Uid
-from node.domain.instance import Door, Origin, ReceivedInstance
-from node.intake.identification import Identified, identify
-from node.intake.part10 import file_head, file_of, received_from_part10
+from node.domain.instance import Channel, Origin, ReceivedInstance
+from node.intake.identification import IdentifiedInstance, identify
+from node.intake.part10 import part10_header, part10_bytes, received_from_part10
 from tests.support.shared_data import ct_files
-from tests.support.stored import CT_IMAGE, EXPLICIT, encoded
+from tests.support.factories import CT_IMAGE, EXPLICIT, encoded
 
 IMPLICIT = "1.2.840.10008.1.2"
 BIG_ENDIAN = "1.2.840.10008.1.2.2"
 DEFLATED = "1.2.840.10008.1.2.1.99"
-ORIGIN = Origin(Door.FOLDER, "test")
+ORIGIN = Origin(Channel.FOLDER, "test")
 FRAME_OF_REFERENCE = "1.2.99"
 
 
-def identified(dataset: bytes, syntax: str = EXPLICIT, **beside: str) -> Identified:
+def identified(dataset: bytes, syntax: str = EXPLICIT, **beside: str) -> IdentifiedInstance:
     return identify(dataset, Uid(syntax), ORIGIN, **beside)
 
 
@@ -30,7 +30,7 @@ def identified(dataset: bytes, syntax: str = EXPLICIT, **beside: str) -> Identif
 def test_an_instance_says_what_it_is_in_every_encoding(syntax: str) -> None:
     dataset = encoded(transfer_syntax_uid=syntax)
     result = identified(dataset, syntax)
-    assert result.completed == ()
+    assert result.filled_in_uids == ()
     assert result.received.sop_class_uid == CT_IMAGE
     assert result.received.sop_instance_uid == "1.2.3.1"
     assert result.received.series_instance_uid == "1.2.3"
@@ -58,7 +58,7 @@ def test_uids_that_an_anonymiser_emptied_are_filled_in_alike_for_a_whole_series(
     assert len({one.study_instance_uid for one in received}) == 1
     assert len({one.sop_instance_uid for one in received}) == len(files) == 20
     one = received[0]
-    dataset = dcmread(BytesIO(file_of(one)))
+    dataset = dcmread(BytesIO(part10_bytes(one)))
     assert dataset.SeriesInstanceUID == one.series_instance_uid
     assert dataset.SOPInstanceUID == one.sop_instance_uid
     original = dcmread(files[0])
@@ -77,14 +77,14 @@ def test_what_is_filled_in_is_read_again_and_all_else_stays(syntax: str) -> None
         attributes={"FrameOfReferenceUID": FRAME_OF_REFERENCE},
     )
     first = identified(nameless, syntax, sop_class_uid=CT_IMAGE, sop_instance_uid="1.5")
-    assert first.completed == (
+    assert first.filled_in_uids == (
         "SOP Class UID",
         "SOP Instance UID",
         "Study Instance UID",
         "Series Instance UID",
     )
     again = identified(first.received.dataset, syntax)
-    assert again.completed == ()
+    assert again.filled_in_uids == ()
     assert again.received == first.received
     assert first.received.sop_instance_uid == "1.5"
     named = encoded(
@@ -187,6 +187,6 @@ def test_a_file_that_is_no_dicom_file_is_refused() -> None:
 def test_a_preamble_that_is_a_program_does_not_come_along() -> None:
     instance = identified(encoded()).received
     program = b"MZ" + b"\x90" * 126
-    received = received_from_part10(program + file_head(instance)[128:] + instance.dataset, ORIGIN)
+    received = received_from_part10(program + part10_header(instance)[128:] + instance.dataset, ORIGIN)
     assert received == instance
-    assert file_head(received)[:128] == bytes(128)
+    assert part10_header(received)[:128] == bytes(128)

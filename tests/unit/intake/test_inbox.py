@@ -14,10 +14,10 @@ from structlog.testing import capture_logs
 
 from node.domain.errors import RejectionReason, Transient
 from node.domain.series import SeriesState
-from node.intake.inbox import Inbox, StoredElsewhere
+from node.intake.inbox import Inbox, StoredInOtherSeries
 from node.intake.part10 import received_from_file
 from node.store import Store
-from tests.support.stored import CT_IMAGE, EXPLICIT, NOON, encoded, received, sqlite_url
+from tests.support.factories import CT_IMAGE, EXPLICIT, NOON, encoded, received, sqlite_url
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ def test_the_first_of_two_that_differ_is_kept_and_the_log_names_no_patient(
 
 def test_an_instance_belongs_to_one_series(inbox: Inbox, store: Store) -> None:
     inbox.accept(received(dataset=encoded()), NOON)
-    with pytest.raises(StoredElsewhere, match=r"part of another series, 1\.2\.3") as refused:
+    with pytest.raises(StoredInOtherSeries, match=r"part of another series, 1\.2\.3") as refused:
         inbox.accept(received(series_instance_uid="1.2.4"), NOON)
     assert refused.value.reason is RejectionReason.INVALID_INSTANCE
     assert files_in(store.data_dir / "instances") == ["1.2.3/1.2.3.1.dcm"]
@@ -198,9 +198,9 @@ def test_what_a_dead_writer_left_is_removed_and_what_is_being_written_is_not(
     (incoming / "dead.part").write_bytes(b"half of it")
     with (incoming / "alive.part").open("wb") as alive:
         fcntl.flock(alive, fcntl.LOCK_EX)
-        assert inbox.remove_leftovers() == 1
+        assert inbox.remove_abandoned() == 1
         assert files_in(incoming) == ["alive.part", "gate.lock"]
-    assert inbox.remove_leftovers() == 1
+    assert inbox.remove_abandoned() == 1
     assert len(store.instances_of("1.2.3")) == 1
 
 

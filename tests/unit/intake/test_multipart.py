@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from node.domain.errors import Transient
 from node.intake import multipart
-from node.intake.multipart import TooLarge, boundary_of, parts
+from node.intake.multipart import PartTooLarge, parse_boundary, parts
 
 BOUNDARY = "a-boundary"
 
@@ -48,10 +48,10 @@ def test_a_message_that_is_cut_off_is_told() -> None:
 
 
 def test_a_part_that_memory_should_not_hold_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(multipart, "MOST_PART_BYTES", 1000)
+    monkeypatch.setattr(multipart, "MAX_PART_BYTES", 1000)
     small = message(*[bytes(400)] * 10)
     assert len(list(parts(chunked(small, 64), BOUNDARY))) == 10
-    with pytest.raises(TooLarge):
+    with pytest.raises(PartTooLarge):
         list(parts(chunked(message(bytes(2000)), 64), BOUNDARY))
 
 
@@ -65,4 +65,4 @@ def test_a_part_that_memory_should_not_hold_is_refused(monkeypatch: pytest.Monke
     ],
 )
 def test_the_boundary_is_found_in_the_content_type(content_type: str, boundary: str) -> None:
-    assert boundary_of(content_type) == boundary
+    assert parse_boundary(content_type) == boundary

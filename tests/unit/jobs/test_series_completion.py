@@ -14,11 +14,11 @@ from node.domain.errors import Transient
 from node.domain.job import JobState, Priority, result_identity
 from node.domain.series import SeriesState
 from node.intake.inbox import Inbox
-from node.jobs.series_completion import SeriesWatch
+from node.jobs.series_completion import SeriesCompletion
 from node.routing.conditions import AtLeastSlices, Equals
 from node.routing.rules import Rule
 from node.store import Store
-from tests.support.stored import NOON, SERIES, encoded, received, sqlite_url
+from tests.support.factories import NOON, SERIES, encoded, received, sqlite_url
 
 LIVER = Rule("liver", "liver-ct", ("pacs",), Equals("Modality", "CT"), 10.0)
 
@@ -36,8 +36,8 @@ class Site:
         self.store = Store.open(sqlite_url(self.folder), self.folder)
         self.inbox = Inbox(self.store, 0)
 
-    def watch(self, *rules: Rule) -> SeriesWatch:
-        return SeriesWatch(
+    def watch(self, *rules: Rule) -> SeriesCompletion:
+        return SeriesCompletion(
             store=self.store,
             rules=rules,
             quiet_seconds=10.0,

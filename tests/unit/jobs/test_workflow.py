@@ -12,12 +12,12 @@ from pydicom import dcmread
 
 from node.domain.delivery import DeliveryState
 from node.domain.errors import Rejected, RejectionReason, Transient
-from node.domain.job import Job, JobState, Replaced, result_identity
-from node.jobs.segment_step import Segmenting
+from node.domain.job import Job, JobState, ReplacedResult, result_identity
+from node.jobs.segment_step import SegmentStep
 from node.jobs.workflow import RunState
 from node.store import IllegalChange
 from tests.support.processes.worker_parts import WorkerParts, failing
-from tests.support.stored import SERIES
+from tests.support.factories import SERIES
 from tests.support.waiting import until
 
 
@@ -51,8 +51,8 @@ def test_starting_a_job_again_runs_it_once(node: WorkerParts) -> None:
     node.look()
     job = node.settled()
     node.workflows.start_job(job, 1)
-    node.job_watch.look()
-    node.job_watch.repair()
+    node.job_scheduler.look()
+    node.job_scheduler.repair()
 
     assert len(node.replaces) == 1
     assert len(node.pacs.taken) == 1
@@ -80,7 +80,7 @@ def test_a_defect_is_tried_twice_then_parked_and_a_person_can_retry(node: Worker
     assert "Traceback" in traces[0]
 
     node.store.retry_job(job.job_id, node.now())
-    node.job_watch.look()
+    node.job_scheduler.look()
     assert node.settled().state is JobState.DELIVERED
 
 
@@ -92,7 +92,7 @@ def test_a_passing_trouble_is_waited_out_however_often_it_is_met(node: WorkerPar
 
     assert job.state is JobState.DELIVERED
     assert job.reason == ""
-    assert len(node.store.failed_tries(job.job_id)) == 6
+    assert len(node.store.failed_attempts(job.job_id)) == 6
     assert len(node.pacs.taken) == 1
 
 
@@ -111,11 +111,11 @@ def test_a_job_that_meets_nothing_but_trouble_is_given_up_at_its_age_and_can_be_
 
     node.during[1:] = []
     node.store.retry_job(job.job_id, node.now())
-    node.job_watch.look()
+    node.job_scheduler.look()
     job = node.settled()
     node.stop()
     assert job.state is JobState.DELIVERED, job.reason
-    assert len(node.store.failed_tries(job.job_id)) == 1, "those since a person began anew"
+    assert len(node.store.failed_attempts(job.job_id)) == 1, "those since a person began anew"
 
 
 def test_a_destination_that_comes_up_later_gets_the_result_once(node: WorkerParts) -> None:
@@ -141,7 +141,7 @@ def test_a_destination_that_refuses_parks_the_job_with_its_words(node: WorkerPar
     assert len(list((node.folder / "archive").rglob("*.dcm"))) == 1
 
     node.store.retry_job(job.job_id, node.now())
-    node.job_watch.look()
+    node.job_scheduler.look()
     assert node.settled().state is JobState.DELIVERED
     assert len(node.replaces) == 1, "the model ran once; its result was kept"
 
@@ -153,7 +153,7 @@ def test_a_job_that_is_run_again_gives_the_same_instance_anew(node: WorkerParts)
     node.store.rerun_job(first.job_id, node.now())
     assert first.result_path is not None
     assert not first.result_path.exists()
-    node.job_watch.look()
+    node.job_scheduler.look()
     second = node.settled()
 
     assert (second.job_id, second.state) == (first.job_id, JobState.DELIVERED)
@@ -169,7 +169,7 @@ def test_a_refused_job_can_be_run_again(node: WorkerParts) -> None:
     refused = node.settled()
     assert refused.state is JobState.REFUSED
     node.store.rerun_job(refused.job_id, node.now())
-    node.job_watch.look()
+    node.job_scheduler.look()
 
     assert node.settled().state is JobState.DELIVERED
 
@@ -177,11 +177,11 @@ def test_a_refused_job_can_be_run_again(node: WorkerParts) -> None:
 def test_a_job_under_way_and_one_without_images_cannot_be_run_again(node: WorkerParts) -> None:
     node.receive()
     node.store.request_start(SERIES, node.now())
-    node.series_watch.look()
+    node.series_completion.look()
     (job,) = node.jobs()
     with pytest.raises(IllegalChange, match="is queued"):
         node.store.rerun_job(job.job_id, node.now())
-    node.job_watch.look()
+    node.job_scheduler.look()
     assert node.settled().state is JobState.DELIVERED
     assert node.store.clear_series(SERIES, node.now())
     with pytest.raises(IllegalChange, match="have been deleted"):
@@ -243,7 +243,7 @@ def test_a_late_slice_gives_a_result_that_names_the_one_it_replaces(node: Worker
 
     assert node.replaces == [
         None,
-        Replaced(result_identity(first.job_id).sop_instance_uid, 1, "1.0"),
+        ReplacedResult(result_identity(first.job_id).sop_instance_uid, 1, "1.0"),
     ]
 
 
@@ -252,12 +252,12 @@ def test_a_job_of_a_model_that_was_upgraded_makes_way_for_the_new_version(
 ) -> None:
     node.receive()
     node.store.request_start(SERIES, node.now())
-    node.series_watch.look()
+    node.series_completion.look()
     node.installed = "1.1"
-    node.job_watch.look()
+    node.job_scheduler.look()
     until(lambda: node.jobs()[0].state is JobState.SUPERSEDED, 20, "the old job to make way")
-    node.series_watch.look()
-    node.job_watch.look()
+    node.series_completion.look()
+    node.job_scheduler.look()
 
     job = node.settled()
     assert (job.model_version, job.state) == ("1.1", JobState.DELIVERED)
@@ -276,10 +276,10 @@ def test_a_result_of_a_new_version_names_the_one_it_replaces_even_by_a_rerun(
     node.installed = "1.2"
     # Its deliveries begin anew, and then it makes way.
     node.store.rerun_job(second.job_id, node.now())
-    node.job_watch.look()
+    node.job_scheduler.look()
     until(lambda: node.jobs()[1].state is JobState.SUPERSEDED, 20, "the old job to make way")
-    node.series_watch.look()
-    node.job_watch.look()
+    node.series_completion.look()
+    node.job_scheduler.look()
     third = node.settled()
 
     assert [job.model_version for job in (first, second, third)] == ["1.0", "1.1", "1.2"]
@@ -291,17 +291,17 @@ def test_a_job_whose_run_ended_without_an_end_goes_on(
     node: WorkerParts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # As in versions that put nothing off.
-    monkeypatch.setattr(Segmenting, "put_off", lambda *_: None)
+    monkeypatch.setattr(SegmentStep, "put_off", lambda *_: None)
     node.during += [failing(Transient("the disk is full"))]
     node.receive()
     node.look()
     job = node.job_in(JobState.RUNNING)
 
     def has_ended() -> bool:
-        return node.workflows.state_of_run(job.job_id, 1) is RunState.ENDED
+        return node.workflows.run_state(job.job_id, 1) is RunState.ENDED
 
     until(has_ended, 20, "its run to end")
-    node.job_watch.repair()
+    node.job_scheduler.repair()
 
     assert node.settled().state is JobState.DELIVERED
     assert len(node.pacs.taken) == 1
@@ -318,7 +318,7 @@ def test_a_job_unknown_to_the_engine_is_taken_up_again(tmp_path: Path) -> None:
     (tmp_path / "dbos.sqlite").unlink()
     node.pacs.answers.clear()
     node.start()
-    node.job_watch.repair()
+    node.job_scheduler.repair()
     job = node.settled()
     states = {d.destination: d.state for d in node.store.deliveries_of(job.job_id)}
     node.stop()
@@ -341,10 +341,10 @@ def test_a_job_whose_run_broke_is_parked_for_a_person(node: WorkerParts) -> None
     assert inside.wait(20)
     job = node.jobs()[0]
     DBOS.cancel_workflow(f"run:{job.job_id}:1")
-    node.job_watch.repair()
+    node.job_scheduler.repair()
     go_on.set()
 
     assert node.settled().state is JobState.PARKED
     node.store.retry_job(job.job_id, node.now())
-    node.job_watch.look()
+    node.job_scheduler.look()
     assert node.settled().state is JobState.DELIVERED

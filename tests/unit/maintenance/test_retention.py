@@ -11,7 +11,7 @@ from node.domain.series import SeriesState
 from node.intake.inbox import Inbox
 from node.maintenance.retention import Retention
 from node.store import Store
-from tests.support.stored import NOON, encoded, received, sqlite_url
+from tests.support.factories import NOON, encoded, received, sqlite_url
 
 GIB = 1 << 30
 

@@ -10,10 +10,10 @@ from typer.testing import CliRunner
 from node.cli.main import app
 from node.domain.series import SeriesState
 from node.intake.inbox import Inbox
-from node.intake.part10 import file_of
+from node.intake.part10 import part10_bytes
 from node.maintenance.verify import Fault, Finding, Verification
 from node.store import Store
-from tests.support.stored import NOON, encoded, received
+from tests.support.factories import NOON, encoded, received
 
 IN_AN_HOUR = 3600.0
 
@@ -95,9 +95,9 @@ def test_a_whole_file_that_the_index_does_not_know_is_indexed(
     store.record_decision("1.2.3", "{}", SeriesState.IGNORED, NOON, seen_count=3)
     unknown = paths[0].parent / "1.2.3.4.dcm"
     instance = received(sop_instance_uid="1.2.3.4", dataset=encoded(sop_instance_uid="1.2.3.4"))
-    unknown.write_bytes(file_of(instance))
+    unknown.write_bytes(part10_bytes(instance))
     half = paths[0].parent / "1.2.3.5.dcm"
-    half.write_bytes(file_of(instance)[:200])
+    half.write_bytes(part10_bytes(instance)[:200])
     assert findings(store, later_s=0) == []  # they may be coming in just now
     assert findings(store) == [
         Finding(Fault.NOT_INDEXED, unknown),

@@ -1,4 +1,4 @@
-"""A package's manifest: read whole, and every mistake in it named."""
+"""A package's manifest: what is read from it, and how mistakes in it are reported."""
 
 from pathlib import Path
 
@@ -45,7 +45,7 @@ def _load(folder: Path, text: str) -> ModelSpec:
     return ModelSpec.load(manifest)
 
 
-def test_a_manifest_is_read_whole(tmp_path: Path) -> None:
+def test_a_manifest_is_read_completely(tmp_path: Path) -> None:
     spec = _load(tmp_path, _GOOD)
     assert spec.model_id == "kidney-ct"
     assert spec.spacing_mm == (3.0, 2.0, 2.0)
@@ -63,9 +63,9 @@ def test_a_manifest_is_read_whole(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("written", "instead", "told"),
+    ("written", "instead", "message"),
     [
-        ('title = "Kidneys in CT"', "", "title is missing"),
+        ('title = "Kidneys in CT"', "", "title is missing; it must be a text"),
         ('version = "1.2.0"', "version = 1.2", "version must be a text"),
         ("spacing_mm = [3.0, 2.0, 2.0]", "spacing_mm = [3.0, 2.0]", "spacing_mm must be a list of"),
         ("spacing_mm = [3.0, 2.0, 2.0]", "spacing_mm = [3.0, 0.0, 2.0]", "spacing_mm must be pos"),
@@ -74,32 +74,40 @@ def test_a_manifest_is_read_whole(tmp_path: Path) -> None:
         ("overlap = 0.25", "overlap = 1.0", "overlap must be"),
         ("overlap = 0.25", "overlap = true", "overlap must be a number"),
         ("keep_largest = false", 'keep_largest = "no"', "keep_largest must be true or false"),
-        ('kind = "unet"', "", "network.kind is missing"),
+        ('kind = "unet"', "", "network.kind is missing; it must be a text"),
         ('sha256 = "00ff"', "sha256 = 7", "weights.sha256 must be a text"),
         ("index = 1", "index = 2", "labels must be numbered"),
         ('name = "Kidney"', "", "labels[1].name is missing"),
         ('"64033007", "SCT", "Kidney"', '"64033007", "SCT"', "labels[1].type must be a list of 3"),
-        ("[10, 20, 30]", "[10, 20, 300]", "display_rgb must be three numbers from 0 to 255"),
-        ("min_volume_ml", "min_volume", "there is no key labels[1].min_volume"),
+        (
+            "[10, 20, 30]",
+            "[10, 20, 300]",
+            "labels[1].display_rgb must be a list of 3 whole numbers from 0 to 255",
+        ),
+        ("min_volume_ml", "min_volume", "labels[1].min_volume: there is no such key"),
         ("[-20, 400]", "-20", "labels[1].mean_hu must be a list of 2 numbers"),
         ("overlap = 0.25", 'overlap = 0.25\nneeds = "7"', "needs package format 7"),
     ],
 )
-def test_a_mistake_is_named(tmp_path: Path, written: str, instead: str, told: str) -> None:
+def test_a_mistake_is_reported_with_file_and_key(
+    tmp_path: Path, written: str, instead: str, message: str
+) -> None:
     assert written in _GOOD
     with pytest.raises(InvalidPackage) as caught:
         _load(tmp_path, _GOOD.replace(written, instead))
-    assert told in str(caught.value)
+    assert message in str(caught.value)
     assert str(tmp_path / "model.toml") in str(caught.value)
 
 
-def test_several_mistakes_are_told_at_once(tmp_path: Path) -> None:
+def test_all_mistakes_are_reported_together(tmp_path: Path) -> None:
     text = _GOOD.replace('version = "1.2.0"', "").replace("min_slices = 12", 'min_slices = "12"')
-    with pytest.raises(InvalidPackage, match=r"version is missing.*min_slices must be a number"):
+    with pytest.raises(
+        InvalidPackage, match=r"version is missing.*min_slices must be a whole number"
+    ):
         _load(tmp_path, text)
 
 
-def test_a_manifest_that_is_no_toml_or_not_there_is_an_invalid_package(tmp_path: Path) -> None:
+def test_a_manifest_that_is_missing_or_no_toml_is_an_invalid_package(tmp_path: Path) -> None:
     with pytest.raises(InvalidPackage, match=r"line 1|end of document"):
         _load(tmp_path, "model_id = ")
     with pytest.raises(InvalidPackage, match="No such file"):

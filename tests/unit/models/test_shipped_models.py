@@ -5,8 +5,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from models.inference.predictor import Predictor
 from models.phantom import Phantom, head, labelled_scan, lung_apex, pelvis
-from models.predictor import Predictor
 from models.registry import find
 from models.training.validation import dice
 from node.domain.errors import Rejected, RejectionReason

@@ -1,4 +1,4 @@
-"""DICOM to NIfTI and back: every voxel keeps its value and its place."""
+"""DICOM to NIfTI and back: every voxel keeps its value and its position."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from models.data import find_cases, load_case
 from models.data.images import read_image
 from models.phantom import LIVER, abdomen, paint
 from node.cli.main import app
-from node.dicom.ct.files import dicom_files
+from node.dicom.ct.files import find_dicom_files
 from node.dicom.ct.reader import read_series
 from node.dicom.ct_writer import write_ct_series
 from node.offline.convert import to_nifti
@@ -25,28 +25,28 @@ def _run(*arguments: object) -> tuple[int, str]:
 
 @pytest.mark.parametrize("directions", [AXIAL, CORONAL, FEET_FIRST, oblique()])
 def test_a_series_keeps_its_geometry_there_and_back(tmp_path: Path, directions: Directions) -> None:
-    where = grid(directions, slices=9, rows=12, columns=14, spacing_mm=(7.0, 2.5, 3.0))
-    ct = paint(where, seed=1).volume
+    geometry = grid(directions, slices=9, rows=12, columns=14, spacing_mm=(7.0, 2.5, 3.0))
+    ct = paint(geometry, seed=1).volume
     write_ct_series(ct, tmp_path / "ct")
-    code, said = _run("convert", tmp_path / "ct", tmp_path / "ct.nii.gz")
-    assert (code, "9 × 12 × 14 voxels" in said) == (0, True)
-    original = read_series(dicom_files([tmp_path / "ct"])).volume
+    code, output = _run("convert", tmp_path / "ct", tmp_path / "ct.nii.gz")
+    assert (code, "9 × 12 × 14 voxels" in output) == (0, True)
+    original = read_series(find_dicom_files([tmp_path / "ct"])).volume
     image = nibabel.load(tmp_path / "ct.nii.gz")
-    # In LPS, the place and value of each voxel of the series, found again in the NIfTI.
+    # The position of each voxel of the series has the same value in the NIfTI.
     indices = np.argwhere(np.ones(original.spatial_shape, dtype=bool))
-    places = original.map_indices_to_reference(indices) * [-1, -1, 1]
+    positions = original.map_indices_to_reference(indices) * [-1, -1, 1]
     to_nifti_index = np.linalg.inv(image.affine)
-    found = np.rint(places @ to_nifti_index[:3, :3].T + to_nifti_index[:3, 3]).astype(int)
+    found = np.rint(positions @ to_nifti_index[:3, :3].T + to_nifti_index[:3, 3]).astype(int)
     values = np.asarray(image.dataobj)[tuple(found.T)]
     assert (values == original.array[tuple(indices.T)]).all()
 
     assert _run("convert", tmp_path / "ct.nii.gz", tmp_path / "back")[0] == 0
-    back = read_series(dicom_files([tmp_path / "back"])).volume
+    back = read_series(find_dicom_files([tmp_path / "back"])).volume
     again = back.match_geometry(original.get_geometry())
     assert (again.array == original.array).all()
 
 
-def test_a_folder_that_is_not_empty_is_left_alone(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_empty_is_not_changed(tmp_path: Path) -> None:
     made = abdomen(1, spacing_mm=(30.0, 20.0, 20.0), shape=(8, 14, 16))
     to_nifti(made.volume, tmp_path / "ct.nii.gz")
     (tmp_path / "full").mkdir()
@@ -58,27 +58,27 @@ def test_a_folder_that_is_not_empty_is_left_alone(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "full").iterdir()] == ["note.txt"]
 
 
-def test_a_data_set_becomes_pairs_of_nifti(tmp_path: Path) -> None:
+def test_a_data_set_is_converted_to_pairs_of_nifti(tmp_path: Path) -> None:
     made = abdomen(1, spacing_mm=(30.0, 20.0, 20.0), shape=(8, 14, 16))
     to_nifti(made.volume, tmp_path / "volume-1.nii")
     to_nifti(made.mask.volume.astype(np.uint8), tmp_path / "segmentation-1.nii")
     to_nifti(made.volume, tmp_path / "volume-2.nii")
-    code, said = _run("convert", tmp_path, tmp_path / "out", "--layout", "lits")
+    code, output = _run("convert", tmp_path, tmp_path / "out", "--layout", "lits")
     assert code == 1
-    assert "volume-002: " in said
-    assert "has no labels" in said
+    assert "volume-002: " in output
+    assert "has no labels" in output
     (case,) = find_cases(tmp_path / "out", "pairs").cases
     loaded = load_case(case, (LIVER,))
     assert (loaded.truth.of(LIVER) == (made.mask.volume.array > 0)).all()
 
 
-def test_the_dataset_command_lists_cases_and_ends_with_their_problems(tmp_path: Path) -> None:
+def test_the_dataset_command_lists_cases_and_fails_on_problems(tmp_path: Path) -> None:
     made = abdomen(1, spacing_mm=(30.0, 20.0, 20.0), shape=(8, 14, 16))
     to_nifti(made.volume, tmp_path / "a.nii.gz")
     to_nifti(made.mask.volume.astype(np.uint8), tmp_path / "a_seg.nii.gz")
-    code, said = _run("dataset", tmp_path, "--json")
+    code, output = _run("dataset", tmp_path, "--json")
     assert code == 0
-    assert '"name": "a"' in said
+    assert '"name": "a"' in output
     nothing = made.mask.volume.with_array(np.zeros((8, 14, 16), np.uint8))
     to_nifti(nothing, tmp_path / "a_seg.nii.gz")
     assert _run("dataset", tmp_path)[0] == 1
@@ -93,14 +93,14 @@ def _nifti(path: Path, *, sform: int, qform: int) -> nibabel.Nifti1Image:
     return image
 
 
-def test_an_image_that_does_not_say_how_it_lies_is_refused(tmp_path: Path) -> None:
+def test_an_image_without_orientation_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.nii"
     _nifti(path, sform=0, qform=0)
     with pytest.raises(ValueError, match="neither sform nor qform"):
         read_image(path)
 
 
-def test_an_image_that_lies_in_two_ways_is_refused(tmp_path: Path) -> None:
+def test_an_image_with_contradictory_orientations_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.nii"
     image = _nifti(path, sform=1, qform=1)
     image.set_sform(np.diag([-2.0, 2.0, 2.0, 1.0]), code=1)
@@ -109,7 +109,7 @@ def test_an_image_that_lies_in_two_ways_is_refused(tmp_path: Path) -> None:
         read_image(path)
 
 
-def test_what_was_not_measured_is_air_and_units_become_mm(tmp_path: Path) -> None:
+def test_missing_values_become_air_and_units_become_mm(tmp_path: Path) -> None:
     array = np.full((4, 5, 6), 40.5, dtype=np.float32)
     array[0, 0, 0] = np.nan
     image = nibabel.Nifti1Image(array, np.diag([0.002, 0.002, 0.002, 1.0]))

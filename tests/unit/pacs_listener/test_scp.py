@@ -29,8 +29,8 @@ from pacs_listener.presentation_contexts import (
     VERIFICATION_TRANSFER_SYNTAXES,
 )
 from pacs_listener.scp import AssociationPolicy, Listener
-from pacs_listener.store_status import MEANINGS, DoesNotMatch, StoreStatus, comment_of, status_of
-from tests.support.stored import CT_IMAGE, EXPLICIT, NOON, encoded, sqlite_url
+from pacs_listener.store_status import MEANINGS, DoesNotMatch, StoreStatus, error_comment, status_of
+from tests.support.factories import CT_IMAGE, EXPLICIT, NOON, encoded, sqlite_url
 
 MR_IMAGE = "1.2.840.10008.5.1.4.1.1.4"
 HOUR = timedelta(hours=1)
@@ -178,7 +178,7 @@ def test_every_status_lies_in_the_range_that_the_standard_gives_its_meaning() ->
 
 def test_a_comment_fits_its_element() -> None:
     error = Rejected(RejectionReason.INVALID_INSTANCE, "ä\\\n" + "x" * 100)
-    assert comment_of(error) == "???" + "x" * 61
+    assert error_comment(error) == "???" + "x" * 61
 
 
 def test_names_in_the_tables_are_those_of_the_standard() -> None:
@@ -221,7 +221,7 @@ def n_action(
         action_information=information,
         assoc=SimpleNamespace(requestor=SimpleNamespace(ae_title=calling)),
     )
-    status, _ = listener._commitment.take(cast("Event", event))
+    status, _ = listener._commitment.handle_n_action(cast("Event", event))
     return status
 
 

@@ -1,9 +1,9 @@
-"""Conditions: which hold on what, and which could never hold and so are mistakes."""
+"""Conditions: which hold on a series, and which can never hold and so are mistakes."""
 
 import pytest
 
+from node.routing.condition_parsing import InvalidCondition, parse_condition
 from node.routing.conditions import SeriesFacts
-from node.routing.rules import InvalidCondition, read_condition
 
 CT = SeriesFacts(
     {
@@ -22,7 +22,7 @@ CT = SeriesFacts(
 
 
 def holds(condition: object) -> bool:
-    return read_condition(condition, ()).judge(CT).held
+    return parse_condition(condition, ()).evaluate(CT).held
 
 
 @pytest.mark.parametrize(
@@ -94,15 +94,15 @@ def test_a_condition_holds_or_does_not(condition: object, held: bool) -> None:
         {"attribute": "SliceThickness", "range": ["a", "b"]},
     ],
 )
-def test_a_condition_that_makes_no_sense_is_an_error_and_never_merely_unmatched(
+def test_an_invalid_condition_is_an_error_and_not_a_mismatch(
     condition: object,
 ) -> None:
     with pytest.raises(InvalidCondition):
-        read_condition(condition, ())
+        parse_condition(condition, ())
 
 
 @pytest.mark.parametrize(
-    ("attribute", "meant"),
+    ("attribute", "suggested"),
     [
         ("SliceThicknes", "SliceThickness"),
         ("SpiralPitchFacter", "SpiralPitchFactor"),
@@ -110,17 +110,15 @@ def test_a_condition_that_makes_no_sense_is_an_error_and_never_merely_unmatched(
         ("Body Part Examined", "BodyPartExamined"),
     ],
 )
-def test_a_misspelt_keyword_is_answered_with_the_one_that_was_meant(
-    attribute: str, meant: str
-) -> None:
-    with pytest.raises(InvalidCondition, match=f"did you mean '{meant}'"):
-        read_condition({"attribute": attribute, "equals": 1}, ())
+def test_a_misspelt_keyword_is_reported_with_a_suggestion(attribute: str, suggested: str) -> None:
+    with pytest.raises(InvalidCondition, match=f"did you mean '{suggested}'"):
+        parse_condition({"attribute": attribute, "equals": 1}, ())
 
 
-def test_all_that_is_wrong_with_a_condition_is_told_and_where() -> None:
+def test_every_mistake_in_a_condition_is_reported_with_its_location() -> None:
     wrong = {"any": [{"attribute": "Modalty", "range": [2, 1]}, {"not": {"at_least_slices": 0}}]}
     with pytest.raises(InvalidCondition) as caught:
-        read_condition(wrong, ("when",))
+        parse_condition(wrong, ("when",))
     assert [path for path, _ in caught.value.mistakes] == [
         ("when", "any", 0, "attribute"),
         ("when", "any", 0, "range"),

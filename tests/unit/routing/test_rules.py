@@ -1,4 +1,4 @@
-"""Rules and decisions: what is wanted, and how it is explained."""
+"""Rules and decisions: which series match, and how the decision is explained."""
 
 import pytest
 from pydicom.datadict import tag_for_keyword
@@ -6,9 +6,10 @@ from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 
+from node.routing.condition_parsing import parse_condition
 from node.routing.conditions import SeriesFacts
 from node.routing.decision import Decision, decide, explain
-from node.routing.rules import Rule, read_condition
+from node.routing.rules import Rule
 from node.routing.series_facts import facts_from_dataset
 
 CT = SeriesFacts(
@@ -25,13 +26,13 @@ CT = SeriesFacts(
 
 
 def rule(name: str, condition: object) -> Rule:
-    return Rule(name, "liver-ct", ("pacs",), read_condition(condition, ()), 10.0)
+    return Rule(name, "liver-ct", ("pacs",), parse_condition(condition, ()), 10.0)
 
 
-def test_the_explanation_says_which_condition_failed_on_what_value() -> None:
+def test_the_explanation_names_the_failed_condition_and_the_value() -> None:
     wanted = {"all": [{"attribute": "Modality", "equals": "CT"}, {"at_least_slices": 50}]}
-    told = explain(decide([rule("liver", wanted)], CT))
-    assert told.splitlines() == [
+    explanation = explain(decide([rule("liver", wanted)], CT))
+    assert explanation.splitlines() == [
         "Rule 'liver' did not match",
         "  ✗ all of",
         "    ✓ Modality equals CT (is CT)",
@@ -39,30 +40,30 @@ def test_the_explanation_says_which_condition_failed_on_what_value() -> None:
     ]
 
 
-def test_the_explanation_of_a_wanted_series_says_where_results_go() -> None:
-    told = explain(decide([rule("liver", {"from_ae": ["CT1"]})], CT))
-    assert told.startswith("Rule 'liver' wanted the series: liver-ct, results to pacs")
+def test_the_explanation_of_a_match_names_the_destinations() -> None:
+    explanation = explain(decide([rule("liver", {"from_ae": ["CT1"]})], CT))
+    assert explanation.startswith("Rule 'liver' matched the series: liver-ct, results to pacs")
 
 
-def test_an_end_beyond_all_numbers_is_an_open_one() -> None:
+def test_a_range_end_beyond_floating_point_is_open() -> None:
     condition = {"attribute": "SliceThickness", "range": [-(10**400), 10**400]}
     assert decide([rule("x", condition)], CT).rules == ("x",)
 
 
-def test_an_absent_attribute_is_called_absent() -> None:
+def test_an_absent_attribute_is_described_as_absent() -> None:
     condition = {"attribute": "BodyPartExamined", "equals": "ABDOMEN"}
     assert "(is absent)" in explain(decide([rule("x", condition)], CT))
 
 
-def test_a_value_that_could_name_a_patient_is_compared_but_not_kept() -> None:
-    kinds = ({"equals": "4711"}, {"one_of": ["4711"]}, {"matches": "4711"})
-    decision = decide([rule("x", {"attribute": "PatientID", **kind}) for kind in kinds], CT)
+def test_a_value_that_can_identify_a_patient_is_compared_but_not_stored() -> None:
+    tests = ({"equals": "4711"}, {"one_of": ["4711"]}, {"matches": "4711"})
+    decision = decide([rule("x", {"attribute": "PatientID", **test}) for test in tests], CT)
     assert decision.rules == ("x", "x", "x")
     assert "4711" not in decision.to_json()
     assert "4711" not in explain(decision)
 
 
-def test_a_decision_survives_being_kept() -> None:
+def test_a_decision_survives_storage() -> None:
     decision = decide(
         [rule("a", {"not": {"any": [{"at_least_slices": 5}]}}), rule("b", {"at_least_slices": 5})],
         CT,
@@ -71,11 +72,11 @@ def test_a_decision_survives_being_kept() -> None:
     assert decision.rules == ("b",)
 
 
-def test_without_rules_the_explanation_says_so() -> None:
+def test_the_explanation_states_that_no_rules_are_configured() -> None:
     assert "No rules are configured" in explain(decide([], CT))
 
 
-def test_facts_are_the_headers_attributes_as_texts() -> None:
+def test_facts_are_the_attributes_of_the_header_as_texts() -> None:
     header = Dataset()
     header.Modality = "CT"
     header.ImageType = ["ORIGINAL", "PRIMARY"]
@@ -91,15 +92,17 @@ def test_facts_are_the_headers_attributes_as_texts() -> None:
     assert (facts.slice_count, facts.origin_peer) == (7, "CT1")
 
 
-def test_a_value_of_many_lines_is_told_in_a_short_one() -> None:
+def test_a_long_value_is_shortened_to_one_line() -> None:
     wordy = SeriesFacts({"ImageComments": ("first\nsecond " + "x" * 500,)}, 1, "CT1")
-    told = explain(decide([rule("x", {"attribute": "ImageComments", "matches": "z"})], wordy))
-    assert len(told.splitlines()) == 2
-    assert "(is first second xx" in told
-    assert len(told) < 200
+    explanation = explain(
+        decide([rule("x", {"attribute": "ImageComments", "matches": "z"})], wordy)
+    )
+    assert len(explanation.splitlines()) == 2
+    assert "(is first second xx" in explanation
+    assert len(explanation) < 200
 
 
-def test_not_over_several_conditions_says_of_each_whether_it_held() -> None:
+def test_the_explanation_of_not_lists_every_inner_condition() -> None:
     none_of = {"not": {"any": [{"at_least_slices": 99}, {"from_ae": ["CT1"]}]}}
     assert explain(decide([rule("x", none_of)], CT)).splitlines() == [
         "Rule 'x' did not match",
@@ -109,7 +112,7 @@ def test_not_over_several_conditions_says_of_each_whether_it_held() -> None:
     ]
 
 
-def test_what_all_frames_of_an_enhanced_ct_share_is_a_fact_and_frames_are_slices() -> None:
+def test_shared_attributes_of_an_enhanced_ct_are_facts_and_frames_are_slices() -> None:
     measures = Dataset()
     measures.SliceThickness = "2.5"
     groups = Dataset()
@@ -128,7 +131,7 @@ def test_what_all_frames_of_an_enhanced_ct_share_is_a_fact_and_frames_are_slices
     ("keyword", "vr", "content"),
     [("Rows", "US", b"123"), ("TablePosition", "FD", b"12"), ("NumberOfFrames", "IS", b"many")],
 )
-def test_a_header_that_does_not_keep_to_its_types_has_its_other_facts(
+def test_an_invalid_value_in_the_header_does_not_affect_other_facts(
     keyword: str, vr: str, content: bytes
 ) -> None:
     tag = Tag(tag_for_keyword(keyword) or 0)

@@ -10,7 +10,7 @@ import pytest
 from node.domain.errors import Misconfigured, Transient
 from node.store import Store, database
 from node.store.schema import METADATA
-from tests.support.stored import NOON, received, sqlite_url
+from tests.support.factories import NOON, received, sqlite_url
 
 
 def open_and_add(folder: Path, number: int) -> int:

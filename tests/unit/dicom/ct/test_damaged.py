@@ -1,4 +1,4 @@
-"""Files that lack what a slice needs, or arrived damaged, are refused with the reason."""
+"""Files that lack required attributes or are damaged are refused with the reason."""
 
 import errno
 import os
@@ -13,16 +13,16 @@ from pydicom.tag import Tag
 from pydicom.uid import UID, JPEG2000Lossless, RLELossless
 
 from node.dicom.ct.reader import read_series
-from node.dicom.results.context import carry_context
+from node.dicom.results.context import copy_context_attributes
 from node.domain.errors import Rejected, RejectionReason, Transient
-from node.domain.instance import Door, Origin
-from node.intake.dataset_elements import Encoding, walk
-from node.intake.part10 import file_of, received_from_file
+from node.domain.instance import Channel, Origin
+from node.intake.dataset_elements import Encoding, iter_elements
+from node.intake.part10 import part10_bytes, received_from_file
 from tests.support.dicom import nested_sequences as nested
 from tests.support.dicom.body import grid
 from tests.support.dicom.builders import ct_series, enhanced_ct
+from tests.support.factories import EXPLICIT
 from tests.support.peers.refusing_peer import every, only, refusal
-from tests.support.stored import EXPLICIT
 
 
 @pytest.mark.parametrize(
@@ -37,44 +37,44 @@ from tests.support.stored import EXPLICIT
         "Rows",
     ],
 )
-def test_a_missing_geometry_attribute(keyword: str, tmp_path: Path) -> None:
+def test_a_missing_geometry_attribute_is_refused(keyword: str, tmp_path: Path) -> None:
     def drop(dataset: Dataset) -> None:
         del dataset[keyword]
 
     message = refusal(
-        ct_series().changed(every(drop)).write(tmp_path), RejectionReason.MISSING_GEOMETRY
+        ct_series().modify(every(drop)).write(tmp_path), RejectionReason.MISSING_GEOMETRY
     )
     assert keyword in message
 
 
 @pytest.mark.filterwarnings("ignore:Invalid value")
-def test_a_geometry_attribute_that_is_no_number(tmp_path: Path) -> None:
+def test_a_geometry_attribute_that_is_no_number_is_refused(tmp_path: Path) -> None:
     def spoil(dataset: Dataset) -> None:
         raw = RawDataElement(Tag("PixelSpacing"), "DS", 8, b"wide\\far", 0, False, True)
         dataset["PixelSpacing"] = raw
 
-    message = refusal(ct_series().changed(every(spoil)).write(tmp_path), RejectionReason.UNREADABLE)
+    message = refusal(ct_series().modify(every(spoil)).write(tmp_path), RejectionReason.UNREADABLE)
     assert "cannot be read" in message
 
 
-def test_an_orientation_that_is_none(tmp_path: Path) -> None:
+def test_an_invalid_orientation_is_refused(tmp_path: Path) -> None:
     def spoil(dataset: Dataset) -> None:
         dataset.ImageOrientationPatient = [1, 0, 0, 1, 0, 0]
 
-    refusal(ct_series().changed(every(spoil)).write(tmp_path), RejectionReason.MISSING_GEOMETRY)
+    refusal(ct_series().modify(every(spoil)).write(tmp_path), RejectionReason.MISSING_GEOMETRY)
 
 
-def test_a_single_slice(tmp_path: Path) -> None:
+def test_a_single_slice_is_refused(tmp_path: Path) -> None:
     files = ct_series(geometry=grid(slices=1))
     refusal(files.write(tmp_path), RejectionReason.TOO_FEW_SLICES)
 
 
-def test_no_files_at_all() -> None:
+def test_an_empty_list_of_files_is_refused() -> None:
     refusal([], RejectionReason.UNREADABLE)
 
 
 @pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.ETIMEDOUT])
-def test_a_disk_that_cannot_be_read_for_now_is_no_refusal(
+def test_a_disk_error_is_transient_and_not_a_refusal(
     number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails(_path: Path, **_options: object) -> None:
@@ -86,7 +86,7 @@ def test_a_disk_that_cannot_be_read_for_now_is_no_refusal(
         read_series(files)
 
 
-def test_a_file_that_is_no_dicom(tmp_path: Path) -> None:
+def test_a_file_that_is_not_dicom_is_refused(tmp_path: Path) -> None:
     paths = ct_series().write(tmp_path)
     paths[4].write_bytes(b"this is a letter, not an image" * 20)
     message = refusal(paths, RejectionReason.UNREADABLE)
@@ -96,44 +96,44 @@ def test_a_file_that_is_no_dicom(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "nesting",
     [
-        nested.of_undefined_length,
-        nested.of_defined_length,
-        nested.hidden,
+        nested.with_undefined_length,
+        nested.with_defined_length,
+        nested.with_defined_outer_length,
     ],
 )
 @pytest.mark.parametrize("keyword", ["ReferencedSeriesSequence", "RequestAttributesSequence"])
-def test_sequences_nested_without_end(
+def test_too_deeply_nested_sequences_are_refused(
     keyword: str, nesting: nested.Nesting, tmp_path: Path
 ) -> None:
     paths = ct_series().write(tmp_path)
     tag = Tag(keyword)
     for path in paths:
-        received = received_from_file(path, Origin(Door.FOLDER, "test"))
-        elements = walk(received.dataset, Encoding.of(EXPLICIT))
-        at = next(element.head for element in elements if element.tag > tag)
-        deep = received.dataset[:at] + nesting(tag, 10_000) + received.dataset[at:]
-        path.write_bytes(file_of(replace(received, dataset=deep)))
+        received = received_from_file(path, Origin(Channel.FOLDER, "test"))
+        elements = iter_elements(received.dataset, Encoding.for_transfer_syntax(EXPLICIT))
+        offset = next(element.offset for element in elements if element.tag > tag)
+        deep = received.dataset[:offset] + nesting(tag, 10_000) + received.dataset[offset:]
+        path.write_bytes(part10_bytes(replace(received, dataset=deep)))
     message = refusal(paths, RejectionReason.UNREADABLE)
     assert "nested too deeply" in message
 
 
-def test_a_patient_id_of_no_known_representation(tmp_path: Path) -> None:
+def test_a_patient_id_of_unknown_vr_is_refused(tmp_path: Path) -> None:
     paths = ct_series().write(tmp_path)
     paths[4].write_bytes(paths[4].read_bytes().replace(b"\x10\0\x20\0LO", b"\x10\0\x20\0L\x18"))
     message = refusal(paths, RejectionReason.UNREADABLE)
     assert "cannot be read" in message
 
 
-def test_a_patient_attribute_of_no_known_representation_is_left_out(tmp_path: Path) -> None:
+def test_a_patient_attribute_of_unknown_vr_is_omitted(tmp_path: Path) -> None:
     paths = ct_series().write(tmp_path)
     for path in paths:
         path.write_bytes(path.read_bytes().replace(b"\x10\0\x10\0PN", b"\x10\0\x10\0P\x18"))
     result = Dataset()
-    carry_context(read_series(paths).sources[0], result, [])
+    copy_context_attributes(read_series(paths).sources[0], result, [])
     assert result["PatientName"].is_empty
 
 
-def test_a_file_cut_off_in_its_header(tmp_path: Path) -> None:
+def test_a_file_truncated_in_its_header_is_refused(tmp_path: Path) -> None:
     paths = ct_series().write(tmp_path)
     paths[4].write_bytes(paths[4].read_bytes()[:700])
     with pytest.raises(Rejected):
@@ -141,14 +141,14 @@ def test_a_file_cut_off_in_its_header(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("rows", [40, 400], ids=["small", "deferred"])
-def test_pixel_data_cut_off(rows: int, tmp_path: Path) -> None:
+def test_truncated_pixel_data_are_refused(rows: int, tmp_path: Path) -> None:
     paths = ct_series(geometry=grid(slices=4, rows=rows)).write(tmp_path)
     paths[2].write_bytes(paths[2].read_bytes()[:-1000])
     message = refusal(paths, RejectionReason.UNREADABLE)
     assert "did not arrive whole" in message or "cannot be read" in message
 
 
-def test_damaged_jpeg_2000(tmp_path: Path) -> None:
+def test_damaged_jpeg_2000_is_refused(tmp_path: Path) -> None:
     paths = ct_series(transfer_syntax_uid=JPEG2000Lossless).write(tmp_path)
     whole = paths[2].read_bytes()
     start = whole.index(b"\xff\x4f\xff\x51")
@@ -161,38 +161,36 @@ def test_damaged_jpeg_2000(tmp_path: Path) -> None:
     "syntax",
     [pytest.param(syntax, id=syntax.name) for syntax in (RLELossless, JPEG2000Lossless)],
 )
-def test_a_compressed_stream_that_stops_half_way(syntax: UID, tmp_path: Path) -> None:
+def test_a_truncated_compressed_stream_is_refused(syntax: UID, tmp_path: Path) -> None:
     def cut(dataset: Dataset) -> None:
         stream = get_frame(dataset.PixelData, 0, number_of_frames=1)
         dataset.PixelData = encapsulate([stream[: len(stream) // 4 * 2]])
 
     files = ct_series(geometry=grid(slices=4, rows=200), transfer_syntax_uid=syntax)
-    message = refusal(files.changed(only(2, cut)).write(tmp_path), RejectionReason.UNREADABLE)
+    message = refusal(files.modify(only(2, cut)).write(tmp_path), RejectionReason.UNREADABLE)
     assert "image 3" in message
 
 
-def test_a_run_length_stream_that_panics_its_decoder(tmp_path: Path) -> None:
+def test_a_run_length_stream_that_panics_the_decoder_is_refused(tmp_path: Path) -> None:
     def overrun(dataset: Dataset) -> None:
         stream = get_frame(dataset.PixelData, 0, number_of_frames=1)
-        # Runs of 128 pixels each, beyond the last one of the picture.
+        # Runs of 128 pixels each, beyond the last pixel of the image.
         dataset.PixelData = encapsulate([stream[:-40] + b"\x81\xff" * 20])
 
-    files = ct_series(transfer_syntax_uid=RLELossless).changed(only(2, overrun))
+    files = ct_series(transfer_syntax_uid=RLELossless).modify(only(2, overrun))
     message = refusal(files.write(tmp_path), RejectionReason.UNREADABLE)
     assert "image 3" in message
 
 
-def test_no_pixel_data(tmp_path: Path) -> None:
+def test_missing_pixel_data_are_refused(tmp_path: Path) -> None:
     def drop(dataset: Dataset) -> None:
         del dataset.PixelData
 
-    message = refusal(
-        ct_series().changed(only(5, drop)).write(tmp_path), RejectionReason.UNREADABLE
-    )
+    message = refusal(ct_series().modify(only(5, drop)).write(tmp_path), RejectionReason.UNREADABLE)
     assert "image 6" in message
 
 
-def test_an_enhanced_ct_that_places_too_few_frames(tmp_path: Path) -> None:
+def test_an_enhanced_ct_with_too_few_frame_positions_is_refused(tmp_path: Path) -> None:
     enhanced = enhanced_ct()
     del enhanced.PerFrameFunctionalGroupsSequence[-1]
     path = tmp_path / "enhanced.dcm"

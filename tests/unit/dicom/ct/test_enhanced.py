@@ -1,4 +1,4 @@
-"""Enhanced and Legacy Converted Enhanced CT come out as the same volume as single slices."""
+"""Enhanced and Legacy Converted Enhanced CT give the same volume as single slices."""
 
 from pathlib import Path
 
@@ -54,7 +54,7 @@ def test_the_reader_agrees_with_highdicom_on_the_geometry(tmp_path: Path) -> Non
     np.testing.assert_allclose(theirs.match_geometry(ours.get_geometry()).array, ours.array)
 
 
-def test_a_frame_that_is_missing_is_named(tmp_path: Path) -> None:
+def test_a_missing_frame_is_named(tmp_path: Path) -> None:
     order = [k for k in range(24) if k != 7]
     with pytest.raises(Rejected, match="between frame 7 and frame 8") as caught:
         read_series(written(enhanced_ct(frame_order=order), tmp_path))

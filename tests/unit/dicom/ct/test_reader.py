@@ -1,4 +1,4 @@
-"""Reading a sound CT series: every orientation, encoding and pixel format comes out in HU."""
+"""Reading of a valid CT series: every orientation, encoding and pixel format gives HU."""
 
 from pathlib import Path
 
@@ -31,7 +31,7 @@ from tests.support.dicom.body import (
     grid,
     in_liver,
     oblique,
-    places,
+    voxel_positions,
 )
 from tests.support.dicom.builders import ct_series
 from tests.support.shared_data import ct_files
@@ -46,19 +46,19 @@ ORIENTATIONS = [
 
 
 def assert_shows_the_body(series: CtSeries) -> None:
-    """Every voxel holds what the body has at the voxel's own place."""
+    """Asserts that every voxel has the value of the body at the position of the voxel."""
     expected = body(series.volume.get_geometry())
-    # Voxels whose centre lies within a rounding error of an organ's surface may fall either way.
+    # Voxels within a rounding error of an organ's surface may have either value.
     assert np.mean(series.volume.array != expected.array) < 1e-3
 
 
 @pytest.mark.parametrize("directions", ORIENTATIONS)
-def test_every_voxel_lies_where_its_file_says(directions: Directions, tmp_path: Path) -> None:
+def test_every_voxel_is_at_the_position_in_its_file(directions: Directions, tmp_path: Path) -> None:
     series = read_series(ct_series(directions).write(tmp_path))
     assert_shows_the_body(series)
     assert series.slice_count == 24
     assert not series.is_resampled
-    assert in_liver(places(series.volume))[series.volume.array == 120].all()
+    assert in_liver(voxel_positions(series.volume))[series.volume.array == 120].all()
 
 
 def test_slices_ascend_along_row_cross_column_whatever_the_order_of_files(tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_slices_ascend_along_row_cross_column_whatever_the_order_of_files(tmp_pa
     np.testing.assert_allclose(series.volume.affine, grid(AXIAL).affine, atol=1e-9)
 
 
-def test_sources_keep_headers_and_let_pixels_go(tmp_path: Path) -> None:
+def test_sources_keep_headers_without_pixel_data(tmp_path: Path) -> None:
     series = read_series(ct_series().write(tmp_path))
     assert len(series.sources) == 24
     assert all("PixelData" not in source for source in series.sources)
@@ -120,26 +120,26 @@ def test_slope_and_intercept_are_applied_slice_by_slice(tmp_path: Path) -> None:
             stored = np.frombuffer(dataset.PixelData, "<u2")
             dataset.PixelData = (2 * stored - 24).astype("<u2").tobytes()
             dataset.RescaleSlope, dataset.RescaleIntercept = "0.5", "-1012"
-            del dataset.RescaleType  # it may be missing; CT is in HU all the same
+            del dataset.RescaleType  # may be missing; CT is in HU nevertheless
 
-    series = read_series(ct_series().changed(rescale).write(tmp_path))
+    series = read_series(ct_series().modify(rescale).write(tmp_path))
     assert series.volume.dtype == np.float32
     np.testing.assert_allclose(series.volume.array, body(grid(AXIAL)).array, atol=1e-4)
 
 
-def test_signed_pixels_come_out_in_hu(tmp_path: Path) -> None:
+def test_signed_pixels_are_converted_to_hu(tmp_path: Path) -> None:
     def sign(_index: int, dataset: Dataset) -> None:
         stored = np.frombuffer(dataset.PixelData, "<u2").astype(np.int32) - 1024
         dataset.PixelData = stored.astype("<i2").tobytes()
         dataset.PixelRepresentation, dataset.RescaleIntercept = 1, "0"
         dataset.BitsStored, dataset.HighBit = 16, 15
 
-    series = read_series(ct_series().changed(sign).write(tmp_path))
+    series = read_series(ct_series().modify(sign).write(tmp_path))
     assert series.volume.dtype == np.int16
     assert (series.volume.array == body(grid(AXIAL)).array).all()
 
 
-def test_pixel_padding_is_air(tmp_path: Path) -> None:
+def test_pixel_padding_becomes_air(tmp_path: Path) -> None:
     def pad(_index: int, dataset: Dataset) -> None:
         stored = np.frombuffer(dataset.PixelData, "<u2").copy()
         stored[:96] = 4000
@@ -147,12 +147,12 @@ def test_pixel_padding_is_air(tmp_path: Path) -> None:
         dataset.PixelData = stored.tobytes()
         dataset.PixelPaddingValue, dataset.PixelPaddingRangeLimit = 4000, 4095
 
-    series = read_series(ct_series().changed(pad).write(tmp_path))
+    series = read_series(ct_series().modify(pad).write(tmp_path))
     assert (series.volume.array[:, :3] == -1024).all()
     assert (series.volume.array[:, 3:] == body(grid(AXIAL)).array[:, 3:]).all()
 
 
-def test_a_padding_value_written_as_unsigned_is_known_among_signed_pixels(tmp_path: Path) -> None:
+def test_an_unsigned_padding_value_applies_to_signed_pixels(tmp_path: Path) -> None:
     def pad(_index: int, dataset: Dataset) -> None:
         stored = np.frombuffer(dataset.PixelData, "<u2").astype(np.int32) - 1024
         stored[:48] = -2000
@@ -161,7 +161,7 @@ def test_a_padding_value_written_as_unsigned_is_known_among_signed_pixels(tmp_pa
         dataset.BitsStored, dataset.HighBit = 16, 15
         dataset.add_new("PixelPaddingValue", "US", 65536 - 2000)
 
-    series = read_series(ct_series().changed(pad).write(tmp_path))
+    series = read_series(ct_series().modify(pad).write(tmp_path))
     assert (series.volume.array[:, 0] == -1024).all()
 
 
@@ -175,20 +175,20 @@ def test_uneven_slices_within_tolerance_are_resampled_by_their_true_positions(
     assert series.is_resampled
     np.testing.assert_allclose(series.volume.spacing[0], 2.5, atol=0.01)
     expected = body(series.volume.get_geometry()).array
-    # Interpolation smooths the surfaces of the organs, and moves nothing else.
+    # Interpolation smooths the surfaces of the organs and shifts nothing.
     assert np.mean(np.abs(series.volume.array - expected) > 50) < 0.005
-    np.testing.assert_allclose(series.places(), np.arange(60), atol=0.1)
+    np.testing.assert_allclose(series.fractional_slice_indices(), np.arange(60), atol=0.1)
 
 
-def test_a_scan_in_several_acquisitions_one_after_the_other_is_one_volume(tmp_path: Path) -> None:
+def test_consecutive_acquisitions_of_one_scan_are_one_volume(tmp_path: Path) -> None:
     def number(index: int, dataset: Dataset) -> None:
         dataset.AcquisitionNumber = 1 + index // 6
 
-    series = read_series(ct_series().changed(number).write(tmp_path))
+    series = read_series(ct_series().modify(number).write(tmp_path))
     assert series.slice_count == 24
 
 
-def test_the_same_instance_under_two_names_counts_once(tmp_path: Path) -> None:
+def test_two_files_of_the_same_instance_count_once(tmp_path: Path) -> None:
     paths = ct_series().write(tmp_path)
     copy = tmp_path / "copy.dcm"
     copy.write_bytes(paths[3].read_bytes())
@@ -199,7 +199,7 @@ def test_a_real_abdomen_is_read_in_hu() -> None:
     series = read_series(ct_files("chaos-set3"))
     assert series.volume.shape == (78, 512, 512)
     np.testing.assert_allclose(series.volume.spacing, (2.0, 0.7265625, 0.7265625))
-    # Soft tissue in the middle, air in the corners.
+    # Soft tissue in the centre, air in the corners.
     assert -100 < np.median(series.volume.array[39, 200:300, 200:300]) < 200
     assert series.volume.array[39, :20, :20].max() < -900
 

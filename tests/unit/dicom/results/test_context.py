@@ -1,4 +1,4 @@
-"""Whose result it is: what the source says of patient, study and trial is carried unchanged."""
+"""Results copy the patient, study and trial attributes of their source unchanged."""
 
 from io import BytesIO
 from pathlib import Path
@@ -11,19 +11,19 @@ from pydicom.sequence import Sequence as Items
 from pydicom.tag import Tag
 
 from node.dicom.ct.reader import read_series
-from node.dicom.results.context import CARRIED
+from node.dicom.results.context import COPIED_KEYWORDS
 from node.dicom.results.segmentation import SegOptions, encode
 from node.domain.job import result_identity
 from tests.support.dicom.builders import MADE_AT, ThresholdSegmenter, ct_series
 
 
 def result_of(source: Dataset, directory: Path, options: SegOptions | None = None) -> Dataset:
-    """The result, written and read back, of a series whose slices all say what `source` says."""
+    """Encodes the result of a series that has the attributes of `source`; writes and reads it."""
 
-    def say(_index: int, dataset: Dataset) -> None:
+    def update(_index: int, dataset: Dataset) -> None:
         dataset.update(source)
 
-    series = read_series(ct_series().changed(say).write(directory))
+    series = read_series(ct_series().modify(update).write(directory))
     segmenter = ThresholdSegmenter()
     dataset = encode(
         segmenter.predict(series.volume),
@@ -52,7 +52,7 @@ def code(value: str) -> Items:
 
 @pytest.fixture
 def rich_source() -> Dataset:
-    """A source that says everything a result has to carry."""
+    """A source that has every attribute that a result must copy."""
     source = Dataset()
     source.PatientName = "DOE^JANE^^^"
     source.PatientID = "4711"
@@ -92,7 +92,9 @@ def rich_source() -> Dataset:
     return source
 
 
-def test_what_the_source_has_is_carried_unchanged(rich_source: Dataset, tmp_path: Path) -> None:
+def test_attributes_of_the_source_are_copied_unchanged(
+    rich_source: Dataset, tmp_path: Path
+) -> None:
     result = result_of(rich_source, tmp_path)
     for element in rich_source:
         assert result[element.tag] == element, element.keyword
@@ -100,14 +102,14 @@ def test_what_the_source_has_is_carried_unchanged(rich_source: Dataset, tmp_path
     assert result.StudyID == "1"
 
 
-def test_what_the_source_lacks_stays_absent(tmp_path: Path) -> None:
+def test_attributes_that_the_source_lacks_stay_absent(tmp_path: Path) -> None:
     source = Dataset()
     source.StudyDescription = ""
     result = result_of(source, tmp_path)
-    assert [keyword for keyword in CARRIED if keyword in result] == []
+    assert [keyword for keyword in COPIED_KEYWORDS if keyword in result] == []
 
 
-def test_type_2_attributes_are_there_and_empty(tmp_path: Path) -> None:
+def test_type_2_attributes_are_present_and_empty(tmp_path: Path) -> None:
     source = Dataset()
     for keyword in ("PatientName", "PatientID", "PatientSex", "StudyDate", "StudyTime", "StudyID"):
         setattr(source, keyword, None)
@@ -129,7 +131,7 @@ def test_type_2_attributes_are_there_and_empty(tmp_path: Path) -> None:
         assert not result[keyword].value
 
 
-def test_what_belongs_to_the_acquisition_is_left_behind(tmp_path: Path) -> None:
+def test_attributes_of_the_acquisition_are_not_copied(tmp_path: Path) -> None:
     source = Dataset()
     source.ProtocolName = "Abdomen"
     source.PerformedProcedureStepID = "PPS"
@@ -139,7 +141,7 @@ def test_what_belongs_to_the_acquisition_is_left_behind(tmp_path: Path) -> None:
     assert all(element.keyword not in result for element in source)
 
 
-def test_the_source_s_character_set_is_kept(tmp_path: Path) -> None:
+def test_the_character_set_of_the_source_is_kept(tmp_path: Path) -> None:
     source = Dataset()
     source.SpecificCharacterSet = "ISO_IR 100"
     source.PatientName = "MÜLLER^JÖRG"
@@ -150,7 +152,7 @@ def test_the_source_s_character_set_is_kept(tmp_path: Path) -> None:
     assert result.SeriesDescription == "Leber, nicht für die Diagnose"
 
 
-def test_a_text_that_the_source_s_character_set_cannot_spell_makes_it_utf_8(tmp_path: Path) -> None:
+def test_a_text_outside_the_character_set_of_the_source_selects_utf_8(tmp_path: Path) -> None:
     source = Dataset()
     source.SpecificCharacterSet = "ISO_IR 100"
     source.PatientName = "MÜLLER^JÖRG"
@@ -164,7 +166,7 @@ def test_a_text_that_the_source_s_character_set_cannot_spell_makes_it_utf_8(tmp_
     assert result.OtherPatientIDsSequence[0].PatientID == "Ü1"
 
 
-def test_a_japanese_name_keeps_its_three_spellings(tmp_path: Path) -> None:
+def test_a_japanese_name_keeps_its_three_representations(tmp_path: Path) -> None:
     source = Dataset()
     source.SpecificCharacterSet = ["", "ISO 2022 IR 87"]
     source.PatientName = "Yamada^Tarou=山田^太郎=やまだ^たろう"
@@ -174,11 +176,11 @@ def test_a_japanese_name_keeps_its_three_spellings(tmp_path: Path) -> None:
     assert result.PatientName.phonetic == "やまだ^たろう"
 
 
-def test_no_character_set_stays_none(tmp_path: Path) -> None:
+def test_an_absent_character_set_stays_absent(tmp_path: Path) -> None:
     assert "SpecificCharacterSet" not in result_of(Dataset(), tmp_path)
 
 
-def test_the_body_part_is_the_source_s_or_else_the_organ(tmp_path: Path) -> None:
+def test_the_body_part_is_that_of_the_source_or_else_the_organ(tmp_path: Path) -> None:
     source = Dataset()
     source.BodyPartExamined = "CHEST"
     assert result_of(source, tmp_path / "said").BodyPartExamined == "CHEST"
@@ -186,7 +188,7 @@ def test_the_body_part_is_the_source_s_or_else_the_organ(tmp_path: Path) -> None
     assert result_of(source, tmp_path / "silent").BodyPartExamined == "LIVER"
 
 
-def test_lossy_compression_of_the_source_is_told(tmp_path: Path) -> None:
+def test_lossy_compression_of_the_source_is_declared(tmp_path: Path) -> None:
     source = Dataset()
     source.LossyImageCompression = "01"
     source.LossyImageCompressionRatio = "9.5"
@@ -197,8 +199,8 @@ def test_lossy_compression_of_the_source_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:Invalid value|The value length|Expected implicit")
-def test_values_that_break_the_standard_do_not_stop_a_result(tmp_path: Path) -> None:
-    """Real headers hold such values; what can be read is carried, the rest is left out."""
+def test_values_that_violate_the_standard_do_not_prevent_a_result(tmp_path: Path) -> None:
+    """Real headers hold such values; readable values are copied, the others are omitted."""
 
     def spoil(_index: int, dataset: Dataset) -> None:
         for tag, vr, value in (
@@ -210,7 +212,7 @@ def test_values_that_break_the_standard_do_not_stop_a_result(tmp_path: Path) -> 
         ):
             dataset[tag] = RawDataElement(Tag(tag), vr, len(value), value, 0, False, True)
 
-    series = read_series(ct_series().changed(spoil).write(tmp_path))
+    series = read_series(ct_series().modify(spoil).write(tmp_path))
     segmenter = ThresholdSegmenter()
     dataset = encode(
         segmenter.predict(series.volume),
@@ -230,19 +232,17 @@ def test_values_that_break_the_standard_do_not_stop_a_result(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(("keyword", "vr"), [("PatientID", "SH"), ("PatientName", "LO")])
-def test_an_identifier_written_as_another_kind_of_text_is_kept(
-    tmp_path: Path, keyword: str, vr: str
-) -> None:
+def test_an_identifier_with_another_text_vr_is_kept(tmp_path: Path, keyword: str, vr: str) -> None:
     source = Dataset()
     source.add_new(keyword, vr, "4711")
     assert str(result_of(source, tmp_path)[keyword].value) == "4711"
 
 
-def test_a_patient_that_the_first_slice_does_not_name_is_named(tmp_path: Path) -> None:
+def test_a_patient_id_that_only_later_slices_have_is_copied(tmp_path: Path) -> None:
     def forget(index: int, dataset: Dataset) -> None:
         dataset.PatientID = "" if index == 0 else "4711"
 
-    series = read_series(ct_series().changed(forget).write(tmp_path))
+    series = read_series(ct_series().modify(forget).write(tmp_path))
     segmenter = ThresholdSegmenter()
     dataset = encode(
         segmenter.predict(series.volume),
@@ -256,7 +256,7 @@ def test_a_patient_that_the_first_slice_does_not_name_is_named(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("thickness", [None, "", "5.0 mm"])
-def test_a_thickness_that_is_not_said_is_the_distance_of_the_slices(
+def test_a_missing_thickness_becomes_the_distance_between_slices(
     tmp_path: Path, thickness: str | None
 ) -> None:
     source = Dataset()
@@ -271,29 +271,31 @@ def test_a_thickness_that_is_not_said_is_the_distance_of_the_slices(
 
 
 @pytest.mark.parametrize(
-    ("said", "kept"), [("Abdomen", "ABDOMEN"), ("Abdomen/Pelvis with contrast", "LIVER")]
+    ("given", "expected"), [("Abdomen", "ABDOMEN"), ("Abdomen/Pelvis with contrast", "LIVER")]
 )
-def test_a_body_part_is_a_code_string(tmp_path: Path, said: str, kept: str) -> None:
+def test_a_body_part_that_is_no_code_string_is_replaced(
+    tmp_path: Path, given: str, expected: str
+) -> None:
     source = Dataset()
     tag = Tag("BodyPartExamined")
-    source[tag] = RawDataElement(tag, "CS", len(said), said.encode(), 0, False, True)
-    assert result_of(source, tmp_path).BodyPartExamined == kept
+    source[tag] = RawDataElement(tag, "CS", len(given), given.encode(), 0, False, True)
+    assert result_of(source, tmp_path).BodyPartExamined == expected
 
 
-def test_a_time_zone_that_is_none_is_not_taken_over(tmp_path: Path) -> None:
+def test_an_invalid_time_zone_is_not_copied(tmp_path: Path) -> None:
     source = Dataset()
     source.TimezoneOffsetFromUTC = "+2500"
     assert result_of(source, tmp_path).TimezoneOffsetFromUTC != "+2500"
 
 
-def test_a_lossy_compression_that_is_not_told_whole_is_not_carried(tmp_path: Path) -> None:
+def test_an_incomplete_lossy_compression_is_not_copied(tmp_path: Path) -> None:
     source = Dataset()
     source.LossyImageCompression = ""
     assert "LossyImageCompressionRatio" not in result_of(source, tmp_path)
 
 
 @pytest.mark.filterwarnings("ignore:Incorrect value for Specific Character Set")
-def test_a_character_set_that_is_none_of_the_standard_is_not_carried(tmp_path: Path) -> None:
+def test_an_undefined_character_set_is_not_copied(tmp_path: Path) -> None:
     source = Dataset()
     tag = Tag("SpecificCharacterSet")
     source[tag] = RawDataElement(tag, "CS", 10, b"ISO-IR 100", 0, False, True)

@@ -1,4 +1,4 @@
-"""The DICOM SEG lies where the mask lies, says how it came about, and never changes on a retry."""
+"""The DICOM SEG has the geometry of the mask, declares its origin and is reproducible."""
 
 from datetime import UTC, datetime, timedelta, timezone
 from io import BytesIO
@@ -15,7 +15,7 @@ from node.dicom.ct.reader import CtSeries, read_series
 from node.dicom.results.segmentation import SegOptions, encode
 from node.domain.errors import Rejected, RejectionReason
 from node.domain.identifiers import Uid
-from node.domain.job import Replaced, ResultIdentity, result_identity
+from node.domain.job import ReplacedResult, ResultIdentity, result_identity
 from tests.support.dicom.body import (
     AXIAL,
     CORONAL,
@@ -25,7 +25,7 @@ from tests.support.dicom.body import (
     grid,
     in_liver,
     oblique,
-    places,
+    voxel_positions,
 )
 from tests.support.dicom.builders import (
     LIVER,
@@ -41,11 +41,11 @@ IDENTITY = result_identity("job")
 
 
 def liver_mask(series: CtSeries, labels: tuple[Label, ...] = (LIVER,)) -> Mask:
-    """The true liver; with two labels, its upper half is the second."""
-    where = places(series.volume)
-    values = in_liver(where).astype(np.uint8)
+    """Returns the ground truth liver; with two labels, its upper half is the second."""
+    positions = voxel_positions(series.volume)
+    values = in_liver(positions).astype(np.uint8)
     if len(labels) > 1:
-        values[in_liver(where) & (where[..., 2] > 14)] = labels[1].index
+        values[in_liver(positions) & (positions[..., 2] > 14)] = labels[1].index
     return Mask(volume=series.volume.with_array(values), labels=labels)
 
 
@@ -56,7 +56,7 @@ def encoded(
     identity: ResultIdentity = IDENTITY,
     options: SegOptions | None = None,
     made_at: datetime = MADE_AT,
-    replaces: Replaced | None = None,
+    replaces: ReplacedResult | None = None,
 ) -> Dataset:
     mask = liver_mask(series) if mask is None else mask
     return encode(
@@ -95,7 +95,7 @@ def series(tmp_path: Path) -> CtSeries:
         pytest.param(oblique(), id="oblique"),
     ],
 )
-def test_highdicom_reads_the_same_mask_at_the_same_place(
+def test_highdicom_reads_the_same_mask_at_the_same_position(
     directions: Directions, tmp_path: Path
 ) -> None:
     series = read_series(ct_series(directions).write(tmp_path))
@@ -117,7 +117,7 @@ def test_each_frame_lies_on_the_slice_it_refers_to(series: CtSeries) -> None:
         image = frame.DerivationImageSequence[0].SourceImageSequence[0]
         source = by_uid.pop(image.ReferencedSOPInstanceUID)
         assert frame.PlanePositionSequence[0].ImagePositionPatient == source.ImagePositionPatient
-    assert not by_uid  # empty slices have their frames too
+    assert not by_uid  # empty slices have frames as well
     orientation = seg.SharedFunctionalGroupsSequence[0].PlaneOrientationSequence[0]
     assert orientation.ImageOrientationPatient == series.sources[0].ImageOrientationPatient
 
@@ -129,7 +129,7 @@ def test_every_source_instance_is_referenced(series: CtSeries) -> None:
     assert uids == {source.SOPInstanceUID for source in series.sources}
 
 
-def test_a_resampled_series_gets_its_mask_on_the_true_slices(tmp_path: Path) -> None:
+def test_the_mask_of_a_resampled_series_is_on_the_true_slices(tmp_path: Path) -> None:
     thin = grid(slices=60, spacing_mm=(2.5, 3.0, 3.0))
     series = read_series(ct_series(geometry=thin, jitter_mm=0.2).write(tmp_path))
     assert series.is_resampled
@@ -139,10 +139,12 @@ def test_a_resampled_series_gets_its_mask_on_the_true_slices(tmp_path: Path) -> 
         pixels = seg.get_pixels_by_source_instance([source.SOPInstanceUID])[0, :, :, 0]
         affine = thin.affine.copy()
         affine[:3, 3] = source.ImagePositionPatient
-        truth = in_liver(places(hd.VolumeGeometry(affine, (1, 40, 48), "PATIENT")))[0]
-        differing += int((pixels != truth).sum())
-    # The mask was made on even slices up to 0.1 mm away: only voxels on the surface may differ.
-    assert differing < 0.02 * int(in_liver(places(thin)).sum())
+        ground_truth = in_liver(voxel_positions(hd.VolumeGeometry(affine, (1, 40, 48), "PATIENT")))[
+            0
+        ]
+        differing += int((pixels != ground_truth).sum())
+    # The even slices of the mask are up to 0.1 mm away: only surface voxels may differ.
+    assert differing < 0.02 * int(in_liver(voxel_positions(thin)).sum())
     shared = seg.SharedFunctionalGroupsSequence[0]
     assert "SpacingBetweenSlices" not in shared.PixelMeasuresSequence[0]
 
@@ -172,13 +174,13 @@ def test_several_organs_are_several_segments(series: CtSeries) -> None:
     assert first.TrackingUID != second.TrackingUID
 
 
-@pytest.mark.parametrize("kind", ["enhanced", "legacy converted"])
-def test_a_multi_frame_source_is_referred_to_by_frame(kind: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("object_type", ["enhanced", "legacy converted"])
+def test_a_multi_frame_source_is_referred_to_by_frame(object_type: str, tmp_path: Path) -> None:
     path = tmp_path / "enhanced.dcm"
     order = [*range(12, 24), *range(12)]
     source = (
         enhanced_ct(oblique(), frame_order=order)
-        if kind == "enhanced"
+        if object_type == "enhanced"
         else legacy_converted(ct_series(oblique()))
     )
     source.save_as(path, enforce_file_format=True)
@@ -191,10 +193,10 @@ def test_a_multi_frame_source_is_referred_to_by_frame(kind: str, tmp_path: Path)
     assert (volume.array == mask.volume.array).all()
 
 
-def test_the_segment_says_what_it_is_and_who_made_it(series: CtSeries) -> None:
+def test_a_segment_names_its_type_and_algorithm(series: CtSeries) -> None:
     segment = encoded(series).SegmentSequence[0]
-    kind = segment.SegmentedPropertyTypeCodeSequence[0]
-    assert (kind.CodeValue, kind.CodingSchemeDesignator) == ("10200004", "SCT")
+    property_type = segment.SegmentedPropertyTypeCodeSequence[0]
+    assert (property_type.CodeValue, property_type.CodingSchemeDesignator) == ("10200004", "SCT")
     category = segment.SegmentedPropertyCategoryCodeSequence[0]
     assert (category.CodeMeaning, category.CodingSchemeDesignator) == ("Organ", "SCT")
     algorithm = segment.SegmentationAlgorithmIdentificationSequence[0]
@@ -205,7 +207,7 @@ def test_the_segment_says_what_it_is_and_who_made_it(series: CtSeries) -> None:
     assert segment.TrackingUID == IDENTITY.tracking_uid
 
 
-def test_it_says_by_default_that_it_is_not_for_diagnostic_use(series: CtSeries) -> None:
+def test_a_result_declares_by_default_that_it_is_not_for_diagnostic_use(series: CtSeries) -> None:
     dataset = encoded(series)
     for text in (
         dataset.SeriesDescription,
@@ -215,7 +217,7 @@ def test_it_says_by_default_that_it_is_not_for_diagnostic_use(series: CtSeries) 
         assert "not for diagnostic use" in text
 
 
-def test_the_site_decides_description_and_number(series: CtSeries) -> None:
+def test_options_set_description_and_number(series: CtSeries) -> None:
     options = SegOptions(
         series_description="AI liver",
         series_number=4711,
@@ -235,7 +237,7 @@ def test_equal_input_gives_equal_bytes(series: CtSeries) -> None:
     assert part10(encoded(series)) == part10(encoded(series))
 
 
-def test_all_uids_come_from_the_identity(series: CtSeries) -> None:
+def test_all_uids_depend_only_on_the_identity(series: CtSeries) -> None:
     dataset = encoded(series)
     assert dataset.SOPInstanceUID == IDENTITY.sop_instance_uid
     assert dataset.SeriesInstanceUID == IDENTITY.series_instance_uid
@@ -245,15 +247,18 @@ def test_all_uids_come_from_the_identity(series: CtSeries) -> None:
     assert dataset[organization][0] != other[organization][0]
 
 
-def test_a_fuller_result_says_what_it_replaces(series: CtSeries) -> None:
-    earlier = Replaced(Uid("1.2.3.4"), 20, "0.1.0")
-    told = encoded(series, replaces=earlier).DerivationDescription
-    assert "Replaces the result 1.2.3.4, which was made by version 0.1.0 from 20 instances" in told
-    assert "this one is made from 24" in told
+def test_a_more_complete_result_names_the_one_it_replaces(series: CtSeries) -> None:
+    earlier = ReplacedResult(Uid("1.2.3.4"), 20, "0.1.0")
+    derivation = encoded(series, replaces=earlier).DerivationDescription
+    assert (
+        "Replaces the result 1.2.3.4, which was made by version 0.1.0 from 20 instances"
+        in derivation
+    )
+    assert "this one is made from 24" in derivation
     assert "Replaces" not in encoded(series).DerivationDescription
 
 
-def test_the_time_of_making_is_told_in_the_zone_of_the_source(series: CtSeries) -> None:
+def test_the_creation_time_is_in_the_time_zone_of_the_source(series: CtSeries) -> None:
     for source in series.sources:
         source.TimezoneOffsetFromUTC = "-0330"
     dataset = encoded(series, made_at=datetime(2026, 5, 4, 1, 30, tzinfo=UTC))
@@ -263,7 +268,7 @@ def test_the_time_of_making_is_told_in_the_zone_of_the_source(series: CtSeries) 
         assert dataset[f"{prefix}Time"].value == "220000.000000"
 
 
-def test_a_source_without_zone_gets_the_local_one(series: CtSeries) -> None:
+def test_a_source_without_time_zone_gets_the_local_one(series: CtSeries) -> None:
     for source in series.sources:
         del source.TimezoneOffsetFromUTC
     made_at = datetime(2026, 5, 4, 1, 30, tzinfo=timezone(timedelta(hours=9)))
@@ -272,7 +277,7 @@ def test_a_source_without_zone_gets_the_local_one(series: CtSeries) -> None:
     assert dataset.ContentTime == made_at.astimezone().strftime("%H%M%S.%f")
 
 
-def test_the_equipment_is_named(series: CtSeries) -> None:
+def test_the_scanner_and_the_node_are_contributing_equipment(series: CtSeries) -> None:
     for source in series.sources:
         source.Manufacturer, source.DeviceUID = "SCANNERS INC", "1.2.3"
     dataset = encoded(series)
@@ -283,13 +288,13 @@ def test_the_equipment_is_named(series: CtSeries) -> None:
     assert "liver-test 0.0.1" in dataset.SoftwareVersions
 
 
-def test_a_mask_on_another_grid_is_our_defect(series: CtSeries) -> None:
+def test_a_mask_on_another_grid_is_an_error(series: CtSeries) -> None:
     cropped = liver_mask(series).volume[1:]
     with pytest.raises(ValueError, match="grid"):
         encoded(series, Mask(volume=cropped, labels=(LIVER,)))
 
 
-def test_images_that_name_no_study_cannot_carry_a_result(series: CtSeries) -> None:
+def test_images_without_study_uid_are_refused(series: CtSeries) -> None:
     for source in series.sources:
         source.StudyInstanceUID = ""
     with pytest.raises(Rejected, match="StudyInstanceUID") as caught:

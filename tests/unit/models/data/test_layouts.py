@@ -19,7 +19,7 @@ from models.data.dataset_check import check_dataset
 from models.manifest import Label
 from models.phantom import LIVER, Phantom, abdomen
 from node.dicom.ct_writer import write_ct_series
-from node.offline.convert import read_ct, to_nifti
+from node.offline.convert import read_ct_folder, to_nifti
 from tests.support.dicom.builders import SPLEEN
 from tests.support.shared_data import shared_data
 
@@ -41,7 +41,7 @@ def _put(made: Phantom, image: Path, truth: Path, *, liver: int = 1) -> None:
 
 
 def _assert_is_liver(case: Case, made: Phantom, labels: dict[str, list[int | str]] | None) -> None:
-    loaded = load_case(case, (LIVER,), labels, read_ct)
+    loaded = load_case(case, (LIVER,), labels, read_ct_folder)
     assert loaded.volume.geometry_equal(made.volume)
     assert (loaded.volume.array == made.volume.array).all()
     assert (loaded.truth.of(LIVER) == (made.mask.volume.array > 0)).all()
@@ -91,7 +91,7 @@ def test_in_chaos_each_picture_belongs_to_its_dicom_file(
     _assert_is_liver(case, made, None)
     (ground / "liver_GT_000.png").unlink()
     with pytest.raises(InvalidDataset, match="13 pictures for 14 files"):
-        load_case(case, (LIVER,), None, read_ct)
+        load_case(case, (LIVER,), None, read_ct_folder)
 
 
 def test_nnunet_names_are_read_both_ways(tmp_path: Path, made: Phantom) -> None:
@@ -157,7 +157,7 @@ def test_a_seg_that_was_corrected_becomes_training_data(tmp_path: Path, made: Ph
     _seg(source, corrected, tmp_path / "results" / "seg.dcm")
     (case,) = find_cases(tmp_path, "dicom-seg").cases
     for labels in ({"Liver": ["corrected"]}, {"Liver": ["10200004"]}, {"Liver": [1]}, None):
-        loaded = load_case(case, (LIVER,), labels, read_ct)
+        loaded = load_case(case, (LIVER,), labels, read_ct_folder)
         assert (loaded.truth.volume.array == corrected).all()
 
 
@@ -181,7 +181,7 @@ def test_a_seg_of_another_place_is_no_training_data(tmp_path: Path, made: Phanto
     _seg(away, made.mask.volume.array.astype(np.uint8), tmp_path / "seg.dcm")
     (case,) = find_cases(tmp_path, "dicom-seg").cases
     with pytest.raises(InvalidDataset, match="lies outside of the images"):
-        load_case(case, (LIVER,), None, read_ct)
+        load_case(case, (LIVER,), None, read_ct_folder)
 
 
 def test_labels_on_another_grid_are_not_quietly_resampled(tmp_path: Path, made: Phantom) -> None:

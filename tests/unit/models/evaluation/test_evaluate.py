@@ -15,13 +15,13 @@ from typer.testing import CliRunner
 from models.data import LabelledVolume
 from models.evaluation import compare, evaluate
 from models.evaluation.case_images import TRUTH_RGB, picture
-from models.evaluation.report import html_report
+from models.evaluation.report import render_report
 from models.manifest import ModelSpec
 from models.mask import Mask
 from models.phantom import LIVER, pelvis
 from node.cli.main import app
 from node.offline.convert import to_nifti
-from node.offline.evaluate import AsTheNode
+from node.offline.evaluate import NodeSegmenter
 from tests.support.dicom.body import (
     AXIAL,
     CORONAL,
@@ -30,7 +30,7 @@ from tests.support.dicom.body import (
     body,
     grid,
     in_liver,
-    places,
+    voxel_positions,
 )
 from tests.support.dicom.builders import SPLEEN, ThresholdSegmenter, model_spec
 from tests.support.dicom.labelled_cases import write_cases
@@ -108,7 +108,7 @@ def test_the_report_shows_the_worst_cases_first_and_needs_nothing_else() -> None
     evaluation = evaluate(
         _Moves(cases), cases, picture=picture, failures={"torn<b>": "it cannot be read"}
     )
-    page = html_report(evaluation, worst=2)
+    page = render_report(evaluation, worst=2)
     assert re.findall(r"<h3>(\d): Dice ([\d.]+)</h3>", page) == [("6", "0.700"), ("2", "0.900")]
     assert "torn&lt;b&gt;: it cannot be read" in page
     assert page.count("data:image/png;base64,") == 2
@@ -128,19 +128,19 @@ def _body(
 ) -> LabelledVolume:
     """A body whose liver was outlined that much further toward the left than it is."""
     volume = body(grid(directions, centre=(0.0, 0.0, z_mm)))
-    outlined = in_liver(places(volume) - np.array([shift_mm, 0, 0])).astype(np.uint8)
+    outlined = in_liver(voxel_positions(volume) - np.array([shift_mm, 0, 0])).astype(np.uint8)
     return LabelledVolume(f"{shift_mm:g}", volume, Mask(volume.with_array(outlined), (LIVER,)))
 
 
 def test_what_the_node_would_refuse_is_told_and_not_scored() -> None:
     beyond, whole = _body(z_mm=200.0), _body(shift_mm=6.0)
-    evaluation = evaluate(AsTheNode(ThresholdSegmenter()), [beyond, whole], picture=picture)
+    evaluation = evaluate(NodeSegmenter(ThresholdSegmenter()), [beyond, whole], picture=picture)
     assert [case.name for case in evaluation.cases] == ["6"]
     refusal = evaluation.refused["0"]
     assert "No liver was found" in refusal.reason
     assert refusal.truth_ml == {"Liver": 0.0}
     assert evaluation.to_json()["refused"]["0"]["truth_ml"] == {"Liver": 0.0}
-    assert "No liver was found" in html_report(evaluation)
+    assert "No liver was found" in render_report(evaluation)
 
 
 def test_organs_that_nobody_outlined_are_not_scored() -> None:

@@ -13,14 +13,14 @@ from monai.networks.nets import UNet
 from torch import nn
 from typer.testing import CliRunner
 
+from models.inference.predictor import Predictor
 from models.manifest import InvalidPackage, ModelSpec, NetworkSpec
 from models.networks import build
 from models.packaging import PackageOptions, from_bundle, from_program, from_run
 from models.phantom import abdomen
-from models.predictor import Predictor
 from models.training.config import TrainConfig
 from models.training.config_file import load_config
-from models.training.loop import Place, train
+from models.training.loop import RunOptions, train
 from node.cli.main import app
 from node.domain.errors import Misconfigured
 from tests.support.dicom.labelled_cases import write_cases, write_config
@@ -41,7 +41,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("training")
     write_cases(folder)
     config = load_config(write_config(folder / "config.toml", steps=40, every=20))
-    train(config, Place(folder, folder / "run", "cpu"))
+    train(config, RunOptions(folder, folder / "run", "cpu"))
     return folder / "run"
 
 
@@ -279,7 +279,7 @@ def test_a_monai_bundle_finds_the_same(trained: ModelSpec, tmp_path: Path) -> No
             {"preprocessing": {"transforms": [{"_target_": "Orientationd", "axcodes": "LPS"}]}},
             "Orientation",
         ),
-        ({"preprocessing": {"transforms": []}}, "must tell its voxels"),
+        ({"preprocessing": {"transforms": []}}, "must give its spacing"),
     ],
 )
 def test_a_bundle_that_does_what_the_node_does_not_is_refused(

@@ -1,4 +1,4 @@
-"""The phantom: a believable body, the same for the same seed, on any grid."""
+"""The abdomen phantom: a plausible body, reproducible by seed, on any grid."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ def _ml(phantom: Phantom, *tissues: Tissue) -> float:
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3, 4])
-def test_organs_are_there_in_sizes_of_an_adult(seed: int) -> None:
+def test_organs_have_the_size_of_an_adults(seed: int) -> None:
     phantom = _small(seed)
     assert 700 < phantom.mask.volume.array.sum() * phantom.volume.voxel_volume / 1000 < 2300
     assert 60 < _ml(phantom, Tissue.SPLEEN) < 500
@@ -32,7 +32,7 @@ def test_organs_are_there_in_sizes_of_an_adult(seed: int) -> None:
         assert _ml(phantom, tissue) > 5
 
 
-def test_the_liver_is_on_the_right_and_of_soft_tissue() -> None:
+def test_the_liver_is_on_the_right_with_the_hu_of_soft_tissue() -> None:
     phantom = _small(1)
     inside = np.argwhere(phantom.mask.volume.array > 0)
     centre = phantom.volume.map_indices_to_reference(inside.mean(axis=0)[None])[0]
@@ -40,7 +40,7 @@ def test_the_liver_is_on_the_right_and_of_soft_tissue() -> None:
     assert 80 < phantom.volume.array[phantom.mask.volume.array > 0].mean() < 140
 
 
-def test_slices_go_from_feet_to_head_and_rows_from_front_to_back() -> None:
+def test_slices_ascend_to_the_head_and_rows_to_the_back() -> None:
     volume = _small(1).volume
     assert volume.array.dtype == np.int16
     assert volume.spacing == pytest.approx(_SPACING_MM)
@@ -48,25 +48,25 @@ def test_slices_go_from_feet_to_head_and_rows_from_front_to_back() -> None:
     assert np.allclose(volume.affine[:3, :3] @ [0, 1, 0], [0, _SPACING_MM[1], 0])
 
 
-def test_one_seed_is_one_body() -> None:
+def test_the_same_seed_gives_the_same_body() -> None:
     assert (_small(5).volume.array == _small(5).volume.array).all()
     assert (_small(5).volume.array != _small(6).volume.array).any()
 
 
 @pytest.mark.parametrize("directions", [CORONAL, FEET_FIRST, oblique()])
-def test_a_body_lies_where_it_lies_however_it_is_cut(directions: Directions) -> None:
-    cut = grid(directions, slices=58, rows=58, columns=58, spacing_mm=(6.0, 6.0, 6.0))
-    straight = grid(AXIAL, slices=58, rows=58, columns=58, spacing_mm=(6.0, 6.0, 6.0))
+def test_the_liver_has_the_same_position_and_size_on_any_grid(directions: Directions) -> None:
+    oriented = grid(directions, slices=58, rows=58, columns=58, spacing_mm=(6.0, 6.0, 6.0))
+    axial = grid(AXIAL, slices=58, rows=58, columns=58, spacing_mm=(6.0, 6.0, 6.0))
     centres, volumes = [], []
-    for one in (cut, straight):
-        liver = paint(one, seed=7).mask.volume
+    for geometry in (oriented, axial):
+        liver = paint(geometry, seed=7).mask.volume
         centres.append(liver.map_indices_to_reference(np.argwhere(liver.array > 0)).mean(axis=0))
         volumes.append(float(liver.array.sum()))
     assert np.allclose(centres[0], centres[1], atol=1.0)
     assert volumes[0] == pytest.approx(volumes[1], rel=0.02)
 
 
-def test_below_the_liver_there_is_none() -> None:
+def test_a_volume_below_the_liver_contains_no_liver() -> None:
     pelvis = abdomen(1, spacing_mm=_SPACING_MM, shape=(20, 96, 96), centre_mm=(0, 0, -300))
     assert not pelvis.mask.volume.array.any()
     assert (pelvis.tissues.array == Tissue.MUSCLE).any()

@@ -1,4 +1,4 @@
-"""Scans at random: the whole liver in most, none in heads, pelves and lung apices."""
+"""Random scans: the whole liver in abdomens, none in heads, pelves and lung apices."""
 
 from collections.abc import Callable
 
@@ -28,9 +28,9 @@ def test_a_random_scan_shows_a_whole_liver(scans: list[Phantom]) -> None:
         liver = scan.mask.volume.array > 0
         assert 600 < liver.sum() * scan.volume.voxel_volume / 1000 < 2300
         for axis in range(3):
-            across = np.asarray(liver.any(axis=tuple({0, 1, 2} - {axis})))
-            assert not across[0]
-            assert not across[-1]
+            profile = np.asarray(liver.any(axis=tuple({0, 1, 2} - {axis})))
+            assert not profile[0]
+            assert not profile[-1]
 
 
 def test_random_scans_differ_in_grid_noise_and_contrast(scans: list[Phantom]) -> None:
@@ -42,14 +42,16 @@ def test_random_scans_differ_in_grid_noise_and_contrast(scans: list[Phantom]) ->
     assert max(noise) - min(noise) > 2
 
 
-def test_one_seed_is_one_scan(scans: list[Phantom]) -> None:
+def test_the_same_seed_gives_the_same_scan(scans: list[Phantom]) -> None:
     again = random_scan(_SEEDS[0])
     assert (again.volume.array == scans[0].volume.array).all()
     assert np.array_equal(again.volume.affine, scans[0].volume.affine)
 
 
 @pytest.mark.parametrize("scan_of", [head, lung_apex, pelvis])
-def test_there_is_a_body_but_no_liver(scan_of: Callable[[int], Phantom]) -> None:
+def test_scans_outside_the_abdomen_show_a_body_without_liver(
+    scan_of: Callable[[int], Phantom],
+) -> None:
     for seed in _SEEDS:
         scan = scan_of(seed)
         assert not scan.mask.volume.array.any()
@@ -57,7 +59,7 @@ def test_there_is_a_body_but_no_liver(scan_of: Callable[[int], Phantom]) -> None
         assert (scan.volume.array > 0).mean() > 0.02
 
 
-def test_left_and_right_kidney_lie_on_the_patients_sides(scans: list[Phantom]) -> None:
+def test_each_kidney_lies_on_its_side_of_the_patient(scans: list[Phantom]) -> None:
     for scan in scans:
         for organ, side in ((Organ.KIDNEY_RIGHT, -1), (Organ.KIDNEY_LEFT, 1)):
             voxels = np.argwhere(scan.organs.array == organ)
@@ -73,7 +75,7 @@ def test_the_stomachs_gas_belongs_to_the_stomach(scans: list[Phantom]) -> None:
         assert (scan.organs.array[gas] == Organ.STOMACH).all()
 
 
-def test_truth_is_numbered_as_the_labels_are(scans: list[Phantom]) -> None:
+def test_the_ground_truth_uses_the_labels_numbers(scans: list[Phantom]) -> None:
     labels = (_label(1, "Spleen", "78961009"), _label(2, "Liver", "10200004"))
     case = labelled_scan(_SEEDS[0], labels)
     spleen, liver = (case.truth.of(label) for label in labels)
@@ -81,6 +83,6 @@ def test_truth_is_numbered_as_the_labels_are(scans: list[Phantom]) -> None:
     assert (spleen == (scans[0].organs.array == Organ.SPLEEN)).all()
 
 
-def test_an_organ_that_no_phantom_has_is_told() -> None:
+def test_an_organ_that_phantoms_lack_is_refused() -> None:
     with pytest.raises(ModelsError, match="Brain"):
         labelled_scan(1, (_label(1, "Brain", "12738006"),))

@@ -1,4 +1,4 @@
-"""A training's configuration: every wrong key is told, presets hold where nothing else is said."""
+"""Training configurations: errors name every wrong key, and a preset sets the omitted keys."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 from models.networks import build
 from models.registry import find
 from models.training.config import InvalidConfig, TrainConfig
-from models.training.config_file import load_config, presets
+from models.training.config_file import load_config, preset_names
 
 _LABELS = """
 [[labels]]
@@ -28,7 +28,7 @@ def _config(folder: Path, text: str) -> TrainConfig:
     return load_config(path)
 
 
-def test_the_preset_original_is_the_first_recipe(tmp_path: Path) -> None:
+def test_the_original_preset_is_the_first_recipe(tmp_path: Path) -> None:
     config = _config(tmp_path, 'preset = "original"')
     assert config.patch[0] == 65
     assert (config.optimiser.name, config.optimiser.arguments) == ("Adam", {"lr": 1e-5})
@@ -37,14 +37,14 @@ def test_the_preset_original_is_the_first_recipe(tmp_path: Path) -> None:
     assert config.loss.background_weight < 1
 
 
-def test_there_is_a_preset_that_is_recommended(tmp_path: Path) -> None:
-    assert presets() == ["default", "original"]
+def test_the_default_preset_keeps_averaged_weights(tmp_path: Path) -> None:
+    assert preset_names() == ["default", "original"]
     config = _config(tmp_path, 'preset = "default"\nsteps = 7')
     assert config.steps == 7
     assert config.average == 0.998
 
 
-def test_what_a_configuration_says_holds_before_its_preset(tmp_path: Path) -> None:
+def test_a_configuration_overrides_its_preset(tmp_path: Path) -> None:
     config = _config(
         tmp_path,
         'preset = "default"\nepochs = 3\n[network]\nkind = "swin-unetr"\n'
@@ -56,26 +56,26 @@ def test_what_a_configuration_says_holds_before_its_preset(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
         ('preset = "default"\nbach = 2', "bach: there is no such key"),
         ('preset = "default"\n[optimiser]\nnam = "SGD"', "optimiser.nam: there is no such key"),
         ('preset = "best"', "there is no preset 'best'; known: default, original"),
-        ('preset = "default"\nbatch = 0', "batch: "),
+        ('preset = "default"\nbatch = 0', "batch must be greater than or equal to 1"),
         ('preset = "default"\nsteps = 1\nepochs = 1', "one of steps and epochs"),
         ('preset = "default"\n[grid]\nhu_window = [5, 5]', "grid: hu_window must be"),
         ('preset = "default"\n[loss]\nclass_weights = [1.0]', "one for the background"),
         ("steps = ", "config.toml"),
     ],
 )
-def test_a_mistake_is_told_with_its_key(tmp_path: Path, text: str, told: str) -> None:
+def test_an_error_names_file_and_key(tmp_path: Path, text: str, expected: str) -> None:
     with pytest.raises(InvalidConfig) as caught:
         _config(tmp_path, text)
-    assert told in str(caught.value)
+    assert expected in str(caught.value)
     assert str(tmp_path / "config.toml") in str(caught.value)
 
 
-def test_a_configuration_that_a_run_kept_is_read_again(tmp_path: Path) -> None:
+def test_a_configuration_stored_by_a_run_loads_unchanged(tmp_path: Path) -> None:
     config = _config(tmp_path, 'preset = "default"')
     kept = tmp_path / "config.json"
     kept.write_text(json.dumps(config.model_dump(mode="json")), encoding="utf-8")
@@ -83,7 +83,7 @@ def test_a_configuration_that_a_run_kept_is_read_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["liver-ct", "organs-ct"])
-def test_the_shipped_packages_can_be_trained_as_they_say(name: str) -> None:
+def test_the_configuration_of_a_shipped_package_matches_its_manifest(name: str) -> None:
     config = load_config(_CATALOGUE / name / "train.toml")
     package = find(name)
     assert config.organ_labels() == package.labels

@@ -1,4 +1,4 @@
-"""Training, in the small: networks learn, a seed decides everything, best weights are kept."""
+"""Small trainings: networks learn, the seed decides everything, the best weights are kept."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -9,11 +9,11 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from models.training.case_samples import Cases
+from models.training.case_patches import CasePatches
 from models.training.config import InvalidConfig, TrainConfig
 from models.training.config_file import load_config
 from models.training.history import read_history
-from models.training.loop import BEST, CHECKPOINT, LAST, Place, train
+from models.training.loop import BEST, CHECKPOINT, LAST, RunOptions, train
 from tests.support.dicom.labelled_cases import UNET, write_cases, write_config
 
 _NETWORKS = {
@@ -48,12 +48,12 @@ def _equal(one: Path, other: Path) -> bool:
 
 
 @pytest.mark.parametrize("name", list(_NETWORKS))
-def test_every_network_learns(data: Path, tmp_path: Path, name: str) -> None:
+def test_the_loss_of_every_network_falls(data: Path, tmp_path: Path, name: str) -> None:
     steps = 2 if name == "swin-unetr" else 24
     config = _config(data, steps=steps, network=_NETWORKS[name], every=steps)
     losses: list[float] = []
-    place = Place(data, tmp_path, "cpu")
-    result = train(config, place, lambda _done, _steps, loss: losses.append(loss))
+    options = RunOptions(data, tmp_path, "cpu")
+    result = train(config, options, lambda _done, _steps, loss: losses.append(loss))
     assert result.steps == len(losses) == steps
     assert np.isfinite(losses).all()
     if steps > 2:
@@ -66,7 +66,7 @@ def test_every_network_learns(data: Path, tmp_path: Path, name: str) -> None:
 def test_every_preset_trains(data: Path, tmp_path: Path, preset: str) -> None:
     own = _config(data)
     path = data / f"{preset}.toml"
-    # As large as the recipe says, the patch alone would take a minute.
+    # With the patch size of the preset, one step would take a minute.
     path.write_text(
         f'preset = "{preset}"\nsteps = 1\nbatch = 1\npatch = [65, 24, 24]\n'
         "[validation]\nevery = 1\npatch = [65, 0, 0]\n"
@@ -76,7 +76,7 @@ def test_every_preset_trains(data: Path, tmp_path: Path, preset: str) -> None:
     )
     config = load_config(path)
     assert config.labels == own.labels
-    result = train(config, Place(data, tmp_path / preset, "cpu"))
+    result = train(config, RunOptions(data, tmp_path / preset, "cpu"))
     assert result.best_score is not None
 
 
@@ -84,43 +84,47 @@ def test_one_seed_gives_the_same_weights_with_or_without_workers(
     data: Path, tmp_path: Path
 ) -> None:
     config = _config(data, steps=4, more="average = 0.9")
-    for name, workers in (("one", 0), ("again", 0), ("drawn-ahead", 1)):
-        train(config, Place(data, tmp_path / name, "cpu", workers))
-    for name in ("again", "drawn-ahead"):
+    for name, workers in (("one", 0), ("again", 0), ("with-workers", 1)):
+        train(config, RunOptions(data, tmp_path / name, "cpu", workers))
+    for name in ("again", "with-workers"):
         assert _equal(tmp_path / "one" / LAST, tmp_path / name / LAST)
     other = config.model_copy(update={"seed": 6})
-    train(other, Place(data, tmp_path / "other", "cpu"))
+    train(other, RunOptions(data, tmp_path / "other", "cpu"))
     assert not _equal(tmp_path / "one" / LAST, tmp_path / "other" / LAST)
 
 
 def test_a_resumed_run_equals_one_without_interruption(data: Path, tmp_path: Path) -> None:
     schedule = '[schedule]\nname = "OneCycleLR"\n'
     path = write_config(data / "config.toml", steps=7, every=3, more="average = 0.9")
-    text = path.read_text("utf-8").replace("log_every = 2", "log_every = 3")  # not as it is saved
+    text = path.read_text("utf-8").replace(
+        "log_every = 2", "log_every = 3"
+    )  # differs from save_every
     path.write_text(text + schedule, encoding="utf-8")
     config = load_config(path)
-    train(config, Place(data, tmp_path / "whole", "cpu"))
+    train(config, RunOptions(data, tmp_path / "whole", "cpu"))
 
-    class Cut(Exception):
+    class Interrupted(Exception):
         pass
 
-    def cut(done: int, _steps: int, _loss: float) -> None:
-        if done == 5:  # between the checkpoint after 4 steps and the one after 6
-            raise Cut
+    def interrupt(done: int, _steps: int, _loss: float) -> None:
+        if done == 5:  # between the checkpoints after 4 and 6 steps
+            raise Interrupted
 
-    with pytest.raises(Cut):
-        train(config, Place(data, tmp_path / "cut", "cpu"), cut)
-    assert torch.load(tmp_path / "cut" / CHECKPOINT, weights_only=True)["step"] == 4
-    train(config, Place(data, tmp_path / "cut", "cpu"))
-    assert _equal(tmp_path / "whole" / LAST, tmp_path / "cut" / LAST)
-    assert _equal(tmp_path / "whole" / BEST, tmp_path / "cut" / BEST)
-    assert read_history(tmp_path / "whole") == read_history(tmp_path / "cut")
+    with pytest.raises(Interrupted):
+        train(config, RunOptions(data, tmp_path / "interrupted", "cpu"), interrupt)
+    assert torch.load(tmp_path / "interrupted" / CHECKPOINT, weights_only=True)["step"] == 4
+    train(config, RunOptions(data, tmp_path / "interrupted", "cpu"))
+    assert _equal(tmp_path / "whole" / LAST, tmp_path / "interrupted" / LAST)
+    assert _equal(tmp_path / "whole" / BEST, tmp_path / "interrupted" / BEST)
+    assert read_history(tmp_path / "whole") == read_history(tmp_path / "interrupted")
 
 
 def test_the_best_weights_are_those_of_the_best_validation(data: Path, tmp_path: Path) -> None:
     scores: dict[int, float] = {}
     result = train(
-        _config(data, steps=12, every=3), Place(data, tmp_path, "cpu"), on_score=scores.__setitem__
+        _config(data, steps=12, every=3),
+        RunOptions(data, tmp_path, "cpu"),
+        on_score=scores.__setitem__,
     )
     assert list(scores) == [3, 6, 9, 12]
     assert result.best_score == max(scores.values())
@@ -128,8 +132,8 @@ def test_the_best_weights_are_those_of_the_best_validation(data: Path, tmp_path:
     assert scores[result.best_step] == result.best_score
 
 
-def test_curves_can_be_looked_at_in_tensorboard(data: Path, tmp_path: Path) -> None:
-    train(_config(data, steps=4, every=2), Place(data, tmp_path, "cpu"))
+def test_tensorboard_reads_the_curves(data: Path, tmp_path: Path) -> None:
+    train(_config(data, steps=4, every=2), RunOptions(data, tmp_path, "cpu"))
     curves = EventAccumulator(str(tmp_path / "curves"))
     curves.Reload()
     assert {"training/loss", "training/rate", "validation/dice"} <= set(curves.Tags()["scalars"])
@@ -140,20 +144,18 @@ def test_epochs_are_counted_over_the_cases(data: Path, tmp_path: Path) -> None:
     path = write_config(data / "config.toml", steps=1, more="patches_per_case = 3")
     text = path.read_text("utf-8").replace("steps = 1", "epochs = 2")
     path.write_text(text, encoding="utf-8")
-    # Two cases to learn from, three patches of each, two to a batch: three steps an epoch.
-    assert train(load_config(path), Place(data, tmp_path, "cpu")).steps == 6
+    # Two training cases, three patches of each, batches of two: three steps per epoch.
+    assert train(load_config(path), RunOptions(data, tmp_path, "cpu")).steps == 6
 
 
-def test_a_folder_with_a_run_of_another_configuration_is_left_alone(
-    data: Path, tmp_path: Path
-) -> None:
-    train(_config(data, steps=1), Place(data, tmp_path, "cpu"))
+def test_a_run_of_another_configuration_is_not_overwritten(data: Path, tmp_path: Path) -> None:
+    train(_config(data, steps=1), RunOptions(data, tmp_path, "cpu"))
     with pytest.raises(InvalidConfig, match="run of another configuration"):
-        train(_config(data, steps=2), Place(data, tmp_path, "cpu"))
+        train(_config(data, steps=2), RunOptions(data, tmp_path, "cpu"))
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "told"),
+    ("old", "new", "expected"),
     [
         ('name = "AdamW"', 'name = "Adamant"', "torch.optim has no 'Adamant'"),
         ("lr = 3e-3", "speed = 3", "optimiser.arguments"),
@@ -161,35 +163,37 @@ def test_a_folder_with_a_run_of_another_configuration_is_left_alone(
         ('folder = "cases"', 'folder = "cases"\nlayout = "msd"', "dataset.json"),
     ],
 )
-def test_what_cannot_be_trained_is_told(
-    data: Path, tmp_path: Path, old: str, new: str, told: str
+def test_an_unusable_configuration_is_refused_with_the_reason(
+    data: Path, tmp_path: Path, old: str, new: str, expected: str
 ) -> None:
     path = write_config(data / "config.toml")
     text = path.read_text("utf-8")
     assert old in text
     path.write_text(text.replace(old, new), encoding="utf-8")
-    with pytest.raises(InvalidConfig, match=told):
-        train(load_config(path), Place(data, tmp_path, "cpu"))
+    with pytest.raises(InvalidConfig, match=expected):
+        train(load_config(path), RunOptions(data, tmp_path, "cpu"))
 
 
-def test_patches_of_cases_are_about_the_organ_and_on_its_place(data: Path) -> None:
+def test_patches_contain_the_organ_and_align_with_its_classes(data: Path) -> None:
     config = _config(data)
-    own = config.cases[0].model_copy(update={"foreground": 1.0, "validation": 0.0})
-    source, held_out = Cases.load(own, config, data, None)
-    assert (len(source), held_out) == (3, [])
-    plain = replace(source, how=source.how.model_copy(update={"chance": 0.0}))
+    cases = config.cases[0].model_copy(update={"foreground": 1.0, "validation": 0.0})
+    patches, held_out = CasePatches.load(cases, config, data, None)
+    assert (len(patches), held_out) == (3, [])
+    unaugmented = replace(
+        patches, augmentation=patches.augmentation.model_copy(update={"chance": 0.0})
+    )
     for seed in range(4):
-        image, classes = plain.draw(np.random.default_rng(seed))
+        image, classes = unaugmented.draw(np.random.default_rng(seed))
         assert image.shape == classes.shape == (1, 16, 32, 32)
-        # Liver of a portal venous scan lies in the upper half of the window, and air below.
+        # The liver of a portal venous scan is in the upper half of the window, air at its lower end.
         assert 0.5 < float(image[classes == 1].mean()) < 0.8
-        changed, classes = source.draw(np.random.default_rng(seed))
-        assert changed.shape == (1, 16, 32, 32)
+        augmented, classes = patches.draw(np.random.default_rng(seed))
+        assert augmented.shape == (1, 16, 32, 32)
         assert bool((classes == 1).any())
-        assert 0 <= float(changed.min()) <= float(changed.max()) <= 1
+        assert 0 <= float(augmented.min()) <= float(augmented.max()) <= 1
 
 
-def test_some_cases_are_held_out_of_learning(data: Path) -> None:
+def test_some_cases_are_held_out_for_validation(data: Path) -> None:
     config = _config(data)
-    source, held_out = Cases.load(config.cases[0], config, data, None)
-    assert (len(source), len(held_out)) == (2, 1)
+    patches, held_out = CasePatches.load(config.cases[0], config, data, None)
+    assert (len(patches), len(held_out)) == (2, 1)

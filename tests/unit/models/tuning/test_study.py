@@ -13,9 +13,9 @@ from typer.testing import CliRunner
 
 from models.errors import ModelsError
 from models.training.config import TrainConfig
-from models.training.config_file import config_values, load_config
-from models.training.loop import Place, Result
-from models.tuning import InvalidSearch, Tuning, load_search, open_study, tune
+from models.training.config_file import load_config, read_config_values
+from models.training.loop import RunOptions, TrainingResult
+from models.tuning import InvalidSearchSpace, Tuning, load_search_space, open_study, tune
 from models.tuning.report import write_report
 from node.cli.main import app
 from tests.support.dicom.labelled_cases import write_cases, write_config
@@ -44,9 +44,9 @@ def folder(tmp_path: Path) -> Path:
 
 
 def _tuning(folder: Path, out: str = "tuning") -> Tuning:
-    base = config_values(folder / "config.toml")
-    place = Place(folder, folder / out, "cpu")
-    return Tuning(base, "config.toml", load_search(folder / "search.toml"), place)
+    base = read_config_values(folder / "config.toml")
+    place = RunOptions(folder, folder / out, "cpu")
+    return Tuning(base, "config.toml", load_search_space(folder / "search.toml"), place)
 
 
 def test_the_tune_command_finds_a_configuration_to_train_with(folder: Path) -> None:
@@ -107,7 +107,9 @@ def test_a_study_does_not_go_on_with_another_search(folder: Path) -> None:
     tune(study, _tuning(folder), trials=1)
     turned = _SEARCH.replace("[[2, 4], [4, 8]]", "[[4, 8], [2, 4]]")
     (folder / "search.toml").write_text(turned, encoding="utf-8")
-    with pytest.raises(InvalidSearch, match="begun with another configuration or search space"):
+    with pytest.raises(
+        InvalidSearchSpace, match="started with another configuration or search space"
+    ):
         tune(study, _tuning(folder), trials=2)
     assert len(study.trials) == 1
 
@@ -115,10 +117,10 @@ def test_a_study_does_not_go_on_with_another_search(folder: Path) -> None:
 def test_a_trial_without_enough_memory_fails_and_the_search_goes_on(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def greedy(config: TrainConfig, place: Place, on_score: object = None) -> Result:
+    def greedy(config: TrainConfig, place: RunOptions, on_score: object = None) -> TrainingResult:
         if place.out.name.startswith("0000"):
             raise torch.OutOfMemoryError
-        return Result(place.out, 1, 0.5, 1)
+        return TrainingResult(place.out, 1, 0.5, 1)
 
     monkeypatch.setattr("models.tuning.study.train", greedy)
     study = open_study(f"sqlite:///{folder / 'study.db'}", "greedy")
@@ -140,12 +142,12 @@ def test_a_trial_without_enough_memory_fails_and_the_search_goes_on(
 def test_a_search_that_makes_no_sense_is_told(tmp_path: Path, text: str, told: str) -> None:
     path = tmp_path / "search.toml"
     path.write_text(text, encoding="utf-8")
-    with pytest.raises(InvalidSearch) as caught:
-        load_search(path)
+    with pytest.raises(InvalidSearchSpace) as caught:
+        load_search_space(path)
     assert told in str(caught.value)
 
 
 def test_a_study_without_a_finished_trial_has_no_report(folder: Path) -> None:
     study = open_study(f"sqlite:///{folder / 'study.db'}", "empty")
-    with pytest.raises(ModelsError, match="no trial has come to its end"):
+    with pytest.raises(ModelsError, match="no trial is complete yet"):
         write_report(study, folder / "report")

@@ -8,7 +8,7 @@ import pytest
 from node.domain.errors import Misconfigured
 from node.settings import Settings, load_settings
 from node.store.files import DataFolder
-from node.store.files.factory import files_from
+from node.store.files.factory import open_files
 
 
 def settings(folder: Path, configuration: str) -> Settings:
@@ -18,7 +18,7 @@ def settings(folder: Path, configuration: str) -> Settings:
 
 
 def test_without_a_bucket_they_are_in_the_data_folder(tmp_path: Path) -> None:
-    assert isinstance(files_from(settings(tmp_path, "")), DataFolder)
+    assert isinstance(open_files(settings(tmp_path, "")), DataFolder)
 
 
 def test_what_a_bucket_takes_and_is_not_installed_is_told(
@@ -27,7 +27,7 @@ def test_what_a_bucket_takes_and_is_not_installed_is_told(
     monkeypatch.delitem(sys.modules, "node.store.files.s3", raising=False)
     monkeypatch.setitem(sys.modules, "boto3", None)
     with pytest.raises(Misconfigured, match=r"boto3 is missing: pip install 'segnode\[s3\]'"):
-        files_from(settings(tmp_path, 'store_url = "s3://segnode"'))
+        open_files(settings(tmp_path, 'store_url = "s3://segnode"'))
 
 
 @pytest.mark.parametrize("url", ["s3://", "s3://A", "segnode", "s3://segnode?x", "s3://a/b//c"])

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from models.devices import UnusableDevice, device_named
+from models.devices import UnusableDevice, select_device
+from models.inference.postprocessing import keep_largest
+from models.inference.predictor import Predictor, infer
 from models.manifest import InvalidPackage, NetworkSpec
 from models.mask import Mask
 from models.phantom import LIVER, Phantom, abdomen, paint
-from models.predictor import Predictor, infer, keep_largest
 from models.registry import find
 from tests.support.dicom.body import CORONAL, FEET_FIRST, Directions, grid, oblique
 
@@ -115,4 +116,4 @@ def test_nothing_stays_nothing() -> None:
 @pytest.mark.parametrize("name", ["no-such-device", "cpu:x", "cuda:77"])
 def test_a_device_that_is_not_there_is_told(name: str) -> None:
     with pytest.raises(UnusableDevice, match=name):
-        device_named(name)
+        select_device(name)

@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
 from node.domain.identifiers import Uid
-from node.domain.instance import Door, Origin, ReceivedInstance
+from node.domain.instance import Channel, Origin, ReceivedInstance
 from node.domain.job import Job, JobState
 from node.domain.job import job_id as name_of_job
 from node.store import Store
@@ -45,7 +45,7 @@ def received(
         study_instance_uid=Uid(study_instance_uid),
         transfer_syntax_uid=Uid(EXPLICIT),
         dataset=dataset,
-        origin=Origin(Door.C_STORE, peer),
+        origin=Origin(Channel.C_STORE, peer),
     )
 
 

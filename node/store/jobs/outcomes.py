@@ -1,4 +1,4 @@
-"""What became of each series, in one word: the list that people look at."""
+"""Series together with their jobs: decisions and outcomes."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -7,14 +7,15 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, exists, select, update
 
-from node.domain.job import Job, Replaced
+from node.domain.job import Job, ReplacedResult
 from node.domain.series import SeriesState, StoredSeries
-from node.store.audit import append
-from node.store.received.series import SeriesRecords
+from node.store.audit import append_event
+from node.store.jobs.jobs import Jobs
+from node.store.received.series import SeriesRepository
 from node.store.schema import AUDIT, JOBS, SERIES
-from node.store.work.jobs import Jobs
 
-# A result that has ever left the node. Its deliveries do not tell: they begin anew with a rerun.
+# A destination has received a result of the job in any run. A rerun resets the delivery rows, so
+# only the audit trail tells.
 _EVER_SENT: ColumnElement[bool] = exists().where(
     AUDIT.c.subject == JOBS.c.job_id,
     AUDIT.c.event.in_(["delivery.stored", "delivery.delivered"]),
@@ -23,38 +24,38 @@ _EVER_SENT: ColumnElement[bool] = exists().where(
 
 @dataclass(frozen=True)
 class SeriesOutcome:
-    """A series with the jobs that came of it, newest first."""
+    """A series with its jobs, newest first."""
 
     series: StoredSeries
     jobs: tuple[Job, ...]
 
     @property
     def job(self) -> Job | None:
-        """The newest job, where there is one."""
+        """The newest job, if there is one."""
         return self.jobs[0] if self.jobs else None
 
     @property
     def outcome(self) -> str:
-        """`receiving`, `ignored`, or the newest job's state; `accepted` until there is a job."""
+        """`receiving`, `ignored` or the newest job's state; `accepted` until there is a job."""
         if self.series.state is SeriesState.ACCEPTED and self.jobs:
             return self.jobs[0].state.value
         return self.series.state.value
 
     @property
     def reason(self) -> str:
-        """Why the newest job was refused, parked or put off, in plain words; else empty."""
+        """Why the newest job was refused, parked or postponed, in plain words; else empty."""
         return self.jobs[0].reason if self.outcome != self.series.state.value else ""
 
 
 @dataclass(frozen=True)
-class Recorded:
-    """A decision that was kept; `made` are the jobs that are new with it."""
+class RecordedDecision:
+    """A stored decision and the jobs that it added."""
 
-    made: tuple[Job, ...]
+    new_jobs: tuple[Job, ...]
 
 
-class Outcomes(SeriesRecords, Jobs):
-    """Series seen together with their jobs."""
+class Outcomes(SeriesRepository, Jobs):
+    """Decisions about series, and series with the outcome of their jobs."""
 
     def record_decision(
         self,
@@ -65,46 +66,46 @@ class Outcomes(SeriesRecords, Jobs):
         seen_count: int,
         *,
         jobs: Sequence[Job] = (),
-    ) -> Recorded | None:
-        """Keeps what was decided about the series as it was with `seen_count` instances.
+    ) -> RecordedDecision | None:
+        """Stores a decision that was made when the series had `seen_count` instances.
 
-        Its `jobs` take the place of the series' earlier ones of the same models, as far as those
-        have sent nothing. None, and nothing changed, when more instances have come since; so a
-        worker that was slow never undoes what another has decided about the fuller series.
+        The `jobs` supersede earlier jobs of the series for the same models that have sent nothing.
+        Returns None, and changes nothing, if the series has received more instances since. A slow
+        worker therefore never undoes a decision of another worker about the more complete series.
         """
-        held = select(SERIES.c.instance_count).where(SERIES.c.series_instance_uid == uid)
+        count_query = select(SERIES.c.instance_count).where(SERIES.c.series_instance_uid == uid)
         values = {"state": state, "start_requested": False, "decision": decision_json}
         with self._database.writing() as connection:
-            count = connection.execute(held.with_for_update()).scalar_one_or_none()
+            count = connection.execute(count_query.with_for_update()).scalar_one_or_none()
             if count != seen_count:
                 return None
-            made = tuple(job for job in jobs if self._add_job(connection, job))
+            new_jobs = tuple(job for job in jobs if self._add_job(connection, job))
             for job in jobs:
                 self._supersede_jobs(connection, job, now)
             connection.execute(
                 update(SERIES).where(SERIES.c.series_instance_uid == uid).values(values)
             )
-            append(connection, now, uid, f"series.{state}", f"{seen_count} instances")
-        return Recorded(made)
+            append_event(connection, now, uid, f"series.{state}", f"{seen_count} instances")
+        return RecordedDecision(new_jobs)
 
     def series_with_outcome(self, limit: int = 100) -> list[SeriesOutcome]:
-        """The series that were heard of last and what became of each, newest first."""
+        """Returns the latest series with their jobs, newest first."""
         series = self.list_series(limit)
         query = (
             select(JOBS)
-            .where(JOBS.c.series_instance_uid.in_([one.series_instance_uid for one in series]))
+            .where(JOBS.c.series_instance_uid.in_([item.series_instance_uid for item in series]))
             .order_by(JOBS.c.created_at.desc(), JOBS.c.job_id)
         )
         jobs: dict[str, list[Job]] = defaultdict(list)
         with self._database.reading() as connection:
             for row in connection.execute(query):
                 jobs[row.series_instance_uid].append(self._job(row))
-        return [SeriesOutcome(one, tuple(jobs[one.series_instance_uid])) for one in series]
+        return [SeriesOutcome(item, tuple(jobs[item.series_instance_uid])) for item in series]
 
-    def result_before(self, job_id: str, series_uid: str, model_id: str) -> Replaced | None:
-        """The newest other result for that series and model that has ever reached a destination.
+    def previous_result(self, job_id: str, series_uid: str, model_id: str) -> ReplacedResult | None:
+        """Returns the newest other result for the series and model that reached a destination.
 
-        Fewer slices, or another version of the model, made it.
+        It was computed from fewer slices or by another version of the model.
         """
         query = (
             select(JOBS)

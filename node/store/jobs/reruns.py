@@ -1,43 +1,44 @@
-"""Jobs that a person has done again from the images, whatever came of them."""
+"""Reruns: jobs that a person starts again from the images, whatever their outcome."""
 
 from datetime import datetime
 
 from sqlalchemy import select, update
 
 from node.domain.delivery import DeliveryState
-from node.domain.job import Job, JobState, may_run_again
-from node.store.audit import append
+from node.domain.job import Job, JobState, can_rerun
+from node.store.audit import append_event
+from node.store.jobs.jobs import IllegalChange, Jobs, UnknownJob
 from node.store.schema import DELIVERIES, JOBS, SERIES
-from node.store.work.jobs import IllegalChange, Jobs, UnknownJob
 
 
 class Reruns(Jobs):
-    """Takes a job that has ended back to its beginning."""
+    """Restarts jobs that have ended."""
 
     def rerun_job(self, job_id: str, now: datetime) -> Job:
-        """Takes the job to QUEUED, without its result, all its deliveries due anew.
+        """Requeues the job, deletes its result and makes all its deliveries due.
 
-        It gives the same SOP instance again, or makes way for a newer version of its model.
+        The rerun gives the same SOP Instance UID again, or is superseded by a job for a newer
+        version of the model.
 
         Raises:
-            UnknownJob: there is none of that id.
-            IllegalChange: it has not ended, or a newer one took its place, or the images are gone.
+            UnknownJob: no job has this id.
+            IllegalChange: the job has not ended, was superseded, or its images are deleted.
             Transient: the earlier result cannot be deleted.
         """
-        held = select(JOBS).where(JOBS.c.job_id == job_id).with_for_update()
+        query = select(JOBS).where(JOBS.c.job_id == job_id).with_for_update()
         images = select(SERIES.c.instance_count)
         with self._database.writing() as connection:
-            row = connection.execute(held).first()
+            row = connection.execute(query).first()
             if row is None:
                 raise UnknownJob(f"there is no job {job_id}")
-            if not may_run_again(JobState(row.state)):
+            if not can_rerun(JobState(row.state)):
                 raise IllegalChange(f"job {job_id} is {row.state}")
             in_series = SERIES.c.series_instance_uid == row.series_instance_uid
             if not connection.execute(images.where(in_series)).scalar_one():
                 raise IllegalChange(f"the images of job {job_id} have been deleted")
             job = self._job(row)
-            made = (job.result_path, job.picture_path)
-            self.files.remove([file for file in made if file is not None])
+            result_files = (job.result_path, job.picture_path)
+            self.files.remove([file for file in result_files if file is not None])
             changed = connection.execute(
                 update(JOBS)
                 .where(JOBS.c.job_id == job_id)
@@ -64,5 +65,5 @@ class Reruns(Jobs):
                     receipt="",
                 )
             )
-            append(connection, now, job_id, "job.rerun")
+            append_event(connection, now, job_id, "job.rerun")
         return self._job(changed)

@@ -1,12 +1,12 @@
-"""Data sets whose UIDs are none: paths, lists, and what is too long."""
+"""Data sets whose UIDs are not UIDs: paths, lists and texts that are too long."""
 
 import struct
 
-from tests.support.stored import CT_IMAGE
+from tests.support.factories import CT_IMAGE
 
 SOP, STUDY, SERIES = 0x00080018, 0x0020000D, 0x0020000E
 
-NO_UIDS = {
+INVALID_UIDS = {
     "up": b"../../x",
     "far up": b"../../../../../../../../tmp/segnode-attack",
     "absolute": b"/tmp/segnode-attack",
@@ -22,10 +22,10 @@ NO_UIDS = {
 }
 
 
-def named(changed: int, uid: bytes) -> bytes:
-    """The UIDs of a CT image, explicit little endian, one of them changed."""
+def dataset_with_uid(tag: int, uid: bytes) -> bytes:
+    """Encodes the UIDs of a CT image, explicit little endian, with `uid` as the value of `tag`."""
     uids = {0x00080016: CT_IMAGE.encode(), SOP: b"1.2.3.1", STUDY: b"1.2", SERIES: b"1.2.3"}
-    uids[changed] = uid
+    uids[tag] = uid
     return b"".join(
         struct.pack("<HH2sH", tag >> 16, tag & 0xFFFF, b"UI", len(padded(value))) + padded(value)
         for tag, value in sorted(uids.items())
@@ -33,5 +33,5 @@ def named(changed: int, uid: bytes) -> bytes:
 
 
 def padded(uid: bytes) -> bytes:
-    """To even length (PS3.5 6.2)."""
+    """Pads a UID to even length (PS3.5 6.2)."""
     return uid + b"\0" * (len(uid) % 2)

@@ -1,7 +1,7 @@
-"""What a foreign web page may not do through the browser of somebody at this machine.
+"""Protection against foreign web pages in the browser of somebody at this machine.
 
-The console has no log-in, so a page elsewhere must neither press its buttons (cross-site request
-forgery) nor read it under a name of its own that resolves to this machine (DNS rebinding).
+The console has no log-in. A page of another site must neither press its buttons (cross-site
+request forgery) nor read it under its own name that resolves to this machine (DNS rebinding).
 """
 
 import ipaddress
@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
-# Fetch Metadata: what a browser says of where a request comes from; "none" is a person's typing.
+# Fetch Metadata, by which a browser states where a request comes from; "none" is a typed address.
 _OWN_SITES = {"same-origin", "none"}
 _HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": (
@@ -27,11 +27,11 @@ _HEADERS: Mapping[str, str] = {
 }
 
 
-class Guard:
-    """Refuses what comes from foreign pages and adds the headers that keep browsers in bounds.
+class SecurityMiddleware:
+    """Refuses requests of foreign pages and adds security headers to responses.
 
-    A request must name this node as localhost, by its machine's name, by an address, or by one of
-    `names`: those under which a site knows it, such as that of a proxy before it.
+    A request must address this node as localhost, by its machine's name, by an IP address, or by
+    one of `names`: the names that a site gives it, such as that of a proxy before it.
     """
 
     def __init__(self, app: ASGIApp, names: Collection[str]) -> None:
@@ -39,7 +39,7 @@ class Guard:
         self._own_names = {name.lower() for name in ("localhost", socket.gethostname(), *names)}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or answer it."""
+        """Passes the request on, or answers it with a refusal."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -59,8 +59,8 @@ class Guard:
 
     def _refusal(self, method: str, headers: Headers) -> JSONResponse | None:
         host = headers.get("host", "")
-        name = _name_in(f"//{host}")
-        if name not in self._own_names and not _is_address(name):
+        name = _host_name(f"//{host}")
+        if name not in self._own_names and not _is_ip_address(name):
             message = (
                 f"this node is not known as {host!r}; to reach it under that name, add the name "
                 "to web.names in its configuration"
@@ -79,20 +79,20 @@ class Guard:
         origin = headers.get("origin")
         if origin is None or origin.partition("://")[2] == headers.get("host"):
             return False
-        # A proxy may put its own name for the node into Host: the page is still the node's.
-        return _name_in(origin) not in self._own_names
+        # A proxy may put its own name for the node into Host; the page is still the node's.
+        return _host_name(origin) not in self._own_names
 
 
-def _name_in(url: str) -> str:
-    """The name or address in an address of the web; empty in what is none."""
+def _host_name(url: str) -> str:
+    """Returns the host of a URL without its port; empty if it has none."""
     try:
         return urlsplit(url).hostname or ""
-    except ValueError:  # a bracket without its other half
+    except ValueError:  # an unpaired bracket
         return ""
 
 
-def _is_address(name: str) -> bool:
-    # A page cannot be of an address that is not its server's: no name, no rebinding.
+def _is_ip_address(name: str) -> bool:
+    # DNS rebinding needs a name: a page addressed by IP address comes from that server.
     try:
         ipaddress.ip_address(name)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Deliveries: one row for each job and destination."""
+"""Deliveries: one row per job and destination."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -7,8 +7,8 @@ from typing import Any
 from sqlalchemy import Row, Update, select, update
 
 from node.domain.delivery import Delivery, DeliveryState, Receipt
-from node.store.audit import append
-from node.store.records import Records
+from node.store.audit import append_event
+from node.store.repository import Repository
 from node.store.schema import DELIVERIES
 
 
@@ -16,11 +16,11 @@ class UnknownDelivery(Exception):
     """The job has no delivery to that destination."""
 
 
-class Deliveries(Records):
-    """The way of each result to each destination."""
+class Deliveries(Repository):
+    """The state of the delivery of each result to each destination."""
 
     def add_deliveries(self, job_id: str, names: Iterable[str], now: datetime) -> None:
-        """Makes a delivery due now for each destination that the job has none for yet."""
+        """Adds a delivery that is due now for each destination that has none yet."""
         with self._database.writing() as connection:
             for name in names:
                 connection.execute(
@@ -39,7 +39,7 @@ class Deliveries(Records):
                 )
 
     def deliveries_of(self, job_id: str) -> tuple[Delivery, ...]:
-        """The job's deliveries by destination."""
+        """Returns the deliveries of a job, ordered by destination."""
         query = (
             select(DELIVERIES)
             .where(DELIVERIES.c.job_id == job_id)
@@ -49,7 +49,7 @@ class Deliveries(Records):
             return tuple(_delivery(row) for row in connection.execute(query))
 
     def get_delivery(self, job_id: str, destination: str) -> Delivery | None:
-        """One delivery, or None where there is none."""
+        """Returns one delivery, or None if it does not exist."""
         query = select(DELIVERIES).where(
             DELIVERIES.c.job_id == job_id, DELIVERIES.c.destination == destination
         )
@@ -58,10 +58,12 @@ class Deliveries(Records):
         return None if row is None else _delivery(row)
 
     def waiting_since(self, job_id: str, destination: str) -> datetime:
-        """When the delivery was made, or last retried by a person: its give-up age counts from it.
+        """Returns when the delivery was added or last retried by a person.
+
+        The time after which the node gives up counts from then.
 
         Raises:
-            UnknownDelivery: there is none.
+            UnknownDelivery: the delivery does not exist.
         """
         query = select(DELIVERIES.c.waiting_since).where(
             DELIVERIES.c.job_id == job_id, DELIVERIES.c.destination == destination
@@ -73,7 +75,7 @@ class Deliveries(Records):
         return since
 
     def waiting_deliveries(self, limit: int = 100) -> list[Delivery]:
-        """The deliveries still to be made, the next due first."""
+        """Returns the deliveries in state WAITING, next due first."""
         query = (
             select(DELIVERIES)
             .where(DELIVERIES.c.state == DeliveryState.WAITING)
@@ -84,10 +86,10 @@ class Deliveries(Records):
             return [_delivery(row) for row in connection.execute(query)]
 
     def next_due_delivery(self) -> Delivery | None:
-        """The delivery that is tried next."""
+        """Returns the delivery whose next attempt is due first."""
         return next(iter(self.waiting_deliveries(limit=1)), None)
 
-    def record_attempt(
+    def record_failed_delivery(
         self,
         job_id: str,
         destination: str,
@@ -96,9 +98,9 @@ class Deliveries(Records):
         error: str,
         next_try_at: datetime,
     ) -> Delivery:
-        """Notes that an attempt failed with `error` and when the next is due."""
+        """Records a failed attempt and when the next is due."""
         return self._change_delivery(
-            change_of(job_id, destination).values(
+            delivery_update(job_id, destination).values(
                 state=DeliveryState.WAITING,
                 attempts=DELIVERIES.c.attempts + 1,
                 last_error=error,
@@ -108,9 +110,9 @@ class Deliveries(Records):
         )
 
     def record_receipt(self, job_id: str, receipt: Receipt, now: datetime) -> Delivery:
-        """Notes that the destination took the result. Final."""
+        """Records that the destination accepted the result. Final."""
         return self._change_delivery(
-            change_of(job_id, receipt.destination).values(
+            delivery_update(job_id, receipt.destination).values(
                 state=DeliveryState.DELIVERED,
                 attempts=DELIVERIES.c.attempts + 1,
                 last_error="",
@@ -123,9 +125,9 @@ class Deliveries(Records):
     def park_delivery(
         self, job_id: str, destination: str, now: datetime, *, error: str
     ) -> Delivery:
-        """Notes that an attempt failed with `error` and that no other follows by itself."""
+        """Records a failed attempt that only a person can retry."""
         return self._change_delivery(
-            change_of(job_id, destination).values(
+            delivery_update(job_id, destination).values(
                 state=DeliveryState.PARKED,
                 attempts=DELIVERIES.c.attempts + 1,
                 last_error=error,
@@ -135,9 +137,9 @@ class Deliveries(Records):
         )
 
     def retry_delivery(self, job_id: str, destination: str, now: datetime) -> Delivery:
-        """Makes a delivery due now, with its give-up age counted anew."""
+        """Makes a delivery due now and restarts the time after which the node gives up."""
         return self._change_delivery(
-            change_of(job_id, destination).values(
+            delivery_update(job_id, destination).values(
                 state=DeliveryState.WAITING, waiting_since=now, next_try_at=now
             ),
             (job_id, destination, now, "delivery.retried", ""),
@@ -146,14 +148,14 @@ class Deliveries(Records):
     def _change_delivery(
         self, change: Update, event: tuple[str, str, datetime, str, str]
     ) -> Delivery:
-        """Applies a change unless the delivery is DELIVERED, which nothing changes any more."""
+        """Applies a change unless the delivery is DELIVERED, which is final."""
         job_id, destination, now, name, detail = event
         with self._database.writing() as connection:
             row = connection.execute(
                 change.where(DELIVERIES.c.state != DeliveryState.DELIVERED).returning(DELIVERIES)
             ).first()
             if row is not None:
-                append(connection, now, job_id, name, f"{destination}: {detail}".rstrip(": "))
+                append_event(connection, now, job_id, name, f"{destination}: {detail}".rstrip(": "))
         if row is not None:
             return _delivery(row)
         delivered = self.get_delivery(job_id, destination)
@@ -162,8 +164,8 @@ class Deliveries(Records):
         return delivered
 
 
-def change_of(job_id: str, destination: str) -> Update:
-    """A change of one delivery, its values still to be given."""
+def delivery_update(job_id: str, destination: str) -> Update:
+    """Returns an UPDATE of one delivery; the caller adds the values."""
     return update(DELIVERIES).where(
         DELIVERIES.c.job_id == job_id, DELIVERIES.c.destination == destination
     )

@@ -1,4 +1,4 @@
-"""What every part of the store shares: the database and the folder that files live under."""
+"""Base class of the store's repositories: access to the database and to the files."""
 
 from pathlib import Path
 
@@ -6,11 +6,11 @@ from node.store.database import Database
 from node.store.files import Files
 
 
-class Records:
-    """A set of tables in one database, and the files that rows name by their paths.
+class Repository:
+    """Reads and writes tables of one database, and the files whose paths the rows hold.
 
-    Paths in rows are relative to the data folder, so that it can be moved, or be elsewhere on
-    another host.
+    Paths in rows are relative to the data folder. The folder can therefore be moved, or be mounted
+    at another path on another host.
     """
 
     def __init__(self, database: Database, data_dir: Path, files: Files) -> None:
@@ -27,5 +27,5 @@ class Records:
         return absolute.as_posix()
 
     def _from_row(self, path: str | None) -> Path | None:
-        # An absolute path in a row stays as it is when joined.
+        # Joining leaves an absolute path unchanged.
         return None if path is None else self.data_dir / path

@@ -1,7 +1,7 @@
-"""From a CT volume to the network's input, and from its output back onto the CT's own grid.
+"""Resamples a CT volume to the network's input, and its output back onto the grid of the CT.
 
-The network always sees the body in one orientation, whatever way the slices were cut: axes from
-foot to head, back to front, left to right. Both ways go through the affines alone.
+The network always receives the body in one orientation, whatever the orientation of the slices:
+axes from foot to head, back to front, left to right. Both directions use the affines alone.
 """
 
 from collections.abc import Iterator
@@ -22,17 +22,17 @@ Affine = NDArray[np.float64]
 
 # Directions of the network's axes in LPS: foot to head, back to front, left to right.
 _NETWORK_AXES = np.array([[0.0, 0.0, 1.0], [0.0, -1.0, 0.0], [-1.0, 0.0, 0.0]])
-# Source voxels resampled at a time on the way back: bounds the working memory to about 300 MB
+# Source voxels that `restore` resamples at a time: limits the working memory to about 300 MB
 # (per voxel three float32 coordinates, twice, and for each label a float32 and an index).
 _SLAB_VOXELS = 8_000_000
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """The network's input and the way back.
+    """The network's input, and what `restore` needs to map its output back.
 
     `tensor` is (1, 1, Z, Y, X), 0 at the lower end of the HU window and 1 at the upper; `affine`
-    takes its indices to LPS mm; `source` is the grid it came from.
+    maps its indices to LPS mm; `source` is the grid of the CT.
     """
 
     tensor: Tensor = field(repr=False)
@@ -41,18 +41,18 @@ class Prepared:
 
 
 def prepare(volume: hd.Volume, spec: ModelSpec, device: str | torch.device = "cpu") -> Prepared:
-    """Resample `volume` (HU) to the package's spacing, clip its HU window, normalise to 0..1.
+    """Resamples `volume` (HU) to the package's spacing, clips the HU window, normalises to 0..1.
 
-    What lies outside of the volume is the window's lower end, as air.
+    Outside the volume the value is the lower end of the window, as air.
     """
     low, high = spec.hu_window
     affine, shape = network_grid(volume.get_geometry(), spec.spacing_mm)
-    # Flipped views, which torch cannot take over, are copied.
+    # torch cannot use flipped views: copy them.
     array = np.ascontiguousarray(volume.array)
     hu = torch.as_tensor(array, dtype=torch.float32, device=device)[None, None]
-    # Clipped first: metal and padding must not bleed into their neighbours' average.
+    # Clip before averaging: metal and padding must not affect the average of their neighbours.
     level = hu.clamp(low, high).sub_(low).div_(high - low)
-    level, source_affine = _averaged(level, volume.affine, spec.spacing_mm)
+    level, source_affine = _average_blocks(level, volume.affine, spec.spacing_mm)
     tensor = _resample(level, np.linalg.inv(source_affine) @ affine, shape, padding="zeros")
     return Prepared(tensor, affine, volume.get_geometry())
 
@@ -60,7 +60,7 @@ def prepare(volume: hd.Volume, spec: ModelSpec, device: str | torch.device = "cp
 def network_grid(
     source: hd.VolumeGeometry, spacing_mm: tuple[float, float, float]
 ) -> tuple[Affine, tuple[int, int, int]]:
-    """The grid along the patient's axes that covers `source`: its affine and shape (Z, Y, X)."""
+    """Returns the affine and shape (Z, Y, X) of the grid along the patient's axes over `source`."""
     # The outer corners of the corner voxels.
     ends = [(-0.5, length - 0.5) for length in source.spatial_shape]
     corners = np.stack(np.meshgrid(*ends, indexing="ij"), axis=-1).reshape(-1, 3)
@@ -77,21 +77,21 @@ def network_grid(
 
 
 def restore(scores: Tensor, prepared: Prepared, spec: ModelSpec) -> Mask:
-    """The mask on the source's grid, of the network's `scores` (C, Z, Y, X) on its own.
+    """Resamples the network's `scores` (C, Z, Y, X) to a mask on the grid of the CT.
 
     Each source voxel gets the class with the highest score, interpolated at its centre.
     """
     source = prepared.source
     to_network = np.linalg.inv(prepared.affine) @ source.affine
-    over = scores[1:] - scores[:1]  # (labels, Z, Y, X): by how much each beats the background
+    margins = scores[1:] - scores[:1]  # (labels, Z, Y, X): each label's score over the background's
     classes = np.zeros(source.spatial_shape, dtype=np.uint8)
-    first, last = _reach(over, to_network, source.spatial_shape)
+    first, last = _label_box(margins, to_network, source.spatial_shape)
     rows, columns = last[1] - first[1], last[2] - first[2]
     shift = np.eye(4)
     for start, stop in _slabs(first[0], last[0], rows * columns):
         shift[:3, 3] = start, first[1], first[2]
         shape = (stop - start, rows, columns)
-        slab = _resample(over[None], to_network @ shift, shape, padding="border")[0]
+        slab = _resample(margins[None], to_network @ shift, shape, padding="border")[0]
         best, label = slab.max(dim=0)
         found = torch.where(best > 0, label + 1, 0).to(torch.uint8).cpu().numpy()
         classes[start:stop, first[1] : last[1], first[2] : last[2]] = found
@@ -104,18 +104,18 @@ def restore(scores: Tensor, prepared: Prepared, spec: ModelSpec) -> Mask:
     return Mask(volume, spec.labels)
 
 
-def _reach(
-    over: Tensor, to_network: Affine, shape: tuple[int, ...]
+def _label_box(
+    margins: Tensor, to_network: Affine, shape: tuple[int, ...]
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """The box of source voxels, first and past the last, in which a label can beat the background.
+    """Returns the box of source voxels (first, last + 1) in which a label can beat the background.
 
-    Between network voxels scores are interpolated, so that a label beats the background only
-    within one voxel of a place where it does.
+    Scores are interpolated between network voxels: a label beats the background only within one
+    voxel of a network voxel at which it does.
     """
-    places = (over > 0).any(dim=0).nonzero().cpu().numpy()
-    if len(places) == 0:
+    winning = (margins > 0).any(dim=0).nonzero().cpu().numpy()
+    if len(winning) == 0:
         return np.zeros(3, dtype=np.intp), np.zeros(3, dtype=np.intp)
-    ends = np.stack([places.min(axis=0) - 1, places.max(axis=0) + 1])
+    ends = np.stack([winning.min(axis=0) - 1, winning.max(axis=0) + 1])
     corners = np.stack(np.meshgrid(*ends.T, [1], indexing="ij"), axis=-1).reshape(-1, 4)
     indices = (corners @ np.linalg.inv(to_network).T)[:, :3]
     first = np.floor(indices.min(axis=0)).astype(np.intp).clip(0, shape)
@@ -124,21 +124,21 @@ def _reach(
 
 
 def _slabs(first: int, last: int, voxels_per_slice: int) -> Iterator[tuple[int, int]]:
-    """Ranges of slices that together are `first` to `last`."""
+    """Splits the slices `first` to `last` into ranges that fit the working memory."""
     step = max(1, _SLAB_VOXELS // max(1, voxels_per_slice))
     for start in range(first, last, step):
         yield start, min(start + step, last)
 
 
-def _averaged(
+def _average_blocks(
     level: Tensor, affine: Affine, spacing_mm: tuple[float, float, float]
 ) -> tuple[Tensor, Affine]:
-    """Mean over blocks of voxels up to the target spacing, so that noise does not alias."""
+    """Averages blocks of voxels up to the target spacing, so that noise does not alias."""
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
     blocks = [max(1, int(min(spacing_mm) / s)) for s in spacing]
     if blocks == [1, 1, 1]:
         return level, affine
-    # Whole blocks only: the last ones are filled up with their edge.
+    # Only whole blocks: replicate the edge to fill the last ones.
     missing = [-length % block for length, block in zip(level.shape[2:], blocks, strict=True)]
     padded = functional.pad(level, (0, missing[2], 0, missing[1], 0, missing[0]), mode="replicate")
     block_affine = np.diag([*map(float, blocks), 1.0])
@@ -149,7 +149,7 @@ def _averaged(
 def _resample(
     image: Tensor, to_image: Affine, shape: tuple[int, int, int], *, padding: str
 ) -> Tensor:
-    """`image` (1, C, ...) at the indices `to_image @ index` for each index of `shape`, linearly."""
+    """Interpolates `image` (1, C, ...) linearly at `to_image @ index` for each index of `shape`."""
     transform = AffineTransform(
         spatial_size=shape,
         normalized=False,

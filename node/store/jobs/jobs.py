@@ -1,4 +1,4 @@
-"""Jobs and the states they go through."""
+"""Jobs and their state changes."""
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
@@ -10,37 +10,37 @@ from sqlalchemy.engine import Connection
 
 from node.domain.delivery import DeliveryState
 from node.domain.identifiers import Uid
-from node.domain.job import Job, JobState, Priority, Replaced, may_follow
-from node.store.audit import append
-from node.store.records import Records
+from node.domain.job import Job, JobState, Priority, ReplacedResult, can_transition
+from node.store.audit import append_event
+from node.store.repository import Repository
 from node.store.schema import DELIVERIES, JOBS
 
 
 class IllegalChange(Exception):
-    """The job's state does not allow the change."""
+    """The state of the job does not allow the change."""
 
 
 class UnknownJob(Exception):
-    """There is no job of that id."""
+    """No job has this id."""
 
 
-# A result that has left the node for one destination at least, since it was last made.
+# A destination has received the result of the current run.
 _SENT: ColumnElement[bool] = exists().where(
     DELIVERIES.c.job_id == JOBS.c.job_id,
     DELIVERIES.c.state.in_([DeliveryState.COMMITTING, DeliveryState.DELIVERED]),
 )
 
 
-class Jobs(Records):
-    """The jobs, with their states kept legal."""
+class Jobs(Repository):
+    """The jobs; every state change is checked against the allowed ones."""
 
     def add_job(self, job: Job) -> bool:
-        """Keeps a new job; False, and nothing changed, when a job of that id exists."""
+        """Adds a job; returns False, and changes nothing, if the job id exists."""
         with self._database.writing() as connection:
             return self._add_job(connection, job)
 
     def get_job(self, job_id: str) -> Job | None:
-        """One job, or None where the id is unknown."""
+        """Returns one job, or None if the id is unknown."""
         with self._database.reading() as connection:
             row = connection.execute(select(JOBS).where(JOBS.c.job_id == job_id)).first()
         return None if row is None else self._job(row)
@@ -51,7 +51,7 @@ class Jobs(Records):
         states: Collection[JobState] | None = None,
         series_uid: str | None = None,
     ) -> list[Job]:
-        """The latest jobs, newest first; of these states or of this series alone when given."""
+        """Returns the latest jobs, newest first; optionally only of some states or one series."""
         query = select(JOBS).order_by(JOBS.c.created_at.desc(), JOBS.c.job_id).limit(limit)
         if states is not None:
             query = query.where(JOBS.c.state.in_(list(states)))
@@ -61,7 +61,7 @@ class Jobs(Records):
             return [self._job(row) for row in connection.execute(query)]
 
     def jobs_of(self, series_uid: str) -> tuple[Job, ...]:
-        """Every job of a series, oldest first."""
+        """Returns every job of a series, oldest first."""
         query = (
             select(JOBS)
             .where(JOBS.c.series_instance_uid == series_uid)
@@ -71,14 +71,14 @@ class Jobs(Records):
             return tuple(self._job(row) for row in connection.execute(query))
 
     def count_jobs(self) -> dict[JobState, int]:
-        """How many jobs are in each state."""
+        """Returns the number of jobs in each state."""
         query = select(JOBS.c.state, func.count()).group_by(JOBS.c.state)
         with self._database.reading() as connection:
             found = {str(state): int(count) for state, count in connection.execute(query)}
         return {state: found.get(state, 0) for state in JobState}
 
-    def jobs_to_start(self) -> list[tuple[Job, int]]:
-        """The jobs that are QUEUED, oldest first, each with the number of its current run."""
+    def queued_jobs(self) -> list[tuple[Job, int]]:
+        """Returns the QUEUED jobs, oldest first, each with its current run number."""
         query = select(JOBS).where(JOBS.c.state == JobState.QUEUED).order_by(JOBS.c.created_at)
         with self._database.reading() as connection:
             return [(self._job(row), row.run_number) for row in connection.execute(query)]
@@ -95,11 +95,11 @@ class Jobs(Records):
         result_path: Path | None = None,
         picture_path: Path | None = None,
     ) -> Job:
-        """Takes a job to `state`; what is None stays as it was.
+        """Changes the state of a job; arguments that are None leave their column unchanged.
 
         Raises:
-            UnknownJob: there is none of that id.
-            IllegalChange: the job may not go there from where it is.
+            UnknownJob: no job has this id.
+            IllegalChange: the current state of the job does not allow it.
         """
         values: dict[str, object] = {"state": state, "updated_at": now}
         given = {
@@ -116,10 +116,10 @@ class Jobs(Records):
             return self._change_job(connection, job_id, values, now)
 
     def retry_job(self, job_id: str, now: datetime) -> Job:
-        """Takes a PARKED job back to QUEUED under a new run number, its parked deliveries due now.
+        """Requeues a PARKED job under a new run number and makes its parked deliveries due now.
 
         Raises:
-            UnknownJob: there is none of that id.
+            UnknownJob: no job has this id.
             IllegalChange: the job is not PARKED.
         """
         values: dict[str, object] = {
@@ -139,10 +139,10 @@ class Jobs(Records):
         return job
 
     def run_number(self, job_id: str) -> int:
-        """1 at first, one more for each retry by a person: names the job's current run.
+        """Returns the number of the current run: 1, plus one for each retry by a person.
 
         Raises:
-            UnknownJob: there is none of that id.
+            UnknownJob: no job has this id.
         """
         query = select(JOBS.c.run_number).where(JOBS.c.job_id == job_id)
         with self._database.reading() as connection:
@@ -161,36 +161,36 @@ class Jobs(Records):
         ).first()
         if added is None:
             return False
-        told = f"{job.instance_count} instances, {job.model_id} {job.model_version}"
-        append(connection, job.created_at, job.job_id, f"job.{job.state}", told)
+        detail = f"{job.instance_count} instances, {job.model_id} {job.model_version}"
+        append_event(connection, job.created_at, job.job_id, f"job.{job.state}", detail)
         return True
 
     def _turn(self, connection: Connection, job: Job) -> int:
-        """The job's turn, so that sources take turns: one after the last of its own source's.
+        """Returns the turn of a new job, by which sources are served in rotation.
 
-        But not before the first of all that wait: who sends little is served soon, and saves up
-        nothing.
+        It is one after the last queued job of the same source, but not before the first of all
+        queued jobs: a source that sends little is served soon, and saves up no credit.
         """
-        alike = JOBS.c.priority == job.priority
-        queued = and_(alike, JOBS.c.state == JobState.QUEUED)
-        of_all = func.coalesce(
+        same_priority = JOBS.c.priority == job.priority
+        queued = and_(same_priority, JOBS.c.state == JobState.QUEUED)
+        first_turn = func.coalesce(
             select(func.min(JOBS.c.turn)).where(queued).scalar_subquery(),
-            select(func.max(JOBS.c.turn)).where(alike).scalar_subquery(),
+            select(func.max(JOBS.c.turn)).where(same_priority).scalar_subquery(),
             0,
         )
-        of_source = select(func.max(JOBS.c.turn)).where(queued, JOBS.c.source == job.source)
-        first, own = connection.execute(select(of_all, of_source.scalar_subquery())).one()
+        last_of_source = select(func.max(JOBS.c.turn)).where(queued, JOBS.c.source == job.source)
+        first, own = connection.execute(select(first_turn, last_of_source.scalar_subquery())).one()
         return int(first) if own is None else max(int(first), int(own) + 1)
 
-    def _supersede_jobs(self, connection: Connection, kept: Job, now: datetime) -> None:
-        """Takes the other jobs for that series and model to SUPERSEDED, as far as nothing was sent.
+    def _supersede_jobs(self, connection: Connection, newest: Job, now: datetime) -> None:
+        """Supersedes the other jobs for the same series and model that have sent nothing.
 
-        Jobs that are QUEUED, RUNNING, or DELIVERING with no destination reached.
+        These are jobs that are QUEUED, RUNNING, or DELIVERING with no destination reached.
         """
         unsent = select(JOBS.c.job_id).where(
-            JOBS.c.series_instance_uid == kept.series_instance_uid,
-            JOBS.c.model_id == kept.model_id,
-            JOBS.c.job_id != kept.job_id,
+            JOBS.c.series_instance_uid == newest.series_instance_uid,
+            JOBS.c.model_id == newest.model_id,
+            JOBS.c.job_id != newest.job_id,
             JOBS.c.state.in_([JobState.QUEUED, JobState.RUNNING, JobState.DELIVERING]),
             ~_SENT,
         )
@@ -199,23 +199,23 @@ class Jobs(Records):
             "updated_at": now,
             "reason": "a newer job takes its place, of more images or another version of the model",
         }
-        for name in connection.execute(unsent.order_by(JOBS.c.job_id)).scalars().all():
-            self._change_job(connection, name, values, now)
+        for job_id in connection.execute(unsent.order_by(JOBS.c.job_id)).scalars().all():
+            self._change_job(connection, job_id, values, now)
 
     def _change_job(
         self, connection: Connection, job_id: str, values: dict[str, object], now: datetime
     ) -> Job:
-        then = JobState(str(values["state"]))
-        held = select(JOBS.c.state).where(JOBS.c.job_id == job_id).with_for_update()
-        state = connection.execute(held).scalar_one_or_none()
+        new_state = JobState(str(values["state"]))
+        query = select(JOBS.c.state).where(JOBS.c.job_id == job_id).with_for_update()
+        state = connection.execute(query).scalar_one_or_none()
         if state is None:
             raise UnknownJob(f"there is no job {job_id}")
-        if not may_follow(JobState(state), then):
-            raise IllegalChange(f"job {job_id} is {state} and cannot become {then}")
+        if not can_transition(JobState(state), new_state):
+            raise IllegalChange(f"job {job_id} is {state} and cannot become {new_state}")
         row = connection.execute(
             update(JOBS).where(JOBS.c.job_id == job_id).values(values).returning(JOBS)
         ).one()
-        append(connection, now, job_id, f"job.{then}", str(values.get("reason", "")))
+        append_event(connection, now, job_id, f"job.{new_state}", str(values.get("reason", "")))
         return self._job(row)
 
     def _job_row(self, job: Job) -> dict[str, object]:
@@ -261,7 +261,7 @@ class Jobs(Records):
             reason=row.reason,
             replaces=None
             if row.replaces_sop_instance_uid is None
-            else Replaced(
+            else ReplacedResult(
                 Uid(row.replaces_sop_instance_uid),
                 row.replaces_instance_count,
                 row.replaces_model_version or "",

@@ -1,0 +1,1 @@
+"""Runs a model package on a CT volume: preprocessing, the network, postprocessing."""

@@ -1,0 +1,93 @@
+"""Adapter for the parts of pynetdicom that are not documented for applications.
+
+pynetdicom has no public interface for what these functions do. The unit test of this module checks
+every attribute and signature that is used here, and names what an upgrade has changed.
+"""
+
+import socket
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from pynetdicom import _config, evt
+from pynetdicom.pdu import A_ABORT_RQ
+
+if TYPE_CHECKING:
+    from pynetdicom.association import Association
+
+Run = Callable[[], None]
+# The state of an association that has ended and whose connection is to be closed (PS3.8 9.2.1).
+AWAITING_CLOSE = "Sta13"
+# An abort by the service provider, without a reason (PS3.8 9.3.8).
+_BY_PROVIDER, _NO_REASON = 0x02, 0x00
+
+
+def disable_message_logs() -> None:
+    """Stops pynetdicom from composing a log text for every message, which nobody reads."""
+    _config.LOG_HANDLER_LEVEL = "none"
+
+
+def connection_of(association: "Association") -> socket.socket | None:
+    """Returns the TCP connection of an association; None where it is closed already."""
+    transport = association.dul.socket
+    return None if transport is None else transport.socket
+
+
+def replace_receive(association: "Association", receive: Callable[[int], bytearray]) -> None:
+    """Reads from the connection by `receive`.
+
+    `receive` gets a number of bytes. It returns that many, or fewer where the peer has closed the
+    connection. An `OSError` that it raises ends the connection.
+    """
+    transport = association.dul.socket
+    if transport is not None:
+        transport.recv = receive  # type: ignore[method-assign, assignment] # no other way
+
+
+def wrap_threads(
+    association: "Association",
+    *,
+    service: Callable[[Run], None],
+    reactor: Callable[[Run], None],
+) -> None:
+    """Runs both threads of an association within the given functions.
+
+    `service` gets the function that serves requests, `reactor` the function that exchanges PDUs
+    with the peer. The threads must not have started; this is so at EVT_CONN_OPEN.
+    """
+    # no other way
+    association.run = partial(service, association.run)  # type: ignore[method-assign]
+    association.dul.run = partial(reactor, association.dul.run)  # type: ignore[method-assign]
+
+
+def stop_reactor(association: "Association") -> None:
+    """Makes the thread that exchanges PDUs end."""
+    association.dul.kill_dul()
+
+
+def report_closed_connection(association: "Association") -> None:
+    """Runs the handlers of EVT_CONN_CLOSE, and ends a wait for an association request.
+
+    The thread that serves requests waits for the first PDU; None says that none comes.
+    """
+    evt.trigger(association, evt.EVT_CONN_CLOSE, {"address": association.requestor.address})
+    if association.requestor.primitive is None:
+        association.dul.to_user_queue.put(None)
+
+
+def awaits_close(association: "Association") -> bool:
+    """Whether the association has ended and only its connection is to be closed."""
+    return association.dul.state_machine.current_state == AWAITING_CLOSE
+
+
+def reject_association(association: "Association", result: int, source: int, reason: int) -> None:
+    """Rejects a requested association and ends it (PS3.8 9.3.4)."""
+    association.acse.send_reject(result, source, reason)
+    association.kill()
+
+
+def encoded_abort() -> bytes:
+    """Returns an A-ABORT PDU of the service provider, without a reason."""
+    abort = A_ABORT_RQ()
+    abort.source, abort.reason_diagnostic = _BY_PROVIDER, _NO_REASON
+    return abort.encode()

@@ -1,0 +1,93 @@
+"""Operations on series and jobs that the console and the REST API share.
+
+An unknown series or job ends the request with 404, a change that its state does not allow with 409.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from http import HTTPStatus
+from pathlib import Path
+
+from fastapi import HTTPException
+
+from node.domain.job import Job, JobState
+from node.domain.series import StoredSeries
+from node.store import Store
+from node.store.jobs.jobs import IllegalChange, UnknownJob
+
+
+def require_series(store: Store, series_uid: str) -> StoredSeries:
+    """Returns the series."""
+    series = store.get_series(series_uid)
+    if series is None:
+        raise unknown_series(series_uid)
+    return series
+
+
+def require_job(store: Store, job_id: str) -> Job:
+    """Returns the job."""
+    job = store.get_job(job_id)
+    if job is None:
+        raise _unknown_job(job_id)
+    return job
+
+
+def read_job_file(store: Store, path: Path | None, missing: str) -> bytes:
+    """Returns a result file of a job; ends with 404 and the message `missing` without one."""
+    if path is None or not store.files.exists(path):
+        raise HTTPException(HTTPStatus.NOT_FOUND, missing)
+    with store.files.local_copies([path]) as (file,):
+        return file.read_bytes()
+
+
+def request_start(store: Store, series_uid: str, now: datetime) -> None:
+    """Requests the decision on the series without waiting for its quiet time."""
+    if not store.request_start(series_uid, now):
+        raise unknown_series(series_uid)
+
+
+def retry_job(store: Store, job_id: str, now: datetime) -> Job:
+    """Queues a parked job again."""
+
+    def refusal(_error: IllegalChange) -> str:
+        state = require_job(store, job_id).state
+        return f"job {job_id} is {state}; only a parked job can be retried"
+
+    return _change(job_id, lambda: store.retry_job(job_id, now), refusal)
+
+
+def rerun_job(store: Store, job_id: str, now: datetime) -> Job:
+    """Queues an ended job again from the beginning."""
+
+    def refusal(error: IllegalChange) -> str:
+        return f"{error}; only a job that has ended, with its images here, can be done again"
+
+    return _change(job_id, lambda: store.rerun_job(job_id, now), refusal)
+
+
+def discard_job(store: Store, job_id: str, now: datetime) -> Job:
+    """Discards a parked job."""
+
+    def refusal(_error: IllegalChange) -> str:
+        state = require_job(store, job_id).state
+        return f"job {job_id} is {state}; only a parked job can be discarded"
+
+    return _change(job_id, lambda: store.change_job(job_id, JobState.DISCARDED, now), refusal)
+
+
+def unknown_series(series_uid: str) -> HTTPException:
+    """Returns the error 404 for a series that the node has not received."""
+    return HTTPException(HTTPStatus.NOT_FOUND, f"no series {series_uid} has been received")
+
+
+def _unknown_job(job_id: str) -> HTTPException:
+    return HTTPException(HTTPStatus.NOT_FOUND, f"there is no job {job_id}")
+
+
+def _change(job_id: str, change: Callable[[], Job], refusal: Callable[[IllegalChange], str]) -> Job:
+    try:
+        return change()
+    except UnknownJob as error:
+        raise _unknown_job(job_id) from error
+    except IllegalChange as error:
+        raise HTTPException(HTTPStatus.CONFLICT, refusal(error)) from error
