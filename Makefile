@@ -23,11 +23,12 @@ demo: $(STAMP)  ## run the node on a phantom and show the result (ARGS=--exit to
 	$(BIN)/segnode demo $(ARGS)
 
 test: $(STAMP)  ## every test; those whose server is not installed say how to install it
-	$(BIN)/pytest --numprocesses 2 --dist loadfile $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile $(ARGS)
 
-soak: $(STAMP)  ## the long forms: 2000 series through the node, 140 kills of its processes
-	SEGNODE_LOAD_SERIES=250 SEGNODE_CRASH_ROUNDS=5 \
-	  $(BIN)/pytest -s tests/faults/test_load.py tests/faults/processes/test_crash_matrix.py $(ARGS)
+soak: $(STAMP)  ## the long variants: 2000 series, 140 kills of the node's processes, 20 scans for the liver model
+	SEGNODE_LOAD_SERIES=250 SEGNODE_CRASH_ROUNDS=5 SEGNODE_MODEL_SCANS=20 \
+	  $(BIN)/pytest -s tests/faults/test_load.py tests/faults/processes/test_crash_matrix.py \
+	  tests/unit/models/test_shipped_models.py $(ARGS)
 
 lint: $(STAMP)  ## style, types and import rules
 	$(BIN)/ruff check .

@@ -1,12 +1,12 @@
-"""Tells segnode of every CT series that has become stable in this Orthanc.
+"""Reports every CT series that has become stable in this Orthanc to segnode.
 
 Orthanc's Python plugin runs this file ("PythonScript" in Orthanc's configuration); the section
 "Segnode" of that configuration holds its settings, see README.md beside this file.
 
-Orthanc's own log of changes is the queue. A thread reads it from the place up to which every
-series is settled, and keeps that place in Orthanc's database: a node that is down and an Orthanc
-that is restarted or killed delay a series and lose none, and memory stays bounded. The callback
-only wakes the thread, so Orthanc never waits for the node.
+Orthanc's log of changes is the queue. A thread reads it from the position up to which every series
+is finished, and stores that position in Orthanc's database. If the node is down, or Orthanc is
+restarted or killed, a series is delayed but not lost, and memory stays bounded. The callback only
+wakes the thread, so Orthanc never waits for the node.
 """
 
 import http.client
@@ -20,8 +20,8 @@ from typing import Any
 
 import orthanc
 
-# What segnode writes into Manufacturer (0008,0070) and Manufacturer's Model Name (0008,1090) of
-# its results; they are never sent back. Its phantoms name another model and may be sent.
+# Manufacturer (0008,0070) and Manufacturer's Model Name (0008,1090) of the results of segnode, which
+# are never sent back. Its phantoms have another model name and may be sent.
 OWN_MANUFACTURER = "segnode"
 OWN_MODEL_NAME = "segnode"
 
@@ -33,49 +33,50 @@ CT_SOP_CLASSES = frozenset(
     }
 )
 
-# A number in Orthanc's table of global properties; plugins have 1024 and above.
+# A key in Orthanc's table of global properties; plugins use 1024 and above.
 POSITION_PROPERTY = 24310
 
-# Series under way at one time; when the node is down, the others wait in Orthanc's log.
-MAX_OPEN = 500
+# Pending series in memory; while the node is down, the others wait in Orthanc's log.
+MAX_PENDING = 500
 CHANGES_PER_PAGE = 500
-# A wake-up may be lost when Orthanc starts and stops; the log is looked at this often anyway.
+# A wake-up can be lost while Orthanc starts or stops, so the log is read at least this often.
 IDLE_SECONDS = 60.0
 UNSTABLE_SECONDS = 5.0
 STORE_SECONDS = 3600.0
 JOB_POLL_SECONDS = 0.5
 STOP_SECONDS = 3.0
 
-# The node understood the request and will never take this series (bad UID, not acceptable).
+# The node understood the request and refuses this series for good (invalid UID, not acceptable).
 FINAL_STATUSES = frozenset({400, 409, 413, 422})
 
 
-class Later(Exception):
-    """The series could not be handed over now; it is tried again."""
+class TemporaryFailure(Exception):
+    """The series could not be sent now; it is retried."""
 
 
-class Never(Exception):
+class PermanentFailure(Exception):
     """The node refused this series for good."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The section "Segnode"; a key there is the field in camel case (`FirstRetrySeconds`)."""
+    """The section "Segnode"; its keys are these fields in camel case (`FirstRetrySeconds`)."""
 
     url: str  # of the node's REST API
     mode: str = "dicomweb"  # or "store"
-    source: str = "orthanc"  # mode dicomweb: this Orthanc's name under [sources] of the node
-    modality: str = "segnode"  # mode store: the node's name under DicomModalities of Orthanc
+    source: str = "orthanc"  # mode dicomweb: name of this Orthanc under [sources] of the node
+    modality: str = "segnode"  # mode store: name of the node under DicomModalities of Orthanc
     timeout_seconds: float = 10.0
     first_retry_seconds: float = 2.0
     longest_retry_seconds: float = 60.0
 
 
 def parse_settings(section: Any) -> Settings:
-    """The settings in the configuration's section.
+    """Returns the settings in the section of the configuration.
 
     Raises:
-        ValueError: what is wrong, naming the key.
+        TypeError: the section is not an object.
+        ValueError: a setting is invalid; the message names the key.
     """
     if not isinstance(section, dict):
         raise TypeError('the section "Segnode" must be an object: { "Url" : "http://..." }')
@@ -113,7 +114,7 @@ class CtSeries:
 
 
 def get(path: str) -> Any:
-    """The JSON answer of Orthanc's own REST API; None where the resource is gone."""
+    """Returns the JSON answer of Orthanc's REST API; None where the resource does not exist."""
     try:
         return json.loads(orthanc.RestApiGet(path))
     except orthanc.OrthancException:
@@ -121,7 +122,7 @@ def get(path: str) -> Any:
 
 
 def ct_series(orthanc_id: str, series: dict[str, Any]) -> CtSeries | None:
-    """The series for the node, None when it is no CT image series or our own result."""
+    """Returns the series to send; None where it is no CT image series or a result of segnode."""
     tags = series["MainDicomTags"]
     if tags.get("Modality", "").strip() != "CT":
         return None
@@ -140,12 +141,12 @@ def ct_series(orthanc_id: str, series: dict[str, Any]) -> CtSeries | None:
 
 
 def sop_class(instance_id: str) -> str:
-    """The SOP class of an instance, as Orthanc noted it when it came in; empty when unknown."""
+    """Returns the SOP class of an instance from Orthanc's metadata; empty where unknown."""
     return text(f"/instances/{instance_id}/metadata/SopClassUid")
 
 
 def text(path: str) -> str:
-    """The plain text that Orthanc's own REST API answers; empty where there is none."""
+    """Returns the text answer of Orthanc's REST API; empty where there is none."""
     try:
         return orthanc.RestApiGet(path).decode("utf-8", "replace").strip("\0 ")
     except orthanc.OrthancException:
@@ -153,7 +154,7 @@ def text(path: str) -> str:
 
 
 def post(url: str, body: dict[str, str], timeout_s: float) -> tuple[int, str]:
-    """POST JSON to the node: the status and the text of its answer.
+    """Posts JSON to the node; returns the status and the text of the answer.
 
     Raises:
         OSError: there was no answer.
@@ -162,7 +163,7 @@ def post(url: str, body: dict[str, str], timeout_s: float) -> tuple[int, str]:
     headers = {"Content-Type": "application/json", "Accept": "application/json"}
     try:
         import requests
-    except ImportError:  # Debian's Orthanc does not bring it
+    except ImportError:  # not installed with Debian's Orthanc
         return post_by_urllib(url, data, headers, timeout_s)
     answer = requests.post(url, data=data, headers=headers, timeout=timeout_s)
     return answer.status_code, answer.text
@@ -171,7 +172,7 @@ def post(url: str, body: dict[str, str], timeout_s: float) -> tuple[int, str]:
 def post_by_urllib(
     url: str, data: bytes, headers: dict[str, str], timeout_s: float
 ) -> tuple[int, str]:
-    """The same with the standard library alone. Raises as `post`."""
+    """Does the same with the standard library only. Raises as `post`."""
     request = urllib.request.Request(url, data, headers)  # noqa: S310 http(s) by parse_settings
     try:
         with urllib.request.urlopen(request, timeout=timeout_s) as reply:  # noqa: S310 as above
@@ -183,24 +184,24 @@ def post_by_urllib(
 
 
 def call_node(settings: Settings, path: str, body: dict[str, str]) -> None:
-    """POST to the node and be content with a 2xx answer.
+    """Posts to the node and requires a 2xx answer.
 
     Raises:
-        Later: no answer, or one that can change (node starting, its configuration wrong).
-        Never: the node refuses this series.
+        TemporaryFailure: no answer, or one that can change (node starting, wrong configuration).
+        PermanentFailure: the node refuses this series.
     """
     try:
         status, answer = post(settings.url + path, body, settings.timeout_seconds)
     except OSError as error:
-        raise Later(f"no answer from {settings.url}: {error}") from error
+        raise TemporaryFailure(f"no answer from {settings.url}: {error}") from error
     if status in FINAL_STATUSES:
-        raise Never(f"{settings.url}{path} answered {status}: {answer[:300]}")
+        raise PermanentFailure(f"{settings.url}{path} answered {status}: {answer[:300]}")
     if not 200 <= status < 300:
-        raise Later(f"{settings.url}{path} answered {status}: {answer[:300]}")
+        raise TemporaryFailure(f"{settings.url}{path} answered {status}: {answer[:300]}")
 
 
 def send_by_dicomweb(settings: Settings, series: CtSeries) -> None:
-    """Have the node fetch the series from this Orthanc by WADO-RS. Raises as `call_node`."""
+    """Makes the node retrieve the series from this Orthanc by WADO-RS. Raises as `call_node`."""
     body = {
         "source": settings.source,
         "study_instance_uid": series.study_instance_uid,
@@ -210,67 +211,71 @@ def send_by_dicomweb(settings: Settings, series: CtSeries) -> None:
 
 
 def send_by_store(settings: Settings, series: CtSeries, stopping: threading.Event) -> None:
-    """C-STORE the series to the node by a job of Orthanc, then have the node start on it.
+    """Sends the series to the node by a C-STORE job of Orthanc, then requests its start.
 
     Raises:
-        Later: the job failed, or Orthanc is stopping.
+        TemporaryFailure: the job failed, or Orthanc is stopping.
     """
     body = {"Resources": [series.orthanc_id], "Synchronous": False}
     try:
         answer = orthanc.RestApiPost(f"/modalities/{settings.modality}/store", json.dumps(body))
     except orthanc.OrthancException as error:
-        raise Later(f"Orthanc does not store to {settings.modality!r}: {error}") from error
+        raise TemporaryFailure(
+            f"Orthanc does not store to {settings.modality!r}: {error}"
+        ) from error
     job_id = json.loads(answer)["ID"]
-    end = time.monotonic() + STORE_SECONDS
-    while not stopping.wait(JOB_POLL_SECONDS) and time.monotonic() < end:
+    deadline = time.monotonic() + STORE_SECONDS
+    while not stopping.wait(JOB_POLL_SECONDS) and time.monotonic() < deadline:
         job = get(f"/jobs/{job_id}")
         if job is None or job["State"] == "Failure":
             reason = "it is gone" if job is None else job.get("ErrorDescription", "")
-            raise Later(f"Orthanc's C-STORE job to {settings.modality!r} failed: {reason}")
+            raise TemporaryFailure(
+                f"Orthanc's C-STORE job to {settings.modality!r} failed: {reason}"
+            )
         if job["State"] == "Success":
             break
     else:
-        raise Later("Orthanc's C-STORE job did not end")
+        raise TemporaryFailure("Orthanc's C-STORE job did not end")
     try:
         call_node(settings, f"/api/series/{series.series_instance_uid}/start", {})
-    except (Later, Never) as error:
-        # The node has the series and begins by itself after its quiet time.
+    except (TemporaryFailure, PermanentFailure) as error:
+        # The node has the series and starts without the request after its quiet time.
         orthanc.LogWarning(f"segnode: {series.series_instance_uid} is stored; {error}")
 
 
 @dataclass
-class Open:
-    """A series of the log that is not settled yet."""
+class PendingSeries:
+    """A series of the log that is not finished yet."""
 
-    sequence: int  # of its first unsettled change
+    sequence: int  # of its first unfinished change
     due: float = 0.0  # monotonic seconds
     failures: int = 0
 
 
 class Worker(threading.Thread):
-    """Reads the log of changes and hands over each stable CT series, one after the other."""
+    """Reads the log of changes and sends each stable CT series, one after the other."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(name="segnode", daemon=True)
         self._settings = settings
         self._wake = threading.Event()
         self._stopping = threading.Event()
-        self._open: dict[str, Open] = {}
-        self._read = 0  # sequence number up to which the log was read
-        self._kept = -1  # the place in Orthanc's database
+        self._pending: dict[str, PendingSeries] = {}
+        self._read = 0  # sequence number up to which the log has been read
+        self._saved = -1  # the position in Orthanc's database
 
     def wake(self) -> None:
-        """Look at the log now."""
+        """Makes the thread read the log now."""
         self._wake.set()
 
     def stop(self) -> None:
-        """End soon; what is not settled is found again at the next start of Orthanc."""
+        """Stops the thread; unfinished series are found again at the next start of Orthanc."""
         self._stopping.set()
         self._wake.set()
         self.join(STOP_SECONDS)
 
     def run(self) -> None:
-        """Go on until `stop`, whatever happens."""
+        """Processes the log until `stop`; an error is logged and does not end the thread."""
         started = False
         while not self._stopping.is_set():
             self._wake.clear()
@@ -280,45 +285,47 @@ class Worker(threading.Thread):
                     self._load_position()
                     started = True
                 self._read_log()
-                self._settle()
-                self._keep_position()
+                self._send_due()
+                self._save_position()
                 pause = self._seconds_until_due()
-            except Exception as error:  # noqa: BLE001 the last guard: Orthanc must stay well
-                orthanc.LogError(f"segnode: {error!r}; going on in {pause:g} s")
+            except Exception as error:  # noqa: BLE001 last resort: an error must not affect Orthanc
+                orthanc.LogError(f"segnode: {error!r}; continues in {pause:g} s")
             self._wake.wait(pause)
 
     def _load_position(self) -> None:
-        kept = orthanc.GetGlobalProperty(POSITION_PROPERTY, "")
-        if kept.isdigit():
-            self._read = self._kept = int(kept)
+        saved = orthanc.GetGlobalProperty(POSITION_PROPERTY, "")
+        if saved.isdigit():
+            self._read = self._saved = int(saved)
             return
-        # The first start ever: what the archive already holds is not sent.
+        # The first start: series that the archive already has are not sent.
         self._read = int(get("/changes?last")["Last"])
-        self._keep_position()
+        self._save_position()
 
-    def _keep_position(self) -> None:
-        place = min((entry.sequence - 1 for entry in self._open.values()), default=self._read)
-        if place != self._kept:
-            orthanc.SetGlobalProperty(POSITION_PROPERTY, str(place))
-            self._kept = place
+    def _save_position(self) -> None:
+        position = min((entry.sequence - 1 for entry in self._pending.values()), default=self._read)
+        if position != self._saved:
+            orthanc.SetGlobalProperty(POSITION_PROPERTY, str(position))
+            self._saved = position
 
     def _read_log(self) -> None:
-        while len(self._open) < MAX_OPEN:
+        while len(self._pending) < MAX_PENDING:
             page = get(f"/changes?since={self._read}&limit={CHANGES_PER_PAGE}")
             for change in page["Changes"]:
                 sequence = int(change["Seq"])
-                # A series whose stable event a restart of Orthanc has swallowed is known by
-                # its first event alone.
+                # Where a restart of Orthanc has lost the event StableSeries, only NewSeries
+                # makes the series known.
                 if change["ChangeType"] in {"NewSeries", "StableSeries"}:
-                    earlier = self._open.get(change["ID"])
-                    self._open[change["ID"]] = Open(earlier.sequence if earlier else sequence)
+                    earlier = self._pending.get(change["ID"])
+                    self._pending[change["ID"]] = PendingSeries(
+                        earlier.sequence if earlier else sequence
+                    )
                 self._read = max(self._read, sequence)
             if page["Done"] or not page["Changes"]:
                 return
 
-    def _settle(self) -> None:
-        """One try for each series that is due."""
-        for orthanc_id, entry in list(self._open.items()):
+    def _send_due(self) -> None:
+        """Attempts to send each series that is due."""
+        for orthanc_id, entry in list(self._pending.items()):
             if self._stopping.is_set():
                 return
             if entry.due > time.monotonic():
@@ -328,42 +335,42 @@ class Worker(threading.Thread):
                 entry.due = time.monotonic() + UNSTABLE_SECONDS
                 continue
             ct = None if series is None else ct_series(orthanc_id, series)
-            if ct is None or self._sent(ct, entry):
-                del self._open[orthanc_id]
+            if ct is None or self._send(ct, entry):
+                del self._pending[orthanc_id]
 
-    def _sent(self, series: CtSeries, entry: Open) -> bool:
-        """Whether the series is settled: handed over, or refused for good."""
+    def _send(self, series: CtSeries, entry: PendingSeries) -> bool:
+        """Sends a series; returns whether it is finished: sent, or refused for good."""
         settings = self._settings
         try:
             if settings.mode == "store":
                 send_by_store(settings, series, self._stopping)
             else:
                 send_by_dicomweb(settings, series)
-        except Never as error:
+        except PermanentFailure as error:
             orthanc.LogError(f"segnode: series {series.series_instance_uid} is refused: {error}")
             return True
-        except Later as error:
+        except TemporaryFailure as error:
             delay = min(
                 settings.first_retry_seconds * 2.0 ** min(entry.failures, 30),
                 settings.longest_retry_seconds,
             )
-            # One warning for each series is enough, however long the node is down.
+            # One warning for each series, however long the node is down.
             log = orthanc.LogInfo if entry.failures else orthanc.LogWarning
             log(f"segnode: series {series.series_instance_uid} waits {delay:g} s: {error}")
             entry.failures += 1
             entry.due = time.monotonic() + delay
             return False
         log = orthanc.LogWarning if entry.failures else orthanc.LogInfo
-        log(f"segnode: series {series.series_instance_uid} is handed over")
+        log(f"segnode: series {series.series_instance_uid} is sent")
         return True
 
     def _seconds_until_due(self) -> float:
         now = time.monotonic()
-        return min((max(0.0, e.due - now) for e in self._open.values()), default=IDLE_SECONDS)
+        return min((max(0.0, e.due - now) for e in self._pending.values()), default=IDLE_SECONDS)
 
 
 def install() -> None:
-    """Register with Orthanc; a wrong setting leaves Orthanc running without the hook."""
+    """Registers with Orthanc; with an invalid setting, Orthanc runs without the hook."""
     section = json.loads(orthanc.GetConfiguration()).get("Segnode")
     try:
         settings = parse_settings(section)

@@ -81,7 +81,7 @@ def _nnunet(folder: Path) -> Iterator[Case]:
         raise InvalidDataset(f"{folder}: the images have several channels; CT has one")
     names: dict[int, str] = {}
     for name, value in description.get("labels", {}).items():
-        # The keys of version 1 are values, those of version 2 names; a region of version 2 has several
+        # The keys are values in version 1 and names in version 2. A region of version 2 has several
         # values.
         one = (int(name), str(value)) if str(name).isdigit() else (value, str(name))
         if isinstance(one[0], int) and one[0] > 0:

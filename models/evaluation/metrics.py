@@ -24,8 +24,9 @@ _MARGIN = 2
 class Scores:
     """The scores of one organ. None means not measured, because a mask is empty.
 
-    `dice` and `surface_dice` in 0..1, `hd95_mm` the 95th percentile of surface distances both
-    ways, `volume_error` (mask - truth) / truth, `accuracy` the fraction of voxels with equal labels.
+    `dice` and `surface_dice` in 0..1, `hd95_mm` the 95th percentile of surface distances in
+    both directions, `volume_error` (mask - truth) / truth, `accuracy` the fraction of voxels with
+    equal labels.
     """
 
     dice: float | None

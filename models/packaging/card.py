@@ -35,7 +35,7 @@ def card_of_run(run: Path, config: TrainConfig, title: str, intended_use: str, w
         "## How it was tested",
         *_validation(validations),
         "",
-        "## Where it fails, or may",
+        "## Where it fails, or may fail",
         _TO_DO,
     ]
     return "\n".join(lines) + "\n"
@@ -58,7 +58,7 @@ def card_of_import(spec: ModelSpec, origin: str) -> str:
             "## How it was tested",
             _TO_DO,
             "",
-            "## Where it fails, or may",
+            "## Where it fails, or may fail",
             _TO_DO,
             "",
         ]
@@ -73,8 +73,8 @@ def _sources(config: TrainConfig) -> list[str]:
     if config.bodies is not None:
         own = config.bodies
         lines.append(
-            f"- Bodies painted anew for every sample: one labelled CT under {own.chests} chests, "
-            f"and {own.phantoms} phantoms ({own.phantom_share:.0%} of the samples)"
+            "- Synthetic scans, painted again for every sample: one labelled CT under "
+            f"{own.chests} chests, and {own.phantoms} phantoms ({own.phantom_share:.0%} of the samples)"
         )
     return lines
 

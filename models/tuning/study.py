@@ -33,7 +33,7 @@ class Tuning:
     base: Mapping[str, Any]
     config_name: str
     search: SearchSpace
-    place: RunOptions  # `out` holds a folder for each trial
+    options: RunOptions  # `out` holds a folder for each trial
 
     def run(self, trial: Trial) -> float:
         """Trains with this trial's values; returns the mean Dice of the best validation.
@@ -56,8 +56,8 @@ class Tuning:
         default_name = f"{trial.number:04d}-{_digest(config.model_dump(mode='json'))}"
         name = str(trial.user_attrs.get("folder", default_name))
         trial.set_user_attr("folder", name)
-        out = self.place.out / "trials" / name
-        result = train(config, replace(self.place, out=out), on_score=on_score)
+        out = self.options.out / "trials" / name
+        result = train(config, replace(self.options, out=out), on_score=on_score)
         if result.best_score is None:
             raise optuna.TrialPruned("nothing was validated")
         return result.best_score

@@ -23,7 +23,7 @@ from node.dimse.pynetdicom_internals import connection_of
 from node.domain.errors import NodeError, Rejected, RejectionReason, Transient
 from node.domain.identifiers import AeTitle
 from node.domain.instance import Channel, Origin
-from node.intake.part10 import file_of, identified_from_part10
+from node.intake.part10 import identified_from_part10, part10_bytes
 
 SUCCESS = 0x0000
 # An association carries at most 128 presentation contexts (PS3.8 9.3.2: odd IDs from 1 to 255).
@@ -214,7 +214,9 @@ def _send_file(association: Association, path: Path, remote: Remote) -> str:
     """Sends one file; returns why `remote` did not accept it, empty where it did."""
     identified = identified_from_part10(path.read_bytes(), Origin(Channel.FOLDER, str(path)))
     # An instance whose UIDs an anonymiser has emptied cannot be sent before they are filled in.
-    to_send = dcmread(BytesIO(file_of(identified.received))) if identified.completed else path
+    to_send = (
+        dcmread(BytesIO(part10_bytes(identified.received))) if identified.filled_in_uids else path
+    )
     try:
         with broken_association_as_transient(remote):
             status = association.send_c_store(to_send)

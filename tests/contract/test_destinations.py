@@ -1,4 +1,4 @@
-"""Every destination keeps the same promises, against real servers."""
+"""Every destination fulfils the same contract, against real servers."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,19 +18,19 @@ from node.dimse import scu
 from node.domain.errors import Rejected, Transient
 from node.domain.identifiers import AeTitle, mint_uid
 
-# pynetdicom leaves it to the garbage collector to close a socket that could not connect.
+# pynetdicom leaves a socket that could not connect to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 _OURS = AeTitle("SEGNODE")
 
 
 @dataclass(frozen=True)
-class Place:
-    """A destination and how to look into it."""
+class TestedDestination:
+    """A destination, an unreachable one of the same type, and a way to read its content."""
 
     destination: Destination
-    down: Destination  # one of the same kind where nothing answers
-    kept: Callable[[ResultFile], list[bytes]]  # the files that it keeps of a result
+    unreachable: Destination
+    stored_files: Callable[[ResultFile], list[bytes]]  # contents of the files of a result
 
 
 @pytest.fixture(scope="module")
@@ -58,12 +58,12 @@ def result(tmp_path: Path, request: pytest.FixtureRequest) -> ResultFile:
 
 
 @pytest.fixture(params=["cstore", "dicomweb", "folder"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    """Each kind of destination in turn."""
+def tested(request: pytest.FixtureRequest, tmp_path: Path) -> TestedDestination:
+    """Each type of destination."""
     if request.param == "folder":
         blocked = tmp_path / "a file, not a folder"
         blocked.write_text("")
-        return Place(
+        return TestedDestination(
             Folder("archive", tmp_path / "archive"),
             Folder("archive", blocked / "archive"),
             lambda result: [p.read_bytes() for p in (tmp_path / "archive").rglob("*.dcm")],
@@ -73,55 +73,59 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     if request.param == "cstore":
         remote = scu.Remote(AeTitle(orthanc.ae_title), "127.0.0.1", orthanc.dicom_port)
         gone = scu.Remote(AeTitle("GONE"), "127.0.0.1", nowhere)
-        return Place(
+        return TestedDestination(
             CStore("pacs", remote, _OURS),
             CStore("pacs", gone, _OURS),
-            lambda result: kept_by(orthanc, result),
+            lambda result: stored_files_of(orthanc, result),
         )
-    return Place(
+    return TestedDestination(
         DicomWeb("pacs", orthanc.dicomweb_url),
         DicomWeb("pacs", f"http://127.0.0.1:{nowhere}/dicom-web"),
-        lambda result: kept_by(orthanc, result),
+        lambda result: stored_files_of(orthanc, result),
     )
 
 
-def kept_by(orthanc: OrthancPacs, result: ResultFile) -> list[bytes]:
-    """The files that Orthanc keeps of a result."""
+def stored_files_of(orthanc: OrthancPacs, result: ResultFile) -> list[bytes]:
+    """The files of a result in Orthanc."""
     query = {"SOPInstanceUID": str(result.sop_instance_uid)}
     found = orthanc.post("/tools/find", {"Level": "Instance", "Query": query})
     return [orthanc.file_of_instance(one) for one in found]
 
 
-def test_a_delivered_result_is_there_unchanged(
-    place: Place, result: ResultFile, tmp_path: Path
+def test_a_delivered_result_is_stored_unchanged(
+    tested: TestedDestination, result: ResultFile, tmp_path: Path
 ) -> None:
-    receipt = place.destination.deliver(result)
+    receipt = tested.destination.deliver(result)
 
-    assert receipt.destination == place.destination.name
+    assert receipt.destination == tested.destination.name
     assert receipt.detail
-    (content,) = place.kept(result)
-    there = tmp_path / "there.dcm"
-    there.write_bytes(content)
-    assert dcmread(there) == dcmread(result.path)
+    (content,) = tested.stored_files(result)
+    stored = tmp_path / "stored.dcm"
+    stored.write_bytes(content)
+    assert dcmread(stored) == dcmread(result.path)
     assert (
-        dcmread(there).file_meta.TransferSyntaxUID
+        dcmread(stored).file_meta.TransferSyntaxUID
         == dcmread(result.path).file_meta.TransferSyntaxUID
     )
 
 
-def test_a_result_delivered_twice_is_there_once(place: Place, result: ResultFile) -> None:
-    place.destination.deliver(result)
-    place.destination.deliver(result)
+def test_a_result_delivered_twice_is_stored_once(
+    tested: TestedDestination, result: ResultFile
+) -> None:
+    tested.destination.deliver(result)
+    tested.destination.deliver(result)
 
-    assert len(place.kept(result)) == 1
+    assert len(tested.stored_files(result)) == 1
 
 
-def test_a_destination_that_is_down_is_worth_another_try(place: Place, result: ResultFile) -> None:
+def test_an_unreachable_destination_is_a_transient_error(
+    tested: TestedDestination, result: ResultFile
+) -> None:
     with pytest.raises(Transient, match=r"\S"):
-        place.down.deliver(result)
+        tested.unreachable.deliver(result)
 
 
-def test_a_pacs_that_knows_us_not_is_worth_another_try(result: ResultFile, tmp_path: Path) -> None:
+def test_an_unknown_ae_title_is_a_transient_error(result: ResultFile, tmp_path: Path) -> None:
     missing = orthanc_missing()
     if missing:
         pytest.skip(missing)
@@ -131,11 +135,9 @@ def test_a_pacs_that_knows_us_not_is_worth_another_try(result: ResultFile, tmp_p
             CStore("pacs", remote, _OURS).deliver(result)
 
 
-def test_an_object_that_the_pacs_does_not_store_is_refused_for_good(
-    orthanc: OrthancPacs, result: ResultFile
-) -> None:
+def test_an_unsupported_sop_class_is_rejected(orthanc: OrthancPacs, result: ResultFile) -> None:
     dataset = dcmread(result.path)
-    # An identifier of a kind of object that nobody has ever heard of.
+    # A SOP class that no PACS supports.
     dataset.SOPClassUID = UID("1.2.3.4.5.6.7.8")
     dataset.file_meta.MediaStorageSOPClassUID = UID("1.2.3.4.5.6.7.8")
     dataset.save_as(result.path, enforce_file_format=True)
@@ -145,16 +147,18 @@ def test_an_object_that_the_pacs_does_not_store_is_refused_for_good(
         CStore("pacs", remote, _OURS).deliver(result)
 
 
-def test_a_wrong_dicomweb_url_is_told_as_such(orthanc: OrthancPacs, result: ResultFile) -> None:
+def test_a_wrong_dicomweb_url_is_reported_with_advice(
+    orthanc: OrthancPacs, result: ResultFile
+) -> None:
     with pytest.raises(Transient, match="root of its DICOMweb service"):
         DicomWeb("pacs", f"{orthanc.url}/no-such-service").deliver(result)
 
 
-def test_an_object_that_the_dicomweb_server_cannot_read_is_refused_or_waits(
+def test_an_object_that_the_dicomweb_server_cannot_read_is_an_error(
     orthanc: OrthancPacs, result: ResultFile
 ) -> None:
     result.path.write_bytes(b"this is no DICOM file")
 
     with pytest.raises((Rejected, Transient), match=r"\S"):
         DicomWeb("pacs", orthanc.dicomweb_url).deliver(result)
-    assert kept_by(orthanc, result) == []
+    assert stored_files_of(orthanc, result) == []

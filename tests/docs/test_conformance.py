@@ -1,4 +1,4 @@
-"""The tables of the conformance statement say what the code does."""
+"""The tables of the conformance statement equal the code."""
 
 import re
 from pathlib import Path
@@ -35,7 +35,7 @@ TEXT = (Path(__file__).parents[2] / "conformance_statement.md").read_text(encodi
 
 
 def table(first_heading: str) -> list[list[str]]:
-    """The rows of the only table whose first column has that heading, without backquotes."""
+    """The rows of the only table with that first heading, without backquotes."""
     tables = re.findall(rf"^\| {first_heading} \|.*\n\|[-|]+\n((?:\|.*\n)+)", TEXT, re.MULTILINE)
     assert len(tables) == 1, f"{len(tables)} tables start with a column {first_heading!r}"
     return [
@@ -49,24 +49,28 @@ def by_uid(first_heading: str) -> list[tuple[str, str]]:
     return [(uid, name) for name, uid in table(first_heading)]
 
 
-def test_the_sop_classes_are_those_that_are_accepted() -> None:
+def test_the_sop_classes_equal_the_code() -> None:
     verification = (VERIFICATION, UID(VERIFICATION).name)
     commitment = (STORAGE_COMMITMENT, UID(STORAGE_COMMITMENT).name)
     assert by_uid("SOP class") == [verification, commitment, *STORAGE_SOP_CLASSES.items()]
 
 
-def test_the_transfer_syntaxes_are_those_that_are_accepted_in_order_of_preference() -> None:
+def test_the_transfer_syntaxes_and_their_order_equal_the_code() -> None:
     assert by_uid("Storage transfer syntax") == list(STORAGE_TRANSFER_SYNTAXES.items())
     assert by_uid("Verification transfer syntax") == list(VERIFICATION_TRANSFER_SYNTAXES.items())
 
 
-def test_the_statuses_are_those_that_are_answered() -> None:
-    told = [(meaning, int(status, 16), when) for meaning, status, when in table("Meaning in PS3.4")]
-    assert told == [(meaning, int(status), when) for status, (meaning, when) in MEANINGS.items()]
+def test_the_store_statuses_equal_the_code() -> None:
+    documented = [
+        (meaning, int(status, 16), when) for meaning, status, when in table("Meaning in PS3.4")
+    ]
+    assert documented == [
+        (meaning, int(status), when) for status, (meaning, when) in MEANINGS.items()
+    ]
 
 
 @pytest.mark.parametrize("row", table("Answer"), ids=lambda row: row[1])
-def test_a_destinations_status_has_the_consequence_that_is_told(row: list[str]) -> None:
+def test_the_reaction_to_a_status_equals_the_code(row: list[str]) -> None:
     _, status, consequence = row
     try:
         check_storage_status(int(status, 16))
@@ -78,10 +82,10 @@ def test_a_destinations_status_has_the_consequence_that_is_told(row: list[str]) 
         assert consequence == "delivered"
 
 
-def test_the_statuses_of_storage_commitment_are_those_that_are_answered() -> None:
-    told = {int(status, 16) for _, status, _ in table("Status of N-ACTION")}
+def test_the_statuses_of_n_action_equal_the_code() -> None:
+    documented = {int(status, 16) for _, status, _ in table("Status of N-ACTION")}
     service = commitment_service
-    assert told == {
+    assert documented == {
         service.SUCCESS,
         service.INVALID_ARGUMENT,
         service.NO_SUCH_ACTION,
@@ -90,13 +94,15 @@ def test_the_statuses_of_storage_commitment_are_those_that_are_answered() -> Non
     }
 
 
-def test_the_statuses_of_reports_of_commitment_are_those_that_are_answered() -> None:
-    told = {int(status, 16) for _, status, _ in table("Status of our N-EVENT-REPORT response")}
+def test_the_statuses_of_n_event_report_equal_the_code() -> None:
+    documented = {
+        int(status, 16) for _, status, _ in table("Status of our N-EVENT-REPORT response")
+    }
     scu = commitment_scu
-    assert told == {scu.SUCCESS, scu.PROCESSING_FAILURE, scu.INVALID_ARGUMENT}
+    assert documented == {scu.SUCCESS, scu.PROCESSING_FAILURE, scu.INVALID_ARGUMENT}
 
 
-def test_the_limits_and_defaults_are_those_of_the_settings(
+def test_the_limits_and_defaults_equal_the_settings(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SEGNODE_DATA_DIR", str(tmp_path))
@@ -113,7 +119,7 @@ def test_the_limits_and_defaults_are_those_of_the_settings(
     assert limits["Silence within an association"].startswith(f"{NETWORK_TIMEOUT_S:g} s")
 
 
-def test_the_implementation_is_named_as_it_names_itself() -> None:
+def test_the_implementation_identifiers_equal_the_code() -> None:
     node = this_node()
     assert dict(table("Item")) == {
         "Implementation Class UID": node.implementation_class_uid,
@@ -122,7 +128,7 @@ def test_the_implementation_is_named_as_it_names_itself() -> None:
     assert f"segnode {node.software_version}, in the structure" in TEXT
 
 
-def test_the_dicomweb_resources_are_those_that_are_served(
+def test_the_dicomweb_resources_equal_the_routes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SEGNODE_DATA_DIR", str(tmp_path))
@@ -158,9 +164,9 @@ def keyword(tag: str) -> str:
     return keyword_for_tag(tag.strip("()").replace(",", ""))
 
 
-def test_every_attribute_of_a_result_is_told_as_it_is_there(result: Dataset) -> None:
+def test_the_attributes_and_their_presence_equal_a_result(result: Dataset) -> None:
     rows = {keyword(tag): (name, presence) for name, tag, presence, _ in table("Attribute")}
-    # Of the further modules, the source here has the study's description alone.
+    # Of the further modules, this source has only the Study Description.
     carried = {"StudyDescription", "SpecificCharacterSet"}
     assert {element.keyword for element in result} - carried <= set(rows)
     for word, (name, presence) in rows.items():
@@ -174,7 +180,7 @@ def test_every_attribute_of_a_result_is_told_as_it_is_there(result: Dataset) -> 
                 assert presence == "ANAP"
 
 
-def test_fixed_values_of_a_result_are_told_as_they_are(result: Dataset) -> None:
+def test_the_fixed_values_equal_a_result(result: Dataset) -> None:
     fixed = 0
     for _, tag, _, value in table("Attribute"):
         whole = re.search(
@@ -188,12 +194,12 @@ def test_fixed_values_of_a_result_are_told_as_they_are(result: Dataset) -> None:
     assert fixed > 12
 
 
-def test_every_attribute_of_a_segment_is_told(result: Dataset) -> None:
-    told = {keyword(tag) for _, tag, _ in table("Segment attribute")}
-    assert {element.keyword for element in result.SegmentSequence[0]} == told
+def test_the_segment_attributes_equal_a_result(result: Dataset) -> None:
+    documented = {keyword(tag) for _, tag, _ in table("Segment attribute")}
+    assert {element.keyword for element in result.SegmentSequence[0]} == documented
 
 
-def test_what_is_proposed_to_a_destination_is_told(result: Dataset) -> None:
+def test_the_proposed_presentation_contexts_equal_the_code(result: Dataset) -> None:
     assert by_uid("SOP class of results") == [(result.SOPClassUID, result.SOPClassUID.name)]
     syntaxes = proposed_transfer_syntaxes(result.file_meta.TransferSyntaxUID)
     assert by_uid("Result transfer syntax") == [(syntax, syntax.name) for syntax in syntaxes]

@@ -1,4 +1,4 @@
-"""The time of day jumps by an hour while a node is at work: all arrives, whole and once."""
+"""The clock jumps by an hour, back and forth, while a node works: every result arrives once."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +16,7 @@ WORK_S = 120.0
 
 @pytest.fixture
 def orthanc(tmp_path: Path) -> Iterator[OrthancPacs]:
-    """A PACS that is down at first."""
+    """A PACS that is not running yet."""
     missing = orthanc_missing()
     if missing:
         pytest.skip(missing)
@@ -25,7 +25,7 @@ def orthanc(tmp_path: Path) -> Iterator[OrthancPacs]:
     pacs.kill()
 
 
-# Python sleeps by a call that libfaketime 0.9.10 breaks; waiting for an event is another.
+# libfaketime 0.9.10 breaks the call behind time.sleep; waiting for an event uses another one.
 _SLEEP = """
 import threading
 import time
@@ -35,7 +35,7 @@ time.sleep = lambda seconds: threading.Event().wait(seconds) and None
 
 
 class FakeClock:
-    """What processes see as the time of day, once they run in its `environment`."""
+    """The time of day of all processes that run in its `environment`."""
 
     def __init__(self, folder: Path) -> None:
         libraries = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
@@ -56,38 +56,48 @@ class FakeClock:
         self.jump(hours=0)
 
     def jump(self, *, hours: int) -> None:
-        """The clock goes so many hours before, or after, the true one from now on."""
+        """Sets the clock `hours` ahead of the true time, or behind it if negative."""
         self._file.write_text(f"{hours * 3600:+d}\n")
 
 
-@pytest.mark.parametrize("hours", [-1, 1])
-def test_a_clock_that_jumps_by_an_hour_keeps_nothing_back_and_cuts_nothing_short(
-    orthanc: OrthancPacs, tmp_path: Path, hours: int
+def test_a_clock_that_jumps_by_an_hour_delays_no_delivery_and_cuts_no_series_short(
+    orthanc: OrthancPacs, tmp_path: Path
 ) -> None:
     clock = FakeClock(tmp_path)
-    waiting, arriving = (small_abdomen(tmp_path / str(seed), seed=seed) for seed in (61, 62))
     site = HostsOfASite(tmp_path, orthanc, "", 1, quiet_seconds=3.0)
     try:
         site.start(clock.environment)
-        site.send(waiting)
-        until(lambda: tries(site) >= 2, WORK_S, "two tries at the PACS that is down")
-        site.send(arriving[:10])
-        clock.jump(hours=hours)
-        site.send(arriving[10:])
-        orthanc.start()
-        jobs = site.ended_jobs(2, WORK_S)
-
-        assert sorted(job.instance_count for job in jobs) == sorted([len(waiting), len(arriving)])
-        for job in jobs:
-            assert job.state is JobState.DELIVERED, job.reason
-            result = result_identity(job.job_id).sop_instance_uid
-            assert site.results(job.study_instance_uid) == [result]
+        for jump_hours, seeds in ((-1, (61, 62)), (1, (63, 64))):
+            clock.jump(hours=0)
+            send_while_the_clock_jumps(site, clock, jump_hours, tmp_path, seeds)
+            orthanc.kill()
     finally:
         site.close()
 
 
-def tries(site: HostsOfASite) -> int:
-    """How often the delivery of the only job has failed."""
-    jobs = site.store.list_jobs()
+def send_while_the_clock_jumps(
+    site: HostsOfASite, clock: FakeClock, jump_hours: int, folder: Path, seeds: tuple[int, int]
+) -> None:
+    """One delivery waits for a PACS that is down and one series arrives while the clock jumps."""
+    known = {job.job_id for job in site.store.list_jobs()}
+    waiting, arriving = (small_abdomen(folder / str(seed), seed=seed) for seed in seeds)
+    site.send(waiting)
+    until(lambda: failed_attempts(site, known) >= 2, WORK_S, "two failed attempts at delivery")
+    site.send(arriving[:10])
+    clock.jump(hours=jump_hours)
+    site.send(arriving[10:])
+    site.orthanc.start()
+    jobs = [job for job in site.ended_jobs(len(known) + 2, WORK_S) if job.job_id not in known]
+
+    assert sorted(job.instance_count for job in jobs) == sorted([len(waiting), len(arriving)])
+    for job in jobs:
+        assert job.state is JobState.DELIVERED, job.reason
+        result = result_identity(job.job_id).sop_instance_uid
+        assert site.results(job.study_instance_uid) == [result]
+
+
+def failed_attempts(site: HostsOfASite, known: set[str]) -> int:
+    """Failed attempts at the delivery of the only job that is not known yet."""
+    jobs = [job for job in site.store.list_jobs() if job.job_id not in known]
     deliveries = site.store.deliveries_of(jobs[0].job_id) if jobs else ()
     return deliveries[0].attempts if deliveries else 0

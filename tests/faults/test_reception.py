@@ -12,8 +12,8 @@ from node.domain.identifiers import mint_uid
 from node.domain.instance import Channel, Origin
 from node.intake.part10 import part10_bytes, received_from_file, received_from_part10
 from node.store import Store
-from tests.support.processes.listener_process import ListenerProcess
 from tests.support.factories import encoded, received
+from tests.support.processes.listener_process import ListenerProcess
 from tests.support.waiting import until
 
 ORIGIN = Origin(Channel.FOLDER, "test")

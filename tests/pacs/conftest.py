@@ -1,4 +1,4 @@
-"""A real Orthanc for the tests of this folder."""
+"""A real Orthanc for the tests in this folder."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -16,7 +16,7 @@ StartOrthanc = Callable[..., OrthancPacs]
 
 @pytest.fixture
 def start_orthanc(tmp_path: Path) -> Iterator[StartOrthanc]:
-    """Starts an Orthanc with the options of `OrthancPacs`; all are ended after the test."""
+    """Starts an Orthanc with the options of `OrthancPacs`; all are killed after the test."""
     missing = orthanc_missing()
     if missing:
         pytest.skip(missing)
@@ -28,7 +28,7 @@ def start_orthanc(tmp_path: Path) -> Iterator[StartOrthanc]:
             count += 1
             pacs = OrthancPacs(tmp_path / f"orthanc-{count}", **options)
             pacs.start()
-            # An orderly stop takes Orthanc 3 s; nobody needs its files after the test.
+            # An orderly stop takes 3 s, and no test needs the files afterwards.
             stack.callback(pacs.kill)
             return pacs
 
@@ -42,5 +42,5 @@ def orthanc(start_orthanc: StartOrthanc) -> OrthancPacs:
 
 
 def log_of(pacs: OrthancPacs) -> str:
-    """What Orthanc and the hook in it have logged so far."""
+    """The log of Orthanc and of the hook in it."""
     return pacs.log_file.read_text(encoding="utf-8", errors="replace")

@@ -1,4 +1,4 @@
-"""A real Orthanc asks the node to commit itself to what it has sent, and is told what is kept."""
+"""A real Orthanc requests commitment for what it has sent, and gets the report."""
 
 import gc
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ from tests.support.dicom.builders import ct_series
 from tests.support.factories import CT_IMAGE, sqlite_url
 from tests.support.waiting import until
 
-# pynetdicom leaves it to the garbage collector to close a socket whose peer is not there.
+# pynetdicom leaves a socket without a peer to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 HOUR = timedelta(hours=1)
 TITLE = AeTitle("SEGNODE")
@@ -37,14 +37,14 @@ def now() -> datetime:
 
 @dataclass(frozen=True)
 class Site:
-    """A node's listener and its answers, with an Orthanc that plays the modality."""
+    """A listener and its reports, with an Orthanc as the modality."""
 
     store: Store
     orthanc: OrthancPacs
     instances: tuple[str, ...]  # by Orthanc's identifiers
 
     def reporter(self, **changes: Any) -> CommitmentReporter:
-        """What the worker looks at."""
+        """The reporter that the worker polls."""
         orthanc = Remote(AeTitle(self.orthanc.ae_title), "127.0.0.1", self.orthanc.dicom_port)
         options: dict[str, Any] = {
             "peers": {self.orthanc.ae_title: orthanc},
@@ -53,13 +53,13 @@ class Site:
         }
         return CommitmentReporter(store=self.store, calling=TITLE, **options | changes)
 
-    def ask(self, **body: Any) -> str:
-        """Have Orthanc ask for commitment; its name of the transaction."""
-        asked = self.orthanc.post("/modalities/segnode/storage-commitment", body)
-        return str(asked["ID"])
+    def request(self, **body: Any) -> str:
+        """Makes Orthanc request commitment; returns its identifier of the transaction."""
+        created = self.orthanc.post("/modalities/segnode/storage-commitment", body)
+        return str(created["ID"])
 
     def status(self, transaction: str) -> dict[str, Any]:
-        """What Orthanc knows of a transaction."""
+        """The state of a transaction in Orthanc."""
         known: dict[str, Any] = self.orthanc.get(f"/storage-commitment/{transaction}")
         return known
 
@@ -88,9 +88,9 @@ def site(tmp_path: Path, start_orthanc: StartOrthanc) -> Iterator[Site]:
         store.close()
 
 
-def test_orthanc_is_told_that_all_it_has_sent_is_kept(site: Site) -> None:
+def test_orthanc_gets_a_report_that_all_its_instances_are_committed(site: Site) -> None:
     site.orthanc.post("/modalities/segnode/store", list(site.instances))
-    transaction = site.ask(Resources=list(site.instances))
+    transaction = site.request(Resources=list(site.instances))
     assert site.status(transaction)["Status"] == "Pending"
     site.reporter().poll()
     until(lambda: site.status(transaction)["Status"] != "Pending", 20, "the report")
@@ -100,14 +100,14 @@ def test_orthanc_is_told_that_all_it_has_sent_is_kept(site: Site) -> None:
     assert site.store.due_commitments(now(), HOUR) == []
 
 
-def test_what_is_missing_damaged_or_of_another_class_is_told(site: Site) -> None:
+def test_missing_and_damaged_instances_are_reported_as_failed(site: Site) -> None:
     kept, damaged, never_sent = site.instances
     site.orthanc.post("/modalities/segnode/store", [kept, damaged])
     uid = site.orthanc.get(f"/instances/{damaged}")["MainDicomTags"]["SOPInstanceUID"]
     found = site.store.find_instance(uid)
     assert found is not None
     found.instance.path.write_bytes(b"overwritten by a failing disk")
-    transaction = site.ask(Resources=[kept, damaged, never_sent])
+    transaction = site.request(Resources=[kept, damaged, never_sent])
     site.reporter().poll()
     until(lambda: site.status(transaction)["Status"] != "Pending", 20, "the report")
     status = site.status(transaction)
@@ -118,20 +118,20 @@ def test_what_is_missing_damaged_or_of_another_class_is_told(site: Site) -> None
     assert reasons[uid] == 0x0110
 
 
-def test_a_sender_that_is_away_is_told_once_it_is_back(site: Site) -> None:
+def test_a_report_is_repeated_until_the_sender_is_reachable(site: Site) -> None:
     site.orthanc.post("/modalities/segnode/store", list(site.instances))
-    transaction = site.ask(Resources=list(site.instances))
+    transaction = site.request(Resources=list(site.instances))
     nobody = Remote(AeTitle(site.orthanc.ae_title), "127.0.0.1", free_ports(1)[0])
     site.reporter(peers={site.orthanc.ae_title: nobody}).poll()
     gc.collect()
-    until(lambda: site.store.due_commitments(now(), HOUR), 5, "the next try")
+    until(lambda: site.store.due_commitments(now(), HOUR), 5, "the next attempt")
     (waiting,) = site.store.due_commitments(now(), HOUR)
     assert waiting.attempts == 1
     site.reporter().poll()
     until(lambda: site.status(transaction)["Status"] == "Success", 20, "the report")
 
 
-def test_a_sender_that_never_takes_the_report_is_given_up(site: Site) -> None:
+def test_a_report_that_is_never_accepted_is_given_up(site: Site) -> None:
     transaction = Uid("1.2.3.4")
     reference = ReferencedInstance(Uid(CT_IMAGE), Uid("1.2.3"))
     site.store.request_commitment(transaction, "GONE", [reference], now() - timedelta(hours=2))

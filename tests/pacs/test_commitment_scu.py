@@ -1,4 +1,4 @@
-"""Results are delivered once their destination has committed itself to keep them (PS3.4 J)."""
+"""A result counts as delivered once its destination has committed to it (PS3.4 J)."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -32,11 +32,11 @@ from node.store import Store
 from pacs_listener.commitment import CommitmentService
 from pacs_listener.scp import AssociationPolicy, Listener
 from tests.pacs.conftest import StartOrthanc
-from tests.support.processes.worker_parts import Pacs, WorkerParts
 from tests.support.factories import sqlite_url
+from tests.support.processes.worker_parts import Pacs, WorkerParts
 from tests.support.waiting import until
 
-# pynetdicom leaves it to the garbage collector to close a socket whose peer is not there.
+# pynetdicom leaves a socket without a peer to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 US = AeTitle("SEGNODE")
 PACS = AeTitle("PACS")
@@ -49,14 +49,14 @@ def now() -> datetime:
 
 @dataclass
 class CommittingPacs:
-    """A Storage and Storage Commitment SCP that answers each request by its next `mood`.
+    """A Storage and Storage Commitment SCP that answers each request by its next behaviour.
 
-    "same" and "new" are the association on which it commits itself, "fails" that it does not,
-    "stranger" a report under another title, "silent" that it never says, "refuses" the request.
+    "same" and "new" are the association on which it reports commitment, "fails" reports a failure,
+    "stranger" reports under another AE title, "silent" never reports, "refuses" fails the N-ACTION.
     """
 
     reports_to: int
-    moods: list[str] = field(default_factory=list)
+    behaviours: list[str] = field(default_factory=list)
     title: AeTitle = PACS
     stored: list[str] = field(default_factory=list)
     offers_commitment: bool = True
@@ -72,7 +72,10 @@ class CommittingPacs:
         self._server = entity.start_server(
             ("127.0.0.1", port),
             block=False,
-            evt_handlers=[(evt.EVT_C_STORE, self._store), (evt.EVT_N_ACTION, self._asked)],
+            evt_handlers=[
+                (evt.EVT_C_STORE, self._store),
+                (evt.EVT_N_ACTION, self._handle_n_action),
+            ],
         )
         return Remote(self.title, "127.0.0.1", port)
 
@@ -84,18 +87,18 @@ class CommittingPacs:
         self.stored.append(str(cast(C_STORE, event.request).AffectedSOPInstanceUID))
         return 0x0000
 
-    def _asked(self, event: Event) -> tuple[int, Dataset | None]:
-        mood = self.moods.pop(0) if self.moods else "new"
+    def _handle_n_action(self, event: Event) -> tuple[int, Dataset | None]:
+        behaviour = self.behaviours.pop(0) if self.behaviours else "new"
         request = event.action_information
-        match mood:
+        match behaviour:
             case "refuses":
                 return 0x0213, None
             case "silent":
                 pass
             case "same":
-                # Once this request is answered.
-                told = (event.assoc, request, 1)
-                threading.Timer(0.2, self._report, told).start()
+                # After the response to this request.
+                arguments = (event.assoc, request, 1)
+                threading.Timer(0.2, self._report, arguments).start()
             case "stranger":
                 self._call(AeTitle("STRANGER"), request, 1)
             case "fails":
@@ -118,37 +121,37 @@ class CommittingPacs:
         threading.Thread(target=call, daemon=True).start()
 
     def _report(self, association: object, request: Dataset, event_type: int) -> None:
-        told = Dataset()
-        told.TransactionUID = request.TransactionUID
+        report = Dataset()
+        report.TransactionUID = request.TransactionUID
         items = Sequence(request.ReferencedSOPSequence)
         if event_type == 1:
-            told.ReferencedSOPSequence = items
+            report.ReferencedSOPSequence = items
         else:
             for item in items:
                 item.FailureReason = NO_SUCH_INSTANCE
-            told.FailedSOPSequence = items
+            report.FailedSOPSequence = items
         status, _ = association.send_n_event_report(  # type: ignore[attr-defined]
-            told, event_type, StorageCommitmentPushModel, StorageCommitmentPushModelInstance
+            report, event_type, StorageCommitmentPushModel, StorageCommitmentPushModelInstance
         )
         self.answers.append(status.get("Status", -1))
 
 
 @dataclass
 class Site:
-    """A worker that delivers to a PACS and asks it for commitment, beside its listener."""
+    """A worker that delivers to a PACS and requests commitment, and its listener."""
 
     worker: WorkerParts
     port: int
 
     def delivery(self) -> Delivery:
-        """The one to the PACS."""
+        """The delivery to the PACS."""
         job = self.worker.jobs()[-1]
         found = self.worker.store.get_delivery(job.job_id, "pacs")
         assert found is not None
         return found
 
     def settled_delivery(self) -> Delivery:
-        """The delivery, once it has come to its end."""
+        """The delivery, once it has ended."""
 
         def settled() -> Delivery | None:
             self.worker.job_scheduler.settle()
@@ -184,7 +187,7 @@ def listening(tmp_path: Path) -> Iterator[int]:
 
 @pytest.fixture
 def open_site(tmp_path: Path, listening: int) -> Iterator[OpenSite]:
-    """Makes the worker of a PACS."""
+    """Starts a worker that delivers to a PACS."""
     made: list[WorkerParts] = []
 
     def open_with(remote: Remote, longest: timedelta = timedelta(hours=1)) -> Site:
@@ -215,7 +218,7 @@ def pacs(listening: int) -> Iterator[CommittingPacs]:
     made.stop()
 
 
-def test_orthanc_commits_itself_to_a_result(
+def test_orthanc_commits_to_a_result(
     open_site: OpenSite, start_orthanc: StartOrthanc, listening: int
 ) -> None:
     orthanc = start_orthanc(modalities={"segnode": Modality(US, "127.0.0.1", listening)})
@@ -227,11 +230,11 @@ def test_orthanc_commits_itself_to_a_result(
     assert delivery.attempts == 1
 
 
-@pytest.mark.parametrize("mood", ["same", "new"])
-def test_a_report_is_taken_on_either_association(
-    open_site: OpenSite, pacs: CommittingPacs, mood: str
+@pytest.mark.parametrize("behaviour", ["same", "new"])
+def test_a_report_is_accepted_on_either_association(
+    open_site: OpenSite, pacs: CommittingPacs, behaviour: str
 ) -> None:
-    pacs.moods = [mood]
+    pacs.behaviours = [behaviour]
     delivery = open_site(pacs.start()).settled_delivery()
 
     assert delivery.state is DeliveryState.DELIVERED
@@ -240,11 +243,11 @@ def test_a_report_is_taken_on_either_association(
     until(lambda: pacs.answers == [0x0000], 10, "our answer to the report")
 
 
-@pytest.mark.parametrize("mood", ["fails", "refuses"])
+@pytest.mark.parametrize("behaviour", ["fails", "refuses"])
 def test_a_result_that_is_not_committed_is_sent_again(
-    open_site: OpenSite, pacs: CommittingPacs, mood: str
+    open_site: OpenSite, pacs: CommittingPacs, behaviour: str
 ) -> None:
-    pacs.moods = [mood, mood, "new"]
+    pacs.behaviours = [behaviour, behaviour, "new"]
     delivery = open_site(pacs.start()).settled_delivery()
 
     assert delivery.state is DeliveryState.DELIVERED
@@ -253,18 +256,18 @@ def test_a_result_that_is_not_committed_is_sent_again(
     assert len(set(pacs.stored)) == 1
 
 
-def test_a_result_whose_commitment_does_not_come_in_time_is_sent_again(
+def test_a_result_without_a_report_in_time_is_sent_again(
     open_site: OpenSite, pacs: CommittingPacs
 ) -> None:
-    pacs.moods = ["silent", "new"]
+    pacs.behaviours = ["silent", "new"]
     delivery = open_site(pacs.start(), timedelta(seconds=2)).settled_delivery()
 
     assert delivery.state is DeliveryState.DELIVERED
     assert delivery.attempts == 2
 
 
-def test_a_report_of_somebody_else_is_refused(open_site: OpenSite, pacs: CommittingPacs) -> None:
-    pacs.moods = ["stranger"]
+def test_a_report_of_another_ae_is_refused(open_site: OpenSite, pacs: CommittingPacs) -> None:
+    pacs.behaviours = ["stranger"]
     site = open_site(pacs.start())
     until(lambda: pacs.answers, 10, "our answer to the report")
     site.worker.job_scheduler.settle()
@@ -273,7 +276,7 @@ def test_a_report_of_somebody_else_is_refused(open_site: OpenSite, pacs: Committ
     assert site.delivery().state is DeliveryState.COMMITTING
 
 
-def test_a_pacs_that_knows_no_commitment_parks_the_delivery_with_what_to_do(
+def test_a_pacs_without_storage_commitment_parks_the_delivery_with_advice(
     open_site: OpenSite, pacs: CommittingPacs
 ) -> None:
     pacs.offers_commitment = False

@@ -28,8 +28,8 @@ from node.store import Store
 from pacs_listener.commitment import CommitmentService
 from pacs_listener.scp import AssociationPolicy, Listener
 from tests.support.dicom.small_series import small_series
-from tests.support.shared_data import ct_files
 from tests.support.factories import sqlite_url
+from tests.support.shared_data import ct_files
 from tests.support.waiting import until
 
 POLICY = AssociationPolicy(
@@ -44,7 +44,7 @@ POLICY = AssociationPolicy(
 
 @dataclass(frozen=True)
 class Running:
-    """A listener at work, and what it has stored."""
+    """A running listener and its store."""
 
     listener: Listener
     port: int
@@ -52,11 +52,11 @@ class Running:
 
     @property
     def remote(self) -> Remote:
-        """How a sender names it."""
+        """Its address for a sender."""
         return Remote(AeTitle("SEGNODE"), "127.0.0.1", self.port)
 
     def counts(self) -> dict[str, int]:
-        """Instances of each series, both as counted and as listed."""
+        """The number of instances of each series; checks the counter and the files."""
         counts = {}
         for series in self.store.list_series():
             instances = self.store.instances_of(series.series_instance_uid)
@@ -92,7 +92,7 @@ def start_listener(tmp_path: Path) -> Iterator[StartListener]:
 
 @pytest.fixture
 def running(start_listener: StartListener) -> Running:
-    """A listener that anybody may use."""
+    """A listener that accepts every calling AE title."""
     return start_listener(POLICY)
 
 
@@ -113,7 +113,7 @@ def associate(port: int, *, calling: str = "MODALITY1", called: str = "SEGNODE")
 
 
 def listens(port: int) -> bool:
-    """Whether anybody does on that port."""
+    """Whether the port accepts connections."""
     try:
         socket.create_connection(("127.0.0.1", port)).close()
     except ConnectionRefusedError:
@@ -139,13 +139,13 @@ def test_echo_is_answered(running: Running) -> None:
     assert dcmtk("echoscu", "-aec", "SEGNODE", "127.0.0.1", running.port).returncode == 0
 
 
-def test_a_called_ae_title_that_is_not_ours_is_rejected(running: Running) -> None:
+def test_another_called_ae_title_is_rejected(running: Running) -> None:
     echo = dcmtk("echoscu", "-aec", "SOMEBODY", "127.0.0.1", running.port)
     assert echo.returncode != 0
     assert "Called AE Title Not Recognized" in echo.stderr
 
 
-def test_where_the_site_lists_peers_others_are_rejected(start_listener: StartListener) -> None:
+def test_unlisted_calling_ae_titles_are_rejected(start_listener: StartListener) -> None:
     listed = start_listener(replace(POLICY, calling_ae_titles=(AeTitle("PACS"), AeTitle("CT2"))))
     echo = ("-aec", "SEGNODE", "127.0.0.1", listed.port)
     assert dcmtk("echoscu", "-aet", "CT2", *echo).returncode == 0
@@ -154,7 +154,7 @@ def test_where_the_site_lists_peers_others_are_rejected(start_listener: StartLis
     assert "Calling AE Title Not Recognized" in stranger.stderr
 
 
-def test_two_series_in_one_association(running: Running, tmp_path: Path) -> None:
+def test_two_series_in_one_association_are_stored(running: Running, tmp_path: Path) -> None:
     folder = tmp_path / "sent"
     small_series(folder, "a", slices=5)
     small_series(folder, "b", slices=4)
@@ -166,7 +166,7 @@ def test_two_series_in_one_association(running: Running, tmp_path: Path) -> None
     }
 
 
-def test_one_series_in_several_associations_at_once(running: Running, tmp_path: Path) -> None:
+def test_one_series_in_concurrent_associations_is_stored(running: Running, tmp_path: Path) -> None:
     files = small_series(tmp_path / "sent", "a", slices=24)
 
     def part(number: int) -> list[int]:
@@ -182,7 +182,9 @@ def test_one_series_in_several_associations_at_once(running: Running, tmp_path: 
     assert running.counts() == {mint_uid("small-series", "a"): 24}
 
 
-def test_interleaved_associations_with_two_series_each(running: Running, tmp_path: Path) -> None:
+def test_two_series_in_interleaved_associations_are_stored(
+    running: Running, tmp_path: Path
+) -> None:
     a, b = (small_series(tmp_path / "sent", name, slices=6) for name in "ab")
     one, other = associate(running.port), associate(running.port, calling="MODALITY2")
     for first, second in zip(a, b, strict=True):
@@ -197,7 +199,7 @@ def test_interleaved_associations_with_two_series_each(running: Running, tmp_pat
     }
 
 
-def test_a_series_sent_again_is_accepted_and_stored_once(running: Running, tmp_path: Path) -> None:
+def test_a_resent_series_is_accepted_and_stored_once(running: Running, tmp_path: Path) -> None:
     files = small_series(tmp_path / "sent", "a", slices=3)
     association = associate(running.port)
     assert send(association, *files, *files) == [0] * 6
@@ -206,7 +208,7 @@ def test_a_series_sent_again_is_accepted_and_stored_once(running: Running, tmp_p
 
 
 def send_bytes(association: Association, dataset: bytes) -> int:
-    """The status of a C-STORE whose data set is these bytes."""
+    """The status of a C-STORE with these bytes as data set."""
     request = C_STORE()
     request.MessageID = 7
     request.AffectedSOPClassUID = CTImageStorage
@@ -215,7 +217,7 @@ def send_bytes(association: Association, dataset: bytes) -> int:
     request.DataSet = BytesIO(dataset)
     context = next(iter(association.accepted_contexts)).context_id
     assert context is not None
-    # As `send_c_store` does, so that the reactor does not take the answer away.
+    # As `send_c_store` does, so that the reactor does not consume the response.
     association._reactor_checkpoint.clear()
     until(lambda: association._is_paused, 5, "the reactor to pause")
     association.dimse.send_msg(request, context)
@@ -226,7 +228,9 @@ def send_bytes(association: Association, dataset: bytes) -> int:
     return response.Status
 
 
-def test_garbage_is_refused_and_the_association_goes_on(running: Running, tmp_path: Path) -> None:
+def test_an_unreadable_data_set_is_refused_and_the_association_continues(
+    running: Running, tmp_path: Path
+) -> None:
     files = small_series(tmp_path / "sent", "a", slices=2)
     association = associate(running.port)
     assert send(association, files[0]) == [0]
@@ -242,7 +246,7 @@ def test_garbage_is_refused_and_the_association_goes_on(running: Running, tmp_pa
     assert running.counts() == {mint_uid("small-series", "a"): 2}
 
 
-def test_a_defect_of_ours_is_answered_logged_and_survived(
+def test_a_defect_of_the_node_is_answered_and_logged(
     running: Running,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -261,7 +265,7 @@ def test_a_defect_of_ours_is_answered_logged_and_survived(
     association.release()
 
 
-def test_more_associations_than_allowed_are_rejected_until_one_ends(
+def test_associations_above_the_limit_are_rejected_until_one_ends(
     start_listener: StartListener,
 ) -> None:
     small = start_listener(replace(POLICY, max_associations=2))
@@ -270,11 +274,11 @@ def test_more_associations_than_allowed_are_rejected_until_one_ends(
     assert associate(small.port).is_rejected
     held[0].release()
 
-    until(lambda: accepts(small.port), 10, "a place for another association")
+    until(lambda: accepts(small.port), 10, "a free association slot")
     held[1].release()
 
 
-def test_a_peer_that_connects_and_goes_leaves_the_listener_well(running: Running) -> None:
+def test_connections_without_an_association_do_no_harm(running: Running) -> None:
     for _ in range(5):
         socket.create_connection(("127.0.0.1", running.port)).close()
     with socket.create_connection(("127.0.0.1", running.port)) as rude:
@@ -284,7 +288,7 @@ def test_a_peer_that_connects_and_goes_leaves_the_listener_well(running: Running
         association.release()
 
 
-def test_a_stop_lets_the_running_association_end(running: Running, tmp_path: Path) -> None:
+def test_a_stop_waits_for_the_running_association(running: Running, tmp_path: Path) -> None:
     files = small_series(tmp_path / "sent", "a", slices=4)
     association = associate(running.port)
     assert send(association, files[0]) == [0]
@@ -297,7 +301,7 @@ def test_a_stop_lets_the_running_association_end(running: Running, tmp_path: Pat
     assert running.counts() == {mint_uid("small-series", "a"): 4}
 
 
-def test_a_port_that_is_taken_is_told(start_listener: StartListener) -> None:
+def test_a_port_in_use_is_reported(start_listener: StartListener) -> None:
     running = start_listener(POLICY)
     with pytest.raises(Misconfigured, match=rf"listener\.port: .*port {running.port}"):
         start_listener(replace(POLICY, port=running.port))
@@ -314,25 +318,25 @@ COMPRESSORS = {
 }
 
 
-@pytest.mark.parametrize("kind", COMPRESSORS)
-def test_each_encoding_is_stored_as_it_comes_and_can_be_decoded(
-    running: Running, tmp_path: Path, kind: str
+@pytest.mark.parametrize("encoding", COMPRESSORS)
+def test_each_transfer_syntax_is_stored_unchanged_and_can_be_decoded(
+    running: Running, tmp_path: Path, encoding: str
 ) -> None:
     original = ct_files("chaos-set3")[0]
     sent = tmp_path / "sent.dcm"
-    program, *options = COMPRESSORS[kind]
+    program, *options = COMPRESSORS[encoding]
     done = dcmtk(program, *options, original, sent)
     assert done.returncode == 0, done.stderr
-    # DCMTK would offer other encodings too, and convert.
+    # DCMTK would propose other transfer syntaxes too, and convert.
     assert send_files([sent], running.remote, AeTitle("MODALITY1")).failures == ()
     (series,) = running.store.list_series()
     (instance,) = running.store.instances_of(series.series_instance_uid)
-    kept, came = dcmread(instance.path), dcmread(sent)
-    assert kept.file_meta.TransferSyntaxUID == came.file_meta.TransferSyntaxUID
-    assert (kept.pixel_array == dcmread(original).pixel_array).all()
+    stored, original_file = dcmread(instance.path), dcmread(sent)
+    assert stored.file_meta.TransferSyntaxUID == original_file.file_meta.TransferSyntaxUID
+    assert (stored.pixel_array == dcmread(original).pixel_array).all()
 
 
-def test_a_real_jpeg_2000_series_with_emptied_uids_is_taken(running: Running) -> None:
+def test_a_real_jpeg_2000_series_with_emptied_uids_is_stored(running: Running) -> None:
     files = ct_files("siemens-j2k")
     summary = send_files(files, running.remote, AeTitle("MODALITY1"))
     assert (summary.accepted, summary.failures) == (20, ())

@@ -1,4 +1,4 @@
-"""The whole node between a sender and a real PACS."""
+"""The complete node between a sender and a real PACS."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -32,7 +32,7 @@ def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OrthancPacs]:
 
 @pytest.fixture(scope="module")
 def node(orthanc: OrthancPacs, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningNode]:
-    """A node that runs, with Orthanc as its PACS."""
+    """A running node with Orthanc as its PACS."""
     running = RunningNode(tmp_path_factory.mktemp("node"), orthanc)
     try:
         running.start()
@@ -41,7 +41,7 @@ def node(orthanc: OrthancPacs, tmp_path_factory: pytest.TempPathFactory) -> Iter
         running.close()
 
 
-def test_a_ct_comes_back_to_the_pacs_as_seg_and_a_late_slice_as_a_newer_one(
+def test_a_ct_returns_as_seg_and_a_late_slice_leads_to_a_newer_seg(
     node: RunningNode, tmp_path: Path
 ) -> None:
     *most, late = small_abdomen(tmp_path / "ct", seed=5)
@@ -55,7 +55,7 @@ def test_a_ct_comes_back_to_the_pacs_as_seg_and_a_late_slice_as_a_newer_one(
     assert node.results(study) == [first_result]
     assert 500 < first.measurements["Liver"]["volume_ml"] < 3000
 
-    node.send(most)  # again: nothing new may come of it
+    node.send(most)  # the same instances: no new result
     node.send([late])
     second = node.ended_job(series, instances=len(most) + 1)
     assert second.state is JobState.DELIVERED, second.reason
@@ -85,7 +85,7 @@ def test_an_explicit_start_does_not_wait_for_the_quiet_time(
         node.close()
 
 
-def test_a_real_series_of_three_slices_is_refused_in_plain_words(node: RunningNode) -> None:
+def test_a_real_series_of_three_slices_is_refused_with_a_reason(node: RunningNode) -> None:
     files = ct_files("dcmqi-3slice")
     series = Uid(dcmread(files[0], stop_before_pixels=True).SeriesInstanceUID)
     node.send(files)
@@ -95,7 +95,7 @@ def test_a_real_series_of_three_slices_is_refused_in_plain_words(node: RunningNo
     assert "slices" in job.reason
 
 
-def test_a_series_that_is_no_ct_is_ignored(node: RunningNode, tmp_path: Path) -> None:
+def test_a_series_of_another_modality_is_ignored(node: RunningNode, tmp_path: Path) -> None:
     (one, *_) = small_abdomen(tmp_path / "ct", seed=7)
     dataset = dcmread(one)
     dataset.Modality = "OT"

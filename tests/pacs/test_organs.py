@@ -1,4 +1,4 @@
-"""A package of nine organs through the whole node: one SEG, nine segments, each in its place."""
+"""A model package of nine organs in the complete node: one SEG with nine correct segments."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from tests.support.processes.running_node import RunningNode
 _SEED = 500
 
 
-def test_nine_organs_come_back_as_one_seg(tmp_path: Path) -> None:
+def test_nine_organs_return_as_one_seg(tmp_path: Path) -> None:
     missing = orthanc_missing()
     if missing:
         pytest.skip(missing)
@@ -56,5 +56,5 @@ def test_nine_organs_come_back_as_one_seg(tmp_path: Path) -> None:
     found = placed.match_geometry(case.volume.get_geometry()).array
     for label in spec.labels:
         mine, truth = found == label.index, case.truth.of(label)
-        if mine.any():  # what was not found is told, and never drawn elsewhere
+        if mine.any():  # a label that was not found has no voxels
             assert 2 * np.count_nonzero(mine & truth) / (mine.sum() + truth.sum()) > 0.3, label.name

@@ -1,4 +1,4 @@
-"""What orthanc/ and deploy/ tell an administrator to write is what Orthanc and the node take."""
+"""The example configurations in orthanc/ and deploy/ work with Orthanc and the node."""
 
 import json
 import re
@@ -18,7 +18,7 @@ _OUR_KEYS = ("Segnode", "DicomModalities", "StableAge", "DicomWeb")
 
 
 def example(file: Path) -> dict[str, Any]:
-    """Orthanc's JSON, which may hold lines of comment."""
+    """Reads Orthanc's JSON, without its comment lines."""
     text = re.sub(r"^\s*//.*$", "", file.read_text(encoding="utf-8"), flags=re.MULTILINE)
     configuration: dict[str, Any] = json.loads(text)
     return configuration
@@ -37,7 +37,7 @@ def test_the_example_configuration_starts_orthanc_with_the_hook(
     assert Path(configuration["PythonScript"]).name == HOOK.name
 
 
-def test_the_example_for_the_node_in_the_readme_is_valid(tmp_path: Path) -> None:
+def test_the_node_configuration_in_the_readme_is_valid(tmp_path: Path) -> None:
     block = re.search(r"```toml\n(.*?)```", _README.read_text(encoding="utf-8"), re.DOTALL)
     assert block is not None
     file = tmp_path / "segnode.toml"
@@ -47,7 +47,7 @@ def test_the_example_for_the_node_in_the_readme_is_valid(tmp_path: Path) -> None
     assert isinstance(settings.destinations["orthanc"], CStoreDestination)
 
 
-def test_the_node_beside_the_compose_files_orthanc_knows_it() -> None:
+def test_the_compose_files_of_node_and_orthanc_agree() -> None:
     settings = load_settings(_ROOT / "deploy" / "compose" / "segnode.toml")
     orthanc = example(_EXAMPLES[1])
     ae_title, host, port = orthanc["DicomModalities"]["segnode"]

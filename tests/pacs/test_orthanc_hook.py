@@ -1,4 +1,4 @@
-"""The hook in a real Orthanc, with a stand-in for the node."""
+"""The hook in a real Orthanc, with a stub of the node."""
 
 import socket
 from collections.abc import Callable
@@ -30,7 +30,7 @@ StartHooked = Callable[..., OrthancPacs]
 
 @pytest.fixture
 def node() -> StubNode:
-    """A node on a free port that is not listening yet."""
+    """A stub on a free port that does not listen yet."""
     return StubNode(free_ports(1)[0])
 
 
@@ -50,7 +50,7 @@ def start_hooked(start_orthanc: StartOrthanc, node: StubNode) -> StartHooked:
 
 
 def upload(pacs: OrthancPacs, files: list[Path]) -> Call:
-    """Upload a series; the request that it must lead to."""
+    """Uploads a series; returns the request that the hook must send."""
     for file in files:
         pacs.upload(file)
     header = pydicom.dcmread(files[0], stop_before_pixels=True)
@@ -69,30 +69,30 @@ def stable_series(pacs: OrthancPacs) -> list[str]:
     return [change["ID"] for change in changes if change["ChangeType"] == "StableSeries"]
 
 
-def test_a_stable_ct_series_is_told_to_the_node_once(
+def test_a_stable_ct_series_is_reported_to_the_node_once(
     node: StubNode, start_hooked: StartHooked, tmp_path: Path
 ) -> None:
     with node:
         pacs = start_hooked()
         expected = upload(pacs, small_series(tmp_path, "first"))
-        until(lambda: node.calls, 20, "the node to be told of the series")
+        until(lambda: node.calls, 20, "the node to get the series")
         pacs.stop()
     assert node.calls == [expected]
     assert "Orthanc has stopped" in log_of(pacs)
 
 
-def test_the_hook_uses_requests_where_orthancs_python_has_it(
+def test_the_hook_uses_requests_where_it_is_installed(
     node: StubNode, start_hooked: StartHooked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", str(Path(requests.__file__).parents[1]))
     with node:
         pacs = start_hooked()
         upload(pacs, small_series(tmp_path, "first"))
-        until(lambda: node.calls, 20, "the node to be told of the series")
+        until(lambda: node.calls, 20, "the node to get the series")
     assert node.calls[0].user_agent.startswith("python-requests/")
 
 
-def test_in_mode_store_orthanc_sends_the_series_and_has_the_node_start(
+def test_in_mode_store_orthanc_sends_the_series_and_the_hook_starts_the_node(
     node: StubNode, start_hooked: StartHooked, tmp_path: Path
 ) -> None:
     received: list[str] = []
@@ -107,21 +107,21 @@ def test_in_mode_store_orthanc_sends_the_series_and_has_the_node_start(
     modality = {"segnode": Modality("NODE", "127.0.0.1", dicom_port)}
     with node:
         pacs = start_hooked(modalities=modality, Mode="store")
-        told = upload(pacs, small_series(tmp_path, "first"))
+        expected = upload(pacs, small_series(tmp_path, "first"))
         until(lambda: "waits" in log_of(pacs), 20, "the first C-STORE to fail")
         address = ("127.0.0.1", dicom_port)
         scp = entity.start_server(address, block=False, evt_handlers=[(evt.EVT_C_STORE, on_store)])
         assert scp is not None
         try:
-            until(lambda: node.calls, 20, "the node to be asked to start")
+            until(lambda: node.calls, 20, "the node to get the start request")
         finally:
             scp.shutdown()
     assert len(received) == len(set(received)) == 3
-    assert node.calls == [Call(f"/api/series/{told.body['series_instance_uid']}/start", {})]
+    assert node.calls == [Call(f"/api/series/{expected.body['series_instance_uid']}/start", {})]
 
 
 @pytest.mark.parametrize(
-    "not_for_the_node",
+    "excluded",
     [
         {"modality": "SEG", "sop_class_uid": SegmentationStorage},
         {"modality": "MR", "sop_class_uid": MRImageStorage},
@@ -129,33 +129,33 @@ def test_in_mode_store_orthanc_sends_the_series_and_has_the_node_start(
         {"modality": "CT", "manufacturer": OURS.manufacturer, "model_name": OURS.model_name},
     ],
 )
-def test_what_is_no_ct_or_is_our_own_is_not_told_to_the_node(
-    node: StubNode, start_hooked: StartHooked, tmp_path: Path, not_for_the_node: dict[str, Any]
+def test_other_modalities_and_our_own_results_are_not_reported(
+    node: StubNode, start_hooked: StartHooked, tmp_path: Path, excluded: dict[str, Any]
 ) -> None:
     with node:
         pacs = start_hooked()
-        for file in small_series(tmp_path, "other", **not_for_the_node):
+        for file in small_series(tmp_path, "other", **excluded):
             pacs.upload(file)
         until(lambda: len(stable_series(pacs)) == 1, 20, "the other series to be stable")
-        # A CT comes after it: when the node is told of the CT, the other is settled too.
+        # A CT follows: once the node gets the CT, the hook has processed the other series too.
         expected = upload(pacs, small_series(tmp_path, "first"))
-        until(lambda: node.calls, 20, "the node to be told of the CT")
+        until(lambda: node.calls, 20, "the node to get the CT")
     assert node.calls == [expected]
 
 
-def test_a_late_slice_has_the_series_told_again(
+def test_a_late_slice_reports_the_series_again(
     node: StubNode, start_hooked: StartHooked, tmp_path: Path
 ) -> None:
     with node:
         pacs = start_hooked()
         expected = upload(pacs, small_series(tmp_path, "first", slices=3))
-        until(lambda: node.calls, 20, "the node to be told of the series")
+        until(lambda: node.calls, 20, "the node to get the series")
         upload(pacs, small_series(tmp_path, "first", slices=4))
-        until(lambda: len(node.calls) > 1, 20, "the node to be told of the fuller series")
+        until(lambda: len(node.calls) > 1, 20, "the node to get the larger series")
     assert node.calls == [expected, expected]
 
 
-def test_while_the_node_is_down_orthanc_answers_and_the_series_waits_for_the_node(
+def test_while_the_node_is_down_orthanc_answers_and_the_series_waits(
     node: StubNode, start_hooked: StartHooked, tmp_path: Path
 ) -> None:
     pacs = start_hooked()
@@ -163,11 +163,11 @@ def test_while_the_node_is_down_orthanc_answers_and_the_series_waits_for_the_nod
     until(lambda: "waits" in log_of(pacs), 20, "the hook to find the node down")
     assert len(pacs.get("/series")) == 1
     with node:
-        until(lambda: node.calls, 20, "the waiting series to be told")
+        until(lambda: node.calls, 20, "the node to get the waiting series")
     assert node.calls == [expected]
 
 
-def test_a_node_that_never_answers_does_not_hold_up_orthanc(
+def test_a_node_without_response_does_not_block_orthanc(
     node: StubNode, start_hooked: StartHooked, tmp_path: Path
 ) -> None:
     with socket.create_server(("127.0.0.1", node.port)) as silent:
@@ -178,12 +178,12 @@ def test_a_node_that_never_answers_does_not_hold_up_orthanc(
         with connection:
             upload(pacs, small_series(tmp_path, "second"))
             pacs.stop()
-            # Both came to their end while the hook still waited for the node's answer.
+            # Upload and stop ended while the hook still waited for the response.
             assert "waits" not in log_of(pacs)
     assert "Orthanc has stopped" in log_of(pacs)
 
 
-def test_a_series_that_waits_for_the_node_outlives_a_kill_of_orthanc(
+def test_a_waiting_series_survives_a_kill_of_orthanc(
     node: StubNode, start_hooked: StartHooked, tmp_path: Path
 ) -> None:
     pacs = start_hooked()
@@ -192,11 +192,11 @@ def test_a_series_that_waits_for_the_node_outlives_a_kill_of_orthanc(
     pacs.kill()
     with node:
         pacs.start()
-        until(lambda: node.calls, 20, "the series to be told after the restart")
+        until(lambda: node.calls, 20, "the node to get the series after the restart")
     assert node.calls == [expected]
 
 
-def test_a_series_not_yet_stable_when_orthanc_is_killed_is_told_after_the_restart(
+def test_a_series_that_is_unstable_at_a_kill_is_reported_after_the_restart(
     node: StubNode, start_hooked: StartHooked, tmp_path: Path
 ) -> None:
     with node:
@@ -205,25 +205,25 @@ def test_a_series_not_yet_stable_when_orthanc_is_killed_is_told_after_the_restar
         pacs.kill()
         assert not node.calls
         pacs.start()
-        until(lambda: node.calls, 20, "the series to be told after the restart")
+        until(lambda: node.calls, 20, "the node to get the series after the restart")
     assert node.calls == [expected]
 
 
-def test_what_was_told_is_not_told_again_after_a_restart(
+def test_a_reported_series_is_not_reported_again_after_a_restart(
     node: StubNode, start_hooked: StartHooked, tmp_path: Path
 ) -> None:
     with node:
         pacs = start_hooked()
         first = upload(pacs, small_series(tmp_path, "first"))
-        until(lambda: node.calls, 20, "the first series to be told")
+        until(lambda: node.calls, 20, "the node to get the first series")
         pacs.stop()
         pacs.start()
         second = upload(pacs, small_series(tmp_path, "second"))
-        until(lambda: len(node.calls) > 1, 20, "the second series to be told")
+        until(lambda: len(node.calls) > 1, 20, "the node to get the second series")
     assert node.calls == [first, second]
 
 
-def test_what_the_archive_held_before_the_hook_was_installed_is_not_told(
+def test_series_from_before_the_hook_was_installed_are_not_reported(
     node: StubNode, start_orthanc: StartOrthanc, tmp_path: Path
 ) -> None:
     with OrthancPacs(tmp_path / "archive", configuration={"StableAge": 1}) as before:
@@ -236,11 +236,11 @@ def test_what_the_archive_held_before_the_hook_was_installed_is_not_told(
     )
     with node, hooked:
         expected = upload(hooked, small_series(tmp_path, "second"))
-        until(lambda: node.calls, 20, "the new series to be told")
+        until(lambda: node.calls, 20, "the node to get the new series")
     assert node.calls == [expected]
 
 
-def test_a_series_that_the_node_refuses_is_logged_and_not_sent_again(
+def test_a_refused_series_is_logged_and_not_sent_again(
     node: StubNode, start_hooked: StartHooked, tmp_path: Path
 ) -> None:
     node.status = 422
@@ -250,26 +250,26 @@ def test_a_series_that_the_node_refuses_is_logged_and_not_sent_again(
         until(lambda: "is refused" in log_of(pacs), 20, "the refusal in the log")
         node.status = 202
         taken = upload(pacs, small_series(tmp_path, "second"))
-        until(lambda: len(node.calls) > 1, 20, "the second series to be told")
+        until(lambda: len(node.calls) > 1, 20, "the node to get the second series")
     assert node.calls == [refused, taken]
 
 
-def test_one_series_that_the_node_fails_on_does_not_hold_up_the_next(
+def test_a_failing_series_does_not_block_the_next(
     node: StubNode, start_hooked: StartHooked, tmp_path: Path
 ) -> None:
     node.status = 500
     with node:
         pacs = start_hooked(FirstRetrySeconds=300, LongestRetrySeconds=300)
         failing = upload(pacs, small_series(tmp_path, "first"))
-        until(lambda: node.calls, 20, "the first try")
+        until(lambda: node.calls, 20, "the first attempt")
         node.status = 202
         taken = upload(pacs, small_series(tmp_path, "second"))
-        until(lambda: len(node.calls) > 1, 20, "the second series to be told")
+        until(lambda: len(node.calls) > 1, 20, "the node to get the second series")
     assert node.calls == [failing, taken]
 
 
 @pytest.mark.parametrize(
-    ("settings", "complaint"),
+    ("settings", "message"),
     [
         ({"Mode": "carrier-pigeon"}, 'Mode must be "dicomweb" or "store"'),
         ({"Uri": "http://127.0.0.1"}, "Uri is unknown"),
@@ -277,9 +277,9 @@ def test_one_series_that_the_node_fails_on_does_not_hold_up_the_next(
         ({"TimeoutSeconds": "10"}, "TimeoutSeconds must be a number of seconds above 0"),
     ],
 )
-def test_a_wrong_setting_is_logged_and_orthanc_runs_on(
-    start_hooked: StartHooked, settings: dict[str, Any], complaint: str
+def test_an_invalid_setting_is_logged_and_orthanc_continues(
+    start_hooked: StartHooked, settings: dict[str, Any], message: str
 ) -> None:
     pacs = start_hooked(**settings)
-    assert complaint in log_of(pacs)
+    assert message in log_of(pacs)
     assert pacs.running

@@ -1,4 +1,4 @@
-"""A CT that comes into a real Orthanc comes back there as SEG: hook, node and Orthanc together."""
+"""A CT in a real Orthanc returns there as SEG: hook, node and Orthanc together."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,7 +25,7 @@ RESULT_SECONDS = 300
 
 @dataclass(frozen=True)
 class Ports:
-    """Where the node will listen."""
+    """The ports of the node."""
 
     dicom: int
     web: int
@@ -33,7 +33,7 @@ class Ports:
 
 @contextmanager
 def node_beside(pacs: OrthancPacs, ports: Ports, folder: Path) -> Iterator[Supervisor]:
-    """The node, set up for that Orthanc as orthanc/README.md says."""
+    """A running node, configured for that Orthanc as orthanc/README.md says."""
     folder.mkdir()
     config = folder / "segnode.toml"
     config.write_text(
@@ -73,7 +73,7 @@ def node_beside(pacs: OrthancPacs, ports: Ports, folder: Path) -> Iterator[Super
 
 
 def hooked_orthanc(start_orthanc: StartOrthanc, ports: Ports, mode: str) -> OrthancPacs:
-    """An Orthanc with the hook, set up for a node on these ports."""
+    """An Orthanc with the hook, configured for a node on these ports."""
     return start_orthanc(
         modalities={"segnode": Modality("SEGNODE", "127.0.0.1", ports.dicom)},
         python_script=HOOK,
@@ -85,7 +85,7 @@ def hooked_orthanc(start_orthanc: StartOrthanc, ports: Ports, mode: str) -> Orth
 
 
 def upload_phantom(pacs: OrthancPacs, folder: Path) -> list[Dataset]:
-    """Upload a phantom's CT; its headers."""
+    """Uploads the CT of a phantom; returns its headers."""
     phantom = abdomen(seed=1, spacing_mm=(5, 2.5, 2.5), shape=(48, 160, 160))
     files = write_ct_series(phantom.volume, folder)
     for file in files:
@@ -94,9 +94,9 @@ def upload_phantom(pacs: OrthancPacs, folder: Path) -> list[Dataset]:
 
 
 def returned_seg(pacs: OrthancPacs, study_instance_uid: str) -> Dataset:
-    """The one SEG of the study, once it has come and has become stable in Orthanc."""
+    """The only SEG of the study, once it is stable in Orthanc."""
     found = until(
-        lambda: pacs.find_series(study_instance_uid, "SEG"), RESULT_SECONDS, "the SEG to come back"
+        lambda: pacs.find_series(study_instance_uid, "SEG"), RESULT_SECONDS, "the SEG to return"
     )
     until(lambda: _is_stable(pacs, found[0]["ID"]), 60, "the SEG to be stable")
     series = pacs.find_series(study_instance_uid, "SEG")
@@ -105,7 +105,7 @@ def returned_seg(pacs: OrthancPacs, study_instance_uid: str) -> Dataset:
 
 
 @pytest.mark.parametrize("mode", ["dicomweb", "store"])
-def test_a_ct_uploaded_to_orthanc_comes_back_as_seg_with_no_other_action(
+def test_a_ct_uploaded_to_orthanc_returns_as_seg_without_further_action(
     start_orthanc: StartOrthanc, tmp_path: Path, mode: str
 ) -> None:
     ports = Ports(*free_ports(2))
@@ -115,7 +115,7 @@ def test_a_ct_uploaded_to_orthanc_comes_back_as_seg_with_no_other_action(
         result = returned_seg(pacs, ct[0].StudyInstanceUID)
         known = requests.get(f"http://127.0.0.1:{ports.web}/api/series", timeout=30).json()
 
-    # The hook has seen the SEG too, which was stable, and has left it alone.
+    # The hook has also seen the stable SEG, and has not sent it.
     assert [series["series_instance_uid"] for series in known] == [ct[0].SeriesInstanceUID]
     assert result.SOPClassUID == SegmentationStorage
     assert result.PatientID == ct[0].PatientID
@@ -126,7 +126,7 @@ def test_a_ct_uploaded_to_orthanc_comes_back_as_seg_with_no_other_action(
     }
 
 
-def test_a_ct_that_came_while_the_node_was_down_comes_back_as_seg_when_it_is_up(
+def test_a_ct_uploaded_while_the_node_was_down_returns_as_seg(
     start_orthanc: StartOrthanc, tmp_path: Path
 ) -> None:
     ports = Ports(*free_ports(2))

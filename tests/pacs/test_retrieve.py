@@ -37,9 +37,7 @@ def uploaded(orthanc: OrthancPacs, tmp_path: Path) -> Uploaded:
     return Uploaded(Uid(header.StudyInstanceUID), Uid(header.SeriesInstanceUID), files)
 
 
-def test_every_instance_comes_as_the_server_has_it(
-    orthanc: OrthancPacs, uploaded: Uploaded
-) -> None:
+def test_every_instance_is_retrieved_unchanged(orthanc: OrthancPacs, uploaded: Uploaded) -> None:
     got: list[ReceivedInstance] = []
     source = DicomWebSource("orthanc", orthanc.dicomweb_url)
     count = retrieve_series(source, uploaded.study, uploaded.series, got.append)
@@ -51,7 +49,7 @@ def test_every_instance_comes_as_the_server_has_it(
     assert (got[0].origin.channel, got[0].origin.peer) == (Channel.DICOMWEB, "orthanc")
 
 
-def test_a_series_that_the_server_does_not_have_is_told(
+def test_a_series_missing_on_the_server_is_rejected(
     orthanc: OrthancPacs, uploaded: Uploaded
 ) -> None:
     source = DicomWebSource("orthanc", orthanc.dicomweb_url)
@@ -59,13 +57,13 @@ def test_a_series_that_the_server_does_not_have_is_told(
         retrieve_series(source, uploaded.study, mint_uid("no", "such"), lambda received: None)
 
 
-def test_a_server_that_is_down_is_worth_another_try() -> None:
+def test_an_unreachable_server_is_a_transient_error() -> None:
     source = DicomWebSource("orthanc", f"http://127.0.0.1:{free_ports(1)[0]}/dicom-web")
     with pytest.raises(Transient, match="does not answer"):
         retrieve_series(source, Uid("1.2"), Uid("1.2.3"), lambda received: None)
 
 
-def test_a_request_is_worked_off_once_the_server_is_up(
+def test_a_request_is_completed_once_the_server_is_up(
     orthanc: OrthancPacs, uploaded: Uploaded, tmp_path: Path
 ) -> None:
     store = Store.open(sqlite_url(tmp_path), tmp_path)
@@ -84,7 +82,7 @@ def test_a_request_is_worked_off_once_the_server_is_up(
     assert [one.retrieval_id for one in store.open_retrievals()] == [request]
 
     orthanc.start()
-    retriever.poll()  # too early: the wait is not over
+    retriever.poll()  # before the next attempt is due
     assert store.get_series(uploaded.series) is None
     clock_s[0] += 60.0
     retriever.poll()

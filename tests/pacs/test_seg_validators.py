@@ -1,4 +1,4 @@
-"""Other people's software agrees: dciodvfy finds no error, dcmqi reads the same mask in place."""
+"""Independent software agrees: dciodvfy finds no error, and dcmqi reads the same mask."""
 
 import json
 import shutil
@@ -57,7 +57,7 @@ REQUEST = ResultRequest(
 
 
 def program(name: str, how_to_install: str) -> str:
-    """The program beside this Python or on PATH; the test is skipped where it is missing."""
+    """The path of a program next to this Python or on PATH; skips the test without it."""
     beside = Path(sys.executable).parent / name
     found = str(beside) if beside.exists() else shutil.which(name)
     if found is None:
@@ -66,10 +66,10 @@ def program(name: str, how_to_install: str) -> str:
 
 
 def dciodvfy_errors(path: Path) -> list[str]:
-    """What dciodvfy calls errors in the file."""
+    """The errors that dciodvfy reports for the file."""
     dciodvfy = program("dciodvfy", "apt-get install dicom3tools")
-    told = subprocess.run([dciodvfy, path], capture_output=True, text=True, check=False)
-    lines = (told.stdout + told.stderr).splitlines()
+    done = subprocess.run([dciodvfy, path], capture_output=True, text=True, check=False)
+    lines = (done.stdout + done.stderr).splitlines()
     assert any(line.strip() in ("Segmentation", "CTImage") for line in lines), lines
     return [line for line in lines if line.startswith("Error")]
 
@@ -92,9 +92,11 @@ def test_dciodvfy_finds_no_error_in_a_seg(
     assert dciodvfy_errors(saved(result.dataset, tmp_path / "seg.dcm")) == []
 
 
-@pytest.mark.parametrize("kind", ["enhanced", "legacy converted"])
-def test_dciodvfy_finds_no_error_in_the_seg_of_a_multi_frame_ct(kind: str, tmp_path: Path) -> None:
-    source = enhanced_ct(oblique()) if kind == "enhanced" else legacy_converted(ct_series())
+@pytest.mark.parametrize("source_type", ["enhanced", "legacy converted"])
+def test_dciodvfy_finds_no_error_in_the_seg_of_a_multi_frame_ct(
+    source_type: str, tmp_path: Path
+) -> None:
+    source = enhanced_ct(oblique()) if source_type == "enhanced" else legacy_converted(ct_series())
     result = result_of([saved(source, tmp_path / "ct.dcm")])
     assert dciodvfy_errors(saved(result.dataset, tmp_path / "seg.dcm")) == []
 
@@ -115,20 +117,20 @@ def test_dcmqi_reads_the_mask_where_the_liver_is(directions: Directions, tmp_pat
     tool = program("segimage2itkimage", "pip install dcmqi")
     result = result_of(ct_series(directions).write(tmp_path / "ct"))
     seg = saved(result.dataset, tmp_path / "seg.dcm")
-    told = subprocess.run(
+    done = subprocess.run(
         [tool, "--inputDICOM", seg, "--outputDirectory", tmp_path, "-t", "nii", "-p", "out"],
         capture_output=True,
         text=True,
         check=False,
     )
-    assert told.returncode == 0, told.stdout + told.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
     image = nibabel.load(tmp_path / "out-1.nii.gz")
     labels = np.asarray(image.dataobj)
     to_lps = np.diag([-1, -1, 1, 1]) @ image.affine
     index = np.stack(np.meshgrid(*(np.arange(n) for n in labels.shape), indexing="ij"), axis=-1)
     truth = in_liver(index @ to_lps[:3, :3].T + to_lps[:3, 3])
     assert np.count_nonzero(labels) == np.count_nonzero(result.mask.of(LIVER))
-    # Only voxels whose centre touches the liver's surface may fall either way.
+    # Only voxels whose centre is on the surface of the liver may differ.
     assert np.count_nonzero((labels > 0) != truth) <= 2
     meta = json.loads((tmp_path / "out-meta.json").read_text())
     described = meta["segmentAttributes"][0][0]
@@ -145,7 +147,7 @@ def test_dcmqi_reads_the_mask_where_the_liver_is(directions: Directions, tmp_pat
         pytest.param("dcmcrle", [], id="RLE"),
     ],
 )
-def test_what_dcmtk_compresses_without_loss_is_read_the_same(
+def test_series_compressed_losslessly_by_dcmtk_are_read_identically(
     tool: str, options: list[str], tmp_path: Path
 ) -> None:
     encoder = program(tool, "apt-get install dcmtk")
@@ -153,7 +155,7 @@ def test_what_dcmtk_compresses_without_loss_is_read_the_same(
     packed = tmp_path / "packed"
     packed.mkdir()
     for path in plain:
-        # "+uc" would give new UIDs; the same instance is wanted.
+        # "+uc" would assign new UIDs; the test needs the same instance.
         subprocess.run([encoder, *options, path, packed / path.name], check=True)
     compressed = sorted(packed.iterdir())
     assert dcmread(compressed[0]).file_meta.TransferSyntaxUID.is_compressed
@@ -169,9 +171,7 @@ def test_what_dcmtk_compresses_without_loss_is_read_the_same(
         pytest.param("dcmcjpls", [], id="JPEG-LS lossless"),
     ],
 )
-def test_a_jpeg_stream_that_stops_half_way_is_refused(
-    tool: str, options: list[str], tmp_path: Path
-) -> None:
+def test_a_truncated_jpeg_stream_is_refused(tool: str, options: list[str], tmp_path: Path) -> None:
     encoder = program(tool, "apt-get install dcmtk")
     packed = tmp_path / "packed"
     packed.mkdir()

@@ -1,4 +1,4 @@
-"""The console's list of series in a real browser: what administrators see and press."""
+"""The console's list of series in a real browser: what administrators see and which buttons they press."""
 
 import fcntl
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from tests.support.browser.busy_console import CONFIGURATION, accept, open_conso
 from tests.support.dicom.builders import ct_series
 from tests.support.servers.served_node import ServedNode, served_node
 
-# A mark on an element that only a replacement of the element can remove.
+# A mark on an element, lost only when the element is replaced.
 _MARK = "e => { e.mark = true; }"
 _IS_MARKED = "e => e.mark === true"
 
@@ -35,17 +35,17 @@ def console(page: Page, node: ServedNode) -> Iterator[Page]:
 
 @pytest.fixture
 def series(node: ServedNode, tmp_path: Path) -> StoredSeries:
-    """A series of 24 slices that has just come in."""
+    """A series of 24 slices that has just been received."""
     return node.receive(ct_series(), tmp_path / "ct", peer="CT_ROOM_1")
 
 
-def test_an_empty_console_says_where_to_send_and_how_to_try(console: Page) -> None:
-    expect(console.get_by_role("heading", name="Nothing has come in yet")).to_be_visible()
+def test_an_empty_console_shows_the_address_and_the_commands_to_try_it(console: Page) -> None:
+    expect(console.get_by_role("heading", name="Nothing has been received yet")).to_be_visible()
     expect(console.get_by_text("segnode echo LIVERNODE@localhost:11199")).to_be_visible()
     expect(console.get_by_text("segnode send LIVERNODE@localhost:11199")).to_be_visible()
 
 
-def test_a_series_appears_by_itself_and_its_progress_follows(
+def test_a_series_appears_and_its_progress_updates_without_a_reload(
     console: Page, node: ServedNode, tmp_path: Path
 ) -> None:
     console.evaluate("window.sameDocument = true")
@@ -79,7 +79,7 @@ def test_a_result_shows_its_volume_its_destinations_and_its_picture(
     console.wait_for_url("**/picture.png?v=*")
 
 
-def test_a_refusal_is_told_in_plain_words(
+def test_a_refused_series_shows_the_reason_as_a_sentence(
     console: Page, node: ServedNode, series: StoredSeries
 ) -> None:
     job = accept(node, series)
@@ -96,12 +96,12 @@ def test_a_refusal_is_told_in_plain_words(
     expect(console.get_by_role("main")).not_to_contain_text("Waiting")
 
 
-def test_start_now_has_the_series_decided_without_its_quiet_time(
+def test_start_now_requests_the_decision_without_the_quiet_time(
     console: Page, node: ServedNode, series: StoredSeries
 ) -> None:
     button = console.get_by_role("button", name="Start now")
     button.click()
-    expect(console.get_by_text("A start has been asked for")).to_be_visible()
+    expect(console.get_by_text("A start has been requested")).to_be_visible()
     expect(button).to_be_hidden()
     expect(console.get_by_role("link", name="Today")).to_be_focused()
     assert node.series(series.series_instance_uid).start_requested
@@ -129,7 +129,7 @@ def test_the_buttons_work_without_scripts(
     plain = browser.new_context(java_script_enabled=False).new_page()
     plain.goto(node.url)
     plain.get_by_role("button", name="Start now").click()
-    expect(plain.get_by_text("A start has been asked for")).to_be_visible()
+    expect(plain.get_by_text("A start has been requested")).to_be_visible()
     plain.context.close()
 
 
@@ -147,7 +147,7 @@ def test_the_page_of_another_site_cannot_press_the_buttons(
     assert not node.series(uid).start_requested
 
 
-def test_an_update_leaves_alone_what_has_not_changed(
+def test_an_update_keeps_unchanged_elements_and_the_focus(
     console: Page, node: ServedNode, series: StoredSeries, tmp_path: Path
 ) -> None:
     button = console.get_by_role("button", name="Start now").first
@@ -160,16 +160,16 @@ def test_an_update_leaves_alone_what_has_not_changed(
     expect(same).to_be_focused()
 
 
-def test_a_lost_connection_is_told_and_ends(page: Page, node: ServedNode) -> None:
+def test_a_lost_connection_is_reported_until_it_is_restored(page: Page, node: ServedNode) -> None:
     page.goto(node.url)
     page.context.set_offline(True)
-    told = page.get_by_role("status").filter(has_text="The node does not answer.")
-    expect(told).to_be_visible(timeout=20_000)
+    warning = page.get_by_role("status").filter(has_text="The node does not answer.")
+    expect(warning).to_be_visible(timeout=20_000)
     page.context.set_offline(False)
-    expect(told).to_be_hidden(timeout=20_000)
+    expect(warning).to_be_hidden(timeout=20_000)
 
 
-def test_a_worker_that_does_not_run_is_told(console: Page, node: ServedNode) -> None:
+def test_a_worker_that_does_not_run_is_reported(console: Page, node: ServedNode) -> None:
     warning = console.get_by_role("alert").filter(has_text="The worker is not running")
     expect(warning).to_be_visible()
     with (node.settings.data_dir / "worker.lock").open("wb") as lock:

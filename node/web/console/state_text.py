@@ -112,7 +112,7 @@ _EVENTS: Mapping[str, str] = {
 
 
 def job_state_text(job: Job) -> StateText:
-    """Returns the text of a job's state; a postponed job, which has a reason, differs from a running one."""
+    """Returns the text of a job's state; a postponed job has a reason and a text of its own."""
     if job.state is JobState.RUNNING and job.reason:
         return _POSTPONED
     return STATES[job.state]

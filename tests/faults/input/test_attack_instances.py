@@ -1,4 +1,4 @@
-"""Instances made to harm who takes them in, sent to a listener that runs as it does at a site."""
+"""Malicious instances, sent to a listener process."""
 
 import struct
 import zlib
@@ -41,19 +41,19 @@ from tests.support.peers.upper_layer import (
 from tests.support.processes.listener_process import ListenerProcess
 from tests.support.processes.resources_in_use import most_memory_mib
 
-# Beyond what it has once it has taken in one: of these attacks, the longest is of 4 MiB.
-MOST_GROWTH_MIB = 128
+# Above the memory after the first instance; the largest of these attacks has 4 MiB.
+MAX_GROWTH_MIB = 128
 DEEP = 10_000
-UNDERSTOOD_BY_NOBODY = {int(StoreStatus.CANNOT_UNDERSTAND), int(StoreStatus.DOES_NOT_MATCH)}
+REFUSED = {int(StoreStatus.CANNOT_UNDERSTAND), int(StoreStatus.DOES_NOT_MATCH)}
 
 
 @dataclass
 class Site:
-    """A listener, and the folder in which all must lie that it writes."""
+    """A listener, and the folder that must contain everything it writes."""
 
     root: Path
     process: ListenerProcess
-    taken: int = 0
+    accepted: int = 0
 
     @property
     def data_dir(self) -> Path:
@@ -62,17 +62,17 @@ class Site:
     def status(
         self, dataset: bytes, uid: str, syntax: str = EXPLICIT, *, named: bytes | None = None
     ) -> int | None:
-        """What a C-STORE is answered with, in whose command `named` stands in place of the UID."""
+        """The status of a C-STORE; `named` replaces the SOP Instance UID in its command."""
         elements = {} if named is None else {SOP_INSTANCE: named}
         with RawPeer.associated(self.process.port) as peer:
             return peer.status(c_store(dataset, uid, syntax, elements))
 
     def store(self) -> Store:
-        """What it has indexed."""
+        """The index of the listener."""
         return Store.open(f"sqlite:///{self.data_dir / 'segnode.db'}", self.data_dir)
 
     def part10_bytes(self, uid: str) -> Path:
-        """Where an instance has been put."""
+        """The path of a stored instance."""
         with closing(self.store()) as store:
             found = store.find_instance(Uid(uid))
         assert found is not None
@@ -88,12 +88,12 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 @pytest.fixture
 def site(running: Site) -> Iterator[Site]:
-    """A listener that must be well after each test."""
+    """A listener that must accept instances after each test, and must not have grown."""
     accept_one(running)
     pid = running.process.process.pid
     before = most_memory_mib(pid)
     yield running
-    assert most_memory_mib(pid) - before < MOST_GROWTH_MIB
+    assert most_memory_mib(pid) - before < MAX_GROWTH_MIB
     accept_one(running)
     assert {path.relative_to(running.root) for path in outside(running)} == {
         Path("at"),
@@ -105,40 +105,40 @@ def site(running: Site) -> Iterator[Site]:
 
 
 def accept_one(site: Site) -> None:
-    """Send an instance in order."""
-    site.taken += 1
-    uid = f"1.2.4.{site.taken}"
+    """Sends a valid instance."""
+    site.accepted += 1
+    uid = f"1.2.4.{site.accepted}"
     fine = encoded(sop_instance_uid=uid, series_instance_uid="1.2.4")
     assert site.status(fine, uid) == StoreStatus.SUCCESS
 
 
 def outside(site: Site) -> Iterator[Path]:
-    """All there is that is not in the data folder."""
+    """Every path outside the data folder."""
     for path in site.root.rglob("*"):
         if site.data_dir not in path.parents:
             yield path
 
 
 @pytest.mark.parametrize("uid", INVALID_UIDS.values(), ids=INVALID_UIDS)
-def test_what_is_no_uid_names_no_file(site: Site, uid: bytes) -> None:
+def test_an_invalid_uid_never_becomes_a_file_name(site: Site, uid: bytes) -> None:
     for tag in (SOP, STUDY, SERIES):
         assert site.status(dataset_with_uid(tag, uid), "1.2.3.1") == StoreStatus.CANNOT_UNDERSTAND
-    # A command that cannot be taken in ends the association.
-    answers = UNDERSTOOD_BY_NOBODY | {None}
+    # A command that cannot be decoded ends the association.
+    answers = REFUSED | {None}
     assert site.status(dataset_with_uid(SOP, b"1.2.3.1"), "", named=padded(uid)) in answers
     assert site.status(dataset_with_uid(SOP, uid), "", named=padded(uid)) in answers
-    # Where the data set has none, that of the command would be written into it.
+    # The UID of the command is written into a data set that has none.
     assert site.status(dataset_with_uid(SOP, b""), "", named=padded(uid)) in answers
 
 
 def bomb(before: bytes) -> bytes:
-    """A deflated data set: `before`, and 4 GiB of zeros."""
+    """A deflated data set: `before`, followed by 4 GiB of zeros."""
     zeros = zlib.compressobj(9, wbits=-zlib.MAX_WBITS)
     block = zeros.compress(bytes(64 << 20)) + zeros.flush(zlib.Z_FULL_FLUSH)
     start = zlib.compressobj(9, wbits=-zlib.MAX_WBITS)
     head = start.compress(before) + start.flush(zlib.Z_FULL_FLUSH)
     end = zlib.compressobj(9, wbits=-zlib.MAX_WBITS).flush()
-    # A block that refers to nothing before it can be had as often as one likes.
+    # A block that refers to no earlier data can be repeated any number of times.
     return head + block * 64 + end
 
 
@@ -152,7 +152,7 @@ def test_a_data_set_that_inflates_to_gigabytes_is_refused(site: Site, head: byte
 
 @pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT, BIG_ENDIAN])
 @pytest.mark.parametrize("length", [1000, 0x7FFFFFFF, 0xFFFFFFFE])
-def test_a_length_beyond_the_end_is_refused(site: Site, syntax: str, length: int) -> None:
+def test_an_element_length_beyond_the_end_is_refused(site: Site, syntax: str, length: int) -> None:
     encoding = Encoding.for_transfer_syntax(syntax)
     whole = encoded(transfer_syntax_uid=syntax)
     series = next(e for e in iter_elements(whole, encoding) if e.tag == SERIES)
@@ -173,7 +173,7 @@ def test_a_length_beyond_the_end_is_refused(site: Site, syntax: str, length: int
 
 
 def with_element(dataset: bytes, tag: int, element: bytes) -> bytes:
-    """The data set with an element more, in its place."""
+    """The data set with another element, in tag order."""
     at = next(
         (
             e.offset
@@ -185,7 +185,7 @@ def with_element(dataset: bytes, tag: int, element: bytes) -> bytes:
     return dataset[:at] + element + dataset[at:]
 
 
-def test_sequences_nested_without_end_before_the_uids_are_refused(site: Site) -> None:
+def test_deeply_nested_sequences_before_the_uids_are_refused(site: Site) -> None:
     for tag in (0x00080006, 0x00081111):
         deep = with_element(encoded(), tag, nested.with_undefined_length(tag, DEEP))
         assert site.status(deep, "1.2.3.1") == StoreStatus.CANNOT_UNDERSTAND
@@ -209,7 +209,7 @@ DEEPLY_NESTED: dict[str, tuple[int, nested.Nesting]] = {
 @pytest.mark.parametrize(
     ("number", "where"), list(enumerate(DEEPLY_NESTED)), ids=list(DEEPLY_NESTED)
 )
-def test_nesting_that_the_door_need_not_look_at_is_refused_by_who_reads_it(
+def test_deep_nesting_that_the_listener_skips_is_refused_by_the_reader(
     site: Site, number: int, where: str
 ) -> None:
     tag, nesting = DEEPLY_NESTED[where]
@@ -233,7 +233,7 @@ def test_nesting_that_the_door_need_not_look_at_is_refused_by_who_reads_it(
 
 
 def decide_all(store: Store) -> None:
-    """Decide every series that has come in, as a worker does once they are complete."""
+    """Decides every received series, as a worker does once they are complete."""
     rule = Rule("liver", "liver-ct", ("pacs",), Equals("Modality", "CT"), 0.0)
     later = datetime.now(UTC) + timedelta(hours=1)
     SeriesCompletion(

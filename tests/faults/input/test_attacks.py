@@ -1,4 +1,4 @@
-"""What is known to harm DICOM receivers: the listener ends it, and serves the others meanwhile."""
+"""Known attacks on DICOM receivers: the listener ends them and continues to serve others."""
 
 import resource
 import socket
@@ -28,12 +28,12 @@ from tests.support.peers.raw_peer import RawPeer, is_closed
 from tests.support.peers.upper_layer import c_store
 from tests.support.waiting import until
 
-# pynetdicom leaves it to the garbage collector to close a socket whose peer is not there.
+# pynetdicom leaves a socket without a peer to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 MAX_PDU = 16384
-PATIENCE_S = 1.0
+TIMEOUT_S = 1.0
 INSTANCE_BYTES = 4 << 20
-TOGETHER_BYTES = 6 << 20
+TOTAL_BYTES = 6 << 20
 MAX_ASSOCIATIONS = 3
 CONTEXT_ID = 1
 # PS3.8 9.3.5: a P-DATA-TF PDU with one presentation data value.
@@ -42,14 +42,14 @@ P_DATA_TF = 0x04
 
 @pytest.fixture
 def port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
-    """A listener with little patience and small limits."""
+    """A listener with short timeouts and small limits."""
 
     def small(pdu_bytes: int, _pdu_s: float) -> Limits:
-        return Limits(pdu_bytes, PATIENCE_S, INSTANCE_BYTES, TOGETHER_BYTES)
+        return Limits(pdu_bytes, TIMEOUT_S, INSTANCE_BYTES, TOTAL_BYTES)
 
     monkeypatch.setattr(scp, "Limits", small)
-    monkeypatch.setattr(scp, "ACSE_TIMEOUT_S", PATIENCE_S)
-    monkeypatch.setattr(scp, "NETWORK_TIMEOUT_S", 4 * PATIENCE_S)
+    monkeypatch.setattr(scp, "ACSE_TIMEOUT_S", TIMEOUT_S)
+    monkeypatch.setattr(scp, "NETWORK_TIMEOUT_S", 4 * TIMEOUT_S)
     store = Store.open(sqlite_url(tmp_path), tmp_path)
     policy = AssociationPolicy(AeTitle("SEGNODE"), "127.0.0.1", 0, MAX_PDU, MAX_ASSOCIATIONS, ())
     commitment = CommitmentService(store, (), lambda: datetime.now(UTC))
@@ -66,7 +66,7 @@ def associate(port: int) -> Association:
 
 
 def is_served(port: int) -> bool:
-    """Whether the listener takes an association."""
+    """Whether the listener accepts an association."""
     association = associate(port)
     transport = association.dul.socket
     connection = None if transport is None else transport.socket
@@ -74,7 +74,7 @@ def is_served(port: int) -> bool:
         association.release()
         return True
     if connection is not None:
-        connection.close()  # which pynetdicom does not do when its peer has gone
+        connection.close()  # pynetdicom does not, once the peer has closed
     return False
 
 
@@ -85,7 +85,7 @@ def connect(port: int) -> socket.socket:
 
 
 class Stream:
-    """An association whose PDUs the test writes itself."""
+    """An association on which the test writes PDUs itself."""
 
     def __init__(self, port: int) -> None:
         self.association = associate(port)
@@ -100,10 +100,10 @@ class Stream:
 
     def __exit__(self, *_: object) -> None:
         self.association.abort()
-        self.socket.close()  # which pynetdicom does not do when its peer has gone
+        self.socket.close()  # pynetdicom does not, once the peer has closed
 
     def send_fragment(self, size: int) -> bool:
-        """A part of a data set that is not its last; whether the peer was still there."""
+        """Sends a fragment that is not the last; returns whether the peer is still connected."""
         value = bytes([0]) + bytes(size)
         item = struct.pack(">IB", len(value) + 1, CONTEXT_ID) + value
         try:
@@ -112,40 +112,40 @@ class Stream:
             return False
         return True
 
-    def is_over(self) -> bool:
+    def has_ended(self) -> bool:
         return not self.association.is_established
 
 
-def test_a_pdu_that_is_announced_as_gigabytes_ends_the_connection(port: int) -> None:
-    for kind in (0x01, P_DATA_TF):
+def test_a_pdu_with_a_length_of_gigabytes_ends_the_connection(port: int) -> None:
+    for pdu_type in (0x01, P_DATA_TF):
         with connect(port) as connection:
-            connection.sendall(struct.pack(">BBI", kind, 0, 0xFFFFFFF0) + bytes(1000))
+            connection.sendall(struct.pack(">BBI", pdu_type, 0, 0xFFFFFFF0) + bytes(1000))
             assert is_closed(connection)
     assert is_served(port)
 
 
-def test_a_data_set_that_never_ends_ends_the_association(port: int) -> None:
+def test_an_endless_data_set_ends_the_association(port: int) -> None:
     sent = 0
     with Stream(port) as stream:
         while sent < 4 * INSTANCE_BYTES and stream.send_fragment(MAX_PDU - 100):
             sent += MAX_PDU - 100
-        until(stream.is_over, 10, "the association to end")
+        until(stream.has_ended, 10, "the association to end")
     assert sent < 4 * INSTANCE_BYTES
     assert is_served(port)
 
 
-def test_data_sets_that_fill_the_memory_together_end_an_association(port: int) -> None:
+def test_data_sets_that_exceed_the_total_limit_end_an_association(port: int) -> None:
     with ExitStack() as stack:
         streams = [stack.enter_context(Stream(port)) for _ in range(MAX_ASSOCIATIONS)]
-        # Less than one may hold, more than all may hold together.
+        # Less than the limit of one instance, more than the limit of all together.
         for _ in range(3 * INSTANCE_BYTES // 4 // MAX_PDU):
             for stream in streams:
                 stream.send_fragment(MAX_PDU - 100)
-        until(lambda: any(stream.is_over() for stream in streams), 10, "one to end")
-    until(lambda: is_served(port), 10, "a place for another")
+        until(lambda: any(stream.has_ended() for stream in streams), 10, "one to end")
+    until(lambda: is_served(port), 10, "a free association slot")
 
 
-def test_data_sets_that_wait_to_be_stored_count_as_well(
+def test_data_sets_that_wait_to_be_stored_count_for_the_limit(
     port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     goes_on = threading.Event()
@@ -159,31 +159,31 @@ def test_data_sets_that_wait_to_be_stored_count_as_well(
     large = encoded(attributes={"PixelData": bytes(3 * INSTANCE_BYTES // 4)})
     with RawPeer.associated(port) as peer:
         peer.socket.settimeout(10)
-        for _ in range(2):  # of which each may be held, but not both
+        for _ in range(2):  # each is within the limit, both are not
             peer.send(c_store(large, "1.2.3.1"))
         assert peer.is_ended()
     goes_on.set()
 
 
-def test_peers_that_stop_in_the_middle_of_a_pdu_hold_no_place_for_ever(port: int) -> None:
+def test_peers_that_stop_within_a_pdu_are_disconnected(port: int) -> None:
     with ExitStack() as stack:
         for _ in range(MAX_ASSOCIATIONS):
             stream = stack.enter_context(Stream(port))
             stream.socket.sendall(struct.pack(">BBI", P_DATA_TF, 0, 5000) + bytes(10))
         assert not is_served(port)
-        until(lambda: is_served(port), 20, "a place for another")
+        until(lambda: is_served(port), 20, "a free association slot")
 
 
-def test_peers_that_connect_and_stay_silent_are_let_go(port: int) -> None:
+def test_silent_peers_are_disconnected(port: int) -> None:
     with ExitStack() as stack:
         silent = [stack.enter_context(connect(port)) for _ in range(MAX_ASSOCIATIONS)]
         half = stack.enter_context(connect(port))
         half.sendall(b"\x01\x00\x00")
         assert all(is_closed(connection) for connection in (*silent, half))
-    until(lambda: is_served(port), 20, "a place for another")
+    until(lambda: is_served(port), 20, "a free association slot")
 
 
-def test_a_thousand_connections_at_once_leave_the_listener_well(port: int) -> None:
+def test_the_listener_survives_a_thousand_concurrent_connections(port: int) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = 4096 if hard == resource.RLIM_INFINITY else min(4096, hard)
     resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
@@ -191,7 +191,7 @@ def test_a_thousand_connections_at_once_leave_the_listener_well(port: int) -> No
     try:
         with ExitStack() as stack:
             connections = [stack.enter_context(connect(port)) for _ in range(1000)]
-            # Two threads for each connection that is kept, and no more.
+            # Two threads for each accepted connection, and no more.
             kept = MAX_ASSOCIATIONS + 25
             assert threading.active_count() - before <= 2 * kept + 5
             assert is_closed(connections[-1])

@@ -1,4 +1,4 @@
-"""Peers that break an association, or overdo it: it ends, and nothing of it is left."""
+"""Peers that violate the protocol: the association ends, with its threads and its socket."""
 
 import struct
 from collections.abc import Iterator
@@ -32,9 +32,9 @@ from tests.support.processes.listener_process import ListenerProcess
 from tests.support.processes.resources_in_use import sockets, threads
 from tests.support.waiting import until
 
-# By default: more than these are rejected.
+# The default limit.
 MAX_ASSOCIATIONS = 25
-# All that is tested here happens at once; what has to time out takes 30 s.
+# These associations end at once; a timeout takes 30 s.
 SOON_S = 10
 ABORTED = 0x07
 
@@ -43,13 +43,13 @@ ABORTED = 0x07
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ListenerProcess]:
     with ListenerProcess(tmp_path_factory.mktemp("node") / "data") as process:
         yield process
-        # A thread that is left behind would keep it.
+        # A remaining thread would prevent the exit.
         assert process.stop() == 0
 
 
 @pytest.fixture
 def port(running: ListenerProcess) -> Iterator[int]:
-    """A listener that must have nothing left of a test's associations soon after it."""
+    """A listener that must have no thread or socket of a test left soon after it."""
     pid = running.process.pid
     at_rest = (threads(pid), sockets(pid))
     yield running.port
@@ -65,7 +65,7 @@ def echo(port: int) -> None:
         assert peer.is_ended()
 
 
-def test_peers_that_connect_and_go_hold_no_place(port: int) -> None:
+def test_connections_without_a_request_hold_no_association(port: int) -> None:
     for _ in range(2 * MAX_ASSOCIATIONS):
         RawPeer(port).close()
     for _ in range(2 * MAX_ASSOCIATIONS):
@@ -78,7 +78,7 @@ def without_user_information() -> bytes:
     return pdu(ASSOCIATE_RQ, body[: body.rindex(b"\x50\0")])
 
 
-ODD_REQUESTS = {
+UNUSUAL_REQUESTS = {
     "contexts of even number": associate_rq(presentation_context(2, CT_IMAGE, [EXPLICIT])),
     "a context without transfer syntax": associate_rq(presentation_context(1, CT_IMAGE, [])),
     "a transfer syntax in letters": associate_rq(presentation_context(1, CT_IMAGE, ["x" * 70])),
@@ -88,34 +88,34 @@ ODD_REQUESTS = {
     "an unknown item": associate_rq(item(0x77, b"what")),
     "an item that is cut off": pdu(ASSOCIATE_RQ, associate_rq()[6:-3]),
     "another version": associate_rq()[:6] + b"\0\2" + associate_rq()[8:],
-    "an unknown kind of user identity": associate_rq(user=item(0x58, b"\x63\1\0\1a\0\0")),
+    "an unknown type of user identity": associate_rq(user=item(0x58, b"\x63\1\0\1a\0\0")),
     "roles of nothing": associate_rq(user=item(0x54, b"\0\0\1\1")),
     "no room for an answer": associate_rq(max_pdu=3),
     "room for the head of an answer": associate_rq(max_pdu=6),
 }
 
 
-@pytest.mark.parametrize("request_pdu", ODD_REQUESTS.values(), ids=ODD_REQUESTS)
-def test_an_odd_request_is_ended_or_served(port: int, request_pdu: bytes) -> None:
+@pytest.mark.parametrize("request_pdu", UNUSUAL_REQUESTS.values(), ids=UNUSUAL_REQUESTS)
+def test_an_unusual_association_request_is_ended_or_served(port: int, request_pdu: bytes) -> None:
     with ExitStack() as stack:
         for _ in range(MAX_ASSOCIATIONS + 1):
             peer = stack.enter_context(RawPeer(port))
             peer.socket.settimeout(SOON_S)
             peer.send([request_pdu])
-            # Whatever came back, these two end it, and where they do not the listener must.
+            # These two end the association; where they do not, the listener must.
             peer.read()
             peer.send([c_echo(), RELEASE_RQ])
             assert peer.is_ended()
 
 
-ODD_MESSAGES = {
-    "nothing in it": [pdu(P_DATA_TF, b"")],
+UNUSUAL_MESSAGES = {
+    "an empty PDU": [pdu(P_DATA_TF, b"")],
     "an empty value": [pdu(P_DATA_TF, struct.pack(">IB", 1, ECHO_CONTEXT))],
     "a value longer than its PDU": [pdu(P_DATA_TF, struct.pack(">IBB", 99, ECHO_CONTEXT, 3))],
     "no command": [p_data(ECHO_CONTEXT, COMMAND | LAST, b"")],
-    "a command that is none": [p_data(ECHO_CONTEXT, COMMAND | LAST, b"what is this")],
+    "an invalid command": [p_data(ECHO_CONTEXT, COMMAND | LAST, b"what is this")],
     "a data set without command": [p_data(ECHO_CONTEXT, DATA | LAST, b"data")],
-    "a context that is not there": [p_data(99, COMMAND | LAST, c_echo()[12:])],
+    "an unknown context": [p_data(99, COMMAND | LAST, c_echo()[12:])],
     "an echo as CT image": [p_data(CT_CONTEXTS[EXPLICIT], COMMAND | LAST, c_echo()[12:])],
     "a second request": [associate_rq()],
     "an answer to no release": [RELEASE_RP],
@@ -123,19 +123,21 @@ ODD_MESSAGES = {
     "an echo after the release": [RELEASE_RQ, c_echo()],
     "an acceptance": [pdu(0x02, associate_rq()[6:])],
     "a rejection": [pdu(0x03, b"\0\1\1\1")],
-    "an unknown kind of PDU": [pdu(0x09, b"what")],
+    "an unknown PDU type": [pdu(0x09, b"what")],
 }
 
 
-@pytest.mark.parametrize("pdus", ODD_MESSAGES.values(), ids=ODD_MESSAGES)
-def test_an_odd_message_ends_the_association_or_is_answered(port: int, pdus: list[bytes]) -> None:
+@pytest.mark.parametrize("pdus", UNUSUAL_MESSAGES.values(), ids=UNUSUAL_MESSAGES)
+def test_an_unusual_message_ends_the_association_or_is_answered(
+    port: int, pdus: list[bytes]
+) -> None:
     with RawPeer.associated(port) as peer:
         peer.socket.settimeout(SOON_S)
         peer.send([*pdus, RELEASE_RQ])
         assert peer.is_ended()
 
 
-def test_a_command_that_never_ends_ends_the_association(port: int) -> None:
+def test_an_endless_command_ends_the_association(port: int) -> None:
     sent, fragment = 0, p_data(ECHO_CONTEXT, COMMAND, bytes(16_000))
     with RawPeer.associated(port) as peer:
         while sent < 64 << 20 and peer.send([fragment]):
@@ -143,7 +145,7 @@ def test_a_command_that_never_ends_ends_the_association(port: int) -> None:
     assert sent < 32 << 20
 
 
-def test_requests_that_wait_for_no_answer_end_the_association(port: int) -> None:
+def test_too_many_unanswered_requests_end_the_association(port: int) -> None:
     def answered(count: int) -> int:
         with RawPeer.associated(port) as peer:
             peer.send([c_echo() * count])
@@ -156,23 +158,23 @@ def test_requests_that_wait_for_no_answer_end_the_association(port: int) -> None
     assert answered(2000) < 2000
 
 
-def test_what_follows_a_broken_pdu_is_not_answered(port: int) -> None:
+def test_data_after_an_invalid_pdu_is_not_answered(port: int) -> None:
     with RawPeer.associated(port) as peer:
         peer.send([pdu(0x09, b"what") + b"\x09\0\0\0\0\0" * 1000])
-        kinds = []
-        while kind := peer.read()[0]:
-            kinds.append(kind)
-    assert kinds in ([], [ABORTED])
+        pdu_types = []
+        while pdu_type := peer.read()[0]:
+            pdu_types.append(pdu_type)
+    assert pdu_types in ([], [ABORTED])
 
 
-def test_a_request_that_is_too_long_is_not_looked_into(port: int) -> None:
+def test_an_association_request_above_the_limit_is_not_parsed(port: int) -> None:
     context = presentation_context(1, CT_IMAGE, [f"1.2.{number}" for number in range(5000)])
     with RawPeer(port) as peer:
         peer.send([associate_rq(context * 16)])
         assert peer.read()[0] == 0
 
 
-def test_a_data_set_in_many_pieces_is_taken(port: int) -> None:
+def test_a_data_set_in_many_fragments_is_stored(port: int) -> None:
     whole = encoded(sop_instance_uid="1.2.3.77")
     request, data = c_store(whole, "1.2.3.77")
     pieces = [p_data(CT_CONTEXTS[EXPLICIT], DATA, whole[n : n + 1]) for n in range(len(whole))]

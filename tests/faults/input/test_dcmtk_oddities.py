@@ -1,4 +1,4 @@
-"""What dcmtk writes: odd but legal, it is stored and read; illegal, it is answered."""
+"""Unusual files written by dcmtk: legal ones are stored and read, illegal ones are refused."""
 
 import re
 import shutil
@@ -24,10 +24,10 @@ from tests.support.peers.raw_peer import RawPeer
 from tests.support.peers.upper_layer import BIG_ENDIAN, DEFLATED, IMPLICIT, c_store
 from tests.support.processes.listener_process import ListenerProcess
 
-# pydicom warns of group lengths, which nobody writes any more.
+# pydicom warns of group lengths, which are retired.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 SLICES = 3
-# Beside what a scanner writes: sequences, items without content, a block of somebody's own.
+# In addition to what a scanner writes: sequences, empty items, a private block.
 SEQUENCES = """
 (0008,1140) SQ
 (fffe,e000) na
@@ -69,7 +69,7 @@ def port(data_dir: Path) -> Iterator[int]:
 
 
 def stored(data_dir: Path, series: str) -> list[Path]:
-    """The files that are indexed as being of the series."""
+    """The indexed files of the series."""
     with closing(Store.open(f"sqlite:///{data_dir / 'segnode.db'}", data_dir)) as store:
         return [one.path for one in store.instances_of(Uid(series))]
 
@@ -82,7 +82,7 @@ def slices(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 def dcmtk(name: str, *arguments: object) -> str:
-    """What one of dcmtk's programs says; skips the test where it is not installed."""
+    """The output of a dcmtk program; skips the test where it is not installed."""
     program = shutil.which(name)
     if program is None:
         pytest.skip(f"{name} is not installed: apt-get install dcmtk")
@@ -125,7 +125,7 @@ LEGAL = {
 
 
 @pytest.mark.parametrize("name", LEGAL)
-def test_what_is_odd_but_legal_is_stored_and_read(
+def test_unusual_but_legal_files_are_stored_and_read(
     port: int, data_dir: Path, slices: list[Path], tmp_path: Path, name: str
 ) -> None:
     files = [written(dump_of(file, name), tmp_path / file.name, *LEGAL[name]) for file in slices]
@@ -134,7 +134,7 @@ def test_what_is_odd_but_legal_is_stored_and_read(
             one = received_from_file(file, Origin(Channel.FOLDER, "dcmtk"))
             pdus = c_store(one.dataset, one.sop_instance_uid, one.transfer_syntax_uid)
             assert peer.status(pdus) == StoreStatus.SUCCESS
-    # dcmtk writes anew what it sends: the same instances come again in another form.
+    # dcmsend encodes again what it sends: the same instances arrive in another encoding.
     assert len(dcmsend(files, port).acknowledged) == SLICES
     kept = stored(data_dir, mint_uid("series", name))
     assert len(kept) == SLICES
@@ -143,7 +143,7 @@ def test_what_is_odd_but_legal_is_stored_and_read(
 
 
 def replaced(tag: str, content: str) -> Callable[[str], str]:
-    """A dump with another line for this tag; without one where that is empty."""
+    """Replaces the line of a tag in a dump; removes it where `content` is empty."""
     return lambda dump: re.sub(rf"^\({tag}\).*\n", content, dump, flags=re.MULTILINE)
 
 
@@ -182,7 +182,7 @@ ILLEGAL: dict[str, tuple[Callable[[str], str], StoreStatus]] = {
 
 
 @pytest.mark.parametrize("name", ILLEGAL)
-def test_what_is_illegal_is_answered_with_the_reason(
+def test_illegal_files_are_answered_with_the_documented_status(
     port: int, slices: list[Path], tmp_path: Path, name: str
 ) -> None:
     change, status = ILLEGAL[name]
@@ -214,7 +214,7 @@ BROKEN: dict[str, tuple[tuple[str, ...], str, Callable[[bytes], bytes]]] = {
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_what_is_not_written_as_it_says_is_refused(
+def test_data_sets_in_another_encoding_than_declared_are_refused(
     port: int, slices: list[Path], tmp_path: Path, name: str
 ) -> None:
     options, syntax, breaking = BROKEN[name]

@@ -1,4 +1,4 @@
-"""Thousands of damaged instances: each is answered, and the listener stays well."""
+"""Thousands of damaged instances: each is answered, and the listener keeps running."""
 
 import random
 import socket
@@ -35,8 +35,8 @@ BY_C_STORE = 5000
 AS_FILES = 5000
 SERIES_READ = 150
 ORIGIN = Origin(Channel.FOLDER, "test")
-# Beyond what it has once it has taken in a few.
-MOST_GROWTH_MIB = 64
+# Above the memory after the first instances.
+MAX_GROWTH_MIB = 64
 
 
 @pytest.fixture
@@ -54,9 +54,9 @@ def associate(port: int) -> Association:
     assert association.dul.socket is not None
     connection = association.dul.socket.socket
     assert connection is not None
-    # Else each small message waits for the last one's acknowledgement.
+    # Otherwise each small message waits for the acknowledgement of the one before.
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    # As `send_c_store` does, so that the reactor does not take the answers away.
+    # As `send_c_store` does, so that the reactor does not consume the responses.
     association._reactor_checkpoint.clear()
     until(lambda: association._is_paused, 5, "the reactor to pause")
     return association
@@ -68,7 +68,7 @@ def release(association: Association) -> None:
 
 
 def store(association: Association, dataset: bytes, sop_uid: str, syntax: str) -> int:
-    """The status that these bytes are answered with."""
+    """The status of a C-STORE with these bytes."""
     (context,) = (c for c in association.accepted_contexts if c.transfer_syntax[0] == syntax)
     assert context.context_id is not None
     request = C_STORE()
@@ -84,7 +84,7 @@ def store(association: Association, dataset: bytes, sop_uid: str, syntax: str) -
     return answer.Status
 
 
-def test_the_listener_answers_whatever_comes_and_writes_nothing_outside_its_store(
+def test_every_damaged_instance_is_answered_and_nothing_is_written_outside_the_store(
     listener: ListenerProcess, tmp_path: Path
 ) -> None:
     rng = random.Random(7)
@@ -101,20 +101,20 @@ def test_the_listener_answers_whatever_comes_and_writes_nothing_outside_its_stor
 
     assert statuses.keys() <= {int(status) for status in StoreStatus} - {StoreStatus.DEFECT}
     assert statuses[StoreStatus.CANNOT_UNDERSTAND] > BY_C_STORE // 4
-    assert memory_mib(listener.process.pid) - before < MOST_GROWTH_MIB
+    assert memory_mib(listener.process.pid) - before < MAX_GROWTH_MIB
     assert {path.name for path in tmp_path.iterdir()} == {"node"}
     assert {path.name for path in (tmp_path / "node").iterdir()} == {"data", "segnode.toml"}
     data_dir = tmp_path / "node" / "data"
     kept = 0
     for path in (data_dir / "instances").rglob("*.dcm"):
         instance = received_from_file(path, ORIGIN)
-        place = Path(instance.series_instance_uid) / f"{instance.sop_instance_uid}.dcm"
-        assert path.relative_to(data_dir / "instances") == place
+        expected = Path(instance.series_instance_uid) / f"{instance.sop_instance_uid}.dcm"
+        assert path.relative_to(data_dir / "instances") == expected
         kept += 1
     index = Store.open(f"sqlite:///{data_dir / 'segnode.db'}", data_dir)
     assert index.count_instances() == kept
     index.close()
-    # It takes what is in order as before.
+    # The listener still accepts valid instances.
     again = associate(listener.port)
     fine = encoded(sop_instance_uid="1.2.4.1", series_instance_uid="1.2.4")
     assert store(again, fine, "1.2.4.1", EXPLICIT) == StoreStatus.SUCCESS
@@ -122,7 +122,7 @@ def test_the_listener_answers_whatever_comes_and_writes_nothing_outside_its_stor
     assert listener.stop() == 0
 
 
-def test_a_damaged_file_is_an_instance_or_refused_in_words() -> None:
+def test_a_damaged_file_is_read_or_refused_with_a_reason() -> None:
     rng = random.Random(8)
     refused = 0
     for _ in range(AS_FILES):
@@ -137,9 +137,9 @@ def test_a_damaged_file_is_an_instance_or_refused_in_words() -> None:
     assert refused > AS_FILES // 4
 
 
-# pydicom warns of what it makes up for.
+# pydicom warns of what it corrects.
 @pytest.mark.filterwarnings("ignore::UserWarning")
-def test_a_series_with_a_damaged_slice_is_read_or_refused_in_words(tmp_path: Path) -> None:
+def test_a_series_with_a_damaged_slice_is_read_or_refused_with_a_reason(tmp_path: Path) -> None:
     rng = random.Random(9)
     files = ct_series(geometry=grid(slices=4, rows=8, columns=8)).write(tmp_path)
     whole = files[1].read_bytes()

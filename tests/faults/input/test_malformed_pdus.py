@@ -1,4 +1,4 @@
-"""Thousands of conversations with something wrong in them: each ends, and nothing is left of it."""
+"""Thousands of damaged associations: each ends, with its threads and its socket."""
 
 import random
 import socket
@@ -36,9 +36,9 @@ from tests.support.waiting import until
 
 CONVERSATIONS = 2000
 AT_ONCE = 8
-# The kinds of PDU that an acceptor sends (PS3.8 9.3.1).
+# The PDU types that an acceptor sends (PS3.8 9.3.1).
 ANSWERS = {ASSOCIATE_AC, ASSOCIATE_RJ, P_DATA_TF, RELEASE_RP[0], ABORT[0]}
-OUT_OF_PLACE = (
+UNEXPECTED_PDUS = (
     RELEASE_RQ,
     RELEASE_RP,
     ABORT,
@@ -48,14 +48,14 @@ OUT_OF_PLACE = (
     pdu(0x09, b"what"),
 )
 REFERENCES = 0x00081199
-# Beyond what it has once it has had a few.
-MOST_GROWTH_MIB = 64
+# Above the memory after the first associations.
+MAX_GROWTH_MIB = 64
 SOON_S = 10
 
 
 @pytest.fixture
 def listener(tmp_path: Path) -> Iterator[ListenerProcess]:
-    """One that answers requests for storage commitment."""
+    """A listener that answers requests for storage commitment."""
     peer = '[peers.attacker]\nae_title = "ATTACKER"\nhost = "127.0.0.1"\nport = 104\n'
     with ListenerProcess(tmp_path / "node" / "data", more=peer) as process:
         yield process
@@ -74,7 +74,7 @@ def conversation(number: int, rng: random.Random) -> list[bytes]:
 
 
 def disturbed(pdus: list[bytes], rng: random.Random) -> list[bytes]:
-    """The same with something wrong in it."""
+    """The same PDUs with one defect."""
     changed = list(pdus)
     at = rng.randrange(len(pdus))
     this = pdus[at]
@@ -83,11 +83,11 @@ def disturbed(pdus: list[bytes], rng: random.Random) -> list[bytes]:
             changed[0] = damaged(pdus[0], rng)
         case 1:
             changed[at] = damaged(this, rng)
-        case 2:  # within, so that its length is that of the PDU
+        case 2:  # in the body, so that the length stays correct
             changed[at] = pdu(this[0], damaged(this[6:], rng))
         case 3:
-            changed.insert(at, rng.choice(OUT_OF_PLACE))
-        case _:  # a command or data set, in a value whose length is right
+            changed.insert(at, rng.choice(UNEXPECTED_PDUS))
+        case _:  # in a command or data set, in a value with a correct length
             at = rng.randrange(1, len(pdus) - 1)
             context, control = pdus[at][10:12]
             control = rng.choice([control, rng.randrange(256)])
@@ -95,33 +95,33 @@ def disturbed(pdus: list[bytes], rng: random.Random) -> list[bytes]:
     return changed
 
 
-def kinds_of_answers(port: int, number: int) -> list[int]:
-    """The PDUs that a conversation with something wrong is answered with, to its end."""
+def answered_pdu_types(port: int, number: int) -> list[int]:
+    """The types of the PDUs that answer a damaged association, to its end."""
     rng = random.Random(number)
     request, *rest = disturbed(conversation(number, rng), rng)
     waits = rng.random() < 0.9
     with RawPeer(port) as peer:
         peer.send([request])
-        kinds = []
-        # A request that is cut off is not answered: then it must be told that no more comes.
+        pdu_types = []
+        # A truncated request is not answered until the connection is shut down.
         if waits and len(request) >= len(associate_rq()):
             peer.socket.settimeout(1)
             try:
-                kinds.append(peer.read()[0])
+                pdu_types.append(peer.read()[0])
             except TimeoutError:
-                kinds.append(0)
+                pdu_types.append(0)
             peer.socket.settimeout(30)
         peer.send(rest)
         try:
             peer.socket.shutdown(socket.SHUT_WR)
         except OSError:
-            return kinds
-        while kind := peer.read()[0]:
-            kinds.append(kind)
-    return kinds
+            return pdu_types
+        while pdu_type := peer.read()[0]:
+            pdu_types.append(pdu_type)
+    return pdu_types
 
 
-def test_each_conversation_ends_and_the_listener_stays_well(
+def test_each_damaged_association_ends_and_the_listener_keeps_running(
     listener: ListenerProcess, tmp_path: Path
 ) -> None:
     port, pid = listener.port, listener.process.pid
@@ -129,10 +129,10 @@ def test_each_conversation_ends_and_the_listener_stays_well(
     answers: Counter[int] = Counter()
     with ThreadPoolExecutor(AT_ONCE) as peers:
         before = 0
-        for number, kinds in enumerate(
-            peers.map(lambda number: kinds_of_answers(port, number), range(CONVERSATIONS))
+        for number, pdu_types in enumerate(
+            peers.map(lambda number: answered_pdu_types(port, number), range(CONVERSATIONS))
         ):
-            answers.update(kinds)
+            answers.update(pdu_types)
             if number == 200:
                 before = memory_mib(pid)
 
@@ -143,12 +143,12 @@ def test_each_conversation_ends_and_the_listener_stays_well(
         fine = encoded(sop_instance_uid="1.2.4.1", series_instance_uid="1.2.4")
         assert peer.status(c_store(fine, "1.2.4.1")) == StoreStatus.SUCCESS
     until(lambda: (threads(pid), sockets(pid)) == at_rest, SOON_S, "all threads to end")
-    assert memory_mib(pid) - before < MOST_GROWTH_MIB
+    assert memory_mib(pid) - before < MAX_GROWTH_MIB
     assert {path.name for path in tmp_path.iterdir()} == {"node"}
     assert {path.name for path in (tmp_path / "node").iterdir()} == {"data", "segnode.toml"}
     assert listener.stop() == 0
     assert not any("Exception in thread" in line for line in listener.log)
-    print(f"{CONVERSATIONS} conversations, answers by kind of PDU: {dict(answers)}")
+    print(f"{CONVERSATIONS} conversations, answers by PDU type: {dict(answers)}")
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_each_conversation_ends_and_the_listener_stays_well(
     ],
     ids=["no data set", "nested", "nested with lengths", "nested and hidden"],
 )
-def test_what_is_said_of_commitment_and_cannot_be_read_is_an_invalid_argument(
+def test_unreadable_commitment_data_sets_are_an_invalid_argument(
     listener: ListenerProcess, information: bytes
 ) -> None:
     with RawPeer.associated(listener.port) as peer:

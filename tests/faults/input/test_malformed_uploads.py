@@ -1,4 +1,4 @@
-"""Hundreds of damaged files and messages by STOW-RS: each is answered, none as a fault of ours."""
+"""Hundreds of damaged STOW-RS requests: each is answered, none with a server error."""
 
 import random
 import struct
@@ -42,12 +42,12 @@ def node(tmp_path: Path) -> Iterator[ServedNode]:
 
 @pytest.fixture
 def client(node: ServedNode) -> Iterator[httpx.Client]:
-    """One that tells the node where instances are stored."""
-    # A connection for each: on one that is kept, every answer waits for an acknowledgement.
+    """A client of the node; afterwards the node must work and have written nothing elsewhere."""
+    # One connection for each request: on a reused one, every response waits for an acknowledgement.
     limits = httpx.Limits(max_keepalive_connections=0)
     with httpx.Client(base_url=node.dicomweb_url, timeout=30, limits=limits) as made:
         yield made
-    # It takes what is in order as before, and has written nothing where it has no business.
+    # The node still accepts valid instances, and has written nothing outside its data folder.
     fine = file("1.2.4.1")
     answer = httpx.post(f"{node.dicomweb_url}/studies", content=fine, headers=content("dicom"))
     assert answer.status_code == 200
@@ -55,8 +55,8 @@ def client(node: ServedNode) -> Iterator[httpx.Client]:
     assert {path.name for path in data_dir.parent.iterdir()} == {"data", "segnode.toml"}
     for path in data_dir.rglob("*.dcm"):
         instance = received_from_file(path, Origin(Channel.FOLDER, "test"))
-        place = Path(instance.series_instance_uid) / f"{instance.sop_instance_uid}.dcm"
-        assert path.relative_to(data_dir / "instances") == place
+        expected = Path(instance.series_instance_uid) / f"{instance.sop_instance_uid}.dcm"
+        assert path.relative_to(data_dir / "instances") == expected
 
 
 def file(uid: str, syntax: str = EXPLICIT) -> bytes:
@@ -66,11 +66,11 @@ def file(uid: str, syntax: str = EXPLICIT) -> bytes:
     return part10_bytes(replace(instance, transfer_syntax_uid=Uid(syntax)))
 
 
-def content(kind: str) -> dict[str, str]:
-    return {"Content-Type": f"application/{kind}" if kind == "dicom" else kind}
+def content(media_type: str) -> dict[str, str]:
+    return {"Content-Type": f"application/{media_type}" if media_type == "dicom" else media_type}
 
 
-def test_a_damaged_file_is_stored_or_said_not_to_be(client: httpx.Client) -> None:
+def test_a_damaged_file_is_stored_or_refused(client: httpx.Client) -> None:
     rng = random.Random(12)
     answers: Counter[int] = Counter()
     for number in range(FILES):
@@ -82,7 +82,7 @@ def test_a_damaged_file_is_stored_or_said_not_to_be(client: httpx.Client) -> Non
             answer = client.post("/studies", content=message, headers=content(MULTIPART))
         answers[answer.status_code] += 1
     print(f"damaged files: {dict(answers)}")
-    # 202 where damage has put another delimiter into the file.
+    # 202 where the damage has added a delimiter to the file.
     assert answers.keys() <= {200, 202, 400, 409}
     assert answers[200] > FILES // 30
     assert answers[409] > FILES // 3
@@ -91,7 +91,7 @@ def test_a_damaged_file_is_stored_or_said_not_to_be(client: httpx.Client) -> Non
 def test_a_damaged_message_is_answered(client: httpx.Client) -> None:
     rng = random.Random(13)
     answers: Counter[int] = Counter()
-    kinds = (
+    media_types = (
         MULTIPART,
         MULTIPART,
         MULTIPART,
@@ -101,21 +101,23 @@ def test_a_damaged_message_is_answered(client: httpx.Client) -> None:
     )
     for number in range(MESSAGES):
         whole = START + file(f"1.2.3.{number}") + b"\r\n" + START + file("1.2.3") + END
-        kind = rng.choice(kinds)
+        media_type = rng.choice(media_types)
         study = rng.choice(["", "", "/1.2", "/..%2f..%2fx", "/" + "1." * 2000])
-        answer = client.post(f"/studies{study}", content=damaged(whole, rng), headers=content(kind))
+        answer = client.post(
+            f"/studies{study}", content=damaged(whole, rng), headers=content(media_type)
+        )
         answers[answer.status_code] += 1
     print(f"damaged messages: {dict(answers)}")
     assert answers.keys() <= {200, 202, 400, 404, 405, 409, 415}
 
 
 @pytest.mark.parametrize("uid", INVALID_UIDS.values(), ids=INVALID_UIDS)
-def test_what_is_no_uid_names_no_file(client: httpx.Client, uid: bytes) -> None:
+def test_an_invalid_uid_never_becomes_a_file_name(client: httpx.Client, uid: bytes) -> None:
     for tag in (SOP, STUDY, SERIES):
         whole = part10_bytes(received(dataset=dataset_with_uid(tag, uid)))
         answer = client.post("/studies", content=whole, headers=content("dicom"))
         assert answer.status_code == 409
-    # That of the file's head would be written into a data set that has none.
+    # The UID of the file meta information is written into a data set that has none.
     whole = part10_bytes(received(sop_instance_uid="1.2.3.99", dataset=dataset_with_uid(SOP, b"")))
     odd = b"UI" + struct.pack("<H", len(padded(uid))) + padded(uid)
     changed = whole.replace(b"UI\x08\x001.2.3.99", odd)

@@ -1,7 +1,7 @@
-"""Files that are programs as well, by what stands before their DICOM: they come out as DICOM alone.
+"""Files whose preamble makes them programs too: the node stores and returns them without it.
 
-A DICOM file begins with 128 bytes of anything (PS3.10 7.1), and so with the head of a program
-(CVE-2019-11687).
+The preamble of a DICOM file is 128 bytes of any content (PS3.10 7.1), so it can be the header of
+a program (CVE-2019-11687).
 """
 
 import struct
@@ -22,80 +22,80 @@ from tests.support.peers.dcmsend import dcmsend
 from tests.support.processes.listener_process import ListenerProcess
 from tests.support.servers.served_node import ServedNode, served_node
 
-BYTES = 128
-NOTHING = bytes(BYTES)
+PREAMBLE_BYTES = 128
+EMPTY_PREAMBLE = bytes(PREAMBLE_BYTES)
 PROGRAMS = {
-    "ELF": Path(sys.executable).resolve().read_bytes()[:BYTES],
-    # The head of a DOS program, which says where that of the Windows program begins.
-    "MZ": b"MZ".ljust(60, b"\x90") + struct.pack("<I", 0x2000).ljust(BYTES - 60, b"\x0f"),
+    "ELF": Path(sys.executable).resolve().read_bytes()[:PREAMBLE_BYTES],
+    # The header of a DOS program, which holds the offset of the header of the Windows program.
+    "MZ": b"MZ".ljust(60, b"\x90") + struct.pack("<I", 0x2000).ljust(PREAMBLE_BYTES - 60, b"\x0f"),
 }
 SLICES = 12
 
 
 @pytest.fixture(params=list(PROGRAMS.values()), ids=list(PROGRAMS))
 def programs(request: pytest.FixtureRequest, tmp_path: Path) -> list[Path]:
-    """A CT series, each of whose files begins as a program."""
+    """A CT series; the preamble of each file is the header of a program."""
     head: bytes = request.param
-    assert len(head) == BYTES
+    assert len(head) == PREAMBLE_BYTES
     geometry = grid(slices=SLICES, rows=40, columns=48, spacing_mm=(14.0, 3.0, 3.0))
     files = ct_series(geometry=geometry).write(tmp_path / "programs")
     for file in files:
-        file.write_bytes(head + file.read_bytes()[BYTES:])
+        file.write_bytes(head + file.read_bytes()[PREAMBLE_BYTES:])
     return files
 
 
-def assert_none_is_kept(data_dir: Path, programs: list[Path]) -> None:
-    """See that no file of the node begins as those do, or has their heads anywhere in it."""
-    head = programs[0].read_bytes()[:BYTES]
+def assert_no_program_is_stored(data_dir: Path, programs: list[Path]) -> None:
+    """Checks that no file of the node contains the header of a program."""
+    head = programs[0].read_bytes()[:PREAMBLE_BYTES]
     files = [path for path in data_dir.rglob("*") if path.is_file()]
     assert len([path for path in files if path.suffix == ".dcm"]) >= SLICES
     for path in files:
         content = path.read_bytes()
         assert head not in content
-        assert path.suffix != ".dcm" or content[: BYTES + 4] == NOTHING + b"DICM"
+        assert path.suffix != ".dcm" or content[: PREAMBLE_BYTES + 4] == EMPTY_PREAMBLE + b"DICM"
 
 
-def test_a_program_that_is_sent_is_kept_as_dicom_alone(
+def test_a_sent_program_is_stored_without_its_preamble(
     programs: list[Path], tmp_path: Path
 ) -> None:
     data_dir = tmp_path / "node" / "data"
     with ListenerProcess(data_dir) as listener:
         assert len(dcmsend(programs, listener.port).acknowledged) == SLICES
-        assert_none_is_kept(data_dir, programs)
+        assert_no_program_is_stored(data_dir, programs)
 
 
 @pytest.fixture
 def node(tmp_path: Path, programs: list[Path]) -> Iterator[ServedNode]:
-    """A node to which the programs were uploaded."""
+    """A node with the programs uploaded."""
     folder = tmp_path / "node"
     folder.mkdir()
     with served_node(folder) as served:
-        kind = {"Content-Type": "application/dicom"}
+        headers = {"Content-Type": "application/dicom"}
         with httpx.Client() as client:
             for file in programs:
                 url = f"{served.dicomweb_url}/studies"
-                answer = client.post(url, content=file.read_bytes(), headers=kind)
+                answer = client.post(url, content=file.read_bytes(), headers=headers)
                 assert answer.status_code == 200
         yield served
 
 
-def test_a_program_that_is_uploaded_leaves_as_dicom_alone(
+def test_an_uploaded_program_is_returned_without_its_preamble(
     node: ServedNode, programs: list[Path]
 ) -> None:
-    assert_none_is_kept(node.settings.data_dir, programs)
+    assert_no_program_is_stored(node.settings.data_dir, programs)
     (series,) = node.store.list_series()
     uids = (series.study_instance_uid, series.series_instance_uid)
     for dataset in DICOMwebClient(node.dicomweb_url).iter_series(*uids):
-        assert dataset.preamble == NOTHING
+        assert dataset.preamble == EMPTY_PREAMBLE
     of_series = f"{node.dicomweb_url}/studies/{uids[0]}/series/{uids[1]}"
     for instance in node.store.instances_of(uids[1]):
         url = f"{of_series}/instances/{instance.sop_instance_uid}"
-        for kind in ("application/dicom", "application/dicom; transfer-syntax=*"):
-            content = httpx.get(url, headers={"Accept": kind}).content
-            assert content[: BYTES + 4] == NOTHING + b"DICM"
+        for media_type in ("application/dicom", "application/dicom; transfer-syntax=*"):
+            content = httpx.get(url, headers={"Accept": media_type}).content
+            assert content[: PREAMBLE_BYTES + 4] == EMPTY_PREAMBLE + b"DICM"
 
 
-def test_what_is_made_of_programs_is_delivered_as_dicom_alone(
+def test_the_result_of_programs_is_delivered_without_their_preamble(
     node: ServedNode, programs: list[Path], tmp_path: Path
 ) -> None:
     (series,) = node.store.list_series()
@@ -110,6 +110,6 @@ def test_what_is_made_of_programs_is_delivered_as_dicom_alone(
     )
     Folder("archive", tmp_path / "archive").deliver(result)
     (delivered,) = (tmp_path / "archive").rglob("*.dcm")
-    assert delivered.read_bytes()[: BYTES + 4] == NOTHING + b"DICM"
-    assert programs[0].read_bytes()[:BYTES] not in delivered.read_bytes()
-    assert_none_is_kept(node.settings.data_dir, programs)
+    assert delivered.read_bytes()[: PREAMBLE_BYTES + 4] == EMPTY_PREAMBLE + b"DICM"
+    assert programs[0].read_bytes()[:PREAMBLE_BYTES] not in delivered.read_bytes()
+    assert_no_program_is_stored(node.settings.data_dir, programs)

@@ -66,10 +66,10 @@ def test_a_killed_trial_is_retried_and_resumes_from_its_checkpoint(tmp_path: Pat
     killed_at = time.monotonic()
     until(lambda: time.monotonic() > killed_at + 3, 10, "a missed heartbeat")
     study = open_study(url, "segnode", grace_s=1)
-    options = RunOptions(tmp_path, out, "cpu")
+    run_options = RunOptions(tmp_path, out, "cpu")
     tune(
         study,
-        Tuning(read_config_values(config), "config.toml", load_search_space(search), options),
+        Tuning(read_config_values(config), "config.toml", load_search_space(search), run_options),
         trials=1,
     )
     first, retried = study.trials
@@ -82,7 +82,7 @@ def test_two_processes_train_one_network(tmp_path: Path) -> None:
     write_cases(tmp_path)
     config = write_config(tmp_path / "config.toml", steps=3, every=3)
     out = tmp_path / "run"
-    torchrun = ["-m", "torch.distributed.run", "--standone_process", "--nproc-per-node", "2"]
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     subprocess.run(
         [sys.executable, *torchrun, *_command(config, out)], check=True, env=_ENVIRONMENT
     )

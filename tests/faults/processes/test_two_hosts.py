@@ -1,4 +1,4 @@
-"""Several workers on one PostgreSQL: one dies for good or stands still, the others do its work."""
+"""Several workers share one PostgreSQL: when one dies or freezes, the others do its work."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,14 +14,14 @@ from tests.support.servers.postgresql_server import PostgresqlServer
 from tests.support.servers.s3_server import S3Server
 from tests.support.waiting import until
 
-TAKEN_OVER_WITHIN_S = 60.0  # as promised, from the death to the last result, and some for the work
+TAKEN_OVER_WITHIN_S = 60.0  # the documented time from a worker's death to its takeover
 WORK_S = 120.0
 OUT_OF_RESOURCES = 0xA700  # PS3.4 table B.2-1
 
 
 @pytest.fixture(scope="module")
 def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OrthancPacs]:
-    """The PACS of every site here."""
+    """The PACS of every site in this module."""
     missing = orthanc_missing()
     if missing:
         pytest.skip(missing)
@@ -31,33 +31,18 @@ def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OrthancPacs]:
     pacs.kill()
 
 
-@pytest.fixture
-def site(tmp_path: Path, orthanc: OrthancPacs) -> Iterator[HostsOfASite]:
-    """Three workers, running."""
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, orthanc: OrthancPacs) -> Iterator[HostsOfASite]:
+    """Three running workers, shared by the tests: each leaves three workers behind."""
+    folder = tmp_path_factory.mktemp("site")
     with PostgresqlServer() as server:
-        # A quiet time in which all come in: so they are ready together, and all workers have to do.
-        made = HostsOfASite(tmp_path, orthanc, server.new_database(), 3, quiet_seconds=4)
+        # All series of a test arrive within the quiet time, so that every worker gets a job.
+        made = HostsOfASite(folder, orthanc, server.new_database(), 3, quiet_seconds=4)
         try:
             made.start()
             yield made
         finally:
             made.close()
-
-
-def test_what_a_dead_host_had_begun_and_had_to_see_to_is_done_by_the_others(
-    site: HostsOfASite, tmp_path: Path
-) -> None:
-    leader = site.workers[0]
-    send(site, tmp_path / "a", seeds=range(31, 35))
-    until(lambda: is_at_work(site, leader), WORK_S, "the leading worker to run a job")
-    leader.kill()
-    send(site, tmp_path / "b", seeds=range(35, 37))
-
-    site.ended_jobs(6, TAKEN_OVER_WITHIN_S + WORK_S)
-    check_each_came_once(site)
-    survivors = "".join(worker.log() for worker in site.workers[1:])
-    assert "worker.given_up" in survivors
-    assert "worker.work_taken_over" in survivors
 
 
 def test_hosts_share_a_bucket_and_no_folder_even_when_one_dies_and_the_bucket_is_away(
@@ -73,7 +58,7 @@ def test_hosts_share_a_bucket_and_no_folder_even_when_one_dies_and_the_bucket_is
             orthanc,
             server.new_database(),
             2,
-            quiet_seconds=3,  # so that they are ready together, and both workers have to do
+            quiet_seconds=3,  # all series arrive within it, so that both workers get a job
             store_url=f"s3://{s3.new_bucket()}/site",
             store_endpoint=s3.endpoint,
         )
@@ -98,38 +83,58 @@ def test_hosts_share_a_bucket_and_no_folder_even_when_one_dies_and_the_bucket_is
             site.close()
 
 
+def test_what_a_dead_host_had_begun_and_had_to_see_to_is_done_by_the_others(
+    site: HostsOfASite, tmp_path: Path
+) -> None:
+    leader = site.workers[0]
+    send(site, tmp_path / "a", seeds=range(31, 35))
+    until(lambda: is_at_work(site, leader), WORK_S, "the leading worker to run a job")
+    leader.kill()
+    send(site, tmp_path / "b", seeds=range(35, 37))
+
+    site.ended_jobs(6, TAKEN_OVER_WITHIN_S + WORK_S)
+    check_each_came_once(site)
+    survivors = "".join(worker.log() for worker in site.workers[1:])
+    assert "worker.given_up" in survivors
+    assert "worker.work_taken_over" in survivors
+    leader.start()
+    leader.wait_ready()
+
+
 def test_a_host_that_stood_still_finds_itself_replaced_and_does_nothing_twice(
     site: HostsOfASite, tmp_path: Path
 ) -> None:
-    frozen = site.workers[0]
+    earlier = len(site.store.list_jobs())
+    frozen = next(worker for worker in site.workers[1:] if "worker.leads" in worker.log())
+    starts = frozen.log().count("worker.ready")
     send(site, tmp_path, seeds=range(41, 44))
-    until(lambda: is_at_work(site, frozen), WORK_S, "the worker to run a job")
+    until(lambda: is_at_work(site, frozen), WORK_S, "the leading worker to run a job")
     frozen.freeze()
-    site.ended_jobs(3, TAKEN_OVER_WITHIN_S + WORK_S)
+    site.ended_jobs(earlier + 3, TAKEN_OVER_WITHIN_S + WORK_S)
     frozen.thaw()
-    until(lambda: "worker.was_given_up" in frozen.log(), WORK_S, "it to notice")
-    until(lambda: frozen.log().count("worker.ready") == 2, WORK_S, "it to come back")
+    until(lambda: "worker.was_given_up" in frozen.log(), WORK_S, "the worker to notice")
+    until(lambda: frozen.log().count("worker.ready") == starts + 1, WORK_S, "it to come back")
 
-    site.ended_jobs(3, WORK_S)
+    site.ended_jobs(earlier + 3, WORK_S)
     check_each_came_once(site)
 
 
 def send(site: HostsOfASite, folder: Path, seeds: range) -> None:
-    """A small CT series for each seed, one right after the other."""
+    """Sends one small CT series for each seed, without a pause."""
     series = [small_abdomen(folder / str(seed), seed=seed) for seed in seeds]
     for files in series:
         site.send(files)
 
 
 def is_at_work(site: HostsOfASite, host: Host) -> bool:
-    """Whether a job is being segmented there that is not done yet."""
+    """Whether the host is segmenting a job."""
     running = [job.job_id for job in site.store.list_jobs(100, {JobState.RUNNING})]
     stages = [line for line in host.log().splitlines() if "job.stage" in line]
     return any(name in stages[-1] for name in running) if stages else False
 
 
 def check_each_came_once(site: HostsOfASite) -> None:
-    """Every job is delivered, and its result is in the PACS, alone in its study."""
+    """Every job is delivered, and its result is the only SEG of its study in the PACS."""
     for job in site.store.list_jobs():
         assert job.state is JobState.DELIVERED, job.reason
         assert site.results(job.study_instance_uid) == [

@@ -11,9 +11,9 @@ from pynetdicom import AE
 from node.domain.identifiers import mint_uid
 from node.intake.part10 import part10_bytes
 from node.store import Store
+from tests.support.factories import encoded, received
 from tests.support.processes.listener_process import ListenerProcess
 from tests.support.small_disk import SmallDisk, small_disk
-from tests.support.factories import encoded, received
 
 SIZE_MIB = 32
 ROOM = 12 << 20  # at first, in bytes

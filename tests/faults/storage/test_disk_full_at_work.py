@@ -1,4 +1,4 @@
-"""The disk of a whole node becomes full while it works: it tells so, waits, and loses nothing."""
+"""The disk of a whole node fills up during a job: the node reports it, waits, and loses nothing."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,48 +18,66 @@ from tests.support.small_disk import SmallDisk, small_disk
 from tests.support.waiting import until
 
 SIZE_MIB = 64
-# Longer than the second series is interrupted.
+# Longer than the interruption of the second series.
 QUIET_S = 5.0
 WORK_S = 120.0
 OUT_OF_RESOURCES = 0xA700  # PS3.4 table B.2-1
-# The stage in which the disk becomes full, and what is left: nothing; too little for the engine's
-# database, which needs a journal for each change; or enough for the databases, for a while, but
-# not for a result.
-CASES = (("segment", 0), ("segment", 16 << 10), ("segment", 128 << 10), ("deliver", 0))
+# The stage in which the disk fills up, and the free bytes: none; too few for DBOS's database, which
+# needs a journal for each change; or enough for the databases, for a while, but not for a result.
+CASES = (
+    (1, "segment", 0),
+    (2, "segment", 16 << 10),
+    (3, "segment", 128 << 10),
+    (4, "deliver", 0),
+)
 
 
-@pytest.fixture
-def disk(tmp_path: Path) -> Iterator[SmallDisk]:
-    """That of the node's data."""
-    with small_disk(tmp_path / "node" / "data", SIZE_MIB) as made:
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the node that all cases share."""
+    return tmp_path_factory.mktemp("full")
+
+
+@pytest.fixture(scope="module")
+def disk(folder: Path) -> Iterator[SmallDisk]:
+    """The disk that holds the node's data."""
+    with small_disk(folder / "node" / "data", SIZE_MIB) as made:
         yield made
 
 
-@pytest.fixture
-def node(tmp_path: Path, disk: SmallDisk, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningNode]:
-    """A node that runs with all its processes, and fills its disk to the end if need be."""
+@pytest.fixture(scope="module")
+def node(folder: Path, disk: SmallDisk) -> Iterator[RunningNode]:
+    """A node with all its processes, which may fill its disk to the last byte."""
     missing = orthanc_missing()
     if missing:
         pytest.skip(missing)
-    monkeypatch.setenv("SEGNODE_LEAST_FREE_GIB", "0")
-    with OrthancPacs(tmp_path / "orthanc") as orthanc:
-        running = RunningNode(tmp_path / "node", orthanc, roles=tuple(Role))
+    with pytest.MonkeyPatch.context() as patch, OrthancPacs(folder / "orthanc") as orthanc:
+        patch.setenv("SEGNODE_LEAST_FREE_GIB", "0")
+        running = RunningNode(folder / "node", orthanc, roles=tuple(Role))
         running.configure(quiet_seconds=QUIET_S, log_level="debug")
         running.start()
         yield running
         running.close()
 
 
-@pytest.mark.parametrize(("stage", "room"), CASES)
-def test_a_disk_that_becomes_full_amid_the_work_holds_it_up_and_loses_nothing(
-    node: RunningNode, disk: SmallDisk, tmp_path: Path, stage: str, room: int
+@pytest.mark.parametrize(("case", "stage", "room"), CASES)
+def test_a_disk_that_fills_up_during_a_job_delays_results_and_loses_nothing(
+    node: RunningNode, disk: SmallDisk, tmp_path: Path, case: int, stage: str, room: int
 ) -> None:
-    at_work, arriving = (small_abdomen(tmp_path / str(seed), seed=seed) for seed in (91, 92))
+    in_progress, arriving = (
+        small_abdomen(tmp_path / str(seed), seed=seed) for seed in (90 + 2 * case, 91 + 2 * case)
+    )
     processes = [node.process_of(role) for role in Role]
-    node.send(at_work)
-    until(lambda: told(node, "job.stage", stage), WORK_S, f"the job to come to {stage}", poll_s=0)
+    log_start = len(node.log())
+    node.send(in_progress)
+    until(
+        lambda: logged(node, log_start, "job.stage", stage),
+        WORK_S,
+        f"the job to reach stage {stage}",
+        poll_s=0,
+    )
     disk.fill(room=room)
-    until(lambda: has_met_it(node), WORK_S, "the worker to meet the full disk")
+    until(lambda: failed_to_write(node, log_start), WORK_S, "the worker to meet the full disk")
     answers = statuses(node.dicom_port, arriving)
     assert OUT_OF_RESOURCES in answers
     health = httpx.get(f"http://127.0.0.1:{node.web_port}/health")
@@ -69,7 +87,7 @@ def test_a_disk_that_becomes_full_amid_the_work_holds_it_up_and_loses_nothing(
     refused = [file for file, status in zip(arriving, answers, strict=True) if status != 0]
     node.send(refused)
 
-    for files in (at_work, arriving):
+    for files in (in_progress, arriving):
         header = dcmread(files[0], stop_before_pixels=True)
         job = node.ended_job(Uid(header.SeriesInstanceUID), instances=len(files))
         assert job.state is JobState.DELIVERED, job.reason
@@ -77,21 +95,24 @@ def test_a_disk_that_becomes_full_amid_the_work_holds_it_up_and_loses_nothing(
         assert node.results(Uid(header.StudyInstanceUID)) == [expected]
         assert_kept(node, files)
     assert httpx.get(f"http://127.0.0.1:{node.web_port}/health").status_code == 200
-    assert [node.process_of(role) for role in Role] == processes, "none had to be started anew"
+    assert [node.process_of(role) for role in Role] == processes, "no process restarts"
 
 
-def told(node: RunningNode, *words: str) -> bool:
-    """Whether the node's log has a line with these words."""
-    return any(all(word in line for word in words) for line in node.log().splitlines())
+def logged(node: RunningNode, log_start: int, *words: str) -> bool:
+    """Whether a log line after `log_start` has all these words."""
+    lines = node.log()[log_start:].splitlines()
+    return any(all(word in line for word in words) for line in lines)
 
 
-def has_met_it(node: RunningNode) -> bool:
+def failed_to_write(node: RunningNode, log_start: int) -> bool:
     """Whether the worker could not write something."""
-    return told(node, "database or disk is full") or told(node, "job.put_off", "No space left")
+    return logged(node, log_start, "database or disk is full") or logged(
+        node, log_start, "job.put_off", "No space left"
+    )
 
 
 def assert_kept(node: RunningNode, files: Sequence[Path]) -> None:
-    """See that the node has all of them, as they were sent."""
+    """The node holds every file as it was sent."""
     for file in files:
         sent = dcmread(file)
         kept = node.store.find_instance(Uid(sent.SOPInstanceUID))

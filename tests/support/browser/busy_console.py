@@ -1,4 +1,4 @@
-"""A console open in a browser, over a node whose other parts the test plays."""
+"""A console open in a browser; the test performs the work of the node's other processes."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ from node.routing.conditions import SeriesFacts
 from node.routing.decision import decide
 from tests.support.servers.served_node import ServedNode
 
-_PATIENCE_MS = 20_000
+_TIMEOUT_MS = 20_000
 CONFIGURATION = """
 [listener]
 ae_title = "LIVERNODE"
@@ -32,19 +32,19 @@ when = { all = [{ attribute = "Modality", equals = "CT" }, { at_least_slices = 3
 
 @contextmanager
 def open_console(page: Page, url: str) -> Iterator[Page]:
-    """The list of series; any error in the page fails the test at the end."""
+    """Opens the list of series; an error in the page fails the test at the end."""
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("console", lambda line: errors.append(line.text) if line.type == "error" else None)
-    page.set_default_timeout(_PATIENCE_MS)
-    expect.set_options(timeout=_PATIENCE_MS)
+    page.set_default_timeout(_TIMEOUT_MS)
+    expect.set_options(timeout=_TIMEOUT_MS)
     page.goto(url)
     yield page
     assert errors == []
 
 
-def decided(node: ServedNode, series: StoredSeries) -> SeriesState:
-    """Decide the series by the node's rules, as the worker does."""
+def decide_series(node: ServedNode, series: StoredSeries) -> SeriesState:
+    """Decides the series by the node's rules, as the worker does."""
     facts = SeriesFacts({"Modality": ("CT",)}, series.instance_count, "CT_ROOM_1")
     decision = decide(node.settings.rules, facts)
     state = SeriesState.ACCEPTED if decision.rules else SeriesState.IGNORED
@@ -56,7 +56,7 @@ def decided(node: ServedNode, series: StoredSeries) -> SeriesState:
 
 
 def accept(node: ServedNode, series: StoredSeries) -> Job:
-    """Have a rule want the series; its queued job."""
+    """Accepts the series as if a rule matched; returns its queued job."""
     job = node.add_job(series)
     assert node.store.record_decision(
         series.series_instance_uid,
@@ -69,5 +69,5 @@ def accept(node: ServedNode, series: StoredSeries) -> Job:
 
 
 def park(node: ServedNode, job: Job, reason: str) -> None:
-    """Stop the job as errors do."""
+    """Parks the job, as the worker does after errors."""
     node.store.change_job(job.job_id, JobState.PARKED, datetime.now(UTC), reason=reason)

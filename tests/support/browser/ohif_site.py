@@ -39,7 +39,7 @@ _PACS_SECONDS = 120
 
 
 def ohif_files() -> Path:
-    """The folder of OHIF's built files, downloaded by npm once; the test is skipped without npm.
+    """Returns the folder of OHIF's built files; npm downloads them once; skips without npm.
 
     The version and the digest of the package are those of `deploy/ohif/package.json`.
     """
@@ -48,11 +48,11 @@ def ohif_files() -> Path:
     unpacked = _CACHE / version
     _CACHE.mkdir(exist_ok=True)
     with (_CACHE / "download.lock").open("wb") as gate:
-        fcntl.flock(gate, fcntl.LOCK_EX)  # tests in another process may want it at the same time
+        fcntl.flock(gate, fcntl.LOCK_EX)  # tests in other processes may unpack it at the same time
         if not unpacked.is_dir():
             npm = shutil.which("npm")
             if npm is None:
-                pytest.skip("npm is not installed, and OHIF comes by it: apt install npm")
+                pytest.skip("npm is not installed; it downloads OHIF: apt install npm")
             archive = _download(npm, version)
             _verify(archive, package["config"]["integrity"])
             _unpack(archive, unpacked)
@@ -69,7 +69,7 @@ def _download(npm: str, version: str) -> Path:
 
 
 def _verify(archive: Path, integrity: str) -> None:
-    """Compare with an npm integrity text `sha512-BASE64`."""
+    """Compares the archive with an npm integrity string `sha512-BASE64`."""
     digest = base64.b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode()
     assert f"sha512-{digest}" == integrity, f"{archive} is not what deploy/ohif/package.json names"
 
@@ -84,7 +84,7 @@ def _unpack(archive: Path, folder: Path) -> None:
 
 
 class OhifSite(AbstractContextManager["OhifSite"]):
-    """Serves OHIF on a free port of loopback while it is entered."""
+    """Serves OHIF on a free loopback port within its `with` block."""
 
     def __init__(self, files: Path, dicomweb_url: str) -> None:
         self._files = files.resolve()
@@ -129,7 +129,7 @@ class OhifSite(AbstractContextManager["OhifSite"]):
         self._pacs.close()
 
     async def _forward(self, request: Request) -> Response:
-        """The PACS's answer to the same request."""
+        """Forwards the request to the PACS."""
         path = f"{request.path_params['path']}?{request.url.query}".rstrip("?")
         headers = {k: v for k, v in request.headers.items() if k in {"accept", "content-type"}}
         body = await request.body()
@@ -140,7 +140,7 @@ class OhifSite(AbstractContextManager["OhifSite"]):
         return Response(answer.content, answer.status_code, kept | _ISOLATION)
 
     async def _file(self, request: Request) -> Response:
-        """A file of OHIF; its own configuration; the page itself for its inner addresses."""
+        """Returns a file of OHIF, our configuration, or the page itself for its client-side routes."""
         name = request.path_params["path"]
         if name == "app-config.js":
             return FileResponse(_OHIF / name, headers=_ISOLATION)

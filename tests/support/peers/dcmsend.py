@@ -1,4 +1,4 @@
-"""dcmtk's `dcmsend` as the modality that sends to the node."""
+"""Sends files to the node by `dcmsend` of dcmtk, as a modality does."""
 
 import re
 import shutil
@@ -22,18 +22,18 @@ _ARGUMENTS = ("-d", "-aet", SENDER, "-aec", "SEGNODE", "127.0.0.1")
 
 @dataclass(frozen=True)
 class Sent:
-    """The status that each instance was answered with; those without an answer are not there."""
+    """The status of each instance; instances without a response are absent."""
 
     statuses: dict[Uid, int]
 
     @property
     def acknowledged(self) -> frozenset[Uid]:
-        """What the sender may now delete."""
+        """The instances that the sender may now delete."""
         return frozenset(uid for uid, status in self.statuses.items() if status == 0x0000)
 
 
 def program() -> str:
-    """Where it is; skips the test where it is not installed."""
+    """The path of `dcmsend`; skips the test where it is not installed."""
     found = shutil.which("dcmsend")
     if found is None:
         pytest.skip("dcmsend is not installed: apt-get install dcmtk")
@@ -41,8 +41,8 @@ def program() -> str:
 
 
 def dcmsend(files: Sequence[Path], port: int) -> Sent:
-    """C-STORE the files to the node on one association, for as long as that holds."""
+    """Sends the files to the node on one association, until it ends."""
     command = [program(), *_ARGUMENTS, str(port), *map(str, files)]
-    told = subprocess.run(command, capture_output=True, text=True, check=False)
-    answers = _RESPONSE.finditer(told.stdout + told.stderr)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    answers = _RESPONSE.finditer(done.stdout + done.stderr)
     return Sent({Uid(answer["uid"]): int(answer["status"], 16) for answer in answers})

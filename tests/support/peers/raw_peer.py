@@ -1,4 +1,4 @@
-"""A peer that sends whatever a test wants, and reads what comes back."""
+"""A peer that sends any bytes and reads the PDUs of the response."""
 
 import socket
 import struct
@@ -7,12 +7,12 @@ from typing import Self
 
 from tests.support.peers import upper_layer
 
-_PATIENCE_S = 30.0
-_P_DATA_HEAD_BYTES = 6
+_TIMEOUT_S = 30.0
+_P_DATA_HEADER_BYTES = 6
 
 
 def is_closed(connection: socket.socket) -> bool:
-    """Whether the peer has ended it; waits for that."""
+    """Waits until the peer closes the connection; returns whether it does."""
     try:
         while connection.recv(1 << 16):
             pass
@@ -24,27 +24,27 @@ def is_closed(connection: socket.socket) -> bool:
 
 
 class RawPeer:
-    """A connection to a listener; `associated` has asked for an association and got it."""
+    """A connection to a listener; `associated` returns one with an association."""
 
     def __init__(self, port: int) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port))
-        self.socket.settimeout(_PATIENCE_S)
-        # Else each small PDU waits for the last one's acknowledgement.
+        self.socket.settimeout(_TIMEOUT_S)
+        # Otherwise each small PDU waits for the acknowledgement of the one before.
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     @classmethod
     def associated(cls, port: int) -> Self:
-        """With an association for CT images in four encodings, C-ECHO and commitment."""
+        """Opens an association for CT images in four transfer syntaxes, C-ECHO and commitment."""
         peer = cls(port)
         peer.send([upper_layer.associate_rq()])
-        kind, _ = peer.read()
-        if kind != upper_layer.ASSOCIATE_AC:
+        pdu_type, _ = peer.read()
+        if pdu_type != upper_layer.ASSOCIATE_AC:
             peer.close()
-            raise AssertionError(f"no association: a PDU of kind {kind} came")
+            raise AssertionError(f"no association: got a PDU of type {pdu_type}")
         return peer
 
     def send(self, pdus: Iterable[bytes]) -> bool:
-        """Send them; whether the listener was still there."""
+        """Sends the PDUs; returns whether the listener is still connected."""
         try:
             for pdu in pdus:
                 self.socket.sendall(pdu)
@@ -53,25 +53,27 @@ class RawPeer:
         return True
 
     def read(self) -> tuple[int, bytes]:
-        """Kind and body of the next PDU; zero and nothing where the connection has ended."""
+        """Returns type and body of the next PDU; 0 and no bytes where the connection has ended."""
         head = self._exactly(6)
         if len(head) < 6:
             return 0, b""
-        kind, length = struct.unpack(">BxI", head)
-        return int(kind), self._exactly(length)
+        pdu_type, length = struct.unpack(">BxI", head)
+        return int(pdu_type), self._exactly(length)
 
     def status(self, pdus: Iterable[bytes]) -> int | None:
-        """The status that a request is answered with; None where the association has ended."""
+        """Returns the status of the response; None where the association has ended."""
         self.send(pdus)
-        kind, body = self.read()
-        return _status_in(body[_P_DATA_HEAD_BYTES:]) if kind == upper_layer.P_DATA_TF else None
+        pdu_type, body = self.read()
+        return (
+            _status_in(body[_P_DATA_HEADER_BYTES:]) if pdu_type == upper_layer.P_DATA_TF else None
+        )
 
     def is_ended(self) -> bool:
-        """Whether the listener ends the connection; waits for that."""
+        """Waits until the listener closes the connection; returns whether it does."""
         return is_closed(self.socket)
 
     def close(self) -> None:
-        """Go without a word."""
+        """Closes the connection without a release or an abort."""
         self.socket.close()
 
     def __enter__(self) -> Self:
@@ -81,7 +83,7 @@ class RawPeer:
         self.close()
 
     def _exactly(self, count: int) -> bytes:
-        """So many bytes, fewer where the connection has ended."""
+        """Returns `count` bytes; fewer where the connection has ended."""
         content = b""
         try:
             while len(content) < count and (piece := self.socket.recv(count - len(content))):
@@ -100,4 +102,4 @@ def _status_in(command: bytes) -> int:
             (status,) = struct.unpack_from("<H", command, at + 8)
             return int(status)
         at += 8 + length
-    raise AssertionError("an answer without a status")
+    raise AssertionError("a response without a status")

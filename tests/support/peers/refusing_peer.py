@@ -1,4 +1,4 @@
-"""What the tests of refusals share: spoil a series, and see it refused for the right reason."""
+"""Helpers of the refusal tests: change a series, and check the reason of its refusal."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +11,7 @@ from node.domain.errors import Rejected, RejectionReason
 
 
 def refusal(paths: list[Path], reason: RejectionReason) -> str:
-    """The message with which the files are refused; the reason must be the given one."""
+    """Returns the message of the refusal; checks its reason."""
     with pytest.raises(Rejected) as caught:
         read_series(paths)
     message = str(caught.value)

@@ -1,4 +1,4 @@
-"""What goes over the wire of an association (PS3.8 9.3, PS3.7 6.3), put together byte by byte."""
+"""Builds the PDUs of an association byte by byte (PS3.8 9.3, PS3.7 6.3)."""
 
 import struct
 from collections.abc import Mapping, Sequence
@@ -14,15 +14,15 @@ from tests.support.factories import CT_IMAGE, EXPLICIT
 IMPLICIT = "1.2.840.10008.1.2"
 BIG_ENDIAN = "1.2.840.10008.1.2.2"
 DEFLATED = "1.2.840.10008.1.2.1.99"
-# The presentation contexts, those for CT images by their transfer syntax.
+# Presentation context IDs; those for CT images by transfer syntax.
 CT_CONTEXTS = {EXPLICIT: 1, IMPLICIT: 3, BIG_ENDIAN: 5, DEFLATED: 7}
 ECHO_CONTEXT, COMMITMENT_CONTEXT = 9, 11
-# PS3.8 9.3.1: the kinds of PDU.
+# PDU types (PS3.8 9.3.1).
 ASSOCIATE_RQ, ASSOCIATE_AC, ASSOCIATE_RJ, P_DATA_TF = 0x01, 0x02, 0x03, 0x04
 _RELEASE_RQ, _RELEASE_RP, _ABORT = 0x05, 0x06, 0x07
-# PS3.8 E.2: the lowest bits of a message control header.
+# The lowest bits of a message control header (PS3.8 E.2).
 DATA, COMMAND, LAST = 0, 1, 2
-# PS3.7 E.1: tags of command elements.
+# Tags of command elements (PS3.7 E.1).
 SOP_CLASS, COMMAND_FIELD, MESSAGE_ID, PRIORITY = 0x0002, 0x0100, 0x0110, 0x0700
 DATA_SET_TYPE, SOP_INSTANCE = 0x0800, 0x1000
 REQUESTED_SOP_CLASS, REQUESTED_SOP_INSTANCE, ACTION_TYPE = 0x0003, 0x1001, 0x1008
@@ -31,13 +31,13 @@ C_STORE_RQ, C_ECHO_RQ, N_EVENT_REPORT_RQ, N_ACTION_RQ = 0x0001, 0x0030, 0x0100, 
 STATUS = 0x0900
 _WITH_DATA_SET, _WITHOUT_DATA_SET = 0x0001, 0x0101
 COMMITMENT_INSTANCE = "1.2.840.10008.1.20.1.1"
-# What is within the PDUs that the listener takes.
+# Below the maximum PDU length of the listener.
 _FRAGMENT_BYTES = 1 << 16
 
 
-def pdu(kind: int, body: bytes) -> bytes:
-    """A PDU of that kind."""
-    return struct.pack(">BBI", kind, 0, len(body)) + body
+def pdu(pdu_type: int, body: bytes) -> bytes:
+    """A PDU of that type."""
+    return struct.pack(">BBI", pdu_type, 0, len(body)) + body
 
 
 RELEASE_RQ = pdu(_RELEASE_RQ, bytes(4))
@@ -45,9 +45,9 @@ RELEASE_RP = pdu(_RELEASE_RP, bytes(4))
 ABORT = pdu(_ABORT, bytes(4))
 
 
-def item(kind: int, value: bytes) -> bytes:
+def item(item_type: int, value: bytes) -> bytes:
     """A variable item of an association request (PS3.8 9.3.2)."""
-    return struct.pack(">BBH", kind, 0, len(value)) + value
+    return struct.pack(">BBH", item_type, 0, len(value)) + value
 
 
 def presentation_context(number: int, abstract: str, syntaxes: Sequence[str]) -> bytes:
@@ -67,7 +67,7 @@ _CONTEXTS = b"".join(
 
 
 def associate_rq(contexts: bytes = _CONTEXTS, *, user: bytes = b"", max_pdu: int = 16384) -> bytes:
-    """An association request; `user` is what its user information has beside the usual."""
+    """An association request; `user` is added to the usual user information."""
     titles = b"SEGNODE".ljust(16) + b"ATTACKER".ljust(16)
     about_us = item(0x51, struct.pack(">I", max_pdu)) + item(0x52, b"1.2.3") + user
     return pdu(

@@ -175,14 +175,17 @@ class HostsOfASite:
         return config
 
     def start(self, environment: Mapping[str, str] | None = None) -> None:
-        """Start every host; the first worker's is there before the others and leads."""
+        """Starts every host; the first worker is ready before the others start, and leads."""
+        first, *others = self.workers
         self.listener.start(environment)
-        for worker in self.workers:
-            worker.start(environment)
-            worker.wait_ready()
-        self.listener.wait_ready()
+        first.start(environment)
+        first.wait_ready()
         if "postgresql" in self.database_url:
-            until(lambda: "worker.leads" in self.workers[0].log(), 60, "the first worker to lead")
+            until(lambda: "worker.leads" in first.log(), 60, "the first worker to lead")
+        for worker in others:
+            worker.start(environment)
+        for host in (self.listener, *others):
+            host.wait_ready()
 
     def close(self) -> None:
         """Everything ends."""

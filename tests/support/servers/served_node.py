@@ -1,4 +1,4 @@
-"""The web application over a real store, served by a real server within the test's process."""
+"""The web application with a real store, served by a real server in the test's process."""
 
 import fcntl
 import socket
@@ -34,7 +34,7 @@ from tests.support.waiting import until
 
 @dataclass(frozen=True)
 class ServedNode:
-    """A node of which only the web process runs; the test plays the others through the store."""
+    """A node of which only the web process runs; the test acts for the others through the store."""
 
     settings: Settings
     store: Store
@@ -42,15 +42,15 @@ class ServedNode:
 
     @property
     def dicomweb_url(self) -> str:
-        """The root of DICOMweb."""
+        """The root URL of DICOMweb."""
         return f"{self.url}/dicom-web"
 
     def receive(self, series: CtFiles, folder: Path, peer: str = "CT1") -> StoredSeries:
-        """Take a series in, as by C-STORE."""
+        """Receives a series, as by C-STORE."""
         return self.receive_files(series.write(folder), peer)
 
     def receive_files(self, files: Sequence[Path], peer: str = "CT1") -> StoredSeries:
-        """Take the files of one series in, as by C-STORE."""
+        """Receives the files of one series, as by C-STORE."""
         inbox = Inbox(self.store, 0)
         for path in files:
             received = received_from_file(path, Origin(Channel.C_STORE, peer))
@@ -60,7 +60,7 @@ class ServedNode:
         return series
 
     def add_job(self, series: StoredSeries) -> Job:
-        """Queue a job for the series."""
+        """Queues a job for the series."""
         job = replace(
             job_of(series.series_instance_uid),
             study_instance_uid=series.study_instance_uid,
@@ -70,7 +70,7 @@ class ServedNode:
         return job
 
     def finish_job(self, job: Job) -> Job:
-        """Bring a queued job to its result, with a liver found by threshold; it is DELIVERING."""
+        """Completes a queued job with a liver found by threshold; its state becomes DELIVERING."""
         now = datetime.now(UTC)
         self.store.change_job(job.job_id, JobState.RUNNING, now)
         paths = [i.path for i in self.store.instances_of(job.series_instance_uid)]
@@ -99,7 +99,7 @@ class ServedNode:
         )
 
     def series(self, uid: str) -> StoredSeries:
-        """The series as it is now."""
+        """Returns the series in its current state."""
         found = self.store.get_series(Uid(uid))
         assert found is not None
         return found
@@ -107,10 +107,10 @@ class ServedNode:
 
 @contextmanager
 def running_worker(node: ServedNode) -> Iterator[None]:
-    """Hold the lock that tells of a worker."""
+    """Holds the lock by which a worker is known to run."""
     path = process_lock_file(Part.WORKER, node.settings.data_dir)
     path.touch()
-    # Not for writing, which would keep the disk from being made read-only.
+    # Opened for reading: a file open for writing prevents a remount as read-only.
     with path.open("rb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
@@ -118,7 +118,7 @@ def running_worker(node: ServedNode) -> Iterator[None]:
 
 @contextmanager
 def served_node(folder: Path, configuration: str = "") -> Iterator[ServedNode]:
-    """A node over `folder` with this configuration in TOML, served on a free port."""
+    """Serves a node in `folder` with this TOML configuration on a free port."""
     config = folder / "segnode.toml"
     config.write_text(f'data_dir = "data"\n{configuration}', encoding="utf-8")
     settings = load_settings(config)

@@ -1,4 +1,4 @@
-"""A stand-in for the node's REST interface: it answers and notes what it was asked."""
+"""A stub of the node's REST interface that records the requests."""
 
 import json
 import threading
@@ -10,7 +10,7 @@ from typing import Any, Self
 
 @dataclass(frozen=True)
 class Call:
-    """One request that came in."""
+    """One received request."""
 
     path: str
     body: dict[str, Any]
@@ -19,7 +19,7 @@ class Call:
 
 @dataclass
 class StubNode:
-    """Listens on `port` of loopback while it is entered; answers every POST with `status`."""
+    """Listens on loopback within its context; answers every POST with `status`."""
 
     port: int
     status: int = 202
@@ -28,7 +28,7 @@ class StubNode:
 
     @property
     def url(self) -> str:
-        """Where the node answers."""
+        """The base URL."""
         return f"http://127.0.0.1:{self.port}"
 
     def __enter__(self) -> Self:
@@ -55,7 +55,7 @@ class StubNode:
 
     def __exit__(
         self,
-        kind: type[BaseException] | None,
+        exception_type: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:

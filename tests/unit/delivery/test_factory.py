@@ -1,4 +1,4 @@
-"""From what a site has set to what delivers."""
+"""Destinations are built from the settings."""
 
 from pathlib import Path
 
@@ -44,13 +44,13 @@ when = { attribute = "Modality", equals = "CT" }
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    """A site with a destination of each kind."""
+    """Settings with a destination of each type."""
     file = tmp_path / "segnode.toml"
     file.write_text(_SITE)
     return load_settings(file)
 
 
-def test_each_kind_is_made_from_its_settings(
+def test_each_destination_is_built_from_its_settings(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CLOUD_PASSWORD", "secret")
@@ -65,7 +65,7 @@ def test_each_kind_is_made_from_its_settings(
     assert disk == Folder("disk", tmp_path / "results")
 
 
-def test_a_password_that_is_not_set_is_told_with_its_key(
+def test_a_missing_password_variable_is_reported_with_its_setting(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("CLOUD_PASSWORD", raising=False)

@@ -1,4 +1,4 @@
-"""A folder as a destination, and files that are whole once they have their name."""
+"""A folder as a destination, and files that are complete under their final name."""
 
 from pathlib import Path
 
@@ -17,14 +17,14 @@ def a_result(folder: Path) -> ResultFile:
     return ResultFile(path, Uid("1.2"), Uid("1.2.3"), Uid("1.2.3.4"))
 
 
-def test_a_result_lies_below_its_study_and_series(tmp_path: Path) -> None:
+def test_a_result_is_stored_below_its_study_and_series(tmp_path: Path) -> None:
     Folder("archive", tmp_path / "archive").deliver(a_result(tmp_path))
 
     kept = tmp_path / "archive" / "1.2" / "1.2.3" / "1.2.3.4.dcm"
     assert kept.read_bytes() == b"a result"
 
 
-def test_nothing_but_whole_files_is_left_behind(tmp_path: Path) -> None:
+def test_a_delivery_leaves_no_temporary_files(tmp_path: Path) -> None:
     result = a_result(tmp_path)
     destination = Folder("archive", tmp_path / "archive")
 
@@ -34,7 +34,7 @@ def test_nothing_but_whole_files_is_left_behind(tmp_path: Path) -> None:
     assert len([p for p in (tmp_path / "archive").rglob("*") if p.is_file()]) == 1
 
 
-def test_a_result_that_is_gone_is_told(tmp_path: Path) -> None:
+def test_a_missing_result_file_is_reported(tmp_path: Path) -> None:
     result = a_result(tmp_path)
     result.path.unlink()
 
@@ -42,7 +42,7 @@ def test_a_result_that_is_gone_is_told(tmp_path: Path) -> None:
         Folder("archive", tmp_path / "archive").deliver(result)
 
 
-def test_a_file_that_breaks_off_leaves_the_earlier_one(tmp_path: Path) -> None:
+def test_an_interrupted_write_leaves_the_earlier_file(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"earlier")
 

@@ -82,7 +82,7 @@ def test_a_manifest_is_read_completely(tmp_path: Path) -> None:
         (
             "[10, 20, 30]",
             "[10, 20, 300]",
-            "labels[1].display_rgb must be a list of 3 whole numbers from 0 to 255",
+            "display_rgb must be a list of 3 whole numbers from 0 to 255",
         ),
         ("min_volume_ml", "min_volume", "labels[1].min_volume: there is no such key"),
         ("[-20, 400]", "-20", "labels[1].mean_hu must be a list of 2 numbers"),

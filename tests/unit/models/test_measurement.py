@@ -1,4 +1,4 @@
-"""Masks and what they measure."""
+"""Masks and their measurements."""
 
 import highdicom as hd
 import numpy as np
@@ -35,7 +35,7 @@ def test_a_known_block_has_its_volume_and_mean() -> None:
     assert not found["Liver"].cut_by_series
 
 
-def test_what_was_not_found_has_no_mean() -> None:
+def test_an_organ_that_was_not_found_has_no_mean() -> None:
     volume = _grid().with_array(np.zeros(_grid().spatial_shape, dtype=np.int16))
     found = measure(volume, _mask(_empty()))
     assert found["Spleen"].volume_ml == 0.0
@@ -43,7 +43,7 @@ def test_what_was_not_found_has_no_mean() -> None:
 
 
 @pytest.mark.parametrize("end", [0, -1])
-def test_an_organ_on_an_end_slice_is_cut_by_the_series(end: int) -> None:
+def test_an_organ_on_the_first_or_last_slice_is_cut_by_the_series(end: int) -> None:
     values = _empty()
     values[end, 3, 3] = 2
     volume = _grid().with_array(np.zeros(values.shape, dtype=np.int16))
@@ -59,7 +59,7 @@ def test_a_volume_on_another_grid_is_not_measured() -> None:
         measure(volume, _mask(_empty()))
 
 
-def test_a_mask_is_uint8_and_holds_labels_alone() -> None:
+def test_a_mask_is_uint8_and_has_only_label_values() -> None:
     with pytest.raises(ValueError, match="uint8"):
         Mask(_grid().with_array(_empty().astype(np.int16)), (LIVER,))
     with pytest.raises(ValueError, match="no label's index"):

@@ -1,4 +1,4 @@
-"""Which packages are installed."""
+"""The registry of installed packages."""
 
 import subprocess
 import sys
@@ -26,18 +26,18 @@ def test_the_starter_model_is_installed_and_finds_the_liver() -> None:
     assert (label.category.value, label.category.meaning) == ("91772007", "Organ")
 
 
-def test_a_site_adds_packages_of_its_own(tmp_path: Path) -> None:
+def test_a_site_adds_its_own_packages(tmp_path: Path) -> None:
     catalogue = _site_package(tmp_path, "liver-house")
     assert set(installed([catalogue])) == {"liver-ct", "liver-house", "organs-ct"}
     assert find("liver-house", [catalogue]).weights.parent == catalogue / "somewhere"
 
 
-def test_two_packages_of_one_name_are_refused(tmp_path: Path) -> None:
+def test_two_packages_with_the_same_name_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidPackage, match="another package 'liver-ct'"):
         installed([_site_package(tmp_path, "liver-ct")])
 
 
-def test_an_unknown_model_is_told_with_what_is_installed() -> None:
+def test_the_error_for_an_unknown_model_lists_what_is_installed() -> None:
     with pytest.raises(UnknownModel, match="no model 'spleen-ct'; installed: liver-ct"):
         find("spleen-ct")
 

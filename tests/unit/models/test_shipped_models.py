@@ -1,5 +1,6 @@
-"""The models that are shipped, on phantoms that they have never seen."""
+"""The shipped models, on phantoms that were not in their training data."""
 
+import os
 from collections.abc import Callable
 
 import numpy as np
@@ -12,8 +13,8 @@ from models.training.validation import dice
 from node.domain.errors import Rejected, RejectionReason
 from node.pipeline import segment_volume
 
-_SEEDS = range(400, 420)
-_LARGEST_MB = 40
+_SEEDS = range(400, 400 + int(os.environ.get("SEGNODE_MODEL_SCANS", "8")))
+_MAX_MB = 40
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +24,7 @@ def liver_ct() -> Predictor:
 
 @pytest.mark.parametrize("name", ["liver-ct", "organs-ct"])
 def test_weights_are_small(name: str) -> None:
-    assert find(name).weights.stat().st_size < _LARGEST_MB * 1_000_000
+    assert find(name).weights.stat().st_size < _MAX_MB * 1_000_000
 
 
 def test_livers_of_random_scans_are_found(liver_ct: Predictor) -> None:
@@ -32,14 +33,14 @@ def test_livers_of_random_scans_are_found(liver_ct: Predictor) -> None:
     for seed in _SEEDS:
         case = labelled_scan(seed, liver_ct.spec.labels)
         scores.append(dice(liver_ct.predict(case.volume), case.truth, liver) or 0.0)
-    # Measured when it was packaged: 0.962 and 0.943.
+    # Measured when the model was packaged: 0.962 and 0.943.
     assert np.mean(scores) >= 0.95
     assert min(scores) >= 0.90
 
 
 @pytest.mark.parametrize("scan", [head, lung_apex, pelvis])
 @pytest.mark.parametrize("seed", [1, 2])
-def test_where_no_liver_is_none_is_found_and_the_scan_refused(
+def test_a_scan_without_a_liver_gives_an_empty_mask_and_is_refused(
     liver_ct: Predictor, scan: Callable[[int], Phantom], seed: int
 ) -> None:
     volume = scan(seed).volume
@@ -49,7 +50,7 @@ def test_where_no_liver_is_none_is_found_and_the_scan_refused(
     assert caught.value.reason is RejectionReason.REGION_NOT_COVERED
 
 
-def test_nine_organs_are_found_where_they_are() -> None:
+def test_nine_organs_are_found() -> None:
     organs_ct = Predictor.load(find("organs-ct"), "cpu")
     scores: dict[str, list[float]] = {label.name: [] for label in organs_ct.spec.labels}
     for seed in _SEEDS[:3]:

@@ -1,4 +1,4 @@
-"""What the listener takes and what it answers, without a network."""
+"""What the listener accepts and how it responds, without a network."""
 
 import subprocess
 import sys
@@ -65,7 +65,7 @@ def c_store(
     abstract_syntax: str = CT_IMAGE,
     transfer_syntax: str = EXPLICIT,
 ) -> Event:
-    """A C-STORE request as it comes off an association."""
+    """A C-STORE request as an association delivers it."""
     request = C_STORE()
     request.AffectedSOPClassUID = UID(sop_class_uid)
     request.AffectedSOPInstanceUID = UID(sop_instance_uid)
@@ -81,7 +81,7 @@ def c_store(
 
 
 def answer(listener: Listener, event: Event) -> tuple[int, str]:
-    """The status and the comment that a request is answered with."""
+    """The status and the Error Comment of the response."""
     handlers = {handler[0]: handler[1] for handler in listener.handlers}
     response = handlers[evt.EVT_C_STORE](event)
     if isinstance(response, Dataset):
@@ -89,7 +89,7 @@ def answer(listener: Listener, event: Event) -> tuple[int, str]:
     return int(response), ""
 
 
-def test_success_is_answered_for_what_is_in_the_inbox(listener: Listener, store: Store) -> None:
+def test_success_is_answered_for_a_stored_instance(listener: Listener, store: Store) -> None:
     assert answer(listener, c_store(encoded())) == (0x0000, "")
     (stored,) = store.instances_of("1.2.3")
     assert stored.path.is_file()
@@ -98,14 +98,14 @@ def test_success_is_answered_for_what_is_in_the_inbox(listener: Listener, store:
     assert series.origin == "c-store MODALITY1"
 
 
-def test_an_instance_whose_uids_were_emptied_is_taken_with_a_warning(listener: Listener) -> None:
+def test_an_instance_with_emptied_uids_is_accepted_with_a_warning(listener: Listener) -> None:
     status, comment = answer(listener, c_store(encoded(sop_class_uid="", sop_instance_uid="")))
     assert status == 0xB000
     assert comment == "filled in: SOP Class UID, SOP Instance UID"
 
 
 @pytest.mark.parametrize(
-    ("event", "status", "told"),
+    ("event", "status", "expected"),
     [
         (c_store(encoded(), sop_instance_uid="1.9"), 0xA900, "SOP Instance UID differs"),
         (c_store(encoded(), sop_class_uid=MR_IMAGE), 0xA900, "SOP Class UID differs"),
@@ -116,23 +116,23 @@ def test_an_instance_whose_uids_were_emptied_is_taken_with_a_warning(listener: L
     ],
     ids=["instance", "class", "context", "garbage", "empty", "wrong-syntax"],
 )
-def test_a_faulty_request_is_refused_in_words(
-    listener: Listener, store: Store, event: Event, status: int, told: str
+def test_an_invalid_request_is_refused_with_a_comment(
+    listener: Listener, store: Store, event: Event, status: int, expected: str
 ) -> None:
     answered, comment = answer(listener, event)
     assert answered == status
-    assert told in comment
+    assert expected in comment
     assert store.list_series() == []
 
 
-def test_an_instance_of_another_series_is_refused(listener: Listener) -> None:
+def test_an_instance_that_another_series_has_is_refused(listener: Listener) -> None:
     answer(listener, c_store(encoded()))
     status, comment = answer(listener, c_store(encoded(series_instance_uid="1.2.4")))
     assert status == 0xC010
     assert comment.startswith("instance 1.2.3.1 is stored already")
 
 
-def test_a_full_disk_is_told_as_out_of_resources_and_no_path_of_ours_with_it(
+def test_a_full_disk_is_answered_as_out_of_resources_without_a_path(
     listener: Listener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(_handle: int) -> None:
@@ -156,12 +156,12 @@ def test_a_full_disk_is_told_as_out_of_resources_and_no_path_of_ours_with_it(
         (Misconfigured("x"), StoreStatus.DEFECT),
     ],
 )
-def test_each_family_of_errors_has_its_status(error: Exception, status: StoreStatus) -> None:
+def test_each_error_family_has_its_status(error: Exception, status: StoreStatus) -> None:
     assert isinstance(error, Transient | Rejected | Misconfigured)
     assert status_of(error) is status
 
 
-def test_every_status_lies_in_the_range_that_the_standard_gives_its_meaning() -> None:
+def test_every_status_is_in_the_range_of_its_meaning_in_the_standard() -> None:
     # PS3.4 table B.2-1.
     masks = {
         "Success": (0xFFFF, 0x0000),
@@ -181,7 +181,7 @@ def test_a_comment_fits_its_element() -> None:
     assert error_comment(error) == "???" + "x" * 61
 
 
-def test_names_in_the_tables_are_those_of_the_standard() -> None:
+def test_the_tables_use_the_names_of_the_standard() -> None:
     for uid, name in STORAGE_SOP_CLASSES.items():
         assert UID(uid).name == name
     for uid, name in (STORAGE_TRANSFER_SYNTAXES | VERIFICATION_TRANSFER_SYNTAXES).items():
@@ -190,19 +190,19 @@ def test_names_in_the_tables_are_those_of_the_standard() -> None:
     assert UID(VERIFICATION).name == "Verification SOP Class"
 
 
-def test_whatever_is_taken_can_be_decoded() -> None:
+def test_every_accepted_transfer_syntax_can_be_decoded() -> None:
     for uid in STORAGE_TRANSFER_SYNTAXES:
         assert get_decoder(UID(uid)).is_available, uid
 
 
-def test_lossy_images_are_taken_only_where_nothing_else_is_offered() -> None:
+def test_lossy_transfer_syntaxes_are_accepted_last() -> None:
     order = list(STORAGE_TRANSFER_SYNTAXES)
     lossy = [uid for uid in order if uid.endswith((".81", ".91", ".203"))]
     assert order[-len(lossy) :] == lossy
 
 
 @pytest.mark.parametrize("module", ["pacs_listener.scp", "pacs_listener.__main__"])
-def test_the_listener_starts_without_the_models(module: str) -> None:
+def test_the_listener_does_not_import_torch(module: str) -> None:
     code = f"import sys, {module}; print([m for m in ('torch', 'monai') if m in sys.modules])"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
@@ -238,7 +238,7 @@ def commitment_for(*uids: str, transaction: str = "1.2.9") -> Dataset:
     return information
 
 
-def test_a_request_for_commitment_is_kept_once(listener: Listener, store: Store) -> None:
+def test_a_repeated_commitment_request_is_stored_once(listener: Listener, store: Store) -> None:
     for _ in range(2):
         assert n_action(listener, commitment_for("1.2.3.1", "1.2.3.2")) == 0x0000
     (request,) = store.due_commitments(NOON, HOUR)
@@ -246,9 +246,7 @@ def test_a_request_for_commitment_is_kept_once(listener: Listener, store: Store)
 
 
 @pytest.mark.filterwarnings("ignore:Invalid value for VR UI")
-def test_a_request_for_commitment_that_cannot_be_answered_is_refused(
-    listener: Listener, store: Store
-) -> None:
+def test_an_invalid_commitment_request_is_refused(listener: Listener, store: Store) -> None:
     fine = commitment_for("1.2.3.1")
     assert n_action(listener, fine, calling="STRANGER") == 0x0124
     assert n_action(listener, fine, action=2) == 0x0123

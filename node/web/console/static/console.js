@@ -1,15 +1,15 @@
 "use strict";
-// Follows the node: asks for the live part of the page every 2 s and changes only what is new in
-// it, so that nothing flickers and whatever has the focus, is selected or unfolded stays so.
+// Updates the page: fetches its live part every 2 s and changes only the elements that differ, so
+// that nothing flickers and the focus, the selection and open details stay as they are.
 
 const PERIOD_MS = 2000;
-const PATIENCE_MS = 10000;
+const TIMEOUT_MS = 10000;
 const live = document.querySelector("[data-live]");
 const connection = document.getElementById("connection");
 let tag = "";
-let heardAt = new Date();
+let updatedAt = new Date();
 
-// Times: the node tells UTC, people read the time of their own clock.
+// Times: the node sends UTC, the page shows the time zone of the browser.
 
 const FULL = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 const CLOCK = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
@@ -19,16 +19,16 @@ function absolute(moment) {
   return today ? `Today, ${CLOCK.format(moment)}` : FULL.format(moment);
 }
 
-function length(seconds) {
+function duration(seconds) {
   if (seconds < 90) return `${seconds} s`;
   return seconds < 5400 ? `${Math.round(seconds / 60)} min` : `${Math.round(seconds / 3600)} h`;
 }
 
 // "for": how long something has lasted; "since": how long ago; "until": how long it will be.
-const WORDS = {
-  for: (moment) => length(secondsSince(moment)),
-  since: (moment) => `${length(secondsSince(moment))} ago`,
-  until: (moment) => (moment > Date.now() ? `in ${length(Math.round((moment - Date.now()) / 1000))}` : "now"),
+const TIME_FORMATS = {
+  for: (moment) => duration(secondsSince(moment)),
+  since: (moment) => `${duration(secondsSince(moment))} ago`,
+  until: (moment) => (moment > Date.now() ? `in ${duration(Math.round((moment - Date.now()) / 1000))}` : "now"),
   absolute,
 };
 
@@ -36,122 +36,122 @@ function secondsSince(moment) {
   return Math.max(0, Math.round((Date.now() - moment) / 1000));
 }
 
-function tellTimes(root) {
+function updateTimes(root) {
   for (const time of root.querySelectorAll("time")) {
     const moment = new Date(time.dateTime);
-    const text = WORDS[time.dataset.time](moment);
+    const text = TIME_FORMATS[time.dataset.time](moment);
     if (time.textContent !== text) time.textContent = text;
     time.title = FULL.format(moment);
   }
 }
 
-// Changes: `now` becomes like `then`, element by element.
+// Updates: the node `current` becomes equal to `wanted`, node by node.
 
 function keyOf(node) {
   return node.nodeType === Node.ELEMENT_NODE ? node.id : "";
 }
 
-function isSame(now, then) {
-  return now.nodeName === then.nodeName && keyOf(now) === keyOf(then);
+function isSame(current, wanted) {
+  return current.nodeName === wanted.nodeName && keyOf(current) === keyOf(wanted);
 }
 
-function becomeLike(now, then) {
-  if (now.isEqualNode(then)) return;
-  if (now.nodeType !== Node.ELEMENT_NODE) {
-    now.nodeValue = then.nodeValue;
+function updateNode(current, wanted) {
+  if (current.isEqualNode(wanted)) return;
+  if (current.nodeType !== Node.ELEMENT_NODE) {
+    current.nodeValue = wanted.nodeValue;
     return;
   }
-  for (const { name } of [...now.attributes]) {
-    // What a person has unfolded stays unfolded.
-    if (!then.hasAttribute(name) && name !== "open") now.removeAttribute(name);
+  for (const { name } of [...current.attributes]) {
+    // Details that a person has opened stay open.
+    if (!wanted.hasAttribute(name) && name !== "open") current.removeAttribute(name);
   }
-  for (const { name, value } of then.attributes) {
-    if (now.getAttribute(name) !== value) now.setAttribute(name, value);
+  for (const { name, value } of wanted.attributes) {
+    if (current.getAttribute(name) !== value) current.setAttribute(name, value);
   }
-  becomeLikeWithin(now, then);
+  updateChildren(current, wanted);
 }
 
-function becomeLikeWithin(now, then) {
-  let place = now.firstChild;
-  for (const wanted of [...then.childNodes]) {
-    const found = place && isSame(place, wanted) ? place : findLater(place, wanted);
+function updateChildren(current, wanted) {
+  let next = current.firstChild;
+  for (const child of [...wanted.childNodes]) {
+    const found = next && isSame(next, child) ? next : findLater(next, child);
     if (found) {
-      if (found !== place) now.insertBefore(found, place);
-      else place = place.nextSibling;
-      becomeLike(found, wanted);
+      if (found !== next) current.insertBefore(found, next);
+      else next = next.nextSibling;
+      updateNode(found, child);
     } else {
-      now.insertBefore(wanted, place);
+      current.insertBefore(child, next);
     }
   }
-  while (place) {
-    const next = place.nextSibling;
-    place.remove();
-    place = next;
+  while (next) {
+    const after = next.nextSibling;
+    next.remove();
+    next = after;
   }
 }
 
-function findLater(place, wanted) {
+function findLater(start, wanted) {
   if (!keyOf(wanted)) return null;
-  for (let node = place; node; node = node.nextSibling) {
+  for (let node = start; node; node = node.nextSibling) {
     if (isSame(node, wanted)) return node;
   }
   return null;
 }
 
-// Asking.
+// Polling.
 
-function tellConnection(problem) {
+function showConnection(problem) {
   connection.hidden = !problem;
-  const text = problem ? `${problem} This page shows what was known at ${CLOCK.format(heardAt)}.` : "";
+  const text = problem ? `${problem} This page shows the state at ${CLOCK.format(updatedAt)}.` : "";
   if (connection.textContent !== text) connection.textContent = text;
 }
 
-async function ask() {
+async function fetchUpdate() {
   const headers = tag ? { "If-None-Match": tag } : {};
-  const answer = await fetch(live.dataset.live, { headers, cache: "no-store", signal: AbortSignal.timeout(PATIENCE_MS) });
-  if (answer.status === 304) return "";
-  if (!answer.ok) return `The node answers with an error (${answer.status}).`;
-  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-  tellTimes(page);
-  becomeLikeWithin(live, page.body);
-  tag = answer.headers.get("ETag") ?? "";
+  const response = await fetch(live.dataset.live, { headers, cache: "no-store", signal: AbortSignal.timeout(TIMEOUT_MS) });
+  if (response.status === 304) return "";
+  if (!response.ok) return `The node answers with an error (${response.status}).`;
+  const page = new DOMParser().parseFromString(await response.text(), "text/html");
+  updateTimes(page);
+  updateChildren(live, page.body);
+  tag = response.headers.get("ETag") ?? "";
   return "";
 }
 
-async function look() {
+async function poll() {
   let problem = "";
   try {
-    problem = await ask();
+    problem = await fetchUpdate();
   } catch {
-    problem = "The node does not answer.";
+    problem = "The node does not response.";
   }
-  if (!problem) heardAt = new Date();
-  tellConnection(problem);
+  if (!problem) updatedAt = new Date();
+  showConnection(problem);
 }
 
-async function follow() {
-  if (!document.hidden) await look();
-  setTimeout(follow, PERIOD_MS);
+async function pollRepeatedly() {
+  if (!document.hidden) await poll();
+  setTimeout(pollRepeatedly, PERIOD_MS);
 }
 
 // Buttons.
 
 document.addEventListener("submit", async (event) => {
   const form = event.target;
-  if (!live || !form.matches("form[data-press]")) return; // without us the form works as a form
+  if (!live || !form.matches("form[data-press]")) return; // without this script the browser submits the form
   event.preventDefault();
   const button = form.querySelector("button");
   const rowId = form.closest("tr")?.id;
   button.disabled = true;
   try {
-    const answer = await fetch(form.action, { method: "POST", redirect: "manual" });
-    if (answer.type !== "opaqueredirect" && !answer.ok) form.submit(); // shows what is wrong
-    await look();
+    const response = await fetch(form.action, { method: "POST", redirect: "manual" });
+    if (response.type !== "opaqueredirect" && !response.ok) form.submit(); // the browser shows the error page
+    await poll();
   } catch {
-    tellConnection("The node does not answer.");
+    showConnection("The node does not response.");
   }
   button.disabled = false;
-  // Where the button has gone, the keyboard goes on from its row.
+  // If the update removed the button, the focus moves to its row.
   const row = rowId ? document.getElementById(rowId) : null;
   if (!button.isConnected) (row?.querySelector("a.main-link") ?? document.getElementById("main")).focus();
 });
@@ -165,11 +165,11 @@ document.addEventListener("click", async (event) => {
   setTimeout(() => { button.innerHTML = before; }, 1500);
 });
 
-// Browsers lend the clipboard to secure pages alone: localhost and https.
+// Browsers allow access to the clipboard only on secure pages: localhost and https.
 document.documentElement.classList.toggle("no-clipboard", !navigator.clipboard);
-tellTimes(document);
+updateTimes(document);
 if (live) {
-  setTimeout(follow, PERIOD_MS);
-  setInterval(() => tellTimes(live), 1000);
-  document.addEventListener("visibilitychange", () => { if (!document.hidden) look(); });
+  setTimeout(pollRepeatedly, PERIOD_MS);
+  setInterval(() => updateTimes(live), 1000);
+  document.addEventListener("visibilitychange", () => { if (!document.hidden) poll(); });
 }

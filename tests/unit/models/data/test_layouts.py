@@ -1,4 +1,4 @@
-"""Labelled CT in the layouts that people have: found, read, and put on the image's own grid."""
+"""Labelled CT in common data set layouts: found, read, and placed on the grid of the image."""
 
 import json
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ def _labels(made: Phantom) -> hd.Volume:
     return made.mask.volume.astype(np.uint8)
 
 
-def _put(made: Phantom, image: Path, truth: Path, *, liver: int = 1) -> None:
+def _write_pair(made: Phantom, image: Path, truth: Path, *, liver: int = 1) -> None:
     to_nifti(made.volume, image)
     to_nifti(made.mask.volume.with_array(_labels(made).array * np.uint8(liver)), truth)
 
@@ -48,12 +48,14 @@ def _assert_is_liver(case: Case, made: Phantom, labels: dict[str, list[int | str
 
 
 def test_a_decathlon_task_names_its_values(tmp_path: Path, made: Phantom) -> None:
-    _put(made, tmp_path / "imagesTr/liver_1.nii.gz", tmp_path / "labelsTr/liver_1.nii.gz", liver=2)
-    told = {
+    _write_pair(
+        made, tmp_path / "imagesTr/liver_1.nii.gz", tmp_path / "labelsTr/liver_1.nii.gz", liver=2
+    )
+    description = {
         "labels": {"0": "background", "1": "cancer", "2": "Liver"},
         "training": [{"image": "./imagesTr/liver_1.nii.gz", "label": "./labelsTr/liver_1.nii.gz"}],
     }
-    (tmp_path / "dataset.json").write_text(json.dumps(told), encoding="utf-8")
+    (tmp_path / "dataset.json").write_text(json.dumps(description), encoding="utf-8")
     (case,) = find_cases(tmp_path, "msd").cases
     assert case.name == "liver_1"
     _assert_is_liver(case, made, None)
@@ -62,10 +64,10 @@ def test_a_decathlon_task_names_its_values(tmp_path: Path, made: Phantom) -> Non
         load_case(case, (LIVER,), {"Liver": ["gills"]})
 
 
-def test_in_lits_liver_and_tumour_may_become_one(tmp_path: Path, made: Phantom) -> None:
+def test_lits_liver_and_tumour_can_be_mapped_to_one_label(tmp_path: Path, made: Phantom) -> None:
     to_nifti(made.volume, tmp_path / "batch" / "volume-7.nii")
     values = _labels(made).array.copy()
-    values[: _SHAPE[0] // 2] *= 2  # what lies low is called tumour
+    values[: _SHAPE[0] // 2] *= 2  # the lower half is labelled as tumour
     to_nifti(made.mask.volume.with_array(values), tmp_path / "batch" / "segmentation-7.nii")
     (case,) = find_cases(tmp_path, "lits").cases
     _assert_is_liver(case, made, {"Liver": [1, 2]})
@@ -74,7 +76,7 @@ def test_in_lits_liver_and_tumour_may_become_one(tmp_path: Path, made: Phantom) 
 
 
 @pytest.mark.parametrize("backwards", [False, True])
-def test_in_chaos_each_picture_belongs_to_its_dicom_file(
+def test_each_chaos_picture_belongs_to_its_dicom_file(
     tmp_path: Path, made: Phantom, backwards: bool
 ) -> None:
     dicom, ground = tmp_path / "3" / "DICOM_anon", tmp_path / "3" / "Ground"
@@ -94,10 +96,10 @@ def test_in_chaos_each_picture_belongs_to_its_dicom_file(
         load_case(case, (LIVER,), None, read_ct_folder)
 
 
-def test_nnunet_names_are_read_both_ways(tmp_path: Path, made: Phantom) -> None:
+def test_label_names_of_both_nnunet_versions_are_read(tmp_path: Path, made: Phantom) -> None:
     for version, labels in ((1, {"0": "background", "1": "liver"}), (2, {"liver": 1})):
         folder = tmp_path / str(version)
-        _put(made, folder / "imagesTr/a_0000.nii.gz", folder / "labelsTr/a.nii.gz")
+        _write_pair(made, folder / "imagesTr/a_0000.nii.gz", folder / "labelsTr/a.nii.gz")
         (folder / "dataset.json").write_text(json.dumps({"labels": labels}), encoding="utf-8")
         (case,) = find_cases(folder, "nnunet").cases
         assert (case.name, case.names) == ("a", {1: "liver"})
@@ -116,14 +118,14 @@ def test_nnunet_names_are_read_both_ways(tmp_path: Path, made: Phantom) -> None:
 def test_pairs_are_found_by_their_names(
     tmp_path: Path, made: Phantom, image: str, truth: str, name: str
 ) -> None:
-    _put(made, tmp_path / image, tmp_path / truth)
+    _write_pair(made, tmp_path / image, tmp_path / truth)
     (case,) = find_cases(tmp_path, "pairs").cases
     assert case.name == name
     _assert_is_liver(case, made, None)
 
 
 def _seg(source: Sequence[Dataset], mask: NDArray[np.uint8], path: Path) -> None:
-    """A SEG as other software writes it, without the frames in which nothing is."""
+    """Writes a SEG as other software does, without empty frames."""
     description = hd.seg.SegmentDescription(
         segment_number=1,
         segment_label="Corrected",
@@ -148,7 +150,7 @@ def _seg(source: Sequence[Dataset], mask: NDArray[np.uint8], path: Path) -> None
     ).save_as(path)
 
 
-def test_a_seg_that_was_corrected_becomes_training_data(tmp_path: Path, made: Phantom) -> None:
+def test_a_corrected_seg_becomes_training_data(tmp_path: Path, made: Phantom) -> None:
     source = [dcmread(path) for path in write_ct_series(made.volume, tmp_path / "ct")]
     corrected = made.mask.volume.array.astype(np.uint8)
     corrected[:6] = 0
@@ -161,19 +163,21 @@ def test_a_seg_that_was_corrected_becomes_training_data(tmp_path: Path, made: Ph
         assert (loaded.truth.volume.array == corrected).all()
 
 
-def test_a_truth_has_the_labels_that_the_data_know(tmp_path: Path, made: Phantom) -> None:
+def test_the_ground_truth_has_only_the_labels_of_the_data_set(
+    tmp_path: Path, made: Phantom
+) -> None:
     to_nifti(made.volume, tmp_path / "volume-0.nii.gz")
     to_nifti(_labels(made), tmp_path / "segmentation-0.nii.gz")
     (case,) = find_cases(tmp_path, "lits").cases
     assert load_case(case, (LIVER, SPLEEN)).truth.labels == (LIVER,)
-    # Who maps an organ says that it was looked for.
+    # A mapping states that the data set outlines the organ.
     mapping = {"Liver": [1], "Spleen": [7]}
     assert load_case(case, (LIVER, SPLEEN), mapping).truth.labels == (LIVER, SPLEEN)
     with pytest.raises(InvalidDataset, match="none of the labels Spleen"):
         load_case(case, (replace(SPLEEN, index=1),))
 
 
-def test_a_seg_of_another_place_is_no_training_data(tmp_path: Path, made: Phantom) -> None:
+def test_a_seg_outside_the_images_is_refused(tmp_path: Path, made: Phantom) -> None:
     written = write_ct_series(made.volume, tmp_path / "ct")
     away = [dcmread(path) for path in written]
     for dataset in away:
@@ -184,7 +188,9 @@ def test_a_seg_of_another_place_is_no_training_data(tmp_path: Path, made: Phanto
         load_case(case, (LIVER,), None, read_ct_folder)
 
 
-def test_labels_on_another_grid_are_not_quietly_resampled(tmp_path: Path, made: Phantom) -> None:
+def test_labels_on_another_grid_are_refused_and_not_resampled(
+    tmp_path: Path, made: Phantom
+) -> None:
     to_nifti(made.volume, tmp_path / "a.nii.gz")
     shifted = abdomen(1, spacing_mm=(20.0, 9.0, 10.0), shape=_SHAPE, centre_mm=(4.0, 0.0, 0.0))
     to_nifti(_labels(shifted), tmp_path / "a_seg.nii.gz")
@@ -194,21 +200,21 @@ def test_labels_on_another_grid_are_not_quietly_resampled(tmp_path: Path, made: 
 
 
 @pytest.mark.parametrize(
-    ("layout", "told"),
+    ("layout", "message"),
     [
         ("msd", "dataset.json: No such file"),
         ("pairs", "holds no case in the layout pairs"),
         ("brats", "there is no layout 'brats'; known: pairs, msd"),
     ],
 )
-def test_what_is_no_data_set_is_told(tmp_path: Path, layout: str, told: str) -> None:
-    with pytest.raises(InvalidDataset, match=told):
+def test_a_folder_that_is_no_data_set_is_refused(tmp_path: Path, layout: str, message: str) -> None:
+    with pytest.raises(InvalidDataset, match=message):
         find_cases(tmp_path, layout)
 
 
-def test_the_check_tells_each_case_and_what_is_wrong_with_it(tmp_path: Path, made: Phantom) -> None:
-    _put(made, tmp_path / "good.nii.gz", tmp_path / "good_seg.nii.gz")
-    _put(made, tmp_path / "none.nii.gz", tmp_path / "none_seg.nii.gz", liver=0)
+def test_the_check_reports_each_case_and_its_problem(tmp_path: Path, made: Phantom) -> None:
+    _write_pair(made, tmp_path / "good.nii.gz", tmp_path / "good_seg.nii.gz")
+    _write_pair(made, tmp_path / "none.nii.gz", tmp_path / "none_seg.nii.gz", liver=0)
     to_nifti(_labels(made), tmp_path / "odd.nii.gz")
     to_nifti(_labels(made), tmp_path / "odd_seg.nii.gz")
     (tmp_path / "torn.nii.gz").write_bytes(b"no NIfTI")

@@ -1,4 +1,4 @@
-"""Scores of masks whose right scores are known, and the reports that are made of them."""
+"""Scores of masks with known results, and the reports about them."""
 
 import json
 import re
@@ -39,7 +39,7 @@ _SPACING_MM = (2.0, 1.0, 1.0)
 
 
 def _box(shift: tuple[int, int, int] = (0, 0, 0)) -> NDArray[np.bool_]:
-    """A box of 20 × 20 × 20 voxels, moved by so many."""
+    """A box of 20 × 20 × 20 voxels, shifted by `shift` voxels."""
     mask = np.zeros((40, 50, 60), dtype=bool)
     z, y, x = (10 + s for s in shift)
     mask[z : z + 20, y : y + 20, x : x + 20] = True
@@ -56,7 +56,7 @@ def test_equal_masks_score_perfectly() -> None:
 @pytest.mark.parametrize(
     ("shift", "apart_mm"), [((2, 0, 0), 4.0), ((0, 4, 0), 4.0), ((0, 0, 2), 2.0)]
 )
-def test_a_moved_mask_is_off_by_as_many_mm_as_it_was_moved(
+def test_a_shifted_mask_has_the_shift_in_mm_as_its_surface_distance(
     shift: tuple[int, int, int], apart_mm: float
 ) -> None:
     scores = compare(_box(shift), _box(), _SPACING_MM, tolerance_mm=3.0)
@@ -73,7 +73,7 @@ def test_a_mask_at_the_edge_of_the_image_has_a_surface_there() -> None:
     assert compare(whole, whole, _SPACING_MM).surface_dice == 1.0
 
 
-def test_what_cannot_be_measured_is_not_measured() -> None:
+def test_scores_of_empty_masks_are_none_where_nothing_can_be_measured() -> None:
     nothing = np.zeros_like(_box())
     both = compare(nothing, nothing, _SPACING_MM)
     assert (both.dice, both.surface_dice, both.hd95_mm, both.volume_error) == (None,) * 4
@@ -84,8 +84,8 @@ def test_what_cannot_be_measured_is_not_measured() -> None:
     assert (invented.dice, invented.hd95_mm, invented.volume_error) == (0.0, None, None)
 
 
-class _Moves:
-    """Finds the truth of cases named by a number, moved by as many voxels."""
+class _ShiftedGroundTruth:
+    """Predicts the ground truth shifted by as many voxels as the name of the case says."""
 
     def __init__(self, cases: list[LabelledVolume]) -> None:
         self.spec: ModelSpec = model_spec()
@@ -103,10 +103,13 @@ def _case(name: str) -> LabelledVolume:
     return LabelledVolume(name, volume, Mask(truth, (LIVER,)))
 
 
-def test_the_report_shows_the_worst_cases_first_and_needs_nothing_else() -> None:
+def test_the_report_shows_the_worst_cases_first_and_is_self_contained() -> None:
     cases = [_case(name) for name in ("0", "6", "2")]
     evaluation = evaluate(
-        _Moves(cases), cases, picture=picture, failures={"torn<b>": "it cannot be read"}
+        _ShiftedGroundTruth(cases),
+        cases,
+        picture=picture,
+        failures={"torn<b>": "it cannot be read"},
     )
     page = render_report(evaluation, worst=2)
     assert re.findall(r"<h3>(\d): Dice ([\d.]+)</h3>", page) == [("6", "0.700"), ("2", "0.900")]
@@ -126,13 +129,13 @@ def test_the_report_shows_the_worst_cases_first_and_needs_nothing_else() -> None
 def _body(
     directions: Directions = AXIAL, shift_mm: float = 0.0, z_mm: float = 0.0
 ) -> LabelledVolume:
-    """A body whose liver was outlined that much further toward the left than it is."""
+    """A body whose ground truth lies `shift_mm` further to the left than its liver."""
     volume = body(grid(directions, centre=(0.0, 0.0, z_mm)))
     outlined = in_liver(voxel_positions(volume) - np.array([shift_mm, 0, 0])).astype(np.uint8)
     return LabelledVolume(f"{shift_mm:g}", volume, Mask(volume.with_array(outlined), (LIVER,)))
 
 
-def test_what_the_node_would_refuse_is_told_and_not_scored() -> None:
+def test_a_case_that_the_node_refuses_is_listed_and_not_scored() -> None:
     beyond, whole = _body(z_mm=200.0), _body(shift_mm=6.0)
     evaluation = evaluate(NodeSegmenter(ThresholdSegmenter()), [beyond, whole], picture=picture)
     assert [case.name for case in evaluation.cases] == ["6"]
@@ -143,7 +146,7 @@ def test_what_the_node_would_refuse_is_told_and_not_scored() -> None:
     assert "No liver was found" in render_report(evaluation)
 
 
-def test_organs_that_nobody_outlined_are_not_scored() -> None:
+def test_organs_without_ground_truth_are_not_scored() -> None:
     segmenter = ThresholdSegmenter(model_spec(labels=(LIVER, SPLEEN)))
     evaluation = evaluate(segmenter, [_body()])
     assert [own.label for own in evaluation.cases[0].labels] == ["Liver"]
@@ -151,7 +154,7 @@ def test_organs_that_nobody_outlined_are_not_scored() -> None:
 
 
 @pytest.mark.parametrize("directions", [AXIAL, CORONAL, FEET_FIRST])
-def test_a_picture_shows_the_left_on_the_right_however_the_series_lies(
+def test_a_picture_shows_the_left_side_on_the_right_for_any_orientation(
     directions: Directions,
 ) -> None:
     case = _body(directions, shift_mm=20.0)
@@ -164,7 +167,7 @@ def test_a_picture_shows_the_left_on_the_right_however_the_series_lies(
     assert truth > found + 20
 
 
-def test_the_evaluate_command_tells_a_scan_without_a_liver(tmp_path: Path) -> None:
+def test_the_evaluate_command_reports_a_scan_without_a_liver(tmp_path: Path) -> None:
     scan = pelvis(1).volume
     to_nifti(scan, tmp_path / "pelvis.nii.gz")
     nothing = scan.with_array(np.zeros(scan.spatial_shape, dtype=np.uint8))
@@ -173,8 +176,8 @@ def test_the_evaluate_command_tells_a_scan_without_a_liver(tmp_path: Path) -> No
     result = CliRunner().invoke(app, [str(part) for part in command])
     assert result.exit_code == 0, result.output
     assert "refused: pelvis: No liver was found" in result.output
-    told = json.loads((tmp_path / "scores.json").read_text("utf-8"))
-    assert (told["cases"], told["refused"]["pelvis"]["truth_ml"]) == ([], {"Liver": 0.0})
+    scores = json.loads((tmp_path / "scores.json").read_text("utf-8"))
+    assert (scores["cases"], scores["refused"]["pelvis"]["truth_ml"]) == ([], {"Liver": 0.0})
 
 
 def test_the_evaluate_command_scores_a_package_on_a_data_set(tmp_path: Path) -> None:
@@ -194,12 +197,12 @@ def test_the_evaluate_command_scores_a_package_on_a_data_set(tmp_path: Path) -> 
         ],
     )
     assert result.exit_code == 1, result.output
-    told = json.loads((tmp_path / "scores.json").read_text("utf-8"))
-    assert told["model"]["id"] == "liver-ct"
-    (case,) = told["cases"]
+    scores = json.loads((tmp_path / "scores.json").read_text("utf-8"))
+    assert scores["model"]["id"] == "liver-ct"
+    (case,) = scores["cases"]
     assert case["name"] == "body51"
     assert case["labels"]["Liver"]["dice"] > 0.8
-    assert "torn" in told["failures"]
+    assert "torn" in scores["failures"]
     assert "body51" in (tmp_path / "report.html").read_text("utf-8")
 
 
@@ -208,5 +211,5 @@ def test_the_evaluate_command_scores_phantoms(tmp_path: Path) -> None:
         app, ["evaluate", "liver-ct", "--phantoms", "300", "--out", str(tmp_path)]
     )
     assert result.exit_code == 0, result.output
-    told = json.loads((tmp_path / "scores.json").read_text("utf-8"))
-    assert told["summary"]["Liver"]["dice"]["mean"] > 0.85
+    scores = json.loads((tmp_path / "scores.json").read_text("utf-8"))
+    assert scores["summary"]["Liver"]["dice"]["mean"] > 0.85

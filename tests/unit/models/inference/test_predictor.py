@@ -1,4 +1,4 @@
-"""The starter model as shipped: finds a phantom's liver, and is refused when it was changed."""
+"""The shipped starter model finds the liver of a phantom; a modified one is refused."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -34,16 +34,18 @@ def _dice(mask: Mask, phantom: Phantom) -> float:
 @pytest.mark.parametrize("seed", [101, 102])  # the model was trained on 0 to 47
 def test_the_liver_of_a_phantom_is_found(predictor: Predictor, seed: int) -> None:
     phantom = abdomen(seed, spacing_mm=_SPACING_MM, shape=_SHAPE)
-    told: list[float] = []
-    mask = predictor.predict(phantom.volume, told.append)
+    progress: list[float] = []
+    mask = predictor.predict(phantom.volume, progress.append)
     assert mask.volume.geometry_equal(phantom.volume)
     assert _dice(mask, phantom) > 0.9
-    assert told == sorted(told)
-    assert told[-1] == 1.0
+    assert progress == sorted(progress)
+    assert progress[-1] == 1.0
 
 
 @pytest.mark.parametrize("directions", [CORONAL, FEET_FIRST, oblique()])
-def test_it_is_found_however_the_body_is_cut(predictor: Predictor, directions: Directions) -> None:
+def test_the_liver_is_found_in_any_slice_orientation(
+    predictor: Predictor, directions: Directions
+) -> None:
     phantom = paint(
         grid(directions, slices=76, rows=76, columns=76, spacing_mm=(5.0, 5.0, 5.0)), seed=111
     )
@@ -52,13 +54,13 @@ def test_it_is_found_however_the_body_is_cut(predictor: Predictor, directions: D
     assert _dice(mask, phantom) > 0.9
 
 
-def test_in_a_pelvis_no_liver_is_found(predictor: Predictor) -> None:
+def test_no_liver_is_found_in_a_pelvis(predictor: Predictor) -> None:
     pelvis = abdomen(121, spacing_mm=_SPACING_MM, shape=(30, 104, 128), centre_mm=(0, 0, -260))
     mask = predictor.predict(pelvis.volume)
     assert not mask.volume.array.any()
 
 
-def test_a_volume_is_left_as_it_was(predictor: Predictor) -> None:
+def test_the_volume_is_not_modified(predictor: Predictor) -> None:
     phantom = abdomen(2, spacing_mm=(10.0, 6.0, 6.0), shape=(20, 50, 60))
     hu = phantom.volume.array.astype(np.float32)
     volume = phantom.volume.with_array(hu.copy())
@@ -66,18 +68,18 @@ def test_a_volume_is_left_as_it_was(predictor: Predictor) -> None:
     assert (volume.array == hu).all()
 
 
-def test_chunks_along_the_body_give_what_the_whole_gives(predictor: Predictor) -> None:
-    # The original recipe: 65 slices at a time, wherever in the body they lie.
+def test_a_volume_longer_than_the_patch_is_segmented_in_windows(predictor: Predictor) -> None:
+    # The original recipe: 65 slices at a time, at any position in the body.
     image = torch.rand((1, 1, 90, 32, 32), generator=torch.Generator().manual_seed(0))
     spec = replace(predictor.spec, patch=(65, 0, 0))
-    told: list[float] = []
+    progress: list[float] = []
     with torch.inference_mode():
-        scores = infer(predictor.network, image, spec, told.append)
+        scores = infer(predictor.network, image, spec, progress.append)
     assert scores.shape == (1, 2, 90, 32, 32)
-    assert told == [0.5, 1.0]
+    assert progress == [0.5, 1.0]
 
 
-def test_weights_that_were_changed_are_refused(tmp_path: Path) -> None:
+def test_modified_weights_are_refused(tmp_path: Path) -> None:
     spec = find("liver-ct")
     content = bytearray(spec.weights.read_bytes())
     content[-1] ^= 1
@@ -87,7 +89,7 @@ def test_weights_that_were_changed_are_refused(tmp_path: Path) -> None:
         Predictor.load(replace(spec, weights=changed))
 
 
-def test_weights_that_are_absent_or_of_another_network_are_refused(tmp_path: Path) -> None:
+def test_missing_weights_and_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     spec = find("liver-ct")
     with pytest.raises(InvalidPackage, match="No such file"):
         Predictor.load(replace(spec, weights=tmp_path / "weights.safetensors"))
@@ -98,7 +100,7 @@ def test_weights_that_are_absent_or_of_another_network_are_refused(tmp_path: Pat
         Predictor.load(replace(spec, network=NetworkSpec("vnet", {})))
 
 
-def test_the_largest_part_of_each_organ_is_kept() -> None:
+def test_the_largest_component_of_each_organ_is_kept() -> None:
     values = np.zeros((10, 10, 10), dtype=np.uint8)
     values[1:5, 1:5, 1:5] = 1
     values[8, 8, 8] = 1
@@ -108,12 +110,12 @@ def test_the_largest_part_of_each_organ_is_kept() -> None:
     assert not kept[8, 8, 8]
 
 
-def test_nothing_stays_nothing() -> None:
+def test_an_empty_mask_stays_empty() -> None:
     empty = hd.Volume(np.zeros((4, 4, 4), np.uint8), np.eye(4), coordinate_system="PATIENT")
     assert not keep_largest(Mask(empty, (LIVER,))).volume.array.any()
 
 
 @pytest.mark.parametrize("name", ["no-such-device", "cpu:x", "cuda:77"])
-def test_a_device_that_is_not_there_is_told(name: str) -> None:
+def test_an_unavailable_device_is_refused_by_name(name: str) -> None:
     with pytest.raises(UnusableDevice, match=name):
         select_device(name)

@@ -1,4 +1,4 @@
-"""Packages of trainings, TorchScript, ONNX and MONAI bundles find what their networks do."""
+"""Packages of training runs, TorchScript, ONNX and MONAI bundles give the same masks."""
 
 import json
 from dataclasses import replace
@@ -25,7 +25,7 @@ from node.cli.main import app
 from node.domain.errors import Misconfigured
 from tests.support.dicom.labelled_cases import write_cases, write_config
 
-# torch calls TorchScript deprecated; models in it are what these tests are about.
+# torch deprecates TorchScript; these tests are about models in it.
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
     pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning"),
@@ -37,7 +37,7 @@ _MULTIPLE = 2
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small training that has come to its end."""
+    """A small finished training run."""
     folder = tmp_path_factory.mktemp("training")
     write_cases(folder)
     config = load_config(write_config(folder / "config.toml", steps=40, every=20))
@@ -55,12 +55,12 @@ def config(run: Path) -> TrainConfig:
     return load_config(run / "config.json")
 
 
-def _found(spec: ModelSpec) -> np.ndarray[Any, Any]:
+def _predicted(spec: ModelSpec) -> np.ndarray[Any, Any]:
     volume = abdomen(8, spacing_mm=(12.0, 8.0, 8.0), shape=(24, 36, 48)).volume
     return Predictor.load(spec, "cpu").predict(volume).volume.array
 
 
-def test_a_training_becomes_a_package_with_its_card(run: Path, trained: ModelSpec) -> None:
+def test_a_training_run_becomes_a_package_with_a_model_card(run: Path, trained: ModelSpec) -> None:
     folder = trained.weights.parent
     assert ModelSpec.load(folder / "model.toml") == trained
     assert trained.weights.stat().st_size < 100_000
@@ -69,17 +69,17 @@ def test_a_training_becomes_a_package_with_its_card(run: Path, trained: ModelSpe
     assert "Labelled cases: cases (layout pairs), 34% held out" in card
     assert "40 steps of 2 samples; AdamW" in card
     assert "Mean Dice of the held-out cases" in card
-    assert _found(trained).any()
+    assert _predicted(trained).any()
     assert (run / "best.pt").exists()
 
 
-def test_a_card_that_somebody_wrote_is_kept(run: Path, tmp_path: Path) -> None:
+def test_an_existing_model_card_is_kept(run: Path, tmp_path: Path) -> None:
     (tmp_path / "MODEL_CARD.md").write_text("What I know of it.", encoding="utf-8")
     from_run(run, tmp_path, _OPTIONS)
     assert (tmp_path / "MODEL_CARD.md").read_text("utf-8") == "What I know of it."
 
 
-def test_the_package_command_makes_one_that_can_be_run(run: Path, tmp_path: Path) -> None:
+def test_the_package_command_creates_a_package_that_loads(run: Path, tmp_path: Path) -> None:
     arguments = ["package", str(run), str(tmp_path / "own"), "--id", "own", "--version", "2.0.0"]
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.output
@@ -87,12 +87,12 @@ def test_the_package_command_makes_one_that_can_be_run(run: Path, tmp_path: Path
     Predictor.load(ModelSpec.load(tmp_path / "own" / "model.toml"), "cpu")
 
 
-def test_what_is_no_training_is_told(tmp_path: Path) -> None:
+def test_a_folder_without_a_training_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidPackage, match="holds no training"):
         from_run(tmp_path, tmp_path / "out", _OPTIONS)
 
 
-def test_weights_that_were_changed_are_refused(trained: ModelSpec, tmp_path: Path) -> None:
+def test_modified_weights_are_refused(trained: ModelSpec, tmp_path: Path) -> None:
     changed = tmp_path / "weights.safetensors"
     content = bytearray(trained.weights.read_bytes())
     content[-1] ^= 1
@@ -101,9 +101,7 @@ def test_weights_that_were_changed_are_refused(trained: ModelSpec, tmp_path: Pat
         Predictor.load(replace(trained, weights=changed), "cpu")
 
 
-def test_a_site_with_a_package_that_was_changed_does_not_start(
-    trained: ModelSpec, tmp_path: Path
-) -> None:
+def test_a_site_with_a_modified_package_does_not_start(trained: ModelSpec, tmp_path: Path) -> None:
     package = tmp_path / "catalogue" / "mine"
     copytree(trained.weights.parent, package)
     (tmp_path / "site.toml").write_text('catalogues = ["catalogue"]\n', encoding="utf-8")
@@ -135,18 +133,20 @@ def _trace(network: nn.Module, path: Path) -> None:
     traced.save(path)
 
 
-def test_torchscript_finds_the_same(
+def test_a_torchscript_package_gives_the_same_masks(
     trained: ModelSpec, config: TrainConfig, tmp_path: Path
 ) -> None:
     program = tmp_path / "network.ts"
     _trace(_network(trained), program)
     spec = from_program(program, tmp_path / "ts", _OPTIONS, config, {"multiple": _MULTIPLE})
     assert spec.network.kind == "torchscript"
-    assert (_found(spec) == _found(trained)).all()
+    assert (_predicted(spec) == _predicted(trained)).all()
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # of the exporter
-def test_onnx_finds_the_same(trained: ModelSpec, config: TrainConfig, tmp_path: Path) -> None:
+def test_an_onnx_package_gives_the_same_masks(
+    trained: ModelSpec, config: TrainConfig, tmp_path: Path
+) -> None:
     program = tmp_path / "network.onnx"
     axes = {0: "batch", 2: "z", 3: "y", 4: "x"}
     torch.onnx.export(
@@ -160,11 +160,11 @@ def test_onnx_finds_the_same(trained: ModelSpec, config: TrainConfig, tmp_path: 
     )
     spec = from_program(program, tmp_path / "onnx", _OPTIONS, config, {"multiple": _MULTIPLE})
     assert spec.network.kind == "onnx"
-    assert np.mean(_found(spec) != _found(trained)) < 1e-4
+    assert np.mean(_predicted(spec) != _predicted(trained)) < 1e-4
 
 
-class _Turned(nn.Module):
-    """The network as one that was trained on axes x, y, z, on -1..1, with a sigmoid at its end."""
+class _OtherConventions(nn.Module):
+    """The network with axes x, y, z, an input range of -1..1 and a sigmoid output."""
 
     def __init__(self, inner: nn.Module) -> None:
         super().__init__()
@@ -177,11 +177,11 @@ class _Turned(nn.Module):
         return over.permute(0, 1, 4, 3, 2)
 
 
-def test_a_network_with_other_axes_range_and_classes_finds_the_same(
+def test_a_network_with_other_axes_range_and_classes_gives_the_same_masks(
     trained: ModelSpec, config: TrainConfig, tmp_path: Path
 ) -> None:
     program = tmp_path / "network.pt"
-    _trace(_Turned(_network(trained)), program)
+    _trace(_OtherConventions(_network(trained)), program)
     parameters = {
         "axes": "xyz",
         "input_range": [-1.0, 1.0],
@@ -189,12 +189,14 @@ def test_a_network_with_other_axes_range_and_classes_finds_the_same(
         "multiple": _MULTIPLE,
     }
     spec = from_program(program, tmp_path / "ts", _OPTIONS, config, parameters)
-    assert np.mean(_found(spec) != _found(trained)) < 1e-4
+    assert np.mean(_predicted(spec) != _predicted(trained)) < 1e-4
     with pytest.raises(InvalidPackage, match='axes must be "zyx" or "xyz"'):
         from_program(program, tmp_path / "no", _OPTIONS, config, {"axes": "yxz"})
 
 
-def test_what_is_no_program_is_refused(config: TrainConfig, tmp_path: Path) -> None:
+def test_a_file_that_is_neither_torchscript_nor_onnx_is_refused(
+    config: TrainConfig, tmp_path: Path
+) -> None:
     for name in ("network.pt", "network.onnx"):
         (tmp_path / name).write_bytes(b"neither")
         with pytest.raises(InvalidPackage, match="it is no"):
@@ -214,10 +216,10 @@ _UNET = {
 
 
 def _bundle(folder: Path, trained: ModelSpec, **changes: Any) -> Path:  # JSON
-    """A bundle as MONAI's are, of the trained network; its axes are x, y, z."""
+    """Writes a MONAI bundle of the trained network, with axes x, y, z."""
     z, y, x = trained.spacing_mm
     low, high = trained.hu_window
-    told = {
+    config = {
         "network_def": {"_target_": "UNet", **_UNET},
         "network": "$@network_def.to(@device)",
         "preprocessing": {
@@ -242,32 +244,32 @@ def _bundle(folder: Path, trained: ModelSpec, **changes: Any) -> Path:  # JSON
     } | changes
     (folder / "configs").mkdir(parents=True)
     (folder / "models").mkdir()
-    (folder / "configs" / "inference.json").write_text(json.dumps(told), encoding="utf-8")
+    (folder / "configs" / "inference.json").write_text(json.dumps(config), encoding="utf-8")
     network = UNet(**_UNET)
-    network.load_state_dict(_of_axes_xyz(_network(trained)))
+    network.load_state_dict(_with_axes_xyz(_network(trained)))
     torch.save(network.state_dict(), folder / "models" / "model.pt")
     return folder
 
 
-def _of_axes_xyz(network: nn.Module) -> dict[str, torch.Tensor]:
-    """Its weights for input whose axes run the other way round."""
+def _with_axes_xyz(network: nn.Module) -> dict[str, torch.Tensor]:
+    """Returns the weights for input with axes x, y, z."""
     return {
         name: value.permute(0, 1, 4, 3, 2).contiguous() if value.ndim == 5 else value
         for name, value in network.state_dict().items()
     }
 
 
-def test_a_monai_bundle_finds_the_same(trained: ModelSpec, tmp_path: Path) -> None:
+def test_a_monai_bundle_gives_the_same_masks(trained: ModelSpec, tmp_path: Path) -> None:
     bundle = _bundle(tmp_path / "bundle", trained)
     spec = from_bundle(bundle, tmp_path / "package", trained.labels, _OPTIONS)
     assert (spec.spacing_mm, spec.hu_window) == (trained.spacing_mm, trained.hu_window)
     assert spec.patch == (16, 32, 32)
     same_window = replace(trained, patch=spec.patch, overlap=spec.overlap)
-    assert np.mean(_found(spec) != _found(same_window)) < 1e-4
+    assert np.mean(_predicted(spec) != _predicted(same_window)) < 1e-4
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({"network_def": {"_target_": "os.system", "command": "true"}}, "system is not run here"),
         ({"network_def": {"_target_": "UNet", "channels": "$import os"}}, "is an expression"),
@@ -282,25 +284,25 @@ def test_a_monai_bundle_finds_the_same(trained: ModelSpec, tmp_path: Path) -> No
         ({"preprocessing": {"transforms": []}}, "must give its spacing"),
     ],
 )
-def test_a_bundle_that_does_what_the_node_does_not_is_refused(
-    trained: ModelSpec, tmp_path: Path, changes: dict[str, Any], told: str
+def test_a_bundle_with_unsupported_preprocessing_is_refused(
+    trained: ModelSpec, tmp_path: Path, changes: dict[str, Any], message: str
 ) -> None:
     bundle = _bundle(tmp_path / "bundle", trained, **changes)
-    with pytest.raises(InvalidPackage, match=told):
+    with pytest.raises(InvalidPackage, match=message):
         from_bundle(bundle, tmp_path / "package", trained.labels, _OPTIONS)
     assert not (tmp_path / "package").exists()
 
 
 @pytest.mark.parametrize(
-    ("kind", "parameters", "told"),
+    ("kind", "parameters", "message"),
     [
         ("unet", {"channels": [4, 8]}, "network 'unet'"),
         ("perceptron", {}, "there is no network 'perceptron'; known: attention-unet"),
         ("swin-unetr", {"feature_size": 7}, "swin-unetr"),
     ],
 )
-def test_a_network_that_cannot_be_built_is_told(
-    kind: str, parameters: dict[str, Any], told: str
+def test_a_network_that_cannot_be_built_is_refused_by_name(
+    kind: str, parameters: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(InvalidPackage, match=told):
+    with pytest.raises(InvalidPackage, match=message):
         build(NetworkSpec(kind, parameters), classes=2)

@@ -185,7 +185,7 @@ def test_patches_contain_the_organ_and_align_with_its_classes(data: Path) -> Non
     for seed in range(4):
         image, classes = unaugmented.draw(np.random.default_rng(seed))
         assert image.shape == classes.shape == (1, 16, 32, 32)
-        # The liver of a portal venous scan is in the upper half of the window, air at its lower end.
+        # Portal venous liver is in the upper half of the window, air at its lower end.
         assert 0.5 < float(image[classes == 1].mean()) < 0.8
         augmented, classes = patches.draw(np.random.default_rng(seed))
         assert augmented.shape == (1, 16, 32, 32)

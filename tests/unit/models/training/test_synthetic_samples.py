@@ -88,7 +88,7 @@ def test_the_edge_to_the_lung_lies_as_in_a_scan(body: Anatomy) -> None:
     for seed in range(4):
         image, classes = _synthesis(options).draw(body, np.random.default_rng(seed))
         level, liver = image[0], classes[0] == 1
-        # The last liver voxels, two below air: a half-filled voxel is half as bright, air clips to 0.
+        # The last liver voxels, two below air: half liver is half as bright, air clips to 0.
         edge = liver[:-2] & ~liver[1:-1] & (level[2:] < 0.02)
         edges += int(edge.sum())
         dark += int((edge & (level[:-2] < level[liver].median() / 2)).sum())

@@ -1,4 +1,4 @@
-"""A study of small trainings: it searches, prunes, resumes, is shared, and tells what it found."""
+"""A study of small trainings: it searches, prunes, resumes, is shared and reported."""
 
 import os
 import subprocess
@@ -45,14 +45,14 @@ def folder(tmp_path: Path) -> Path:
 
 def _tuning(folder: Path, out: str = "tuning") -> Tuning:
     base = read_config_values(folder / "config.toml")
-    place = RunOptions(folder, folder / out, "cpu")
-    return Tuning(base, "config.toml", load_search_space(folder / "search.toml"), place)
+    options = RunOptions(folder, folder / out, "cpu")
+    return Tuning(base, "config.toml", load_search_space(folder / "search.toml"), options)
 
 
 def test_the_tune_command_finds_a_configuration_to_train_with(folder: Path) -> None:
     arguments = ["tune", folder / "config.toml", folder / "search.toml", "--out", folder / "out"]
     options = ["--trials", 4, "--device", "cpu", "--seed", 1]
-    for _ in range(2):  # the second finds that there are enough
+    for _ in range(2):  # the second run finds enough finished trials
         result = CliRunner().invoke(app, [str(part) for part in (*arguments, *options)])
         assert result.exit_code == 0, result.output
         assert "4 trials; best Dice" in result.output
@@ -65,7 +65,7 @@ def test_the_tune_command_finds_a_configuration_to_train_with(folder: Path) -> N
     assert "Which setting matters" in page
 
 
-def test_a_trial_that_does_worse_than_the_others_is_ended_early(folder: Path) -> None:
+def test_a_trial_that_scores_worse_than_the_others_is_pruned(folder: Path) -> None:
     study = open_study(f"sqlite:///{folder / 'study.db'}", "pruned")
     for score in (0.9, 0.9, 0.9, 0.9):
         trial = optuna.trial.create_trial(value=score, intermediate_values={2: score, 4: score})
@@ -91,7 +91,7 @@ def test_two_processes_share_a_study(folder: Path) -> None:
     assert len(over) >= 4
 
 
-def test_a_study_that_goes_on_draws_other_values_with_the_same_seed(folder: Path) -> None:
+def test_a_resumed_study_draws_other_values_with_the_same_seed(folder: Path) -> None:
     url = f"sqlite:///{folder / 'study.db'}"
     for trials in (1, 2):
         tune(open_study(url, "seeded", seed=3), _tuning(folder), trials)
@@ -102,25 +102,23 @@ def test_a_study_that_goes_on_draws_other_values_with_the_same_seed(folder: Path
     assert open_study(url, "again").trials[0].params == first.params
 
 
-def test_a_study_does_not_go_on_with_another_search(folder: Path) -> None:
+def test_a_study_does_not_resume_with_another_search_space(folder: Path) -> None:
     study = open_study(f"sqlite:///{folder / 'study.db'}", "one")
     tune(study, _tuning(folder), trials=1)
     turned = _SEARCH.replace("[[2, 4], [4, 8]]", "[[4, 8], [2, 4]]")
     (folder / "search.toml").write_text(turned, encoding="utf-8")
-    with pytest.raises(
-        InvalidSearchSpace, match="started with another configuration or search space"
-    ):
+    with pytest.raises(InvalidSearchSpace, match="another configuration or search space"):
         tune(study, _tuning(folder), trials=2)
     assert len(study.trials) == 1
 
 
-def test_a_trial_without_enough_memory_fails_and_the_search_goes_on(
+def test_a_trial_without_enough_memory_fails_and_the_search_continues(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def greedy(config: TrainConfig, place: RunOptions, on_score: object = None) -> TrainingResult:
-        if place.out.name.startswith("0000"):
+    def greedy(config: TrainConfig, options: RunOptions, on_score: object = None) -> TrainingResult:
+        if options.out.name.startswith("0000"):
             raise torch.OutOfMemoryError
-        return TrainingResult(place.out, 1, 0.5, 1)
+        return TrainingResult(options.out, 1, 0.5, 1)
 
     monkeypatch.setattr("models.tuning.study.train", greedy)
     study = open_study(f"sqlite:///{folder / 'study.db'}", "greedy")
@@ -129,7 +127,7 @@ def test_a_trial_without_enough_memory_fails_and_the_search_goes_on(
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ('["batch"]\nlow = 1', "batch: give low and high, or choices"),
         ('["batch"]\nlow = 2\nhigh = 1', "low must be less than high"),
@@ -139,12 +137,14 @@ def test_a_trial_without_enough_memory_fails_and_the_search_goes_on(
         ("[", "search.toml"),
     ],
 )
-def test_a_search_that_makes_no_sense_is_told(tmp_path: Path, text: str, told: str) -> None:
+def test_an_invalid_search_space_is_refused_with_its_key(
+    tmp_path: Path, text: str, message: str
+) -> None:
     path = tmp_path / "search.toml"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(InvalidSearchSpace) as caught:
         load_search_space(path)
-    assert told in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_a_study_without_a_finished_trial_has_no_report(folder: Path) -> None:
