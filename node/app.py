@@ -66,7 +66,7 @@ def build(settings: Settings, place: str) -> App:
     specs = _models(settings)
     destinations = destinations_from(settings)
     store = Store.open(settings.database_url, settings.data_dir, open_files(settings))
-    inbox = Inbox(store, settings.least_free_bytes)
+    inbox = Inbox(store, settings.min_free_bytes)
     worker = settings.worker
     warm = LoadedModels(specs, worker.device, worker.threads, seg_options(settings))
     models = InferencePool(
@@ -183,7 +183,9 @@ def _sources(settings: Settings) -> Mapping[str, DicomWebSource]:
     }
 
 
-def _commitment_answers(settings: Settings, store: Store, policy: RetryPolicy) -> CommitmentReporter:
+def _commitment_answers(
+    settings: Settings, store: Store, policy: RetryPolicy
+) -> CommitmentReporter:
     return CommitmentReporter(
         store=store,
         peers={

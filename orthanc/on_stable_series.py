@@ -20,8 +20,8 @@ from typing import Any
 
 import orthanc
 
-# Manufacturer (0008,0070) and Manufacturer's Model Name (0008,1090) of the results of segnode, which
-# are never sent back. Its phantoms have another model name and may be sent.
+# Manufacturer (0008,0070) and Manufacturer's Model Name (0008,1090) of segnode's results, which are
+# never sent back. Its phantoms have another model name and may be sent.
 OWN_MANUFACTURER = "segnode"
 OWN_MODEL_NAME = "segnode"
 

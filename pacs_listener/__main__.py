@@ -57,7 +57,7 @@ def run(settings: Settings) -> None:
     stop = StopSignal()
     store = Store.open(settings.database_url, settings.data_dir, open_files(settings))
     try:
-        inbox = Inbox(store, settings.least_free_bytes)
+        inbox = Inbox(store, settings.min_free_bytes)
         inbox.remove_abandoned()
         policy = policy_from(settings)
         commitment = CommitmentService(store, policy.calling_ae_titles, _utc_now)

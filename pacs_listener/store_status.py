@@ -23,18 +23,18 @@ class StoreStatus(IntEnum):
 MEANINGS: dict[StoreStatus, tuple[str, str]] = {
     StoreStatus.SUCCESS: (
         "Success",
-        "The instance is on disk, synced, or in the site's bucket, and indexed, now or from an "
+        "The instance is indexed and is on disk, synced, or in the site's bucket; now or since an "
         "earlier reception.",
     ),
     StoreStatus.COMPLETED_UIDS: (
         "Warning: Coercion of Data Elements",
-        "As for success; UIDs that the data set left empty were filled in.",
+        "As for success; UIDs that were empty in the data set were filled in.",
     ),
     StoreStatus.OUT_OF_RESOURCES: (
         "Refused: Out of Resources",
-        "The disk has less room than is to stay free, or is read-only, or the bucket or the "
-        "database does not answer, or it is locked. Nothing was kept; the sender should send again "
-        "later.",
+        "The free space is below the configured minimum, the disk is read-only, the bucket or the "
+        "database does not answer, or the database is locked. Nothing was stored; the sender should "
+        "retry later.",
     ),
     StoreStatus.DOES_NOT_MATCH: (
         "Error: Data Set Does Not Match SOP Class",
@@ -42,15 +42,15 @@ MEANINGS: dict[StoreStatus, tuple[str, str]] = {
     ),
     StoreStatus.CANNOT_UNDERSTAND: (
         "Error: Cannot Understand",
-        "The data set cannot be read as DICOM, or one of its UIDs is invalid or missing for good.",
+        "The data set cannot be read as DICOM, or a UID is invalid, or missing and not derivable.",
     ),
     StoreStatus.STORED_ELSEWHERE: (
         "Error: Cannot Understand",
-        "The SOP Instance UID is stored already as part of another series.",
+        "The SOP Instance UID is already stored as part of another series.",
     ),
     StoreStatus.DEFECT: (
         "Error: Cannot Understand",
-        "A defect of the node, to be found in its log. Nothing was kept.",
+        "A defect of the node; its log has the details. Nothing was stored.",
     ),
 }
 

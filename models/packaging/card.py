@@ -74,7 +74,8 @@ def _sources(config: TrainConfig) -> list[str]:
         own = config.bodies
         lines.append(
             "- Synthetic scans, painted again for every sample: one labelled CT under "
-            f"{own.chests} chests, and {own.phantoms} phantoms ({own.phantom_share:.0%} of the samples)"
+            f"{own.chests} chests, and {own.phantoms} phantoms "
+            f"({own.phantom_share:.0%} of the samples)"
         )
     return lines
 

@@ -45,7 +45,9 @@ def train(
 
     loaded = load_config(config)
     _use(threads)
-    place = RunOptions(config.parent if data is None else data, out, device, workers, read_ct_folder)
+    place = RunOptions(
+        config.parent if data is None else data, out, device, workers, read_ct_folder
+    )
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[loss]}"))
     with Progress(*columns, TimeRemainingColumn(), transient=True) as bar:
         task = bar.add_task("Training", total=None, loss="")

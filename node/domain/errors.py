@@ -62,7 +62,7 @@ class Misconfigured(NodeError):
         self.key = key
 
     @classmethod
-    def several(cls, mistakes: Sequence[Self]) -> Self:
+    def combined(cls, mistakes: Sequence[Self]) -> Self:
         """One error that tells all of `mistakes` (at least one), each on a line of its own."""
         first = mistakes[0]
         error = cls("", file=first.file, line=first.line, key=first.key)

@@ -18,7 +18,7 @@ class Channel(StrEnum):
 class Origin:
     """Where an instance came from: the door, and who stood there (AE title, source, path)."""
 
-    door: Channel
+    channel: Channel
     peer: str
 
 

@@ -41,7 +41,9 @@ class LoadedModels:
         for model_id in model_ids:
             self._model(model_id)
 
-    def infer(self, job: Job, files: Sequence[Path], replaces: ReplacedResult | None) -> InferenceResult:
+    def infer(
+        self, job: Job, files: Sequence[Path], replaces: ReplacedResult | None
+    ) -> InferenceResult:
         """Run the job's model on the series in `files`.
 
         Raises:
@@ -82,7 +84,7 @@ class LoadedModels:
         import torch
 
         from models.devices import UnusableDevice
-        from models.predictor import Predictor
+        from models.inference.predictor import Predictor
 
         if self._threads is not None:
             torch.set_num_threads(self._threads)

@@ -37,7 +37,9 @@ class InferencePool:
         for process in self._processes:
             process.load(model_ids)
 
-    def infer(self, job: Job, files: Sequence[Path], replaces: ReplacedResult | None) -> InferenceResult:
+    def infer(
+        self, job: Job, files: Sequence[Path], replaces: ReplacedResult | None
+    ) -> InferenceResult:
         """Run the job's model on the series in `files`; see `InferenceProcess.infer`."""
         with self._model_limits.get(job.model_id, nullcontext()):
             process = self._idle.get()

@@ -71,7 +71,9 @@ class InferenceProcess:
         with self._lock:
             self._call("load", model_ids, timeout_s=_LOAD_TIMEOUT_S)
 
-    def infer(self, job: Job, files: Sequence[Path], replaces: ReplacedResult | None) -> InferenceResult:
+    def infer(
+        self, job: Job, files: Sequence[Path], replaces: ReplacedResult | None
+    ) -> InferenceResult:
         """Run the job's model on the series in `files`.
 
         Raises:

@@ -102,7 +102,9 @@ def _head_elements(stream: bytes, encoding: Encoding) -> dict[int, Element]:
     """Returns the identifying elements; does not read the rest of the stream."""
     found: dict[int, Element] = {}
     for element in iter_elements(stream, encoding):
-        complete = all(tag in found and found[tag].value_start < found[tag].end for tag in _UID_NAMES)
+        complete = all(
+            tag in found and found[tag].value_start < found[tag].end for tag in _UID_NAMES
+        )
         if element.tag > (_SERIES if complete else _FRAME_OF_REFERENCE):
             break
         if element.tag in _TAGS_TO_READ:
@@ -147,5 +149,6 @@ def _insert_uids(
 
 def _missing_uid(tag: int) -> Rejected:
     return Rejected(
-        RejectionReason.INVALID_INSTANCE, f"the instance cannot be accepted: it has no {_UID_NAMES[tag]}"
+        RejectionReason.INVALID_INSTANCE,
+        f"the instance cannot be accepted: it has no {_UID_NAMES[tag]}",
     )

@@ -41,13 +41,13 @@ class Inbox:
     A file is kept before it is indexed, so an index row always has its file. Where the row is
     missing after a crash, the sender was not told success and sends again.
 
-    With less than `least_free_bytes` free nothing new is taken: what is left is for the results of
+    With less than `min_free_bytes` free nothing new is taken: what is left is for the results of
     what is here, and for the database.
     """
 
-    def __init__(self, store: Store, least_free_bytes: int) -> None:
+    def __init__(self, store: Store, min_free_bytes: int) -> None:
         self._store = store
-        self._min_free_bytes = least_free_bytes
+        self._min_free_bytes = min_free_bytes
 
     def check_free_space(self) -> None:
         """See that more can be taken.

@@ -112,7 +112,7 @@ class Retriever:
     _failures: dict[int, int] = field(default_factory=dict)
     _not_before: dict[int, float] = field(default_factory=dict)
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """Fetch what was asked for and is due."""
         for request in self.store.open_retrievals():
             number = request.retrieval_id

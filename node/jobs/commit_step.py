@@ -59,7 +59,7 @@ class CommitStep:
             case Defect():
                 return self._failed(asked, Transient(failure.message))
 
-    def look(self) -> Iterator[tuple[DeliveryAttempt, float]]:
+    def poll(self) -> Iterator[tuple[DeliveryAttempt, float]]:
         """Settle the requests that are answered or overdue.
 
         Gives the tries that follow, and in how many seconds each is due.

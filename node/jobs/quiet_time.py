@@ -21,7 +21,7 @@ class QuietTimes:
     _looked_at: float = float("-inf")
     _unchanged_since: dict[tuple[Uid, int, datetime], float] = field(default_factory=dict)
 
-    def look(self, open_series: Sequence[StoredSeries], now: datetime) -> Mapping[Uid, float]:
+    def update(self, open_series: Sequence[StoredSeries], now: datetime) -> Mapping[Uid, float]:
         """Seconds since the last instance of each series, by its UID."""
         moment = self.clock()
         unchanged_since = {}

@@ -49,10 +49,10 @@ class SeriesCompletion:
     def __post_init__(self) -> None:
         self._quiet_times = QuietTimes(self.clock)
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """Decide every series that is complete now."""
         open_series = self.store.open_series()
-        quiet = self._quiet_times.look(open_series, self.now())
+        quiet = self._quiet_times.update(open_series, self.now())
         trouble = None
         for series in open_series:
             uid = series.series_instance_uid
@@ -141,7 +141,7 @@ class SeriesCompletion:
         if recorded is None:
             return
         _LOG.info("series.decided", series=uid, instances=count, state=state.value)
-        for job in recorded.made:
+        for job in recorded.new_jobs:
             _LOG.info(
                 "job.queued",
                 job=job.job_id,
@@ -163,7 +163,7 @@ class JobScheduler:
     now: Callable[[], datetime]
     _started: set[tuple[str, int]] = field(default_factory=set)
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """Start what is queued."""
         queued = self.store.queued_jobs()
         for job, run_number in queued:
@@ -173,7 +173,7 @@ class JobScheduler:
 
     def settle(self) -> None:
         """See to what destinations have committed themselves to, or have not."""
-        for this, wait_s in self.committing.look():
+        for this, wait_s in self.committing.poll():
             self.workflows.start_delivery(this, after_s=wait_s)
 
     def repair(self) -> None:

@@ -22,7 +22,7 @@ from node.domain.job import Job, Priority
 from node.jobs.commit_step import CommitStep
 from node.jobs.deliver_step import DeliverStep, DeliveryAttempt
 from node.jobs.segment_step import SegmentStep
-from node.store.database import disconnect_if_unwritable, database_errors_as_transient
+from node.store.database import database_errors_as_transient, disconnect_if_unwritable
 
 _LOG = structlog.get_logger()
 # Names the order of the steps below. Workflows of another version would not be found again after
@@ -192,7 +192,9 @@ class Workflows:
             part = part.next()
         self._start_part(part, _place_in_queue(job))
 
-    def start_delivery(self, this: DeliveryAttempt, *, after_s: float | None = None, repair: str = "") -> None:
+    def start_delivery(
+        self, this: DeliveryAttempt, *, after_s: float | None = None, repair: str = ""
+    ) -> None:
         """Have a try at a delivery made; again for the same try and `repair` changes nothing.
 
         `repair` tells a try apart from one of the same number that broke.

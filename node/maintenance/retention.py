@@ -26,7 +26,7 @@ class Retention:
     free_bytes: int
     now: Callable[[], datetime]
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """Clear what is due.
 
         Raises:

@@ -157,7 +157,9 @@ def _with_identifiers(paths: list[Path]) -> Iterator[list[Path]]:
     with TemporaryDirectory(prefix="segnode-") as folder:
         complete: list[Path] = []
         for number, path in enumerate(paths):
-            identified = identified_from_part10(path.read_bytes(), Origin(Channel.FOLDER, path.name))
+            identified = identified_from_part10(
+                path.read_bytes(), Origin(Channel.FOLDER, path.name)
+            )
             if identified.filled_in_uids:
                 path = Path(folder) / f"{number}.dcm"  # noqa: PLW2901 the copy replaces it
                 path.write_bytes(part10_bytes(identified.received))

@@ -15,8 +15,8 @@ from node.app import App, build
 from node.domain.errors import Misconfigured, NodeError, Transient
 from node.log import configure_logging
 from node.processes.supervisor import MISCONFIGURED_STATUS
-from node.runtime.heartbeat import BEAT_SECONDS, WorkerRemoved, Membership
-from node.runtime.locks import lock_single_worker, lock_numbered_worker
+from node.runtime.heartbeat import BEAT_SECONDS, Membership, WorkerRemoved
+from node.runtime.locks import lock_numbered_worker, lock_single_worker
 from node.runtime.readiness import notify_ready
 from node.runtime.signals import StopSignal
 from node.runtime.timers import Looks
@@ -87,8 +87,8 @@ def _looks(app: App) -> Looks:
     membership = app.membership
     looks = Looks()
     for name, seconds, look in (
-        ("series", often, app.series_completion.look),
-        ("jobs", often, app.job_scheduler.look),
+        ("series", often, app.series_completion.poll),
+        ("jobs", often, app.job_scheduler.poll),
         ("settlements", often, app.job_scheduler.settle),
         ("retrievals", often, app.retriever.poll),
         ("repair", _REPAIR_SECONDS, app.job_scheduler.repair),

@@ -36,7 +36,7 @@ def files_problem(settings: Settings, store: Store) -> str:
             f"Nothing is received or finished: {error}. Make room there, or have it writable; the "
             "node then goes on by itself."
         )
-    if free is None or free >= settings.least_free_bytes:
+    if free is None or free >= settings.min_free_bytes:
         return ""
     return (
         f"Nothing more is received: only {free / _GIB:.1f} GiB are free in {settings.data_dir}, "

@@ -211,6 +211,6 @@ class Settings(BaseModel):
         return self.database_url.startswith("sqlite")
 
     @property
-    def least_free_bytes(self) -> int:
+    def min_free_bytes(self) -> int:
         """`least_free_gib` in bytes."""
         return round(self.least_free_gib * (1 << 30))

@@ -12,8 +12,8 @@ from pydicom import dcmread
 from rich.console import Console
 from rich.table import Table
 
-from models.phantom import abdomen
 from models.inference.predictor import Predictor
+from models.phantom import abdomen
 from models.registry import find
 from node.demo.orthanc_pacs import OrthancPacs, orthanc_missing
 from node.dicom.ct.reader import read_series

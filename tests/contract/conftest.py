@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from node.store import Store
-from tests.support.servers.postgresql_server import PostgresqlServer
 from tests.support.factories import sqlite_url
+from tests.support.servers.postgresql_server import PostgresqlServer
 
 
 @pytest.fixture(scope="session")

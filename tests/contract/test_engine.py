@@ -10,9 +10,9 @@ from node.domain.errors import Transient
 from node.domain.job import Job, JobState, Priority
 from node.domain.series import series_digest
 from node.jobs.workflow import RunState
+from tests.support.factories import SERIES, job_of
 from tests.support.processes.worker_parts import WorkerParts, failing
 from tests.support.servers.postgresql_server import PostgresqlServer
-from tests.support.factories import SERIES, job_of
 from tests.support.waiting import until
 
 
@@ -29,7 +29,7 @@ def test_a_delivery_that_waits_goes_on_after_a_restart(worker: WorkerParts) -> N
     worker.start()
     worker.pacs.answers += [Transient("down") for _ in range(3)]
     worker.receive()
-    worker.look()
+    worker.poll()
     worker.job_in(JobState.DELIVERING)
     worker.stop()
     worker.start()
@@ -58,7 +58,7 @@ def test_an_urgent_job_overtakes_those_that_wait(worker: WorkerParts) -> None:
             priority = Priority.STAT if name == "urgent" else Priority.ROUTINE
             job = replace(job_of(SERIES, job_id=name), series_digest=digest, priority=priority)
             assert worker.store.add_job(job)
-            worker.job_scheduler.look()
+            worker.job_scheduler.poll()
             until(lambda: order, 20, "the first job to run")
         all_queued.set()
         until(lambda: len(order) == 4, 20, "all jobs to run")
@@ -75,14 +75,14 @@ def test_a_job_that_is_put_off_holds_up_no_other_and_goes_on_after_a_restart(
     worker.during.append(failing(Transient("the result cannot be kept: no space")))
     worker.start()
     worker.receive()
-    worker.look()
+    worker.poll()
     job = until(lambda: next((j for j in worker.jobs() if j.reason), None), 20, "it to be put off")
     assert job is not None
     assert job.state is JobState.RUNNING
     assert "no space; it is tried again at" in job.reason
     other = replace(job_of(SERIES, job_id="other"), series_digest=job.series_digest)
     assert worker.store.add_job(other)
-    worker.job_scheduler.look()
+    worker.job_scheduler.poll()
     until(lambda: state(worker, "other") is JobState.DELIVERED, 20, "the other job to be done")
 
     # With a shorter longest wait, as if the clock had been set back, it is due at once.

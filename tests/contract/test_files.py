@@ -14,8 +14,8 @@ from node.maintenance.verify import Fault, Verification
 from node.store import Store
 from node.store.files import DataFolder, Files
 from node.store.files.s3 import Bucket
-from tests.support.servers.s3_server import S3Server
 from tests.support.factories import NOON, encoded, received, sqlite_url
+from tests.support.servers.s3_server import S3Server
 
 HOUR_S = 3600.0
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from node.domain.errors import Misconfigured
-from node.runtime.heartbeat import WorkerRemoved, Membership
+from node.runtime.heartbeat import Membership, WorkerRemoved
 from node.store import Store
-from tests.support.servers.postgresql_server import PostgresqlServer
 from tests.support.factories import NOON
+from tests.support.servers.postgresql_server import PostgresqlServer
 
 
 @pytest.fixture

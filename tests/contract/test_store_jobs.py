@@ -116,7 +116,7 @@ def test_a_newer_job_takes_the_place_of_those_that_have_sent_nothing(store: Stor
     )
 
     assert recorded is not None
-    assert [job.job_id for job in recorded.made] == ["newest"]
+    assert [job.job_id for job in recorded.new_jobs] == ["newest"]
     superseded = {j.job_id for j in store.jobs_of(SERIES) if j.state is JobState.SUPERSEDED}
     assert superseded == {"delivering", "queued"}
     earlier = store.previous_result("newest", SERIES, "liver-ct")

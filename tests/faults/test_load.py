@@ -99,7 +99,7 @@ class Sender:
             begun = time.perf_counter()
             sent = dcmsend(files, self.node.dicom_port)
             self.seconds.append(time.perf_counter() - begun)
-            self.series.append(Uid(told.series_uid))
+            self.series.append(Uid(told.series_instance_uid))
             self.statuses += sent.statuses.values()
             shutil.rmtree(self.folder / str(n))
 

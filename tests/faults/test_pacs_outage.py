@@ -109,7 +109,7 @@ def test_after_every_kind_of_trouble_the_pacs_has_the_result_once(
     pacs.troubles += ["refuses", "hangs", "resets", "is full"]
     troubles = list(pacs.troubles)
     worker.receive()
-    worker.look()
+    worker.poll()
     # At first it is down.
     until(lambda: any(d.attempts > 1 for d in _deliveries(worker)), 60, "two tries at it")
     gc.collect()

@@ -203,7 +203,7 @@ def open_site(tmp_path: Path, listening: int) -> Iterator[OpenSite]:
         worker.start()
         made.append(worker)
         worker.receive()
-        worker.look()
+        worker.poll()
         return Site(worker, listening)
 
     yield open_with

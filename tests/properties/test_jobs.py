@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from node.domain.delivery import DeliveryState, Receipt
-from node.domain.job import JobState, is_final, can_transition
+from node.domain.job import JobState, can_transition, is_final
 from node.domain.series import SeriesState
 from node.store import IllegalChange, Store
 from tests.support.factories import NOON, SERIES, job_of, received, sqlite_url

@@ -10,7 +10,13 @@ from playwright.sync_api import Page, expect
 
 from node.dicom.ct_writer import CtDescription
 from node.domain.series import SeriesState, StoredSeries
-from tests.support.browser.busy_console import CONFIGURATION, accept, decide_series, open_console, park
+from tests.support.browser.busy_console import (
+    CONFIGURATION,
+    accept,
+    decide_series,
+    open_console,
+    park,
+)
 from tests.support.dicom.builders import ct_series
 from tests.support.servers.served_node import ServedNode, served_node
 from tests.support.waiting import until
@@ -72,7 +78,9 @@ def test_the_series_page_shows_stages_picture_audit_trail_and_download(
     assert Path(download.value.path()).read_bytes()[128:132] == b"DICM"
 
 
-def test_open_details_stay_open_after_an_update(console: Page, node: ServedNode, series: StoredSeries) -> None:
+def test_open_details_stay_open_after_an_update(
+    console: Page, node: ServedNode, series: StoredSeries
+) -> None:
     job = accept(node, series)
     node.store.audit(datetime.now(UTC), job.job_id, "defect", "Traceback:\nValueError: 3")
     console.goto(f"{node.url}/series/{series.series_instance_uid}")

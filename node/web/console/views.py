@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from node.domain.delivery import Delivery, DeliveryState
-from node.domain.job import Job, JobState, is_final, can_rerun, result_identity
+from node.domain.job import Job, JobState, can_rerun, is_final, result_identity
 from node.domain.series import SeriesState, StoredSeries
 from node.routing.decision import Decision
 from node.store import AuditEvent, SeriesOutcome, Store

@@ -133,7 +133,7 @@ class _StoreTransaction:
 async def _store(
     request: Request, settings: Settings, store: Store, now: datetime, *, only_study: str | None
 ) -> Response:
-    inbox = Inbox(store, settings.least_free_bytes)
+    inbox = Inbox(store, settings.min_free_bytes)
     peer = request.client.host if request.client is not None else "unknown"
     transaction = _StoreTransaction(inbox, service_root(request), peer, only_study, now)
     inbox.check_free_space()

@@ -242,4 +242,4 @@ def decide_all(store: Store) -> None:
         quiet_seconds=0.0,
         installed_version=lambda _: "1.0",
         now=lambda: later,
-    ).look()
+    ).poll()

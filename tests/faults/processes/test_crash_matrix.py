@@ -64,7 +64,11 @@ class Series:
         uids = [
             Uid(dcmread(path, specific_tags=["SOPInstanceUID"]).SOPInstanceUID) for path in paths
         ]
-        return cls(Uid(told.series_uid), Uid(told.study_uid), dict(zip(uids, paths, strict=True)))
+        return cls(
+            Uid(told.series_instance_uid),
+            Uid(told.study_instance_uid),
+            dict(zip(uids, paths, strict=True)),
+        )
 
     def send(self, port: int) -> None:
         """C-STORE what is not acknowledged, over and over until all is."""

@@ -38,7 +38,9 @@ class Models(LoadedModels):
         if "missing" in model_ids:
             raise Misconfigured("model 'missing' is not installed", key="rules.model")
 
-    def infer(self, job: Job, files: Sequence[Path], replaces: ReplacedResult | None) -> InferenceResult:
+    def infer(
+        self, job: Job, files: Sequence[Path], replaces: ReplacedResult | None
+    ) -> InferenceResult:
         word, *rest = self._plan.read_text().split()
         self._plan.write_text(" ".join(rest))
         match word:
@@ -64,7 +66,9 @@ class Meeting(LoadedModels):
     def load(self, model_ids: Sequence[str]) -> None:
         pass
 
-    def infer(self, job: Job, files: Sequence[Path], replaces: ReplacedResult | None) -> InferenceResult:
+    def infer(
+        self, job: Job, files: Sequence[Path], replaces: ReplacedResult | None
+    ) -> InferenceResult:
         own = self._folder / f"{os.getpid()}"
         own.with_suffix(".here").touch()
         try:
@@ -160,7 +164,9 @@ def test_a_job_that_hangs_is_tried_once_more_and_parked_and_others_go_on(
     process: InferenceProcess, plan: Path, tmp_path: Path
 ) -> None:
     class Parts(WorkerParts):
-        def infer(self, job: Job, files: Sequence[Path], replaces: ReplacedResult | None) -> InferenceResult:
+        def infer(
+            self, job: Job, files: Sequence[Path], replaces: ReplacedResult | None
+        ) -> InferenceResult:
             return process.infer(job, files, replaces)
 
     plan.write_text("hang hang fine")
@@ -168,13 +174,13 @@ def test_a_job_that_hangs_is_tried_once_more_and_parked_and_others_go_on(
     parts.start()
     try:
         parts.receive(1)
-        parts.look()
+        parts.poll()
         until(lambda: parts.jobs()[-1].state is JobState.PARKED, WAIT_S, "it to be parked")
         parked = parts.jobs()[-1]
         assert "longest_inference_seconds" in parked.reason
         assert plan.read_text() == "fine"
         parts.receive(2)
-        parts.look()
+        parts.poll()
         until(lambda: len(parts.jobs()) == 2, WAIT_S, "the second job")
         until(lambda: parts.jobs()[-1].state is JobState.DELIVERED, WAIT_S, "its delivery")
     finally:

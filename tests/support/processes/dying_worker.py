@@ -54,7 +54,7 @@ def main(folder: Path, point: Point) -> None:
             die_at(DBOS, "sleep", after=True)
     node.start()
     node.receive()
-    node.look()
+    node.poll()
     threading.Event().wait()
 
 

@@ -113,7 +113,9 @@ class WorkerParts:
         self.workflows = Workflows(segmenting, delivering, committing, options)
         self.workflows.launch()
         rule = Rule("liver", "liver-ct", ("pacs", "archive"), Equals("Modality", "CT"), 0.001)
-        self.series_completion = SeriesCompletion(self.store, [rule], 1.0, lambda _: self.installed, now)
+        self.series_completion = SeriesCompletion(
+            self.store, [rule], 1.0, lambda _: self.installed, now
+        )
         self.job_scheduler = JobScheduler(self.store, self.workflows, delivering, committing, now)
 
     def stop(self) -> None:
@@ -123,7 +125,9 @@ class WorkerParts:
     def now(self) -> datetime:
         return datetime.now(UTC)
 
-    def infer(self, job: Job, files: Sequence[Path], replaces: ReplacedResult | None) -> InferenceResult:
+    def infer(
+        self, job: Job, files: Sequence[Path], replaces: ReplacedResult | None
+    ) -> InferenceResult:
         self.replaces.append(replaces)
         if self.during:
             self.during.pop(0)(job)
@@ -134,10 +138,10 @@ class WorkerParts:
         dataset = encoded(sop_instance_uid=uid)
         self.inbox.accept(received(sop_instance_uid=uid, dataset=dataset), self.now())
 
-    def look(self) -> None:
+    def poll(self) -> None:
         self.store.request_start(SERIES, self.now())
-        self.series_completion.look()
-        self.job_scheduler.look()
+        self.series_completion.poll()
+        self.job_scheduler.poll()
 
     def jobs(self) -> tuple[Job, ...]:
         return self.store.jobs_of(SERIES)

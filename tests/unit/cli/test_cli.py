@@ -153,9 +153,7 @@ def test_each_series_of_a_folder_is_explained_by_itself(
     small = grid(slices=3, rows=8, columns=8)
     ct_series(geometry=small).write(tmp_path / "ct" / "a")
     other = ct_series(geometry=small).modify(lambda _, d: setattr(d, "Modality", "MR"))
-    other.modify(lambda _, d: setattr(d, "SeriesInstanceUID", "1.2.3")).write(
-        tmp_path / "ct" / "b"
-    )
+    other.modify(lambda _, d: setattr(d, "SeriesInstanceUID", "1.2.3")).write(tmp_path / "ct" / "b")
     assert run(monkeypatch, "explain", str(tmp_path / "ct"), "-c", str(config)) == 0
     told = capsys.readouterr().out
     assert told.count("3 images:") == 2

@@ -3,7 +3,7 @@
 import pytest
 
 from node.domain.delivery import retry_delay_s
-from node.domain.job import JobState, is_final, job_id, can_transition, result_identity
+from node.domain.job import JobState, can_transition, is_final, job_id, result_identity
 from node.domain.series import series_digest
 
 FINAL = {JobState.DELIVERED, JobState.REFUSED, JobState.SUPERSEDED, JobState.DISCARDED}

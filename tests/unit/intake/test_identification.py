@@ -11,9 +11,9 @@ from node.domain.errors import Rejected, RejectionReason
 from node.domain.identifiers import Uid
 from node.domain.instance import Channel, Origin, ReceivedInstance
 from node.intake.identification import IdentifiedInstance, identify
-from node.intake.part10 import part10_header, part10_bytes, received_from_part10
-from tests.support.shared_data import ct_files
+from node.intake.part10 import part10_bytes, part10_header, received_from_part10
 from tests.support.factories import CT_IMAGE, EXPLICIT, encoded
+from tests.support.shared_data import ct_files
 
 IMPLICIT = "1.2.840.10008.1.2"
 BIG_ENDIAN = "1.2.840.10008.1.2.2"
@@ -187,6 +187,8 @@ def test_a_file_that_is_no_dicom_file_is_refused() -> None:
 def test_a_preamble_that_is_a_program_does_not_come_along() -> None:
     instance = identified(encoded()).received
     program = b"MZ" + b"\x90" * 126
-    received = received_from_part10(program + part10_header(instance)[128:] + instance.dataset, ORIGIN)
+    received = received_from_part10(
+        program + part10_header(instance)[128:] + instance.dataset, ORIGIN
+    )
     assert received == instance
     assert part10_header(received)[:128] == bytes(128)

@@ -77,11 +77,11 @@ def test_a_series_waits_for_its_quiet_time(site: Site) -> None:
     watch = site.watch(LIVER)
     site.receive(1)
     site.pass_time(9.9)
-    watch.look()
+    watch.poll()
     assert site.store.jobs_of(SERIES) == ()
 
     site.pass_time(0.2)
-    watch.look()
+    watch.poll()
     (job,) = site.store.jobs_of(SERIES)
     assert (job.state, job.model_id, job.destinations) == (JobState.QUEUED, "liver-ct", ("pacs",))
     assert site.state() is SeriesState.ACCEPTED
@@ -92,20 +92,20 @@ def test_a_clock_that_is_set_neither_cuts_a_series_short_nor_keeps_it_waiting(
     site: Site, hours: int
 ) -> None:
     watch = site.watch(LIVER)
-    watch.look()
+    watch.poll()
     site.receive(1)
     site.pass_time(1)
-    watch.look()
+    watch.poll()
     site.set_clock(hours)
     site.pass_time(5)
-    watch.look()
+    watch.poll()
     assert site.store.jobs_of(SERIES) == ()
 
     site.receive(2)
     site.pass_time(1)
-    watch.look()
+    watch.poll()
     site.pass_time(9.5)
-    watch.look()
+    watch.poll()
     (job,) = site.store.jobs_of(SERIES)
     assert job.instance_count == 2
 
@@ -114,11 +114,11 @@ def test_an_instance_that_comes_while_the_clock_is_set_waits_for_its_quiet_time(
     site: Site,
 ) -> None:
     watch = site.watch(LIVER)
-    watch.look()
+    watch.poll()
     site.receive(1)
     site.set_clock(1)
     site.pass_time(1)
-    watch.look()
+    watch.poll()
     assert site.store.jobs_of(SERIES) == ()
 
 
@@ -126,8 +126,8 @@ def test_looking_again_makes_nothing_new(site: Site) -> None:
     watch = site.watch(LIVER)
     site.receive(1)
     site.pass_time(11)
-    watch.look()
-    watch.look()
+    watch.poll()
+    watch.poll()
 
     assert len(site.store.jobs_of(SERIES)) == 1
 
@@ -138,11 +138,11 @@ def test_the_quiet_time_is_that_of_the_rule_that_wants_the_series(site: Site) ->
     watch = site.watch(slow, quick)
     site.receive(1)
     site.pass_time(30)
-    watch.look()
+    watch.poll()
     assert site.state() is SeriesState.RECEIVING
 
     site.pass_time(31)
-    watch.look()
+    watch.poll()
     assert len(site.store.jobs_of(SERIES)) == 1
 
 
@@ -150,7 +150,7 @@ def test_an_explicit_start_waits_for_nothing(site: Site) -> None:
     watch = site.watch(LIVER)
     site.receive(1)
     site.store.request_start(SERIES, site.now)
-    watch.look()
+    watch.poll()
 
     assert len(site.store.jobs_of(SERIES)) == 1
 
@@ -159,7 +159,7 @@ def test_a_series_that_no_rule_wants_is_ignored_with_the_reason_kept(site: Site)
     watch = site.watch(Rule("big", "liver-ct", ("pacs",), AtLeastSlices(20), 1.0))
     site.receive(1)
     site.pass_time(11)
-    watch.look()
+    watch.poll()
 
     assert site.state() is SeriesState.IGNORED
     assert "20" in (site.store.decision_of(SERIES) or "")
@@ -169,10 +169,10 @@ def test_a_late_slice_makes_a_new_job_and_supersedes_the_one_not_sent(site: Site
     watch = site.watch(LIVER)
     site.receive(1)
     site.pass_time(11)
-    watch.look()
+    watch.poll()
     site.receive(2)
     site.pass_time(11)
-    watch.look()
+    watch.poll()
 
     first, second = site.store.jobs_of(SERIES)
     assert (first.state, second.state) == (JobState.SUPERSEDED, JobState.QUEUED)
@@ -184,7 +184,7 @@ def test_a_late_slice_after_delivery_makes_a_job_that_says_what_it_replaces(site
     watch = site.watch(LIVER)
     site.receive(1)
     site.pass_time(11)
-    watch.look()
+    watch.poll()
     (first,) = site.store.jobs_of(SERIES)
     site.store.change_job(first.job_id, JobState.RUNNING, site.now)
     site.store.add_deliveries(first.job_id, ["pacs"], site.now)
@@ -193,7 +193,7 @@ def test_a_late_slice_after_delivery_makes_a_job_that_says_what_it_replaces(site
     site.store.change_job(first.job_id, JobState.DELIVERED, site.now)
     site.receive(2)
     site.pass_time(11)
-    watch.look()
+    watch.poll()
 
     first, second = site.store.jobs_of(SERIES)
     assert first.state is JobState.DELIVERED
@@ -206,10 +206,10 @@ def test_the_same_slices_again_change_nothing(site: Site) -> None:
     watch = site.watch(LIVER)
     site.receive(1)
     site.pass_time(11)
-    watch.look()
+    watch.poll()
     site.receive(1)
     site.pass_time(11)
-    watch.look()
+    watch.poll()
 
     assert len(site.store.jobs_of(SERIES)) == 1
 
@@ -220,7 +220,7 @@ def test_two_rules_for_one_model_make_one_job_for_both_destinations(site: Site) 
     watch = site.watch(LIVER, also, other)
     site.receive(1)
     site.pass_time(11)
-    watch.look()
+    watch.poll()
 
     jobs = {job.model_id: job for job in site.store.jobs_of(SERIES)}
     assert jobs["liver-ct"].destinations == ("pacs", "archive")
@@ -237,7 +237,7 @@ def test_a_series_over_which_we_stumble_does_not_stop_the_others(site: Site) -> 
         received(sop_instance_uid="1.9.1", series_instance_uid="1.9", dataset=dataset), site.now
     )
     site.pass_time(11)
-    watch.look()
+    watch.poll()
 
     assert site.state() is SeriesState.RECEIVING
     assert any(event.event == "defect" for event in site.store.audit_of(SERIES))
@@ -250,7 +250,7 @@ def test_a_series_whose_file_cannot_be_read_is_ignored(site: Site) -> None:
     (instance,) = site.store.instances_of(SERIES)
     instance.path.write_bytes(b"damaged")
     site.pass_time(11)
-    watch.look()
+    watch.poll()
 
     assert site.state() is SeriesState.IGNORED
 
@@ -261,7 +261,7 @@ def test_one_unreadable_image_does_not_hide_what_the_others_say(site: Site) -> N
     site.receive(2)
     site.store.instances_of(SERIES)[0].path.write_bytes(b"damaged")
     site.pass_time(11)
-    watch.look()
+    watch.poll()
 
     assert site.state() is SeriesState.ACCEPTED
 
@@ -278,9 +278,9 @@ def test_a_disk_that_cannot_be_read_for_now_makes_nobody_ignore_a_series(
     with monkeypatch.context() as patched:
         patched.setattr("node.jobs.series_completion.dcmread", stale)
         with pytest.raises(Transient, match="Stale file handle"):
-            watch.look()
+            watch.poll()
     assert site.state() is SeriesState.RECEIVING
-    watch.look()
+    watch.poll()
     assert site.state() is SeriesState.ACCEPTED
 
 
@@ -289,6 +289,6 @@ def test_a_job_is_as_urgent_as_the_most_urgent_rule_that_wants_it(site: Site) ->
     other = replace(LIVER, name="spleen", model="spleen")
     site.receive(1)
     site.pass_time(11)
-    site.watch(LIVER, urgent, other).look()
+    site.watch(LIVER, urgent, other).poll()
     found = {job.model_id: job.priority for job in site.store.jobs_of(SERIES)}
     assert found == {"liver-ct": Priority.STAT, "spleen": Priority.ROUTINE}

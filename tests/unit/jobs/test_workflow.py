@@ -16,8 +16,8 @@ from node.domain.job import Job, JobState, ReplacedResult, result_identity
 from node.jobs.segment_step import SegmentStep
 from node.jobs.workflow import RunState
 from node.store import IllegalChange
-from tests.support.processes.worker_parts import WorkerParts, failing
 from tests.support.factories import SERIES
+from tests.support.processes.worker_parts import WorkerParts, failing
 from tests.support.waiting import until
 
 
@@ -32,7 +32,7 @@ def node(tmp_path: Path) -> Iterator[WorkerParts]:
 
 def test_a_job_brings_its_result_to_every_destination(node: WorkerParts) -> None:
     node.receive()
-    node.look()
+    node.poll()
     job = node.settled()
 
     assert job.state is JobState.DELIVERED
@@ -48,10 +48,10 @@ def test_a_job_brings_its_result_to_every_destination(node: WorkerParts) -> None
 
 def test_starting_a_job_again_runs_it_once(node: WorkerParts) -> None:
     node.receive()
-    node.look()
+    node.poll()
     job = node.settled()
     node.workflows.start_job(job, 1)
-    node.job_scheduler.look()
+    node.job_scheduler.poll()
     node.job_scheduler.repair()
 
     assert len(node.replaces) == 1
@@ -61,7 +61,7 @@ def test_starting_a_job_again_runs_it_once(node: WorkerParts) -> None:
 def test_a_series_that_is_not_for_the_model_is_refused_in_plain_words(node: WorkerParts) -> None:
     node.during.append(failing(Rejected(RejectionReason.TOO_FEW_SLICES, "It has 3 slices.")))
     node.receive()
-    node.look()
+    node.poll()
     job = node.settled()
 
     assert (job.state, job.reason) == (JobState.REFUSED, "It has 3 slices.")
@@ -71,7 +71,7 @@ def test_a_series_that_is_not_for_the_model_is_refused_in_plain_words(node: Work
 def test_a_defect_is_tried_twice_then_parked_and_a_person_can_retry(node: WorkerParts) -> None:
     node.during += [failing(ZeroDivisionError("of the test")) for _ in range(2)]
     node.receive()
-    node.look()
+    node.poll()
     job = node.settled()
     assert job.state is JobState.PARKED
     assert "ZeroDivisionError: of the test" in job.reason
@@ -80,14 +80,14 @@ def test_a_defect_is_tried_twice_then_parked_and_a_person_can_retry(node: Worker
     assert "Traceback" in traces[0]
 
     node.store.retry_job(job.job_id, node.now())
-    node.job_scheduler.look()
+    node.job_scheduler.poll()
     assert node.settled().state is JobState.DELIVERED
 
 
 def test_a_passing_trouble_is_waited_out_however_often_it_is_met(node: WorkerParts) -> None:
     node.during += [failing(Transient("the disk is full")) for _ in range(6)]
     node.receive()
-    node.look()
+    node.poll()
     job = node.settled()
 
     assert job.state is JobState.DELIVERED
@@ -103,7 +103,7 @@ def test_a_job_that_meets_nothing_but_trouble_is_given_up_at_its_age_and_can_be_
     node.start()
     node.during += [failing(Transient("the disk is full")) for _ in range(1000)]
     node.receive()
-    node.look()
+    node.poll()
     job = node.settled()
     assert job.state is JobState.PARKED
     assert re.fullmatch(r"given up after \d+ s: the disk is full", job.reason)
@@ -111,7 +111,7 @@ def test_a_job_that_meets_nothing_but_trouble_is_given_up_at_its_age_and_can_be_
 
     node.during[1:] = []
     node.store.retry_job(job.job_id, node.now())
-    node.job_scheduler.look()
+    node.job_scheduler.poll()
     job = node.settled()
     node.stop()
     assert job.state is JobState.DELIVERED, job.reason
@@ -121,7 +121,7 @@ def test_a_job_that_meets_nothing_but_trouble_is_given_up_at_its_age_and_can_be_
 def test_a_destination_that_comes_up_later_gets_the_result_once(node: WorkerParts) -> None:
     node.pacs.answers += [Transient("it does not answer") for _ in range(3)]
     node.receive()
-    node.look()
+    node.poll()
     job = node.settled()
 
     assert job.state is JobState.DELIVERED
@@ -133,7 +133,7 @@ def test_a_destination_that_comes_up_later_gets_the_result_once(node: WorkerPart
 def test_a_destination_that_refuses_parks_the_job_with_its_words(node: WorkerParts) -> None:
     node.pacs.answers.append(Rejected(RejectionReason.INVALID_INSTANCE, "SEG is not stored here"))
     node.receive()
-    node.look()
+    node.poll()
     job = node.settled()
 
     assert job.state is JobState.PARKED
@@ -141,19 +141,19 @@ def test_a_destination_that_refuses_parks_the_job_with_its_words(node: WorkerPar
     assert len(list((node.folder / "archive").rglob("*.dcm"))) == 1
 
     node.store.retry_job(job.job_id, node.now())
-    node.job_scheduler.look()
+    node.job_scheduler.poll()
     assert node.settled().state is JobState.DELIVERED
     assert len(node.replaces) == 1, "the model ran once; its result was kept"
 
 
 def test_a_job_that_is_run_again_gives_the_same_instance_anew(node: WorkerParts) -> None:
     node.receive()
-    node.look()
+    node.poll()
     first = node.settled()
     node.store.rerun_job(first.job_id, node.now())
     assert first.result_path is not None
     assert not first.result_path.exists()
-    node.job_scheduler.look()
+    node.job_scheduler.poll()
     second = node.settled()
 
     assert (second.job_id, second.state) == (first.job_id, JobState.DELIVERED)
@@ -165,11 +165,11 @@ def test_a_job_that_is_run_again_gives_the_same_instance_anew(node: WorkerParts)
 def test_a_refused_job_can_be_run_again(node: WorkerParts) -> None:
     node.during.append(failing(Rejected(RejectionReason.TOO_FEW_SLICES, "It has 3 slices.")))
     node.receive()
-    node.look()
+    node.poll()
     refused = node.settled()
     assert refused.state is JobState.REFUSED
     node.store.rerun_job(refused.job_id, node.now())
-    node.job_scheduler.look()
+    node.job_scheduler.poll()
 
     assert node.settled().state is JobState.DELIVERED
 
@@ -177,11 +177,11 @@ def test_a_refused_job_can_be_run_again(node: WorkerParts) -> None:
 def test_a_job_under_way_and_one_without_images_cannot_be_run_again(node: WorkerParts) -> None:
     node.receive()
     node.store.request_start(SERIES, node.now())
-    node.series_completion.look()
+    node.series_completion.poll()
     (job,) = node.jobs()
     with pytest.raises(IllegalChange, match="is queued"):
         node.store.rerun_job(job.job_id, node.now())
-    node.job_scheduler.look()
+    node.job_scheduler.poll()
     assert node.settled().state is JobState.DELIVERED
     assert node.store.clear_series(SERIES, node.now())
     with pytest.raises(IllegalChange, match="have been deleted"):
@@ -201,7 +201,7 @@ def test_a_delivery_is_given_up_at_its_age(tmp_path: Path, ages: dict[str, timed
     node.start()
     node.pacs.answers += [Transient("it does not answer") for _ in range(1000)]
     node.receive()
-    node.look()
+    node.poll()
     job = node.settled()
     node.stop()
 
@@ -219,10 +219,10 @@ def test_a_job_superseded_while_the_model_runs_is_not_delivered(node: WorkerPart
 
     node.during.append(hold)
     node.receive(1)
-    node.look()
+    node.poll()
     assert inside.wait(20)
     node.receive(2)
-    node.look()
+    node.poll()
     go_on.set()
     node.settled()
 
@@ -235,10 +235,10 @@ def test_a_job_superseded_while_the_model_runs_is_not_delivered(node: WorkerPart
 
 def test_a_late_slice_gives_a_result_that_names_the_one_it_replaces(node: WorkerParts) -> None:
     node.receive(1)
-    node.look()
+    node.poll()
     first = node.settled()
     node.receive(2)
-    node.look()
+    node.poll()
     node.settled()
 
     assert node.replaces == [
@@ -252,12 +252,12 @@ def test_a_job_of_a_model_that_was_upgraded_makes_way_for_the_new_version(
 ) -> None:
     node.receive()
     node.store.request_start(SERIES, node.now())
-    node.series_completion.look()
+    node.series_completion.poll()
     node.installed = "1.1"
-    node.job_scheduler.look()
+    node.job_scheduler.poll()
     until(lambda: node.jobs()[0].state is JobState.SUPERSEDED, 20, "the old job to make way")
-    node.series_completion.look()
-    node.job_scheduler.look()
+    node.series_completion.poll()
+    node.job_scheduler.poll()
 
     job = node.settled()
     assert (job.model_version, job.state) == ("1.1", JobState.DELIVERED)
@@ -267,19 +267,19 @@ def test_a_result_of_a_new_version_names_the_one_it_replaces_even_by_a_rerun(
     node: WorkerParts,
 ) -> None:
     node.receive()
-    node.look()
+    node.poll()
     first = node.settled()
     replaced = first.as_replaced()
     node.installed = "1.1"
-    node.look()
+    node.poll()
     second = node.settled()
     node.installed = "1.2"
     # Its deliveries begin anew, and then it makes way.
     node.store.rerun_job(second.job_id, node.now())
-    node.job_scheduler.look()
+    node.job_scheduler.poll()
     until(lambda: node.jobs()[1].state is JobState.SUPERSEDED, 20, "the old job to make way")
-    node.series_completion.look()
-    node.job_scheduler.look()
+    node.series_completion.poll()
+    node.job_scheduler.poll()
     third = node.settled()
 
     assert [job.model_version for job in (first, second, third)] == ["1.0", "1.1", "1.2"]
@@ -294,7 +294,7 @@ def test_a_job_whose_run_ended_without_an_end_goes_on(
     monkeypatch.setattr(SegmentStep, "put_off", lambda *_: None)
     node.during += [failing(Transient("the disk is full"))]
     node.receive()
-    node.look()
+    node.poll()
     job = node.job_in(JobState.RUNNING)
 
     def has_ended() -> bool:
@@ -312,7 +312,7 @@ def test_a_job_unknown_to_the_engine_is_taken_up_again(tmp_path: Path) -> None:
     node.start()
     node.pacs.answers += [Transient("down") for _ in range(10_000)]
     node.receive()
-    node.look()
+    node.poll()
     until(lambda: node.jobs()[0].state is JobState.DELIVERING, 20, "the delivery to begin")
     node.stop()
     (tmp_path / "dbos.sqlite").unlink()
@@ -337,7 +337,7 @@ def test_a_job_whose_run_broke_is_parked_for_a_person(node: WorkerParts) -> None
 
     node.during.append(hold)
     node.receive()
-    node.look()
+    node.poll()
     assert inside.wait(20)
     job = node.jobs()[0]
     DBOS.cancel_workflow(f"run:{job.job_id}:1")
@@ -346,5 +346,5 @@ def test_a_job_whose_run_broke_is_parked_for_a_person(node: WorkerParts) -> None
 
     assert node.settled().state is JobState.PARKED
     node.store.retry_job(job.job_id, node.now())
-    node.job_scheduler.look()
+    node.job_scheduler.poll()
     assert node.settled().state is JobState.DELIVERED

@@ -47,7 +47,7 @@ def retention(store: Store, *, keep: timedelta | None = None, free_bytes: int = 
 
 def test_without_a_limit_nothing_is_deleted(store: Store) -> None:
     path = receive(store, "1.1", NOON - timedelta(days=1000))
-    retention(store).look()
+    retention(store).poll()
     assert path.is_file()
 
 
@@ -57,7 +57,7 @@ def test_finished_series_go_after_their_time(store: Store) -> None:
         receive(store, "1.2", NOON - timedelta(days=6)),
         receive(store, "1.3", NOON - timedelta(days=8), decided=False),
     )
-    retention(store, keep=timedelta(days=7)).look()
+    retention(store, keep=timedelta(days=7)).poll()
     assert not old.parent.exists()
     assert young.is_file()
     assert undecided.is_file()
@@ -75,9 +75,9 @@ def test_for_room_the_oldest_go_first_and_no_more_than_needed(
         return Usage(5 * GIB, left * GIB, (5 - left) * GIB)
 
     monkeypatch.setattr("node.store.files.folder.shutil.disk_usage", usage)
-    retention(store, free_bytes=2 * GIB).look()
+    retention(store, free_bytes=2 * GIB).poll()
     assert [path.is_file() for path in paths] == [True, False, True]
-    retention(store, free_bytes=5 * GIB).look()
+    retention(store, free_bytes=5 * GIB).poll()
     assert not any(path.is_file() for path in paths)
     assert just_now.is_file()
 
@@ -85,6 +85,6 @@ def test_for_room_the_oldest_go_first_and_no_more_than_needed(
 def test_more_series_go_than_are_looked_up_at_once(store: Store) -> None:
     for number in range(250):
         receive(store, f"1.{number}", NOON - timedelta(days=8))
-    retention(store, keep=timedelta(days=7)).look()
+    retention(store, keep=timedelta(days=7)).poll()
     assert store.clearable_series(NOON) == []
     assert list((store.data_dir / "instances").iterdir()) == []

@@ -8,7 +8,10 @@ from node.runtime.locks import lock_numbered_worker
 def test_two_workers_of_a_host_have_places_of_their_own_and_take_them_again(
     tmp_path: Path,
 ) -> None:
-    with lock_numbered_worker(tmp_path, "host") as first, lock_numbered_worker(tmp_path, "host") as second:
+    with (
+        lock_numbered_worker(tmp_path, "host") as first,
+        lock_numbered_worker(tmp_path, "host") as second,
+    ):
         assert first != second
     with lock_numbered_worker(tmp_path, "host") as again:
         assert again == first

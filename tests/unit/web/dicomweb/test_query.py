@@ -2,7 +2,7 @@
 
 import pytest
 
-from node.web.dicomweb.query import _fits
+from node.web.dicomweb.query import matches_wildcard
 
 
 @pytest.mark.parametrize(
@@ -25,9 +25,9 @@ from node.web.dicomweb.query import _fits
     ],
 )
 def test_a_wildcard_fits_what_it_stands_for(text: str, wanted: str, fits: bool) -> None:
-    assert _fits(text, wanted) is fits
+    assert matches_wildcard(text, wanted) is fits
 
 
 def test_many_wildcards_come_to_an_end() -> None:
     # By a regular expression this would take longer than the universe is old.
-    assert not _fits("a" * 64, "*?" * 30 + "~")
+    assert not matches_wildcard("a" * 64, "*?" * 30 + "~")
