@@ -1,1 +1,1 @@
-"""The inference node: DICOM series in, segmentation jobs, DICOM results out."""
+"""The inference node: receives DICOM series, runs segmentation jobs, delivers DICOM results."""

@@ -1,4 +1,4 @@
-"""The one place where implementations are chosen, from the settings."""
+"""Composition root: chooses the implementations of the worker by the settings."""
 
 import random
 import uuid
@@ -25,8 +25,9 @@ from node.intake.inbox import Inbox
 from node.intake.wado_retrieval import DicomWebSource, Retriever
 from node.jobs.commit_step import CommitStep
 from node.jobs.deliver_step import DeliverStep
+from node.jobs.job_scheduling import JobScheduler
 from node.jobs.segment_step import SegmentStep
-from node.jobs.series_completion import JobScheduler, SeriesCompletion
+from node.jobs.series_completion import SeriesCompletion
 from node.jobs.workflow import EngineOptions, Workflows
 from node.maintenance.retention import Retention
 from node.runtime.heartbeat import Membership
@@ -36,13 +37,13 @@ from node.store.files.factory import open_files
 
 
 def utc_now() -> datetime:
-    """The time, aware."""
+    """The current time, time zone aware."""
     return datetime.now(UTC)
 
 
 @dataclass(frozen=True)
 class App:
-    """The worker's parts, put together."""
+    """The components of a worker."""
 
     settings: Settings
     store: Store
@@ -52,12 +53,12 @@ class App:
     job_scheduler: JobScheduler
     retriever: Retriever
     retention: Retention
-    commitment_answers: CommitmentReporter
-    membership: Membership | None  # None where this is the only worker
+    commitment_reporter: CommitmentReporter
+    membership: Membership | None  # None for a single worker
 
 
-def build(settings: Settings, place: str) -> App:
-    """Put the worker at `place` together; nothing runs yet.
+def build(settings: Settings, slot: str) -> App:
+    """Builds the worker of the slot `slot`; nothing runs yet.
 
     Raises:
         Misconfigured: a model or a secret that the configuration names is missing.
@@ -68,14 +69,14 @@ def build(settings: Settings, place: str) -> App:
     store = Store.open(settings.database_url, settings.data_dir, open_files(settings))
     inbox = Inbox(store, settings.min_free_bytes)
     worker = settings.worker
-    warm = LoadedModels(specs, worker.device, worker.threads, seg_options(settings))
+    loaded = LoadedModels(specs, worker.device, worker.threads, seg_options(settings))
     models = InferencePool(
-        lambda: InferenceProcess(warm, worker.longest_inference_seconds, settings.log_level),
+        lambda: InferenceProcess(loaded, worker.longest_inference_seconds, settings.log_level),
         worker.inferences_at_once,
         worker.most_of_model_at_once,
     )
     policy = _retry_policy(settings)
-    segmenting = SegmentStep(
+    segment_step = SegmentStep(
         store=store,
         infer=models.infer,
         installed_version=lambda model_id: specs[model_id].version,
@@ -83,10 +84,10 @@ def build(settings: Settings, place: str) -> App:
         now=utc_now,
         jitter=random.random,
     )
-    delivering, committing = _delivery(settings, store, destinations, policy)
-    membership = None if settings.is_embedded else _membership(store, place)
-    name = place if membership is None else membership.name
-    workflows = Workflows(segmenting, delivering, committing, _engine_options(settings, name))
+    deliver_step, commit_step = _delivery(settings, store, destinations, policy)
+    membership = None if settings.is_embedded else _membership(store, slot)
+    name = slot if membership is None else membership.name
+    workflows = Workflows(segment_step, deliver_step, commit_step, _engine_options(settings, name))
     return App(
         settings=settings,
         store=store,
@@ -99,9 +100,9 @@ def build(settings: Settings, place: str) -> App:
             installed_version=lambda model_id: specs[model_id].version,
             now=utc_now,
         ),
-        job_scheduler=JobScheduler(store, workflows, delivering, committing, utc_now),
+        job_scheduler=JobScheduler(store, workflows, deliver_step, commit_step, utc_now),
         retriever=Retriever(_sources(settings), store, inbox, utc_now, policy.give_up_after),
-        commitment_answers=_commitment_answers(settings, store, policy),
+        commitment_reporter=_commitment_reporter(settings, store, policy),
         retention=Retention(store, settings.retention.keep, settings.retention.free_bytes, utc_now),
         membership=membership,
     )
@@ -122,31 +123,35 @@ def _delivery(
     destinations: Mapping[str, Destination],
     policy: RetryPolicy,
 ) -> tuple[DeliverStep, CommitStep]:
-    """What brings results to their destinations, and has these commit themselves to them."""
-    askers = commitment_requesters_from(settings, CommitmentReports(store, utc_now))
-    delivering = DeliverStep(
+    """The steps that deliver results and request storage commitment."""
+    requesters = commitment_requesters_from(settings, CommitmentReports(store, utc_now))
+    deliver_step = DeliverStep(
         store=store,
         destinations=destinations,
         policy=policy,
         now=utc_now,
         jitter=random.random,
-        committing={name: str(asker.remote.ae_title) for name, asker in askers.items()},
+        committing={name: str(requester.remote.ae_title) for name, requester in requesters.items()},
         give_up_after={
             name: timedelta(hours=destination.give_up_after_hours)
             for name, destination in settings.destinations.items()
             if destination.give_up_after_hours is not None
         },
     )
-    longest = timedelta(seconds=settings.delivery.longest_commitment_seconds)
-    return delivering, CommitStep(store, delivering, askers, longest, utc_now)
+    timeout = timedelta(seconds=settings.delivery.longest_commitment_seconds)
+    return deliver_step, CommitStep(store, deliver_step, requesters, timeout, utc_now)
 
 
-def _membership(store: Store, place: str) -> Membership:
-    return Membership(store, f"{place}:{uuid.uuid4().hex[:8]}", place, utc_now)
+def _membership(store: Store, slot: str) -> Membership:
+    return Membership(store, f"{slot}:{uuid.uuid4().hex[:8]}", slot, utc_now)
 
 
 def _models(settings: Settings) -> Mapping[str, ModelSpec]:
-    """The installed models, after a look that the rules' are among them."""
+    """Returns the installed models, among them those of every rule.
+
+    Raises:
+        Misconfigured: a package is invalid, or a rule names a model that is not installed.
+    """
     try:
         specs = installed(settings.catalogues)
     except InvalidPackage as error:
@@ -163,6 +168,7 @@ def _models(settings: Settings) -> Mapping[str, ModelSpec]:
 
 
 def seg_options(settings: Settings) -> SegOptions:
+    """The options of the SEG that the settings give."""
     result = settings.result
     return SegOptions(
         series_description=result.series_description,
@@ -183,7 +189,7 @@ def _sources(settings: Settings) -> Mapping[str, DicomWebSource]:
     }
 
 
-def _commitment_answers(
+def _commitment_reporter(
     settings: Settings, store: Store, policy: RetryPolicy
 ) -> CommitmentReporter:
     return CommitmentReporter(
@@ -199,7 +205,7 @@ def _commitment_answers(
 
 
 def _engine_options(settings: Settings, name: str) -> EngineOptions:
-    """The engine keeps its state beside the node's: in a file of its own, or in one PostgreSQL."""
+    """DBOS keeps its state beside the node's: in its own SQLite file, or in the same PostgreSQL."""
     own_file = f"sqlite:///{settings.data_dir.absolute() / 'dbos.sqlite'}"
     return EngineOptions(
         database_url=own_file if settings.is_embedded else settings.database_url,

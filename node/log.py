@@ -1,4 +1,4 @@
-"""Structured logs, one event in a line; nothing in them names a patient."""
+"""Structured logs, one event per line, without patient data."""
 
 import logging
 import sys
@@ -9,19 +9,19 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 
 def configure_logging(level: str) -> None:
-    """Write events of `level` ("debug", "info", ...) or above to stderr, one in a line.
+    """Writes events of `level` ("debug", "info", ...) or above to stderr, one per line.
 
-    As JSON, for journals and log collectors; on a terminal as text for people. Libraries write in
-    the same form, from warnings upwards.
+    The format is JSON, or text on a terminal. Log records of libraries use the same format, from
+    level warning.
     """
-    before: list[Processor] = [
+    common: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    writing = _for_people() if sys.stderr.isatty() else _for_machines()
+    rendering = _text_rendering() if sys.stderr.isatty() else _json_rendering()
     structlog.configure(
-        processors=[*before, *writing],
+        processors=[*common, *rendering],
         wrapper_class=structlog.make_filtering_bound_logger(
             logging.getLevelNamesMapping()[level.upper()]
         ),
@@ -29,40 +29,40 @@ def configure_logging(level: str) -> None:
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
-    meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta
-    naming = structlog.stdlib.add_logger_name
+    remove_meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta
+    add_name = structlog.stdlib.add_logger_name
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[*before, naming], processors=[meta, *writing]
+            foreign_pre_chain=[*common, add_name], processors=[remove_meta, *rendering]
         )
     )
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
-    _quieten_libraries()
+    _limit_library_logs()
 
 
-def _for_people() -> list[Processor]:
-    # The default formatter shows local variables, which can hold a patient's data.
+def _text_rendering() -> list[Processor]:
+    # The default formatter prints local variables, which can hold patient data.
     plain = structlog.dev.plain_traceback
     return [structlog.dev.ConsoleRenderer(exception_formatter=plain)]
 
 
-def _for_machines() -> list[Processor]:
+def _json_rendering() -> list[Processor]:
     return [
         structlog.processors.format_exc_info,
-        _in_reading_order,
+        _order_keys,
         structlog.processors.JSONRenderer(ensure_ascii=False, default=str),
     ]
 
 
-def _in_reading_order(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """When, how bad and what come first."""
+def _order_keys(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Puts timestamp, level and event first."""
     first = {key: event[key] for key in ("timestamp", "level", "event") if key in event}
     return {**first, **event}
 
 
-def _quieten_libraries() -> None:
-    # A peer that is away is told by the delivery that failed, with what to do about it.
+def _limit_library_logs() -> None:
+    # The failed delivery reports an unreachable peer, with the remedy.
     logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
-    # pydicom's warnings quote values of headers, which can be a patient's; it gives each twice.
+    # pydicom's warnings quote header values, which may identify a patient.
     logging.getLogger("pydicom").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module=r"pydicom\b")

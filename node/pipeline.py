@@ -1,6 +1,6 @@
-"""The body: a CT series in, a segmentation out; the same for the worker, command line and tests.
+"""Segments one CT series; the worker, the command line and the tests all use it.
 
-Touches no database and no network.
+It uses no database and no network.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,26 +25,26 @@ Progress = Callable[[float], None]
 StageCallback = Callable[[str], None]
 
 
-def _untold(_stage: str) -> None:
+def _ignore_stage(_stage: str) -> None:
     pass
 
 
 class Segmenter(Protocol):
-    """What finds organs in a volume: `Predictor` of `models.inference`, or a rule in tests."""
+    """Segments organs in a volume: `Predictor` of `models.inference`, or a threshold in tests."""
 
     @property
     def spec(self) -> ModelSpec:
-        """The model's package."""
+        """The specification of the model."""
         ...
 
     def predict(self, volume: hd.Volume, progress: Progress | None = None) -> Mask:
-        """The mask on the volume's grid."""
+        """Returns the mask on the grid of `volume`."""
         ...
 
 
 @dataclass(frozen=True)
 class ResultRequest:
-    """How the result is to be named and told; `made_at` is aware."""
+    """Identity and options of the result; `made_at` is time zone aware."""
 
     identity: ResultIdentity
     options: SegOptions
@@ -54,7 +54,7 @@ class ResultRequest:
 
 @dataclass(frozen=True)
 class SegmentationResult:
-    """What came of a series; `timings_s` in seconds by stage, `measurements` by label name."""
+    """The result of a series; `timings_s` in seconds by stage, `measurements` by label name."""
 
     dataset: Dataset = field(repr=False)
     source: CtSeries = field(repr=False)
@@ -64,7 +64,7 @@ class SegmentationResult:
 
 
 @dataclass(frozen=True)
-class Found:
+class VolumeSegmentation:
     """The organs of a volume; `timings_s` in seconds by stage, `measurements` by label name."""
 
     mask: Mask = field(repr=False)
@@ -77,21 +77,23 @@ def segment(
     predictor: Segmenter,
     request: ResultRequest,
     progress: Progress | None = None,
-    entered: StageCallback = _untold,
+    on_stage: StageCallback = _ignore_stage,
 ) -> SegmentationResult:
-    """Read, segment, measure and encode one CT series; `entered` is told each stage as it begins.
+    """Reads, segments, measures and encodes one CT series.
+
+    Calls `on_stage` with the name of each stage when the stage starts.
 
     Raises:
-        Rejected: the series is not for this model; the message is in plain words.
+        Rejected: the series is not suitable for this model; the message is in plain words.
     """
-    begun = perf_counter()
-    entered("load")
+    started = perf_counter()
+    on_stage("load")
     source = read_series(paths)
     read = perf_counter()
-    entered("segment")
+    on_stage("segment")
     found = segment_volume(source.volume, predictor, progress)
     measured = perf_counter()
-    entered("encode")
+    on_stage("encode")
     dataset = encode(
         found.mask,
         source,
@@ -101,31 +103,32 @@ def segment(
         made_at=request.made_at,
         replaces=request.replaces,
     )
-    timings_s = {"read": read - begun, **found.timings_s, "encode": perf_counter() - measured}
+    timings_s = {"read": read - started, **found.timings_s, "encode": perf_counter() - measured}
     return SegmentationResult(dataset, source, found.mask, found.measurements, timings_s)
 
 
 def segment_volume(
     volume: hd.Volume, predictor: Segmenter, progress: Progress | None = None
-) -> Found:
-    """Segment and measure a volume in HU, axes slice, row, column.
+) -> VolumeSegmentation:
+    """Segments and measures a volume in HU with axes slice, row, column.
 
     Raises:
-        Rejected: it is too small for the model, or shows none of its organs.
+        Rejected: the volume is too small for the model, shows none of its organs, or an organ
+            measures what no such organ does.
     """
-    begun = perf_counter()
+    started = perf_counter()
     check_size(volume, predictor.spec)
     mask = predictor.predict(volume, progress)
     segmented = perf_counter()
     measurements = measure(volume, mask)
     check_found(measurements, predictor.spec)
-    check_believable(measurements, predictor.spec)
-    timings_s = {"segment": segmented - begun, "measure": perf_counter() - segmented}
-    return Found(mask, measurements, timings_s)
+    check_plausible(measurements, predictor.spec)
+    timings_s = {"segment": segmented - started, "measure": perf_counter() - segmented}
+    return VolumeSegmentation(mask, measurements, timings_s)
 
 
 def check_size(volume: hd.Volume, spec: ModelSpec) -> None:
-    """Refuse a volume with too few slices, or too short along them, for the model."""
+    """Refuses a volume with too few slices, or too short an extent, for the model."""
     slice_count = volume.spatial_shape[0]
     if slice_count < spec.min_slices:
         raise Rejected(
@@ -143,9 +146,9 @@ def check_size(volume: hd.Volume, spec: ModelSpec) -> None:
 
 
 def check_found(measurements: dict[str, Measurement], spec: ModelSpec) -> None:
-    """Refuse when none of the model's organs was found, in a size to be believed."""
+    """Refuses when none of the model's organs was found with a plausible volume."""
     volumes = [(measurements[label.name].volume_ml, label.min_volume_ml) for label in spec.labels]
-    if any(volume_ml > 0 and volume_ml >= least_ml for volume_ml, least_ml in volumes):
+    if any(volume_ml > 0 and volume_ml >= min_ml for volume_ml, min_ml in volumes):
         return
     names = [label.name.lower() for label in spec.labels]
     organs = " or ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
@@ -158,17 +161,17 @@ def check_found(measurements: dict[str, Measurement], spec: ModelSpec) -> None:
     )
 
 
-def check_believable(measurements: dict[str, Measurement], spec: ModelSpec) -> None:
-    """Refuse when an organ is larger, denser or less dense than any such organ is."""
+def check_plausible(measurements: dict[str, Measurement], spec: ModelSpec) -> None:
+    """Refuses when an organ is larger, denser or less dense than any such organ."""
     for label in spec.labels:
         found = measurements[label.name]
         too_large = label.max_volume_ml is not None and found.volume_ml > label.max_volume_ml
-        strange = (
+        implausible_hu = (
             label.mean_hu is not None
             and found.mean_hu is not None
             and not label.mean_hu[0] <= found.mean_hu <= label.mean_hu[1]
         )
-        if too_large or strange:
+        if too_large or implausible_hu:
             raise Rejected(
                 RejectionReason.NOT_BELIEVABLE,
                 f"What was found as {label.name.lower()} measures {found.volume_ml:.0f} mL at "

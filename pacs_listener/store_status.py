@@ -33,8 +33,8 @@ MEANINGS: dict[StoreStatus, tuple[str, str]] = {
     StoreStatus.OUT_OF_RESOURCES: (
         "Refused: Out of Resources",
         "The free space is below the configured minimum, the disk is read-only, the bucket or the "
-        "database does not answer, or the database is locked. Nothing was stored; the sender should "
-        "retry later.",
+        "database does not answer, or the database is locked. Nothing was stored; the sender "
+        "should retry later.",
     ),
     StoreStatus.DOES_NOT_MATCH: (
         "Error: Data Set Does Not Match SOP Class",

@@ -1,4 +1,4 @@
-"""The way of one result to one destination."""
+"""The delivery of one result to one destination."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,17 +6,17 @@ from enum import StrEnum
 
 
 class DeliveryState(StrEnum):
-    """Where a delivery stands."""
+    """State of a delivery."""
 
     WAITING = "waiting"  # due now or at `next_try_at`
-    COMMITTING = "committing"  # the destination has it, and is to commit itself to keep it
+    COMMITTING = "committing"  # sent; storage commitment is outstanding
     DELIVERED = "delivered"
-    PARKED = "parked"  # given up; a person can retry it
+    PARKED = "parked"  # stopped after errors; a person can retry it
 
 
 @dataclass(frozen=True)
 class Receipt:
-    """What the destination answered to a delivery that it took, in one line."""
+    """The destination's answer to a successful delivery, in one line."""
 
     destination: str
     detail: str
@@ -36,10 +36,12 @@ class Delivery:
 
 
 def retry_delay_s(attempt: int, *, first_s: float, max_s: float, jitter: float) -> float:
-    """Seconds to wait after failed attempt number `attempt` (from 1): doubling, capped.
+    """Returns the seconds to wait after failed attempt number `attempt` (from 1).
+
+    The delay doubles from `first_s` up to `max_s`.
 
     `jitter` in [0, 1) spreads the waits of many nodes over the upper half of the delay.
     """
-    # 2**30 seconds is beyond any cap; bounding the exponent keeps the power finite.
+    # 2**30 seconds exceeds any limit. Limiting the exponent keeps the power finite.
     full = min(max_s, first_s * 2.0 ** min(attempt - 1, 30))
     return full * (0.5 + 0.5 * jitter)

@@ -1,9 +1,9 @@
-"""The three families of expected errors; anything else is a defect of ours.
+"""The three families of expected errors; any other exception is a defect.
 
 NodeError
-├── Rejected        the input is not for us: final, told in a clinician's words
+├── Rejected        the input is not suitable: final, worded for clinicians
 ├── Transient       may succeed later: retried with back-off, then parked
-└── Misconfigured   the site's configuration is wrong: stops the start, names file, line and key
+└── Misconfigured   the configuration is wrong: stops the start, names file, line and key
 """
 
 from collections.abc import Sequence
@@ -13,11 +13,11 @@ from typing import Self
 
 
 class NodeError(Exception):
-    """An error the node expects and knows how to answer."""
+    """An error that the node expects and handles."""
 
 
 class RejectionReason(StrEnum):
-    """Why a series was refused; stable codes for statistics, the message is for people."""
+    """Why a series is refused: stable codes for statistics; the message is for people."""
 
     NOT_CT = "not-ct"
     LOCALIZER = "localizer"
@@ -44,27 +44,27 @@ class Rejected(NodeError):
 
 
 class Transient(NodeError):
-    """A condition outside the node that may pass: a PACS that is down, a full disk."""
+    """A temporary condition outside the node, such as an unreachable PACS or a full disk."""
 
 
 class Misconfigured(NodeError):
-    """The configuration is wrong; the message starts with `file:line: key`, as far as known."""
+    """The configuration is wrong; the message starts with `file:line: key` as far as known."""
 
     def __init__(
         self, message: str, *, file: Path | None = None, line: int | None = None, key: str = ""
     ) -> None:
-        place = str(file) if file is not None else "configuration"
+        location = str(file) if file is not None else "configuration"
         if line is not None:
-            place = f"{place}:{line}"
-        super().__init__(f"{place}: {key}: {message}" if key else f"{place}: {message}")
+            location = f"{location}:{line}"
+        super().__init__(f"{location}: {key}: {message}" if key else f"{location}: {message}")
         self.file = file
         self.line = line
         self.key = key
 
     @classmethod
-    def combined(cls, mistakes: Sequence[Self]) -> Self:
-        """One error that tells all of `mistakes` (at least one), each on a line of its own."""
-        first = mistakes[0]
+    def combined(cls, errors: Sequence[Self]) -> Self:
+        """Returns one error that lists all `errors` (at least one), one per line."""
+        first = errors[0]
         error = cls("", file=first.file, line=first.line, key=first.key)
-        error.args = ("\n".join(str(mistake) for mistake in mistakes),)
+        error.args = ("\n".join(str(each) for each in errors),)
         return error

@@ -1,4 +1,4 @@
-"""What an error means to the work that met it: one function decides, nobody else catches."""
+"""Classifies the errors of a unit of work; no other code catches them."""
 
 import traceback
 from collections.abc import Callable
@@ -12,19 +12,19 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Defect:
-    """An error that nobody expected, or that only a person can put right."""
+    """An unexpected error, or one that only a person can fix."""
 
     message: str
     trace: str
 
 
 def attempt(work: Callable[[], T]) -> T | Rejected | Transient | Defect:
-    """What `work` returns, or what kept it from that."""
+    """Runs `work`; returns its result, or the classified error that stopped it."""
     try:
         return work()
     except (Rejected, Transient) as error:
         return error
     except NodeError as error:
         return Defect(str(error), traceback.format_exc())
-    except Exception as error:  # noqa: BLE001 a defect must park one job, never stop the worker
+    except Exception as error:  # noqa: BLE001 a defect parks one job and must not stop the worker
         return Defect(f"{type(error).__name__}: {error}", traceback.format_exc())

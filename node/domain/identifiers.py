@@ -1,4 +1,4 @@
-"""Identifiers that are valid once they exist: UIDs and AE titles."""
+"""Validated identifiers: UIDs and AE titles."""
 
 import hashlib
 import re
@@ -9,8 +9,8 @@ from node.domain.errors import Rejected, RejectionReason
 
 # PS3.5 9.1: components of digits without leading zeros, joined by dots, at most 64 characters.
 _UID = re.compile(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))*")
-# Real scanners do write leading zeros in components; such UIDs name real patients' images, so
-# they are received. Nothing but digits and dots ever passes, so a UID is safe as a file name.
+# Some scanners write leading zeros in components; the node accepts these UIDs because they
+# identify real images. Only digits and dots pass, so a UID is safe as a file name.
 _LENIENT_UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 _UID_LENGTH = 64
 _AE_TITLE_LENGTH = 16
@@ -20,13 +20,13 @@ class Uid(str):
     """A DICOM unique identifier: digits and dots, at most 64 characters (PS3.5 9.1).
 
     Raises:
-        Rejected: the text is no UID.
+        Rejected: the text is not a UID.
     """
 
     __slots__ = ()
 
     def __new__(cls, text: str) -> Self:
-        # Senders pad with NUL as the standard says, or with a space as it does not.
+        # The standard pads with NUL; some senders pad with a space.
         bare = str(text).rstrip("\0 ")
         if len(bare) > _UID_LENGTH or not _LENIENT_UID.fullmatch(bare):
             raise Rejected(
@@ -36,7 +36,7 @@ class Uid(str):
 
     @property
     def is_strict(self) -> bool:
-        """Whether the UID keeps PS3.5 9.1 to the letter (no leading zeros)."""
+        """Whether the UID conforms to PS3.5 9.1 (no leading zeros)."""
         return _UID.fullmatch(self) is not None
 
 
@@ -44,7 +44,7 @@ class AeTitle(str):
     """An application entity title: 1 to 16 printable characters, no backslash (PS3.5 6.2).
 
     Raises:
-        ValueError: the text is no AE title.
+        ValueError: the text is not an AE title.
     """
 
     __slots__ = ()
@@ -54,12 +54,12 @@ class AeTitle(str):
         if not 0 < len(bare) <= _AE_TITLE_LENGTH:
             raise ValueError(f"an AE title has 1 to 16 characters, {text!r} has {len(bare)}")
         if any(c == "\\" or not " " <= c <= "~" for c in bare):
-            raise ValueError(f"{text!r} contains a character that no AE title may have")
+            raise ValueError(f"{text!r} contains a character that is not allowed in an AE title")
         return super().__new__(cls, bare)
 
 
 def mint_uid(*parts: str) -> Uid:
-    """The one UID for these parts: the same parts always give the same UID.
+    """Returns the UID for these parts: the same parts always give the same UID.
 
     A UUID-derived UID (PS3.5 B.2) from the SHA-256 of the parts.
     """

@@ -1,4 +1,4 @@
-"""One DICOM instance as it came through a door, before anything has judged it."""
+"""A DICOM instance as received, before any decision about it."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -7,7 +7,7 @@ from node.domain.identifiers import Uid
 
 
 class Channel(StrEnum):
-    """How an instance came in."""
+    """The interface through which an instance arrived."""
 
     C_STORE = "c-store"
     DICOMWEB = "dicomweb"
@@ -16,7 +16,7 @@ class Channel(StrEnum):
 
 @dataclass(frozen=True)
 class Origin:
-    """Where an instance came from: the door, and who stood there (AE title, source, path)."""
+    """The channel and the peer of an instance: AE title, DICOMweb source or path."""
 
     channel: Channel
     peer: str
@@ -26,7 +26,7 @@ class Origin:
 class ReceivedInstance:
     """An instance with its encoded data set (no Part 10 preamble, no file meta information).
 
-    `dataset` is encoded in `transfer_syntax_uid` and never changed on its way to disk.
+    `dataset` is encoded in `transfer_syntax_uid` and reaches the disk unchanged.
     """
 
     sop_class_uid: Uid

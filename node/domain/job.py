@@ -10,26 +10,26 @@ from node.domain.identifiers import Uid, mint_uid
 
 
 class JobState(StrEnum):
-    """Where a job stands; a person can read these."""
+    """State of a job; the values are readable."""
 
     QUEUED = "queued"
     RUNNING = "running"
     DELIVERING = "delivering"
     DELIVERED = "delivered"  # final: every destination has the result
-    REFUSED = "refused"  # final: the input is not for this model; see the reason
-    SUPERSEDED = "superseded"  # final: a fuller series came in before the result was sent
+    REFUSED = "refused"  # final: the input is not suitable; see the reason
+    SUPERSEDED = "superseded"  # final: more instances arrived before the result was sent
     PARKED = "parked"  # stopped after errors; a person can retry or discard it
-    DISCARDED = "discarded"  # final: a person has given up on it
+    DISCARDED = "discarded"  # final: given up by a person
 
 
 class Priority(StrEnum):
-    """Which jobs come first; a job that runs is not interrupted."""
+    """Order of queued jobs; a running job is not interrupted."""
 
-    STAT = "stat"  # from Latin statim: at once
+    STAT = "stat"
     ROUTINE = "routine"
 
 
-_NEXT: dict[JobState, frozenset[JobState]] = {
+_TRANSITIONS: dict[JobState, frozenset[JobState]] = {
     JobState.QUEUED: frozenset({JobState.RUNNING, JobState.SUPERSEDED, JobState.PARKED}),
     JobState.RUNNING: frozenset(
         {
@@ -52,12 +52,12 @@ _NEXT: dict[JobState, frozenset[JobState]] = {
 
 
 def can_transition(now: JobState, then: JobState) -> bool:
-    """Whether a job may go from `now` to `then`."""
-    return then in _NEXT[now]
+    """Whether a job may change from `now` to `then`."""
+    return then in _TRANSITIONS[now]
 
 
 def can_rerun(state: JobState) -> bool:
-    """Whether a person may have the job done again from the images."""
+    """Whether a person may rerun the job from its images."""
     return state in {
         JobState.DELIVERED,
         JobState.REFUSED,
@@ -67,13 +67,13 @@ def can_rerun(state: JobState) -> bool:
 
 
 def is_final(state: JobState) -> bool:
-    """Whether nothing follows this state by itself."""
-    return not _NEXT[state]
+    """Whether no state follows this one without a person."""
+    return not _TRANSITIONS[state]
 
 
 @dataclass(frozen=True)
 class ResultIdentity:
-    """The UIDs of a job's result, minted once so that every retry writes the same object."""
+    """The UIDs of a job's result; deterministic, so that every retry writes the same object."""
 
     series_instance_uid: Uid
     sop_instance_uid: Uid
@@ -81,12 +81,12 @@ class ResultIdentity:
 
 
 def job_id(digest: str, model_id: str, model_version: str) -> str:
-    """The job's name: the same series content, model and version always give the same job."""
+    """The job's id: the same series content, model and version always give the same job."""
     return hashlib.sha256(f"{digest}\n{model_id}\n{model_version}".encode()).hexdigest()[:32]
 
 
 def result_identity(job: str) -> ResultIdentity:
-    """The UIDs of the result of the job named `job`."""
+    """The UIDs of the result of the job with the id `job`."""
     return ResultIdentity(
         series_instance_uid=mint_uid("series", job),
         sop_instance_uid=mint_uid("instance", job),
@@ -96,18 +96,18 @@ def result_identity(job: str) -> ResultIdentity:
 
 @dataclass(frozen=True)
 class ReplacedResult:
-    """The earlier result that a newer one replaces: the series or the model has changed since."""
+    """An earlier result that a newer one replaces after the series or model changed."""
 
     sop_instance_uid: Uid
     instance_count: int
-    model_version: str  # empty where it was not kept
+    model_version: str  # empty if not recorded
 
 
 @dataclass(frozen=True)
 class Job:
-    """A job as stored. Times are UTC; `reason` is in plain words; `timings_s` in seconds.
+    """A job as stored. Times are UTC; `reason` is plain text; `timings_s` is by stage.
 
-    `source` is who sent its series; `turn` is given by the store: the lower the sooner.
+    `source` is the peer that sent the series. The store sets `turn`: lower runs sooner.
     """
 
     job_id: str
@@ -124,8 +124,8 @@ class Job:
     replaces: ReplacedResult | None
     timings_s: dict[str, float]
     measurements: dict[str, dict[str, float | bool]]  # label name -> {"volume_ml": ..., ...}
-    result_path: Path | None  # names the DICOM SEG, Part 10 (see `node.store.files`)
-    picture_path: Path | None  # names the overlay, PNG
+    result_path: Path | None  # the DICOM SEG, Part 10
+    picture_path: Path | None  # the preview, PNG
     created_at: datetime
     updated_at: datetime
     priority: Priority = Priority.ROUTINE
@@ -133,6 +133,6 @@ class Job:
     turn: int = 0
 
     def as_replaced(self) -> ReplacedResult:
-        """Its result, as a newer one refers to it."""
+        """Describes the result to a newer one that replaces it."""
         uid = result_identity(self.job_id).sop_instance_uid
         return ReplacedResult(uid, self.instance_count, self.model_version)

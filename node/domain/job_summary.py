@@ -1,10 +1,10 @@
-"""One line on what became of a job."""
+"""One-line summary of a job."""
 
 from node.domain.job import Job
 
 
 def outcome(job: Job) -> str:
-    """What became of a job, in a line: its volumes, or the reason why there are none."""
+    """The volumes of a job's organs, or the reason why there are none."""
     if job.reason:
         return job.reason
     volumes = []

@@ -1,4 +1,4 @@
-"""A stored series: which instances there are and what has become of it."""
+"""A stored series: its instances and its state."""
 
 import hashlib
 from collections.abc import Iterable
@@ -11,16 +11,16 @@ from node.domain.identifiers import Uid
 
 
 class SeriesState(StrEnum):
-    """Where a series stands before any job."""
+    """State of a series, apart from its jobs."""
 
-    RECEIVING = "receiving"  # instances arrive, or the quiet time runs
-    IGNORED = "ignored"  # complete, and no rule wanted it
-    ACCEPTED = "accepted"  # complete, and at least one rule made a job
+    RECEIVING = "receiving"  # instances arrive, or the quiet time has not passed
+    IGNORED = "ignored"  # complete; no rule matched
+    ACCEPTED = "accepted"  # complete; at least one rule matched
 
 
 @dataclass(frozen=True)
 class StoredInstance:
-    """One instance that is kept; `path` names its Part 10 file, absolute."""
+    """A stored instance; `path` is the absolute path of its Part 10 file."""
 
     sop_instance_uid: Uid
     sop_class_uid: Uid
@@ -30,7 +30,7 @@ class StoredInstance:
 
 @dataclass(frozen=True)
 class StoredSeries:
-    """A series as the store knows it; carries no patient name or identifier."""
+    """A series in the store; holds no patient name or identifier."""
 
     series_instance_uid: Uid
     study_instance_uid: Uid
@@ -39,9 +39,9 @@ class StoredSeries:
     origin: str  # "c-store MODALITY1", "dicomweb orthanc", ...
     first_received_at: datetime  # UTC
     last_received_at: datetime  # UTC
-    start_requested: bool  # an explicit trigger: do not wait for the quiet time
+    start_requested: bool  # explicit trigger: skip the quiet time
 
 
 def series_digest(sop_instance_uids: Iterable[str]) -> str:
-    """The identity of a set of instances: equal for equal sets, whatever the order."""
+    """Digest of a set of instances: equal for equal sets, in any order."""
     return hashlib.sha256("\n".join(sorted(sop_instance_uids)).encode()).hexdigest()

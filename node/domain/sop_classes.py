@@ -1,4 +1,4 @@
-"""What is taken in, by whichever door: SOP classes and transfer syntaxes by UID (PS3.6 A)."""
+"""The SOP classes and transfer syntaxes that every input channel accepts (PS3.6 A)."""
 
 STORAGE_SOP_CLASSES: dict[str, str] = {
     "1.2.840.10008.5.1.4.1.1.2": "CT Image Storage",
@@ -6,9 +6,8 @@ STORAGE_SOP_CLASSES: dict[str, str] = {
     "1.2.840.10008.5.1.4.1.1.2.2": "Legacy Converted Enhanced CT Image Storage",
 }
 
-# In the order of our preference, which decides where a sender offers several in one presentation
-# context: what every sender can write first, then lossless, and lossy only where nothing else is
-# offered.
+# In order of preference, for senders that offer several in one presentation context: first what
+# every sender can write, then lossless compression, and lossy compression last.
 STORAGE_TRANSFER_SYNTAXES: dict[str, str] = {
     "1.2.840.10008.1.2.1": "Explicit VR Little Endian",
     "1.2.840.10008.1.2": "Implicit VR Little Endian",

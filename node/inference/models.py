@@ -61,7 +61,7 @@ class LoadedModels:
         def log_stage(stage: str) -> None:
             _LOG.debug("job.stage", job=job.job_id, stage=stage)
 
-        result = segment(files, self._model(job.model_id), request, entered=log_stage)
+        result = segment(files, self._model(job.model_id), request, on_stage=log_stage)
         preview_started = perf_counter()
         picture = overlay_png(result.source.volume, result.mask)
         preview_s = perf_counter() - preview_started

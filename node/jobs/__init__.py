@@ -1,1 +1,1 @@
-"""The steps of a job: segment the series, deliver the result. Each is safe to repeat."""
+"""Jobs: series completion, scheduling, durable workflow and its repeatable steps."""

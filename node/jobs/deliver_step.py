@@ -1,4 +1,4 @@
-"""The second step of a job: one delivery for each destination, each with its own retries."""
+"""Second step of a job: one delivery per destination, each with its own retries."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ from node.domain.failures import Defect, attempt
 from node.domain.identifiers import mint_uid
 from node.domain.job import Job, JobState, result_identity
 from node.domain.retry_policy import RetryPolicy, given_up
-from node.jobs.completion import JobCompletion
+from node.jobs.job_completion import JobCompletion
 from node.store import Store
 from node.store.commitment.requested import RequestedCommitment
 from node.store.files import Files
@@ -24,10 +24,10 @@ _LOG = structlog.get_logger()
 
 @dataclass(frozen=True)
 class DeliveryAttempt:
-    """One try at one delivery.
+    """One attempt at one delivery.
 
-    `number` counts all tries, so that none is made twice; `streak` counts them since a person or
-    a restart began anew, and the wait for the next grows with it. Both from 1.
+    `number` counts all attempts, so that none is made twice. `streak` counts the attempts since
+    the last start by a person or a repair; the delay grows with it. Both start at 1.
     """
 
     job_id: str
@@ -38,11 +38,10 @@ class DeliveryAttempt:
 
 @dataclass(frozen=True)
 class DeliverStep:
-    """Brings a job's result to its destinations. `jitter` is in [0, 1).
+    """Delivers a job's result to its destinations. `jitter` is in [0, 1).
 
-    Those that `give_up_after` names have another such age than that of the policy.
-    Those that `committing` names are asked to commit themselves to it afterwards, by the AE title
-    that it has for them.
+    `give_up_after` overrides the age of the policy by destination. `committing` maps destinations
+    with storage commitment to the AE title that is asked for it.
     """
 
     store: Store
@@ -53,8 +52,8 @@ class DeliverStep:
     committing: Mapping[str, str] = field(default_factory=dict)
     give_up_after: Mapping[str, timedelta] = field(default_factory=dict)
 
-    def open_tries(self, job_id: str) -> list[tuple[str, int]]:
-        """The destinations that still wait for the job's result, with their next try's number."""
+    def open_attempts(self, job_id: str) -> list[tuple[str, int]]:
+        """Returns the destinations that still wait for the result, with the next attempt number."""
         job = self.store.get_job(job_id)
         if job is None or job.state is not JobState.DELIVERING:
             return []
@@ -66,20 +65,20 @@ class DeliverStep:
         ]
 
     def run(self, this: DeliveryAttempt) -> float | None:
-        """Make the try; seconds until the next one, None when the delivery is settled."""
+        """Makes the attempt; returns the seconds until the next one, None when the delivery is settled."""
         job = self.store.get_job(this.job_id)
         delivery = self.store.get_delivery(this.job_id, this.destination)
         if job is None or delivery is None or job.state is not JobState.DELIVERING:
             return None
         if delivery.state is DeliveryState.WAITING and delivery.attempts < this.number:
-            delivery = self._try(job, this)
+            delivery = self._attempt(job, this)
         self.finish_if_settled(this.job_id)
         if delivery.state is not DeliveryState.WAITING or delivery.next_try_at is None:
             return None
         return max(0.0, (delivery.next_try_at - self.now()).total_seconds())
 
-    def _try(self, job: Job, this: DeliveryAttempt) -> Delivery:
-        # Otherwise nothing would be known of it afterwards, and it would be sent over and over.
+    def _attempt(self, job: Job, this: DeliveryAttempt) -> Delivery:
+        # If the outcome could not be stored, the result would be sent over and over.
         self.store.check_writable()
         _LOG.debug("job.stage", job=job.job_id, stage="deliver")
         outcome = attempt(lambda: self._deliver(job, this.destination))
@@ -87,8 +86,8 @@ class DeliverStep:
         job_id, destination = this.job_id, this.destination
         match outcome:
             case Receipt() if destination in self.committing:
-                asked = _asked(this, self.committing[destination], now)
-                return self.store.await_commitment(asked, outcome.detail)
+                request = _commitment_request(this, self.committing[destination], now)
+                return self.store.await_commitment(request, outcome.detail)
             case Receipt():
                 return self.store.record_receipt(job_id, outcome, now)
             case Transient() if self.may_retry(job_id, destination):
@@ -101,16 +100,16 @@ class DeliverStep:
                 )
             case Transient():
                 age = now - self.store.waiting_since(job_id, destination)
-                told = given_up(age, str(outcome))
+                error = given_up(age, str(outcome))
             case Rejected():
-                told = str(outcome)
+                error = str(outcome)
             case Defect():
                 JobCompletion(self.store, self.now).record_defect(job_id, outcome)
-                told = outcome.message
-        return self.store.park_delivery(job_id, destination, now, error=told)
+                error = outcome.message
+        return self.store.park_delivery(job_id, destination, now, error=error)
 
     def may_retry(self, job_id: str, destination: str) -> bool:
-        """Whether the delivery is not so old yet that it is given up."""
+        """Whether the delivery is younger than the age at which it is given up."""
         since = self.store.waiting_since(job_id, destination)
         age = self.give_up_after.get(destination, self.policy.give_up_after)
         return self.now() - since < age
@@ -118,16 +117,16 @@ class DeliverStep:
     def _deliver(self, job: Job, name: str) -> Receipt:
         destination = self.destinations.get(name)
         if destination is None:
-            raise Transient(f"the configuration has no destination {name!r} any more")
+            raise Transient(f"the configuration no longer has a destination {name!r}")
         with local_result_file(job, self.store.files) as result:
             return destination.deliver(result)
 
     def delay_s(self, streak: int) -> float:
-        """Seconds to wait after so many tries in a row."""
+        """Seconds to wait after `streak` attempts in a row."""
         return self.policy.delay_s(streak, self.jitter())
 
     def finish_if_settled(self, job_id: str) -> None:
-        """Close a job whose deliveries have all come to an end."""
+        """Ends a job whose deliveries have all ended."""
         job = self.store.get_job(job_id)
         if job is None or job.state is not JobState.DELIVERING:
             return
@@ -135,20 +134,20 @@ class DeliverStep:
         if any(d.state in {DeliveryState.WAITING, DeliveryState.COMMITTING} for d in deliveries):
             return
         parked = [d for d in deliveries if d.state is DeliveryState.PARKED]
-        told = "; ".join(f"{d.destination}: {d.last_error}" for d in parked)
-        closing = JobCompletion(self.store, self.now)
+        errors = "; ".join(f"{d.destination}: {d.last_error}" for d in parked)
+        completion = JobCompletion(self.store, self.now)
         if parked:
-            closing.end(job, JobState.PARKED, f"not delivered to {told}")
+            completion.end(job, JobState.PARKED, f"not delivered to {errors}")
         else:
-            closing.end(job, JobState.DELIVERED, "")
+            completion.end(job, JobState.DELIVERED, "")
 
 
 @contextmanager
 def local_result_file(job: Job, files: Files) -> Iterator[ResultFile]:
-    """The result of a job that has one, to read while the block lasts.
+    """Provides a local copy of the job's result inside the `with` block.
 
     Raises:
-        Transient: the place of the files does not answer.
+        Transient: the storage of the files does not answer.
     """
     if job.result_path is None:
         raise AssertionError(f"job {job.job_id} is {job.state} without a result")
@@ -162,7 +161,7 @@ def local_result_file(job: Job, files: Files) -> Iterator[ResultFile]:
         )
 
 
-def _asked(this: DeliveryAttempt, peer: str, now: datetime) -> RequestedCommitment:
-    """The request that belongs to a try; the same for the same try."""
+def _commitment_request(this: DeliveryAttempt, peer: str, now: datetime) -> RequestedCommitment:
+    """The commitment request of an attempt; deterministic."""
     transaction_uid = mint_uid("transaction", f"{this.job_id}:{this.number}:{this.destination}")
     return RequestedCommitment(transaction_uid, this.job_id, this.destination, peer, now)

@@ -1,7 +1,7 @@
 """`python -m node.processes.child_process PARENT MODULE ...`: ends with its parent process.
 
-A supervisor that is killed can stop nobody; processes left over would hold its ports and its
-database against the next one.
+A killed supervisor cannot stop its processes; processes left behind would block the ports and the
+database of the next one.
 """
 
 import ctypes
@@ -12,30 +12,30 @@ import sys
 import threading
 
 _PR_SET_PDEATHSIG = 1  # prctl(2)
-_LOOK_SECONDS = 0.5
+_POLL_SECONDS = 0.5
 
 
 def exit_with_parent(parent: int) -> None:
-    """Have this process killed once `parent`, which started it, is no more."""
+    """Has this process killed when its parent process ends."""
     if sys.platform == "linux":
         libc = ctypes.CDLL(None, use_errno=True)
-        # KILL, as nothing may linger; what was under way is taken up again at the next start.
+        # SIGKILL, so that nothing lingers; the next start resumes the work.
         libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     else:
         threading.Thread(target=_watch, args=(parent,), daemon=True).start()
-    if os.getppid() != parent:  # it died before we had asked
+    if os.getppid() != parent:  # the parent ended before prctl
         os._exit(1)
 
 
 def _watch(parent: int) -> None:
     pause = threading.Event()
     while os.getppid() == parent:
-        pause.wait(_LOOK_SECONDS)
+        pause.wait(_POLL_SECONDS)
     os._exit(1)
 
 
 def main() -> None:
-    """Bind to the parent that the first argument names, then run the module with the others."""
+    """Binds to the parent process (first argument), then runs the module with the other arguments."""
     parent, module = int(sys.argv[1]), sys.argv[2]
     exit_with_parent(parent)
     del sys.argv[1:3]

@@ -1,4 +1,4 @@
-"""`segnode serve`: listener, worker and web as processes of their own under one supervisor."""
+"""`segnode serve`: supervises the listener, worker and web processes."""
 
 import os
 import subprocess
@@ -14,26 +14,25 @@ import structlog
 
 from node.domain.errors import Transient
 from node.log import configure_logging
+from node.processes.entry_point import MISCONFIGURED_STATUS
 from node.runtime.readiness import READY_VARIABLE
 from node.runtime.signals import StopSignal
 from node.settings import Settings, load_settings
 
 _LOG = structlog.get_logger()
 _POLL_SECONDS = 0.1
-_FIRST_PAUSE_SECONDS = 0.5
-_LONGEST_PAUSE_SECONDS = 30.0
-# A process that ran so long was in order; its next fall is a new story.
-_STEADY_SECONDS = 60.0
-# A node that has not come up yet is given up after so many falls; later it is never given up, as
-# the parts that still run are worth more than none.
-_MOST_FALLS_AT_START = 4
-# The exit status of a process whose configuration is wrong: starting it again will not help.
-MISCONFIGURED_STATUS = 2
+_FIRST_RESTART_DELAY_SECONDS = 0.5
+_MAX_RESTART_DELAY_SECONDS = 30.0
+# After this run time a crash counts as the first one again.
+_STABLE_SECONDS = 60.0
+# The supervisor gives up a node that crashes this often before it is ready. A node that was ready
+# is never given up: the processes that still run are worth more than none.
+_MAX_CRASHES_AT_START = 4
 _STOP_SECONDS = 30.0
 
 
 class Role(StrEnum):
-    """A part of the node that is a process of its own."""
+    """A role of the node, run as its own process."""
 
     LISTENER = "listener"
     WORKER = "worker"
@@ -49,18 +48,18 @@ MODULES = {
 
 @dataclass
 class _Part:
-    """One role's process, and how often it has fallen in a row."""
+    """The process of one role, and its number of crashes in a row."""
 
     role: Role
     process: subprocess.Popen[bytes]
-    ready_pipe: int  # the process writes to its other end once it works
+    ready_pipe: int  # the process writes to the other end when it is ready
     started_at: float
-    falls: int = 0
+    crashes: int = 0
     restart_at: float | None = None
 
 
 class Supervisor:
-    """Starts the node's processes, restarts what falls, and stops them all.
+    """Starts the node's processes, restarts crashed ones, and stops them all.
 
     Raises (at construction):
         Misconfigured: the configuration is wrong.
@@ -78,50 +77,50 @@ class Supervisor:
 
     @property
     def failure(self) -> str:
-        """Why the node was given up; empty as long as it was not."""
+        """Why the supervisor gave up the node; empty while it runs."""
         return self._failure
 
     def start(self) -> None:
-        """Start the processes and return; see `wait_ready`."""
+        """Starts the processes and returns; see `wait_ready`."""
         self._monitor.start()
 
     def wait_ready(self, timeout_s: float) -> None:
-        """Return once every process does its work.
+        """Returns when every process is ready.
 
         Raises:
-            Transient: one was given up, or the time is over.
+            Transient: the supervisor gave up the node, or the timeout passed.
         """
-        end = time.monotonic() + timeout_s
+        deadline = time.monotonic() + timeout_s
         while not self._ready.wait(_POLL_SECONDS):
             if self._failure:
                 raise Transient(self._failure)
-            if time.monotonic() > end:
+            if time.monotonic() > deadline:
                 raise Transient(f"the node did not come up within {timeout_s:g} s")
 
     def wait(self, stop: StopSignal) -> None:
-        """Return when the process is told to stop, or the node was given up."""
+        """Returns on a stop signal, or when the supervisor gives up the node."""
         while not stop.wait(_POLL_SECONDS) and not self._failure:
             pass
 
     def pids(self) -> dict[Role, int]:
-        """The process of each role."""
+        """The process id of each role."""
         return {part.role: part.process.pid for part in self._parts}
 
     def stop(self) -> None:
-        """Stop every process; what they had under way goes on at the next start."""
+        """Stops every process; the next start resumes unfinished work."""
         self._stopping.set()
         if self._monitor.is_alive():
             self._monitor.join()
 
     def _run(self) -> None:
-        # The thread that starts a process has to outlive it: Linux ties "die with the parent" to
-        # the thread. So this one starts, restarts and stops them all.
+        # Linux ties the parent-death signal to the thread that starts a process. This thread
+        # therefore starts, restarts and stops all processes.
         self._parts = [self._spawn(role) for role in self._roles]
         waiting = set(self._roles)
         while not self._failure and not self._stopping.wait(_POLL_SECONDS):
-            self._parts = [self._looked_after(part) for part in self._parts]
-            asked = [part for part in self._parts if part.role in waiting]
-            waiting -= {part.role for part in asked if self._is_ready(part)}
+            self._parts = [self._supervised(part) for part in self._parts]
+            pending = [part for part in self._parts if part.role in waiting]
+            waiting -= {part.role for part in pending if self._is_ready(part)}
             if not waiting and not self._ready.is_set():
                 _LOG.info("node.ready")
                 self._ready.set()
@@ -129,14 +128,14 @@ class Supervisor:
 
     def _spawn(self, role: Role) -> _Part:
         reading, writing = os.pipe()
-        # -P: a folder named `models` where the node is started must not stand in for our package.
+        # -P: a folder named `models` in the working directory must not shadow our package.
         python = [sys.executable, "-P", "-m"]
         command = [*python, "node.processes.child_process", str(os.getpid()), MODULES[role]]
         if self._config is not None:
             command += ["--config", str(self._config)]
         environment = os.environ | {READY_VARIABLE: str(writing)}
         try:
-            # A process group of its own: Ctrl-C in a terminal is for us to pass on.
+            # Its own process group: the supervisor passes on Ctrl-C.
             process = subprocess.Popen(
                 command,
                 env=environment,
@@ -149,20 +148,22 @@ class Supervisor:
         os.set_blocking(reading, False)
         return _Part(role, process, reading, time.monotonic())
 
-    def _looked_after(self, part: _Part) -> _Part:
-        """The part as it is now: restarted when its time has come, given up when it must be."""
+    def _supervised(self, part: _Part) -> _Part:
+        """Checks one process: restarts it after a delay, or gives up the node."""
         status = part.process.poll()
         if status is None:
             return part
         now = time.monotonic()
         if part.restart_at is None:
-            steady = now - part.started_at > _STEADY_SECONDS
-            part.falls = 1 if steady else part.falls + 1
-            pause = min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2 ** (part.falls - 1))
-            part.restart_at = now + pause
-            _LOG.error("process.fell", role=part.role.value, status=status, restart_in_s=pause)
-        hopeless = status == MISCONFIGURED_STATUS or part.falls >= _MOST_FALLS_AT_START
-        if hopeless and not self._ready.is_set():
+            was_stable = now - part.started_at > _STABLE_SECONDS
+            part.crashes = 1 if was_stable else part.crashes + 1
+            delay_s = min(
+                _MAX_RESTART_DELAY_SECONDS, _FIRST_RESTART_DELAY_SECONDS * 2 ** (part.crashes - 1)
+            )
+            part.restart_at = now + delay_s
+            _LOG.error("process.ended", role=part.role.value, status=status, restart_in_s=delay_s)
+        cannot_run = status == MISCONFIGURED_STATUS or part.crashes >= _MAX_CRASHES_AT_START
+        if cannot_run and not self._ready.is_set():
             self._failure = (
                 f"the {part.role} cannot run (exit status {status}); its last lines say why"
             )
@@ -170,12 +171,12 @@ class Supervisor:
         if now < part.restart_at:
             return part
         os.close(part.ready_pipe)
-        again = self._spawn(part.role)
-        again.falls = part.falls
-        return again
+        restarted = self._spawn(part.role)
+        restarted.crashes = part.crashes
+        return restarted
 
     def _is_ready(self, part: _Part) -> bool:
-        # Not by trying its port: there, another program may listen that keeps ours from it.
+        # A probe of its port could reach another program that listens there.
         try:
             return bool(os.read(part.ready_pipe, 1))
         except BlockingIOError:
@@ -185,10 +186,10 @@ class Supervisor:
         for part in self._parts:
             if part.process.poll() is None:
                 part.process.terminate()
-        end = time.monotonic() + _STOP_SECONDS
+        deadline = time.monotonic() + _STOP_SECONDS
         for part in self._parts:
             try:
-                part.process.wait(max(0.0, end - time.monotonic()))
+                part.process.wait(max(0.0, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
                 part.process.kill()
                 part.process.wait()
@@ -196,7 +197,7 @@ class Supervisor:
 
 
 def serve_until_stopped(config: Path | None, roles: Sequence[Role] = tuple(Role)) -> int:
-    """Run the node until SIGTERM or Ctrl-C; the exit status.
+    """Runs the node until SIGTERM or Ctrl-C; returns the exit status.
 
     Raises:
         Misconfigured: the configuration is wrong.

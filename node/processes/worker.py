@@ -1,26 +1,23 @@
 """`python -m node.processes.worker --config FILE`: decides, segments and delivers."""
 
-import argparse
 import os
 import socket
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from functools import partial
-from pathlib import Path
 
 import structlog
 
 from node.app import App, build
-from node.domain.errors import Misconfigured, NodeError, Transient
-from node.log import configure_logging
-from node.processes.supervisor import MISCONFIGURED_STATUS
-from node.runtime.heartbeat import BEAT_SECONDS, Membership, WorkerRemoved
+from node.domain.errors import Transient
+from node.processes.entry_point import run_process
+from node.runtime.heartbeat import HEARTBEAT_SECONDS, Membership, WorkerRemoved
 from node.runtime.locks import lock_numbered_worker, lock_single_worker
 from node.runtime.readiness import notify_ready
 from node.runtime.signals import StopSignal
-from node.runtime.timers import Looks
-from node.settings import Settings, load_settings
+from node.runtime.timers import Timers
+from node.settings import Settings
 
 _LOG = structlog.get_logger()
 _REPAIR_SECONDS = 20.0
@@ -29,91 +26,79 @@ _CLOCK_SECONDS = 1.0
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Work until SIGTERM or SIGINT; the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m node.processes.worker", description=__doc__)
-    parser.add_argument("--config", type=Path, help="the configuration, TOML")
-    options = parser.parse_args(arguments)
-    try:
-        run(load_settings(options.config))
-    except Misconfigured as error:
-        _LOG.error("worker.failed", error=str(error))
-        return MISCONFIGURED_STATUS
-    except NodeError as error:
-        _LOG.error("worker.failed", error=str(error))
-        return 1
-    return 0
+    """Works until SIGTERM or SIGINT; returns the exit status."""
+    return run_process("worker", "node.processes.worker", __doc__, run, arguments)
 
 
 def run(settings: Settings) -> None:
-    """Work until SIGTERM or SIGINT.
+    """Works until SIGTERM or SIGINT.
 
     Raises:
         Misconfigured: a model, a secret or the database cannot be used.
         Transient: the database does not answer.
     """
-    configure_logging(settings.log_level)
     stop = StopSignal()
-    with _place(settings) as place:
-        app = build(settings, place)
+    with _worker_lock(settings) as slot:
+        app = build(settings, slot)
         app.store.files.remove_abandoned()
         app.models.load(list(dict.fromkeys(rule.model for rule in settings.rules)))
         if app.membership is not None:
             app.membership.join()
         app.workflows.launch()
-        looks = _looks(app)
-        looks.start()
-        _LOG.info("worker.ready", place=place)
+        timers = _timers(app)
+        timers.start()
+        _LOG.info("worker.ready", slot=slot)
         notify_ready()
         while not stop.wait(_CLOCK_SECONDS):
-            looks.handle_clock_change()
+            timers.handle_clock_change()
         _LOG.info("worker.stopping")
-        looks.stop()
+        timers.stop()
         app.workflows.close()
         if app.membership is not None:
-            with suppress(Transient):  # then the others find out by themselves
+            with suppress(Transient):  # the other workers then detect it by its heartbeat
                 app.membership.leave()
 
 
-def _place(settings: Settings) -> AbstractContextManager[str]:
-    """Where this worker is among those of the site."""
+def _worker_lock(settings: Settings) -> AbstractContextManager[str]:
+    """The lock of this worker; it yields the worker's slot name."""
     if settings.is_embedded:
         return lock_single_worker(settings.data_dir)
     return lock_numbered_worker(settings.data_dir, socket.gethostname())
 
 
-def _looks(app: App) -> Looks:
-    """What the worker looks at, and how often; of many workers, the one that leads."""
-    often = app.settings.worker.poll_seconds
+def _timers(app: App) -> Timers:
+    """The periodic tasks; with several workers, the leader alone runs the shared ones."""
+    poll_s = app.settings.worker.poll_seconds
     membership = app.membership
-    looks = Looks()
-    for name, seconds, look in (
-        ("series", often, app.series_completion.poll),
-        ("jobs", often, app.job_scheduler.poll),
-        ("settlements", often, app.job_scheduler.settle),
-        ("retrievals", often, app.retriever.poll),
+    timers = Timers()
+    for name, seconds, run_task in (
+        ("series", poll_s, app.series_completion.poll),
+        ("jobs", poll_s, app.job_scheduler.poll),
+        ("settlements", poll_s, app.job_scheduler.settle_commitments),
+        ("retrievals", poll_s, app.retriever.poll),
         ("repair", _REPAIR_SECONDS, app.job_scheduler.repair),
-        ("commitments", often, app.commitment_answers.poll),
+        ("commitments", poll_s, app.commitment_reporter.poll),
         ("retention", _RETENTION_SECONDS, app.retention.poll),
     ):
-        alone = look if membership is None else partial(_if_leading, membership, look)
-        looks.add(name, seconds, alone)
+        task = run_task if membership is None else partial(_run_if_leader, membership, run_task)
+        timers.add(name, seconds, task)
     if membership is not None:
-        looks.add("beat", BEAT_SECONDS, partial(_beat, membership))
-        looks.add("take_over", BEAT_SECONDS, partial(_take_over, app))
-    return looks
+        timers.add("heartbeat", HEARTBEAT_SECONDS, partial(_send_heartbeat, membership))
+        timers.add("takeover", HEARTBEAT_SECONDS, partial(_take_over, app))
+    return timers
 
 
-def _if_leading(membership: Membership, look: Callable[[], None]) -> None:
+def _run_if_leader(membership: Membership, run_task: Callable[[], None]) -> None:
     if membership.leads:
-        look()
+        run_task()
 
 
-def _beat(membership: Membership) -> None:
+def _send_heartbeat(membership: Membership) -> None:
     try:
-        membership.beat()
+        membership.send_heartbeat()
     except WorkerRemoved:
-        # What runs here may run elsewhere by now. The supervisor starts this worker anew.
-        _LOG.critical("worker.was_given_up", worker=membership.name)
+        # Other workers may run this worker's jobs by now. The supervisor restarts it.
+        _LOG.critical("worker.removed", worker=membership.name)
         os._exit(1)
 
 
@@ -125,5 +110,5 @@ def _take_over(app: App) -> None:
 if __name__ == "__main__":
     status = main()
     sys.stderr.flush()
-    # A model that is at work would keep the process for minutes; its job is taken up again.
+    # A running model would keep the process for minutes; its job is resumed at the next start.
     os._exit(status)

@@ -1,7 +1,8 @@
-"""Several workers on one database: who lives, who leads, and whose work another takes over.
+"""Heartbeats of the workers that share a database: liveness, leader, removal of dead workers.
 
-Nobody's clock is trusted: a worker counts as dead when its beats stood still in so many looks of
-another. One that was only cut off finds itself given up, and ends before it does anything twice.
+No clock of another host is trusted: a worker counts as dead when its heartbeat counter did not
+change during a number of checks. A worker that was only cut off finds itself removed, and exits
+before it does any work twice.
 """
 
 from collections.abc import Callable
@@ -13,39 +14,43 @@ import structlog
 from node.store import Store
 
 _LOG = structlog.get_logger()
-BEAT_SECONDS = 2.0
-# 20 s: longer than a database takes to come back, and well within a minute.
-_LOOKS_BEFORE_DEAD = 10
+HEARTBEAT_SECONDS = 2.0
+# 20 s: longer than a database restart, and well within a minute.
+_MAX_MISSED_HEARTBEATS = 10
 
 
 class WorkerRemoved(Exception):
-    """The other workers took this one for dead and have taken over its work."""
+    """The other workers removed this one as dead and took over its work."""
 
 
 @dataclass
 class Membership:
-    """This worker among the others; `name` is its own alone, `place` outlives a restart of it."""
+    """This worker among the others.
+
+    `name` is unique to this process; `slot` (a host and a number) outlives a restart.
+    """
 
     store: Store
     name: str
-    place: str
+    slot: str
     now: Callable[[], datetime]
     _leads: bool = False
-    _seen: dict[str, tuple[int, int]] = field(default_factory=dict)  # beats, looks since they grew
+    # By worker: its heartbeat counter, and the checks since the counter last changed.
+    _seen: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     def join(self) -> None:
-        """Be one of them from now on; whoever was at this place before is gone."""
-        self.store.add_worker(self.name, self.place, self.now())
+        """Registers this worker and removes the previous one in its slot."""
+        self.store.add_worker(self.name, self.slot, self.now())
 
     def leave(self) -> None:
-        """Be no longer; what is under way here may be taken over at once."""
+        """Deregisters this worker; others may take over its work immediately."""
         self.store.remove_worker(self.name)
 
-    def beat(self) -> None:
-        """Tell that this worker lives, and give up those that have stopped to.
+    def send_heartbeat(self) -> None:
+        """Records a heartbeat and removes workers whose heartbeat has stopped.
 
         Raises:
-            WorkerRemoved: the others have given up this one.
+            WorkerRemoved: the others removed this worker.
             Transient: the database does not answer.
         """
         if not self.store.record_heartbeat(self.name, self.now()):
@@ -53,11 +58,11 @@ class Membership:
         workers = self.store.workers()
         seen = {}
         for worker in workers:
-            beats, looks = self._seen.get(worker.name, (worker.heartbeats, 0))
-            looks = looks + 1 if worker.heartbeats == beats else 0
-            seen[worker.name] = (worker.heartbeats, looks)
-            if looks >= _LOOKS_BEFORE_DEAD and worker.name != self.name:
-                _LOG.error("worker.given_up", worker=worker.name)
+            heartbeats, missed = self._seen.get(worker.name, (worker.heartbeats, 0))
+            missed = missed + 1 if worker.heartbeats == heartbeats else 0
+            seen[worker.name] = (worker.heartbeats, missed)
+            if missed >= _MAX_MISSED_HEARTBEATS and worker.name != self.name:
+                _LOG.error("worker.dead", worker=worker.name)
                 self.store.remove_worker(worker.name)
         self._seen = seen
         leads = bool(workers) and workers[0].name == self.name
@@ -67,5 +72,5 @@ class Membership:
 
     @property
     def leads(self) -> bool:
-        """Whether this worker sees to what only one has to, as of the last beat."""
+        """Whether this worker runs the tasks of the leader, as of the last heartbeat."""
         return self._leads

@@ -1,13 +1,13 @@
-"""How a process tells the supervisor that started it that it does its work now."""
+"""Readiness notification from a process to its supervisor, by a pipe."""
 
 import os
 
-# Names the descriptor of the pipe to the supervisor; absent where nobody waits.
+# Environment variable with the pipe's file descriptor; absent without a supervisor.
 READY_VARIABLE = "READY_FD"
 
 
 def notify_ready() -> None:
-    """Tell whoever started this process that it is ready; only the first call tells."""
+    """Notifies the supervisor once that this process is ready."""
     descriptor = os.environ.pop(READY_VARIABLE, "")
     if descriptor:
         os.write(int(descriptor), b"1")

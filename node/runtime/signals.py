@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C as something to wait for."""
+"""Waits for SIGTERM and SIGINT."""
 
 import select
 import signal
@@ -6,21 +6,21 @@ import socket
 
 
 class StopSignal:
-    """Takes SIGTERM and SIGINT over for the process; made in its main thread.
+    """Handles SIGTERM and SIGINT of the process; create it in the main thread.
 
-    Not by an event that the handler sets: a handler runs in the middle of what the main thread is
-    doing, and an event that is being waited for cannot be set there without a deadlock.
+    It uses a socket pair instead of an event: a handler interrupts the main thread, and setting
+    an event that this thread waits for would deadlock.
     """
 
     def __init__(self) -> None:
-        self._reading, self._writing = socket.socketpair()
-        self._reading.setblocking(False)
-        self._writing.setblocking(False)
-        signal.set_wakeup_fd(self._writing.fileno())
+        self._receiver, self._sender = socket.socketpair()
+        self._receiver.setblocking(False)
+        self._sender.setblocking(False)
+        signal.set_wakeup_fd(self._sender.fileno())
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda _number, _frame: None)
 
     def wait(self, timeout_s: float | None = None) -> bool:
-        """Whether the signal has come; waits for it at most `timeout_s`, without end if None."""
-        readable, _, _ = select.select([self._reading], [], [], timeout_s)
+        """Whether a signal has arrived; waits at most `timeout_s` seconds, forever if None."""
+        readable, _, _ = select.select([self._receiver], [], [], timeout_s)
         return bool(readable)

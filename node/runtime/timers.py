@@ -1,4 +1,4 @@
-"""The worker's timers: what it looks at again and again, whatever the clock does (APScheduler)."""
+"""Periodic tasks of the worker, independent of changes to the system clock (APScheduler)."""
 
 import logging
 import time
@@ -12,33 +12,33 @@ from apscheduler.triggers.interval import IntervalTrigger
 from node.domain.failures import Defect, attempt
 
 _LOG = structlog.get_logger()
-# A clock that is kept by NTP moves by less at a time.
-_JUMP_SECONDS = 2.0
+# NTP adjusts a clock by less than this at a time.
+_CLOCK_JUMP_SECONDS = 2.0
 
 
 @dataclass
-class _Look:
-    """One that is taken again and again; a failure is told when it begins, not each time."""
+class _Task:
+    """Runs a periodic task and logs a failure once, when it starts."""
 
     name: str
-    look: Callable[[], None]
-    _told: str = ""
+    run: Callable[[], None]
+    _error: str = ""
 
     def __call__(self) -> None:
-        failure = attempt(self.look)
-        told = "" if failure is None else str(failure)
-        if told != self._told and failure is not None:
+        failure = attempt(self.run)
+        error = "" if failure is None else str(failure)
+        if failure is not None and error != self._error:
             trace = failure.trace if isinstance(failure, Defect) else ""
-            _LOG.error("look.failed", look=self.name, error=told, trace=trace)
-        self._told = told
+            _LOG.error("timer.failed", timer=self.name, error=error, trace=trace)
+        self._error = error
 
 
 @dataclass
-class Looks:
-    """Each in a thread of a pool, at its interval; one that takes longer leaves out the next."""
+class Timers:
+    """Runs each task at its interval in a thread pool; a slow run skips the next ones."""
 
-    _seconds: dict[str, float] = field(default_factory=dict)
-    _clock_ahead_s: float = 0.0  # of the even clock, when last looked at
+    _interval_s: dict[str, float] = field(default_factory=dict)
+    _clock_offset_s: float = 0.0  # system clock minus monotonic clock
 
     def __post_init__(self) -> None:
         logging.getLogger("apscheduler").setLevel(logging.ERROR)
@@ -46,31 +46,31 @@ class Looks:
             timezone="UTC", job_defaults={"coalesce": True, "misfire_grace_time": None}
         )
 
-    def add(self, name: str, seconds: float, look: Callable[[], None]) -> None:
-        """Have `look` taken every so many seconds."""
-        self._seconds[name] = seconds
-        self._scheduler.add_job(_Look(name, look), "interval", seconds=seconds, id=name)
+    def add(self, name: str, seconds: float, run: Callable[[], None]) -> None:
+        """Adds a task that runs every `seconds`."""
+        self._interval_s[name] = seconds
+        self._scheduler.add_job(_Task(name, run), "interval", seconds=seconds, id=name)
 
     def start(self) -> None:
-        """Begin."""
-        self._clock_ahead_s = time.time() - time.monotonic()
+        """Starts the timers."""
+        self._clock_offset_s = time.time() - time.monotonic()
         self._scheduler.start()
 
     def handle_clock_change(self) -> None:
-        """To be called every second or so: goes on where the time of day was set back.
+        """Reschedules every task after the system clock was set back; call it every second or so.
 
-        The library knows each next look by its time of day, and would wait until it is that late
+        APScheduler stores the next run as a time of day, and would wait until the clock reaches it
         again.
         """
-        ahead_s = time.time() - time.monotonic()
-        set_back_s, self._clock_ahead_s = self._clock_ahead_s - ahead_s, ahead_s
-        if set_back_s < _JUMP_SECONDS:
+        offset_s = time.time() - time.monotonic()
+        set_back_s, self._clock_offset_s = self._clock_offset_s - offset_s, offset_s
+        if set_back_s < _CLOCK_JUMP_SECONDS:
             return
         _LOG.warning("clock.set_back", seconds=round(set_back_s))
-        for name, seconds in self._seconds.items():
-            # Anew, as a trigger begins at a time of day, too.
+        for name, seconds in self._interval_s.items():
+            # A new trigger, because a trigger starts at a time of day, too.
             self._scheduler.reschedule_job(name, trigger=IntervalTrigger(seconds=seconds))
 
     def stop(self) -> None:
-        """Begin no further look."""
+        """Starts no further run."""
         self._scheduler.shutdown(wait=False)

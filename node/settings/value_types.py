@@ -30,7 +30,9 @@ def _empty_or_web_address(url: str) -> str:
 
 
 def _long_string(text: str) -> str:
-    """Check a Long String (PS3.5 6.2): at most 64 characters, and no backslash, which separates values."""
+    """Check a Long String (PS3.5 6.2): at most 64 characters, and no
+    backslash, which separates values.
+    """
     if not 0 < len(text) <= 64:
         raise ValueError(f"must have 1 to 64 characters, and has {len(text)}")
     if "\\" in text or not text.isprintable():

@@ -25,7 +25,7 @@ _OURS = AeTitle("SEGNODE")
 
 
 @dataclass(frozen=True)
-class TestedDestination:
+class DestinationCase:
     """A destination, an unreachable one of the same type, and a way to read its content."""
 
     destination: Destination
@@ -58,12 +58,12 @@ def result(tmp_path: Path, request: pytest.FixtureRequest) -> ResultFile:
 
 
 @pytest.fixture(params=["cstore", "dicomweb", "folder"])
-def tested(request: pytest.FixtureRequest, tmp_path: Path) -> TestedDestination:
+def case(request: pytest.FixtureRequest, tmp_path: Path) -> DestinationCase:
     """Each type of destination."""
     if request.param == "folder":
         blocked = tmp_path / "a file, not a folder"
         blocked.write_text("")
-        return TestedDestination(
+        return DestinationCase(
             Folder("archive", tmp_path / "archive"),
             Folder("archive", blocked / "archive"),
             lambda result: [p.read_bytes() for p in (tmp_path / "archive").rglob("*.dcm")],
@@ -73,12 +73,12 @@ def tested(request: pytest.FixtureRequest, tmp_path: Path) -> TestedDestination:
     if request.param == "cstore":
         remote = scu.Remote(AeTitle(orthanc.ae_title), "127.0.0.1", orthanc.dicom_port)
         gone = scu.Remote(AeTitle("GONE"), "127.0.0.1", nowhere)
-        return TestedDestination(
+        return DestinationCase(
             CStore("pacs", remote, _OURS),
             CStore("pacs", gone, _OURS),
             lambda result: stored_files_of(orthanc, result),
         )
-    return TestedDestination(
+    return DestinationCase(
         DicomWeb("pacs", orthanc.dicomweb_url),
         DicomWeb("pacs", f"http://127.0.0.1:{nowhere}/dicom-web"),
         lambda result: stored_files_of(orthanc, result),
@@ -93,13 +93,13 @@ def stored_files_of(orthanc: OrthancPacs, result: ResultFile) -> list[bytes]:
 
 
 def test_a_delivered_result_is_stored_unchanged(
-    tested: TestedDestination, result: ResultFile, tmp_path: Path
+    case: DestinationCase, result: ResultFile, tmp_path: Path
 ) -> None:
-    receipt = tested.destination.deliver(result)
+    receipt = case.destination.deliver(result)
 
-    assert receipt.destination == tested.destination.name
+    assert receipt.destination == case.destination.name
     assert receipt.detail
-    (content,) = tested.stored_files(result)
+    (content,) = case.stored_files(result)
     stored = tmp_path / "stored.dcm"
     stored.write_bytes(content)
     assert dcmread(stored) == dcmread(result.path)
@@ -109,20 +109,18 @@ def test_a_delivered_result_is_stored_unchanged(
     )
 
 
-def test_a_result_delivered_twice_is_stored_once(
-    tested: TestedDestination, result: ResultFile
-) -> None:
-    tested.destination.deliver(result)
-    tested.destination.deliver(result)
+def test_a_result_delivered_twice_is_stored_once(case: DestinationCase, result: ResultFile) -> None:
+    case.destination.deliver(result)
+    case.destination.deliver(result)
 
-    assert len(tested.stored_files(result)) == 1
+    assert len(case.stored_files(result)) == 1
 
 
 def test_an_unreachable_destination_is_a_transient_error(
-    tested: TestedDestination, result: ResultFile
+    case: DestinationCase, result: ResultFile
 ) -> None:
     with pytest.raises(Transient, match=r"\S"):
-        tested.unreachable.deliver(result)
+        case.unreachable.deliver(result)
 
 
 def test_an_unknown_ae_title_is_a_transient_error(result: ResultFile, tmp_path: Path) -> None:

@@ -50,27 +50,27 @@ def member(store: Store, name: str) -> Membership:
 def test_the_first_leads_until_it_leaves(store: Store) -> None:
     first, second = member(store, "first"), member(store, "second")
     for worker in (first, second):
-        worker.beat()
+        worker.send_heartbeat()
     assert (first.leads, second.leads) == (True, False)
     first.leave()
-    second.beat()
+    second.send_heartbeat()
     assert second.leads
 
 
 def test_a_worker_whose_beats_stand_still_is_given_up_and_finds_it_out(store: Store) -> None:
     silent, awake = member(store, "silent"), member(store, "awake")
-    silent.beat()
+    silent.send_heartbeat()
     for _ in range(8):
-        awake.beat()
-    silent.beat()
+        awake.send_heartbeat()
+    silent.send_heartbeat()
     for _ in range(9):
-        awake.beat()
+        awake.send_heartbeat()
     assert [awake.leads] == [False], "the other has been heard of meanwhile"
     for _ in range(3):
-        awake.beat()
+        awake.send_heartbeat()
     assert [awake.leads] == [True]
     with pytest.raises(WorkerRemoved):
-        silent.beat()
+        silent.send_heartbeat()
 
 
 def test_a_worker_that_starts_again_takes_its_old_place(store: Store) -> None:

@@ -1,4 +1,4 @@
-"""The command line is what README and design say, and each command shows an example."""
+"""The README names every command, and the help of each command has an example."""
 
 import re
 import shlex
@@ -19,7 +19,7 @@ GROUPS = {
 TOP = sorted(set(get_command(app).commands) - set(GROUPS))  # type: ignore[attr-defined]
 COMMANDS = [[name] for name in TOP]
 COMMANDS += [[group, name] for group, names in GROUPS.items() for name in names]
-RUN_IN_README = sorted(
+README_COMMANDS = sorted(
     set(re.findall(r"(?:^|[`/])segnode ((?:(?:jobs|store) )?[a-z]+)", README, re.MULTILINE))
 )
 
@@ -45,8 +45,8 @@ def test_the_example_uses_options_that_exist(command: list[str]) -> None:
     assert all(option in described for option in options)
 
 
-@pytest.mark.parametrize("command", RUN_IN_README)
-def test_commands_in_the_readme_exist(command: str) -> None:
+@pytest.mark.parametrize("command", README_COMMANDS)
+def test_a_command_in_the_readme_exists(command: str) -> None:
     help_of(*command.split())
 
 

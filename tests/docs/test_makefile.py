@@ -1,4 +1,4 @@
-"""The make targets that the README promises are there."""
+"""The make targets and files that the README names exist."""
 
 import re
 from pathlib import Path
@@ -11,8 +11,8 @@ MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("target", sorted(set(re.findall(r"make ([a-z]+)", README))))
-def test_a_target_in_the_readme_exists(target: str) -> None:
-    # "make" is also a package to install, followed by another package's name.
+def test_a_make_target_in_the_readme_exists(target: str) -> None:
+    # In "apt-get install make python3-venv", the word after "make" is a package.
     if f"install make {target}" in README:
         return
     assert re.search(rf"^{target}:", MAKEFILE, re.MULTILINE)

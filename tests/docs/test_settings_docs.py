@@ -1,4 +1,4 @@
-"""deploy/segnode.toml explains every setting, with its true default."""
+"""deploy/segnode.toml explains every setting and states its default correctly."""
 
 import re
 import tomllib
@@ -13,18 +13,18 @@ from node.settings import Settings, load_settings
 
 EXAMPLE = Path(__file__).parents[2] / "deploy" / "segnode.toml"
 TEXT = EXAMPLE.read_text(encoding="utf-8")
-# `# name = value`, a setting that is left at its default.
-LEFT_OUT = re.compile(r"^# (?=\w+ = )", re.MULTILINE)
+# Matches the start of `# name = value`, a setting left at its default.
+COMMENTED_OUT = re.compile(r"^# (?=\w+ = )", re.MULTILINE)
 SECTIONS = ("listener", "web", "worker", "result", "delivery", "retention")
 
 
-def test_the_example_has_no_mistake() -> None:
+def test_the_example_configuration_is_valid() -> None:
     settings = load_settings(EXAMPLE)
     assert [rule.name for rule in settings.rules] == ["abdomen"]
     assert set(settings.destinations) == {"pacs", "research", "archive"}
 
 
-def test_the_configuration_of_the_compose_file_has_no_mistake() -> None:
+def test_the_configuration_of_the_compose_file_is_valid() -> None:
     assert load_settings(EXAMPLE.parent / "compose" / "segnode.toml").rules
 
 
@@ -45,27 +45,27 @@ def test_the_example_shows_every_kind_of_condition(kind: str) -> None:
 
 
 @pytest.mark.parametrize("section", SECTIONS)
-def test_what_the_example_leaves_out_is_the_default(section: str) -> None:
-    told = tomllib.loads(LEFT_OUT.sub("", TEXT))[section]
+def test_a_commented_out_setting_shows_the_default(section: str) -> None:
+    documented = tomllib.loads(COMMENTED_OUT.sub("", TEXT))[section]
     defaults = getattr(Settings(), section).model_dump(mode="json")
-    # What is None has no default to show.
+    # A default of None cannot be shown in TOML.
     differing = {
         name: value
-        for name, value in told.items()
+        for name, value in documented.items()
         if defaults[name] is not None and defaults[name] != value
     }
     assert not differing
 
 
 def _models(model: type[BaseModel]) -> set[type[BaseModel]]:
-    """`model` and every options class that its fields lead to."""
+    """Return `model` and every model class reachable from its fields."""
     found = {model}
     pending: list[Any] = [field.annotation for field in model.model_fields.values()]
     while pending:
-        kind = pending.pop()
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            if kind not in found:
-                found |= _models(kind)
+        annotation = pending.pop()
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            if annotation not in found:
+                found |= _models(annotation)
         else:
-            pending.extend(getattr(kind, "__args__", ()))
+            pending.extend(getattr(annotation, "__args__", ()))
     return found

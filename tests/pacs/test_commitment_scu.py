@@ -154,7 +154,7 @@ class Site:
         """The delivery, once it has ended."""
 
         def settled() -> Delivery | None:
-            self.worker.job_scheduler.settle()
+            self.worker.job_scheduler.settle_commitments()
             if self.worker.jobs()[-1].state not in {JobState.DELIVERED, JobState.PARKED}:
                 return None
             return self.delivery()
@@ -270,7 +270,7 @@ def test_a_report_of_another_ae_is_refused(open_site: OpenSite, pacs: Committing
     pacs.behaviours = ["stranger"]
     site = open_site(pacs.start())
     until(lambda: pacs.answers, 10, "our answer to the report")
-    site.worker.job_scheduler.settle()
+    site.worker.job_scheduler.settle_commitments()
 
     assert pacs.answers == [0x0115]
     assert site.delivery().state is DeliveryState.COMMITTING

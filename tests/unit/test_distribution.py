@@ -1,4 +1,4 @@
-"""What an installation brings: our three packages, and no module named `orthanc`."""
+"""The installed distribution: its three packages, and no module named `orthanc`."""
 
 import importlib.util
 import subprocess
@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("package", ["node", "pacs_listener", "models"])
-def test_no_other_distribution_provides_our_package_names(package: str) -> None:
+def test_no_other_distribution_provides_a_package_of_the_same_name(package: str) -> None:
     others = {
         found.name
         for found in distributions()
@@ -33,7 +33,9 @@ def test_the_installed_version_is_that_of_the_project_file() -> None:
 
 
 @pytest.mark.parametrize("module", ["node.cli.main", "pacs_listener.scp", "node.web.app"])
-def test_only_the_worker_loads_torch(module: str, tmp_path: Path) -> None:
+def test_command_line_listener_and_web_process_do_not_import_torch(
+    module: str, tmp_path: Path
+) -> None:
     program = f"import sys, {module}; print(sorted({{'torch', 'monai'}} & set(sys.modules)))"
     run = subprocess.run(
         [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True
@@ -41,7 +43,7 @@ def test_only_the_worker_loads_torch(module: str, tmp_path: Path) -> None:
     assert run.stdout.strip() == "[]"
 
 
-def test_the_editable_install_does_not_shadow_orthancs_own_module(tmp_path: Path) -> None:
+def test_the_editable_install_does_not_shadow_the_module_orthanc(tmp_path: Path) -> None:
     program = "import importlib.util; print(importlib.util.find_spec('orthanc'))"
     run = subprocess.run(
         [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True

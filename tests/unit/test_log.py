@@ -20,7 +20,7 @@ log.info("series.complete", slices=120, place="Köln\\nDeutz")
 try:
     raise ValueError("what happened")
 except ValueError:
-    log.exception("look.failed")
+    log.exception("timer.failed")
 logging.getLogger("some.library").warning("%d connections", 3)
 born = Tag("PatientBirthDate")
 header = Dataset()

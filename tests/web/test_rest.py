@@ -16,7 +16,7 @@ from node.domain.job import Job, JobState
 from node.domain.series import SeriesState, StoredSeries
 from node.routing.conditions import SeriesFacts
 from node.routing.decision import decide
-from node.runtime.locks import Part, hold_process_lock
+from node.runtime.locks import LockedProcess, hold_process_lock
 from tests.support.dicom.body import grid
 from tests.support.dicom.builders import MADE_AT, ct_series
 from tests.support.servers.served_node import ServedNode, running_worker, served_node
@@ -82,7 +82,7 @@ def test_health_is_503_while_no_worker_runs(node: ServedNode) -> None:
 def test_health_is_503_once_a_listener_is_gone(node: ServedNode) -> None:
     data_dir = node.settings.data_dir
     with running_worker(node):
-        with hold_process_lock(Part.LISTENER, data_dir):
+        with hold_process_lock(LockedProcess.LISTENER, data_dir):
             assert httpx.get(f"{node.url}/health").status_code == 200
         answer = httpx.get(f"{node.url}/health")
     assert answer.status_code == 503

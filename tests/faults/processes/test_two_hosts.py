@@ -95,7 +95,7 @@ def test_what_a_dead_host_had_begun_and_had_to_see_to_is_done_by_the_others(
     site.ended_jobs(6, TAKEN_OVER_WITHIN_S + WORK_S)
     check_each_came_once(site)
     survivors = "".join(worker.log() for worker in site.workers[1:])
-    assert "worker.given_up" in survivors
+    assert "worker.dead" in survivors
     assert "worker.work_taken_over" in survivors
     leader.start()
     leader.wait_ready()
@@ -112,7 +112,7 @@ def test_a_host_that_stood_still_finds_itself_replaced_and_does_nothing_twice(
     frozen.freeze()
     site.ended_jobs(earlier + 3, TAKEN_OVER_WITHIN_S + WORK_S)
     frozen.thaw()
-    until(lambda: "worker.was_given_up" in frozen.log(), WORK_S, "the worker to notice")
+    until(lambda: "worker.removed" in frozen.log(), WORK_S, "the worker to notice")
     until(lambda: frozen.log().count("worker.ready") == starts + 1, WORK_S, "it to come back")
 
     site.ended_jobs(earlier + 3, WORK_S)

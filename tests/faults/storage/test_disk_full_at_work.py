@@ -107,7 +107,7 @@ def logged(node: RunningNode, log_start: int, *words: str) -> bool:
 def failed_to_write(node: RunningNode, log_start: int) -> bool:
     """Whether the worker could not write something."""
     return logged(node, log_start, "database or disk is full") or logged(
-        node, log_start, "job.put_off", "No space left"
+        node, log_start, "job.postponed", "No space left"
     )
 
 

@@ -19,8 +19,9 @@ from node.domain.retry_policy import RetryPolicy
 from node.intake.inbox import Inbox
 from node.jobs.commit_step import CommitStep
 from node.jobs.deliver_step import DeliverStep
+from node.jobs.job_scheduling import JobScheduler
 from node.jobs.segment_step import InferenceResult, SegmentStep
-from node.jobs.series_completion import JobScheduler, SeriesCompletion
+from node.jobs.series_completion import SeriesCompletion
 from node.jobs.workflow import EngineOptions, Workflows
 from node.routing.conditions import Equals
 from node.routing.rules import Rule

@@ -22,7 +22,7 @@ from node.domain.series import StoredSeries
 from node.intake.inbox import Inbox
 from node.intake.part10 import received_from_file
 from node.pipeline import ResultRequest, segment
-from node.runtime.locks import Part, process_lock_file
+from node.runtime.locks import LockedProcess, process_lock_file
 from node.settings import Settings, load_settings
 from node.store import Store
 from node.store.files.factory import open_files
@@ -108,7 +108,7 @@ class ServedNode:
 @contextmanager
 def running_worker(node: ServedNode) -> Iterator[None]:
     """Holds the lock by which a worker is known to run."""
-    path = process_lock_file(Part.WORKER, node.settings.data_dir)
+    path = process_lock_file(LockedProcess.WORKER, node.settings.data_dir)
     path.touch()
     # Opened for reading: a file open for writing prevents a remount as read-only.
     with path.open("rb") as lock:

@@ -1,4 +1,4 @@
-"""Settings: what a file and the environment make of them, and how mistakes are told."""
+"""Settings from a file and the environment, and the error messages for mistakes in them."""
 
 import contextlib
 import tomllib
@@ -42,7 +42,7 @@ def write(folder: Path, text: str) -> Path:
 
 
 def mistakes_in(folder: Path, text: str) -> list[str]:
-    """What loading the text complains of, a line each, without the folder."""
+    """Return the error messages of loading `text`, one per line, without the folder."""
     with pytest.raises(Misconfigured) as caught:
         load_settings(write(folder, text))
     return str(caught.value).replace(f"{folder}/", "").splitlines()
@@ -52,7 +52,7 @@ def line_of(text: str, part: str) -> int:
     return next(i for i, line in enumerate(text.splitlines(), start=1) if part in line)
 
 
-def test_without_a_file_ct_goes_to_the_nodes_own_archive(tmp_path: Path) -> None:
+def test_without_a_file_ct_results_go_to_the_archive_folder(tmp_path: Path) -> None:
     settings = load_settings(None)
     assert settings.file is None
     assert [rule.destinations for rule in settings.rules] == [("archive",)]
@@ -67,13 +67,13 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
     assert settings.database_url == f"sqlite:///{tmp_path}/data/segnode.db"
 
 
-def test_a_file_with_rules_has_no_embedded_ones(tmp_path: Path) -> None:
+def test_a_file_with_rules_replaces_the_default_rule(tmp_path: Path) -> None:
     settings = load_settings(write(tmp_path, VALID))
     assert set(settings.destinations) == {"pacs"}
     assert len(settings.rules) == 1
 
 
-def test_the_environment_stands_above_the_file(
+def test_the_environment_overrides_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SEGNODE_LISTENER__PORT", "11113")
@@ -84,7 +84,7 @@ def test_the_environment_stands_above_the_file(
     assert settings.data_dir == tmp_path / "elsewhere"
 
 
-def test_a_rule_waits_as_long_as_the_site_unless_it_says_otherwise(tmp_path: Path) -> None:
+def test_a_rule_inherits_the_sites_quiet_time_unless_it_sets_its_own(tmp_path: Path) -> None:
     other = VALID[VALID.index("[[rules]]") :].replace('"liver"', '"quick"')
     text = "quiet_seconds = 7\n" + VALID + other.replace("when", "quiet_seconds = 2\nwhen")
     settings = load_settings(write(tmp_path, text))
@@ -92,7 +92,7 @@ def test_a_rule_waits_as_long_as_the_site_unless_it_says_otherwise(tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("right", "wrong", "told"),
+    ("right", "wrong", "message"),
     [
         ("data_dir", "data_dri", "unknown setting (did you mean 'data_dir'?)"),
         ("port = 4242", "port = 424242", "less than or equal to 65535"),
@@ -115,7 +115,7 @@ def test_a_rule_waits_as_long_as_the_site_unless_it_says_otherwise(tmp_path: Pat
         ('["pacs"]', '["pacs", "pacs"]', "'pacs' is named twice"),
         ("[destinations.pacs]\nkind", "[destinations.pacs]\nkin", "kind is missing; one of cstore"),
         ('peer = "pacs"', 'pear = "pacs"', "unknown setting (did you mean 'peer'?)"),
-        ('host = "localhost"', "host = 5", "must be a text, in quotation marks"),
+        ('host = "localhost"', "host = 5", "must be text in quotation marks"),
         ('host = "localhost"', 'host = "my server"', "must be a name such as"),
         ("port = 4242", "port = true", "must not be true or false"),
         ('data_dir = "data"', "quiet_seconds = true", "must not be true or false"),
@@ -124,14 +124,14 @@ def test_a_rule_waits_as_long_as_the_site_unless_it_says_otherwise(tmp_path: Pat
         ('data_dir = "data"', 'sources = { x = { url = "http://s:99999/x" } }', "an address such"),
         ('data_dir = "data"', 'sources = { x = { url = "server/x" } }', "an address such"),
         ("port = 4242", 'port = "x"', "must be a whole number"),
-        ('data_dir = "data"', "data_dir = 5", "must be a path, in quotation marks"),
+        ('data_dir = "data"', "data_dir = 5", "must be a path in quotation marks"),
         ('data_dir = "data"', 'quiet_seconds = "soon"', "must be a number"),
         ('data_dir = "data"', "quiet_seconds = inf", "less than or equal to 86400"),
         ('data_dir = "data"', "catalogues = 5", "must be a list"),
         ('data_dir = "data"', 'catalogues = ["here"]', "there is no folder"),
         ('data_dir = "data"', "listener = 5", "must be a table, such as [listener]"),
-        ('data_dir = "data"', 'web = { data_dir = "data" }', "it stands at the top"),
-        ('data_dir = "data"', "web = { port = 11112 }", "the listener has port 11112 already"),
+        ('data_dir = "data"', 'web = { data_dir = "data" }', "it belongs at the top of the file"),
+        ('data_dir = "data"', "web = { port = 11112 }", "the listener uses port 11112 already"),
         ('data_dir = "data"', 'worker = { device = "gpu" }', 'must be "auto", "cpu", "cuda"'),
         ('data_dir = "data"', 'database_url = "mysql://x"', "must begin with sqlite:///"),
         ('data_dir = "data"', 'result = { series_description = "" }', "must have 1 to 64"),
@@ -142,18 +142,24 @@ def test_a_rule_waits_as_long_as_the_site_unless_it_says_otherwise(tmp_path: Pat
         ),
         ('data_dir = "data"', "retention = { free_gib = 0.5 }", "nothing would come in"),
         ('data_dir = "data"', "retention = { keep_days = 0 }", "must be greater than 0"),
-        ('data_dir = "data"', "delivery = { first_retry_seconds = 9999 }", "lies below"),
+        (
+            'data_dir = "data"',
+            "delivery = { first_retry_seconds = 9999 }",
+            "is below first_retry_seconds",
+        ),
     ],
 )
-def test_a_mistake_is_told_with_its_line(tmp_path: Path, right: str, wrong: str, told: str) -> None:
+def test_a_mistake_is_reported_with_its_line(
+    tmp_path: Path, right: str, wrong: str, message: str
+) -> None:
     text = VALID.replace(right, wrong, 1)
     mistakes = mistakes_in(tmp_path, text)
-    place = f"site.toml:{line_of(text, wrong.splitlines()[0])}: "
-    assert any(m.startswith(place) and told in m for m in mistakes), mistakes
+    prefix = f"site.toml:{line_of(text, wrong.splitlines()[0])}: "
+    assert any(m.startswith(prefix) and message in m for m in mistakes), mistakes
 
 
 @pytest.mark.parametrize(
-    ("variable", "value", "told"),
+    ("variable", "value", "message"),
     [
         ("SEGNODE_LISTENER__PORT", "abc", "must be a whole number"),
         ("SEGNODE_LISTENER__PROT", "104", "unknown setting (did you mean 'port'?)"),
@@ -162,23 +168,23 @@ def test_a_mistake_is_told_with_its_line(tmp_path: Path, right: str, wrong: str,
         ("SEGNODE_QUIET_SECONDS", "-1", "must be greater than 0"),
     ],
 )
-def test_a_mistake_in_the_environment_is_told_with_its_variable(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, told: str
+def test_a_mistake_in_the_environment_is_reported_with_its_variable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, message: str
 ) -> None:
     monkeypatch.setenv(variable, value)
     (mistake,) = mistakes_in(tmp_path, VALID)
     assert f" {variable}: " in mistake
-    assert told in mistake
+    assert message in mistake
 
 
-def test_a_section_in_the_environment_that_is_not_json_is_told(
+def test_a_section_in_the_environment_must_be_json(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SEGNODE_LISTENER", "abc")
     assert "it is not JSON" in mistakes_in(tmp_path, VALID)[0]
 
 
-def test_the_environment_sets_the_quiet_time_of_the_files_rules_and_lists_of_folders(
+def test_the_environment_sets_the_rules_quiet_time_and_lists_of_folders(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SEGNODE_QUIET_SECONDS", "3")
@@ -199,14 +205,14 @@ def test_a_path_may_begin_with_the_home_folder(
     assert settings.data_dir == tmp_path / "home" / "data"
 
 
-def test_all_mistakes_are_told_in_the_order_of_their_lines(tmp_path: Path) -> None:
+def test_mistakes_are_reported_in_line_order(tmp_path: Path) -> None:
     text = VALID.replace("4242", "0").replace("equals", "equal").replace("data_dir", "datadir")
-    places = [m.split(":")[1] for m in mistakes_in(tmp_path, text)]
-    assert places == sorted(places, key=int)
-    assert len(places) == 3
+    lines = [m.split(":")[1] for m in mistakes_in(tmp_path, text)]
+    assert lines == sorted(lines, key=int)
+    assert len(lines) == 3
 
 
-def test_a_mistake_deep_in_a_condition_over_several_lines_is_found(tmp_path: Path) -> None:
+def test_a_mistake_in_a_nested_condition_over_several_lines_has_its_line(tmp_path: Path) -> None:
     text = VALID.replace(
         'when = { attribute = "Modality", equals = "CT" }',
         "[rules.when]\nall = [\n"
@@ -217,7 +223,7 @@ def test_a_mistake_deep_in_a_condition_over_several_lines_is_found(tmp_path: Pat
     assert mistakes_in(tmp_path, text)[0].startswith(f"site.toml:{line_of(text, 'at_most')}: ")
 
 
-def test_the_second_rule_is_named_by_its_own_line(tmp_path: Path) -> None:
+def test_a_mistake_in_the_second_rule_has_its_own_line(tmp_path: Path) -> None:
     second = VALID[VALID.index("[[rules]]") :]
     text = VALID + second.replace('"liver"', '"other"').replace("Modality", "Modalty")
     assert mistakes_in(tmp_path, text)[0].startswith(f"site.toml:{line_of(text, 'Modalty')}: ")
@@ -231,15 +237,15 @@ def test_two_rules_of_one_name_are_a_mistake(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "line"), [("a = ", 1), ("a = 1\n= 1", 2), ('[x]\n[y\ny = "', 2), ("a = 1\na = 2", 2)]
 )
-def test_what_is_no_toml_is_told_with_its_line(tmp_path: Path, text: str, line: int) -> None:
-    assert mistakes_in(tmp_path, text)[0].startswith(f"site.toml:{line}: is no TOML")
+def test_invalid_toml_is_reported_with_its_line(tmp_path: Path, text: str, line: int) -> None:
+    assert mistakes_in(tmp_path, text)[0].startswith(f"site.toml:{line}: is not valid TOML")
 
 
 def test_a_file_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
     assert load_settings(write(tmp_path, "\ufeff" + VALID)).data_dir == tmp_path / "data"
 
 
-def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(Misconfigured, match=r"missing\.toml: cannot be read"):
         load_settings(tmp_path / "missing.toml")
 
@@ -250,7 +256,7 @@ def test_settings_cannot_be_changed(tmp_path: Path) -> None:
         settings.listener.port = 5
 
 
-def test_mistakes_of_every_sort_are_told_at_once(tmp_path: Path) -> None:
+def test_mistakes_of_different_types_are_reported_together(tmp_path: Path) -> None:
     text = (
         VALID.replace("4242", '"x"')
         .replace('peer = "pacs"', 'peer = "pax"')
@@ -259,8 +265,8 @@ def test_mistakes_of_every_sort_are_told_at_once(tmp_path: Path) -> None:
         .replace("equals", "equal")
     )
     wrong = ('peer = "pax"', 'port = "x"', '"lung"', "nowhere", "equal =")
-    told = mistakes_in(tmp_path, text)
-    assert [m.split(":")[1] for m in told] == [str(line_of(text, part)) for part in wrong]
+    mistakes = mistakes_in(tmp_path, text)
+    assert [m.split(":")[1] for m in mistakes] == [str(line_of(text, part)) for part in wrong]
 
 
 TEXTS = st.sampled_from(["", "x", "pacs", "cstore", "folder", "~/a", "http://x"])
@@ -269,7 +275,7 @@ VALUES = st.recursive(
     lambda inner: st.one_of(st.lists(inner, max_size=2), st.dictionaries(TEXTS, inner, max_size=2)),
     max_leaves=4,
 )
-PLACES = (
+PATHS = (
     *[(name,) for name in (*Settings.model_fields, "strange")],
     ("destinations", "pacs"),
     ("destinations", "pacs", "kind"),
@@ -282,9 +288,9 @@ PLACES = (
 )
 
 
-@given(st.lists(st.tuples(st.sampled_from(PLACES), VALUES), min_size=1, max_size=2))
+@given(st.lists(st.tuples(st.sampled_from(PATHS), VALUES), min_size=1, max_size=2))
 @hypothesis_settings(max_examples=150, deadline=None)
-def test_whatever_stands_in_a_file_it_is_settings_or_told_as_a_mistake(
+def test_any_value_in_a_file_yields_settings_or_a_reported_mistake(
     changes: list[tuple[tuple[str | int, ...], object]],
 ) -> None:
     values: Any = tomllib.loads(VALID)

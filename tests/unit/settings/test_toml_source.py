@@ -1,4 +1,4 @@
-"""The line of each key, however TOML lets it be written."""
+"""The line number of each key, in every notation that TOML has for it."""
 
 from pathlib import Path
 
@@ -51,7 +51,7 @@ def test_a_key_has_its_line(tmp_path: Path, path: KeyPath, line: int, line_end: 
     assert TomlSource.read(file).line(path) == line
 
 
-def test_a_key_that_is_missing_has_the_line_of_what_it_is_missing_from(tmp_path: Path) -> None:
+def test_a_missing_key_has_the_line_of_its_table(tmp_path: Path) -> None:
     file = tmp_path / "site.toml"
     file.write_text(TEXT, encoding="utf-8")
     source = TomlSource.read(file)

@@ -1,4 +1,4 @@
-"""How a job comes to an end, and the one line that the log keeps of it."""
+"""Ends jobs: final state, reason and one summary line in the log."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,18 +16,18 @@ _LOG = structlog.get_logger()
 
 @dataclass(frozen=True)
 class JobCompletion:
-    """Ends jobs in the store; a job that has ended otherwise meanwhile stays as it is."""
+    """Ends jobs in the store; a job that has already ended stays unchanged."""
 
     store: Store
     now: Callable[[], datetime]
 
     def end(self, job: Job, state: JobState, reason: str) -> None:
-        """Take the job to `state`, with its reason in plain words."""
+        """Changes the job to `state` with a plain-text reason."""
         now = self.now()
         timings_s = None
         if state is JobState.DELIVERED:
             timings_s = job.timings_s | {
-                # A clock may have been set back meanwhile.
+                # The clock may have been set back in the meantime.
                 "deliver": max(0.0, (now - job.updated_at).total_seconds())
             }
         try:
@@ -48,6 +48,6 @@ class JobCompletion:
         )
 
     def record_defect(self, subject: str, defect: Defect) -> None:
-        """Keep a defect's trace where its job or series is looked at, and in the log."""
+        """Stores a defect's trace in the audit trail of its job or series, and logs it."""
         self.store.audit(self.now(), subject, "defect", defect.trace)
         _LOG.error("defect", subject=subject, trace=defect.trace)
