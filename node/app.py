@@ -18,7 +18,7 @@ from node.dimse.scu import Remote
 from node.domain.errors import Misconfigured
 from node.domain.identifiers import AeTitle
 from node.domain.retry_policy import RetryPolicy
-from node.inference.models import LoadedModels
+from node.inference.loaded_models import LoadedModels
 from node.inference.pool import InferencePool
 from node.inference.process import InferenceProcess
 from node.intake.inbox import Inbox

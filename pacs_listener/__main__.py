@@ -10,7 +10,7 @@ from node.domain.identifiers import AeTitle
 from node.intake.inbox import Inbox
 from node.processes.entry_point import run_process
 from node.runtime.locks import LockedProcess, hold_process_lock
-from node.runtime.readiness import notify_ready
+from node.runtime.ready_notification import notify_ready
 from node.runtime.signals import StopSignal
 from node.settings import Settings
 from node.store import Store

@@ -15,7 +15,7 @@ from models.inference.postprocessing import keep_largest, remove_small
 from models.inference.preprocessing import prepare, restore
 from models.manifest import InvalidPackage, ModelSpec
 from models.mask import Mask
-from models.networks import divisor, load_network, run_padded
+from models.networks.registry import divisor, load_network, run_padded
 
 Progress = Callable[[float], None]
 

@@ -12,7 +12,7 @@ from safetensors.torch import save as save_safetensors
 from torch import Tensor
 
 from models.manifest import FORMAT, Code, InvalidPackage, Label, ModelSpec, NetworkSpec
-from models.networks import load_network
+from models.networks.registry import load_network
 from models.packaging.card import card_of_import, card_of_run
 from models.training.config import InvalidConfig, TrainConfig
 from models.training.config_file import parse_config

@@ -8,7 +8,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from models.networks import build, divisor, run_padded
+from models.networks.registry import build, divisor, run_padded
 from models.training.config import Precision, TrainConfig
 from models.training.losses import build_loss
 from models.training.optimisation import build_optimiser, build_schedule

@@ -1,4 +1,4 @@
-"""The command line: `segnode COMMAND`; importing it imports no torch."""
+"""The command line: `segnode COMMAND`. Each command imports what it needs when it runs."""
 
 from node.cli.main import main
 

@@ -1,4 +1,4 @@
-"""`python -m node.cli` is `segnode`."""
+"""Entry point of `python -m node.cli`, the same as `segnode`."""
 
 from node.cli.main import main
 

@@ -1,18 +1,19 @@
-"""`segnode convert` and `segnode dataset`: data for training, and what is in it."""
+"""`segnode convert` and `segnode dataset`: converts and inspects training data."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import track
-from rich.table import Table
+
+if TYPE_CHECKING:
+    pass
 
 LayoutOption = Annotated[
     str,
-    typer.Option(help="How the data set is laid out: pairs, msd, lits, chaos, nnunet, dicom-seg."),
+    typer.Option(help="Layout of the data set: pairs, msd, lits, chaos, nnunet or dicom-seg."),
 ]
 
 
@@ -22,20 +23,24 @@ def convert(
         typer.Argument(
             metavar="INPUT",
             exists=True,
-            help="A DICOM folder, NIfTI or NRRD, or a data set.",
+            help="A DICOM folder, a NIfTI or NRRD file, or a data set.",
         ),
     ],
     output: Annotated[
-        Path, typer.Argument(help="NAME.nii.gz for a DICOM series, else a folder to write into.")
+        Path,
+        typer.Argument(help="NAME.nii.gz for a DICOM series, otherwise a folder."),
     ],
     layout: Annotated[
-        str, typer.Option(help="The input is a data set laid out so; write pairs of NIfTI.")
+        str,
+        typer.Option(help="Layout of an input data set; it becomes pairs of NIfTI files."),
     ] = "",
 ) -> None:
-    """Convert between DICOM and NIfTI; every voxel keeps its value and its place.
+    """Convert between DICOM and NIfTI; every voxel keeps its value and position.
 
     Example: segnode convert /data/ct/abdomen abdomen.nii.gz
     """
+    from rich.progress import track
+
     from models.data import find_cases
     from models.data.images import is_volume
     from node.offline.convert import (
@@ -58,7 +63,9 @@ def convert(
         typer.echo(f"{output}: {count} CT images")
         return
     if not is_volume(output) or output.suffix == ".nrrd":
-        raise typer.BadParameter("a DICOM series becomes NIfTI: give a name that ends in .nii.gz")
+        raise typer.BadParameter(
+            "a DICOM series becomes NIfTI: give a file name that ends in .nii.gz"
+        )
     volume = series_to_nifti(source, output)
     size = " × ".join(map(str, volume.spatial_shape))
     typer.echo(f"{output}: {size} voxels (slice, row, column)")
@@ -67,20 +74,23 @@ def convert(
 def dataset(
     folder: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="The data set.")],
     layout: LayoutOption = "pairs",
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON, for machines.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
 ) -> None:
-    """List a data set's cases: spacing, size, HU, labels with their volumes, and what is wrong.
+    """List the cases of a data set: spacing, size, HU range, label volumes and problems.
 
-    Ends with status 1 when something is wrong with any of them.
+    The exit status is 1 if any case has a problem.
 
     Example: segnode dataset /data/Task03_Liver --layout msd
     """
+    from rich.console import Console
+    from rich.progress import track
+
     from models.data import find_cases
     from models.data.dataset_check import check_dataset
     from node.offline.convert import read_ct_folder
 
     found = find_cases(folder, layout)
-    facts = list(
+    reports = list(
         track(
             check_dataset(found, read_ct_folder),
             "Reading",
@@ -90,17 +100,24 @@ def dataset(
         )
     )
     if as_json:
-        typer.echo(json.dumps([asdict(one) for one in facts], indent=1))
+        typer.echo(json.dumps([asdict(report) for report in reports], indent=1))
     else:
-        table = Table("Case", "Spacing, mm", "Size", "HU", "Labels, mL", "Problem")
-        for one in facts:
-            table.add_row(
-                one.name,
-                " × ".join(f"{mm:.3g}" for mm in one.spacing_mm),
-                "×".join(map(str, one.size)),
-                "" if one.hu is None else f"{one.hu[0]:g} to {one.hu[1]:g}",
-                ", ".join(f"{name} {ml:.0f}" for name, ml in (one.labels or {}).items()),
-                one.problem,
-            )
-        Console().print(table)
-    raise typer.Exit(1 if any(one.problem for one in facts) else 0)
+        _print_table(reports)
+    raise typer.Exit(1 if any(report.problem for report in reports) else 0)
+
+
+def _print_table(reports: "Sequence[CaseReport]") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("Case", "Spacing, mm", "Size", "HU", "Labels, mL", "Problem")
+    for report in reports:
+        table.add_row(
+            report.name,
+            " × ".join(f"{mm:.3g}" for mm in report.spacing_mm),
+            "×".join(map(str, report.size)),
+            "" if report.hu is None else f"{report.hu[0]:g} to {report.hu[1]:g}",
+            ", ".join(f"{name} {ml:.0f}" for name, ml in (report.labels or {}).items()),
+            report.problem,
+        )
+    Console().print(table)

@@ -1,4 +1,4 @@
-"""`segnode demo`: the whole way of a CT through the node, to see with one's own eyes."""
+"""`segnode demo`: a demonstration that sends one CT through a complete node."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -8,7 +8,7 @@ import typer
 
 
 class PacsChoice(StrEnum):
-    """Where the demonstration's results go."""
+    """The destination of the demonstration's results."""
 
     AUTO = "auto"
     ORTHANC = "orthanc"
@@ -24,14 +24,20 @@ def demo(
     ] = None,
     pacs: Annotated[
         PacsChoice,
-        typer.Option(help="Orthanc (auto: when it is installed), or the node's own archive."),
+        typer.Option(help="Send results to Orthanc (auto: if installed) or to an archive folder."),
     ] = PacsChoice.AUTO,
-    leave: Annotated[bool, typer.Option("--exit", help="End after the result.")] = False,
+    exit_after_result: Annotated[
+        bool, typer.Option("--exit", help="Exit after the result.")
+    ] = False,
     folder: Annotated[
-        Path | None, typer.Option(file_okay=False, help="Where to keep everything the demo writes.")
+        Path | None,
+        typer.Option(
+            file_okay=False,
+            help="Folder for all files; default: a new temporary folder, which is kept.",
+        ),
     ] = None,
 ) -> None:
-    """Start a node, send it a CT over the network, and show what comes back.
+    """Start a node, send it a CT over the network, and show the result.
 
     Example: segnode demo --exit --ct /data/ct/abdomen --pacs orthanc
     """
@@ -39,4 +45,4 @@ def demo(
     from node.demo.run import run_demo
 
     with_orthanc = pacs is PacsChoice.ORTHANC or (pacs is PacsChoice.AUTO and not orthanc_missing())
-    run_demo(ct=ct, with_orthanc=with_orthanc, stay=not leave, folder=folder)
+    run_demo(ct=ct, with_orthanc=with_orthanc, keep_serving=not exit_after_result, folder=folder)

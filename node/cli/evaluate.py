@@ -1,4 +1,4 @@
-"""`segnode evaluate`: the scores of a model package on labelled CT."""
+"""`segnode evaluate`: scores a model package on labelled CT."""
 
 import json
 from collections.abc import Iterator
@@ -6,9 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import Progress
-from rich.table import Table
 
 from node.cli.convert import LayoutOption
 from node.cli.options import ConfigOption, json_object
@@ -21,19 +18,23 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    model: Annotated[str, typer.Argument(help="A package's name, or its folder.")],
+    model: Annotated[str, typer.Argument(help="Name or folder of a model package.")],
     folder: Annotated[
         Path | None, typer.Argument(exists=True, file_okay=False, help="The data set.")
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for scores.json and report.html.")] = Path(),
     layout: LayoutOption = "pairs",
     labels: Annotated[
-        str, typer.Option(help="Values or names of the data by label: '{\"Liver\": [1, 2]}'.")
+        str,
+        typer.Option(help="Values or names in the data, by label: '{\"Liver\": [1, 2]}'."),
     ] = "",
     phantoms: Annotated[
-        str, typer.Option(help="Instead of a data set: phantoms of these seeds, as 100-119.")
+        str,
+        typer.Option(help="Instead of a data set, phantoms of these seeds, such as 100-119."),
     ] = "",
-    tolerance_mm: Annotated[float, typer.Option(min=0, help="Of the surface Dice.")] = 3.0,
+    tolerance_mm: Annotated[
+        float, typer.Option(min=0, help="Tolerance of the surface Dice, in mm.")
+    ] = 3.0,
     device: DeviceOption = "auto",
     config: ConfigOption = None,
 ) -> None:
@@ -41,20 +42,22 @@ def evaluate(
 
     Example: segnode evaluate liver-ct /data/liver --layout pairs --out scores
     """
+    from rich.progress import Progress
+
     from models.evaluation import evaluate as run
     from models.evaluation.case_images import picture
     from models.evaluation.report import render_report
     from models.inference.predictor import Predictor
     from node.offline.evaluate import NodeSegmenter
 
-    predictor = Predictor.load(_package(model, config), device)
+    predictor = Predictor.load(_find_package(model, config), device)
     failures: dict[str, str] = {}
     if phantoms:
-        cases, count = _phantoms(phantoms, predictor.spec.labels)
+        cases, count = _phantom_cases(phantoms, predictor.spec.labels)
     elif folder is None:
-        raise typer.BadParameter("give the folder of a data set, or --phantoms")
+        raise typer.BadParameter("give the folder of a data set or --phantoms")
     else:
-        cases, count = _labelled(folder, layout, labels, predictor.spec.labels, failures)
+        cases, count = _labelled_cases(folder, layout, labels, predictor.spec.labels, failures)
     with Progress(transient=True) as bar:
         task = bar.add_task(f"Evaluating {predictor.spec.model_id}", total=count)
         evaluation = run(
@@ -68,14 +71,14 @@ def evaluate(
     out.mkdir(parents=True, exist_ok=True)
     (out / "scores.json").write_text(json.dumps(evaluation.to_json(), indent=1) + "\n", "utf-8")
     (out / "report.html").write_text(render_report(evaluation), "utf-8")
-    _print(evaluation)
+    _print_scores(evaluation)
     typer.echo(f"Scores {out / 'scores.json'}, report {out / 'report.html'}")
     scored = evaluation.cases or evaluation.refused
     raise typer.Exit(1 if failures or not scored else 0)
 
 
-def _package(model: str, config: Path | None) -> "ModelSpec":
-    """The package of that name, or in that folder."""
+def _find_package(model: str, config: Path | None) -> "ModelSpec":
+    """Returns the package with that name, or in that folder."""
     from models.manifest import ModelSpec
     from models.registry import find
     from node.settings import load_settings
@@ -86,14 +89,14 @@ def _package(model: str, config: Path | None) -> "ModelSpec":
     return find(model, load_settings(config).catalogues)
 
 
-def _labelled(
+def _labelled_cases(
     folder: Path,
     layout: str,
     labels: str,
-    wanted: "tuple[Label, ...]",
+    model_labels: "tuple[Label, ...]",
     failures: dict[str, str],
 ) -> "tuple[Iterator[LabelledVolume], int]":
-    """The cases of a data set; what cannot be read goes into `failures`."""
+    """Returns the labelled cases and their number; `failures` receives the unreadable ones."""
     from models.data import InvalidDataset, find_cases, load_case
     from node.offline.convert import read_ct_folder
 
@@ -103,39 +106,44 @@ def _labelled(
     def read() -> "Iterator[LabelledVolume]":
         for case in found:
             try:
-                yield load_case(case, wanted, mapping, read_ct_folder)
+                yield load_case(case, model_labels, mapping, read_ct_folder)
             except InvalidDataset as error:
                 failures[case.name] = str(error)
 
     return read(), len(found)
 
 
-def _phantoms(seeds: str, wanted: "tuple[Label, ...]") -> "tuple[Iterator[LabelledVolume], int]":
-    """Random scans of phantoms, the truth in the model's own labels."""
+def _phantom_cases(
+    seeds: str, model_labels: "tuple[Label, ...]"
+) -> "tuple[Iterator[LabelledVolume], int]":
+    """Returns scans of random phantoms with their ground truth, and the number of scans."""
     from models.phantom import labelled_scan
 
     first, _, last = seeds.partition("-")
     if not first.isdigit() or (last and not last.isdigit()):
-        raise typer.BadParameter("seeds are given as 7, or as 100-119")
+        raise typer.BadParameter("seeds are one number, such as 7, or a range, such as 100-119")
     numbers = range(int(first), int(last or first) + 1)
-    return (labelled_scan(seed, wanted) for seed in numbers), len(numbers)
+    return (labelled_scan(seed, model_labels) for seed in numbers), len(numbers)
 
 
-def _print(evaluation: "Evaluation") -> None:
+def _print_scores(evaluation: "Evaluation") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
     from models.evaluation.evaluate import METRICS
     from models.evaluation.report import format_score
 
     table = Table("Case", "Label", "Dice", "Surface Dice", "HD95, mm", "Volume error", "Accuracy")
     for case in evaluation.cases:
-        for own in case.labels:
-            scores = [format_score(getattr(own.scores, metric), metric) for metric in METRICS]
-            table.add_row(case.name, own.label, *scores)
-    for label, summary in evaluation.summary().items():
-        for kind in ("mean", "median", "worst"):
-            figures = [format_score(summary[metric][kind], metric) for metric in METRICS]
-            table.add_row(kind, label, *figures, style="bold")
+        for label in case.labels:
+            scores = [format_score(getattr(label.scores, metric), metric) for metric in METRICS]
+            table.add_row(case.name, label.label, *scores)
+    for label_name, summary in evaluation.summary().items():
+        for statistic in ("mean", "median", "worst"):
+            scores = [format_score(summary[metric][statistic], metric) for metric in METRICS]
+            table.add_row(statistic, label_name, *scores, style="bold")
     Console().print(table)
-    for name, refusal in evaluation.refused.items():
-        typer.echo(f"refused: {name}: {refusal}", err=True)
+    for name, reason in evaluation.refused.items():
+        typer.echo(f"refused: {name}: {reason}", err=True)
     for reason in evaluation.failures.values():
         typer.echo(f"not scored: {reason}", err=True)

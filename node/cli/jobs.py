@@ -1,4 +1,4 @@
-"""`segnode jobs`: what came in and what became of it."""
+"""`segnode jobs`: lists received series and their jobs, and acts on single jobs."""
 
 import json
 import shutil
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,19 +17,23 @@ from node.domain.identifiers import Uid
 from node.domain.job import Job, JobState
 from node.domain.job_summary import outcome
 from node.domain.series import SeriesState, StoredSeries
-from node.settings import load_settings
-from node.store import IllegalChange, Store
-from node.store.files.factory import open_files
 
-app = typer.Typer(no_args_is_help=True, help="What came in, and what became of it.")
+if TYPE_CHECKING:
+    from node.store import Store
+
+app = typer.Typer(no_args_is_help=True, help="Received series, their jobs and results.")
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
-JobArgument = Annotated[str, typer.Argument(help="The job's name, or its first characters.")]
+JobArgument = Annotated[str, typer.Argument(help="The job's id, or its first characters.")]
 
 
 @contextmanager
-def open_store(config: ConfigOption) -> Iterator[Store]:
-    """The site's store, for one command."""
+def open_store(config: ConfigOption) -> "Iterator[Store]":
+    """Opens the site's store and closes it at the end of the command."""
+    from node.settings import load_settings
+    from node.store import Store
+    from node.store.files.factory import open_files
+
     settings = load_settings(config)
     store = Store.open(settings.database_url, settings.data_dir, open_files(settings))
     try:
@@ -41,10 +45,10 @@ def open_store(config: ConfigOption) -> Iterator[Store]:
 @app.command("list")
 def list_jobs(
     config: ConfigOption = None,
-    limit: Annotated[int, typer.Option(min=1, help="How many series at most.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, help="Maximum number of series.")] = 50,
     as_json: JsonOption = False,
 ) -> None:
-    """Every series with its latest jobs, newest first.
+    """List series with their latest jobs, newest first.
 
     Example: segnode jobs list --limit 10
     """
@@ -60,39 +64,39 @@ def list_jobs(
         )
         return
     if not rows:
-        typer.echo("Nothing has come in yet.")
+        typer.echo("No series has been received yet.")
         return
     for series, jobs in rows:
-        typer.echo("\n".join(_told(series, jobs)))
+        typer.echo("\n".join(_format_series(series, jobs)))
 
 
-def _told(series: StoredSeries, jobs: Sequence[Job]) -> list[str]:
-    """A series and its jobs, a line each; short enough for any terminal."""
+def _format_series(series: StoredSeries, jobs: Sequence[Job]) -> list[str]:
+    """Returns lines short enough for any terminal: two for the series, one for each job."""
     lines = [
         f"{series.last_received_at:%Y-%m-%d %H:%M:%S} UTC  {_images(series)} from {series.origin}",
-        f"  series {series.series_instance_uid}: {STATE_WORDS[series.state]}",
+        f"  series {series.series_instance_uid}: {SERIES_STATE_TEXT[series.state]}",
     ]
     for job in jobs:
-        told = outcome(job)
-        lines.append(f"  job {job.job_id[:8]} {job.state}" + (f": {told}" if told else ""))
+        text = outcome(job)
+        lines.append(f"  job {job.job_id[:8]} {job.state}" + (f": {text}" if text else ""))
     return lines
 
 
 def _images(series: StoredSeries) -> str:
-    # A series has at least one, until its time to be kept is over.
+    # The count is 0 only after retention has deleted the images.
     return f"{series.instance_count} images" if series.instance_count else "images (deleted)"
 
 
-STATE_WORDS = {
-    SeriesState.RECEIVING: "images are still arriving, or its quiet time runs",
-    SeriesState.IGNORED: "ignored, no rule wanted it",
-    SeriesState.ACCEPTED: "wanted by a rule",
+SERIES_STATE_TEXT = {
+    SeriesState.RECEIVING: "images are still arriving, or the quiet time has not passed",
+    SeriesState.IGNORED: "ignored, no rule matched",
+    SeriesState.ACCEPTED: "accepted by a rule",
 }
 
 
 @app.command()
 def show(job: JobArgument, config: ConfigOption = None) -> None:
-    """Everything known about one job, as JSON, with its deliveries.
+    """Show one job and its deliveries as JSON.
 
     Example: segnode jobs show 3f1c9a02
     """
@@ -106,7 +110,7 @@ def show(job: JobArgument, config: ConfigOption = None) -> None:
 def start(
     series: Annotated[str, typer.Argument(help="SeriesInstanceUID.")], config: ConfigOption = None
 ) -> None:
-    """Take a series as complete now, without waiting for its quiet time.
+    """Process a series now, without waiting for its quiet time.
 
     Example: segnode jobs start 1.2.840.113619.2.55.3
     """
@@ -115,50 +119,52 @@ def start(
             raise Rejected(
                 RejectionReason.INVALID_INSTANCE, f"no series {series} has been received"
             )
-    typer.echo(f"{series} will be processed as it is now.")
+    typer.echo(f"{series} will be processed with the images received so far.")
 
 
 @app.command()
 def retry(job: JobArgument, config: ConfigOption = None) -> None:
-    """Try a parked job again.
+    """Retry a parked job.
 
     Example: segnode jobs retry 3f1c9a02
     """
     with open_store(config) as store:
-        found = _parked(store, job, "retried")
+        found = _find_parked(store, job, "retried")
         store.retry_job(found.job_id, datetime.now(UTC))
     typer.echo(f"Job {found.job_id[:8]} is queued again.")
 
 
 @app.command()
 def rerun(job: JobArgument, config: ConfigOption = None) -> None:
-    """Do an ended job again from the images, and deliver the same SEG instance anew.
+    """Run an ended job again from its images, and deliver the same SEG instance again.
 
-    Where a newer version of the model is installed, that one runs.
+    If a newer version of the model is installed, that version runs.
 
     Example: segnode jobs rerun 3f1c9a02
     """
+    from node.store import IllegalChange
+
     with open_store(config) as store:
         found = _find(store, job)
         try:
             store.rerun_job(found.job_id, datetime.now(UTC))
         except IllegalChange as error:
-            told = f"{error}; only a job that has ended, with its images here, can be done again"
-            raise Rejected(RejectionReason.INVALID_INSTANCE, told) from error
+            message = f"{error}; only an ended job whose images are still stored can run again"
+            raise Rejected(RejectionReason.INVALID_INSTANCE, message) from error
         except OSError as error:
-            told = f"the earlier result cannot be deleted: {error.strerror}"
-            raise Transient(told) from error
-    typer.echo(f"Job {found.job_id[:8]} is queued from its beginning.")
+            message = f"the earlier result cannot be deleted: {error.strerror}"
+            raise Transient(message) from error
+    typer.echo(f"Job {found.job_id[:8]} is queued to run again from its images.")
 
 
 @app.command()
 def discard(job: JobArgument, config: ConfigOption = None) -> None:
-    """Give up on a parked job; its result, if there is one, is kept and not sent any more.
+    """Discard a parked job; its result, if there is one, is kept but no longer sent.
 
     Example: segnode jobs discard 3f1c9a02
     """
     with open_store(config) as store:
-        found = _parked(store, job, "discarded")
+        found = _find_parked(store, job, "discarded")
         store.change_job(found.job_id, JobState.DISCARDED, datetime.now(UTC))
     typer.echo(f"Job {found.job_id[:8]} is discarded.")
 
@@ -166,10 +172,10 @@ def discard(job: JobArgument, config: ConfigOption = None) -> None:
 @app.command()
 def export(
     job: JobArgument,
-    output: Annotated[Path, typer.Argument(help="The DICOM SEG to write.")],
+    output: Annotated[Path, typer.Argument(help="The DICOM SEG file to write.")],
     config: ConfigOption = None,
 ) -> None:
-    """Write the result of a job to a file, whatever became of its delivery.
+    """Write the result of a job to a file, delivered or not.
 
     Example: segnode jobs export 3f1c9a02 liver.dcm
     """
@@ -190,32 +196,34 @@ def export(
     typer.echo(f"{output}: the result of job {found.job_id[:8]}.")
 
 
-def _parked(store: Store, beginning: str, done: str) -> Job:
-    """The parked job whose name begins so.
+def _find_parked(store: "Store", prefix: str, action: str) -> Job:
+    """Returns the parked job whose id starts with `prefix`.
+
+    `action` is the past participle for the error message.
 
     Raises:
         Rejected: there is no such job, or it is not parked.
     """
-    found = _find(store, beginning)
+    found = _find(store, prefix)
     if found.state is not JobState.PARKED:
         raise Rejected(
             RejectionReason.INVALID_INSTANCE,
-            f"job {found.job_id[:8]} is {found.state}; only a parked job can be {done}",
+            f"job {found.job_id[:8]} is {found.state}; only a parked job can be {action}",
         )
     return found
 
 
-def _find(store: Store, beginning: str) -> Job:
-    """The job whose name begins so.
+def _find(store: "Store", prefix: str) -> Job:
+    """Returns the job whose id starts with `prefix`.
 
     Raises:
         Rejected: there is no such job, or more than one.
     """
-    found = [j for j in store.list_jobs(limit=10_000) if j.job_id.startswith(beginning)]
+    found = [j for j in store.list_jobs(limit=10_000) if j.job_id.startswith(prefix)]
     if len(found) == 1:
         return found[0]
-    problem = "several jobs begin" if found else "no job begins"
+    problem = "the ids of several jobs start" if found else "no job id starts"
     raise Rejected(
         RejectionReason.INVALID_INSTANCE,
-        f"{problem} with {beginning!r}; see `segnode jobs list`",
+        f"{problem} with {prefix!r}; see `segnode jobs list`",
     )

@@ -1,6 +1,8 @@
-"""The table of commands, and the one place where an expected error becomes a line and a status."""
+"""The table of commands; reports an expected error in one line and exits with status 1."""
 
 import sys
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
 
@@ -12,7 +14,7 @@ app = typer.Typer(
     name="segnode",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     help="Segments organs in CT beside your PACS and sends the result back as DICOM SEG.",
 )
 app.command()(serve.serve)
@@ -32,10 +34,28 @@ app.command()(evaluate.evaluate)
 app.command()(package.package)
 
 
+def _print_version(requested: bool) -> None:
+    if requested:
+        typer.echo(f"segnode {version('segnode')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _global_options(
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Show the version and exit."
+        ),
+    ] = False,
+) -> None:
+    pass
+
+
 def main() -> None:
-    """Run the command line; an expected error ends with its text on stderr and status 1."""
+    """Runs the command line; an expected error goes to stderr and ends with status 1."""
     try:
-        app()
+        app(prog_name="segnode")
     except (NodeError, ModelsError) as error:
         typer.echo(f"segnode: {error}", err=True)
         sys.exit(1)

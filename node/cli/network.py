@@ -1,19 +1,17 @@
-"""`segnode echo` and `segnode send`: the node's own DICOM test tools."""
+"""`segnode echo` and `segnode send`: DICOM network tools for tests and troubleshooting."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.progress import Progress
 
 from node.cli.options import ConfigOption
-from node.dicom.ct.files import find_dicom_files
 from node.domain.errors import Transient
 from node.domain.identifiers import AeTitle
-from node.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from node.dimse.scu import Remote
+    from node.settings import Settings
 
 _TARGET_HELP = "AE_TITLE@host:port, or the name of a peer in the configuration."
 
@@ -21,17 +19,18 @@ _TARGET_HELP = "AE_TITLE@host:port, or the name of a peer in the configuration."
 def echo(
     target: Annotated[str, typer.Argument(help=_TARGET_HELP)],
     config: ConfigOption = None,
-    calling: Annotated[str | None, typer.Option(help="Our AE title.")] = None,
+    calling: Annotated[str | None, typer.Option(help="Calling AE title.")] = None,
 ) -> None:
-    """Ask a DICOM node for C-ECHO.
+    """Send C-ECHO to a DICOM node.
 
     Example: segnode echo ORTHANC@localhost:4242
     """
-    from node.dimse import scu  # pynetdicom loads slowly
+    from node.dimse import scu
+    from node.settings import load_settings
 
     settings = load_settings(config)
     remote = _remote(target, settings)
-    scu.echo(remote, _calling(calling, settings))
+    scu.echo(remote, _calling_ae_title(calling, settings))
     typer.echo(f"{remote} answered C-ECHO.")
 
 
@@ -39,13 +38,17 @@ def send(
     target: Annotated[str, typer.Argument(help=_TARGET_HELP)],
     paths: Annotated[list[Path], typer.Argument(exists=True, help="DICOM files or folders.")],
     config: ConfigOption = None,
-    calling: Annotated[str | None, typer.Option(help="Our AE title.")] = None,
+    calling: Annotated[str | None, typer.Option(help="Calling AE title.")] = None,
 ) -> None:
     """Send DICOM files to a DICOM node by C-STORE.
 
     Example: segnode send SEGNODE@localhost:11112 /data/ct/abdomen
     """
+    from rich.progress import Progress
+
+    from node.dicom.ct.files import find_dicom_files
     from node.dimse import scu
+    from node.settings import load_settings
 
     settings = load_settings(config)
     remote = _remote(target, settings)
@@ -55,7 +58,7 @@ def send(
         summary = scu.send(
             files,
             remote,
-            _calling(calling, settings),
+            _calling_ae_title(calling, settings),
             progress=lambda sent: bar.update(task, completed=sent),
         )
     for failure in summary.failures:
@@ -67,7 +70,7 @@ def send(
     typer.echo(f"{remote} accepted {summary.accepted} files.")
 
 
-def _remote(target: str, settings: Settings) -> "Remote":
+def _remote(target: str, settings: "Settings") -> "Remote":
     from node.dimse import scu
 
     if peer := settings.peers.get(target):
@@ -79,7 +82,7 @@ def _remote(target: str, settings: Settings) -> "Remote":
         raise typer.BadParameter(f"{error}; peers in the configuration: {known}") from error
 
 
-def _calling(given: str | None, settings: Settings) -> AeTitle:
+def _calling_ae_title(given: str | None, settings: "Settings") -> AeTitle:
     try:
         return AeTitle(settings.listener.ae_title if given is None else given)
     except ValueError as error:

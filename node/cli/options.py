@@ -14,16 +14,17 @@ ConfigOption = Annotated[
         envvar="SEGNODE_CONFIG",
         exists=True,
         dir_okay=False,
-        help="The site's configuration (TOML); without it the embedded defaults hold.",
+        help="Configuration file (TOML); without it, the built-in defaults apply.",
     ),
 ]
 
 
 def json_object(text: str, option: str) -> dict[str, object]:
+    """Parses the value of `option`; the command ends with a usage error if it is no object."""
     try:
         value = json.loads(text)
     except ValueError as error:
-        raise typer.BadParameter(f"{option} is no JSON: {error}") from error
+        raise typer.BadParameter(f"{option} is not JSON: {error}") from error
     if not isinstance(value, dict):
         raise typer.BadParameter(f"{option} must be a JSON object")
     return value

@@ -1,4 +1,4 @@
-"""`segnode package`: makes a model package of a training or of a network from elsewhere."""
+"""`segnode package`: makes a model package from a training run or an external network."""
 
 from pathlib import Path
 from typing import Annotated
@@ -14,30 +14,34 @@ def package(
         typer.Argument(
             exists=True,
             metavar="RUN",
-            help="A training's folder, a MONAI bundle's folder, or a .pt/.ts/.onnx file.",
+            help="A training run's folder, a MONAI bundle's folder, or a .pt/.ts/.onnx file.",
         ),
     ],
-    out: Annotated[Path, typer.Argument(help="The package's folder; in a catalogue, to be found.")],
-    model_id: Annotated[str, typer.Option("--id", help="The model's name in rules.")],
-    version: Annotated[str, typer.Option(help="Grows with every change of the weights.")],
-    title: Annotated[str, typer.Option(help="What people read.")] = "",
-    manufacturer: Annotated[str, typer.Option(help="Who stands behind the model.")] = "segnode",
+    out: Annotated[Path, typer.Argument(help="Folder of the package, inside a catalogue.")],
+    model_id: Annotated[str, typer.Option("--id", help="Model name, as rules refer to it.")],
+    version: Annotated[str, typer.Option(help="Version; increase it whenever the weights change.")],
+    title: Annotated[str, typer.Option(help="Title for display.")] = "",
+    manufacturer: Annotated[str, typer.Option(help="Manufacturer of the model.")] = "segnode",
     like: Annotated[
         Path | None,
         typer.Option(
             exists=True,
             dir_okay=False,
-            help="For a network from elsewhere: a training configuration with labels and grid.",
+            help="For an external network: a training configuration with its labels and grid.",
         ),
     ] = None,
     network: Annotated[
         str,
-        typer.Option(help='For .pt/.ts/.onnx, as {"axes": "xyz", "multiple": 16}.'),
+        typer.Option(help='For .pt/.ts/.onnx, such as {"axes": "xyz", "multiple": 16}.'),
     ] = "{}",
-    min_slices: Annotated[int, typer.Option(min=2, help="Fewer are refused.")] = 10,
-    min_extent_mm: Annotated[float, typer.Option(min=0, help="Less is refused.")] = 30.0,
+    min_slices: Annotated[
+        int, typer.Option(min=2, help="Series with fewer slices are refused.")
+    ] = 10,
+    min_extent_mm: Annotated[
+        float, typer.Option(min=0, help="Series with a smaller extent are refused.")
+    ] = 30.0,
 ) -> None:
-    """Make a model package of a training, a MONAI bundle, TorchScript or ONNX.
+    """Make a model package from a training run, a MONAI bundle, TorchScript or ONNX.
 
     Example: segnode package runs/liver catalogue/liver-site --id liver-site --version 1.0.0
     """
@@ -55,7 +59,7 @@ def package(
     if source.is_dir() and not (source / "configs").is_dir():
         spec = from_run(source, out, options)
     elif like is None:
-        raise typer.BadParameter("a network from elsewhere needs --like, which tells its labels")
+        raise typer.BadParameter("an external network needs --like, which names its labels")
     elif source.is_dir():
         spec = from_bundle(source, out, load_config(like).organ_labels(), options)
     else:

@@ -1,13 +1,11 @@
-"""`segnode segment`: the same pipeline on files, without any PACS."""
+"""`segnode segment`: runs the pipeline on files, without a PACS."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import Progress
 
 from node.cli.options import ConfigOption
-from node.settings import load_settings
 
 
 def segment(
@@ -21,7 +19,7 @@ def segment(
     model: Annotated[str, typer.Option(help="The model package to run.")] = "liver-ct",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
     series: Annotated[
-        str | None, typer.Option(help="Series Instance UID, where the folder holds several.")
+        str | None, typer.Option(help="SeriesInstanceUID, if the folder holds several series.")
     ] = None,
     config: ConfigOption = None,
 ) -> None:
@@ -29,10 +27,13 @@ def segment(
 
     Example: segnode segment /data/ct/abdomen liver.seg.nrrd
     """
+    from rich.progress import Progress
+
     from models.inference.predictor import Predictor
     from models.registry import find
     from node.app import seg_options
     from node.offline.segment import segment_file
+    from node.settings import load_settings
 
     settings = load_settings(config)
     with Progress(transient=True) as bar:
@@ -44,6 +45,6 @@ def segment(
             predictor,
             options=seg_options(settings),
             series=series,
-            progress=lambda part: bar.update(task, completed=part),
+            progress=lambda fraction: bar.update(task, completed=fraction),
         )
     typer.echo(summary)

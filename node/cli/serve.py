@@ -1,25 +1,26 @@
-"""`segnode serve`, `check` and `explain`: running the node and understanding its configuration."""
+"""`segnode serve`, `check` and `explain`: runs the node, checks and explains its configuration."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from node.cli.jobs import STATE_WORDS, open_store
+from node.cli.jobs import SERIES_STATE_TEXT, open_store
 from node.cli.options import ConfigOption
-from node.dicom.ct.files import find_dicom_files, group_by_series
 from node.domain.errors import Rejected, RejectionReason
 from node.domain.identifiers import Uid
 from node.domain.job import Priority
 from node.domain.job_summary import outcome
-from node.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from node.settings import Settings
 
 
 def serve(
     config: ConfigOption = None,
     role: Annotated[
         list[str] | None,
-        typer.Option(help="Run only this part: listener, worker or web (repeatable)."),
+        typer.Option(help="Run only this process: listener, worker or web (repeatable)."),
     ] = None,
 ) -> None:
     """Run the node: DICOM listener, worker and web console, until Ctrl-C.
@@ -32,27 +33,28 @@ def serve(
         roles = tuple(Role(r) for r in role) if role else tuple(Role)
     except ValueError as error:
         known = ", ".join(Role)
-        raise typer.BadParameter(f"{error}; a role is one of {known}") from error
+        raise typer.BadParameter(f"{error}; the roles are {known}") from error
     raise typer.Exit(serve_until_stopped(config, roles))
 
 
 def check(config: ConfigOption = None) -> None:
-    """Validate a configuration; every mistake is told with its file and line.
+    """Validate a configuration; reports every mistake with its file and line.
 
     Example: segnode check --config /etc/segnode/segnode.toml
     """
-    settings = load_settings(config)
-    typer.echo(_summary(settings))
+    from node.settings import load_settings
+
+    typer.echo(_summary(load_settings(config)))
 
 
-def _summary(settings: Settings) -> str:
+def _summary(settings: "Settings") -> str:
     peers = (
         "only from " + ", ".join(p.ae_title for p in settings.peers.values())
         if settings.peers
         else "from any AE title (no peers are listed)"
     )
     lines = [
-        f"{settings.file or 'The embedded defaults'}: no mistakes.",
+        f"{settings.file or 'The built-in defaults'}: no mistakes.",
         f"Listens as {settings.listener.ae_title} on {settings.listener.host}:"
         f"{settings.listener.port}, {peers}.",
     ]
@@ -70,11 +72,13 @@ def explain(
     ],
     config: ConfigOption = None,
 ) -> None:
-    """Say which rules wanted a series, and which condition failed on what value.
+    """Explain which rules matched a series, and which conditions failed on which values.
 
     Example: segnode explain 1.2.840.113619.2.55.3
     """
     if Path(series).exists():
+        from node.settings import load_settings
+
         typer.echo(_explain_folder(Path(series), load_settings(config)))
         return
     with open_store(config) as store:
@@ -88,13 +92,13 @@ def explain(
         jobs = store.jobs_of(uid)
     typer.echo(
         f"Series {uid}: {stored.instance_count} images from {stored.origin}, "
-        f"{STATE_WORDS[stored.state]}."
+        f"{SERIES_STATE_TEXT[stored.state]}."
     )
     if decision is None:
         typer.echo("Not decided yet: images may still be arriving.")
         return
-    from node.routing.decision import Decision
-    from node.routing.decision import explain as explain_decision
+    from node.routing.rule_matching import Decision
+    from node.routing.rule_matching import explain as explain_decision
 
     typer.echo(explain_decision(Decision.from_json(decision)))
     for job in jobs:
@@ -103,20 +107,21 @@ def explain(
             typer.echo(f"  {text}")
 
 
-def _explain_folder(folder: Path, settings: Settings) -> str:
-    """What the rules would decide on the DICOM files in `folder`, had they been received."""
+def _explain_folder(folder: Path, settings: "Settings") -> str:
+    """Explains the decision that the rules would make on the DICOM files in `folder`."""
     from pydicom import dcmread
 
-    from node.routing.decision import decide
-    from node.routing.decision import explain as explain_decision
+    from node.dicom.ct.files import find_dicom_files, group_by_series
+    from node.routing.rule_matching import decide
+    from node.routing.rule_matching import explain as explain_decision
     from node.routing.series_facts import facts_from_dataset
 
-    told = []
+    explanations = []
     for uid, files in group_by_series(find_dicom_files([folder])).items():
         header = dcmread(files[0], stop_before_pixels=True)
         facts = facts_from_dataset(header, len(files), "")
-        told.append(
+        explanations.append(
             f"Series {uid or 'without a UID'}, {len(files)} images:\n"
             f"{explain_decision(decide(settings.rules, facts))}"
         )
-    return "\n\n".join(told)
+    return "\n\n".join(explanations)

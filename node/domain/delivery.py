@@ -33,15 +33,3 @@ class Delivery:
     next_try_at: datetime | None
     last_error: str
     receipt: str
-
-
-def retry_delay_s(attempt: int, *, first_s: float, max_s: float, jitter: float) -> float:
-    """Returns the seconds to wait after failed attempt number `attempt` (from 1).
-
-    The delay doubles from `first_s` up to `max_s`.
-
-    `jitter` in [0, 1) spreads the waits of many nodes over the upper half of the delay.
-    """
-    # 2**30 seconds exceeds any limit. Limiting the exponent keeps the power finite.
-    full = min(max_s, first_s * 2.0 ** min(attempt - 1, 30))
-    return full * (0.5 + 0.5 * jitter)

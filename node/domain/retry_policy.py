@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-from node.domain.delivery import retry_delay_s
-
 
 @dataclass(frozen=True)
 class RetryPolicy:
@@ -24,3 +22,15 @@ def given_up(age: timedelta, error: str) -> str:
     hours = age.total_seconds() / 3600
     duration = f"{hours:.0f} hours" if hours >= 1 else f"{age.total_seconds():.0f} s"
     return f"given up after {duration}: {error}"
+
+
+def retry_delay_s(attempt: int, *, first_s: float, max_s: float, jitter: float) -> float:
+    """Returns the seconds to wait after failed attempt number `attempt` (from 1).
+
+    The delay doubles from `first_s` up to `max_s`.
+
+    `jitter` in [0, 1) spreads the waits of many nodes over the upper half of the delay.
+    """
+    # 2**30 seconds exceeds any limit. Limiting the exponent keeps the power finite.
+    full = min(max_s, first_s * 2.0 ** min(attempt - 1, 30))
+    return full * (0.5 + 0.5 * jitter)

@@ -17,7 +17,7 @@ from typing import Any
 
 from node.domain.errors import Misconfigured, NodeError, Rejected, RejectionReason, Transient
 from node.domain.job import Job, ReplacedResult
-from node.inference.models import LoadedModels
+from node.inference.loaded_models import LoadedModels
 from node.jobs.segment_step import InferenceResult
 
 # Enough for a gigabyte of weights from a slow disk onto a shared GPU.

@@ -29,8 +29,8 @@ _UID_NAMES = {
 # Attributes that the instances of a study share, beside the Frame of Reference UID: Patient ID,
 # Study Date, Study Time, Accession Number.
 _SHARED_BY_STUDY = (0x00100020, 0x00080020, 0x00080030, 0x00080050)
-# Attributes that the instances of a series share: Modality, Series Date, Series Time, Series Number,
-# Series Description, Protocol Name, Slice Thickness, Convolution Kernel.
+# Attributes that the instances of a series share: Modality, Series Date, Series Time, Series
+# Number, Series Description, Protocol Name, Slice Thickness, Convolution Kernel.
 _SHARED_BY_SERIES = (
     0x00080060,
     0x00080021,

@@ -9,10 +9,10 @@ from datetime import datetime, timedelta
 import requests
 import structlog
 
-from node.domain.delivery import retry_delay_s
 from node.domain.errors import Rejected, RejectionReason, Transient
 from node.domain.identifiers import Uid
 from node.domain.instance import Channel, Origin, ReceivedInstance
+from node.domain.retry_policy import retry_delay_s
 from node.intake.inbox import Inbox
 from node.intake.multipart import parse_boundary, parts
 from node.intake.part10 import received_from_part10

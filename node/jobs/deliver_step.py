@@ -65,7 +65,7 @@ class DeliverStep:
         ]
 
     def run(self, this: DeliveryAttempt) -> float | None:
-        """Makes the attempt; returns the seconds until the next one, None when the delivery is settled."""
+        """Makes the attempt; returns the seconds until the next one, None if none follows."""
         job = self.store.get_job(this.job_id)
         delivery = self.store.get_delivery(this.job_id, this.destination)
         if job is None or delivery is None or job.state is not JobState.DELIVERING:

@@ -52,7 +52,7 @@ class SegmentStep:
     retry_s: float = 5.0  # after a defect
 
     def run(self, job_id: str, number: int) -> float | None:
-        """Makes attempt `number`; returns the seconds until the next one, None when the step is done.
+        """Makes attempt `number`; returns the seconds until the next one, None if none follows.
 
         Afterwards the job is DELIVERING, REFUSED, SUPERSEDED or PARKED. It is still RUNNING after
         a transient error; see `postpone`.

@@ -1,8 +1,8 @@
 """The durable workflow of a job (DBOS): segment, then deliver and commit for each destination.
 
 A worker that dies, even by `kill -9`, resumes its unfinished workflows at its next start, or
-another worker takes them over. Recorded steps are not repeated; an interrupted step is. The wait for
-the next attempt at a delivery or a postponed job is a delayed workflow: it uses no thread, delays
+another worker takes them over. Recorded steps are not repeated; an interrupted step is. A delayed
+workflow waits for the next attempt at a delivery or for a postponed job: it uses no thread, delays
 no other job, and survives restarts.
 """
 

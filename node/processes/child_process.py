@@ -35,7 +35,7 @@ def _watch(parent: int) -> None:
 
 
 def main() -> None:
-    """Binds to the parent process (first argument), then runs the module with the other arguments."""
+    """Binds to the parent (first argument), then runs the module with the other arguments."""
     parent, module = int(sys.argv[1]), sys.argv[2]
     exit_with_parent(parent)
     del sys.argv[1:3]

@@ -15,7 +15,7 @@ import structlog
 from node.domain.errors import Transient
 from node.log import configure_logging
 from node.processes.entry_point import MISCONFIGURED_STATUS
-from node.runtime.readiness import READY_VARIABLE
+from node.runtime.ready_notification import READY_VARIABLE
 from node.runtime.signals import StopSignal
 from node.settings import Settings, load_settings
 

@@ -9,7 +9,7 @@ import uvicorn
 
 from node.domain.errors import Misconfigured
 from node.processes.entry_point import run_process
-from node.runtime.readiness import notify_ready
+from node.runtime.ready_notification import notify_ready
 from node.settings import Settings
 from node.store import Store
 from node.store.files.factory import open_files
@@ -68,7 +68,7 @@ def _open_socket(settings: Settings) -> socket.socket:
             file=settings.file,
             key="web",
         ) from error
-    # Connections inherit it; otherwise each part of a streamed response waits for an acknowledgement.
+    # Connections inherit it; otherwise each part of a response waits for an acknowledgement.
     server_socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return server_socket
 

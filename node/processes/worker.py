@@ -14,7 +14,7 @@ from node.domain.errors import Transient
 from node.processes.entry_point import run_process
 from node.runtime.heartbeat import HEARTBEAT_SECONDS, Membership, WorkerRemoved
 from node.runtime.locks import lock_numbered_worker, lock_single_worker
-from node.runtime.readiness import notify_ready
+from node.runtime.ready_notification import notify_ready
 from node.runtime.signals import StopSignal
 from node.runtime.timers import Timers
 from node.settings import Settings

@@ -158,8 +158,8 @@ def parse_url(database_url: str) -> URL:
 def disconnect_if_unwritable(failure: ExceptionContext) -> None:
     """Treats a connection that cannot write as broken (listener of the event `handle_error`).
 
-    A connection that was opened while the database was read-only stays read-only. And the workflow
-    engine waits for the database after a lost connection, but gives up the workflow on other errors.
+    A connection that was opened while the database was read-only stays read-only. DBOS
+    waits for the database after a lost connection, but gives up the workflow on other errors.
     """
     if not _cannot_write(failure.original_exception):
         return

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from node.routing.condition_parsing import parse_condition
 from node.routing.conditions import SeriesFacts
-from node.routing.decision import Decision, decide, explain
+from node.routing.rule_matching import Decision, decide, explain
 from node.routing.rules import Rule
 
 TEXTS = ("Modality", "ImageType", "PatientName", "StationName")

@@ -1,4 +1,4 @@
-"""The console's list of series in a real browser: what administrators see and which buttons they press."""
+"""The console's list of series in a real browser: content and buttons."""
 
 import fcntl
 from collections.abc import Iterator

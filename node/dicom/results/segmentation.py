@@ -19,9 +19,9 @@ from models.manifest import Code, Label, ModelSpec
 from models.mask import Mask
 from node.dicom.ct.reader import CtSeries
 from node.dicom.equipment import this_node
-from node.dicom.results.completion import complete_result
 from node.dicom.results.label_interpolation import interpolate_labels
 from node.dicom.results.references import reference_images
+from node.dicom.results.result_attributes import complete_result
 from node.domain.errors import Rejected, RejectionReason
 from node.domain.identifiers import Uid, mint_uid
 from node.domain.job import ReplacedResult, ResultIdentity

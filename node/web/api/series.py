@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from node.routing.decision import Decision, explain
+from node.routing.rule_matching import Decision, explain
 from node.web.api.serialization import Limit, series_to_json
 from node.web.dependencies import Now, SiteStore
 from node.web.operations import request_start, require_series

@@ -12,7 +12,7 @@ import pytest
 from node.domain.errors import Misconfigured, Rejected, RejectionReason, Transient
 from node.domain.identifiers import Uid
 from node.domain.job import Job, JobState, ReplacedResult
-from node.inference.models import LoadedModels
+from node.inference.loaded_models import LoadedModels
 from node.inference.pool import InferencePool
 from node.inference.process import InferenceError, InferenceProcess
 from node.jobs.segment_step import InferenceResult

@@ -140,7 +140,7 @@ class OhifSite(AbstractContextManager["OhifSite"]):
         return Response(answer.content, answer.status_code, kept | _ISOLATION)
 
     async def _file(self, request: Request) -> Response:
-        """Returns a file of OHIF, our configuration, or the page itself for its client-side routes."""
+        """Returns a file of OHIF, our configuration, or the page for its client-side routes."""
         name = request.path_params["path"]
         if name == "app-config.js":
             return FileResponse(_OHIF / name, headers=_ISOLATION)

@@ -43,7 +43,7 @@ _POLL_MS = 500
 
 @dataclass(frozen=True)
 class ImagePlane:
-    """The plane of a slice: position of its first pixel and steps of a column and a row, LPS, mm."""
+    """The plane of a slice: position of its first pixel, column step and row step; LPS, mm."""
 
     origin: NDArray[np.float64]
     column_step: NDArray[np.float64]

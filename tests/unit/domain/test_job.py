@@ -2,8 +2,8 @@
 
 import pytest
 
-from node.domain.delivery import retry_delay_s
 from node.domain.job import JobState, can_transition, is_final, job_id, result_identity
+from node.domain.retry_policy import retry_delay_s
 from node.domain.series import series_digest
 
 FINAL = {JobState.DELIVERED, JobState.REFUSED, JobState.SUPERSEDED, JobState.DISCARDED}

@@ -8,7 +8,7 @@ from pydicom.tag import Tag
 
 from node.routing.condition_parsing import parse_condition
 from node.routing.conditions import SeriesFacts
-from node.routing.decision import Decision, decide, explain
+from node.routing.rule_matching import Decision, decide, explain
 from node.routing.rules import Rule
 from node.routing.series_facts import facts_from_dataset
 

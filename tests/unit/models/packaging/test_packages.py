@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from models.inference.predictor import Predictor
 from models.manifest import InvalidPackage, ModelSpec, NetworkSpec
-from models.networks import build
+from models.networks.registry import build
 from models.packaging import PackageOptions, from_bundle, from_program, from_run
 from models.phantom import abdomen
 from models.training.config import TrainConfig

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from models.networks import build
+from models.networks.registry import build
 from models.registry import find
 from models.training.config import InvalidConfig, TrainConfig
 from models.training.config_file import load_config, preset_names
