@@ -1,4 +1,4 @@
-# segnode: `make demo` to see it work, `make test` to check it, `make help` for the rest.
+# segnode: `make demo` runs the demonstration, `make test` the tests; `make help` lists all targets.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -8,7 +8,7 @@ ARGS ?=
 .DEFAULT_GOAL := help
 .PHONY: help demo test soak lint bench clean
 
-help:  ## what can be made
+help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
 $(STAMP): pyproject.toml deploy/constraints.txt
@@ -16,13 +16,14 @@ $(STAMP): pyproject.toml deploy/constraints.txt
 	  { echo "segnode needs Python 3.11 or newer; set PYTHON=/path/to/python3"; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || \
 	  { echo "Python's venv module is missing: apt-get install python3-venv"; exit 1; }
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint deploy/constraints.txt --editable '.[dev]'
+	@echo 'Installing segnode and its dependencies into $(VENV); this takes several minutes ...'
+	$(BIN)/pip install --disable-pip-version-check --progress-bar on --constraint deploy/constraints.txt --editable '.[dev]'
 	@touch $@
 
-demo: $(STAMP)  ## run the node on a phantom and show the result (ARGS=--exit to stop after it)
+demo: $(STAMP)  ## run the node on a phantom and show the result (ARGS=--exit: stop after it)
 	$(BIN)/segnode demo $(ARGS)
 
-test: $(STAMP)  ## every test; those whose server is not installed say how to install it
+test: $(STAMP)  ## run all tests (ARGS=tests/unit/cli: one package); skips say what to install
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 soak: $(STAMP)  ## the long variants: 2000 series, 140 kills of the node's processes, 20 scans for the liver model
@@ -30,15 +31,15 @@ soak: $(STAMP)  ## the long variants: 2000 series, 140 kills of the node's proce
 	  $(BIN)/pytest -s tests/faults/test_load.py tests/faults/processes/test_crash_matrix.py \
 	  tests/unit/models/test_shipped_models.py $(ARGS)
 
-lint: $(STAMP)  ## style, types and import rules
+lint: $(STAMP)  ## check style, types and import rules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/mypy orthanc/on_stable_series.py
 	$(BIN)/lint-imports
 
-bench: $(STAMP)  ## the time of each stage, side by side
+bench: $(STAMP)  ## measure the time of each stage
 	$(BIN)/python -m tests.bench $(ARGS)
 
-clean:  ## remove what was made here
+clean:  ## remove the virtual environment, caches and build outputs
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    pass
+    from models.data.dataset_check import CaseReport
 
 LayoutOption = Annotated[
     str,

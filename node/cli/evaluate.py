@@ -143,7 +143,7 @@ def _print_scores(evaluation: "Evaluation") -> None:
             scores = [format_score(summary[metric][statistic], metric) for metric in METRICS]
             table.add_row(statistic, label_name, *scores, style="bold")
     Console().print(table)
-    for name, reason in evaluation.refused.items():
-        typer.echo(f"refused: {name}: {reason}", err=True)
+    for name, refusal in evaluation.refused.items():
+        typer.echo(f"refused: {name}: {refusal}", err=True)
     for reason in evaluation.failures.values():
         typer.echo(f"not scored: {reason}", err=True)

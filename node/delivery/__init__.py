@@ -1,1 +1,1 @@
-"""The ways of a result to the people who look at it: C-STORE, STOW-RS, a folder."""
+"""Delivery of results to destinations: C-STORE, STOW-RS, or a folder."""

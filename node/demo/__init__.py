@@ -1,1 +1,1 @@
-"""A demonstration of the node on one machine, with Orthanc as the PACS where it is installed."""
+"""The demonstration: a complete node on this machine that processes one CT."""

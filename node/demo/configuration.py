@@ -1,4 +1,4 @@
-"""The demonstration's site: a configuration for one run, with free ports and its own folder."""
+"""The demonstration's configuration: free ports, its own folder, one rule and one destination."""
 
 import json
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ _LOOPBACK = "127.0.0.1"
 
 @dataclass(frozen=True)
 class DemoSite:
-    """Where everything of one demonstration lies and listens."""
+    """The folder and the ports of one demonstration."""
 
     folder: Path
     dicom_port: int
@@ -20,48 +20,48 @@ class DemoSite:
 
     @property
     def config_file(self) -> Path:
-        """The configuration that the node runs with; a start for one's own."""
+        """The configuration file of the node."""
         return self.folder / "segnode.toml"
 
     @property
     def data_dir(self) -> Path:
-        """What the node keeps."""
+        """The node's data folder."""
         return self.folder / "node"
 
     @property
     def console_url(self) -> str:
-        """The page that shows what came in and what became of it."""
+        """The address of the web console."""
         return f"http://{_LOOPBACK}:{self.web_port}/"
 
     @property
     def dicomweb_url(self) -> str:
-        """The node's own QIDO-RS and WADO-RS."""
+        """The root of the node's QIDO-RS and WADO-RS."""
         return f"{self.console_url}dicom-web"
 
 
 def new_site(folder: Path) -> DemoSite:
-    """A site below `folder`, on ports that are free now."""
+    """Returns a site in `folder` with ports that are free now."""
     dicom_port, web_port = free_ports(2)
     return DemoSite(folder, dicom_port, web_port)
 
 
 def orthanc_for(site: DemoSite) -> OrthancPacs:
-    """An Orthanc that knows the site's node; not started yet."""
+    """Returns an Orthanc, not yet started, that lists the site's node as a modality."""
     node = Modality(_AE_TITLE, _LOOPBACK, site.dicom_port)
     return OrthancPacs(
-        site.folder / "orthanc", modalities={"segnode": node}, configuration=_OPEN_TO_SENDERS
+        site.folder / "orthanc", modalities={"segnode": node}, configuration=_ACCEPT_ANY_SENDER
     )
 
 
-# The demonstration's sender plays the modality; its AE title need not be listed.
-_OPEN_TO_SENDERS = {"DicomAlwaysAllowStore": True, "DicomCheckModalityHost": False}
+# The demonstration's sender acts as the modality; Orthanc does not list its AE title.
+_ACCEPT_ANY_SENDER = {"DicomAlwaysAllowStore": True, "DicomCheckModalityHost": False}
 
 
 def write_config(site: DemoSite, orthanc: OrthancPacs | None) -> None:
-    """Write the configuration: one rule, whose destination is Orthanc or an archive folder."""
+    """Writes the configuration: one rule, whose destination is Orthanc or an archive folder."""
     lines = [
         "# The demonstration's configuration; every setting is explained in deploy/segnode.toml.",
-        f"data_dir = {_quoted(site.data_dir)}",
+        f"data_dir = {_toml_string(site.data_dir)}",
         'log_level = "warning"',
         "",
         "[listener]",
@@ -72,7 +72,7 @@ def write_config(site: DemoSite, orthanc: OrthancPacs | None) -> None:
         "[web]",
         f"port = {site.web_port}",
         "",
-        *_destination(site, orthanc),
+        *_destination_lines(site, orthanc),
         "",
         "[[rules]]",
         'name = "liver"',
@@ -85,12 +85,12 @@ def write_config(site: DemoSite, orthanc: OrthancPacs | None) -> None:
     site.config_file.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _destination(site: DemoSite, orthanc: OrthancPacs | None) -> list[str]:
+def _destination_lines(site: DemoSite, orthanc: OrthancPacs | None) -> list[str]:
     if orthanc is None:
         return [
             "[destinations.pacs]",
             'kind = "folder"',
-            f"path = {_quoted(site.data_dir / 'archive')}",
+            f"path = {_toml_string(site.data_dir / 'archive')}",
         ]
     return [
         "[peers.sender]",
@@ -109,6 +109,6 @@ def _destination(site: DemoSite, orthanc: OrthancPacs | None) -> list[str]:
     ]
 
 
-def _quoted(path: Path) -> str:
-    """A TOML basic string; JSON's escapes are a subset of TOML's."""
+def _toml_string(path: Path) -> str:
+    """Returns a TOML basic string; JSON's escape sequences are a subset of TOML's."""
     return json.dumps(str(path))

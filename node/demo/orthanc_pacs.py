@@ -1,4 +1,4 @@
-"""A real Orthanc on loopback: the demonstration's PACS and the tests' PACS."""
+"""An Orthanc server on loopback, used as PACS by the demonstration and the tests."""
 
 import json
 import shutil
@@ -17,21 +17,21 @@ import requests
 
 from node.domain.errors import Misconfigured
 
-INSTALL = "apt install orthanc orthanc-dicomweb orthanc-python"
+INSTALL_COMMAND = "apt install orthanc orthanc-dicomweb orthanc-python"
 _PLUGIN_FOLDERS = (Path("/usr/share/orthanc/plugins"), Path("/usr/local/share/orthanc/plugins"))
 _DICOMWEB = "libOrthancDicomWeb.so"
 _PYTHON = "libOrthancPython.so"
 
-# Orthanc starts within 0.5 s on an idle machine and stops within 2 s; both grow under load.
-_READY_SECONDS = 60.0
-_STOP_SECONDS = 20.0
+# Orthanc starts within 0.5 s and stops within 2 s on an idle machine; both take longer under load.
+_START_TIMEOUT_SECONDS = 60.0
+_STOP_TIMEOUT_SECONDS = 20.0
 _POLL_SECONDS = 0.05
-_ANSWER_SECONDS = 60.0
+_RESPONSE_TIMEOUT_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
 class Modality:
-    """A DICOM node that Orthanc knows: an entry of its `DicomModalities`."""
+    """An entry of Orthanc's `DicomModalities`."""
 
     ae_title: str
     host: str
@@ -39,21 +39,21 @@ class Modality:
 
 
 def orthanc_missing() -> str:
-    """What is not installed and how to install it; empty when Orthanc can be started."""
+    """Returns what is not installed and how to install it; empty if Orthanc can start."""
     if _program() is None:
-        return f"Orthanc is not installed: {INSTALL}"
-    absent = [name for name in (_DICOMWEB, _PYTHON) if _plugin(name) is None]
-    if absent:
-        return f"Orthanc's {' and '.join(absent)} is not installed: {INSTALL}"
+        return f"Orthanc is not installed: {INSTALL_COMMAND}"
+    missing = [name for name in (_DICOMWEB, _PYTHON) if _plugin(name) is None]
+    if missing:
+        return f"Orthanc's {' and '.join(missing)} is not installed: {INSTALL_COMMAND}"
     return ""
 
 
 class OrthancPacs:
-    """One Orthanc server with its files in `folder`; a context manager, always stopped.
+    """One Orthanc server with its files in `folder`; the context manager starts and stops it.
 
-    Ports that are not given are free ones; they stay the same when it is started again. HTTP
-    answers on loopback only. With `modalities`, only these AE titles from these hosts may store
-    or query; without, every AE title may store. `configuration` is merged over our settings.
+    Ports default to free ones and stay the same after a restart. HTTP answers on loopback only.
+    With `modalities`, only these AE titles from these hosts may store or query; without, every AE
+    title may store. `configuration` overrides the generated settings.
     """
 
     def __init__(
@@ -74,22 +74,22 @@ class OrthancPacs:
         self.http_port = free[1] if http_port is None else http_port
         self.modalities = dict(modalities or {})
         self._python_script = python_script
-        self._extra = dict(configuration or {})
+        self._configuration_overrides = dict(configuration or {})
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
-        """The REST API and Orthanc Explorer, without a closing slash."""
+        """The REST API and Orthanc Explorer, without a trailing slash."""
         return f"http://127.0.0.1:{self.http_port}"
 
     @property
     def dicomweb_url(self) -> str:
-        """The root of QIDO-RS, WADO-RS and STOW-RS, without a closing slash."""
+        """The root of QIDO-RS, WADO-RS and STOW-RS, without a trailing slash."""
         return f"{self.url}/dicom-web"
 
     @property
     def log_file(self) -> Path:
-        """What Orthanc has written to its log, over all of its starts."""
+        """Orthanc's log of all its runs."""
         return self.folder / "orthanc.log"
 
     def __enter__(self) -> Self:
@@ -98,17 +98,17 @@ class OrthancPacs:
 
     def __exit__(
         self,
-        kind: type[BaseException] | None,
+        error_type: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
         self.stop()
 
     def start(self) -> None:
-        """Start Orthanc and return when it answers.
+        """Starts Orthanc and returns when it answers.
 
         Raises:
-            Misconfigured: Orthanc is not installed, or ended or kept silent at its start.
+            Misconfigured: Orthanc is not installed, exited at its start, or did not answer.
         """
         missing = orthanc_missing()
         program = _program()
@@ -128,19 +128,19 @@ class OrthancPacs:
             raise
 
     def stop(self) -> None:
-        """Stop Orthanc if it runs; returns when the process has ended."""
+        """Stops Orthanc if it runs; returns when the process has ended."""
         process, self._process = self._process, None
         if process is None:
             return
         process.terminate()
         try:
-            process.wait(_STOP_SECONDS)
+            process.wait(_STOP_TIMEOUT_SECONDS)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
 
     def kill(self) -> None:
-        """End Orthanc at once, as a power cut would."""
+        """Kills Orthanc, as a power cut would."""
         process, self._process = self._process, None
         if process is not None:
             process.kill()
@@ -148,48 +148,50 @@ class OrthancPacs:
 
     @property
     def running(self) -> bool:
-        """Whether the process that was started is still there."""
+        """Whether the process is running."""
         return self._process is not None and self._process.poll() is None
 
     def get(self, path: str) -> Any:
-        """The JSON answer to GET `path` (with its leading slash) of the REST API."""
+        """Returns the JSON response to GET `path` (with its leading slash) of the REST API."""
         return self._request("GET", path).json()
 
     def post(self, path: str, body: object) -> Any:
-        """The JSON answer to POST `path` of `body` as JSON."""
+        """Posts `body` as JSON to `path`; returns the JSON response."""
         return self._request("POST", path, json.dumps(body).encode()).json()
 
     def upload(self, file: Path) -> str:
-        """Upload one Part 10 file by REST; Orthanc's identifier of its series."""
-        answer = self._request("POST", "/instances", file.read_bytes()).json()
-        return str(answer["ParentSeries"])
+        """Uploads one Part 10 file by REST; returns Orthanc's identifier of its series."""
+        response = self._request("POST", "/instances", file.read_bytes()).json()
+        return str(response["ParentSeries"])
 
     def find_series(self, study_instance_uid: str, modality: str) -> list[Any]:
-        """Orthanc's records of the study's series of one modality ("CT", "SEG")."""
+        """Returns Orthanc's records of the study's series of one modality ("CT", "SEG")."""
         query = {"StudyInstanceUID": study_instance_uid, "Modality": modality}
         found = self.post("/tools/find", {"Level": "Series", "Query": query, "Expand": True})
         return list(found)
 
     def file_of_instance(self, orthanc_id: str) -> bytes:
-        """The Part 10 file of one instance, by Orthanc's identifier."""
+        """Returns the Part 10 file of one instance, by Orthanc's identifier."""
         return self._request("GET", f"/instances/{orthanc_id}/file").content
 
     def _request(self, method: str, path: str, body: bytes | None = None) -> requests.Response:
-        """The answer of Orthanc.
+        """Sends one request.
 
         Raises:
-            OSError: no answer, or an error status (`requests.HTTPError`).
+            OSError: no response, or an error status (`requests.HTTPError`).
         """
         with requests.Session() as session:
-            # Loopback is never reached through the proxy that the environment may name.
+            # A proxy named by the environment does not lead to loopback.
             session.trust_env = False
-            answer = session.request(method, self.url + path, data=body, timeout=_ANSWER_SECONDS)
-        answer.raise_for_status()
-        return answer
+            response = session.request(
+                method, self.url + path, data=body, timeout=_RESPONSE_TIMEOUT_SECONDS
+            )
+        response.raise_for_status()
+        return response
 
     def _configuration(self) -> dict[str, object]:
-        """The content of Orthanc's configuration file."""
-        listed = bool(self.modalities)
+        """Returns the content of Orthanc's configuration file."""
+        restricted = bool(self.modalities)
         plugins = [_plugin(_DICOMWEB)]
         settings: dict[str, object] = {
             "Name": "segnode",
@@ -202,8 +204,8 @@ class OrthancPacs:
             "AuthenticationEnabled": False,
             "DicomCheckCalledAet": True,
             "DicomAlwaysAllowEcho": True,
-            "DicomAlwaysAllowStore": not listed,
-            "DicomCheckModalityHost": listed,
+            "DicomAlwaysAllowStore": not restricted,
+            "DicomCheckModalityHost": restricted,
             "DicomModalities": {
                 name: [m.ae_title, m.host, m.port] for name, m in self.modalities.items()
             },
@@ -214,15 +216,15 @@ class OrthancPacs:
             plugins.append(_plugin(_PYTHON))
             settings["PythonScript"] = str(self._python_script)
         settings["Plugins"] = [str(plugin) for plugin in plugins]
-        return settings | self._extra
+        return settings | self._configuration_overrides
 
     def _wait_until_ready(self, process: subprocess.Popen[bytes]) -> None:
         pause = threading.Event()
-        end = time.monotonic() + _READY_SECONDS
-        while time.monotonic() < end:
+        deadline = time.monotonic() + _START_TIMEOUT_SECONDS
+        while time.monotonic() < deadline:
             if process.poll() is not None:
                 raise Misconfigured(
-                    f"Orthanc ended at its start with status {process.returncode}: "
+                    f"Orthanc exited at its start with status {process.returncode}: "
                     f"{self._last_error()}",
                     file=self.log_file,
                 )
@@ -233,18 +235,19 @@ class OrthancPacs:
             else:
                 return
         raise Misconfigured(
-            f"Orthanc did not answer at {self.url} within {_READY_SECONDS:g} s", file=self.log_file
+            f"Orthanc did not answer at {self.url} within {_START_TIMEOUT_SECONDS:g} s",
+            file=self.log_file,
         )
 
     def _last_error(self) -> str:
-        """The last error line of the log, or its last line."""
+        """Returns the last error line of the log, or its last line if there is no error."""
         lines = self.log_file.read_text(encoding="utf-8", errors="replace").splitlines()
         errors = [line for line in lines if line.startswith("E")]
-        return (errors or lines or ["it wrote nothing"])[-1]
+        return (errors or lines or ["the log is empty"])[-1]
 
 
 def free_ports(count: int) -> list[int]:
-    """Different TCP ports of loopback that nothing listens on at the moment."""
+    """Returns `count` different TCP ports of loopback that are free now."""
     with ExitStack() as stack:
         probes = [stack.enter_context(socket.socket()) for _ in range(count)]
         for probe in probes:
@@ -253,10 +256,10 @@ def free_ports(count: int) -> list[int]:
 
 
 def _program() -> str | None:
-    # Debian keeps it in /usr/sbin, which is not on an ordinary user's PATH.
+    # Debian installs it in /usr/sbin, which is not on an ordinary user's PATH.
     return shutil.which("Orthanc") or shutil.which("Orthanc", path="/usr/sbin:/usr/local/sbin")
 
 
 def _plugin(name: str) -> Path | None:
-    found = [folder / name for folder in _PLUGIN_FOLDERS if (folder / name).exists()]
-    return found[0] if found else None
+    files = (folder / name for folder in _PLUGIN_FOLDERS)
+    return next((file for file in files if file.exists()), None)

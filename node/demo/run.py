@@ -1,4 +1,4 @@
-"""The demonstration: phantom or own CT in by C-STORE, wait, and say what came out and where."""
+"""Runs the demonstration: sends a phantom or CT by C-STORE, waits, and prints the result."""
 
 import tempfile
 import time
@@ -29,31 +29,34 @@ from node.store import Store
 
 _SENDER = AeTitle("DEMOSENDER")
 _POLL_SECONDS = 0.25
-# A CPU of two cores takes a minute or two for a large series; an hour means that it hangs.
-_LONGEST_WAIT_SECONDS = 3600.0
-_START_SECONDS = 120.0
-# The shipped model was trained on the phantoms of seeds 0 to 47; this body is new to it.
+# Two CPU cores take a minute or two for a large series; after an hour the node must be hanging.
+_RESULT_TIMEOUT_SECONDS = 3600.0
+_START_TIMEOUT_SECONDS = 120.0
+# The shipped model was trained on phantoms of seeds 0 to 47, so not on this one.
 _UNSEEN_SEED = 101
-_SETTLED = {JobState.DELIVERED, JobState.REFUSED, JobState.PARKED, JobState.DISCARDED}
+_FINAL_STATES = {JobState.DELIVERED, JobState.REFUSED, JobState.PARKED, JobState.DISCARDED}
 
 
-def run_demo(*, ct: Path | None, with_orthanc: bool, stay: bool, folder: Path | None) -> None:
-    """Run the demonstration; with `stay` it serves on until Ctrl-C.
+def run_demo(
+    *, ct: Path | None, with_orthanc: bool, keep_serving: bool, folder: Path | None
+) -> None:
+    """Runs the demonstration; with `keep_serving`, the node runs until Ctrl-C.
+
+    Without `folder`, all files go to a new temporary folder, which is kept: it holds the result.
 
     Raises:
-        Rejected: the CT was refused by the node, with its reason.
-        Transient: the node or the PACS did not come up, or the result did not arrive.
+        Rejected: the node refused the CT, with the reason.
+        Transient: the node or the PACS did not start, or the result did not arrive.
     """
     console = Console()
-    where = Path(tempfile.mkdtemp(prefix="segnode-demo-")) if folder is None else folder.resolve()
-    site = new_site(where)
+    site = new_site(_demo_folder(folder, console))
     files = _phantom_series(site, console) if ct is None else find_dicom_files([ct])
-    with ExitStack() as running:
-        orthanc = running.enter_context(orthanc_for(site)) if with_orthanc else None
+    with ExitStack() as services:
+        orthanc = services.enter_context(orthanc_for(site)) if with_orthanc else None
         write_config(site, orthanc)
         configure_logging(load_settings(site.config_file).log_level)
         with console.status("Starting the node ..."):
-            running.enter_context(_node(site))
+            services.enter_context(_node(site))
         if orthanc is not None:
             # In a hospital the modality stores into the PACS, which routes to the node.
             pacs = scu.Remote(AeTitle(orthanc.ae_title), "127.0.0.1", orthanc.dicom_port)
@@ -61,37 +64,55 @@ def run_demo(*, ct: Path | None, with_orthanc: bool, stay: bool, folder: Path | 
         node = scu.Remote(AeTitle("SEGNODE"), "127.0.0.1", site.dicom_port)
         _send(files, node, console)
         job = _wait_for_result(site, _series_uid(files), console)
-        _show(job, site, orthanc, console)
-        if stay:
-            console.print(f"The node goes on serving; its console is at {site.console_url}")
-            console.print("Ctrl-C ends it.")
+        _print_result(job, site, orthanc, console)
+        if keep_serving:
+            console.print(f"The node is running; its console is at {site.console_url}")
+            console.print("Press Ctrl-C to stop it.")
             StopSignal().wait()
 
 
+def _demo_folder(folder: Path | None, console: Console) -> Path:
+    """Returns the folder for all files; prints the path of a new temporary folder."""
+    if folder is not None:
+        return folder.resolve()
+    temporary = Path(tempfile.mkdtemp(prefix="segnode-demo-"))
+    _print_row(console, "Temporary folder", f"{temporary} (kept; delete it when done)")
+    return temporary
+
+
+def _print_row(console: Console, name: str, text: str) -> None:
+    # Without soft wrapping, an address or a path could not be copied as a whole.
+    console.print(f"{name:<16} {text}", soft_wrap=True, highlight=False, markup=False)
+
+
 def _phantom_series(site: DemoSite, console: Console) -> list[Path]:
-    """Paint the phantom and write it as a DICOM CT series."""
+    """Generates a phantom and writes it as a DICOM CT series."""
     from models.phantom import abdomen
     from node.dicom.ct_writer import write_ct_series
 
-    with console.status("Painting a phantom abdomen ..."):
+    with console.status("Generating a phantom abdomen ..."):
         phantom = abdomen(seed=_UNSEEN_SEED)
         return write_ct_series(phantom.volume, site.folder / "ct", seed=_UNSEEN_SEED)
 
 
 @contextmanager
 def _node(site: DemoSite) -> Iterator[None]:
-    """The node's three processes, ready to receive; stopped at the end."""
+    """Runs the node's three processes; they are ready to receive inside the context."""
     supervisor = Supervisor(site.config_file)
     supervisor.start()
     try:
-        supervisor.wait_ready(_START_SECONDS)
+        supervisor.wait_ready(_START_TIMEOUT_SECONDS)
         yield
     finally:
         supervisor.stop()
 
 
 def _send(files: list[Path], remote: scu.Remote, console: Console) -> None:
-    """C-STORE the series, with a progress bar; every file has to be accepted."""
+    """Sends the series by C-STORE with a progress bar.
+
+    Raises:
+        Transient: at least one file was not accepted.
+    """
     with Progress(console=console) as bar:
         task = bar.add_task(f"C-STORE to {remote}", total=len(files))
         summary = scu.send(
@@ -102,13 +123,13 @@ def _send(files: list[Path], remote: scu.Remote, console: Console) -> None:
 
 
 def _series_uid(files: list[Path]) -> Uid:
-    """The one series that the files belong to.
+    """Returns the SeriesInstanceUID of the files.
 
     Raises:
-        Rejected: there are several.
+        Rejected: the files belong to several series.
     """
     origin = Origin(Channel.FOLDER, "demo")
-    # As the node's door reads them, which fills in what an anonymiser has emptied.
+    # Read as the node receives them: it fills in identifiers that an anonymiser has emptied.
     found = {received_from_file(file, origin).series_instance_uid for file in files}
     if len(found) > 1:
         raise Rejected(
@@ -119,16 +140,16 @@ def _series_uid(files: list[Path]) -> Uid:
 
 
 def _wait_for_result(site: DemoSite, series: Uid, console: Console) -> Job:
-    """Wait until the series' job has settled.
+    """Waits for the result of the series.
 
     Raises:
-        Rejected: no rule of the node wanted the series.
-        Transient: it took too long.
+        Rejected: no rule of the node matched the series.
+        Transient: the timeout passed.
         NodeError: the node refused the series, or parked the job.
     """
     settings = load_settings(site.config_file)
     store = Store.open(settings.database_url, settings.data_dir)
-    deadline = time.monotonic() + _LONGEST_WAIT_SECONDS
+    deadline = time.monotonic() + _RESULT_TIMEOUT_SECONDS
     try:
         with console.status("Waiting for the series to be complete ...") as status:
             while time.monotonic() < deadline:
@@ -136,37 +157,37 @@ def _wait_for_result(site: DemoSite, series: Uid, console: Console) -> Job:
                 if jobs:
                     job = jobs[-1]
                     status.update(f"Job {job.job_id[:8]} is {job.state} ...")
-                    if job.state in _SETTLED:
-                        return _delivered(job)
+                    if job.state in _FINAL_STATES:
+                        return _require_delivered(job)
                 found = store.get_series(series)
                 if found is not None and found.state is SeriesState.IGNORED:
                     raise Rejected(
                         RejectionReason.NOT_CT,
-                        "no rule wanted the series: it is no CT image, or a localizer",
+                        "no rule matched the series: it is not CT, or it is a localizer",
                     )
                 time.sleep(_POLL_SECONDS)
     finally:
         store.close()
-    raise Transient(f"no result after {_LONGEST_WAIT_SECONDS / 60:.0f} minutes")
+    raise Transient(f"no result after {_RESULT_TIMEOUT_SECONDS / 60:.0f} minutes")
 
 
-def _delivered(job: Job) -> Job:
-    """The job, when it came to a result.
+def _require_delivered(job: Job) -> Job:
+    """Returns the job.
 
     Raises:
-        NodeError: it did not.
+        NodeError: its result was not delivered.
     """
     if job.state is not JobState.DELIVERED:
         raise NodeError(f"the job was {job.state}: {job.reason}")
     return job
 
 
-def _show(job: Job, site: DemoSite, orthanc: OrthancPacs | None, console: Console) -> None:
-    """Print where the result is, after having looked it up there."""
+def _print_result(job: Job, site: DemoSite, orthanc: OrthancPacs | None, console: Console) -> None:
+    """Prints where the result is, once a query has found it there."""
     base = site.dicomweb_url if orthanc is None else orthanc.dicomweb_url
     instance = result_identity(job.job_id).sop_instance_uid
-    url = _found_in_archive(base, job, instance)
-    told = {
+    url = _find_in_archive(base, job, instance)
+    rows = {
         "Result": outcome(job),
         "SEG in the PACS": url,
         "SEG on disk": str(job.result_path),
@@ -176,31 +197,30 @@ def _show(job: Job, site: DemoSite, orthanc: OrthancPacs | None, console: Consol
         "Configuration": str(site.config_file),
     }
     if orthanc is not None:
-        told["Orthanc"] = f"{orthanc.url}/"
-    for name, text in told.items():
-        # Never folded: an address or a path has to be copied whole.
-        console.print(f"{name:<16} {text}", soft_wrap=True, highlight=False, markup=False)
+        rows["Orthanc"] = f"{orthanc.url}/"
+    for name, text in rows.items():
+        _print_row(console, name, text)
 
 
-def _found_in_archive(base: str, job: Job, instance: Uid) -> str:
-    """The WADO-RS address of the result, once QIDO-RS finds it under the source's study.
+def _find_in_archive(base: str, job: Job, instance: Uid) -> str:
+    """Returns the WADO-RS address of the result after finding it in the study by QIDO-RS.
 
     Raises:
-        Transient: it is not there.
+        Transient: the archive does not list it.
     """
     study = f"{base}/studies/{job.study_instance_uid}"
     with requests.Session() as session:
-        session.trust_env = False  # a site's proxy does not lead to this machine
+        session.trust_env = False  # a proxy does not lead to this machine
         try:
-            answer = session.get(
+            response = session.get(
                 f"{study}/instances",
                 params={"SOPInstanceUID": instance},
                 headers={"Accept": "application/dicom+json"},
                 timeout=30,
             )
         except requests.RequestException as error:
-            raise Transient(f"the result was delivered, yet {study} does not answer") from error
-    if not answer.ok or not answer.content or not answer.json():
-        raise Transient(f"the result was delivered, yet {study} does not list it")
+            raise Transient(f"the result was delivered, but {study} does not answer") from error
+    if not response.ok or not response.content or not response.json():
+        raise Transient(f"the result was delivered, but {study} does not list it")
     series = result_identity(job.job_id).series_instance_uid
     return f"{study}/series/{series}/instances/{instance}"

@@ -17,7 +17,7 @@ _OOM_SCORE_ADJ = "500"
 
 
 def main(descriptor: int) -> None:
-    """Answer the worker at the other end of the pipe until it closes the pipe."""
+    """Answers the worker at the other end of the pipe until it closes the pipe."""
     # A service manager that signals all processes of the service would make the running job fail;
     # this process ends with the worker instead.
     for number in (signal.SIGTERM, signal.SIGINT):

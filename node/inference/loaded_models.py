@@ -33,7 +33,7 @@ class LoadedModels:
         self._loaded: dict[str, Segmenter] = {}
 
     def load(self, model_ids: Sequence[str]) -> None:
-        """Load these models now, so that the first job does not wait for it.
+        """Loads these models now, so that the first job does not wait for it.
 
         Raises:
             Misconfigured: a package is damaged or not installed.
@@ -44,7 +44,7 @@ class LoadedModels:
     def infer(
         self, job: Job, files: Sequence[Path], replaces: ReplacedResult | None
     ) -> InferenceResult:
-        """Run the job's model on the series in `files`.
+        """Runs the job's model on the series in `files`.
 
         Raises:
             Rejected: the series is not suitable for this model.
@@ -107,7 +107,7 @@ class LoadedModels:
 
 
 def _stored_values(measurement: Measurement) -> dict[str, float | bool]:
-    """Convert a measurement to its form in the job's row; values not measured are absent."""
+    """Converts a measurement to its form in the job's row; values not measured are absent."""
     values: dict[str, float | bool] = {
         "volume_ml": measurement.volume_ml,
         "cut_by_series": measurement.cut_by_series,

@@ -33,14 +33,14 @@ class InferencePool:
         }
 
     def load(self, model_ids: Sequence[str]) -> None:
-        """Start every process and load these models in it; see `InferenceProcess.load`."""
+        """Starts every process and loads these models in it; see `InferenceProcess.load`."""
         for process in self._processes:
             process.load(model_ids)
 
     def infer(
         self, job: Job, files: Sequence[Path], replaces: ReplacedResult | None
     ) -> InferenceResult:
-        """Run the job's model on the series in `files`; see `InferenceProcess.infer`."""
+        """Runs the job's model on the series in `files`; see `InferenceProcess.infer`."""
         with self._model_limits.get(job.model_id, nullcontext()):
             process = self._idle.get()
             try:
@@ -49,6 +49,6 @@ class InferencePool:
                 self._idle.put(process)
 
     def close(self) -> None:
-        """Kill every process, running inferences included."""
+        """Kills every process, running inferences included."""
         for process in self._processes:
             process.close()

@@ -62,7 +62,7 @@ class InferenceProcess:
         self._lock = threading.Lock()
 
     def load(self, model_ids: Sequence[str]) -> None:
-        """Start the process and load these models in it.
+        """Starts the process and loads these models in it.
 
         Raises:
             Misconfigured: a package is damaged or not installed, or the device does not exist.
@@ -74,7 +74,7 @@ class InferenceProcess:
     def infer(
         self, job: Job, files: Sequence[Path], replaces: ReplacedResult | None
     ) -> InferenceResult:
-        """Run the job's model on the series in `files`.
+        """Runs the job's model on the series in `files`.
 
         Raises:
             Rejected: the series is not suitable for this model.
@@ -97,7 +97,7 @@ class InferenceProcess:
         return None if self._child is None else self._child.process.pid
 
     def close(self) -> None:
-        """Kill the process, a running inference included."""
+        """Kills the process, a running inference included."""
         child, self._child = self._child, None
         if child is not None:
             child.process.kill()

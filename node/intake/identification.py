@@ -113,7 +113,7 @@ def _head_elements(stream: bytes, encoding: Encoding) -> dict[int, Element]:
 
 
 def _text(stream: bytes, element: Element) -> str:
-    # Only UIDs are used as text. The other values go into a digest, so any decoding will do.
+    # Only UIDs are used as text. Other values go into a digest, so any decoding will do.
     return stream[element.value_start : element.end].decode("ascii", "replace").strip("\0 ")
 
 

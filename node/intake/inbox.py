@@ -1,4 +1,4 @@
-"""The hall behind every door: an accepted instance is on disk, synced and indexed."""
+"""The inbox, in which every input channel ends: stores, syncs and indexes each instance."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -29,20 +29,20 @@ class StoredInOtherSeries(Rejected):
 
 @dataclass(frozen=True)
 class Accepted:
-    """An instance that will not be lost; `is_new` is False when it had come before."""
+    """A durable instance; `is_new` is False if it had been accepted before."""
 
     instance: StoredInstance
     is_new: bool
 
 
 class Inbox:
-    """Takes instances in, from any number of threads and processes over one store.
+    """Accepts instances from any number of threads and processes over one store.
 
-    A file is kept before it is indexed, so an index row always has its file. Where the row is
-    missing after a crash, the sender was not told success and sends again.
+    A file is stored before it is indexed, so every index row has its file. If the row is missing
+    after a crash, the sender has not received success and sends the instance again.
 
-    With less than `min_free_bytes` free nothing new is taken: what is left is for the results of
-    what is here, and for the database.
+    With less than `min_free_bytes` free, the inbox accepts no new instance: the remaining space is
+    for the database and for the results of the instances already accepted.
     """
 
     def __init__(self, store: Store, min_free_bytes: int) -> None:
@@ -50,7 +50,7 @@ class Inbox:
         self._min_free_bytes = min_free_bytes
 
     def check_free_space(self) -> None:
-        """See that more can be taken.
+        """Checks that a new instance can be accepted.
 
         Raises:
             Transient: the disk is full, or nearly so, or cannot be used.
@@ -58,57 +58,55 @@ class Inbox:
         free = self._store.files.free_bytes()
         if free is not None and free < self._min_free_bytes:
             raise Transient(
-                f"nothing more is taken in: {free >> 20} MiB are free in {self._store.data_dir}, "
+                f"no new instance is accepted: {free >> 20} MiB are free in "
+                f"{self._store.data_dir}, "
                 f"and {self._min_free_bytes >> 20} MiB are to stay free (least_free_gib)"
             )
 
     def accept(self, received: ReceivedInstance, now: datetime) -> Accepted:
-        """Makes an instance durable: bytes as they came, under a fresh Part 10 head, and its row.
+        """Stores an instance durably: a file with its unchanged data set, and an index row.
 
-        The same instance again is accepted and changes nothing, even where its bytes differ: the
-        first is kept.
+        An instance that is already stored is accepted and changes nothing, even if its bytes
+        differ: the first is kept.
 
         Raises:
-            Rejected: the SOP Instance UID is stored already as part of another series.
-            Transient: no space, no disk, or no database; nothing is kept.
+            StoredInOtherSeries: the SOP Instance UID is already stored as part of another series.
+            Transient: no space, no disk or no database; nothing is stored.
         """
         files = self._store.files
         known = self._store.find_instance(received.sop_instance_uid)
-        # A file that the disk has lost is written anew.
+        # A file that the disk has lost is stored again.
         if known is not None and files.exists(known.instance.path):
-            return _again(known, received)
+            return _duplicate(known, received)
         self.check_free_space()
         path = self._path_of(received)
-        kept, size = self._keep(received, path)
-        is_new = self._store.add_instance(kept, path, size, now)
+        stored, size = self._store_file(received, path)
+        is_new = self._store.add_instance(stored, path, size, now)
         if not files.exists(path):
-            # An earlier one lay there, and was cleared before its series was in use again.
-            kept, _ = self._keep(received, path)
-        if is_new and kept is received:
-            return Accepted(_stored(received, path), is_new=True)
+            # An earlier file was there and was cleared before its series was in use again.
+            stored, _ = self._store_file(received, path)
+        if is_new and stored is received:
+            return Accepted(_stored_instance(received, path), is_new=True)
         known = self._store.find_instance(received.sop_instance_uid)
         if known is None:
-            raise Transient(f"instance {received.sop_instance_uid} was removed while it came in")
-        if known.instance.path != path:  # another writer put it into another series meanwhile
+            raise Transient(f"instance {received.sop_instance_uid} was removed meanwhile")
+        if known.instance.path != path:  # another writer has indexed it in another series meanwhile
             files.remove([path])
-        return Accepted(_again(known, received).instance, is_new)
+        return Accepted(_duplicate(known, received).instance, is_new)
 
     def remove_abandoned(self) -> int:
-        """Deletes what writers that died have left half written; returns how many files."""
+        """Deletes the incomplete files of dead processes; returns their number."""
         removed = self._store.files.remove_abandoned()
         if removed:
-            _LOG.info("inbox.leftovers_removed", files=removed)
+            _LOG.info("inbox.abandoned_files_removed", files=removed)
         return removed
 
     def _path_of(self, received: ReceivedInstance) -> Path:
         folder = self._store.data_dir / "instances" / received.series_instance_uid
         return folder / f"{received.sop_instance_uid}.dcm"
 
-    def _keep(self, received: ReceivedInstance, path: Path) -> tuple[ReceivedInstance, int]:
-        """Keeps the file; the instance that is kept there now, an earlier one's if one was.
-
-        With the size of its file in bytes.
-        """
+    def _store_file(self, received: ReceivedInstance, path: Path) -> tuple[ReceivedInstance, int]:
+        """Stores the file unless one exists; returns the instance in it and its size in bytes."""
         files = self._store.files
         pieces = (part10_header(received), received.dataset)
         size = sum(len(piece) for piece in pieces)
@@ -121,12 +119,12 @@ class Inbox:
             raise Transient(f"instance {received.sop_instance_uid} is being removed") from error
         except OSError as error:
             raise Transient(f"an earlier file cannot be read: {error.strerror}") from error
-        except Rejected:  # a damaged disk: ours is whole
+        except Rejected:  # the earlier file is damaged: replace it
             files.put(path, pieces)
             return received, size
 
 
-def _again(known: IndexedInstance, received: ReceivedInstance) -> Accepted:
+def _duplicate(known: IndexedInstance, received: ReceivedInstance) -> Accepted:
     if known.series_instance_uid != received.series_instance_uid:
         raise StoredInOtherSeries(known)
     if known.dataset_sha256 != dataset_digest(received.dataset):
@@ -141,7 +139,7 @@ def _again(known: IndexedInstance, received: ReceivedInstance) -> Accepted:
     return Accepted(known.instance, is_new=False)
 
 
-def _stored(received: ReceivedInstance, path: Path) -> StoredInstance:
+def _stored_instance(received: ReceivedInstance, path: Path) -> StoredInstance:
     return StoredInstance(
         sop_instance_uid=received.sop_instance_uid,
         sop_class_uid=received.sop_class_uid,

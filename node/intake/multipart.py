@@ -1,4 +1,4 @@
-"""Multipart messages (RFC 2046 5.1) read as they arrive, one part in memory at a time."""
+"""Streaming reader of multipart messages (RFC 2046 5.1) that holds one part in memory."""
 
 from collections.abc import Iterable, Iterator
 from email.message import Message
@@ -6,22 +6,22 @@ from email.message import Message
 from node.domain.errors import Rejected, RejectionReason, Transient
 
 _END_OF_HEADERS = b"\r\n\r\n"
-# A part is held in memory; the largest multi-frame CT there are fit.
+# Each part is held in memory. The largest multi-frame CT images fit.
 MAX_PART_BYTES = 2 << 30
 
 
 class PartTooLarge(Rejected):
-    """A part that is larger than what is held in memory."""
+    """A part exceeds the size limit."""
 
     def __init__(self) -> None:
         super().__init__(
             RejectionReason.INVALID_INSTANCE,
-            f"an instance of over {MAX_PART_BYTES >> 30} GiB cannot be taken",
+            f"an instance of over {MAX_PART_BYTES >> 30} GiB cannot be accepted",
         )
 
 
 def parse_boundary(content_type: str) -> str:
-    """The boundary that a `multipart/...` content type names; empty for any other."""
+    """Returns the boundary of a `multipart/...` content type; empty for any other type."""
     message = Message()
     message["Content-Type"] = content_type
     if message.get_content_maintype() != "multipart":
@@ -30,25 +30,25 @@ def parse_boundary(content_type: str) -> str:
     return boundary if boundary.isascii() else ""
 
 
-def parts(chunks: Iterable[bytes], boundary: str) -> Iterator[bytes]:
-    """The content of each part, without its headers, in their order.
+def iter_parts(chunks: Iterable[bytes], boundary: str) -> Iterator[bytes]:
+    """Yields the body of each part, without its headers, in order.
 
     Raises:
         Transient: the message ends before its closing delimiter.
-        PartTooLarge: a part has over 2 GiB.
+        PartTooLarge: a part exceeds 2 GiB.
     """
     delimiter = b"\r\n--" + boundary.encode("ascii")
-    # The first delimiter may stand at the very start, without the line break of the others.
+    # The first delimiter may start the message, without the line break that precedes the others.
     buffer = bytearray(b"\r\n")
-    arriving = iter(chunks)
+    remaining_chunks = iter(chunks)
     in_part = False
     searched = 0
     while True:
         at = buffer.find(delimiter, searched)
-        # Two bytes more tell whether it is the closing one.
+        # The next two bytes distinguish the closing delimiter.
         if at < 0 or len(buffer) < at + len(delimiter) + 2:
             searched = max(0, len(buffer) - len(delimiter)) if at < 0 else at
-            chunk = next(arriving, None)
+            chunk = next(remaining_chunks, None)
             if chunk is None:
                 raise Transient("the message was cut off before its end")
             if len(buffer) > MAX_PART_BYTES:
@@ -65,8 +65,8 @@ def parts(chunks: Iterable[bytes], boundary: str) -> Iterator[bytes]:
 
 
 def _content(part: bytes) -> bytes:
-    """What follows the headers; a part may have none, then it starts with an empty line."""
-    # The rest of the delimiter's line belongs to no header.
+    """Returns what follows the headers; a part without headers starts with an empty line."""
+    # Skip the rest of the delimiter line.
     start = part.find(b"\r\n")
     if part[start : start + 4] == _END_OF_HEADERS:
         return part[start + 4 :]

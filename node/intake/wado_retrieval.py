@@ -1,4 +1,4 @@
-"""Fetching a series by WADO-RS (PS3.18 10.4): each instance goes through the inbox as it comes."""
+"""Retrieval of a series by WADO-RS (PS3.18 10.4); the inbox accepts each instance at once."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -14,24 +14,24 @@ from node.domain.identifiers import Uid
 from node.domain.instance import Channel, Origin, ReceivedInstance
 from node.domain.retry_policy import retry_delay_s
 from node.intake.inbox import Inbox
-from node.intake.multipart import parse_boundary, parts
+from node.intake.multipart import iter_parts, parse_boundary
 from node.intake.part10 import received_from_part10
 from node.store import Store
 from node.store.received.retrievals import Retrieval
 
 _LOG = structlog.get_logger()
 
-# Seconds to connect, and of silence.
+# Connect timeout and read timeout.
 _TIMEOUT_SECONDS = (10.0, 120.0)
 _CHUNK_BYTES = 1 << 20
-# As it is stored there: nothing is transcoded on its way (PS3.18 8.7.3.5.2).
+# `*` asks for the stored transfer syntax, without transcoding (PS3.18 8.7.3.5.2).
 _ACCEPT = 'multipart/related; type="application/dicom"; transfer-syntax=*'
-_NOT_THERE = {404, 410}
+_NOT_FOUND = {404, 410}
 
 
 @dataclass(frozen=True)
 class DicomWebSource:
-    """A DICOMweb server to fetch from; `url` is the root that `/studies` follows."""
+    """A DICOMweb server; `url` is the part before `/studies`."""
 
     name: str
     url: str
@@ -45,21 +45,21 @@ def retrieve_series(
     series: Uid,
     accept: Callable[[ReceivedInstance], object],
 ) -> int:
-    """Fetch every instance of a series and hand it to `accept`; how many there were.
+    """Retrieves every instance of a series and passes it to `accept`; returns their number.
 
-    Fetching again is harmless, as accepting again is.
+    Retrieving a series again is harmless, because accepting an instance again is.
 
     Raises:
         Transient: the server does not answer, or the connection broke.
-        Rejected: it does not have the series, or what it sent is no DICOM or of another series.
+        Rejected: the server does not have the series, or sent invalid DICOM or another series.
     """
     url = f"{source.url}/studies/{study}/series/{series}"
     origin = Origin(Channel.DICOMWEB, source.name)
     count = 0
-    with _answer(source, url) as answer:
-        boundary = parse_boundary(answer.headers.get("Content-Type", ""))
-        chunks: Iterator[bytes] = answer.iter_content(_CHUNK_BYTES)
-        for content in parts(chunks, boundary) if boundary else iter([b"".join(chunks)]):
+    with _response(source, url) as response:
+        boundary = parse_boundary(response.headers.get("Content-Type", ""))
+        chunks: Iterator[bytes] = response.iter_content(_CHUNK_BYTES)
+        for content in iter_parts(chunks, boundary) if boundary else iter([b"".join(chunks)]):
             received = received_from_part10(content, origin)
             if received.series_instance_uid != series:
                 raise Rejected(
@@ -74,8 +74,8 @@ def retrieve_series(
 
 
 @contextmanager
-def _answer(source: DicomWebSource, url: str) -> Iterator[requests.Response]:
-    """The server's answer, its body still to come; an error within the block is ours to tell."""
+def _response(source: DicomWebSource, url: str) -> Iterator[requests.Response]:
+    """Opens a streamed response; converts errors of `requests` within the block to Transient."""
     try:
         with requests.get(
             url,
@@ -83,25 +83,24 @@ def _answer(source: DicomWebSource, url: str) -> Iterator[requests.Response]:
             auth=(source.username, source.password) if source.username else None,
             timeout=_TIMEOUT_SECONDS,
             stream=True,
-        ) as answer:
-            if answer.status_code in _NOT_THERE:
+        ) as response:
+            if response.status_code in _NOT_FOUND:
                 raise Rejected(
                     RejectionReason.INVALID_INSTANCE,
-                    f"{url} answered {answer.status_code}: it does not have this series",
+                    f"{url} answered {response.status_code}: it does not have this series",
                 )
-            if not answer.ok:
-                hint = (
-                    ": check the user name and password" if answer.status_code in {401, 403} else ""
-                )
-                raise Transient(f"{url} answered {answer.status_code} {answer.reason}{hint}")
-            yield answer
+            if not response.ok:
+                denied = response.status_code in {401, 403}
+                hint = ": check the user name and password" if denied else ""
+                raise Transient(f"{url} answered {response.status_code} {response.reason}{hint}")
+            yield response
     except requests.RequestException as error:
         raise Transient(f"{url} does not answer: {error}") from error
 
 
 @dataclass
 class Retriever:
-    """Works off the requests to fetch a series; one that fails for a while is tried again."""
+    """Processes the retrieval requests; retries one that fails for a transient reason."""
 
     sources: Mapping[str, DicomWebSource]
     store: Store
@@ -113,13 +112,12 @@ class Retriever:
     _not_before: dict[int, float] = field(default_factory=dict)
 
     def poll(self) -> None:
-        """Fetch what was asked for and is due."""
+        """Retrieves every requested series that is due."""
         for request in self.store.open_retrievals():
-            number = request.retrieval_id
-            if self._not_before.get(number, 0.0) <= self.clock():
-                self._fetch(request)
+            if self._not_before.get(request.retrieval_id, 0.0) <= self.clock():
+                self._retrieve(request)
 
-    def _fetch(self, request: Retrieval) -> None:
+    def _retrieve(self, request: Retrieval) -> None:
         try:
             count = retrieve_series(
                 self._source(request.source),
@@ -130,15 +128,15 @@ class Retriever:
         except Rejected as error:
             self._finish(request, str(error))
         except Transient as error:
-            self._try_later(request, error)
+            self._postpone(request, error)
         else:
             _LOG.info(
-                "retrieval.done",
+                "retrieval.finished",
                 source=request.source,
                 series=request.series_instance_uid,
                 instances=count,
             )
-            # All of it is here: there is no need to wait for the quiet time.
+            # The series is complete: there is no need to wait for the quiet time.
             self.store.request_start(request.series_instance_uid, self.now())
             self._finish(request, "")
 
@@ -151,16 +149,16 @@ class Retriever:
             )
         return self.sources[name]
 
-    def _try_later(self, request: Retrieval, error: Transient) -> None:
-        number = request.retrieval_id
+    def _postpone(self, request: Retrieval, error: Transient) -> None:
+        retrieval_id = request.retrieval_id
         if self.now() - request.requested_at > self.give_up_after:
             self._finish(request, f"given up: {error}")
             return
-        failures = self._failures.get(number, 0) + 1
+        failures = self._failures.get(retrieval_id, 0) + 1
         wait_s = retry_delay_s(failures, first_s=2.0, max_s=300.0, jitter=0.5)
-        self._failures[number] = failures
-        self._not_before[number] = self.clock() + wait_s
-        _LOG.warning("retrieval.waits", error=str(error), next_try_in_s=round(wait_s))
+        self._failures[retrieval_id] = failures
+        self._not_before[retrieval_id] = self.clock() + wait_s
+        _LOG.warning("retrieval.postponed", error=str(error), next_attempt_in_s=round(wait_s))
 
     def _finish(self, request: Retrieval, error: str) -> None:
         if error:

@@ -1,6 +1,6 @@
-"""Compares the files on the disk with the index, and puts right what can be put right.
+"""Compares the stored files with the index and repairs what can be repaired.
 
-Safe beside a running node: what is being received just now is passed over.
+Safe while the node runs: files that are being received are skipped.
 """
 
 import time
@@ -16,17 +16,17 @@ from node.intake.part10 import part10_bytes, received_from_file
 from node.store import IndexedInstance, Store
 from node.store.received.instances import dataset_digest
 
-# A file that is younger may be on its way into the index.
-_SETTLED_SECONDS = 600.0
+# A younger file may not be indexed yet.
+_MIN_FILE_AGE_SECONDS = 600.0
 _ORIGIN = Origin(Channel.FOLDER, "repair")
 
 
 class Fault(StrEnum):
     """What is wrong with a file."""
 
-    MISSING = "missing"  # it is in the index, and not on the disk
-    DAMAGED = "damaged"  # its bytes are not those that came in
-    NOT_INDEXED = "not indexed"  # it is whole, and the index does not know it
+    MISSING = "missing"  # indexed, but not stored
+    DAMAGED = "damaged"  # its bytes are not those that were received
+    NOT_INDEXED = "not indexed"  # intact, but not indexed
 
 
 @dataclass(frozen=True)
@@ -39,46 +39,46 @@ class Finding:
 
 @dataclass(frozen=True)
 class Verification:
-    """Looks at every instance of a store. `clock` gives the time in seconds since 1970."""
+    """Checks every instance of a store. `clock` returns the time in seconds since 1970."""
 
     store: Store
     clock: Callable[[], float] = time.time
 
     def findings(self) -> Iterator[Finding]:
-        """Every fault: of the index's files first, then of files that it does not know."""
+        """Yields every fault: first of indexed files, then of files that are not indexed."""
         for instance in self.store.iter_instances():
             fault = self.fault_of(instance)
-            # Retention may have cleared its series meanwhile.
+            # Retention may have cleared the series meanwhile.
             if fault is not None and self._is_indexed(instance.instance.path):
                 yield Finding(fault, instance.instance.path)
-        settled = self.clock() - _SETTLED_SECONDS
+        newest = self.clock() - _MIN_FILE_AGE_SECONDS
         for stored in self.store.files.iter_files(self.store.data_dir / "instances"):
             path = stored.path
-            if not self._is_indexed(path) and stored.modified_at < settled:
-                whole = self._received(path) is not None
-                yield Finding(Fault.NOT_INDEXED if whole else Fault.DAMAGED, path)
+            if not self._is_indexed(path) and stored.modified_at < newest:
+                intact = self._received(path) is not None
+                yield Finding(Fault.NOT_INDEXED if intact else Fault.DAMAGED, path)
 
     def repair(self, finding: Finding, now: datetime) -> str:
-        """Put it right as far as that can be; what was done, or has to be done, in words."""
+        """Repairs a fault if possible; returns what was done, or what to do next, in words."""
         match finding.fault:
             case Fault.MISSING:
                 return "send the series again"
             case Fault.DAMAGED:
-                place = self.store.data_dir / "damaged" / finding.path.name
+                quarantine = self.store.data_dir / "damaged" / finding.path.name
                 with self.store.files.local_copies([finding.path]) as (file,):
-                    self.store.files.put(place, [file.read_bytes()])
+                    self.store.files.put(quarantine, [file.read_bytes()])
                 self.store.files.remove([finding.path])
-                return f"put aside as {place}; send the series again"
+                return f"moved to {quarantine}; send the series again"
             case Fault.NOT_INDEXED:
                 received = self._received(finding.path)
                 if received is None:
-                    return "it is damaged meanwhile; verify again"
+                    return "it has been damaged meanwhile; verify again"
                 size = len(part10_bytes(received))
                 self.store.add_instance(received, finding.path, size, now)
                 return "indexed"
 
     def fault_of(self, indexed: IndexedInstance) -> Fault | None:
-        """What is wrong with the file of an instance; None where it is as it came in."""
+        """Returns the fault of an indexed file; None if the file is as it was received."""
         with self.store.files.local_copies([indexed.instance.path]) as (file,):
             if not file.exists():
                 return Fault.MISSING
@@ -96,7 +96,7 @@ class Verification:
 
 
 def _read(file: Path) -> ReceivedInstance | None:
-    """The instance in the file; None where it cannot be read as one."""
+    """Returns the instance in the file; None if the file is unreadable or invalid."""
     try:
         return received_from_file(file, _ORIGIN)
     except (Rejected, OSError):

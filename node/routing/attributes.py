@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection
 from typing import Any
 
-from pydicom.datadict import dictionary_keyword, dictionary_VR, keyword_dict, tag_for_keyword
+from node.routing.dicom_dictionary import entries_by_keyword
 
 _NUMBERS = frozenset({"DS", "IS", "FL", "FD", "SL", "SS", "UL", "US", "SV", "UV", "US or SS"})
 # Ages in years, dates as 20260131 and times as 235959 have an order too.
@@ -65,14 +65,13 @@ _FREQUENT = (
 
 def attribute_mistake(attribute: Any) -> str:
     """Returns why no rule can test `attribute`; empty if a rule can."""
-    tag = tag_for_keyword(attribute) if isinstance(attribute, str) else None
-    if tag is None:
+    entry = entries_by_keyword().get(attribute) if isinstance(attribute, str) else None
+    if entry is None:
         return f"{attribute!r} is no DICOM keyword{_keyword_suggestion(str(attribute))}"
-    if tag >> 16 in _COMMAND_AND_FILE_META_GROUPS:
+    if entry.tag >> 16 in _COMMAND_AND_FILE_META_GROUPS:
         return f"{attribute} belongs to the transfer, not to the image; no rule can test it"
-    vr = dictionary_VR(tag)
-    if not is_comparable(vr):
-        content = "a sequence" if vr == "SQ" else "binary data"
+    if not is_comparable(entry.vr):
+        content = "a sequence" if entry.vr == "SQ" else "binary data"
         return f"{attribute} is {content}; rules compare texts and numbers"
     return ""
 
@@ -132,11 +131,11 @@ def values_equal(attribute: str, value: str, expected: str) -> bool:
 
 def identifies_patient(attribute: str) -> bool:
     """Returns whether values can identify a patient; such values are never stored or displayed."""
-    tag = tag_for_keyword(attribute)
-    if tag is None or attribute in _DESCRIPTIVE:
+    entry = entries_by_keyword().get(attribute)
+    if entry is None or attribute in _DESCRIPTIVE:
         return False
-    in_group = tag >> 16 == _PATIENT_GROUP
-    return in_group or dictionary_VR(tag) == "PN" or attribute in _IDENTIFYING
+    in_group = entry.tag >> 16 == _PATIENT_GROUP
+    return in_group or entry.vr == "PN" or attribute in _IDENTIFYING
 
 
 def describe_values(attribute: str, values: tuple[str, ...]) -> str:
@@ -166,15 +165,19 @@ def suggestion(word: str, known: Collection[str]) -> str:
 
 def _keyword_suggestion(attribute: str) -> str:
     if tag := _TAG.fullmatch(attribute):
+        from pydicom.datadict import dictionary_keyword  # knows repeating groups, imports slowly
+
         try:
             match = dictionary_keyword(int(tag[1] + tag[2], 16))
         except KeyError:
             match = ""
     else:
-        match = closest_match(attribute, _FREQUENT) or closest_match(attribute, keyword_dict)
+        match = closest_match(attribute, _FREQUENT) or closest_match(
+            attribute, entries_by_keyword()
+        )
     return f" (did you mean {match!r}?)" if match else '; one is "SeriesDescription" (PS3.6)'
 
 
 def _vr(attribute: str) -> str:
-    tag = tag_for_keyword(attribute)
-    return "" if tag is None else dictionary_VR(tag)
+    entry = entries_by_keyword().get(attribute)
+    return "" if entry is None else entry.vr

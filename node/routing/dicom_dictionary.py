@@ -18,22 +18,16 @@ class DictionaryEntry(NamedTuple):
 
     tag: int
     vr: str  # "US or SS" where several are possible
-    keyword: str
 
 
 @cache
 def entries_by_keyword() -> dict[str, DictionaryEntry]:
     """Returns the attributes of PS3.6 by keyword, without those of repeating groups."""
     return {
-        keyword: DictionaryEntry(tag, vr, keyword)
+        keyword: DictionaryEntry(tag, vr)
         for tag, (vr, _vm, _name, _retired, keyword) in _load_dictionary().items()
         if keyword
     }
-
-
-def find_keyword(tag: int) -> str:
-    """Returns the keyword of the attribute with this tag; empty if there is none."""
-    return next((e.keyword for e in entries_by_keyword().values() if e.tag == tag), "")
 
 
 def _load_dictionary() -> dict[int, tuple[str, str, str, str, str]]:

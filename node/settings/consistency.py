@@ -17,7 +17,7 @@ from node.settings.options import Settings
 
 
 def unknown_references(values: Mapping[str, Any], base: Path) -> Iterator[Mistake]:
-    """Yield references to destinations, models, peers and folders that do not exist."""
+    """Yields references to destinations, models, peers and folders that do not exist."""
     destinations = _table(values.get("destinations"))
     peers = _table(values.get("peers"))
     for name, table in destinations.items():
@@ -58,7 +58,7 @@ def _unknown_in_rule(
 def _unknown_senders(
     value: Any, path: KeyPath, peers: Mapping[str, Any], sources: Collection[str]
 ) -> Iterator[Mistake]:
-    """Yield senders in `from_ae` that the node rejects because they are not listed as peers."""
+    """Yields senders in `from_ae` that the node rejects because they are not listed as peers."""
     titles = [str(_table(peer).get("ae_title", "")).strip() for peer in peers.values()]
     if isinstance(value, list):
         for i, item in enumerate(value):
@@ -84,7 +84,7 @@ def _is_ip_address(name: str) -> bool:
 
 
 def _installed_models(catalogues: Any, base: Path) -> tuple[Collection[str] | None, list[Mistake]]:
-    """Return the installed models (None if a catalogue cannot be read) and the mistakes found."""
+    """Returns the installed models (None if a catalogue cannot be read) and the mistakes found."""
     texts = [c for c in catalogues if isinstance(c, str)] if isinstance(catalogues, list) else []
     folders: list[Path] = []
     mistakes: list[Mistake] = []
@@ -107,7 +107,7 @@ def _installed_models(catalogues: Any, base: Path) -> tuple[Collection[str] | No
 
 
 def contradictions(settings: Settings) -> Iterator[Mistake]:
-    """Yield settings that exclude each other."""
+    """Yields settings that exclude each other."""
     delivery, listener, web = settings.delivery, settings.listener, settings.web
     if delivery.longest_retry_seconds < delivery.first_retry_seconds:
         path = ("delivery", "longest_retry_seconds")

@@ -17,7 +17,7 @@ _EXCLUDED = ("file",)
 
 
 def environment_values() -> dict[str, Any]:
-    """Return the values that the environment sets, in the shape of the TOML file.
+    """Returns the values that the environment sets, in the shape of the TOML file.
 
     SEGNODE_CATALOGUES holds several folders separated as in PATH.
 
@@ -59,7 +59,7 @@ def _read_environment() -> dict[str, Any]:
 
 
 def merge(base: Mapping[str, Any], override: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `base` with the values of `override`; tables are merged recursively."""
+    """Returns `base` with the values of `override`; tables are merged recursively."""
     merged = dict(base)
     for key, value in override.items():
         current = merged.get(key)
@@ -71,7 +71,7 @@ def merge(base: Mapping[str, Any], override: Mapping[str, Any]) -> dict[str, Any
 
 
 def unknown_variables() -> list[Mistake]:
-    """Return the variables with `__` that name no section.
+    """Returns the variables with `__` that name no section.
 
     Other variables that start with SEGNODE_ are ignored: a container engine sets some for a
     service of that name.
@@ -88,7 +88,7 @@ def unknown_variables() -> list[Mistake]:
 
 
 def variable_for(path: KeyPath) -> str:
-    """Return the variable that sets the value at `path` or a table around it; empty if none does.
+    """Returns the variable that sets the value at `path` or a table around it; empty if none does.
 
     The result has the spelling of the environment.
     """

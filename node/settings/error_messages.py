@@ -32,7 +32,7 @@ _MESSAGES = {
 
 
 def mistake_from_error(detail: "ErrorDetails") -> Mistake:
-    """Return the path of the wrong setting in the file, and a message."""
+    """Returns the path of the wrong setting in the file, and a message."""
     path = _file_path(detail["loc"])
     match detail["type"]:
         case "extra_forbidden":
@@ -51,7 +51,7 @@ def mistake_from_error(detail: "ErrorDetails") -> Mistake:
 
 
 def _file_path(loc: KeyPath) -> KeyPath:
-    """Remove what pydantic adds to a path: a destination's kind, and "[key]" for a table's key."""
+    """Removes what pydantic adds to a path: a destination's kind, and "[key]" for a table's key."""
     path = tuple(part for part in loc if part != "[key]")
     if path[:1] == ("destinations",) and len(path) > 2 and path[2] in DESTINATION_KINDS:
         return path[:2] + path[3:]
@@ -70,7 +70,7 @@ def _unknown_setting(path: KeyPath, loc: KeyPath) -> str:
 
 
 def _settings_beside(loc: KeyPath) -> list[str]:
-    """Return the settings that exist in the table of the unknown one."""
+    """Returns the settings that exist in the table of the unknown one."""
     match loc:
         case ("peers", _, _):
             return _field_names(Peer)

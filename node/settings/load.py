@@ -20,7 +20,7 @@ from node.settings.toml_source import TomlSource
 
 
 def load_settings(file: Path | None) -> Settings:
-    """Return the settings of `file`, overridden by the environment (SEGNODE_LISTENER__PORT=...).
+    """Returns the settings of `file`, overridden by the environment (SEGNODE_LISTENER__PORT=...).
 
     Relative paths start from the file's folder, or without a file from the current folder. If
     neither rules nor destinations are set, `liver-ct` processes every CT, and the results go to
@@ -52,7 +52,7 @@ def load_settings(file: Path | None) -> Settings:
 
 
 def _validate(values: dict[str, Any], mistakes: list[Mistake]) -> Settings:
-    """Return the settings without the rules, or the defaults and what is wrong in `mistakes`."""
+    """Returns the settings without the rules, or the defaults and what is wrong in `mistakes`."""
     if "file" in values:
         mistakes.append((("file",), "is not a setting"))
     try:
@@ -63,14 +63,14 @@ def _validate(values: dict[str, Any], mistakes: list[Mistake]) -> Settings:
 
 
 def _default_rule(quiet_seconds: float) -> Rule:
-    """Return the rule used without a configuration: every CT except localizers."""
+    """Returns the rule used without a configuration: every CT except localizers."""
     localizer = Matches("ImageType", re.compile("^LOCALIZER$"))
     when = All((Equals("Modality", "CT"), Not(localizer)))
     return Rule("liver", "liver-ct", ("archive",), when, quiet_seconds)
 
 
 def _resolve_paths(settings: Settings, base: Path) -> Settings:
-    """Make paths absolute and fill in the default database."""
+    """Makes paths absolute and fills in the default database."""
     data_dir = base / settings.data_dir
     update = {
         "data_dir": data_dir,
@@ -87,7 +87,7 @@ def _resolve_paths(settings: Settings, base: Path) -> Settings:
 
 
 def _all_mistakes(mistakes: list[Mistake], source: TomlSource | None) -> Misconfigured:
-    """Combine the mistakes: those of the environment first, then the file's in line order."""
+    """Combines the mistakes: those of the environment first, then the file's in line order."""
     errors: list[Misconfigured] = []
     for path, message in mistakes:
         if variable := variable_for(path):

@@ -26,7 +26,7 @@ class TomlSource:
 
     @classmethod
     def read(cls, file: Path) -> Self:
-        """Read and parse the file.
+        """Reads and parses the file.
 
         Raises:
             Misconfigured: the file cannot be read, or is not valid TOML.
@@ -45,7 +45,7 @@ class TomlSource:
         return cls(file, values, dict(_lines_of_document(tree.root_node)))
 
     def line(self, path: KeyPath) -> int | None:
-        """Return the line of the key at `path`, or of the innermost table or list around it."""
+        """Returns the line of the key at `path`, or of the innermost table or list around it."""
         for length in range(len(path), 0, -1):
             if path[:length] in self._lines:
                 return self._lines[path[:length]]
@@ -53,7 +53,7 @@ class TomlSource:
 
 
 def _syntax_error(error: ValueError, file: Path, content: bytes) -> Misconfigured:
-    """Return the parser's message and the line that it names."""
+    """Returns the parser's message and the line that it names."""
     message = str(error)
     line = content.rstrip().count(b"\n") + 1 if "end of document" in message else None
     if position := _POSITION.search(message):
@@ -85,7 +85,7 @@ def _lines_of_document(root: Node) -> Lines:
 
 
 def _indexed_path(keys: KeyPath, counts: dict[KeyPath, int]) -> KeyPath:
-    """Insert the index of the current element after each array of tables in `keys`."""
+    """Inserts the index of the current element after each array of tables in `keys`."""
     path: KeyPath = ()
     for i, key in enumerate(keys):
         path = (*path, key)
@@ -114,7 +114,7 @@ def _lines_of_value(node: Node, path: KeyPath) -> Lines:
 
 
 def _keys(node: Node) -> KeyPath:
-    """Split a bare, quoted or dotted key into its parts."""
+    """Splits a bare, quoted or dotted key into its parts."""
     if node.type == "dotted_key":
         return tuple(part for child in node.named_children for part in _keys(child))
     text = (node.text or b"").decode("utf-8")

@@ -30,7 +30,7 @@ def _empty_or_web_address(url: str) -> str:
 
 
 def _long_string(text: str) -> str:
-    """Check a Long String (PS3.5 6.2): at most 64 characters, and no
+    """Checks a Long String (PS3.5 6.2): at most 64 characters, and no
     backslash, which separates values.
     """
     if not 0 < len(text) <= 64:
@@ -47,7 +47,7 @@ def _host_name(name: str) -> str:
 
 
 def _host(host: str) -> str:
-    """Check a host name or an IP address."""
+    """Checks a host name or an IP address."""
     try:
         return str(ip_address(host))
     except ValueError:
@@ -67,7 +67,7 @@ def _database(url: str) -> str:
 
 
 def _bucket(url: str) -> str:
-    """Check the rules for bucket names that all S3 servers share."""
+    """Checks the rules for bucket names that all S3 servers share."""
     if url and not re.fullmatch(
         r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[\w.-]+)*/?", url, re.ASCII
     ):

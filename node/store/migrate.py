@@ -5,17 +5,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import structlog
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import text
+from sqlalchemy import inspect, text
 from sqlalchemy.engine import Connection
 
 from node.store.database import Database
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
+# The newest revision in that folder. Change it with each new migration.
+LATEST_REVISION = "0007"
 # Key of our advisory lock in PostgreSQL: an arbitrary number, the same in every version.
 _POSTGRESQL_LOCK = 0x5E6_0DE
 
@@ -25,19 +22,36 @@ def run_migrations(database: Database) -> None:
 
     A database that a newer segnode has already migrated stays unchanged: migrations only add.
     """
-    config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     with _process_lock(database), database.writing() as connection:
         acquire_site_lock(connection, database)
-        current = MigrationContext.configure(connection).get_current_revision()
-        scripts = ScriptDirectory.from_config(config)
-        if current == scripts.get_current_head():
-            return
-        if current is not None and current not in {s.revision for s in scripts.walk_revisions()}:
-            structlog.get_logger().warning("store.newer_schema", revision=current)
-            return
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        current = _current_revision(connection)
+        if current != LATEST_REVISION:
+            _upgrade(connection, current)
+
+
+def _current_revision(connection: Connection) -> str | None:
+    """Returns the revision of the schema; None for a new database."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    query = text("SELECT version_num FROM alembic_version")
+    return connection.execute(query).scalar_one_or_none()
+
+
+def _upgrade(connection: Connection, current: str | None) -> None:
+    # Imported here: most commands find the latest schema, and would start 0.2 s later.
+    import structlog
+    from alembic import command
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    if current is not None and current not in known:
+        structlog.get_logger().warning("store.newer_schema", revision=current)
+        return
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""`make bench`: the time of each stage on this machine, beside a yardstick of the same run."""
+"""`make bench`: measures each stage on this machine and a reference in the same run."""
 
 import argparse
 import tempfile
@@ -25,21 +25,21 @@ from node.domain.job import result_identity
 from node.pipeline import ResultRequest, segment
 from tests.support.processes.listener_process import ListenerProcess
 
-_CALLING = AeTitle("BENCH")
+_CALLING_AE = AeTitle("BENCH")
 
 
 def main() -> None:
-    """Measure and print; nothing is asserted."""
+    """Measures and prints; asserts nothing."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--slices", type=int, default=120, help="of 512 x 512 pixels")
     slices = parser.parse_args().slices
     console = Console()
     with tempfile.TemporaryDirectory(prefix="segnode-bench-") as folder:
         files = _series(Path(folder) / "ct", slices)
-        rows = [*_reception(files, Path(folder)), *_reading(files), *_pipeline(files)]
-    table = Table("Stage", "Seconds", "Slices/s", "Ratio to the yardstick")
-    for stage, seconds, yardstick in rows:
-        ratio = f"{seconds / yardstick:.2f}" if yardstick else ""
+        rows = [*_receiving(files, Path(folder)), *_reading(files), *_stages(files)]
+    table = Table("Stage", "Seconds", "Slices/s", "Ratio to the reference")
+    for stage, seconds, reference in rows:
+        ratio = f"{seconds / reference:.2f}" if reference else ""
         table.add_row(stage, f"{seconds:.2f}", f"{slices / seconds:.0f}", ratio)
     console.print(table)
 
@@ -49,33 +49,33 @@ def _series(folder: Path, slices: int) -> list[Path]:
     return write_ct_series(phantom.volume, folder, seed=1)
 
 
-def _timed(work: Callable[[], object]) -> float:
-    begun = time.perf_counter()
-    work()
-    return time.perf_counter() - begun
+def _seconds(function: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    function()
+    return time.perf_counter() - started
 
 
-def _reception(files: list[Path], folder: Path) -> list[tuple[str, float, float]]:
-    """C-STORE on one association, into the node and into Orthanc."""
+def _receiving(files: list[Path], folder: Path) -> list[tuple[str, float, float]]:
+    """Sends by C-STORE on one association, to the node and to Orthanc."""
     listener = ListenerProcess(folder / "node")
     try:
         remote = scu.Remote(AeTitle("SEGNODE"), "127.0.0.1", listener.port)
-        ours = _timed(lambda: scu.send(files, remote, _CALLING))
+        node_s = _seconds(lambda: scu.send(files, remote, _CALLING_AE))
     finally:
         listener.stop()
     if orthanc_missing():
-        return [("receive by C-STORE", ours, 0.0)]
+        return [("receive by C-STORE", node_s, 0.0)]
     with OrthancPacs(folder / "orthanc") as orthanc:
-        other = scu.Remote(AeTitle(orthanc.ae_title), "127.0.0.1", orthanc.dicom_port)
-        theirs = _timed(lambda: scu.send(files, other, _CALLING))
+        orthanc_remote = scu.Remote(AeTitle(orthanc.ae_title), "127.0.0.1", orthanc.dicom_port)
+        orthanc_s = _seconds(lambda: scu.send(files, orthanc_remote, _CALLING_AE))
     return [
-        ("receive by C-STORE", ours, theirs),
-        ("  yardstick: Orthanc receives the same", theirs, theirs),
+        ("receive by C-STORE", node_s, orthanc_s),
+        ("  reference: Orthanc receives the same", orthanc_s, orthanc_s),
     ]
 
 
 def _reading(files: list[Path]) -> list[tuple[str, float, float]]:
-    """Files to Hounsfield units, beside pydicom's arrays stacked in floating point."""
+    """Reads files to Hounsfield units; the reference stacks pydicom's arrays as floats."""
 
     def stacked() -> object:
         datasets = [dcmread(file) for file in files]
@@ -83,25 +83,25 @@ def _reading(files: list[Path]) -> list[tuple[str, float, float]]:
             [d.pixel_array * float(d.RescaleSlope) + float(d.RescaleIntercept) for d in datasets]
         )
 
-    theirs = _timed(stacked)
-    ours = _timed(lambda: read_series(files))
+    pydicom_s = _seconds(stacked)
+    node_s = _seconds(lambda: read_series(files))
     return [
-        ("read to HU", ours, theirs),
-        ("  yardstick: pydicom arrays, stacked", theirs, theirs),
+        ("read to HU", node_s, pydicom_s),
+        ("  reference: pydicom arrays, stacked", pydicom_s, pydicom_s),
     ]
 
 
-def _pipeline(files: list[Path]) -> list[tuple[str, float, float]]:
-    """The stages of one job, each beside the whole job."""
+def _stages(files: list[Path]) -> list[tuple[str, float, float]]:
+    """Measures the stages of one job; the reference is the whole job."""
     predictor = Predictor.load(find("liver-ct"))
     request = ResultRequest(
         identity=result_identity("bench"), options=SegOptions(), made_at=datetime.now(UTC)
     )
-    segment(files, predictor, request)  # what is loaded and compiled once is not measured
+    segment(files, predictor, request)  # warm-up: one-time loading and compilation are not measured
     timings = segment(files, predictor, request).timings_s
-    whole = sum(timings.values())
-    rows = [(f"job: {stage}", max(seconds, 1e-4), whole) for stage, seconds in timings.items()]
-    return [*rows, ("  yardstick: the whole job", whole, whole)]
+    total_s = sum(timings.values())
+    rows = [(f"job: {stage}", max(seconds, 1e-4), total_s) for stage, seconds in timings.items()]
+    return [*rows, ("  reference: the whole job", total_s, total_s)]
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A database of each kind for the tests of this folder."""
+"""Fixtures with one store on each supported database."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,14 +12,14 @@ from tests.support.servers.postgresql_server import PostgresqlServer
 
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[PostgresqlServer]:
-    """A server for the tests of this folder."""
+    """A PostgreSQL server for all contract tests."""
     with PostgresqlServer() as server:
         yield server
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An empty database of each kind."""
+    """The URL of an empty SQLite and of an empty PostgreSQL database."""
     if request.param == "sqlite":
         return sqlite_url(tmp_path)
     server = request.getfixturevalue("postgresql")
@@ -29,7 +29,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture
 def store(database_url: str, tmp_path: Path) -> Iterator[Store]:
-    """An empty store on it."""
+    """An empty store on that database."""
     opened = Store.open(database_url, tmp_path)
     yield opened
     opened.close()

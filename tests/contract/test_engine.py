@@ -1,4 +1,4 @@
-"""The engine keeps its promises on both databases."""
+"""Durable execution behaves the same on SQLite and PostgreSQL."""
 
 import threading
 from dataclasses import replace
@@ -11,21 +11,21 @@ from node.domain.job import Job, JobState, Priority
 from node.domain.series import series_digest
 from node.jobs.workflow import RunState
 from tests.support.factories import SERIES, job_of
-from tests.support.processes.worker_parts import WorkerParts, failing
+from tests.support.processes.worker_parts import WorkerParts, raising
 from tests.support.servers.postgresql_server import PostgresqlServer
 from tests.support.waiting import until
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def worker(request: pytest.FixtureRequest, tmp_path: Path) -> WorkerParts:
-    """A worker that is not started yet, on each database in turn."""
+    """A worker that is not started yet, on each database."""
     if request.param == "sqlite":
         return WorkerParts(tmp_path)
     server: PostgresqlServer = request.getfixturevalue("postgresql")
     return WorkerParts(tmp_path, database_url=server.new_database())
 
 
-def test_a_delivery_that_waits_goes_on_after_a_restart(worker: WorkerParts) -> None:
+def test_a_waiting_delivery_resumes_after_a_restart(worker: WorkerParts) -> None:
     worker.start()
     worker.pacs.answers += [Transient("down") for _ in range(3)]
     worker.receive()
@@ -33,15 +33,15 @@ def test_a_delivery_that_waits_goes_on_after_a_restart(worker: WorkerParts) -> N
     worker.job_in(JobState.DELIVERING)
     worker.stop()
     worker.start()
-    job = worker.settled()
+    job = worker.ended_job()
     worker.stop()
 
     assert job.state is JobState.DELIVERED
-    assert len(worker.pacs.taken) == 1
+    assert len(worker.pacs.received) == 1
     assert len(worker.replaces) == 1, "the model ran once"
 
 
-def test_an_urgent_job_overtakes_those_that_wait(worker: WorkerParts) -> None:
+def test_an_urgent_job_runs_before_queued_routine_jobs(worker: WorkerParts) -> None:
     order: list[str] = []
     all_queued = threading.Event()
 
@@ -52,7 +52,7 @@ def test_an_urgent_job_overtakes_those_that_wait(worker: WorkerParts) -> None:
     digest = series_digest([f"{SERIES}.1"])
     worker.start()
     try:
-        worker.during += [note] * 4
+        worker.on_inference += [note] * 4
         worker.receive()
         for name in ("a", "b", "c", "urgent"):
             priority = Priority.STAT if name == "urgent" else Priority.ROUTINE
@@ -68,24 +68,26 @@ def test_an_urgent_job_overtakes_those_that_wait(worker: WorkerParts) -> None:
     assert order == ["a", "urgent", "b", "c"]
 
 
-def test_a_job_that_is_put_off_holds_up_no_other_and_goes_on_after_a_restart(
+def test_a_postponed_job_delays_no_other_and_resumes_after_a_restart(
     worker: WorkerParts,
 ) -> None:
     worker.first_wait_s = 3600.0
-    worker.during.append(failing(Transient("the result cannot be kept: no space")))
+    worker.on_inference.append(raising(Transient("the result cannot be kept: no space")))
     worker.start()
     worker.receive()
     worker.poll()
-    job = until(lambda: next((j for j in worker.jobs() if j.reason), None), 20, "it to be put off")
+    job = until(
+        lambda: next((j for j in worker.jobs() if j.reason), None), 20, "it to be postponed"
+    )
     assert job is not None
     assert job.state is JobState.RUNNING
-    assert "no space; it is tried again at" in job.reason
+    assert "no space; the next attempt is at" in job.reason
     other = replace(job_of(SERIES, job_id="other"), series_digest=job.series_digest)
     assert worker.store.add_job(other)
     worker.job_scheduler.poll()
     until(lambda: state(worker, "other") is JobState.DELIVERED, 20, "the other job to be done")
 
-    # With a shorter longest wait, as if the clock had been set back, it is due at once.
+    # With a shorter maximum delay, as after the clock was set back, it is due immediately.
     worker.stop()
     worker.first_wait_s = 0.05
     worker.start()
@@ -97,6 +99,6 @@ def test_a_job_that_is_put_off_holds_up_no_other_and_goes_on_after_a_restart(
 
 
 def state(worker: WorkerParts, job_id: str) -> JobState | None:
-    """Where the job stands."""
+    """The state of the job."""
     job = worker.store.get_job(job_id)
     return None if job is None else job.state

@@ -1,4 +1,4 @@
-"""What a folder and a bucket both promise of the files that they keep."""
+"""The contract of file storage, tested with a folder and with a bucket."""
 
 import threading
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ HOUR_S = 3600.0
 
 @pytest.fixture(params=["folder", "bucket"])
 def files(request: pytest.FixtureRequest, tmp_path: Path) -> Files:
-    """A place of each kind, with nothing in it."""
+    """Empty file storage of each implementation."""
     if request.param == "folder":
         return DataFolder(tmp_path)
     return bucket_of(request.getfixturevalue("s3"), tmp_path)
@@ -35,24 +35,24 @@ def bucket(s3: S3Server, tmp_path: Path) -> Bucket:
 
 @pytest.fixture
 def store(files: Files, tmp_path: Path) -> Iterator[Store]:
-    """A store over them."""
+    """A store over that file storage."""
     opened = Store.open(sqlite_url(tmp_path), tmp_path, files)
     yield opened
     opened.close()
 
 
 def bucket_of(server: S3Server, data_dir: Path) -> Bucket:
-    """One of its own, of which a folder is used."""
+    """Opens a new bucket, with a key prefix."""
     return Bucket.connect(f"s3://{server.new_bucket()}/site-a", server.endpoint, data_dir)
 
 
 def content(files: Files, path: Path) -> bytes | None:
-    """What a file holds; None where there is none."""
-    with files.local_copies([path]) as (file,):
-        return file.read_bytes() if file.is_file() else None
+    """Returns the content of a file; None if it does not exist."""
+    with files.local_copies([path]) as (copy,):
+        return copy.read_bytes() if copy.is_file() else None
 
 
-def test_a_file_is_kept_once_and_stays_as_it_was(files: Files, tmp_path: Path) -> None:
+def test_adding_an_existing_file_fails_and_changes_nothing(files: Files, tmp_path: Path) -> None:
     path = tmp_path / "instances" / "1.2" / "1.2.3.dcm"
     assert not files.exists(path)
     assert files.add(path, [b"head", b"body"])
@@ -61,28 +61,28 @@ def test_a_file_is_kept_once_and_stays_as_it_was(files: Files, tmp_path: Path) -
     assert content(files, path) == b"headbody"
 
 
-def test_of_many_writers_at_once_one_keeps_its_file(files: Files, tmp_path: Path) -> None:
+def test_of_many_concurrent_writers_exactly_one_adds_its_file(files: Files, tmp_path: Path) -> None:
     path = tmp_path / "instances" / "1.2" / "1.2.3.dcm"
-    at_once = threading.Barrier(16)
+    barrier = threading.Barrier(16)
 
     def write(number: int) -> bool:
-        at_once.wait()
+        barrier.wait()
         return files.add(path, [str(number).encode()])
 
     with ThreadPoolExecutor(16) as writers:
-        kept = list(writers.map(write, range(16)))
-    assert kept.count(True) == 1
-    assert content(files, path) == str(kept.index(True)).encode()
+        added = list(writers.map(write, range(16)))
+    assert added.count(True) == 1
+    assert content(files, path) == str(added.index(True)).encode()
 
 
-def test_a_file_that_is_put_replaces_the_other(files: Files, tmp_path: Path) -> None:
+def test_put_replaces_an_existing_file(files: Files, tmp_path: Path) -> None:
     path = tmp_path / "results" / "job" / "result.dcm"
     files.put(path, [b"one"])
     files.put(path, [b"another"])
     assert content(files, path) == b"another"
 
 
-def test_files_are_at_hand_in_their_order_and_under_their_names(
+def test_local_copies_keep_the_order_and_the_names_of_the_files(
     files: Files, tmp_path: Path
 ) -> None:
     paths = [tmp_path / "instances" / "1.2" / f"{number}.dcm" for number in range(30)]
@@ -95,7 +95,7 @@ def test_files_are_at_hand_in_their_order_and_under_their_names(
         assert not found[-1].exists()
 
 
-def test_what_is_removed_is_gone_and_may_be_gone_before(files: Files, tmp_path: Path) -> None:
+def test_removing_files_ignores_missing_ones(files: Files, tmp_path: Path) -> None:
     path, other = tmp_path / "instances" / "1.2" / "1.dcm", tmp_path / "instances" / "1.3" / "1.dcm"
     for one in (path, other):
         files.add(one, [b"any"])
@@ -104,7 +104,7 @@ def test_what_is_removed_is_gone_and_may_be_gone_before(files: Files, tmp_path: 
     assert files.add(path, [b"again"])
 
 
-def test_what_a_folder_holds_can_be_told(files: Files, tmp_path: Path) -> None:
+def test_the_files_of_a_folder_are_listed_in_order(files: Files, tmp_path: Path) -> None:
     folder = tmp_path / "instances"
     paths = [folder / "1.2" / f"{number}.dcm" for number in range(3)] + [folder / "1.3" / "1.dcm"]
     for path in (*paths, tmp_path / "results" / "1.dcm"):
@@ -113,7 +113,7 @@ def test_what_a_folder_holds_can_be_told(files: Files, tmp_path: Path) -> None:
     assert list(files.iter_files(tmp_path / "nothing")) == []
 
 
-def test_a_folder_that_goes_while_it_is_looked_through_is_passed_over(tmp_path: Path) -> None:
+def test_listing_skips_a_folder_that_is_removed_meanwhile(tmp_path: Path) -> None:
     files, folder = DataFolder(tmp_path), tmp_path / "instances"
     first, second = folder / "1.2" / "1.dcm", folder / "1.3" / "1.dcm"
     for path in (first, second):
@@ -125,7 +125,9 @@ def test_a_folder_that_goes_while_it_is_looked_through_is_passed_over(tmp_path: 
     assert list(found) == []
 
 
-def test_a_series_goes_through_its_whole_life(files: Files, store: Store, tmp_path: Path) -> None:
+def test_a_series_is_stored_repaired_and_cleared(
+    files: Files, store: Store, tmp_path: Path
+) -> None:
     inbox = Inbox(store, 0)
     instances = [
         received(sop_instance_uid=f"1.2.3.{n}", dataset=encoded(sop_instance_uid=f"1.2.3.{n}"))
@@ -135,14 +137,14 @@ def test_a_series_goes_through_its_whole_life(files: Files, store: Store, tmp_pa
     assert not inbox.accept(instances[0], NOON).is_new
     assert store.count_instances() == 5
 
-    # As after a crash and a fault of the disk: known and lost, damaged, not known.
+    # As after a crash and a disk fault: one file missing, one damaged, one not indexed.
     later = Verification(store, lambda: NOON.timestamp() + 100 * 365 * 24 * HOUR_S)
     assert list(later.findings()) == []
     files.remove([paths[0]])
     files.put(paths[1], [b"damaged"])
     unknown = received(sop_instance_uid="1.2.3.9", dataset=encoded(sop_instance_uid="1.2.3.9"))
-    with files.local_copies([paths[2]]) as (whole,):
-        head = whole.read_bytes()[: -len(instances[2].dataset)]
+    with files.local_copies([paths[2]]) as (intact,):
+        head = intact.read_bytes()[: -len(instances[2].dataset)]
     files.add(paths[0].with_name("1.2.3.9.dcm"), [head, unknown.dataset])
     found = list(later.findings())
     assert [one.fault for one in found] == [Fault.MISSING, Fault.DAMAGED, Fault.NOT_INDEXED]
@@ -159,22 +161,20 @@ def test_a_series_goes_through_its_whole_life(files: Files, store: Store, tmp_pa
     assert inbox.accept(instances[0], NOON).is_new
 
 
-def test_files_of_a_bucket_stay_on_a_host_only_while_they_are_at_hand(
-    bucket: Bucket, tmp_path: Path
-) -> None:
+def test_local_copies_from_a_bucket_are_deleted_after_use(bucket: Bucket, tmp_path: Path) -> None:
     path = tmp_path / "instances" / "1.2" / "1.dcm"
     bucket.add(path, [b"any"])
     with bucket.local_copies([path]) as (file,):
-        place = file
-        assert bucket.remove_abandoned() == 0, "it is in use"
-    assert not place.exists()
+        copy = file
+        assert bucket.remove_abandoned() == 0, "the copy is in use"
+    assert not copy.exists()
     assert not path.exists()
     (tmp_path / "at-hand" / "of a dead process").mkdir()
     assert bucket.remove_abandoned() == 1
     assert [one.name for one in (tmp_path / "at-hand").iterdir()] == ["gate.lock"]
 
 
-def test_a_bucket_that_does_not_answer_is_a_passing_condition(
+def test_a_bucket_that_does_not_answer_raises_transient(
     s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("node.store.files.s3._READ_TIMEOUT_S", 1)
@@ -202,7 +202,7 @@ def test_a_bucket_that_does_not_answer_is_a_passing_condition(
     ("variable", "value"),
     [("AWS_SECRET_ACCESS_KEY", "wrong"), ("AWS_ACCESS_KEY_ID", "nobody")],
 )
-def test_a_bucket_that_is_not_ours_is_a_mistake_of_the_configuration(
+def test_a_bucket_that_denies_access_is_a_configuration_error(
     s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
 ) -> None:
     name = s3.new_bucket()
@@ -212,9 +212,7 @@ def test_a_bucket_that_is_not_ours_is_a_mistake_of_the_configuration(
     assert caught.value.key == "store_url"
 
 
-def test_a_bucket_that_is_not_there_is_a_mistake_of_the_configuration(
-    s3: S3Server, tmp_path: Path
-) -> None:
+def test_a_missing_bucket_is_a_configuration_error(s3: S3Server, tmp_path: Path) -> None:
     with pytest.raises(Misconfigured, match="NoSuchBucket") as caught:
         Bucket.connect("s3://no-such-bucket", s3.endpoint, tmp_path)
     assert caught.value.key == "store_url"

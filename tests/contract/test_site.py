@@ -1,4 +1,4 @@
-"""What hosts that share a PostgreSQL find out about each other."""
+"""Hosts that share a PostgreSQL database: the same files, one leader, removal of dead workers."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +21,7 @@ def store(postgresql: PostgresqlServer, tmp_path: Path) -> Iterator[Store]:
     opened.close()
 
 
-def test_hosts_that_start_at_once_agree_on_their_folder(
+def test_hosts_that_start_at_once_share_one_data_folder(
     postgresql: PostgresqlServer, tmp_path: Path
 ) -> None:
     url = postgresql.new_database()
@@ -30,24 +30,24 @@ def test_hosts_that_start_at_once_agree_on_their_folder(
             store.close()
 
 
-def test_a_host_with_another_folder_than_the_others_is_told_so(
+def test_a_host_with_a_different_data_folder_is_a_configuration_error(
     postgresql: PostgresqlServer, tmp_path: Path
 ) -> None:
     url = postgresql.new_database()
     Store.open(url, tmp_path / "shared").close()
     with pytest.raises(Misconfigured, match="is not the folder of this database") as caught:
-        Store.open(url, tmp_path / "forgotten mount")
+        Store.open(url, tmp_path / "missing mount")
     assert caught.value.key == "data_dir"
 
 
 def member(store: Store, name: str) -> Membership:
-    """A worker at a place of its own."""
-    made = Membership(store, name, f"place of {name}", lambda: NOON)
+    """A worker in its own slot."""
+    made = Membership(store, name, f"slot of {name}", lambda: NOON)
     made.join()
     return made
 
 
-def test_the_first_leads_until_it_leaves(store: Store) -> None:
+def test_the_first_worker_leads_until_it_leaves(store: Store) -> None:
     first, second = member(store, "first"), member(store, "second")
     for worker in (first, second):
         worker.send_heartbeat()
@@ -57,7 +57,7 @@ def test_the_first_leads_until_it_leaves(store: Store) -> None:
     assert second.leads
 
 
-def test_a_worker_whose_beats_stand_still_is_given_up_and_finds_it_out(store: Store) -> None:
+def test_a_worker_whose_heartbeat_stops_is_removed_and_detects_it(store: Store) -> None:
     silent, awake = member(store, "silent"), member(store, "awake")
     silent.send_heartbeat()
     for _ in range(8):
@@ -65,7 +65,7 @@ def test_a_worker_whose_beats_stand_still_is_given_up_and_finds_it_out(store: St
     silent.send_heartbeat()
     for _ in range(9):
         awake.send_heartbeat()
-    assert [awake.leads] == [False], "the other has been heard of meanwhile"
+    assert [awake.leads] == [False], "the other worker sent a heartbeat in the meantime"
     for _ in range(3):
         awake.send_heartbeat()
     assert [awake.leads] == [True]
@@ -73,9 +73,9 @@ def test_a_worker_whose_beats_stand_still_is_given_up_and_finds_it_out(store: St
         silent.send_heartbeat()
 
 
-def test_a_worker_that_starts_again_takes_its_old_place(store: Store) -> None:
+def test_a_restarted_worker_replaces_the_one_in_its_slot(store: Store) -> None:
     member(store, "other")
-    member(store, "before the fall")
-    again = Membership(store, "after the fall", "place of before the fall", lambda: NOON)
+    member(store, "before the crash")
+    again = Membership(store, "after the crash", "slot of before the crash", lambda: NOON)
     again.join()
-    assert [worker.name for worker in store.workers()] == ["other", "after the fall"]
+    assert [worker.name for worker in store.workers()] == ["other", "after the crash"]

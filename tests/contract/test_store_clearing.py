@@ -1,4 +1,4 @@
-"""What the store lets go of, on SQLite and on PostgreSQL."""
+"""Clearing of finished series, on SQLite and on PostgreSQL."""
 
 from collections.abc import Collection
 from datetime import datetime
@@ -15,12 +15,12 @@ from tests.support.factories import LATER, NOON, SERIES, add_instances, job_of
 
 
 def cleared(store: Store, *, before: datetime = LATER) -> tuple[list[str], list[Path]]:
-    """The series that can be cleared, and the files that went with them."""
-    gone: list[Path] = []
+    """Clears all clearable series; returns their UIDs and the deleted files."""
+    deleted: list[Path] = []
     uids = [str(series.series_instance_uid) for series in store.clearable_series(before)]
-    with patch.object(store.files, "remove", gone.extend):
+    with patch.object(store.files, "remove", deleted.extend):
         assert all(store.clear_series(uid, LATER) for uid in uids)
-    return uids, gone
+    return uids, deleted
 
 
 def decided(store: Store, state: SeriesState) -> None:
@@ -29,14 +29,14 @@ def decided(store: Store, state: SeriesState) -> None:
     assert store.record_decision(SERIES, "{}", state, NOON, seen_count=series.instance_count)
 
 
-def test_a_series_that_no_rule_wanted_is_cleared_after_its_time(store: Store) -> None:
+def test_an_ignored_series_is_cleared_after_its_retention_time(store: Store) -> None:
     add_instances(store, "1.2.3.1", "1.2.3.2")
     assert cleared(store) == ([], [])  # not decided
     decided(store, SeriesState.IGNORED)
     assert cleared(store, before=NOON) == ([], [])  # too young
-    uids, gone = cleared(store)
+    uids, deleted = cleared(store)
     assert uids == [SERIES]
-    assert [path.name for path in gone] == ["1.2.3.1.dcm", "1.2.3.2.dcm"]
+    assert [path.name for path in deleted] == ["1.2.3.1.dcm", "1.2.3.2.dcm"]
     assert store.instances_of(SERIES) == ()
     series = store.get_series(SERIES)
     assert series is not None
@@ -45,7 +45,7 @@ def test_a_series_that_no_rule_wanted_is_cleared_after_its_time(store: Store) ->
     assert cleared(store) == ([], [])
 
 
-def test_what_is_not_at_its_end_is_not_cleared(store: Store) -> None:
+def test_a_series_with_an_unfinished_job_is_not_cleared(store: Store) -> None:
     add_instances(store, "1.2.3.1")
     job = job_of(SERIES)
     store.add_job(job)
@@ -57,16 +57,16 @@ def test_what_is_not_at_its_end_is_not_cleared(store: Store) -> None:
         assert not store.clear_series(SERIES, LATER)
     store.change_job(job.job_id, JobState.DELIVERED, NOON)
     assert store.request_start(SERIES, NOON)
-    assert cleared(store) == ([], [])  # to be decided anew
+    assert cleared(store) == ([], [])  # to be decided again
     decided(store, SeriesState.ACCEPTED)
-    _, gone = cleared(store)
-    assert [path.name for path in gone] == ["1.2.3.1.dcm", "r"]
+    _, deleted = cleared(store)
+    assert [path.name for path in deleted] == ["1.2.3.1.dcm", "r"]
     after = store.get_job(job.job_id)
     assert after is not None
     assert (after.state, after.result_path) == (JobState.DELIVERED, None)
 
 
-def test_a_cleared_series_that_is_sent_again_begins_anew(store: Store) -> None:
+def test_a_cleared_series_that_is_sent_again_is_received_again(store: Store) -> None:
     add_instances(store, "1.2.3.1")
     decided(store, SeriesState.IGNORED)
     cleared(store)
@@ -76,12 +76,12 @@ def test_a_cleared_series_that_is_sent_again_begins_anew(store: Store) -> None:
     assert (series.instance_count, series.state) == (1, SeriesState.RECEIVING)
 
 
-def test_files_that_cannot_be_removed_leave_the_series_as_it_was(store: Store) -> None:
-    def stuck(paths: Collection[Path]) -> None:
+def test_a_series_whose_files_cannot_be_deleted_stays_unchanged(store: Store) -> None:
+    def failing_remove(paths: Collection[Path]) -> None:
         raise Transient("a file cannot be deleted")
 
     add_instances(store, "1.2.3.1")
     decided(store, SeriesState.IGNORED)
-    with patch.object(store.files, "remove", stuck), pytest.raises(Transient):
+    with patch.object(store.files, "remove", failing_remove), pytest.raises(Transient):
         store.clear_series(SERIES, LATER)
     assert len(store.instances_of(SERIES)) == 1

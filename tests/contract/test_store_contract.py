@@ -1,4 +1,4 @@
-"""The store keeps the same promises on SQLite and on PostgreSQL: instances and series."""
+"""The contract of the store for instances and series, on SQLite and on PostgreSQL."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, timedelta
@@ -35,7 +35,7 @@ def test_an_instance_is_indexed_once(store: Store) -> None:
     assert series.last_received_at == NOON
 
 
-def test_a_known_instance_in_an_unknown_series_leaves_no_empty_series(store: Store) -> None:
+def test_an_indexed_instance_sent_in_another_series_adds_no_empty_series(store: Store) -> None:
     add_instances(store, "1.2.3.1")
     elsewhere = received(sop_instance_uid="1.2.3.1", series_instance_uid="1.2.4")
 
@@ -45,7 +45,7 @@ def test_a_known_instance_in_an_unknown_series_leaves_no_empty_series(store: Sto
     assert len(store.list_series()) == 1
 
 
-def test_times_come_back_as_aware_utc(store: Store) -> None:
+def test_times_are_returned_as_aware_utc(store: Store) -> None:
     add_instances(store, "1.2.3.1")
     series = store.get_series(SERIES)
     assert series is not None
@@ -58,7 +58,7 @@ def test_a_naive_time_is_refused(store: Store) -> None:
         store.audit(NOON.replace(tzinfo=None), "x", "y")
 
 
-def test_a_decision_holds_only_for_the_instances_it_has_seen(store: Store) -> None:
+def test_a_decision_is_stored_only_if_no_instance_arrived_since(store: Store) -> None:
     add_instances(store, "1.2.3.1", "1.2.3.2")
 
     assert not store.record_decision(SERIES, "{}", SeriesState.ACCEPTED, LATER, seen_count=1)
@@ -71,7 +71,7 @@ def test_a_decision_holds_only_for_the_instances_it_has_seen(store: Store) -> No
 
 
 @pytest.mark.parametrize("state", [SeriesState.ACCEPTED, SeriesState.IGNORED])
-def test_a_late_instance_opens_a_decided_series_again(store: Store, state: SeriesState) -> None:
+def test_a_late_instance_reopens_a_decided_series(store: Store, state: SeriesState) -> None:
     add_instances(store, "1.2.3.1")
     store.record_decision(SERIES, "{}", state, NOON, seen_count=1)
 
@@ -82,7 +82,7 @@ def test_a_late_instance_opens_a_decided_series_again(store: Store, state: Serie
     assert series.last_received_at == LATER
 
 
-def test_an_explicit_start_is_kept_until_the_decision(store: Store) -> None:
+def test_a_start_request_lasts_until_the_decision(store: Store) -> None:
     assert not store.request_start(SERIES, NOON)
     add_instances(store, "1.2.3.1")
 
@@ -94,7 +94,7 @@ def test_an_explicit_start_is_kept_until_the_decision(store: Store) -> None:
     assert [s.start_requested for s in store.open_series()] == [False]
 
 
-def test_a_decided_series_can_be_started_again_by_hand(store: Store) -> None:
+def test_a_decided_series_can_be_started_again(store: Store) -> None:
     add_instances(store, "1.2.3.1")
     store.record_decision(SERIES, "{}", SeriesState.IGNORED, NOON, seen_count=1)
     assert store.request_start(SERIES, LATER)
@@ -109,7 +109,7 @@ def test_the_longest_quiet_series_comes_first(store: Store) -> None:
     assert [s.series_instance_uid for s in store.list_series(limit=1)] == ["1.2.5"]
 
 
-def test_a_retrieval_asked_for_twice_is_one_until_it_is_finished(store: Store) -> None:
+def test_a_retrieval_requested_twice_is_one_request_until_it_is_finished(store: Store) -> None:
     first = store.request_retrieval("orthanc", Uid("1.2"), SERIES, NOON)
     assert store.request_retrieval("orthanc", Uid("1.2"), SERIES, LATER) == first
     assert [r.retrieval_id for r in store.open_retrievals()] == [first]
@@ -125,7 +125,7 @@ def test_a_retrieval_asked_for_twice_is_one_until_it_is_finished(store: Store) -
     assert [r.retrieval_id for r in store.list_retrievals()] == [second, first]
 
 
-def test_each_series_is_listed_with_what_became_of_it(store: Store) -> None:
+def test_each_series_is_listed_with_its_outcome(store: Store) -> None:
     for number, uid in enumerate(("1.1", "1.2", "1.3"), start=1):
         instance = received(sop_instance_uid=f"{uid}.1", series_instance_uid=uid)
         store.add_instance(instance, store.data_dir / uid, 1, NOON + timedelta(seconds=number))
@@ -160,7 +160,7 @@ def test_the_same_instance_from_many_threads_is_counted_once(store: Store) -> No
     assert series.instance_count == len(store.instances_of(SERIES)) == 5
 
 
-def test_a_decision_and_a_late_instance_at_once_never_lose_the_instance(store: Store) -> None:
+def test_a_concurrent_decision_never_loses_a_late_instance(store: Store) -> None:
     for count in range(1, 11):
         add_instances(store, f"1.2.3.{count}")
         seen = count * 2 - 1
@@ -170,7 +170,7 @@ def test_a_decision_and_a_late_instance_at_once_never_lose_the_instance(store: S
             )
             threads.submit(add_instances, store, f"1.2.3.{count}.9").result()
             decided.result()
-        # Whichever came first, the series is open for the late instance.
+        # Whichever transaction came first, the series is open for the late instance.
         assert [one.series_instance_uid for one in store.open_series()] == [SERIES]
         assert store.record_decision(SERIES, "{}", SeriesState.IGNORED, NOON, count * 2)
     series = store.get_series(SERIES)
@@ -178,7 +178,7 @@ def test_a_decision_and_a_late_instance_at_once_never_lose_the_instance(store: S
     assert series.instance_count == 20
 
 
-def test_several_openers_at_once_migrate_once(database_url: str, tmp_path: Path) -> None:
+def test_concurrent_openers_migrate_once(database_url: str, tmp_path: Path) -> None:
     def open_and_close(_number: int) -> int:
         opened = Store.open(database_url, tmp_path)
         count = len(opened.list_series())

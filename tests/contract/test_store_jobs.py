@@ -1,4 +1,4 @@
-"""The store keeps the same promises on SQLite and on PostgreSQL: jobs and deliveries."""
+"""The contract of the store for jobs and deliveries, on SQLite and on PostgreSQL."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -13,7 +13,7 @@ from node.store import IllegalChange, Store, UnknownDelivery, UnknownJob
 from tests.support.factories import LATER, NOON, SERIES, add_instances, job_of
 
 
-def test_a_job_comes_back_as_it_was_put_in(store: Store) -> None:
+def test_a_job_is_read_as_it_was_added(store: Store) -> None:
     add_instances(store, "1.2.3.1")
     job = replace(
         job_of(SERIES),
@@ -33,7 +33,7 @@ def test_a_job_comes_back_as_it_was_put_in(store: Store) -> None:
     assert store.queued_jobs() == [(job, 1)]
 
 
-def test_a_job_goes_its_way_and_keeps_what_it_is_told_on_it(store: Store) -> None:
+def test_a_job_keeps_what_its_state_changes_record(store: Store) -> None:
     add_instances(store, "1.2.3.1")
     job = job_of(SERIES)
     store.add_job(job)
@@ -61,7 +61,7 @@ def test_a_job_goes_its_way_and_keeps_what_it_is_told_on_it(store: Store) -> Non
     ]
 
 
-def test_an_illegal_change_is_refused_and_changes_nothing(store: Store) -> None:
+def test_an_illegal_state_change_is_refused_and_changes_nothing(store: Store) -> None:
     add_instances(store, "1.2.3.1")
     job = job_of(SERIES)
     store.add_job(job)
@@ -95,7 +95,7 @@ def test_a_parked_job_is_retried_under_a_new_run_number(store: Store) -> None:
     assert store.waiting_since(job.job_id, "pacs") == LATER
 
 
-def test_a_newer_job_takes_the_place_of_those_that_have_sent_nothing(store: Store) -> None:
+def test_a_newer_job_supersedes_jobs_that_have_sent_nothing(store: Store) -> None:
     add_instances(store, "1.2.3.1")
     states = {
         "queued": [],
@@ -125,7 +125,7 @@ def test_a_newer_job_takes_the_place_of_those_that_have_sent_nothing(store: Stor
     assert store.previous_result("newest", SERIES, "spleen-ct") is None
 
 
-def test_a_slow_decision_takes_nothing_from_one_about_the_fuller_series(store: Store) -> None:
+def test_an_outdated_decision_changes_nothing(store: Store) -> None:
     add_instances(store, "1.2.3.1", "1.2.3.2")
     state = SeriesState.ACCEPTED
     full, partial = job_of(SERIES, job_id="full"), job_of(SERIES, job_id="partial")
@@ -137,7 +137,7 @@ def test_a_slow_decision_takes_nothing_from_one_about_the_fuller_series(store: S
     assert (job.job_id, job.state) == ("full", JobState.QUEUED)
 
 
-def test_sources_take_turns(store: Store) -> None:
+def test_sources_are_served_in_rotation(store: Store) -> None:
     add_instances(store, "1.2.3.1")
 
     def queue(source: str, *names: str) -> None:
@@ -159,7 +159,7 @@ def test_deliveries_count_their_attempts(store: Store) -> None:
     store.add_job(job)
     store.add_deliveries(job.job_id, ["pacs"], NOON)
     store.record_failed_delivery(job.job_id, "pacs", NOON, error="no answer", next_try_at=LATER)
-    store.add_deliveries(job.job_id, ["pacs", "archive"], NOON)  # not made twice
+    store.add_deliveries(job.job_id, ["pacs", "archive"], NOON)  # not added twice
 
     assert [d.destination for d in store.waiting_deliveries()] == ["archive", "pacs"]
     pacs = store.get_delivery(job.job_id, "pacs")
@@ -169,7 +169,7 @@ def test_deliveries_count_their_attempts(store: Store) -> None:
     delivered = store.record_receipt(job.job_id, Receipt("pacs", "0x0000"), LATER)
     assert (delivered.state, delivered.attempts) == (DeliveryState.DELIVERED, 2)
     assert delivered.last_error == ""
-    # What has been delivered stays delivered, whoever comes late.
+    # A delivered result stays delivered, whatever arrives late.
     assert store.park_delivery(job.job_id, "pacs", LATER, error="late").state is (
         DeliveryState.DELIVERED
     )
@@ -180,7 +180,7 @@ def test_deliveries_count_their_attempts(store: Store) -> None:
         store.record_receipt(job.job_id, Receipt("nobody", ""), LATER)
 
 
-def test_of_two_who_retry_a_job_at_once_one_does(store: Store) -> None:
+def test_of_concurrent_retries_exactly_one_succeeds(store: Store) -> None:
     add_instances(store, "1.2.3.1")
     job = job_of(SERIES)
     store.add_job(job)

@@ -1,4 +1,4 @@
-"""A database that can be read but not written says so, and takes up its work by itself."""
+"""A database that cannot be written raises Transient and recovers by itself."""
 
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ from tests.support.waiting import until
 
 @contextmanager
 def unwritable(database_url: str) -> Iterator[None]:
-    """Have the database read-only, as a standby is; the embedded one locked by somebody else."""
+    """Makes PostgreSQL read-only, like a standby; locks the embedded database."""
     url = parse_url(database_url)
     if url.get_backend_name() == "sqlite":
         assert url.database is not None
@@ -30,7 +30,7 @@ def unwritable(database_url: str) -> Iterator[None]:
     with psycopg.connect(server, autocommit=True) as connection:
         change = f"ALTER DATABASE {url.database} SET default_transaction_read_only = "
         connection.execute(f"{change} on".encode())
-        # It holds for connections that are made from now on.
+        # The setting applies to new connections only.
         connection.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s",
             [url.database],
@@ -40,7 +40,7 @@ def unwritable(database_url: str) -> Iterator[None]:
 
 
 def fails(store: Store, work: Callable[[Store], None]) -> bool:
-    """Whether it meets a database that cannot be written."""
+    """Whether the operation raises Transient because the database cannot be written."""
     try:
         work(store)
     except Transient as error:
@@ -50,12 +50,12 @@ def fails(store: Store, work: Callable[[Store], None]) -> bool:
 
 
 def audit(store: Store) -> None:
-    """Write something."""
+    """Writes an audit event."""
     store.audit(NOON, "a job", "tried")
 
 
 @pytest.mark.parametrize("work", [Store.check_writable, audit])
-def test_a_database_that_cannot_be_written_says_so_as_long_as_it_lasts(
+def test_an_unwritable_database_raises_transient_until_it_recovers(
     store: Store,
     database_url: str,
     monkeypatch: pytest.MonkeyPatch,
@@ -67,5 +67,5 @@ def test_a_database_that_cannot_be_written_says_so_as_long_as_it_lasts(
         assert fails(store, work)
         assert store.list_jobs() == []
         assert fails(store, work)
-    # One connection or another may be from before.
+    # The pool may still hold a connection from before.
     until(lambda: not fails(store, work), 5, "connections that can write")

@@ -1,6 +1,8 @@
 """The make targets and files that the README names exist."""
 
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -21,3 +23,23 @@ def test_a_make_target_in_the_readme_exists(target: str) -> None:
 @pytest.mark.parametrize("folder", sorted(set(re.findall(r"\]\(([a-zA-Z_./-]+)\)", README))))
 def test_a_file_that_the_readme_links_to_exists(folder: str) -> None:
     assert (ROOT / folder).exists()
+
+
+def test_make_test_runs_one_package_when_args_names_it() -> None:
+    make = shutil.which("make")
+    if make is None:
+        pytest.skip("make is not installed: apt-get install make")
+    planned = subprocess.run(
+        [make, "--dry-run", "--always-make", "test", "ARGS=tests/unit/cli"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    command = next(line for line in planned.splitlines() if "/pytest " in line)
+    assert [word for word in command.split() if "tests" in word] == ["tests/unit/cli"]
+
+
+def test_the_installation_by_make_shows_pips_progress() -> None:
+    command = next(line for line in MAKEFILE.splitlines() if "/pip install" in line)
+    assert "--quiet" not in command

@@ -7,7 +7,7 @@ import pytest
 
 from node.demo.orthanc_pacs import OrthancPacs, orthanc_missing
 from node.domain.job import JobState, result_identity
-from tests.support.processes.hosts import HostsOfASite
+from tests.support.processes.hosts import MultiHostSite
 from tests.support.processes.running_node import small_abdomen
 from tests.support.waiting import until
 
@@ -64,7 +64,7 @@ def test_a_clock_that_jumps_by_an_hour_delays_no_delivery_and_cuts_no_series_sho
     orthanc: OrthancPacs, tmp_path: Path
 ) -> None:
     clock = FakeClock(tmp_path)
-    site = HostsOfASite(tmp_path, orthanc, "", 1, quiet_seconds=3.0)
+    site = MultiHostSite(tmp_path, orthanc, "", 1, quiet_seconds=3.0)
     try:
         site.start(clock.environment)
         for jump_hours, seeds in ((-1, (61, 62)), (1, (63, 64))):
@@ -76,7 +76,7 @@ def test_a_clock_that_jumps_by_an_hour_delays_no_delivery_and_cuts_no_series_sho
 
 
 def send_while_the_clock_jumps(
-    site: HostsOfASite, clock: FakeClock, jump_hours: int, folder: Path, seeds: tuple[int, int]
+    site: MultiHostSite, clock: FakeClock, jump_hours: int, folder: Path, seeds: tuple[int, int]
 ) -> None:
     """One delivery waits for a PACS that is down and one series arrives while the clock jumps."""
     known = {job.job_id for job in site.store.list_jobs()}
@@ -96,7 +96,7 @@ def send_while_the_clock_jumps(
         assert site.results(job.study_instance_uid) == [result]
 
 
-def failed_attempts(site: HostsOfASite, known: set[str]) -> int:
+def failed_attempts(site: MultiHostSite, known: set[str]) -> int:
     """Failed attempts at the delivery of the only job that is not known yet."""
     jobs = [job for job in site.store.list_jobs() if job.job_id not in known]
     deliveries = site.store.deliveries_of(jobs[0].job_id) if jobs else ()

@@ -1,6 +1,6 @@
-"""Eight senders at once while inference runs: no store fails, each series has its result.
+"""Eight concurrent senders during inference: no C-STORE fails, every series has its result.
 
-`make soak` sends 250 series by each sender instead of ten.
+`make soak` sends 250 series per sender instead of ten.
 """
 
 import os
@@ -30,9 +30,9 @@ SERIES_EACH = int(os.environ.get("SEGNODE_LOAD_SERIES", "10"))
 SECONDS_PER_SERIES = 10.0
 # Longer than a pause within a series, and much shorter than all the sending.
 QUIET_S = 3.0
-# What a process may take between its first work and its last: buffers and caches that fill once,
-# and nothing that grows with the number of series.
-MOST_GROWTH_MB = 80.0
+# Allowed memory growth of a process: buffers and caches that fill once, but nothing that grows
+# with the number of series.
+MAX_GROWTH_MB = 80.0
 SAMPLE_S = 0.5
 SLICES = SHAPE[0]
 
@@ -58,7 +58,7 @@ def node(tmp_path: Path, orthanc: OrthancPacs) -> Iterator[RunningNode]:
 
 @dataclass
 class Memory:
-    """The resident memory of the node's processes in MB, sampled while it is entered."""
+    """The resident memory of the node's processes in MB, sampled inside the `with` block."""
 
     node: RunningNode
     samples: dict[str, list[float]] = field(default_factory=dict)
@@ -81,7 +81,7 @@ class Memory:
 
 @dataclass
 class Sender:
-    """A modality that sends series after series; the answers, and the seconds for each series."""
+    """A modality that sends series one after another, with the statuses and seconds per series."""
 
     node: RunningNode
     number: int
@@ -91,15 +91,15 @@ class Sender:
     series: list[Uid] = field(default_factory=list)
 
     def send_all(self) -> None:
-        """Make and send each series; an association each."""
+        """Creates and sends each series, each on its own association."""
         scan = tiny_scan()
         for n in range(SERIES_EACH):
-            told = CtDescription(seed=f"{self.number}-{n}")
-            files = write_ct_series(scan, self.folder / str(n), told)
-            begun = time.perf_counter()
+            description = CtDescription(seed=f"{self.number}-{n}")
+            files = write_ct_series(scan, self.folder / str(n), description)
+            started = time.perf_counter()
             sent = dcmsend(files, self.node.dicom_port)
-            self.seconds.append(time.perf_counter() - begun)
-            self.series.append(Uid(told.series_instance_uid))
+            self.seconds.append(time.perf_counter() - started)
+            self.series.append(Uid(description.series_instance_uid))
             self.statuses += sent.statuses.values()
             shutil.rmtree(self.folder / str(n))
 
@@ -121,7 +121,7 @@ def test_every_series_of_eight_senders_has_its_result_and_memory_stays_bounded(
 
     statuses = [status for sender in senders for status in sender.statuses]
     assert statuses == [0x0000] * count * SLICES
-    assert ended_while_sending > 0, "inference ran meanwhile"
+    assert ended_while_sending > 0, "inference ran at the same time"
     expected = []
     for series in (series for sender in senders for series in sender.series):
         (job,) = node.store.jobs_of(series)
@@ -129,24 +129,24 @@ def test_every_series_of_eight_senders_has_its_result_and_memory_stays_bounded(
         expected.append(str(result_identity(job.job_id).sop_instance_uid))
     assert sorted(node.all_results()) == sorted(expected)
     for name, samples in memory.samples.items():
-        assert growth_mb(samples) < MOST_GROWTH_MB, f"{name}: {samples}"
+        assert growth_mb(samples) < MAX_GROWTH_MB, f"{name}: {samples}"
 
 
 def ended_jobs(node: RunningNode) -> int:
-    """How many jobs have come to their end."""
+    """Number of ended jobs."""
     return sum(count for state, count in node.store.count_jobs().items() if is_final(state))
 
 
 def growth_mb(samples: Sequence[float]) -> float:
-    """What the last quarter takes more than the first."""
+    """Peak memory of the last quarter minus that of the first, in MB."""
     quarter = max(1, len(samples) // 4)
     return max(samples[-quarter:]) - max(samples[:quarter])
 
 
 def report(senders: Sequence[Sender], memory: Memory, ended_while_sending: int) -> None:
-    """What was measured, for people."""
+    """Prints the measurements."""
     stored = sum(len(sender.statuses) for sender in senders)
-    print(f"\n{stored} instances; {ended_while_sending} jobs ended while they came in")
+    print(f"\n{stored} instances; {ended_while_sending} jobs ended during reception")
     for quarter in range(4):
         first, last = (SERIES_EACH * n // 4 for n in (quarter, quarter + 1))
         times = [seconds for sender in senders for seconds in sender.seconds[first:last]]
@@ -158,4 +158,4 @@ def report(senders: Sequence[Sender], memory: Memory, ended_while_sending: int) 
     for name, samples in memory.samples.items():
         size = max(1, len(samples) // 4)
         quarters = [max(samples[n * size : (n + 1) * size]) for n in range(4)]
-        print(f"{name}, most MB by quarter: {', '.join(f'{most:.0f}' for most in quarters)}")
+        print(f"{name}, peak MB by quarter: {', '.join(f'{peak:.0f}' for peak in quarters)}")

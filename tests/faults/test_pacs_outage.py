@@ -1,4 +1,4 @@
-"""A PACS that is down, unwilling, dumb or rude, and then well: it has each result once."""
+"""A PACS that is down, rejects, hangs, resets or is full, then recovers, has each result once."""
 
 import gc
 import socket
@@ -21,21 +21,21 @@ from node.dimse import scu
 from node.domain.delivery import Delivery
 from node.domain.identifiers import AeTitle
 from node.domain.job import JobState
-from tests.support.processes.worker_parts import Pacs, WorkerParts
+from tests.support.processes.worker_parts import FakePacs, WorkerParts
 from tests.support.waiting import until
 
 # pynetdicom leaves it to the garbage collector to close a socket whose peer is not there.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-PATIENCE_S = 1.0
+NETWORK_TIMEOUT_S = 1.0
 
 
 @dataclass
-class TroubledPacs:
-    """A Storage SCP that has `troubles`, one for each association, and is well afterwards."""
+class FaultyPacs:
+    """A Storage SCP that shows one of `faults` per association, then works."""
 
     port: int = field(default_factory=lambda: free_ports(1)[0])
-    troubles: list[str] = field(default_factory=list)
-    had: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+    shown: list[str] = field(default_factory=list)
     stored: list[str] = field(default_factory=list)
     _server: ThreadedAssociationServer | None = None
     _over: threading.Event = field(default_factory=threading.Event)
@@ -55,15 +55,15 @@ class TroubledPacs:
             self._server.shutdown()
 
     def _requested(self, event: Event) -> None:
-        trouble = self.troubles.pop(0) if self.troubles else "well"
-        self.had.append(trouble)
-        event.assoc.trouble = trouble  # type: ignore[attr-defined] # for `_store`
-        if trouble == "refuses":
+        fault = self.faults.pop(0) if self.faults else "works"
+        self.shown.append(fault)
+        event.assoc.fault = fault  # type: ignore[attr-defined] # for `_store`
+        if fault == "refuses":
             event.assoc.acse.send_reject(0x02, 0x03, 0x02)  # local limit exceeded
             event.assoc.kill()
 
     def _store(self, event: Event) -> int:
-        match event.assoc.trouble:  # type: ignore[attr-defined]
+        match event.assoc.fault:  # type: ignore[attr-defined]
             case "hangs":
                 self._over.wait()
             case "resets":
@@ -73,28 +73,28 @@ class TroubledPacs:
                 transport.socket.shutdown(socket.SHUT_RDWR)
             case "is full":
                 return 0xA700
-            case "well":
+            case "works":
                 self.stored.append(str(cast(C_STORE, event.request).AffectedSOPInstanceUID))
                 return 0x0000
         return 0x0110
 
 
 @pytest.fixture
-def pacs() -> Iterator[TroubledPacs]:
-    troubled = TroubledPacs()
-    yield troubled
-    troubled.stop()
+def pacs() -> Iterator[FaultyPacs]:
+    faulty = FaultyPacs()
+    yield faulty
+    faulty.stop()
 
 
 @pytest.fixture
 def worker(
-    tmp_path: Path, pacs: TroubledPacs, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, pacs: FaultyPacs, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[WorkerParts]:
-    """A worker whose PACS is that one."""
-    monkeypatch.setattr(scu, "_TIMEOUT_SECONDS", PATIENCE_S)
+    """A worker that delivers to the faulty PACS."""
+    monkeypatch.setattr(scu, "_TIMEOUT_SECONDS", NETWORK_TIMEOUT_S)
     remote = scu.Remote(AeTitle("PACS"), "127.0.0.1", pacs.port)
 
-    class ByCStore(Pacs):
+    class ByCStore(FakePacs):
         deliver = CStore("pacs", remote, AeTitle("SEGNODE")).deliver
 
     parts = WorkerParts(tmp_path, pacs=ByCStore("pacs"))
@@ -103,20 +103,20 @@ def worker(
     parts.stop()
 
 
-def test_after_every_kind_of_trouble_the_pacs_has_the_result_once(
-    pacs: TroubledPacs, worker: WorkerParts
+def test_after_every_fault_the_pacs_has_the_result_once(
+    pacs: FaultyPacs, worker: WorkerParts
 ) -> None:
-    pacs.troubles += ["refuses", "hangs", "resets", "is full"]
-    troubles = list(pacs.troubles)
+    pacs.faults += ["refuses", "hangs", "resets", "is full"]
+    faults = list(pacs.faults)
     worker.receive()
     worker.poll()
-    # At first it is down.
-    until(lambda: any(d.attempts > 1 for d in _deliveries(worker)), 60, "two tries at it")
+    # The PACS is down at first.
+    until(lambda: any(d.attempts > 1 for d in _deliveries(worker)), 60, "two attempts at delivery")
     gc.collect()
     pacs.start()
     until(lambda: worker.jobs()[-1].state is JobState.DELIVERED, 60, "the delivery")
 
-    assert pacs.had == [*troubles, "well"]
+    assert pacs.shown == [*faults, "works"]
     assert len(pacs.stored) == 1
     assert [d.receipt for d in _deliveries(worker) if d.destination == "pacs"] == [
         f"C-STORE to PACS@127.0.0.1:{pacs.port}"

@@ -1,4 +1,4 @@
-"""The listener is killed while it receives: what it has acknowledged is there, whole."""
+"""The listener is killed while it receives: every acknowledged instance is stored completely."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +23,7 @@ SERIES = mint_uid("killed while receiving")
 
 
 def write_series(folder: Path) -> list[Path]:
-    """Files of half a megabyte each, so that a kill can fall into a write."""
+    """Writes files of half a megabyte each, so that a kill can interrupt a write."""
     folder.mkdir()
     files = []
     for number in range(ASSOCIATIONS * INSTANCES_EACH):
@@ -39,14 +39,14 @@ def write_series(folder: Path) -> list[Path]:
 
 
 def send(
-    port: int, files: list[Path], acknowledged: set[str], calling: str, patience_s: float
+    port: int, files: list[Path], acknowledged: set[str], calling: str, timeout_s: float
 ) -> None:
-    """Sends until the association breaks; notes each file that success was answered for."""
+    """Sends until the association breaks; adds each file acknowledged with success."""
     entity = AE(calling)
     entity.add_requested_context(CTImageStorage, ExplicitVRLittleEndian)
-    entity.dimse_timeout = entity.network_timeout = patience_s
+    entity.dimse_timeout = entity.network_timeout = timeout_s
     association = entity.associate("127.0.0.1", port, ae_title="SEGNODE", max_pdu=131072)
-    # pynetdicom leaves the socket of a peer that has vanished open.
+    # pynetdicom leaves the socket of a lost peer open.
     assert association.dul.socket is not None
     connection = association.dul.socket.socket
     for file in files:
@@ -54,7 +54,7 @@ def send(
             break
         try:
             status = association.send_c_store(file)
-        except RuntimeError:  # it broke between the question and the call
+        except RuntimeError:  # the association broke after the check
             break
         if "Status" in status and status.Status == 0x0000:
             acknowledged.add(file.name)
@@ -64,16 +64,16 @@ def send(
         connection.close()
 
 
-def send_all(port: int, files: list[Path], acknowledged: set[str], patience_s: float) -> None:
-    """Sends on several associations at once."""
+def send_all(port: int, files: list[Path], acknowledged: set[str], timeout_s: float) -> None:
+    """Sends on several associations concurrently."""
     with ThreadPoolExecutor(ASSOCIATIONS) as associations:
         for number in range(ASSOCIATIONS):
             part = files[number::ASSOCIATIONS]
-            associations.submit(send, port, part, acknowledged, f"MODALITY{number}", patience_s)
+            associations.submit(send, port, part, acknowledged, f"MODALITY{number}", timeout_s)
 
 
 def check_store(data_dir: Path, files: list[Path], acknowledged: set[str]) -> int:
-    """Every acknowledged instance is indexed, its file whole; so is every other file. The count."""
+    """Checks that acknowledged instances are indexed and all files complete; returns the count."""
     store = Store.open(f"sqlite:///{data_dir / 'segnode.db'}", data_dir)
     sent = {file.name: received_from_part10(file.read_bytes(), ORIGIN) for file in files}
     by_uid = {str(one.sop_instance_uid): one for one in sent.values()}
@@ -96,7 +96,7 @@ def test_a_kill_during_reception_loses_nothing_that_was_acknowledged(
     files, data_dir = write_series(tmp_path / "sent"), tmp_path / "data"
     acknowledged: set[str] = set()
     with ListenerProcess(data_dir) as listener:
-        # A sender whose peer is gone waits for its answer to the end of its patience.
+        # A sender that lost its peer waits for the response until its timeout.
         sending = (listener.port, files, acknowledged, 3)
         sender = threading.Thread(target=send_all, args=sending)
         sender.start()

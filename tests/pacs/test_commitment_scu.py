@@ -33,7 +33,7 @@ from pacs_listener.commitment import CommitmentService
 from pacs_listener.scp import AssociationPolicy, Listener
 from tests.pacs.conftest import StartOrthanc
 from tests.support.factories import sqlite_url
-from tests.support.processes.worker_parts import Pacs, WorkerParts
+from tests.support.processes.worker_parts import FakePacs, WorkerParts
 from tests.support.waiting import until
 
 # pynetdicom leaves a socket without a peer to the garbage collector.
@@ -191,14 +191,14 @@ def open_site(tmp_path: Path, listening: int) -> Iterator[OpenSite]:
     made: list[WorkerParts] = []
 
     def open_with(remote: Remote, longest: timedelta = timedelta(hours=1)) -> Site:
-        class ByCStore(Pacs):
+        class ByCStore(FakePacs):
             deliver = CStore("pacs", remote, US).deliver
 
         worker = WorkerParts(
             tmp_path,
             pacs=ByCStore("pacs"),
-            asker=lambda store: CommitmentScu(remote, US, CommitmentReports(store, now)),
-            longest_commitment=longest,
+            requester=lambda store: CommitmentScu(remote, US, CommitmentReports(store, now)),
+            commitment_timeout=longest,
         )
         worker.start()
         made.append(worker)

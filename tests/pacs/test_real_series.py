@@ -69,7 +69,7 @@ def test_a_jpeg_2000_series_is_segmented_a_short_series_refused_and_both_are_lis
     assert f"job {refused.job_id[:8]} refused: The series has 3 slices; liver-ct needs" in listed
 
     explanation = segnode(node, "explain", refused.series_instance_uid)
-    assert "3 images from c-store DEMOSENDER, wanted by a rule." in explanation
+    assert "3 images from c-store DEMOSENDER, accepted by a rule." in explanation
     assert "Rule 'liver' matched the series: liver-ct, results to pacs" in explanation
     assert "✓ Modality equals CT (is CT)" in explanation
     assert "Send the whole series." in explanation

@@ -1,4 +1,4 @@
-"""Any order of events keeps a job legal, in the domain and in the store."""
+"""Any order of events keeps the state of a job valid, in the domain and in the store."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -29,7 +29,7 @@ def test_a_final_state_is_never_left(wanted: list[JobState]) -> None:
 
 
 def apply(store: Store, name: str, event: JobState | str) -> None:
-    """One event, as a worker, a person or a late slice would bring it."""
+    """Applies one event of a worker, a person or a late slice."""
     match event:
         case "retry":
             store.retry_job(name, NOON)
@@ -47,7 +47,7 @@ def apply(store: Store, name: str, event: JobState | str) -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(EVENTS, max_size=12))
-def test_whatever_happens_the_stored_job_stays_legal(events: list[JobState | str]) -> None:
+def test_any_order_of_events_keeps_the_stored_job_valid(events: list[JobState | str]) -> None:
     with TemporaryDirectory() as folder:
         store = Store.open(sqlite_url(Path(folder)), Path(folder))
         store.add_instance(received(), Path(folder) / "x", 1, NOON)

@@ -1,4 +1,4 @@
-"""Made-up instances and jobs for tests of what keeps them."""
+"""Factories of made-up instances and jobs."""
 
 import zlib
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ EXPLICIT = "1.2.840.10008.1.2.1"
 
 
 def sqlite_url(folder: Path) -> str:
-    """The URL of an embedded database in `folder`."""
+    """Returns the URL of an embedded database in `folder`."""
     return f"sqlite:///{folder / 'segnode.sqlite'}"
 
 
@@ -37,7 +37,7 @@ def received(
     dataset: bytes = b"any bytes ",
     peer: str = "MODALITY1",
 ) -> ReceivedInstance:
-    """An instance whose data set nobody looks into."""
+    """Returns an instance whose data set is never parsed."""
     return ReceivedInstance(
         sop_class_uid=Uid(CT_IMAGE),
         sop_instance_uid=Uid(sop_instance_uid),
@@ -50,14 +50,14 @@ def received(
 
 
 def add_instances(store: Store, *sop_instance_uids: str, now: datetime = NOON) -> None:
-    """Index new instances of SERIES; their files are not there."""
+    """Indexes new instances of SERIES without files."""
     for uid in sop_instance_uids:
         path = store.data_dir / "instances" / SERIES / f"{uid}.dcm"
         assert store.add_instance(received(sop_instance_uid=uid), path, 10, now)
 
 
 def job_of(series_instance_uid: Uid, *, job_id: str = "") -> Job:
-    """A job that has just been queued."""
+    """Returns a job in state QUEUED."""
     digest = "0" * 64
     return Job(
         job_id=job_id or name_of_job(digest + series_instance_uid, "liver-ct", "1.0"),
@@ -91,7 +91,7 @@ def encoded(
     transfer_syntax_uid: str = EXPLICIT,
     attributes: Mapping[str, object] = MappingProxyType({}),
 ) -> bytes:
-    """The encoded data set of a CT slice of 4 pixels; empty UIDs are written as empty."""
+    """Returns the encoded data set of a CT slice of 4 pixels; empty UIDs stay empty."""
     dataset = Dataset()
     dataset.SOPClassUID = sop_class_uid
     dataset.SOPInstanceUID = sop_instance_uid
@@ -102,7 +102,7 @@ def encoded(
     referenced = Dataset()
     referenced.ReferencedSOPClassUID = CT_IMAGE
     referenced.ReferencedSOPInstanceUID = "1.2.3.99"
-    # A sequence before the UIDs that matter, which a reader must get past.
+    # A sequence before the Study and Series Instance UID, which a reader must skip.
     dataset.ReferencedStudySequence = [referenced]
     dataset.PixelData = b"\0\1" * 4
     dataset["PixelData"].VR = "OW"

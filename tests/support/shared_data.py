@@ -1,4 +1,4 @@
-"""Where the real test data lies; a test that needs it is skipped with the way to get it."""
+"""The folder of real test data; tests that need it are skipped with a hint if it is missing."""
 
 import os
 from pathlib import Path
@@ -9,7 +9,7 @@ _ROOT = Path(__file__).resolve().parents[2]
 
 
 def shared_data() -> Path:
-    """The folder of real test series; skips the test where it is absent.
+    """Returns the folder of real test series; skips the test if it does not exist.
 
     `SEGNODE_DATA` names it, otherwise it is `../shared/data` from the project's root.
     """
@@ -21,7 +21,7 @@ def shared_data() -> Path:
 
 
 def ct_files(name: str) -> list[Path]:
-    """The DICOM files of one real series under `ct/`, in no particular order of position."""
+    """Returns the DICOM files of one real series under `ct/`, sorted by name, not by position."""
     folder = shared_data() / "ct" / name
     files = sorted(path for path in folder.rglob("*") if path.is_file() and is_part10(path))
     if not files:
@@ -30,6 +30,6 @@ def ct_files(name: str) -> list[Path]:
 
 
 def is_part10(path: Path) -> bool:
-    """Whether the file carries the DICM prefix at byte 128 (PS3.10 7.1)."""
+    """Whether the file has the DICM prefix at byte 128 (PS3.10 7.1)."""
     with path.open("rb") as stream:
         return stream.read(132)[128:] == b"DICM"

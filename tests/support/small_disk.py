@@ -1,4 +1,4 @@
-"""A file system of its own for a test: small enough to be filled, and to be made read-only."""
+"""A small file system for tests that can be filled and made read-only."""
 
 import os
 import subprocess
@@ -9,32 +9,32 @@ from pathlib import Path
 
 import pytest
 
-_SIZES = (1 << 20, 64 << 10, 4 << 10, 1 << 10)  # of pieces of ballast, in bytes
+_BALLAST_PIECE_BYTES = (1 << 20, 64 << 10, 4 << 10, 1 << 10)
 
 
 @dataclass(frozen=True)
 class SmallDisk:
-    """What is mounted at `folder`."""
+    """A file system mounted at `folder`."""
 
     folder: Path
 
-    def fill(self, *, room: int = 0) -> None:
-        """Leave so many bytes for whoever writes next, or next to none."""
+    def fill(self, *, free_bytes: int = 0) -> None:
+        """Fills the file system until about `free_bytes` are left."""
         with self._ballast.open("ab") as ballast:
             size = ballast.tell()
-            for piece in _SIZES:
+            for piece in _BALLAST_PIECE_BYTES:
                 with suppress(OSError):
                     while True:
                         os.posix_fallocate(ballast.fileno(), size, piece)
                         size += piece
-            ballast.truncate(size - room)
+            ballast.truncate(size - free_bytes)
 
-    def make_room(self) -> None:
-        """Take away what `fill` has written."""
+    def clear(self) -> None:
+        """Deletes what `fill` has written."""
         self._ballast.unlink()
 
     def remount(self, mode: str) -> None:
-        """Make it "ro" or "rw"; nothing on it may be open for writing."""
+        """Remounts it as "ro" or "rw"; no file on it may be open for writing."""
         subprocess.run(["mount", "-o", f"remount,{mode}", str(self.folder)], check=True)
 
     @property
@@ -44,12 +44,12 @@ class SmallDisk:
 
 @contextmanager
 def small_disk(folder: Path, size_mib: int) -> Iterator[SmallDisk]:
-    """Mount one at `folder`: ext4 in a file beside it, or a part of memory without loop devices."""
+    """Mounts one at `folder`: ext4 in a file beside it, or tmpfs without loop devices."""
     folder.mkdir(parents=True)
     image = folder.with_name(f"{folder.name}.ext4")
     with image.open("wb") as file:
         file.truncate(size_mib << 20)
-    # Without room that is kept for root alone, who runs these tests.
+    # -m 0: no blocks reserved for root, who runs these tests.
     make = ["mkfs.ext4", "-q", "-m", "0", str(image)]
     mount = ["mount", "-o", "loop", str(image), str(folder)]
     memory = ["mount", "-t", "tmpfs", "-o", f"size={size_mib}m", "segnode-test", str(folder)]

@@ -1,4 +1,4 @@
-"""A model that is trained within seconds and runs in a fraction of one, and scans for it."""
+"""A model that trains within seconds and runs in less than one, and a scan for it."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ TINY = "tiny-liver"
 
 
 def tiny_catalogue(folder: Path) -> Path:
-    """Train the model in `folder`; the catalogue that has its package."""
+    """Trains the model in `folder`; returns the catalogue with its package."""
     write_cases(folder)
     config = load_config(write_config(folder / "config.toml", steps=40, every=20))
     train(config, RunOptions(folder, folder / "run", "cpu"))
@@ -24,5 +24,5 @@ def tiny_catalogue(folder: Path) -> Path:
 
 
 def tiny_scan() -> Volume:
-    """A body in 24 slices of 36 x 48 pixels, in which the model finds something."""
+    """Returns a body of 24 slices of 36 x 48 pixels in which the model finds a liver."""
     return abdomen(8, spacing_mm=SPACING_MM, shape=SHAPE).volume

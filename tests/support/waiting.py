@@ -1,4 +1,4 @@
-"""Waiting for a condition instead of for a time."""
+"""Waiting for a condition instead of a fixed time."""
 
 import threading
 import time
@@ -9,13 +9,13 @@ T = TypeVar("T")
 
 
 def until(predicate: Callable[[], T], timeout_s: float, what: str, *, poll_s: float = 0.02) -> T:
-    """The first truthy value of `predicate`; AssertionError naming `what` after `timeout_s`."""
+    """Returns the first truthy value of `predicate`; raises AssertionError after `timeout_s`."""
     pause = threading.Event()
-    end = time.monotonic() + timeout_s
+    deadline = time.monotonic() + timeout_s
     while True:
         value = predicate()
         if value:
             return value
-        if time.monotonic() > end:
+        if time.monotonic() > deadline:
             raise AssertionError(f"waited {timeout_s:g} s for {what}; it did not happen")
         pause.wait(poll_s)

@@ -1,10 +1,10 @@
-"""Logs: one JSON object in a line, and no patient in any of them."""
+"""Logs: one JSON object per line, without patient data."""
 
 import json
 import subprocess
 import sys
 
-# A process of its own: logging is set up once for a whole process.
+# A separate process, because logging is configured once per process.
 _PROGRAM = """
 import logging
 import structlog
@@ -15,8 +15,8 @@ from node.log import configure_logging
 
 configure_logging("info")
 log = structlog.get_logger()
-log.debug("never.shown")
-log.info("series.complete", slices=120, place="Köln\\nDeutz")
+log.debug("below.level")
+log.info("series.complete", slices=120, text="Köln\\nDeutz")
 try:
     raise ValueError("what happened")
 except ValueError:
@@ -29,14 +29,14 @@ header.PatientBirthDate
 """
 
 
-def test_every_line_is_json_and_none_quotes_a_header() -> None:
+def test_every_line_is_json_and_quotes_no_header_value() -> None:
     run = subprocess.run(
         [sys.executable, "-c", _PROGRAM], capture_output=True, text=True, timeout=60, check=True
     )
     complete, failed, library = (json.loads(line) for line in run.stderr.splitlines())
     assert list(complete)[:3] == ["timestamp", "level", "event"]
     assert complete["event"] == "series.complete"
-    assert (complete["slices"], complete["place"]) == (120, "Köln\nDeutz")
+    assert (complete["slices"], complete["text"]) == (120, "Köln\nDeutz")
     assert "ValueError: what happened" in failed["exception"]
     assert (library["event"], library["logger"]) == ("3 connections", "some.library")
     assert run.stdout == ""

@@ -1,4 +1,4 @@
-"""The body from files to SEG: the liver's mask sits where the liver is, or a clear refusal."""
+"""The pipeline from files to SEG: the mask matches the liver, or the series is refused."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -34,13 +34,13 @@ from tests.support.shared_data import ct_files
 REQUEST = ResultRequest(identity=result_identity("job"), options=SegOptions(), made_at=MADE_AT)
 
 
-def found_by_readers(result: SegmentationResult) -> hd.Volume:
-    """The segment as any reader of the SEG alone sees it, in space."""
+def decoded_segment(result: SegmentationResult) -> hd.Volume:
+    """The segment as a reader decodes it from the SEG alone, with its geometry."""
     return hd.seg.Segmentation.from_dataset(result.dataset).get_volume(combine_segments=True)
 
 
-def share_of_overlap(a: np.ndarray, b: np.ndarray) -> float:
-    """Dice: 1 where two masks are the same."""
+def dice_coefficient(a: np.ndarray, b: np.ndarray) -> float:
+    """The Dice coefficient of two masks; 1 if they are equal."""
     return float(2 * (a & b).sum() / (a.sum() + b.sum()))
 
 
@@ -53,27 +53,27 @@ def share_of_overlap(a: np.ndarray, b: np.ndarray) -> float:
         pytest.param(oblique(), id="oblique"),
     ],
 )
-def test_the_mask_sits_where_the_liver_is(directions: Directions, tmp_path: Path) -> None:
+def test_the_mask_matches_the_liver(directions: Directions, tmp_path: Path) -> None:
     result = segment(ct_series(directions).write(tmp_path), ThresholdSegmenter(), REQUEST)
-    seen = found_by_readers(result)
-    truth = in_liver(voxel_positions(seen))
-    assert share_of_overlap(seen.array > 0, truth) > 0.999
-    # And not in its mirror image, on the patient's left.
-    mirrored = in_liver(voxel_positions(seen) * (-1.0, 1.0, 1.0))
-    assert share_of_overlap(seen.array > 0, mirrored) < 0.2
+    decoded = decoded_segment(result)
+    truth = in_liver(voxel_positions(decoded))
+    assert dice_coefficient(decoded.array > 0, truth) > 0.999
+    # The mirror image, on the patient's left, must not match.
+    mirrored = in_liver(voxel_positions(decoded) * (-1.0, 1.0, 1.0))
+    assert dice_coefficient(decoded.array > 0, mirrored) < 0.2
 
 
 @pytest.mark.parametrize("directions", [pytest.param(oblique(), id="oblique")])
-def test_the_mask_of_an_enhanced_ct_sits_where_the_liver_is(
+def test_the_mask_of_an_enhanced_ct_matches_the_liver(
     directions: Directions, tmp_path: Path
 ) -> None:
     path = tmp_path / "enhanced.dcm"
     enhanced_ct(directions, frame_order=[*range(23, -1, -1)]).save_as(path)
-    seen = found_by_readers(segment([path], ThresholdSegmenter(), REQUEST))
-    assert share_of_overlap(seen.array > 0, in_liver(voxel_positions(seen))) > 0.999
+    decoded = decoded_segment(segment([path], ThresholdSegmenter(), REQUEST))
+    assert dice_coefficient(decoded.array > 0, in_liver(voxel_positions(decoded))) > 0.999
 
 
-def test_a_result_comes_with_volume_and_timings(tmp_path: Path) -> None:
+def test_a_result_has_volume_and_timings(tmp_path: Path) -> None:
     shares: list[float] = []
     result = segment(
         ct_series().write(tmp_path), ThresholdSegmenter(), REQUEST, progress=shares.append
@@ -87,7 +87,7 @@ def test_a_result_comes_with_volume_and_timings(tmp_path: Path) -> None:
     assert shares[-1] == 1.0
 
 
-def test_too_few_slices_are_refused_before_anything_is_computed(tmp_path: Path) -> None:
+def test_a_series_with_too_few_slices_is_refused(tmp_path: Path) -> None:
     paths = ct_series(geometry=grid(slices=3)).write(tmp_path)
     with pytest.raises(Rejected) as caught:
         segment(paths, ThresholdSegmenter(), REQUEST)
@@ -95,14 +95,14 @@ def test_too_few_slices_are_refused_before_anything_is_computed(tmp_path: Path) 
     assert str(caught.value).startswith("The series has 3 slices; liver-test needs at least 10")
 
 
-def test_too_short_a_stretch_of_the_body_is_refused(tmp_path: Path) -> None:
+def test_a_series_with_too_short_an_extent_is_refused(tmp_path: Path) -> None:
     paths = ct_series(geometry=grid(slices=12, spacing_mm=(1.0, 3.0, 3.0))).write(tmp_path)
     with pytest.raises(Rejected, match="covers 11 mm of the body") as caught:
         segment(paths, ThresholdSegmenter(), REQUEST)
     assert caught.value.reason is RejectionReason.TOO_FEW_SLICES
 
 
-def test_a_series_without_liver_is_refused_in_plain_words(tmp_path: Path) -> None:
+def test_a_series_without_liver_is_refused_with_advice(tmp_path: Path) -> None:
     paths = ct_series(geometry=grid(slices=20, centre=(0.0, 0.0, 150.0))).write(tmp_path)
     with pytest.raises(Rejected, match="No liver was found") as caught:
         segment(paths, ThresholdSegmenter(), REQUEST)
@@ -110,7 +110,7 @@ def test_a_series_without_liver_is_refused_in_plain_words(tmp_path: Path) -> Non
     assert "Send a series that covers the liver" in str(caught.value)
 
 
-def test_a_liver_too_small_to_be_one_is_refused(tmp_path: Path) -> None:
+def test_a_liver_below_its_minimum_volume_is_refused(tmp_path: Path) -> None:
     segmenter = ThresholdSegmenter(model_spec(min_volume_ml=500))
     with pytest.raises(Rejected, match="at least 500 mL") as caught:
         segment(ct_series().write(tmp_path), segmenter, REQUEST)
@@ -125,19 +125,19 @@ def test_the_real_three_slice_series_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("bounds", "told"),
+    ("bounds", "message"),
     [
         ({"max_volume_ml": 5.0}, "at 120 HU on average, which no liver does"),
         ({"mean_hu": (-60.0, 100.0)}, "at 120 HU on average, which no liver does"),
     ],
 )
-def test_an_organ_that_measures_what_none_does_is_refused(
-    tmp_path: Path, bounds: dict[str, Any], told: str
+def test_an_organ_with_implausible_measurements_is_refused(
+    tmp_path: Path, bounds: dict[str, Any], message: str
 ) -> None:
     spec = model_spec()
     segmenter = ThresholdSegmenter(
         replace(spec, labels=tuple(replace(label, **bounds) for label in spec.labels))
     )
-    with pytest.raises(Rejected, match=told) as caught:
+    with pytest.raises(Rejected, match=message) as caught:
         segment(ct_series().write(tmp_path), segmenter, REQUEST)
     assert caught.value.reason is RejectionReason.NOT_BELIEVABLE

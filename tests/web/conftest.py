@@ -1,4 +1,4 @@
-"""A real browser for the tests of this folder."""
+"""Fixtures of a real browser."""
 
 import shutil
 from collections.abc import Iterator
@@ -19,10 +19,10 @@ _ARGUMENTS = [
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """The Chromium that is installed, without a window.
+    """The installed Chromium, headless.
 
-    Of a module: as long as Playwright lasts, its thread has an event loop, beside which DBOS does
-    not start.
+    Module scope: while Playwright runs, its thread has an event loop, and DBOS does not start in
+    such a thread.
     """
     found = [path for name in _BROWSERS if (path := shutil.which(name))]
     if not found:
@@ -35,7 +35,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    """A fresh page: no cookies, nothing stored."""
+    """A new page without cookies or stored data."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     yield context.new_page()
     context.close()

@@ -1,4 +1,4 @@
-"""A node whose files are in a bucket serves them as any other."""
+"""Console and DICOMweb of a node whose files are in a bucket."""
 
 import os
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ def node(tmp_path: Path, s3: S3Server) -> Iterator[ServedNode]:
         yield served
 
 
-def test_images_come_back_as_they_came_and_none_stays_on_this_machine(
+def test_images_are_retrieved_unchanged_and_no_local_copy_remains(
     node: ServedNode, tmp_path: Path
 ) -> None:
     sent = {dcmread(f).SOPInstanceUID: f for f in small_ct().write(tmp_path / "ct")}
@@ -50,11 +50,13 @@ def test_images_come_back_as_they_came_and_none_stays_on_this_machine(
         f"{node.dicomweb_url}/studies/{study}/series/{uid}/instances/{name}/rendered"
     )
     assert picture.headers["content-type"] == "image/jpeg"
-    # The worker looks at the series as well, once no more images come.
+    # The worker reads the series too, after its quiet time.
     until(lambda: not _images_in(node.settings.data_dir), 30, "the last copy to be deleted")
 
 
-def test_a_result_can_be_had_in_every_way(node: ServedNode, tmp_path: Path) -> None:
+def test_a_result_is_served_by_wado_by_download_and_as_a_picture(
+    node: ServedNode, tmp_path: Path
+) -> None:
     series = node.receive(ct_series(), tmp_path / "ct")
     job = node.finish_job(node.add_job(series))
     identity = result_identity(job.job_id)
@@ -70,7 +72,9 @@ def test_a_result_can_be_had_in_every_way(node: ServedNode, tmp_path: Path) -> N
     assert picture.content.startswith(b"\x89PNG")
 
 
-def test_a_bucket_that_is_away_is_told_and_comes_back(node: ServedNode, s3: S3Server) -> None:
+def test_an_unreachable_bucket_is_reported_until_it_answers_again(
+    node: ServedNode, s3: S3Server
+) -> None:
     assert httpx.get(f"{node.url}/health").is_success
     s3.stop()
     try:
@@ -84,5 +88,5 @@ def test_a_bucket_that_is_away_is_told_and_comes_back(node: ServedNode, s3: S3Se
 
 
 def _images_in(folder: Path) -> list[str]:
-    # os.walk passes over a folder that is deleted meanwhile; Path.rglob raises.
+    # os.walk skips a folder that is deleted meanwhile; Path.rglob raises.
     return [name for _, _, names in os.walk(folder) for name in names if name.endswith(".dcm")]

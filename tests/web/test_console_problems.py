@@ -58,7 +58,7 @@ def test_a_full_disk_is_reported_without_a_free_space_reserve(
     disk.fill()
     assert "No space left on device" in reported_problem(node, "disk")
     assert "full" in reported_problem(node, "database")
-    disk.make_room()
+    disk.clear()
     assert is_healthy(node)
     assert sorted(disk.folder.iterdir()) == before
 

@@ -1,4 +1,4 @@
-"""QIDO-RS and WADO-RS of the node, asked by dicomweb-client."""
+"""QIDO-RS and WADO-RS of the node, with dicomweb-client."""
 
 from collections.abc import Iterator
 from io import BytesIO
@@ -44,7 +44,7 @@ def series(node: ServedNode, tmp_path: Path) -> StoredSeries:
 
 
 def value(found: dict[str, dict[str, list[object]]], tag: str) -> object:
-    """The one value of an attribute in DICOM JSON."""
+    """Returns the first value of an attribute in DICOM JSON."""
     return found[tag]["Value"][0]
 
 
@@ -69,7 +69,7 @@ def test_a_study_is_found_by_patient_id_date_range_and_part_of_the_name(
         assert value(found, "00080061") == "CT"
 
 
-def test_a_search_that_nothing_matches_finds_nothing(
+def test_a_search_without_a_match_returns_nothing(
     client: DICOMwebClient, series: StoredSeries
 ) -> None:
     for wanted in (
@@ -84,7 +84,7 @@ def test_a_search_that_nothing_matches_finds_nothing(
         assert client.search_for_studies(search_filters=wanted) == []
 
 
-def test_series_and_instances_are_found_below_their_study(
+def test_series_and_instances_are_found_within_their_study(
     client: DICOMwebClient, series: StoredSeries
 ) -> None:
     study, uid = series.study_instance_uid, series.series_instance_uid
@@ -100,7 +100,7 @@ def test_series_and_instances_are_found_below_their_study(
     assert len(everywhere) == SLICES
 
 
-def test_a_search_goes_page_by_page_and_includes_what_is_asked_for(
+def test_a_search_is_paged_and_includes_the_requested_fields(
     client: DICOMwebClient, series: StoredSeries
 ) -> None:
     uids = (series.study_instance_uid, series.series_instance_uid)
@@ -120,13 +120,15 @@ def test_a_search_goes_page_by_page_and_includes_what_is_asked_for(
     assert beyond.status_code in {200, 204}
 
 
-def test_a_search_for_an_unknown_attribute_says_so(node: ServedNode, series: StoredSeries) -> None:
+def test_a_search_for_an_unknown_attribute_is_refused_with_its_name(
+    node: ServedNode, series: StoredSeries
+) -> None:
     answer = httpx.get(f"{node.dicomweb_url}/studies", params={"PatientNmae": "Roe"})
     assert answer.status_code == 400
     assert "PatientNmae" in answer.json()["message"]
 
 
-def test_what_is_retrieved_is_what_came_in(
+def test_a_retrieved_instance_equals_the_received_one(
     client: DICOMwebClient, node: ServedNode, series: StoredSeries
 ) -> None:
     study, uid = series.study_instance_uid, series.series_instance_uid
@@ -140,7 +142,7 @@ def test_what_is_retrieved_is_what_came_in(
     assert one.PixelData == dcmread(path).PixelData
 
 
-def test_metadata_has_every_attribute_but_no_pixels(
+def test_metadata_has_every_attribute_except_pixel_data(
     client: DICOMwebClient, node: ServedNode, series: StoredSeries
 ) -> None:
     study, uid = series.study_instance_uid, series.series_instance_uid
@@ -164,7 +166,7 @@ def test_metadata_has_every_attribute_but_no_pixels(
         JPEG2000Lossless,
     ],
 )
-def test_pixels_come_as_stored_or_decoded_as_the_client_asks(
+def test_pixels_are_sent_as_stored_or_decoded_as_the_client_accepts(
     client: DICOMwebClient, node: ServedNode, tmp_path: Path, syntax: str
 ) -> None:
     series = node.receive(small_ct(syntax), tmp_path / "ct")
@@ -187,7 +189,7 @@ def test_pixels_come_as_stored_or_decoded_as_the_client_asks(
     assert plain.SOPInstanceUID == stored.sop_instance_uid
 
 
-def test_a_compressed_frame_comes_as_it_is_stored_to_whom_wants_it_so(
+def test_a_compressed_frame_is_sent_as_stored_to_a_client_that_accepts_it(
     node: ServedNode, tmp_path: Path
 ) -> None:
     series = node.receive(small_ct(JPEG2000Lossless), tmp_path / "ct")
@@ -204,7 +206,7 @@ def test_a_compressed_frame_comes_as_it_is_stored_to_whom_wants_it_so(
     assert httpx.get(url.replace("frames/1", "frames/0")).status_code == 400
 
 
-def test_the_frames_of_an_enhanced_ct_come_one_by_one(
+def test_single_frames_of_an_enhanced_ct_are_retrieved(
     client: DICOMwebClient, node: ServedNode, tmp_path: Path
 ) -> None:
     enhanced = CtFiles((enhanced_ct(),))
@@ -217,7 +219,7 @@ def test_the_frames_of_an_enhanced_ct_come_one_by_one(
         assert frame == expected[number - 1].tobytes()
 
 
-def test_a_frame_can_be_had_as_a_picture(node: ServedNode, series: StoredSeries) -> None:
+def test_a_frame_is_rendered_as_jpeg_or_png(node: ServedNode, series: StoredSeries) -> None:
     stored = node.store.instances_of(series.series_instance_uid)[0]
     url = f"{node.dicomweb_url}/studies/{series.study_instance_uid}/series"
     url += f"/{series.series_instance_uid}/instances/{stored.sop_instance_uid}/rendered"
@@ -227,7 +229,7 @@ def test_a_frame_can_be_had_as_a_picture(node: ServedNode, series: StoredSeries)
     assert png.headers["content-type"] == "image/png"
 
 
-def test_a_result_is_found_under_the_study_of_its_source_and_reads_back(
+def test_a_result_is_found_in_the_study_of_its_source_and_retrieved(
     client: DICOMwebClient, node: ServedNode, tmp_path: Path
 ) -> None:
     series = node.receive(ct_series(), tmp_path / "ct")
@@ -250,14 +252,16 @@ def test_a_result_is_found_under_the_study_of_its_source_and_reads_back(
     assert len(bits) == 1
 
 
-def test_what_is_not_here_is_not_found(client: DICOMwebClient, series: StoredSeries) -> None:
+def test_an_unknown_study_or_series_is_not_found(
+    client: DICOMwebClient, series: StoredSeries
+) -> None:
     for url in ("studies/1.2.3", f"studies/{series.study_instance_uid}/series/1.2.3/metadata"):
         answer = httpx.get(f"{client.base_url}/{url}")
         assert answer.status_code == 404
         assert "not here" in answer.json()["message"]
 
 
-def test_names_come_whole_whatever_character_set_the_file_has(
+def test_patient_names_are_utf_8_for_every_character_set_of_the_file(
     client: DICOMwebClient, node: ServedNode, tmp_path: Path
 ) -> None:
     def rename(_index: int, dataset: Dataset) -> None:
@@ -270,7 +274,7 @@ def test_names_come_whole_whatever_character_set_the_file_has(
     assert value(study, "00080005") == "ISO_IR 192"
 
 
-def test_a_file_that_is_gone_is_told_and_hides_no_other(
+def test_a_missing_file_is_reported_and_does_not_hide_other_instances(
     client: DICOMwebClient, node: ServedNode, series: StoredSeries
 ) -> None:
     uids = (series.study_instance_uid, series.series_instance_uid)

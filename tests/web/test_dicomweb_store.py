@@ -1,4 +1,4 @@
-"""STOW-RS of the node, by dicomweb-client and by senders less careful."""
+"""STOW-RS of the node, with dicomweb-client and with malformed requests."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -30,7 +30,7 @@ def client(node: ServedNode) -> DICOMwebClient:
     return DICOMwebClient(node.dicomweb_url)
 
 
-def test_stored_instances_come_in_by_the_same_inbox_as_all_others(
+def test_stored_instances_go_through_the_inbox_once(
     client: DICOMwebClient, node: ServedNode, tmp_path: Path
 ) -> None:
     datasets = [dcmread(path) for path in small_ct().write(tmp_path / "ct")]
@@ -41,7 +41,7 @@ def test_stored_instances_come_in_by_the_same_inbox_as_all_others(
     assert series.instance_count == SLICES
     assert series.origin == "dicomweb 127.0.0.1"
     url = answer.ReferencedSOPSequence[0].RetrieveURL
-    # The client names this machine without the port.
+    # dicomweb-client sends a Host header without the port.
     assert httpx.get(node.url + urlsplit(url).path).status_code == 200
     again = client.store_instances(datasets, series.study_instance_uid)
     assert len(again.ReferencedSOPSequence) == SLICES
@@ -49,34 +49,34 @@ def test_stored_instances_come_in_by_the_same_inbox_as_all_others(
 
 
 def part10(dataset: Dataset) -> bytes:
-    """The data set as a DICOM file."""
+    """Returns the data set as a DICOM file."""
     buffer = BytesIO()
     dataset.save_as(buffer, enforce_file_format=True)
     return buffer.getvalue()
 
 
 def stow(node: ServedNode, *contents: bytes, study: str = "") -> httpx.Response:
-    """Store these parts, well-formed or not."""
+    """Sends a STOW-RS request with these parts, well-formed or not."""
     body = b"".join(
         b"--next\r\nContent-Type: application/dicom\r\n\r\n" + content + b"\r\n"
         for content in contents
     )
-    kind = 'multipart/related; type="application/dicom"; boundary=next'
+    content_type = 'multipart/related; type="application/dicom"; boundary=next'
     url = f"{node.dicomweb_url}/studies{study}"
-    return httpx.post(url, content=body + b"--next--\r\n", headers={"Content-Type": kind})
+    return httpx.post(url, content=body + b"--next--\r\n", headers={"Content-Type": content_type})
 
 
-def test_what_cannot_be_stored_is_told_instance_by_instance(node: ServedNode) -> None:
+def test_each_instance_that_cannot_be_stored_has_a_failure_reason(node: ServedNode) -> None:
     good, other = small_ct().datasets[:2]
     other.SOPClassUID = other.file_meta.MediaStorageSOPClassUID = MRImageStorage
 
     some = stow(node, part10(good), part10(other), b"no DICOM at all")
     assert some.status_code == 202
-    told = Dataset.from_json(some.json())
-    assert told.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == good.SOPInstanceUID
-    assert told.FailedSOPSequence[0].ReferencedSOPInstanceUID == other.SOPInstanceUID
-    assert told.FailedSOPSequence[0].FailureReason == 0x0122
-    assert told.OtherFailuresSequence[0].FailureReason == 0xC000
+    outcome = Dataset.from_json(some.json())
+    assert outcome.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == good.SOPInstanceUID
+    assert outcome.FailedSOPSequence[0].ReferencedSOPInstanceUID == other.SOPInstanceUID
+    assert outcome.FailedSOPSequence[0].FailureReason == 0x0122
+    assert outcome.OtherFailuresSequence[0].FailureReason == 0xC000
 
     received = received_from_part10(part10(good), Origin(Channel.FOLDER, "test"))
     video = stow(node, part10_bytes(replace(received, transfer_syntax_uid=Uid(MPEG2MPML))))
@@ -88,7 +88,7 @@ def test_what_cannot_be_stored_is_told_instance_by_instance(node: ServedNode) ->
     assert Dataset.from_json(elsewhere.json()).FailedSOPSequence[0].FailureReason == 0x0110
 
 
-def test_a_request_that_is_no_stow_is_refused_with_what_to_send(node: ServedNode) -> None:
+def test_a_request_without_dicom_is_refused_with_the_expected_media_type(node: ServedNode) -> None:
     answer = httpx.post(f"{node.dicomweb_url}/studies", json={"a": 1})
     assert answer.status_code == 415
     assert "multipart/related" in answer.json()["message"]

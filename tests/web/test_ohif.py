@@ -1,4 +1,4 @@
-"""The result in the viewer: OHIF in Chromium, over the DICOMweb of a real Orthanc."""
+"""The result in OHIF in Chromium, from the DICOMweb of a real Orthanc."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,8 +21,8 @@ from tests.support.dicom.body import AXIAL, CORONAL, FEET_FIRST, Directions, in_
 from tests.support.dicom.builders import LIVER, MADE_AT, ThresholdSegmenter, ct_series
 from tests.support.waiting import until
 
-# The overlay's outline is drawn over its border, a little more or less than a voxel's edge.
-_LEAST_OVERLAP = 0.95
+# OHIF draws the outline over the border of the overlay, a little inside or outside a voxel's edge.
+_MIN_OVERLAP = 0.95
 _RENDER_SECONDS = 120
 
 
@@ -55,11 +55,11 @@ def viewing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Viewing]:
         ("oblique", oblique()),
     ],
 )
-def test_the_overlay_is_on_the_screen_where_the_liver_is(
+def test_the_overlay_appears_on_the_liver(
     viewing: Viewing, page: Page, tmp_path: Path, name: str, directions: Directions
 ) -> None:
     slices = ct_series(directions, seed=f"ohif-{name}")
-    _into_the_pacs(viewing.pacs, slices.write(tmp_path / "ct"), tmp_path)
+    _upload_to_pacs(viewing.pacs, slices.write(tmp_path / "ct"), tmp_path)
     viewer = ViewerPage(page, viewing.site.url, slices.datasets[0].StudyInstanceUID)
     shown = _slices_with_liver(slices.datasets)
 
@@ -69,7 +69,7 @@ def test_the_overlay_is_on_the_screen_where_the_liver_is(
     viewer.open_segmentation(SegOptions().series_description)
     for image in shown:
         viewer.show(image.SOPInstanceUID)
-        expected = viewer.on_screen(in_liver(_places(image)), _plane(image))
+        expected = viewer.on_screen(in_liver(_pixel_positions(image)), _plane(image))
         _wait_for_the_overlay(viewer, expected, tmp_path / f"{image.InstanceNumber}.png")
         if name == "axial":
             # The patient's right, where the liver is, is on the left of the picture.
@@ -77,8 +77,8 @@ def test_the_overlay_is_on_the_screen_where_the_liver_is(
             assert columns.mean() < expected.shape[1] / 2
 
 
-def _into_the_pacs(pacs: OrthancPacs, ct_files: list[Path], folder: Path) -> None:
-    """Upload a CT and what the node makes of it."""
+def _upload_to_pacs(pacs: OrthancPacs, ct_files: list[Path], folder: Path) -> None:
+    """Uploads a CT and the node's segmentation of it."""
     request = ResultRequest(result_identity(folder.name), SegOptions(), MADE_AT)
     result = segment(ct_files, ThresholdSegmenter(), request)
     segmentation = folder / "segmentation.dcm"
@@ -88,41 +88,41 @@ def _into_the_pacs(pacs: OrthancPacs, ct_files: list[Path], folder: Path) -> Non
 
 
 def _slices_with_liver(datasets: tuple[Dataset, ...]) -> list[Dataset]:
-    """Three slices: near one end of the liver, in its middle and near its other end."""
-    inside = [dataset for dataset in datasets if in_liver(_places(dataset)).sum() > 20]
+    """Returns three slices: near one end of the liver, in its middle and near its other end."""
+    inside = [dataset for dataset in datasets if in_liver(_pixel_positions(dataset)).sum() > 20]
     return [inside[0], inside[len(inside) // 2], inside[-1]]
 
 
 def _plane(image: Dataset) -> ImagePlane:
-    """The plane by the image's own header (PS3.3 C.7.6.2.1.1)."""
+    """Returns the plane from the image's header (PS3.3 C.7.6.2.1.1)."""
     along_row, along_column = np.reshape(np.array(image.ImageOrientationPatient, float), (2, 3))
     between_rows, between_columns = (float(v) for v in image.PixelSpacing)
     origin = np.array(image.ImagePositionPatient, float)
     return ImagePlane(origin, along_row * between_columns, along_column * between_rows)
 
 
-def _places(image: Dataset) -> NDArray[np.float64]:
-    """The place of each pixel, (row, column, 3), LPS, mm."""
+def _pixel_positions(image: Dataset) -> NDArray[np.float64]:
+    """Returns the position of each pixel: (row, column, 3), LPS, mm."""
     plane = _plane(image)
     rows, columns = np.mgrid[0 : image.Rows, 0 : image.Columns].astype(float)
-    places: NDArray[np.float64] = (
+    positions: NDArray[np.float64] = (
         plane.origin + columns[..., None] * plane.column_step + rows[..., None] * plane.row_step
     )
-    return places
+    return positions
 
 
 def _wait_for_the_overlay(viewer: ViewerPage, expected: NDArray[np.bool_], picture: Path) -> None:
-    """Until the colour on the screen is what is expected there; the last sight is kept as a PNG."""
+    """Waits for the expected colour on the screen; keeps the last screenshot as a PNG."""
 
     def overlap() -> float:
         """Intersection over union."""
-        sight = viewer.picture()
-        Image.fromarray(sight).save(picture)
-        seen = coloured(sight, LIVER.display_rgb)
+        screenshot = viewer.picture()
+        Image.fromarray(screenshot).save(picture)
+        seen = coloured(screenshot, LIVER.display_rgb)
         return float((seen & expected).sum() / max((seen | expected).sum(), 1))
 
     until(
-        lambda: overlap() >= _LEAST_OVERLAP,
+        lambda: overlap() >= _MIN_OVERLAP,
         _RENDER_SECONDS,
         f"the overlay to lie where the liver is ({picture})",
     )

@@ -1,4 +1,4 @@
-"""The node's own archive in the viewer: OHIF in Chromium over the DICOMweb of the node itself."""
+"""The result in OHIF in Chromium, from the DICOMweb of the node itself."""
 
 from pathlib import Path
 
@@ -13,12 +13,12 @@ from tests.support.dicom.builders import LIVER, ct_series
 from tests.support.servers.served_node import served_node
 from tests.support.waiting import until
 
-# The overlay's outline is drawn over its border, a little more or less than a voxel's edge.
-_LEAST_OVERLAP = 0.95
+# OHIF draws the outline over the border of the overlay, a little inside or outside a voxel's edge.
+_MIN_OVERLAP = 0.95
 _RENDER_SECONDS = 120
 
 
-def test_a_result_is_on_the_screen_without_any_pacs(page: Page, tmp_path: Path) -> None:
+def test_the_overlay_appears_on_the_liver_without_a_pacs(page: Page, tmp_path: Path) -> None:
     geometry = grid()
     slices = ct_series(geometry=geometry, seed="ohif-node")
     liver = in_liver(voxel_positions(geometry))  # (slice, row, column)
@@ -42,5 +42,5 @@ def test_a_result_is_on_the_screen_without_any_pacs(page: Page, tmp_path: Path) 
             seen = coloured(viewer.picture(), LIVER.display_rgb)
             return float((seen & expected).sum() / max((seen | expected).sum(), 1))
 
-        told = "the overlay to lie where the liver is"
-        until(lambda: overlap() >= _LEAST_OVERLAP, _RENDER_SECONDS, told)
+        awaited = "the overlay to lie where the liver is"
+        until(lambda: overlap() >= _MIN_OVERLAP, _RENDER_SECONDS, awaited)

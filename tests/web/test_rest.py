@@ -1,4 +1,4 @@
-"""REST: what other systems read from the node and have it do, and what it refuses them."""
+"""REST API, health and protection against foreign pages, as other systems use them."""
 
 import os
 import signal
@@ -37,7 +37,7 @@ destinations = ["archive"]
 when = { attribute = "BodyPartExamined", equals = "LIVER" }
 """
 RETRIEVAL = {"source": "orthanc", "study_instance_uid": "1.2", "series_instance_uid": "1.2.3"}
-_ENDED_BY_REQUEST = 0
+_EXIT_SUCCESS = 0
 
 
 @pytest.fixture
@@ -55,31 +55,31 @@ def series(node: ServedNode, tmp_path: Path) -> StoredSeries:
 @pytest.fixture
 def parked(node: ServedNode, series: StoredSeries) -> Job:
     job = node.add_job(series)
-    told = "the segmentation failed"
-    return node.store.change_job(job.job_id, JobState.PARKED, MADE_AT, reason=told)
+    reason = "the segmentation failed"
+    return node.store.change_job(job.job_id, JobState.PARKED, MADE_AT, reason=reason)
 
 
-def test_health_tells_the_state_of_each_part_and_the_counts_of_each_state(
+def test_health_reports_each_part_and_the_count_of_each_state(
     node: ServedNode, parked: Job
 ) -> None:
     with running_worker(node):
         answer = httpx.get(f"{node.url}/health")
     assert answer.status_code == 200
-    told = answer.json()
-    assert told["status"] == "ok"
-    assert told["disk"]["free_mib"] > 0
-    assert told["database"]["series"]["receiving"] == 1
-    assert told["database"]["jobs"]["parked"] == 1
-    assert told["database"]["jobs"]["delivered"] == 0
+    health = answer.json()
+    assert health["status"] == "ok"
+    assert health["disk"]["free_mib"] > 0
+    assert health["database"]["series"]["receiving"] == 1
+    assert health["database"]["jobs"]["parked"] == 1
+    assert health["database"]["jobs"]["delivered"] == 0
 
 
-def test_health_is_503_while_no_worker_runs(node: ServedNode) -> None:
+def test_health_is_503_while_no_worker_is_running(node: ServedNode) -> None:
     answer = httpx.get(f"{node.url}/health")
     assert answer.status_code == 503
     assert "worker is not running" in answer.json()["worker"]["message"]
 
 
-def test_health_is_503_once_a_listener_is_gone(node: ServedNode) -> None:
+def test_health_is_503_after_the_listener_has_stopped(node: ServedNode) -> None:
     data_dir = node.settings.data_dir
     with running_worker(node):
         with hold_process_lock(LockedProcess.LISTENER, data_dir):
@@ -89,7 +89,7 @@ def test_health_is_503_once_a_listener_is_gone(node: ServedNode) -> None:
     assert "listener is not running" in answer.json()["listener"]["message"]
 
 
-def test_with_too_little_room_health_is_503_and_nothing_more_is_stored(tmp_path: Path) -> None:
+def test_health_is_503_and_nothing_is_stored_when_free_space_is_too_low(tmp_path: Path) -> None:
     with served_node(tmp_path, "least_free_gib = 1_000_000\n") as node, running_worker(node):
         health = httpx.get(f"{node.url}/health")
         assert health.status_code == 503
@@ -99,7 +99,7 @@ def test_with_too_little_room_health_is_503_and_nothing_more_is_stored(tmp_path:
         assert "retry-after" in answer.headers
 
 
-def test_health_is_503_and_names_the_part_that_is_not_well(node: ServedNode) -> None:
+def test_health_is_503_and_names_the_unhealthy_part(node: ServedNode) -> None:
     database = node.settings.data_dir / "segnode.db"
     node.store.close()
     for file in database.parent.glob("segnode.db*"):
@@ -117,7 +117,7 @@ def test_health_is_503_and_names_the_part_that_is_not_well(node: ServedNode) -> 
     assert "retry-after" in other.headers
 
 
-def test_series_and_jobs_are_listed_without_where_files_lie(
+def test_series_and_jobs_are_listed_without_file_paths(
     node: ServedNode, parked: Job, series: StoredSeries
 ) -> None:
     (listed,) = httpx.get(f"{node.url}/api/series").json()
@@ -132,7 +132,7 @@ def test_series_and_jobs_are_listed_without_where_files_lie(
     assert httpx.get(f"{node.url}/api/jobs?limit=0").status_code == 422
 
 
-def test_the_picture_of_a_job_is_its_overlay(node: ServedNode, tmp_path: Path) -> None:
+def test_the_picture_of_a_finished_job_is_its_overlay(node: ServedNode, tmp_path: Path) -> None:
     waiting = node.add_job(node.receive(ct_series(), tmp_path / "whole"))
     url = f"{node.url}/api/jobs/{waiting.job_id}/picture.png"
     assert httpx.get(url).status_code == 404
@@ -142,7 +142,7 @@ def test_the_picture_of_a_job_is_its_overlay(node: ServedNode, tmp_path: Path) -
     assert answer.content.startswith(b"\x89PNG")
 
 
-def test_a_series_explains_which_condition_failed_on_what_value(
+def test_explain_shows_the_failed_condition_and_the_actual_value(
     node: ServedNode, series: StoredSeries
 ) -> None:
     uid = series.series_instance_uid
@@ -151,14 +151,16 @@ def test_a_series_explains_which_condition_failed_on_what_value(
     facts = SeriesFacts({"BodyPartExamined": ("KNEE",)}, 3, "CT1")
     decision = decide(node.settings.rules, facts)
     node.store.record_decision(uid, decision.to_json(), SeriesState.IGNORED, MADE_AT, seen_count=3)
-    told = httpx.get(url).json()
-    assert told["decided"] is True
-    assert told["rules"] == []
-    assert "KNEE" in told["text"]
+    explanation = httpx.get(url).json()
+    assert explanation["decided"] is True
+    assert explanation["rules"] == []
+    assert "KNEE" in explanation["text"]
     assert httpx.get(f"{node.url}/api/series/1.2.3/explain").status_code == 404
 
 
-def test_a_start_is_asked_for(node: ServedNode, series: StoredSeries) -> None:
+def test_a_start_can_be_requested_for_a_known_series(
+    node: ServedNode, series: StoredSeries
+) -> None:
     uid = series.series_instance_uid
     answer = httpx.post(f"{node.url}/api/series/{uid}/start")
     assert answer.status_code == 202
@@ -203,7 +205,7 @@ def test_an_ended_job_can_be_run_again(node: ServedNode, parked: Job) -> None:
     assert httpx.post(f"{node.url}/api/jobs/unknown/rerun").status_code == 404
 
 
-def test_a_series_to_fetch_is_asked_for_once(node: ServedNode) -> None:
+def test_a_repeated_retrieval_request_returns_the_same_retrieval(node: ServedNode) -> None:
     first = httpx.post(f"{node.url}/api/retrieve", json=RETRIEVAL)
     assert first.status_code == 202
     number = first.json()["retrieval"]
@@ -215,19 +217,19 @@ def test_a_series_to_fetch_is_asked_for_once(node: ServedNode) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "status", "told"),
+    ("body", "status", "message"),
     [
         ({**RETRIEVAL, "source": "orhtanc"}, 422, "it has: orthanc"),
         ({**RETRIEVAL, "series_instance_uid": "../x"}, 400, "not a valid DICOM UID"),
         ({"source": "orthanc"}, 422, "study_instance_uid"),
     ],
 )
-def test_a_series_that_cannot_be_fetched_is_refused_with_the_reason(
-    node: ServedNode, body: dict[str, str], status: int, told: str
+def test_an_invalid_retrieval_request_is_refused_with_the_reason(
+    node: ServedNode, body: dict[str, str], status: int, message: str
 ) -> None:
     answer = httpx.post(f"{node.url}/api/retrieve", json=body)
     assert answer.status_code == status
-    assert told in answer.json()["message"]
+    assert message in answer.json()["message"]
     assert node.store.open_retrievals() == []
 
 
@@ -240,7 +242,7 @@ def test_a_series_that_cannot_be_fetched_is_refused_with_the_reason(
         {"Origin": "null"},
     ],
 )
-def test_a_page_of_another_site_presses_no_button(
+def test_a_page_of_another_site_cannot_request_a_start(
     node: ServedNode, series: StoredSeries, headers: dict[str, str]
 ) -> None:
     for start in ("/api/series/{}/start", "/series/{}/start"):
@@ -251,7 +253,7 @@ def test_a_page_of_another_site_presses_no_button(
     assert httpx.post(url, headers=own).status_code == 303
 
 
-def test_a_foreign_name_for_this_machine_gets_nothing(node: ServedNode) -> None:
+def test_a_request_under_an_unknown_host_name_is_refused(node: ServedNode) -> None:
     for foreign in ("attacker.example", "localhost.attacker.example", "[::1", ""):
         answer = httpx.get(f"{node.url}/api/series", headers={"Host": foreign})
         assert answer.status_code == 421
@@ -261,11 +263,11 @@ def test_a_foreign_name_for_this_machine_gets_nothing(node: ServedNode) -> None:
         assert httpx.get(f"{node.url}/api/series", headers={"Host": name}).status_code == 200
 
 
-def test_a_proxy_may_ask_under_the_names_that_the_site_has_set(tmp_path: Path) -> None:
+def test_a_proxy_may_use_the_names_in_the_configuration(tmp_path: Path) -> None:
     with served_node(tmp_path, '[web]\nnames = ["Segnode.Hospital.Example"]\n') as node:
         headers = {"Host": "segnode.hospital.example"}
         assert httpx.get(f"{node.url}/api/series", headers=headers).status_code == 200
-        # One that asks under its own name for the node still passes the page's on.
+        # A proxy that sets its own Host header still forwards the Origin of the page.
         start = f"{node.url}/api/series/1.2.3/start"
         own = {"Origin": "http://segnode.hospital.example"}
         assert httpx.post(start, headers=own).status_code == 404
@@ -273,12 +275,12 @@ def test_a_proxy_may_ask_under_the_names_that_the_site_has_set(tmp_path: Path) -
         assert httpx.post(start, headers=foreign).status_code == 403
 
 
-def test_a_number_that_no_request_has_is_not_found(node: ServedNode) -> None:
+def test_an_unknown_retrieval_number_is_not_found(node: ServedNode) -> None:
     for number in ("7", "99999999999999999999"):
         assert httpx.get(f"{node.url}/api/retrievals/{number}").status_code in {404, 422}
 
 
-def test_an_error_is_json_to_programs_and_a_page_to_people(node: ServedNode) -> None:
+def test_an_error_is_json_for_programs_and_a_page_for_people(node: ServedNode) -> None:
     program = httpx.get(f"{node.url}/api/jobs/unknown")
     assert program.json()["message"] == "there is no job unknown"
     person = httpx.get(f"{node.url}/series/1.2.3")
@@ -287,7 +289,7 @@ def test_an_error_is_json_to_programs_and_a_page_to_people(node: ServedNode) -> 
     assert "1.2.3" in person.text
 
 
-def test_the_process_serves_until_sigterm_and_needs_no_torch(tmp_path: Path) -> None:
+def test_the_process_serves_until_sigterm_without_importing_torch(tmp_path: Path) -> None:
     (port,) = free_ports(1)
     config = tmp_path / "segnode.toml"
     config.write_text(f'data_dir = "data"\n[web]\nport = {port}\n')
@@ -302,13 +304,13 @@ def test_the_process_serves_until_sigterm_and_needs_no_torch(tmp_path: Path) -> 
         until(lambda: "web.ready" in (tmp_path / "log").read_text(), 30, "the server")
         assert httpx.get(f"http://127.0.0.1:{port}/").status_code == 200
         os.kill(process.pid, signal.SIGTERM)
-        assert process.wait(20) == _ENDED_BY_REQUEST
+        assert process.wait(20) == _EXIT_SUCCESS
     finally:
         process.kill()
         process.wait()
 
 
-def test_a_port_that_is_taken_is_a_mistake_in_the_configuration(tmp_path: Path) -> None:
+def test_a_port_in_use_is_reported_as_a_configuration_error(tmp_path: Path) -> None:
     with served_node(tmp_path) as served:
         port = served.url.rpartition(":")[2]
         config = tmp_path / "second.toml"

@@ -15,7 +15,7 @@ from node.store.received.series import SeriesRepository
 from node.store.schema import AUDIT, JOBS, SERIES
 
 # A destination has received a result of the job in any run. A rerun resets the delivery rows, so
-# only the audit trail tells.
+# only the audit trail shows it.
 _EVER_SENT: ColumnElement[bool] = exists().where(
     AUDIT.c.subject == JOBS.c.job_id,
     AUDIT.c.event.in_(["delivery.stored", "delivery.delivered"]),

@@ -13,12 +13,12 @@ from node.store.schema import WORKERS
 class Worker:
     """A worker process that has joined the site.
 
-    `name` identifies the process; `worker_name` stays the same when the worker restarts.
+    `name` identifies the process; `slot` (a host and a number) stays the same after a restart.
     `heartbeats` counts up as long as the process is alive.
     """
 
     name: str
-    worker_name: str
+    slot: str
     heartbeats: int
     last_heartbeat_at: datetime
 
@@ -26,17 +26,17 @@ class Worker:
 class Workers(Repository):
     """The workers; the one that joined first is the leader."""
 
-    def add_worker(self, name: str, worker_name: str, now: datetime) -> None:
-        """Adds a worker; removes earlier processes of the same `worker_name`."""
+    def add_worker(self, name: str, slot: str, now: datetime) -> None:
+        """Adds a worker; removes earlier processes in the same `slot`."""
         row = {
             "name": name,
-            "place": worker_name,
+            "place": slot,
             "beats": 0,
             "joined_at": now,
             "beaten_at": now,
         }
         with self._database.writing() as connection:
-            connection.execute(delete(WORKERS).where(WORKERS.c.place == worker_name))
+            connection.execute(delete(WORKERS).where(WORKERS.c.place == slot))
             connection.execute(self._database.insert(WORKERS).values(row))
 
     def record_heartbeat(self, name: str, now: datetime) -> bool:

@@ -18,7 +18,7 @@ from node.domain.errors import Rejected, Transient
 from node.domain.instance import Channel, Origin, ReceivedInstance
 from node.domain.sop_classes import STORAGE_SOP_CLASSES, STORAGE_TRANSFER_SYNTAXES
 from node.intake.inbox import Inbox
-from node.intake.multipart import MAX_PART_BYTES, PartTooLarge, parse_boundary, parts
+from node.intake.multipart import MAX_PART_BYTES, PartTooLarge, iter_parts, parse_boundary
 from node.intake.part10 import received_from_part10
 from node.settings import Settings
 from node.store import Store
@@ -158,7 +158,7 @@ def _boundary(content_type: str) -> str:
 
 
 def _store_parts(body: IO[bytes], boundary: str, transaction: _StoreTransaction) -> None:
-    contents = parts(_chunks(body), boundary) if boundary else _single_instance(body)
+    contents = iter_parts(_chunks(body), boundary) if boundary else _single_instance(body)
     # Instances stored before an error stay; the sender sends all again, which is harmless.
     try:
         for content in contents:

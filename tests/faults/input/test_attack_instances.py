@@ -39,7 +39,7 @@ from tests.support.peers.upper_layer import (
     c_store,
 )
 from tests.support.processes.listener_process import ListenerProcess
-from tests.support.processes.resources_in_use import most_memory_mib
+from tests.support.processes.resources_in_use import peak_memory_mib
 
 # Above the memory after the first instance; the largest of these attacks has 4 MiB.
 MAX_GROWTH_MIB = 128
@@ -91,9 +91,9 @@ def site(running: Site) -> Iterator[Site]:
     """A listener that must accept instances after each test, and must not have grown."""
     accept_one(running)
     pid = running.process.process.pid
-    before = most_memory_mib(pid)
+    before = peak_memory_mib(pid)
     yield running
-    assert most_memory_mib(pid) - before < MAX_GROWTH_MIB
+    assert peak_memory_mib(pid) - before < MAX_GROWTH_MIB
     accept_one(running)
     assert {path.relative_to(running.root) for path in outside(running)} == {
         Path("at"),

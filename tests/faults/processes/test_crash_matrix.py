@@ -1,6 +1,7 @@
-"""`kill -9` of each process at each step, four series in flight: nothing lost, nothing twice.
+"""SIGKILL of each process at each step with four series in flight: no loss, no duplicate.
 
-One process for each step, in turn; `make soak` kills each at each SEGNODE_CRASH_ROUNDS times.
+By default each step kills one process, in turn; `make soak` kills every process at every step,
+SEGNODE_CRASH_ROUNDS times.
 """
 
 import json
@@ -29,19 +30,19 @@ from tests.support.waiting import until
 
 ROUNDS = int(os.environ.get("SEGNODE_CRASH_ROUNDS", "0"))
 SUPERVISOR = "supervisor"
-# The supervisor is the last: with a new one, its processes have never fallen.
+# The supervisor comes last: a new supervisor has not counted any crashes yet.
 PROCESSES = (*Role, SUPERVISOR)
 SENDING = ("receive", "assemble")
 STEPS = (*SENDING, "load", "segment", "encode", "deliver", "commit")
 IN_FLIGHT = 4
-# Longer than a process is mostly away, as at a site: what is sent again joins what came before.
+# Longer than most restarts of a process, as at a site: resent images join the earlier ones.
 QUIET_S = 4.0
 WAIT_S = 120.0
 ROUND_S = 60.0
 
 
 def rounds() -> list[tuple[str, str]]:
-    """What to kill at which step, in this order."""
+    """The steps and the processes to kill, in order."""
     if ROUNDS:
         return [(step, process) for step in STEPS for process in PROCESSES] * ROUNDS
     return [(step, PROCESSES[number % len(PROCESSES)]) for number, step in enumerate(STEPS)]
@@ -49,7 +50,7 @@ def rounds() -> list[tuple[str, str]]:
 
 @dataclass
 class Series:
-    """A CT on its way to the node; the sender keeps each image until it is acknowledged."""
+    """A CT series being sent; the sender keeps each image until it is acknowledged."""
 
     series: Uid
     study: Uid
@@ -58,37 +59,37 @@ class Series:
 
     @classmethod
     def write(cls, folder: Path, seed: str) -> "Series":
-        """A new one."""
-        told = CtDescription(seed=seed)
-        paths = write_ct_series(tiny_scan(), folder, told)
+        """Writes a new series."""
+        description = CtDescription(seed=seed)
+        paths = write_ct_series(tiny_scan(), folder, description)
         uids = [
             Uid(dcmread(path, specific_tags=["SOPInstanceUID"]).SOPInstanceUID) for path in paths
         ]
         return cls(
-            Uid(told.series_instance_uid),
-            Uid(told.study_instance_uid),
+            Uid(description.series_instance_uid),
+            Uid(description.study_instance_uid),
             dict(zip(uids, paths, strict=True)),
         )
 
     def send(self, port: int) -> None:
-        """C-STORE what is not acknowledged, over and over until all is."""
+        """Sends the unacknowledged images by C-STORE, repeatedly, until all are acknowledged."""
 
-        def all_taken() -> bool:
+        def all_acknowledged() -> bool:
             missing = [path for uid, path in self.files.items() if uid not in self.acknowledged]
             self.acknowledged |= dcmsend(missing, port).acknowledged
             return self.is_sent
 
-        until(all_taken, WAIT_S, "all images to be taken", poll_s=0.1)
+        until(all_acknowledged, WAIT_S, "all images to be acknowledged", poll_s=0.1)
 
     @property
     def is_sent(self) -> bool:
-        """Whether all is acknowledged."""
+        """Whether all images are acknowledged."""
         return len(self.acknowledged) == len(self.files)
 
 
 @dataclass
 class Stages:
-    """The stages that the node tells of its jobs, from where its log is now."""
+    """The stages of jobs that the node logs from now on."""
 
     log: Path
     entered: list[tuple[str, str]] = field(default_factory=list)
@@ -99,37 +100,37 @@ class Stages:
         self._rest = b""
 
     def read(self) -> list[tuple[str, str]]:
-        """Each stage with its job, in the order in which they were entered."""
+        """Each stage with its job, in order."""
         *lines, self._rest = (self._rest + self._file.read()).split(b"\n")
         for line in lines:
             with suppress(ValueError):
-                told = json.loads(line)
-                if told.get("event") == "job.stage":
-                    self.entered.append((told["stage"], told["job"]))
+                event = json.loads(line)
+                if event.get("event") == "job.stage":
+                    self.entered.append((event["stage"], event["job"]))
         return self.entered
 
     def of(self, job: str) -> str:
-        """The stage in which a job is."""
+        """The current stage of a job."""
         return [stage for stage, entered_by in self.read() if entered_by == job][-1]
 
     def close(self) -> None:
-        """Read no more."""
+        """Closes the log file."""
         self._file.close()
 
 
 @dataclass
 class Matrix:
-    """What is done to a node, round by round, and what came of it."""
+    """Kills processes of a node round by round and records the results."""
 
     node: RunningNode
     folder: Path
     sent: list[Series] = field(default_factory=list)
     kills: Counter[str] = field(default_factory=Counter)
-    # Where the process died within the step, and not just after it.
+    # Kills that happened within the step and not just after it.
     hits: Counter[str] = field(default_factory=Counter)
 
     def round(self, step: str, process: str) -> None:
-        """Send, kill within the step, and go on until every series has come to its end."""
+        """Sends series, kills a process within the step, and waits until every job has ended."""
         number = self.kills.total()
         batch = [
             Series.write(self.folder / f"{number}-{n}", f"{number}-{n}") for n in range(IN_FLIGHT)
@@ -157,11 +158,11 @@ class Matrix:
     def _kill_while_sending(
         self, step: str, process: str, batch: Sequence[Series], sending: Sequence[Future[None]]
     ) -> bool:
-        def come_in() -> bool:
+        def all_known() -> bool:
             return all(self.node.store.get_series(one.series) is not None for one in batch)
 
         if step == "receive":
-            until(come_in, WAIT_S, "something of each series to come in")
+            until(all_known, WAIT_S, "the first images of each series")
         else:
             for future in sending:
                 future.result(WAIT_S)
@@ -190,7 +191,7 @@ class Matrix:
         return 0
 
     def lost_instances(self) -> list[Uid]:
-        """Those that were acknowledged and are not in the store as they were sent."""
+        """Acknowledged instances that the store does not hold exactly as sent."""
         lost = []
         for series in self.sent:
             for uid in series.acknowledged:
@@ -200,13 +201,13 @@ class Matrix:
         return lost
 
     def results(self) -> list[int]:
-        """How many results the PACS has of each series."""
+        """Number of results in the PACS, per series."""
         return [len(self.node.results(series.study)) for series in self.sent]
 
 
 @pytest.fixture
 def matrix(tmp_path: Path) -> Iterator[Matrix]:
-    """A node with all its processes, and a PACS that commits itself to results."""
+    """A node with all its processes, and a PACS with storage commitment."""
     missing = orthanc_missing()
     if missing:
         pytest.skip(missing)
@@ -227,7 +228,7 @@ def matrix(tmp_path: Path) -> Iterator[Matrix]:
 
 
 @pytest.mark.timeout(120 + ROUND_S * len(rounds()))
-def test_whatever_is_killed_nothing_is_lost_and_every_series_has_one_result(
+def test_after_every_kill_no_instance_is_lost_and_every_series_has_one_result(
     matrix: Matrix,
 ) -> None:
     for step, process in rounds():
@@ -244,7 +245,7 @@ def test_whatever_is_killed_nothing_is_lost_and_every_series_has_one_result(
     assert list(Verification(matrix.node.store).findings()) == []
     for series in matrix.sent:
         *earlier, job = matrix.node.store.jobs_of(series.series)
-        # A process that is away for longer than the quiet time leaves a series that seems complete.
+        # If a process is down for longer than the quiet time, an incomplete series seems complete.
         assert {one.state for one in earlier} <= {JobState.REFUSED, JobState.SUPERSEDED}
         assert (job.state, job.instance_count) == (JobState.DELIVERED, len(series.files))
         expected = result_identity(job.job_id).sop_instance_uid

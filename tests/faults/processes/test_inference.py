@@ -1,4 +1,4 @@
-"""Inference that hangs, dies or breaks: the job ends in words, and the next one finds it well."""
+"""Inference that hangs, dies or fails: the job ends with a reason and the next job works."""
 
 import os
 import signal
@@ -17,19 +17,19 @@ from node.inference.pool import InferencePool
 from node.inference.process import InferenceError, InferenceProcess
 from node.jobs.segment_step import InferenceResult
 from tests.support.factories import job_of
-from tests.support.processes.worker_parts import WorkerParts, inferred
+from tests.support.processes.worker_parts import WorkerParts, empty_result
 from tests.support.waiting import until
 
 ROOT = Path(__file__).parents[3]
-LONGEST_S = 3.0
-# On a busy machine each start of a process takes seconds.
+TIMEOUT_S = 3.0
+# On a busy machine the start of a process takes seconds.
 WAIT_S = 120.0
 FILES = [Path("a.dcm")]
 JOB = job_of(Uid("1.2.3"))
 
 
 class Models(LoadedModels):
-    """What befalls a job is written in a file beside it, a word for each run."""
+    """Reads the outcome of each inference from the file `plan`, one word per inference."""
 
     def __init__(self, plan: Path) -> None:
         self._plan = plan
@@ -54,11 +54,11 @@ class Models(LoadedModels):
                 raise Rejected(RejectionReason.TOO_FEW_SLICES, "The series has 3 slices.")
             case "wait":
                 raise Transient("an image cannot be read: Stale file handle")
-        return inferred(job)
+        return empty_result(job)
 
 
-class Meeting(LoadedModels):
-    """A job looks out for another that is at work at the same time, for a second."""
+class ConcurrencyProbe(LoadedModels):
+    """Each inference waits up to a second for another one at the same time."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -73,14 +73,14 @@ class Meeting(LoadedModels):
         own.with_suffix(".here").touch()
         try:
             until(lambda: len(list(self._folder.glob("*.here"))) == 2, 1.0, "the other")
-            told = "met"
+            outcome = "met"
         except AssertionError:
-            told = "alone"
+            outcome = "alone"
         n = len(list(self._folder.glob("*.end")))
-        (self._folder / f"{n}-{os.getpid()}.end").write_text(told)
-        if told == "alone":
+        (self._folder / f"{n}-{os.getpid()}.end").write_text(outcome)
+        if outcome == "alone":
             own.with_suffix(".here").unlink()
-        return inferred(job)
+        return empty_result(job)
 
 
 @pytest.fixture
@@ -91,36 +91,38 @@ def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def process(plan: Path) -> Iterator[InferenceProcess]:
-    process = InferenceProcess(Models(plan), LONGEST_S, "warning")
+    process = InferenceProcess(Models(plan), TIMEOUT_S, "warning")
     yield process
     process.close()
 
 
 @pytest.mark.parametrize(
-    ("word", "told"),
+    ("word", "message"),
     [
         ("hang", "was ended after 3 s"),
         ("die", "ended by signal 9"),
         ("break", "ZeroDivisionError: by a defect"),
     ],
 )
-def test_after_a_failure_the_next_job_is_inferred(
-    process: InferenceProcess, plan: Path, word: str, told: str
+def test_the_next_inference_works_after_a_failure(
+    process: InferenceProcess, plan: Path, word: str, message: str
 ) -> None:
     plan.write_text(f"{word} fine")
-    with pytest.raises(InferenceError, match=told):
+    with pytest.raises(InferenceError, match=message):
         process.infer(JOB, FILES, None)
     assert process.infer(JOB, FILES, None).seg_file
 
 
-def test_a_passing_condition_is_told_as_what_it_is(process: InferenceProcess, plan: Path) -> None:
+def test_a_transient_error_keeps_its_type(process: InferenceProcess, plan: Path) -> None:
     plan.write_text("wait fine")
     with pytest.raises(Transient, match="Stale file handle"):
         process.infer(JOB, FILES, None)
     assert process.infer(JOB, FILES, None).seg_file
 
 
-def test_a_refusal_keeps_its_reason_and_the_process(process: InferenceProcess, plan: Path) -> None:
+def test_a_refusal_keeps_its_reason_and_does_not_restart_the_process(
+    process: InferenceProcess, plan: Path
+) -> None:
     plan.write_text("fine refuse fine")
     process.infer(JOB, FILES, None)
     first = process.pid
@@ -131,7 +133,7 @@ def test_a_refusal_keeps_its_reason_and_the_process(process: InferenceProcess, p
     assert process.pid == first
 
 
-def test_a_process_that_dies_between_jobs_is_started_again(
+def test_a_process_that_dies_between_jobs_is_restarted(
     process: InferenceProcess, plan: Path
 ) -> None:
     plan.write_text("fine")
@@ -143,7 +145,7 @@ def test_a_process_that_dies_between_jobs_is_started_again(
     assert process.infer(JOB, FILES, None).seg_file
 
 
-def test_a_stop_of_the_service_does_not_make_a_job_look_failed(
+def test_a_stop_signal_to_the_inference_process_fails_no_job(
     process: InferenceProcess, plan: Path
 ) -> None:
     plan.write_text("fine")
@@ -155,12 +157,12 @@ def test_a_stop_of_the_service_does_not_make_a_job_look_failed(
     assert process.pid == first
 
 
-def test_a_wrong_configuration_is_told_as_such(process: InferenceProcess) -> None:
+def test_a_configuration_error_keeps_its_type(process: InferenceProcess) -> None:
     with pytest.raises(Misconfigured, match=r"^configuration: rules.model: model 'missing'"):
         process.load(["missing"])
 
 
-def test_a_job_that_hangs_is_tried_once_more_and_parked_and_others_go_on(
+def test_a_job_that_hangs_twice_is_parked_and_the_next_job_is_delivered(
     process: InferenceProcess, plan: Path, tmp_path: Path
 ) -> None:
     class Parts(WorkerParts):
@@ -187,11 +189,13 @@ def test_a_job_that_hangs_is_tried_once_more_and_parked_and_others_go_on(
         parts.stop()
 
 
-@pytest.mark.parametrize(("most", "together"), [({}, True), ({"liver-ct": 1}, False)])
-def test_inferences_run_at_once_as_far_as_their_model_may(
-    plan: Path, tmp_path: Path, most: dict[str, int], together: bool
+@pytest.mark.parametrize(("limits", "together"), [({}, True), ({"liver-ct": 1}, False)])
+def test_inferences_run_concurrently_up_to_the_limit_of_their_model(
+    plan: Path, tmp_path: Path, limits: dict[str, int], together: bool
 ) -> None:
-    pool = InferencePool(lambda: InferenceProcess(Meeting(tmp_path), 60.0, "warning"), 2, most)
+    pool = InferencePool(
+        lambda: InferenceProcess(ConcurrencyProbe(tmp_path), 60.0, "warning"), 2, limits
+    )
     try:
         pool.load(["liver-ct"])
         with ThreadPoolExecutor(2) as threads:
@@ -204,5 +208,5 @@ def test_inferences_run_at_once_as_far_as_their_model_may(
 
 
 def _runs(pid: int) -> bool:
-    """Whether it does; one that has ended and was not asked for its status does not."""
+    """Whether the process runs; a zombie does not."""
     return " Z " not in Path(f"/proc/{pid}/stat").read_text()

@@ -1,4 +1,4 @@
-"""`kill -9` of the node while its PACS is down, and of its supervisor alone.
+"""SIGKILL of the node while its PACS is down, and of its supervisor alone.
 
 The crash matrix kills each process at each step.
 """
@@ -21,7 +21,7 @@ from tests.support.waiting import until
 
 @pytest.fixture
 def pacs(tmp_path: Path) -> Iterator[OrthancPacs]:
-    """A PACS that is down at first."""
+    """A PACS that is not running yet."""
     missing = orthanc_missing()
     if missing:
         pytest.skip(missing)
@@ -32,14 +32,14 @@ def pacs(tmp_path: Path) -> Iterator[OrthancPacs]:
 
 @pytest.fixture
 def node(tmp_path: Path, pacs: OrthancPacs) -> Iterator[RunningNode]:
-    """A node that runs."""
+    """A running node."""
     running = RunningNode(tmp_path / "node", pacs)
     running.start()
     yield running
     running.close()
 
 
-def test_a_node_killed_while_the_pacs_is_down_delivers_once_it_is_back(
+def test_a_node_killed_while_the_pacs_is_down_delivers_when_both_are_back(
     node: RunningNode, pacs: OrthancPacs, tmp_path: Path
 ) -> None:
     files = small_abdomen(tmp_path / "ct", seed=21)
@@ -47,7 +47,7 @@ def test_a_node_killed_while_the_pacs_is_down_delivers_once_it_is_back(
     series, study = Uid(header.SeriesInstanceUID), Uid(header.StudyInstanceUID)
     node.send(files)
     job = node.job_in(series, JobState.DELIVERING)
-    until(lambda: node.store.deliveries_of(job.job_id)[0].attempts >= 2, 60, "two failed tries")
+    until(lambda: node.store.deliveries_of(job.job_id)[0].attempts >= 2, 60, "two failed attempts")
     (waiting,) = node.store.deliveries_of(job.job_id)
     assert waiting.state is DeliveryState.WAITING
     assert "does not answer" in waiting.last_error
@@ -60,15 +60,15 @@ def test_a_node_killed_while_the_pacs_is_down_delivers_once_it_is_back(
     assert node.results(study) == [result_identity(job.job_id).sop_instance_uid]
 
 
-def test_nothing_outlives_a_supervisor_that_is_killed(node: RunningNode) -> None:
+def test_no_process_outlives_a_killed_supervisor(node: RunningNode) -> None:
     processes = [node.process_of(role) for role in (Role.WORKER, Role.LISTENER)]
     node.kill()
 
-    until(lambda: not any(is_alive(p) for p in processes), 10, "the processes to be gone")
+    until(lambda: not any(is_alive(p) for p in processes), 10, "the processes to end")
 
 
 def is_alive(process: int) -> bool:
-    """Whether the process still runs; one that nobody has waited for yet does not."""
+    """Whether the process still runs; a zombie does not."""
     with suppress(OSError):
         return ") Z " not in Path(f"/proc/{process}/stat").read_text()
     return False

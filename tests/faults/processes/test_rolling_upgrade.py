@@ -1,4 +1,4 @@
-"""A site is upgraded host by host while it works: old and new versions share jobs and database."""
+"""Rolling upgrade: old and new versions share jobs and database."""
 
 import shutil
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from pydicom import dcmread
 from node.demo.orthanc_pacs import OrthancPacs, orthanc_missing
 from node.domain.identifiers import Uid
 from node.domain.job import JobState, result_identity
-from tests.support.processes.hosts import HostsOfASite
+from tests.support.processes.hosts import MultiHostSite
 from tests.support.processes.running_node import small_abdomen
 from tests.support.servers.postgresql_server import PostgresqlServer
 from tests.support.waiting import until
@@ -35,13 +35,13 @@ def upgrade() -> None:
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[HostsOfASite]:
+def site(tmp_path: Path) -> Iterator[MultiHostSite]:
     """A listener and two workers of this version, running."""
     missing = orthanc_missing()
     if missing:
         pytest.skip(missing)
     with OrthancPacs(tmp_path / "orthanc") as orthanc, PostgresqlServer() as server:
-        made = HostsOfASite(tmp_path, orthanc, server.new_database(), 2)
+        made = MultiHostSite(tmp_path, orthanc, server.new_database(), 2)
         try:
             made.start()
             yield made
@@ -49,19 +49,19 @@ def site(tmp_path: Path) -> Iterator[HostsOfASite]:
             made.close()
 
 
-def test_a_site_that_is_upgraded_host_by_host_finishes_every_job(
-    site: HostsOfASite, tmp_path: Path
+def test_a_site_upgraded_host_by_host_finishes_every_job(
+    site: MultiHostSite, tmp_path: Path
 ) -> None:
     next_version = {"PYTHONPATH": str(write_next_version(tmp_path / "next"))}
     first, second = site.workers
     series = send(site, tmp_path, seeds=(61, 62))
-    until(lambda: jobs_in(site, JobState.RUNNING), WORK_S, "a worker to be at work")
+    until(lambda: jobs_in(site, JobState.RUNNING), WORK_S, "a worker to run a job")
 
     first.stop()
     first.start(next_version)
     first.wait_ready()
     series |= send(site, tmp_path, seeds=(63, 64))
-    # One of the old version that starts anew finds a newer schema.
+    # A worker of the old version restarts and finds a newer schema.
     second.kill()
     second.start()
     second.wait_ready()
@@ -82,7 +82,7 @@ def test_a_site_that_is_upgraded_host_by_host_finishes_every_job(
 
 
 def write_next_version(folder: Path) -> Path:
-    """This version with one more migration."""
+    """Copies this version and adds a migration."""
     for package in ("node", "pacs_listener", "models"):
         shutil.copytree(ROOT / package, folder / package)
     head = max(path.name[1:5] for path in (ROOT / MIGRATIONS).glob("v*.py"))
@@ -90,13 +90,13 @@ def write_next_version(folder: Path) -> Path:
     return folder
 
 
-def jobs_in(site: HostsOfASite, state: JobState) -> int:
-    """How many jobs are in that state."""
+def jobs_in(site: MultiHostSite, state: JobState) -> int:
+    """Number of jobs in that state."""
     return site.store.count_jobs().get(state, 0)
 
 
-def send(site: HostsOfASite, folder: Path, *, seeds: tuple[int, ...]) -> dict[Uid, Uid]:
-    """Send a series for each seed; the study of each."""
+def send(site: MultiHostSite, folder: Path, *, seeds: tuple[int, ...]) -> dict[Uid, Uid]:
+    """Sends a series for each seed; returns the study of each series."""
     sent = {}
     for seed in seeds:
         files = small_abdomen(folder / f"ct{seed}", seed=seed)

@@ -1,4 +1,4 @@
-"""A node that cannot run says why and ends; one that is told to stop does."""
+"""A node that cannot run logs the reason and exits; a node exits on a stop signal."""
 
 import signal
 import socket
@@ -14,8 +14,10 @@ from tests.support.waiting import until
 _SERVE = [sys.executable, "-m", "node.cli", "serve", "--config"]
 
 
-def a_site(folder: Path, *, dicom_port: int | None = None, model: str = "liver-ct") -> Path:
-    """A configuration on free ports, with a folder as its destination."""
+def write_configuration(
+    folder: Path, *, dicom_port: int | None = None, model: str = "liver-ct"
+) -> Path:
+    """Writes a configuration with free ports and a folder as its destination."""
     free_port, web_port = free_ports(2)
     file = folder / "segnode.toml"
     file.write_text(
@@ -43,11 +45,11 @@ when = {{ attribute = "Modality", equals = "CT" }}
     return file
 
 
-def test_a_node_whose_port_is_taken_ends_and_says_so(tmp_path: Path) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        config = a_site(tmp_path, dicom_port=taken.getsockname()[1])
+def test_a_node_whose_port_is_in_use_exits_with_the_reason(tmp_path: Path) -> None:
+    with socket.socket() as occupied:
+        occupied.bind(("127.0.0.1", 0))
+        occupied.listen()
+        config = write_configuration(tmp_path, dicom_port=occupied.getsockname()[1])
         ended = subprocess.run(
             [*_SERVE, str(config), "--role", "listener"],
             capture_output=True,
@@ -61,9 +63,9 @@ def test_a_node_whose_port_is_taken_ends_and_says_so(tmp_path: Path) -> None:
     assert "port" in ended.stderr
 
 
-def test_a_node_with_a_model_that_is_not_installed_ends_and_says_so(tmp_path: Path) -> None:
+def test_a_node_whose_model_is_not_installed_exits_with_the_reason(tmp_path: Path) -> None:
     ended = subprocess.run(
-        [*_SERVE, str(a_site(tmp_path, model="no-such-model")), "--role", "worker"],
+        [*_SERVE, str(write_configuration(tmp_path, model="no-such-model")), "--role", "worker"],
         capture_output=True,
         text=True,
         timeout=120,
@@ -75,10 +77,12 @@ def test_a_node_with_a_model_that_is_not_installed_ends_and_says_so(tmp_path: Pa
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_node_that_is_told_to_stop_stops_soon(tmp_path: Path, number: signal.Signals) -> None:
+def test_a_node_stops_soon_after_a_stop_signal(tmp_path: Path, number: signal.Signals) -> None:
     log = tmp_path / "log"
     with log.open("wb") as file:
-        node = subprocess.Popen([*_SERVE, str(a_site(tmp_path))], stderr=file, stdout=file)
+        node = subprocess.Popen(
+            [*_SERVE, str(write_configuration(tmp_path))], stderr=file, stdout=file
+        )
     try:
         until(lambda: "node.ready" in log.read_text(), 120, "the node to come up")
         node.send_signal(number)

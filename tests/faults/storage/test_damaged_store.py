@@ -1,4 +1,4 @@
-"""Stored files that a bad disk has damaged: whoever asks for them by HTTP is told so."""
+"""Requests over HTTP for stored files that a bad disk has damaged."""
 
 import random
 from collections import Counter
@@ -24,7 +24,7 @@ from tests.support.dicom.damaged_files import damaged
 from tests.support.dicom.small_ct import small_ct
 from tests.support.servers.served_node import ServedNode, served_node
 
-# pydicom warns of what it makes up for, and does not close a file over which it stumbles.
+# pydicom warns about what it corrects, and does not close a file that it fails to read.
 pytestmark = [
     pytest.mark.filterwarnings("ignore::UserWarning"),
     pytest.mark.filterwarnings("ignore::RuntimeWarning"),
@@ -38,8 +38,8 @@ SYNTAXES = (
     RLELossless,
     JPEG2000Lossless,
 )
-FILES_OF_EACH = 80
-# Where the head and the header lie, of which a file of this size has little.
+FILES_PER_SYNTAX = 80
+# The size of the file meta information and the header, a small part of a file of this size.
 HEAD_BYTES = 2000
 ANSWERS = {200, 204, 404, 406, 503}
 DICOM = "application/dicom"
@@ -68,7 +68,7 @@ def first_of(node: ServedNode, series: StoredSeries) -> StoredInstance:
 
 
 def urls(node: ServedNode, series: StoredSeries) -> dict[str, str]:
-    """Where to ask for the series and its first instance."""
+    """Returns the URLs of the DICOMweb root, the series and its first instance."""
     root = node.dicomweb_url
     of_series = f"{root}/studies/{series.study_instance_uid}/series/{series.series_instance_uid}"
     instance = f"{of_series}/instances/{first_of(node, series).sop_instance_uid}"
@@ -76,27 +76,29 @@ def urls(node: ServedNode, series: StoredSeries) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("syntax", SYNTAXES, ids=[syntax.name for syntax in SYNTAXES])
-def test_a_damaged_file_is_told_or_told_of(node: ServedNode, syntax: str, tmp_path: Path) -> None:
+def test_a_damaged_file_is_served_or_an_error(
+    node: ServedNode, syntax: str, tmp_path: Path
+) -> None:
     rng = random.Random(11)
     series = node.receive(small_ct(syntax), tmp_path / "ct")
     where, file = urls(node, series), first_of(node, series).path
     whole = file.read_bytes()
     answers: Counter[int] = Counter()
-    # A connection for each: on one that is kept, every answer waits for an acknowledgement.
+    # One connection per request: on a kept connection, each response waits for an acknowledgement.
     limits = httpx.Limits(max_keepalive_connections=0)
     with httpx.Client(timeout=30, limits=limits) as client:
-        for _ in range(FILES_OF_EACH):
+        for _ in range(FILES_PER_SYNTAX):
             if rng.random() < 0.5:
                 file.write_bytes(damaged(whole, rng))
             else:
                 file.write_bytes(damaged(whole[:HEAD_BYTES], rng) + whole[HEAD_BYTES:])
-            for path, kind in rng.sample(REQUESTS, 4):
-                answer = client.get(path.format(**where), headers={"Accept": kind})
+            for path, media_type in rng.sample(REQUESTS, 4):
+                answer = client.get(path.format(**where), headers={"Accept": media_type})
                 answers[answer.status_code] += 1
     print(f"{syntax}: {dict(answers)}")
     assert answers.keys() <= ANSWERS
-    assert answers[503] > FILES_OF_EACH // 4
-    assert answers[200] > FILES_OF_EACH
+    assert answers[503] > FILES_PER_SYNTAX // 4
+    assert answers[200] > FILES_PER_SYNTAX
 
 
 @pytest.mark.parametrize(
@@ -113,7 +115,7 @@ def test_a_file_that_is_nested_without_end_is_given_out_as_it_is_or_not_at_all(
     series = node.receive(small_ct(), tmp_path / "ct")
     where, file = urls(node, series), first_of(node, series).path
     received = received_from_file(file, Origin(Channel.FOLDER, "test"))
-    tag = 0x00400275  # Request Attributes Sequence, which a search tells
+    tag = 0x00400275  # Request Attributes Sequence, which a search returns
     elements = iter_elements(received.dataset, Encoding.for_transfer_syntax(ExplicitVRLittleEndian))
     at = next(element.offset for element in elements if element.tag > tag)
     deep = received.dataset[:at] + nesting(tag, 10_000) + received.dataset[at:]

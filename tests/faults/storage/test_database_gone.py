@@ -1,4 +1,4 @@
-"""A database that goes away for a while, or is locked: senders are told, and nothing is lost."""
+"""A database that is unavailable or locked: senders get an error status, nothing is lost."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ import pytest
 from node.demo.orthanc_pacs import OrthancPacs, orthanc_missing
 from node.domain.job import JobState, result_identity
 from tests.support.peers.storing import statuses
-from tests.support.processes.hosts import HostsOfASite
+from tests.support.processes.hosts import MultiHostSite
 from tests.support.processes.listener_process import ListenerProcess
 from tests.support.processes.running_node import small_abdomen
 from tests.support.servers.postgresql_server import PostgresqlServer
@@ -31,12 +31,12 @@ def orthanc(tmp_path: Path) -> Iterator[OrthancPacs]:
     pacs.kill()
 
 
-def test_a_database_server_that_goes_away_amid_the_work_costs_nothing(
+def test_a_database_outage_during_processing_loses_nothing(
     orthanc: OrthancPacs, tmp_path: Path
 ) -> None:
     series = [small_abdomen(tmp_path / str(seed), seed=seed) for seed in (51, 52, 53)]
     with PostgresqlServer() as server:
-        site = HostsOfASite(tmp_path, orthanc, server.new_database(), 1)
+        site = MultiHostSite(tmp_path, orthanc, server.new_database(), 1)
         try:
             site.start()
             site.send(series[0])
@@ -44,7 +44,7 @@ def test_a_database_server_that_goes_away_amid_the_work_costs_nothing(
             until(lambda: site.store.list_jobs(9, {JobState.RUNNING}), WORK_S, "a job to run")
             server.stop()
             assert statuses(site.dicom_port, series[2][:2]) == [OUT_OF_RESOURCES] * 2
-            # The job that ran comes to its end, and cannot tell it to anybody.
+            # The running job ends, and the worker cannot record it.
             until(lambda: "timer.failed" in site.workers[0].log(), WORK_S, "the worker to notice")
             server.start()
             site.send(series[2])
@@ -60,7 +60,7 @@ def test_a_database_server_that_goes_away_amid_the_work_costs_nothing(
             site.close()
 
 
-def test_a_locked_database_has_the_sender_told_and_takes_it_up_again_afterwards(
+def test_a_locked_database_is_reported_to_the_sender_until_it_recovers(
     tmp_path: Path,
 ) -> None:
     files = small_abdomen(tmp_path / "ct", seed=54)[:3]

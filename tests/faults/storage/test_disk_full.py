@@ -1,4 +1,4 @@
-"""A disk that is full, or made read-only: the sender is told, what was acknowledged stays."""
+"""A full or read-only disk: the sender gets an error status, acknowledged instances stay."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,21 +16,21 @@ from tests.support.processes.listener_process import ListenerProcess
 from tests.support.small_disk import SmallDisk, small_disk
 
 SIZE_MIB = 32
-ROOM = 12 << 20  # at first, in bytes
-MOST_INSTANCES = 200
-# Each has half a megabyte of pixels.
+FREE_BYTES = 12 << 20  # at the start
+MAX_INSTANCES = 200
+# Half a megabyte for each instance.
 PIXELS = bytes(512 * 1024)
 
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[SmallDisk]:
-    """So small that a series fills it."""
+    """A disk so small that a series fills it."""
     with small_disk(tmp_path / "disk", SIZE_MIB) as made:
         yield made
 
 
 class Sender:
-    """Sends one instance after another on one association."""
+    """Sends instances one by one on one association."""
 
     def __init__(self, folder: Path, port: int) -> None:
         folder.mkdir(exist_ok=True)
@@ -41,7 +41,7 @@ class Sender:
         self.association = self._entity.associate("127.0.0.1", port, ae_title="SEGNODE")
 
     def send(self, number: int) -> int:
-        """The status that the instance of this number is answered with."""
+        """Sends the instance with this number; returns the C-STORE status."""
         uid = mint_uid("full", str(number))
         dataset = encoded(sop_instance_uid=uid, attributes={"PixelData": PIXELS})
         path = self._folder / f"{number}.dcm"
@@ -50,8 +50,8 @@ class Sender:
         return int(answer.Status)
 
     def send_until_refused(self) -> tuple[int, int]:
-        """How many were taken, and the status of the one that was not."""
-        for number in range(MOST_INSTANCES):
+        """Returns the number of accepted instances, and the status of the first refused one."""
+        for number in range(MAX_INSTANCES):
             status = self.send(number)
             if status != 0x0000:
                 return number, status
@@ -59,34 +59,34 @@ class Sender:
 
 
 def kept(data_dir: Path, url: str = "") -> list[Path]:
-    """The files of all instances in the index."""
+    """Returns the files of all indexed instances."""
     store = Store.open(url or f"sqlite:///{data_dir / 'segnode.db'}", data_dir)
     paths = [instance.path for instance in store.instances_of("1.2.3")]
     store.close()
     return paths
 
 
-def test_a_full_disk_is_told_and_reception_goes_on_once_there_is_room(
+def test_a_full_disk_is_reported_and_reception_resumes_once_there_is_space(
     disk: SmallDisk, tmp_path: Path
 ) -> None:
-    disk.fill(room=ROOM)
+    disk.fill(free_bytes=FREE_BYTES)
     with ListenerProcess(disk.folder / "data", more="least_free_gib = 0") as listener:
         sender = Sender(tmp_path / "sent", listener.port)
-        taken, status = sender.send_until_refused()
-        assert taken > 0
+        accepted, status = sender.send_until_refused()
+        assert accepted > 0
         assert status == 0xA700
-        disk.make_room()
-        assert sender.send(taken) == 0x0000
+        disk.clear()
+        assert sender.send(accepted) == 0x0000
         sender.association.release()
         assert listener.stop() == 0
     paths = kept(disk.folder / "data")
-    assert len(paths) == taken + 1
+    assert len(paths) == accepted + 1
     assert all(dcmread(path).PixelData == PIXELS for path in paths)
     assert [path.name for path in (disk.folder / "data" / "incoming").iterdir()] == ["gate.lock"]
 
 
-def test_a_disk_that_becomes_read_only_is_told(disk: SmallDisk, tmp_path: Path) -> None:
-    # What is open for writing would keep the system from making it read-only: the database.
+def test_a_disk_that_becomes_read_only_is_reported(disk: SmallDisk, tmp_path: Path) -> None:
+    # A file open for writing, such as the database, would keep the disk from becoming read-only.
     url = f"sqlite:///{tmp_path / 'segnode.db'}"
     more = f'database_url = "{url}"\nleast_free_gib = 0'
     with ListenerProcess(disk.folder / "data", more=more) as listener:
@@ -100,17 +100,17 @@ def test_a_disk_that_becomes_read_only_is_told(disk: SmallDisk, tmp_path: Path) 
     assert len(kept(disk.folder / "data", url)) == 2
 
 
-def test_before_the_disk_is_full_associations_are_rejected_for_the_time_being(
+def test_associations_are_rejected_temporarily_before_the_disk_is_full(
     disk: SmallDisk, tmp_path: Path
 ) -> None:
-    disk.fill(room=ROOM)
-    reserve = f"least_free_gib = {ROOM / 2 / (1 << 30)}"
+    disk.fill(free_bytes=FREE_BYTES)
+    reserve = f"least_free_gib = {FREE_BYTES / 2 / (1 << 30)}"
     with ListenerProcess(disk.folder / "data", more=reserve) as listener:
         sender = Sender(tmp_path / "sent", listener.port)
-        taken, status = sender.send_until_refused()
-        assert taken > 0
+        accepted, status = sender.send_until_refused()
+        assert accepted > 0
         assert status == 0xA700
-        # Sent before, so there is nothing more to keep.
+        # The instance is already stored, so it needs no space.
         assert sender.send(0) == 0x0000
         sender.association.release()
 
@@ -120,8 +120,8 @@ def test_before_the_disk_is_full_associations_are_rejected_for_the_time_being(
         assert answer is not None
         assert (answer.result, answer.result_source, answer.diagnostic) == (2, 3, 1)
 
-        disk.make_room()
+        disk.clear()
         again = Sender(tmp_path / "sent", listener.port)
-        assert again.send(taken) == 0x0000
+        assert again.send(accepted) == 0x0000
         again.association.release()
-    assert len(kept(disk.folder / "data")) == taken + 1
+    assert len(kept(disk.folder / "data")) == accepted + 1

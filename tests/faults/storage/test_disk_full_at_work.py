@@ -76,14 +76,14 @@ def test_a_disk_that_fills_up_during_a_job_delays_results_and_loses_nothing(
         f"the job to reach stage {stage}",
         poll_s=0,
     )
-    disk.fill(room=room)
+    disk.fill(free_bytes=room)
     until(lambda: failed_to_write(node, log_start), WORK_S, "the worker to meet the full disk")
     answers = statuses(node.dicom_port, arriving)
     assert OUT_OF_RESOURCES in answers
     health = httpx.get(f"http://127.0.0.1:{node.web_port}/health")
     assert health.status_code == 503
     assert "No space left on device" in health.json()["disk"]["message"]
-    disk.make_room()
+    disk.clear()
     refused = [file for file, status in zip(arriving, answers, strict=True) if status != 0]
     node.send(refused)
 
@@ -105,7 +105,7 @@ def logged(node: RunningNode, log_start: int, *words: str) -> bool:
 
 
 def failed_to_write(node: RunningNode, log_start: int) -> bool:
-    """Whether the worker could not write something."""
+    """Whether the worker has failed to write something."""
     return logged(node, log_start, "database or disk is full") or logged(
         node, log_start, "job.postponed", "No space left"
     )

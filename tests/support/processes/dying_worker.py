@@ -1,6 +1,7 @@
 """A worker that is killed while it postpones a job: `-m tests.support.processes.dying_worker`.
 
-The first try of the job meets a full disk; the process dies by `kill -9` at the point.
+The first attempt at the job fails because the disk is full. The process kills itself with SIGKILL
+at the given point.
 """
 
 import os
@@ -18,59 +19,59 @@ from dbos import DBOS
 from node.domain.errors import Transient
 from node.jobs.segment_step import SegmentStep
 from node.store import Store
-from tests.support.processes.worker_parts import WorkerParts, failing
+from tests.support.processes.worker_parts import WorkerParts, raising
 
 
-class Point(StrEnum):
-    """Where it dies."""
+class KillPoint(StrEnum):
+    """Where the worker is killed."""
 
-    NOT_NOTED = "before the failure is noted"
-    NOTED = "after the failure is noted"
-    NOT_TOLD = "before the wait is told"
-    TOLD = "after the wait is told"
-    NOT_QUEUED = "before the next part is queued"
-    QUEUED = "after the next part is queued"
-    WAITED_WITHIN = "after a wait within the run, as earlier versions had it"
+    BEFORE_FAILURE_RECORDED = "before the failure is recorded"
+    AFTER_FAILURE_RECORDED = "after the failure is recorded"
+    BEFORE_WAIT_RECORDED = "before the wait is recorded"
+    AFTER_WAIT_RECORDED = "after the wait is recorded"
+    BEFORE_NEXT_PART_QUEUED = "before the next part is queued"
+    AFTER_NEXT_PART_QUEUED = "after the next part is queued"
+    AFTER_WAIT_IN_RUN = "after a wait within the run, as in earlier versions"
 
 
-def main(folder: Path, point: Point) -> None:
-    """Work until the point."""
-    node = WorkerParts(folder, during=[failing(Transient("the disk is full"))])
+def main(folder: Path, point: KillPoint) -> None:
+    """Runs the worker until the kill point."""
+    node = WorkerParts(folder, on_inference=[raising(Transient("the disk is full"))])
     match point:
-        case Point.NOT_NOTED:
-            die_at(Store, "record_failed_attempt")
-        case Point.NOTED:
-            die_at(Store, "record_failed_attempt", after=True)
-        case Point.NOT_TOLD:
-            die_at(Store, "set_waiting_reason")
-        case Point.TOLD:
-            die_at(Store, "set_waiting_reason", after=True)
-        case Point.NOT_QUEUED:
-            die_at(DBOS, "enqueue_workflow", call=2)
-        case Point.QUEUED:
-            die_at(DBOS, "enqueue_workflow", call=2, after=True)
-        case Point.WAITED_WITHIN:
-            wait_within_the_run()
-            die_at(DBOS, "sleep", after=True)
+        case KillPoint.BEFORE_FAILURE_RECORDED:
+            kill_at(Store, "record_failed_attempt")
+        case KillPoint.AFTER_FAILURE_RECORDED:
+            kill_at(Store, "record_failed_attempt", after=True)
+        case KillPoint.BEFORE_WAIT_RECORDED:
+            kill_at(Store, "set_waiting_reason")
+        case KillPoint.AFTER_WAIT_RECORDED:
+            kill_at(Store, "set_waiting_reason", after=True)
+        case KillPoint.BEFORE_NEXT_PART_QUEUED:
+            kill_at(DBOS, "enqueue_workflow", call=2)
+        case KillPoint.AFTER_NEXT_PART_QUEUED:
+            kill_at(DBOS, "enqueue_workflow", call=2, after=True)
+        case KillPoint.AFTER_WAIT_IN_RUN:
+            wait_in_run()
+            kill_at(DBOS, "sleep", after=True)
     node.start()
     node.receive()
     node.poll()
     threading.Event().wait()
 
 
-def wait_within_the_run() -> None:
-    """Have the step tell of a wait, as after a defect, instead of having the job put off."""
+def wait_in_run() -> None:
+    """Makes the step return a delay, as after a defect, instead of postponing the job."""
     run = SegmentStep.run
 
     def waiting(segmenting: SegmentStep, job_id: str, number: int) -> float | None:
         run(segmenting, job_id, number)
         return 0.1
 
-    setattr(SegmentStep, "run", waiting)  # noqa: B010 mypy takes a method for no variable
+    setattr(SegmentStep, "run", waiting)  # noqa: B010 mypy rejects an assignment to a method
 
 
-def die_at(owner: type, name: str, *, call: int = 1, after: bool = False) -> None:
-    """Have the process killed at that call of a method, or as soon as it has returned."""
+def kill_at(owner: type, name: str, *, call: int = 1, after: bool = False) -> None:
+    """Kills the process at call number `call` of a method, or after that call returns."""
     method: Callable[..., Any] = getattr(owner, name)
     calls = iter(range(1, call + 1))
 
@@ -89,4 +90,4 @@ def die_at(owner: type, name: str, *, call: int = 1, after: bool = False) -> Non
 die = partial(os.kill, os.getpid(), signal.SIGKILL)
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Point(sys.argv[2]))
+    main(Path(sys.argv[1]), KillPoint(sys.argv[2]))

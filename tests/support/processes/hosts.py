@@ -1,4 +1,4 @@
-"""Hosts of one site: each runs the node, all share a database and a folder."""
+"""Several hosts of one site: each runs the node; they share a database and a folder."""
 
 import os
 import signal
@@ -64,21 +64,21 @@ when = {{ attribute = "Modality", equals = "CT" }}
 
 @dataclass
 class Host:
-    """One host of a site, with a log of its own; `roles` are what it runs."""
+    """One host of a site, with its own log; it runs the processes of `roles`."""
 
     name: str
     config: Path
     roles: Sequence[str]
     _process: subprocess.Popen[bytes] | None = None
-    _begun: int = 0  # where the log of this start begins
+    _log_start: int = 0  # offset of the latest start in the log
 
     def start(self, environment: Mapping[str, str] | None = None) -> None:
-        """Start what runs here, with more environment variables; see `wait_ready`."""
+        """Starts the node with additional environment variables; see `wait_ready`."""
         command = [sys.executable, "-m", "node.cli", "serve", "--config", str(self.config)]
         for role in self.roles:
             command += ["--role", role]
         with self._log_file.open("ab") as log:
-            self._begun = log.tell()
+            self._log_start = log.tell()
             self._process = subprocess.Popen(
                 command,
                 stdout=log,
@@ -88,33 +88,33 @@ class Host:
             )
 
     def wait_ready(self) -> None:
-        """Return once it works."""
-        until(lambda: "node.ready" in self.log()[self._begun :], 120, f"{self.name} to come up")
+        """Waits until the node is ready."""
+        until(lambda: "node.ready" in self.log()[self._log_start :], 120, f"{self.name} to come up")
 
     def log(self) -> str:
-        """What its processes have said."""
+        """The log of its processes."""
         return self._log_file.read_text()
 
     def kill(self) -> None:
-        """A power cut: all is gone at once."""
+        """Kills all processes at once, as a power cut does."""
         self._signal(signal.SIGKILL)
         if self._process is not None:
             self._process.wait()
             self._process = None
 
     def stop(self) -> None:
-        """It is shut down in order."""
+        """Stops the node with SIGTERM."""
         if self._process is not None:
             self._process.terminate()
             assert self._process.wait(60) == 0
             self._process = None
 
     def freeze(self) -> None:
-        """The host stands still, as a virtual machine that is paused."""
+        """Pauses all processes, as a paused virtual machine does."""
         self._signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """It goes on as if nothing had been."""
+        """Resumes the paused processes."""
         self._signal(signal.SIGCONT)
 
     @property
@@ -122,7 +122,7 @@ class Host:
         return self.config.with_name(f"{self.name}.log")
 
     def _signal(self, number: signal.Signals) -> None:
-        """To every process of the host, which are a session of their own."""
+        """Sends a signal to every process of the host; they form one session."""
         if self._process is None:
             return
         for entry in Path("/proc").iterdir():
@@ -133,11 +133,11 @@ class Host:
 
 
 @dataclass
-class HostsOfASite:
-    """A listener's host and `count` workers' hosts over one folder, with an Orthanc as PACS.
+class MultiHostSite:
+    """A listener host and `count` worker hosts over one folder, with an Orthanc as PACS.
 
-    Without a `database_url` all are one machine, with its embedded database and one worker. With a
-    `store_url`, each has a folder of its own.
+    Without a `database_url` the hosts are one machine, with its embedded database and one worker.
+    With a `store_url`, each host has its own folder.
     """
 
     folder: Path
@@ -158,7 +158,7 @@ class HostsOfASite:
         self.store = Store.open(settings.database_url, settings.data_dir, open_files(settings))
 
     def _configure(self, host: str) -> Path:
-        """The configuration of a host."""
+        """Writes the configuration of a host."""
         config = self.folder / f"{host}.toml"
         config.write_text(
             _CONFIGURATION.format(
@@ -188,18 +188,18 @@ class HostsOfASite:
             host.wait_ready()
 
     def close(self) -> None:
-        """Everything ends."""
+        """Kills every host and closes the store."""
         for host in (self.listener, *self.workers):
             host.kill()
         self.store.close()
 
     def send(self, files: Sequence[Path]) -> None:
-        """C-STORE the files to the site; all must be taken."""
+        """Sends the files to the site by C-STORE; all must be accepted."""
         remote = scu.Remote(AeTitle("SEGNODE"), "127.0.0.1", self.dicom_port)
         assert scu.send(files, remote, SENDER).failures == ()
 
     def ended_jobs(self, count: int, within_s: float) -> list[Job]:
-        """The jobs, once there are so many and all have come to their end."""
+        """Waits until there are `count` jobs and all have ended; returns them."""
 
         def all_ended() -> list[Job] | None:
             jobs = self.store.list_jobs()
@@ -210,7 +210,7 @@ class HostsOfASite:
         return jobs
 
     def results(self, study: Uid) -> list[str]:
-        """The SOP instances of the study's SEG that the PACS has."""
+        """The SOP instance UIDs of the study's SEG objects in the PACS."""
         query = {"StudyInstanceUID": str(study), "Modality": "SEG"}
         found = self.orthanc.post(
             "/tools/find", {"Level": "Instance", "Query": query, "Expand": True}

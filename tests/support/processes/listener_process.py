@@ -1,4 +1,4 @@
-"""The listener as a process of its own, for tests that kill it."""
+"""The listener as a separate process, for tests that kill it."""
 
 import re
 import signal
@@ -35,12 +35,12 @@ class ListenerProcess:
             raise
 
     def kill(self) -> None:
-        """Ends it without a word, as a power cut would."""
+        """Kills it with SIGKILL."""
         self.process.send_signal(signal.SIGKILL)
         self._end()
 
     def stop(self) -> int:
-        """Asks it to end; its exit status."""
+        """Stops it with SIGTERM; returns its exit status."""
         self.process.send_signal(signal.SIGTERM)
         return self._end()
 

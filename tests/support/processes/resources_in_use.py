@@ -1,30 +1,30 @@
-"""What a process has in use, as Linux tells it."""
+"""Memory, threads and sockets of a process, from /proc (Linux)."""
 
 from pathlib import Path
 
 
 def memory_mib(pid: int) -> int:
-    """Its memory now."""
+    """Resident memory now, in MiB."""
     return int(_status(pid, "VmRSS").split()[0]) >> 10
 
 
-def most_memory_mib(pid: int) -> int:
-    """The most memory that it has had since it started."""
+def peak_memory_mib(pid: int) -> int:
+    """Peak resident memory since its start, in MiB."""
     return int(_status(pid, "VmHWM").split()[0]) >> 10
 
 
 def threads(pid: int) -> int:
-    """How many threads it runs."""
+    """Number of threads."""
     return int(_status(pid, "Threads"))
 
 
 def sockets(pid: int) -> int:
-    """How many sockets it has open."""
+    """Number of open sockets."""
     count = 0
     for file in Path(f"/proc/{pid}/fd").iterdir():
         try:
             count += str(file.readlink()).startswith("socket:")
-        except FileNotFoundError:  # closed meanwhile
+        except FileNotFoundError:  # closed in the meantime
             continue
     return count
 

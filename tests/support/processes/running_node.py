@@ -1,4 +1,4 @@
-"""A whole node as a process of its own, to send to and to kill."""
+"""A complete node as separate processes, for tests that send to it and kill it."""
 
 import os
 import signal
@@ -71,12 +71,12 @@ when = {{ attribute = "Modality", equals = "CT" }}
 
 @dataclass
 class RunningNode:
-    """`segnode serve` over a folder, with an Orthanc as its PACS; started and killed at will."""
+    """`segnode serve` over a folder, with an Orthanc as its PACS."""
 
     folder: Path
     orthanc: OrthancPacs
     roles: Sequence[Role] = (Role.LISTENER, Role.WORKER)
-    dicom_port: int = 0  # a free one
+    dicom_port: int = 0  # 0: a free port
     _process: subprocess.Popen[bytes] | None = None
 
     def __post_init__(self) -> None:
@@ -97,7 +97,7 @@ class RunningNode:
         log_level: str = "info",
         commitment: bool = False,
     ) -> None:
-        """Write the configuration; it holds from the next start."""
+        """Writes the configuration; it applies from the next start."""
         more = f'log_level = "{log_level}"\n'
         if catalogue is not None:
             more += f'catalogues = ["{catalogue}"]\n'
@@ -115,66 +115,66 @@ class RunningNode:
         )
 
     def start(self) -> None:
-        """Start its processes, and return when all work."""
+        """Starts the processes and waits until all are ready."""
         command = [sys.executable, "-m", "node.cli", "serve", "--config", str(self.config_file)]
         for role in self.roles:
             command += ["--role", role]
         self._log = (self.folder / "node.log").open("ab")
-        begun = self._log.tell()
+        log_start = self._log.tell()
         self._process = subprocess.Popen(
             command, stdout=self._log, stderr=self._log, start_new_session=True
         )
-        until(lambda: "node.ready" in self.log()[begun:], _START_SECONDS, "the node to come up")
+        until(lambda: "node.ready" in self.log()[log_start:], _START_SECONDS, "the node to come up")
 
     def log(self) -> str:
-        """What the node's processes have said."""
+        """The log of the node's processes."""
         return (self.folder / "node.log").read_text()
 
     def kill(self) -> None:
-        """End every process of the node at once, as a power cut would."""
+        """Kills the supervisor; its processes end with it."""
         process, self._process = self._process, None
         if process is None:
             return
         self._log.close()
-        # The supervisor alone is killed: its processes must not outlive it.
+        # Only the supervisor is killed: its processes must not outlive it.
         with suppress(ProcessLookupError):
             os.kill(process.pid, signal.SIGKILL)
         process.wait()
 
     @property
     def supervisor(self) -> int:
-        """The supervisor's process."""
+        """The process id of the supervisor."""
         assert self._process is not None
         return self._process.pid
 
     def process_of(self, role: Role) -> int:
-        """The process of a role that runs now."""
+        """The process id of the running process of a role."""
         wanted = [MODULES[role].encode(), b"--config", str(self.config_file).encode()]
         for entry in Path("/proc").iterdir():
             with suppress(OSError):
                 arguments = (entry / "cmdline").read_bytes().split(b"\0")
                 if all(text in arguments for text in wanted):
                     return int(entry.name)
-        raise AssertionError(f"no process is the {role}")
+        raise AssertionError(f"no {role} process runs")
 
     def close(self) -> None:
-        """Stop the node for good."""
+        """Kills the node and closes the store."""
         self.kill()
         self.store.close()
 
     def send(self, files: Sequence[Path]) -> None:
-        """C-STORE the files to the node; all must be taken."""
+        """Sends the files to the node by C-STORE; all must be accepted."""
         remote = scu.Remote(AeTitle("SEGNODE"), "127.0.0.1", self.dicom_port)
         summary = scu.send(files, remote, SENDER)
         assert summary.failures == ()
 
     def newest_job(self, series: Uid) -> Job | None:
-        """The newest job of a series, if there is one."""
+        """The newest job of a series; None if there is none."""
         jobs = self.store.jobs_of(series)
         return jobs[-1] if jobs else None
 
     def job_in(self, series: Uid, *states: JobState, instances: int | None = None) -> Job:
-        """The newest job of a series, once it is in one of the states."""
+        """Waits until the newest job of a series is in one of `states`; returns it."""
 
         def there() -> Job | None:
             job = self.newest_job(series)
@@ -187,11 +187,11 @@ class RunningNode:
         return job
 
     def ended_job(self, series: Uid, *, instances: int | None = None) -> Job:
-        """The newest job of a series, once it has come to an end."""
+        """Waits until the newest job of a series has ended; returns it."""
         return self.job_in(series, *_ENDED, instances=instances)
 
     def memory(self) -> dict[str, float]:
-        """The resident memory of its processes in MB, by their modules."""
+        """Resident memory of the processes in MB, by module."""
         found = {}
         for entry in Path("/proc").iterdir():
             with suppress(OSError, ValueError):
@@ -204,11 +204,11 @@ class RunningNode:
         return found
 
     def results(self, study: Uid) -> list[str]:
-        """The SOP instances of the study's SEG that the PACS has."""
+        """The SOP instance UIDs of the study's SEG objects in the PACS."""
         return self._found_seg({"StudyInstanceUID": str(study), "Modality": "SEG"})
 
     def all_results(self) -> list[str]:
-        """The SOP instances of every SEG that the PACS has."""
+        """The SOP instance UIDs of all SEG objects in the PACS."""
         return self._found_seg({"Modality": "SEG"})
 
     def _found_seg(self, query: dict[str, str]) -> list[str]:
@@ -219,6 +219,6 @@ class RunningNode:
 
 
 def small_abdomen(folder: Path, *, seed: int) -> list[Path]:
-    """A phantom's CT series of few and coarse slices, from feet to head."""
+    """Writes a phantom as a small CT series with coarse slices, from feet to head."""
     phantom = abdomen(seed, spacing_mm=(6.0, 4.0, 4.0), shape=(50, 96, 96))
     return write_ct_series(phantom.volume, folder, seed=seed)

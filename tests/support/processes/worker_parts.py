@@ -1,4 +1,4 @@
-"""The worker without its processes: watches, engine and store, with a model of the test."""
+"""The components of a worker in one process: scheduling, DBOS and store, with a fake model."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -29,26 +29,26 @@ from node.store import Store
 from tests.support.factories import SERIES, encoded, received, sqlite_url
 from tests.support.waiting import until
 
-_SETTLED = {JobState.DELIVERED, JobState.REFUSED, JobState.PARKED, JobState.SUPERSEDED}
+_ENDED = {JobState.DELIVERED, JobState.REFUSED, JobState.PARKED, JobState.SUPERSEDED}
 
 
 @dataclass
-class Pacs:
-    """A destination that answers what the test has it answer, then takes everything."""
+class FakePacs:
+    """A destination that first raises each of `answers`, then accepts every result."""
 
     name: str
     answers: list[Exception] = field(default_factory=list)
-    taken: list[ResultFile] = field(default_factory=list)
+    received: list[ResultFile] = field(default_factory=list)
 
     def deliver(self, result: ResultFile) -> Receipt:
         if self.answers:
             raise self.answers.pop(0)
-        self.taken.append(result)
+        self.received.append(result)
         return Receipt(self.name, "taken")
 
 
-def inferred(job: Job) -> InferenceResult:
-    """A result of no content."""
+def empty_result(job: Job) -> InferenceResult:
+    """A result without content."""
     identity = result_identity(job.job_id)
     dataset = Dataset()
     dataset.SOPClassUID = SecondaryCaptureImageStorage
@@ -66,20 +66,20 @@ def inferred(job: Job) -> InferenceResult:
 
 @dataclass
 class WorkerParts:
-    """A worker that looks when it is told to. `database_url` is SQLite in `folder` if empty."""
+    """A worker that polls on request. An empty `database_url` means SQLite in `folder`."""
 
     folder: Path
-    pacs: Pacs = field(default_factory=lambda: Pacs("pacs"))
-    during: list[Callable[[Job], None]] = field(default_factory=list)  # one for each run
+    pacs: FakePacs = field(default_factory=lambda: FakePacs("pacs"))
+    on_inference: list[Callable[[Job], None]] = field(default_factory=list)  # one per inference
     installed: str = "1.0"
     first_wait_s: float = 0.05
     give_up_after: timedelta = timedelta(hours=1)
     pacs_give_up_after: timedelta | None = None
-    replaces: list[ReplacedResult | None] = field(default_factory=list)  # of each run
+    replaces: list[ReplacedResult | None] = field(default_factory=list)  # of each inference
     database_url: str = ""
-    # Who is asked for commitment, made once the store is there.
-    asker: Callable[[Store], CommitmentScu] | None = None
-    longest_commitment: timedelta = timedelta(hours=1)
+    # Creates the commitment requester of "pacs" from the opened store.
+    requester: Callable[[Store], CommitmentScu] | None = None
+    commitment_timeout: timedelta = timedelta(hours=1)
 
     def start(self) -> None:
         url = self.database_url or sqlite_url(self.folder)
@@ -87,7 +87,7 @@ class WorkerParts:
         self.inbox = Inbox(self.store, 0)
         now = self.now
         policy = RetryPolicy(self.first_wait_s, 2 * self.first_wait_s, self.give_up_after)
-        segmenting = SegmentStep(
+        segment_step = SegmentStep(
             store=self.store,
             infer=self.infer,
             installed_version=lambda _: self.installed,
@@ -96,28 +96,30 @@ class WorkerParts:
             jitter=lambda: 0.0,
             retry_s=0.05,
         )
-        askers = {} if self.asker is None else {"pacs": self.asker(self.store)}
+        requesters = {} if self.requester is None else {"pacs": self.requester(self.store)}
         own_age = self.pacs_give_up_after
         give_up_after = {} if own_age is None else {"pacs": own_age}
-        delivering = DeliverStep(
+        deliver_step = DeliverStep(
             store=self.store,
             destinations={"pacs": self.pacs, "archive": Folder("archive", self.folder / "archive")},
             policy=policy,
             now=now,
             jitter=lambda: 0.0,
-            committing={name: str(asker.remote.ae_title) for name, asker in askers.items()},
+            committing={name: str(each.remote.ae_title) for name, each in requesters.items()},
             give_up_after=give_up_after,
         )
-        committing = CommitStep(self.store, delivering, askers, self.longest_commitment, now)
+        commit_step = CommitStep(self.store, deliver_step, requesters, self.commitment_timeout, now)
         engine_url = self.database_url or f"sqlite:///{self.folder / 'dbos.sqlite'}"
         options = EngineOptions(engine_url, "test", 0.05)
-        self.workflows = Workflows(segmenting, delivering, committing, options)
+        self.workflows = Workflows(segment_step, deliver_step, commit_step, options)
         self.workflows.launch()
         rule = Rule("liver", "liver-ct", ("pacs", "archive"), Equals("Modality", "CT"), 0.001)
         self.series_completion = SeriesCompletion(
             self.store, [rule], 1.0, lambda _: self.installed, now
         )
-        self.job_scheduler = JobScheduler(self.store, self.workflows, delivering, committing, now)
+        self.job_scheduler = JobScheduler(
+            self.store, self.workflows, deliver_step, commit_step, now
+        )
 
     def stop(self) -> None:
         self.workflows.close()
@@ -130,9 +132,9 @@ class WorkerParts:
         self, job: Job, files: Sequence[Path], replaces: ReplacedResult | None
     ) -> InferenceResult:
         self.replaces.append(replaces)
-        if self.during:
-            self.during.pop(0)(job)
-        return inferred(job)
+        if self.on_inference:
+            self.on_inference.pop(0)(job)
+        return empty_result(job)
 
     def receive(self, number: int = 1) -> None:
         uid = f"{SERIES}.{number}"
@@ -148,24 +150,24 @@ class WorkerParts:
         return self.store.jobs_of(SERIES)
 
     def job_in(self, state: JobState) -> Job:
-        """The newest job, once it is in that state."""
+        """Waits until the newest job is in `state`; returns it."""
         until(lambda: self.jobs()[-1].state is state, 20, f"the job to be {state}")
         return self.jobs()[-1]
 
-    def settled(self) -> Job:
-        """The newest job, once it has come to an end."""
+    def ended_job(self) -> Job:
+        """Waits until the newest job has ended; returns it."""
 
         def newest() -> Job | None:
             job = self.jobs()[-1]
-            return job if job.state in _SETTLED else None
+            return job if job.state in _ENDED else None
 
-        job = until(newest, 20, "the job to settle")
+        job = until(newest, 20, "the job to end")
         assert job is not None
         return job
 
 
-def failing(error: Exception) -> Callable[[Job], None]:
-    """What raises `error` instead of a result."""
+def raising(error: Exception) -> Callable[[Job], None]:
+    """An inference callback that raises `error`."""
 
     def fail(_job: Job) -> None:
         raise error

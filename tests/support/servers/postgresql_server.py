@@ -1,4 +1,4 @@
-"""A PostgreSQL server of our own for tests, without a network and without the system's one."""
+"""A PostgreSQL server for tests, without a network and separate from the system's server."""
 
 import os
 import shutil
@@ -10,37 +10,37 @@ from typing import Self
 import psycopg
 import pytest
 
-_HOW = "PostgreSQL is not installed: apt-get install postgresql"
+_INSTALL_HINT = "PostgreSQL is not installed: apt-get install postgresql"
 _USER = "segnode"
 
 
 def _programs() -> Path:
-    """The folder of initdb and pg_ctl, which Debian keeps off the path."""
+    """Returns the folder of initdb and pg_ctl, which Debian does not put on PATH."""
     found = shutil.which("initdb")
     if found is not None:
         return Path(found).parent
     folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
     if not folders:
-        pytest.skip(_HOW)
+        pytest.skip(_INSTALL_HINT)
     return folders[-1]
 
 
 class PostgresqlServer:
-    """A server that listens on a socket in a temporary folder; `postgres` runs it under root."""
+    """A server on a socket in a temporary folder; under root it runs as user `postgres`."""
 
     def __init__(self) -> None:
         self._programs = _programs()
         self._account = "postgres" if os.geteuid() == 0 else None
-        # Short, as the path of a socket must be.
+        # The path of a socket must be short.
         self._folder = Path(tempfile.mkdtemp(prefix="pg"))
         if self._account is not None:
             shutil.chown(self._folder, self._account, self._account)
-        self._made = 0
+        self._database_count = 0
 
     def new_database(self) -> str:
-        """The URL of a database that nobody has used."""
-        self._made += 1
-        name = f"test{self._made}"
+        """Creates a database and returns its URL."""
+        self._database_count += 1
+        name = f"test{self._database_count}"
         with psycopg.connect(
             host=str(self._folder), user=_USER, dbname="postgres", autocommit=True
         ) as connection:
@@ -58,13 +58,13 @@ class PostgresqlServer:
         shutil.rmtree(self._folder)
 
     def start(self) -> None:
-        """Have it serve, again."""
+        """Starts or restarts the server."""
         data = str(self._folder / "data")
         options = f"-c listen_addresses= -c unix_socket_directories={self._folder} -F"
         self._run("pg_ctl", "start", "--wait", "-D", data, "-l", f"{data}/log", "-o", options)
 
     def stop(self) -> None:
-        """End it as a crash would: every connection breaks."""
+        """Stops the server like a crash: every connection breaks."""
         self._run("pg_ctl", "stop", "--mode=immediate", "-D", str(self._folder / "data"))
 
     def _run(self, program: str, *arguments: str) -> None:

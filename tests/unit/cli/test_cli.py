@@ -1,8 +1,8 @@
-"""The command line: what it prints, and with which status it ends."""
+"""The command line: its output and exit status."""
 
 import json
-import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -18,39 +18,39 @@ from tests.support.factories import NOON, job_of, received
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    """The exit status of `segnode ARGUMENTS`."""
+    """Runs `segnode ARGUMENTS`; returns the exit status."""
     monkeypatch.setattr(sys, "argv", ["segnode", *arguments])
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(SystemExit) as exited:
         main()
-    code = ended.value.code
+    code = exited.value.code
     return code if isinstance(code, int) else 0
 
 
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
-    """A configuration with its data in a folder of its own."""
+    """Returns a configuration file whose data folder is beside it."""
     file = tmp_path / "site.toml"
     file.write_text('data_dir = "data"\n', encoding="utf-8")
     return file
 
 
-def test_check_of_a_good_configuration_says_what_it_does(
+def test_check_summarises_a_valid_configuration(
     config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(monkeypatch, "check", "-c", str(config)) == 0
     assert "no mistakes" in capsys.readouterr().out
 
 
-def test_check_of_a_bad_configuration_ends_with_1_and_the_line(
+def test_check_of_an_invalid_configuration_reports_the_line_and_exits_with_1(
     config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config.write_text('data_dir = "data"\nquiet_secs = 3\n', encoding="utf-8")
     assert run(monkeypatch, "check", "-c", str(config)) == 1
-    told = capsys.readouterr().err
-    assert f"{config}:2: quiet_secs: unknown setting (did you mean 'quiet_seconds'?)" in told
+    error = capsys.readouterr().err
+    assert f"{config}:2: quiet_secs: unknown setting (did you mean 'quiet_seconds'?)" in error
 
 
-def test_serve_does_not_start_with_a_wrong_rule(
+def test_serve_does_not_start_with_an_invalid_rule(
     config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config.write_text(
@@ -63,14 +63,14 @@ def test_serve_does_not_start_with_a_wrong_rule(
     assert not (config.parent / "data").exists()
 
 
-def test_jobs_list_of_an_empty_node_says_so(
+def test_jobs_list_reports_that_no_series_was_received(
     config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(monkeypatch, "jobs", "list", "-c", str(config)) == 0
-    assert "Nothing has come in yet." in capsys.readouterr().out
+    assert "No series has been received yet." in capsys.readouterr().out
 
 
-def test_jobs_list_for_programs_is_json(
+def test_jobs_list_prints_json(
     config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(monkeypatch, "jobs", "list", "--json", "-c", str(config)) == 0
@@ -78,33 +78,33 @@ def test_jobs_list_for_programs_is_json(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (("jobs", "start", "1.2.3"), "no series 1.2.3 has been received"),
-        (("jobs", "show", "abc"), "no job begins with 'abc'"),
-        (("jobs", "retry", "abc"), "no job begins with 'abc'"),
-        (("jobs", "discard", "abc"), "no job begins with 'abc'"),
-        (("jobs", "export", "abc", "x.dcm"), "no job begins with 'abc'"),
+        (("jobs", "show", "abc"), "no job id starts with 'abc'"),
+        (("jobs", "retry", "abc"), "no job id starts with 'abc'"),
+        (("jobs", "discard", "abc"), "no job id starts with 'abc'"),
+        (("jobs", "export", "abc", "x.dcm"), "no job id starts with 'abc'"),
         (("explain", "1.2.3"), "no series 1.2.3 has been received"),
         (("explain", "not a uid"), "is not a valid DICOM UID"),
     ],
 )
-def test_what_is_not_there_is_told_in_one_line(
+def test_an_unknown_series_or_job_is_reported_in_one_line(
     config: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     arguments: tuple[str, ...],
-    told: str,
+    message: str,
 ) -> None:
     assert run(monkeypatch, *arguments, "-c", str(config)) == 1
     lines = capsys.readouterr().err.strip().splitlines()
     assert len(lines) == 1
-    assert told in lines[0]
+    assert message in lines[0]
 
 
 @pytest.fixture
 def parked(config: Path) -> Job:
-    """A job that came to a result, which no destination took."""
+    """Returns a parked job with a result that was not delivered."""
     settings = load_settings(config)
     store = Store.open(settings.database_url, settings.data_dir)
     store.add_instance(received(), settings.data_dir / "1.dcm", 1, NOON)
@@ -129,8 +129,8 @@ def test_a_parked_job_is_exported_and_discarded(
     name, output = parked.job_id[:8], tmp_path / "out.dcm"
     assert run(monkeypatch, "jobs", "export", name, str(output), "-c", str(config)) == 0
     assert output.read_bytes() == b"a DICOM SEG"
-    nowhere = str(tmp_path / "nowhere" / "out.dcm")
-    assert run(monkeypatch, "jobs", "export", name, nowhere, "-c", str(config)) == 1
+    missing_folder = str(tmp_path / "nowhere" / "out.dcm")
+    assert run(monkeypatch, "jobs", "export", name, missing_folder, "-c", str(config)) == 1
     assert "cannot be written" in capsys.readouterr().err
     assert run(monkeypatch, "jobs", "discard", name, "-c", str(config)) == 0
     for command in ("discard", "retry"):
@@ -139,12 +139,12 @@ def test_a_parked_job_is_exported_and_discarded(
     assert run(monkeypatch, "jobs", "export", name, str(output), "-c", str(config)) == 0
     capsys.readouterr()
     assert run(monkeypatch, "jobs", "rerun", name, "-c", str(config)) == 0
-    assert "queued from its beginning" in capsys.readouterr().out
+    assert "queued to run again from its images" in capsys.readouterr().out
     assert run(monkeypatch, "jobs", "rerun", name, "-c", str(config)) == 1
-    assert "is queued; only a job that has ended" in capsys.readouterr().err
+    assert "is queued; only an ended job" in capsys.readouterr().err
 
 
-def test_each_series_of_a_folder_is_explained_by_itself(
+def test_explain_reports_each_series_of_a_folder(
     config: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -155,35 +155,60 @@ def test_each_series_of_a_folder_is_explained_by_itself(
     other = ct_series(geometry=small).modify(lambda _, d: setattr(d, "Modality", "MR"))
     other.modify(lambda _, d: setattr(d, "SeriesInstanceUID", "1.2.3")).write(tmp_path / "ct" / "b")
     assert run(monkeypatch, "explain", str(tmp_path / "ct"), "-c", str(config)) == 0
-    told = capsys.readouterr().out
-    assert told.count("3 images:") == 2
-    assert "is CT" in told
-    assert "Series 1.2.3, 3 images:" in told
-    assert "is MR" in told
+    output = capsys.readouterr().out
+    assert output.count("3 images:") == 2
+    assert "is CT" in output
+    assert "Series 1.2.3, 3 images:" in output
+    assert "is MR" in output
 
 
-def test_a_target_of_the_wrong_form_is_told_with_the_right_one(
+def test_a_malformed_target_is_reported_with_the_correct_form(
     config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(monkeypatch, "echo", "PACS", "-c", str(config)) == 2
     assert "AE_TITLE@host:port" in capsys.readouterr().err
 
 
-def test_sending_a_folder_without_dicom_is_told(
+def test_sending_a_file_that_is_not_dicom_is_reported(
     config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(monkeypatch, "send", "A@localhost:1", str(config), "-c", str(config)) == 1
     assert "no DICOM file" in capsys.readouterr().err
 
 
-def test_help_starts_without_torch() -> None:
-    program = (
-        "import sys; sys.argv = ['segnode', '--help']\n"
-        "from node.cli.main import main\n"
-        "try: main()\n"
-        "except SystemExit: print('torch' in sys.modules)"
-    )
-    run = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    )
-    assert run.stdout.splitlines()[-1] == "False"
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+@pytest.mark.parametrize("command", [(), ("jobs",), ("jobs", "list"), ("check",)])
+def test_every_level_has_both_help_options(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    command: tuple[str, ...],
+    flag: str,
+) -> None:
+    assert run(monkeypatch, *command, flag) == 0
+    assert f"Usage: {' '.join(('segnode', *command))}" in capsys.readouterr().out
+
+
+def test_the_version_is_that_of_the_distribution(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "--version") == 0
+    assert capsys.readouterr().out == f"segnode {version('segnode')}\n"
+
+
+def test_the_shell_completes_command_names(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("_SEGNODE_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", "segnode jobs re")
+    monkeypatch.setenv("COMP_CWORD", "2")
+    assert run(monkeypatch) == 0
+    assert capsys.readouterr().out.split() == ["retry", "rerun"]
+
+
+def test_help_offers_to_install_shell_completion(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "--help") == 0
+    output = capsys.readouterr().out
+    assert "--install-completion" in output
+    assert "--show-completion" in output

@@ -1,4 +1,4 @@
-"""What a job is called and which way it may go."""
+"""The identity of a job and its allowed state transitions."""
 
 import pytest
 
@@ -23,7 +23,7 @@ def test_the_same_series_model_and_version_are_one_job() -> None:
     assert len(others) == 3
 
 
-def test_a_job_has_one_result_with_uids_of_its_own() -> None:
+def test_the_result_of_a_job_has_unique_and_stable_uids() -> None:
     identity = result_identity("a job")
     assert identity == result_identity("a job")
     uids = {identity.series_instance_uid, identity.sop_instance_uid, identity.tracking_uid}
@@ -37,7 +37,7 @@ def test_a_job_has_one_result_with_uids_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("state", list(JobState))
-def test_nothing_follows_a_final_state_and_something_follows_every_other(state: JobState) -> None:
+def test_a_state_is_final_when_no_state_can_follow_it(state: JobState) -> None:
     assert is_final(state) == (state in FINAL)
     assert any(can_transition(state, then) for then in JobState) == (state not in FINAL)
 
@@ -47,7 +47,7 @@ def test_a_parked_job_can_only_be_queued_again_or_discarded() -> None:
     assert following == {JobState.QUEUED, JobState.DISCARDED}
 
 
-def test_the_waits_between_attempts_double_up_to_the_longest() -> None:
+def test_the_delay_between_attempts_doubles_up_to_the_maximum() -> None:
     waits = [retry_delay_s(n, first_s=5, max_s=60, jitter=0.999) for n in range(1, 7)]
     assert waits == sorted(waits)
     assert max(waits) <= 60

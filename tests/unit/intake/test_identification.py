@@ -1,4 +1,4 @@
-"""What an encoded data set says it is: read at the door, from the head alone."""
+"""Identification of encoded instances from the head of the data set."""
 
 import struct
 import zlib
@@ -22,12 +22,12 @@ ORIGIN = Origin(Channel.FOLDER, "test")
 FRAME_OF_REFERENCE = "1.2.99"
 
 
-def identified(dataset: bytes, syntax: str = EXPLICIT, **beside: str) -> IdentifiedInstance:
-    return identify(dataset, Uid(syntax), ORIGIN, **beside)
+def identified(dataset: bytes, syntax: str = EXPLICIT, **command_uids: str) -> IdentifiedInstance:
+    return identify(dataset, Uid(syntax), ORIGIN, **command_uids)
 
 
 @pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT, BIG_ENDIAN, DEFLATED])
-def test_an_instance_says_what_it_is_in_every_encoding(syntax: str) -> None:
+def test_an_instance_is_identified_in_every_encoding(syntax: str) -> None:
     dataset = encoded(transfer_syntax_uid=syntax)
     result = identified(dataset, syntax)
     assert result.filled_in_uids == ()
@@ -39,7 +39,7 @@ def test_an_instance_says_what_it_is_in_every_encoding(syntax: str) -> None:
 
 
 @pytest.mark.parametrize("series", ["chaos-set3", "dcmqi-3slice"])
-def test_real_instances_agree_with_pydicom(series: str) -> None:
+def test_real_instances_are_identified_as_by_pydicom(series: str) -> None:
     for path in ct_files(series)[:3]:
         data = path.read_bytes()
         mine, other = received_from_part10(data, ORIGIN), dcmread(path, stop_before_pixels=True)
@@ -51,7 +51,7 @@ def test_real_instances_agree_with_pydicom(series: str) -> None:
         assert data.endswith(mine.dataset)
 
 
-def test_uids_that_an_anonymiser_emptied_are_filled_in_alike_for_a_whole_series() -> None:
+def test_emptied_uids_are_filled_in_equally_for_a_whole_series() -> None:
     files = ct_files("siemens-j2k")
     received = [received_from_part10(path.read_bytes(), ORIGIN) for path in files]
     assert len({one.series_instance_uid for one in received}) == 1
@@ -67,7 +67,7 @@ def test_uids_that_an_anonymiser_emptied_are_filled_in_alike_for_a_whole_series(
 
 
 @pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT, BIG_ENDIAN])
-def test_what_is_filled_in_is_read_again_and_all_else_stays(syntax: str) -> None:
+def test_filled_in_uids_are_readable_and_the_rest_stays_unchanged(syntax: str) -> None:
     nameless = encoded(
         sop_class_uid="",
         sop_instance_uid="",
@@ -98,37 +98,37 @@ def test_what_is_filled_in_is_read_again_and_all_else_stays(syntax: str) -> None
     assert first.received.dataset == named
 
 
-def test_series_of_one_study_are_told_apart_when_their_uids_are_filled_in() -> None:
-    def minted(slice_thickness: str) -> ReceivedInstance:
+def test_series_of_one_study_get_different_filled_in_uids() -> None:
+    def filled_in(slice_thickness: str) -> ReceivedInstance:
         shared = {"FrameOfReferenceUID": FRAME_OF_REFERENCE, "SliceThickness": slice_thickness}
         dataset = encoded(study_instance_uid="", series_instance_uid="", attributes=shared)
         return identified(dataset).received
 
-    thin, thick = minted("1"), minted("5")
+    thin, thick = filled_in("1"), filled_in("5")
     assert thin.study_instance_uid == thick.study_instance_uid
     assert thin.series_instance_uid != thick.series_instance_uid
 
 
-def test_without_a_frame_of_reference_nothing_ties_a_series_together() -> None:
+def test_without_a_frame_of_reference_uid_no_series_uid_is_filled_in() -> None:
     with pytest.raises(Rejected, match="no Series Instance UID") as refused:
         identified(encoded(series_instance_uid=""))
     assert refused.value.reason is RejectionReason.INVALID_INSTANCE
 
 
-def test_a_path_is_no_uid() -> None:
+def test_a_path_is_not_a_valid_uid() -> None:
     with pytest.raises(Rejected, match="not a valid DICOM UID"):
         identified(encoded().replace(b"1.2.3.1\0", b"../../x\0"))
 
 
 def nested(depth: int) -> bytes:
-    """A sequence in a sequence in a sequence, all of undefined length, none closed."""
+    """Returns `depth` nested sequences of undefined length, none closed."""
     level = struct.pack("<HH2sHI", 0x0008, 0x1110, b"SQ", 0, 0xFFFFFFFF)
     item = struct.pack("<HHI", 0xFFFE, 0xE000, 0xFFFFFFFF)
     return (level + item) * depth
 
 
 @pytest.mark.parametrize(
-    ("dataset", "told"),
+    ("dataset", "message"),
     [
         (b"", "no SOP Class UID"),
         (b"garbage that is no DICOM at all", "cannot be read as DICOM"),
@@ -138,19 +138,19 @@ def nested(depth: int) -> bytes:
         (nested(10_000), "nested too deeply"),
         (nested(3), "ends within an element"),
         (nested(1)[:12] + b"\x08\x00\x16\x00UI\x02\x001\0", "not nested properly"),
-        (encoded()[:60], "cannot be (read|taken)"),
+        (encoded()[:60], "cannot be (read|accepted)"),
     ],
     ids=["empty", "text", "zeros", "long", "short", "deep", "open", "no-item", "truncated"],
 )
-def test_what_is_no_dicom_is_refused_in_words(dataset: bytes, told: str) -> None:
-    with pytest.raises(Rejected, match=told):
+def test_invalid_dicom_is_refused_with_a_reason(dataset: bytes, message: str) -> None:
+    with pytest.raises(Rejected, match=message):
         identified(dataset)
 
 
-def test_a_closed_sequence_of_undefined_length_is_passed() -> None:
+def test_a_closed_sequence_of_undefined_length_is_skipped() -> None:
     close = struct.pack("<HHIHHI", 0xFFFE, 0xE00D, 0, 0xFFFE, 0xE0DD, 0)
     head = encoded()
-    # Before the first element, as nobody would write it, and still skipped.
+    # It is before the first element, which no real writer does.
     assert identified(nested(20) + close * 20 + head).received.sop_instance_uid == "1.2.3.1"
 
 
@@ -159,9 +159,9 @@ def deflated(*pieces: bytes) -> bytes:
     return b"".join(map(deflater.compress, pieces)) + deflater.flush()
 
 
-def test_a_deflated_data_set_is_inflated_within_bounds() -> None:
+def test_inflating_a_deflated_data_set_is_limited() -> None:
     element = struct.pack("<HH2sHI", 0x0009, 0x1001, b"OB", 0, 200_000_000)
-    with pytest.raises(Rejected, match="ends within the element"):  # of its head alone
+    with pytest.raises(Rejected, match="ends within the element"):  # within its head
         identified(deflated(element, bytes(200_000_000)), DEFLATED)
     pixels = struct.pack("<HH2sHI", 0x7FE0, 0x0010, b"OW", 0, 600_000_000)
     bomb = deflated(encoded(), pixels, bytes(600_000_000))
@@ -170,21 +170,21 @@ def test_a_deflated_data_set_is_inflated_within_bounds() -> None:
         identified(bomb, DEFLATED)
 
 
-def test_a_deflated_data_set_that_is_damaged_or_cut_off_is_refused() -> None:
+def test_a_damaged_or_truncated_deflated_data_set_is_refused() -> None:
     with pytest.raises(Rejected, match="cannot be inflated"):
         identified(b"\xff\xff\xff\xff", DEFLATED)
     with pytest.raises(Rejected, match="ends too early"):
         identified(encoded(transfer_syntax_uid=DEFLATED)[:-3], DEFLATED)
 
 
-def test_a_file_that_is_no_dicom_file_is_refused() -> None:
+def test_a_file_that_is_not_dicom_is_refused() -> None:
     with pytest.raises(Rejected, match="not a DICOM file"):
         received_from_part10(b"x" * 500, ORIGIN)
     with pytest.raises(Rejected, match="names no transfer syntax"):
         received_from_part10(bytes(128) + b"DICM" + encoded(), ORIGIN)
 
 
-def test_a_preamble_that_is_a_program_does_not_come_along() -> None:
+def test_an_executable_preamble_is_dropped() -> None:
     instance = identified(encoded()).received
     program = b"MZ" + b"\x90" * 126
     received = received_from_part10(

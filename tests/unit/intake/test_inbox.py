@@ -1,4 +1,4 @@
-"""What the inbox accepts is on disk, whole and indexed; what it cannot keep leaves nothing."""
+"""Accepted instances are complete on disk and indexed; failures leave nothing behind."""
 
 import errno
 import fcntl
@@ -36,7 +36,7 @@ def files_in(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
-def test_an_accepted_instance_is_a_dicom_file_with_the_bytes_that_came(
+def test_an_accepted_instance_is_stored_as_a_dicom_file_with_unchanged_data_set(
     inbox: Inbox, store: Store
 ) -> None:
     instance = received(dataset=encoded())
@@ -70,7 +70,7 @@ def test_a_resent_instance_is_accepted_but_stored_once(inbox: Inbox, store: Stor
     assert len(store.instances_of("1.2.3")) == 1
 
 
-def test_the_first_of_two_that_differ_is_kept_and_the_log_names_no_patient(
+def test_the_first_of_two_different_duplicates_is_kept_and_logged_without_a_patient(
     inbox: Inbox,
 ) -> None:
     first = received(dataset=encoded(patient_name="Doe^Jane"))
@@ -89,7 +89,7 @@ def test_the_first_of_two_that_differ_is_kept_and_the_log_names_no_patient(
     assert "Roe" not in str(logs)
 
 
-def test_an_instance_belongs_to_one_series(inbox: Inbox, store: Store) -> None:
+def test_an_instance_in_a_second_series_is_refused(inbox: Inbox, store: Store) -> None:
     inbox.accept(received(dataset=encoded()), NOON)
     with pytest.raises(StoredInOtherSeries, match=r"part of another series, 1\.2\.3") as refused:
         inbox.accept(received(series_instance_uid="1.2.4"), NOON)
@@ -97,12 +97,14 @@ def test_an_instance_belongs_to_one_series(inbox: Inbox, store: Store) -> None:
     assert files_in(store.data_dir / "instances") == ["1.2.3/1.2.3.1.dcm"]
 
 
-def test_a_file_without_a_row_is_indexed_when_it_is_sent_again(inbox: Inbox, store: Store) -> None:
+def test_a_file_without_a_row_is_indexed_when_the_instance_is_sent_again(
+    inbox: Inbox, store: Store
+) -> None:
     instance = received(dataset=encoded())
     accepted = inbox.accept(instance, NOON)
     content = accepted.instance.path.read_bytes()
     crashed = store.data_dir / "crashed"
-    # As after a crash between the file's name and its row: the file is there, the row is not.
+    # As after a crash between storing the file and indexing it: the row is missing.
     lost = crashed / "instances" / "1.2.3" / "1.2.3.1.dcm"
     lost.parent.mkdir(parents=True)
     lost.write_bytes(content)
@@ -117,9 +119,7 @@ def test_a_file_without_a_row_is_indexed_when_it_is_sent_again(inbox: Inbox, sto
     restarted.close()
 
 
-def test_the_index_tells_the_truth_about_a_file_that_was_there_before_its_row(
-    inbox: Inbox, store: Store
-) -> None:
+def test_the_row_describes_the_file_that_was_there_before_it(inbox: Inbox, store: Store) -> None:
     first, second = received(dataset=encoded()), received(dataset=encoded(patient_name="Roe^R"))
     path = store.data_dir / "instances" / "1.2.3" / "1.2.3.1.dcm"
     elsewhere = store.data_dir / "elsewhere"
@@ -148,7 +148,7 @@ def test_a_damaged_file_without_a_row_is_replaced(inbox: Inbox, store: Store) ->
     assert received_from_file(path, instance.origin) == instance
 
 
-def test_the_same_instance_on_many_associations_at_once_is_stored_once(
+def test_an_instance_sent_on_many_associations_at_once_is_stored_once(
     inbox: Inbox, store: Store
 ) -> None:
     instance = received(dataset=encoded())
@@ -163,14 +163,14 @@ def test_the_same_instance_on_many_associations_at_once_is_stored_once(
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EIO])
-def test_a_disk_that_does_not_take_it_is_a_passing_condition_and_nothing_is_kept(
+def test_a_disk_error_raises_transient_and_leaves_nothing_behind(
     inbox: Inbox, store: Store, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     def fails(_handle: int) -> None:
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr("node.store.files.folder.os.fsync", fails)
-    with pytest.raises(Transient, match="cannot be kept"):
+    with pytest.raises(Transient, match="cannot be stored"):
         inbox.accept(received(dataset=encoded()), NOON)
     assert files_in(store.data_dir / "instances") == []
     assert files_in(store.data_dir / "incoming") in ([], ["gate.lock"])
@@ -180,9 +180,7 @@ def test_a_disk_that_does_not_take_it_is_a_passing_condition_and_nothing_is_kept
     assert inbox.accept(received(dataset=encoded()), NOON).is_new
 
 
-def test_a_series_folder_that_was_removed_meanwhile_is_made_again(
-    inbox: Inbox, store: Store
-) -> None:
+def test_a_removed_series_folder_is_created_again(inbox: Inbox, store: Store) -> None:
     first = inbox.accept(received(dataset=encoded()), NOON).instance.path
     first.unlink()
     first.parent.rmdir()
@@ -190,7 +188,7 @@ def test_a_series_folder_that_was_removed_meanwhile_is_made_again(
     assert inbox.accept(second, NOON).instance.path.is_file()
 
 
-def test_what_a_dead_writer_left_is_removed_and_what_is_being_written_is_not(
+def test_incomplete_files_are_removed_unless_a_process_is_writing_them(
     inbox: Inbox, store: Store
 ) -> None:
     inbox.accept(received(dataset=encoded()), NOON)
@@ -204,7 +202,7 @@ def test_what_a_dead_writer_left_is_removed_and_what_is_being_written_is_not(
     assert len(store.instances_of("1.2.3")) == 1
 
 
-def test_a_file_that_the_disk_has_lost_is_written_anew(inbox: Inbox, store: Store) -> None:
+def test_a_missing_file_is_stored_again(inbox: Inbox, store: Store) -> None:
     instance = received(dataset=encoded())
     path = inbox.accept(instance, NOON).instance.path
     path.unlink()
@@ -212,7 +210,7 @@ def test_a_file_that_the_disk_has_lost_is_written_anew(inbox: Inbox, store: Stor
     assert received_from_file(path, instance.origin) == instance
 
 
-def test_an_instance_that_comes_while_its_series_is_cleared_is_kept(
+def test_an_instance_that_arrives_while_its_series_is_cleared_is_kept(
     inbox: Inbox, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     instance = received(dataset=encoded())
@@ -222,7 +220,7 @@ def test_an_instance_that_comes_while_its_series_is_cleared_is_kept(
 
     def cleared_meanwhile(uid: str) -> object:
         found = find(uid)
-        # Before this instance is known, and after its earlier file was found to lie there.
+        # The series is cleared after the earlier file was found and before the row is added.
         monkeypatch.setattr(store, "find_instance", find)
         return None if found else found
 

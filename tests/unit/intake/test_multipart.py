@@ -1,4 +1,4 @@
-"""Multipart messages read as they arrive."""
+"""Streaming reading of multipart messages."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from node.domain.errors import Transient
 from node.intake import multipart
-from node.intake.multipart import PartTooLarge, parse_boundary, parts
+from node.intake.multipart import PartTooLarge, iter_parts, parse_boundary
 
 BOUNDARY = "a-boundary"
 
@@ -28,31 +28,33 @@ def chunked(whole: bytes, size: int) -> Iterator[bytes]:
     contents=st.lists(st.binary(max_size=60).filter(lambda b: b"a-boundary" not in b), max_size=5),
     size=st.integers(1, 70),
 )
-def test_every_part_comes_out_whole_however_it_arrives(contents: list[bytes], size: int) -> None:
-    assert list(parts(chunked(message(*contents), size), BOUNDARY)) == contents
+def test_every_part_is_complete_however_the_message_is_chunked(
+    contents: list[bytes], size: int
+) -> None:
+    assert list(iter_parts(chunked(message(*contents), size), BOUNDARY)) == contents
 
 
-def test_what_stands_around_the_parts_is_left_out() -> None:
+def test_preamble_and_epilogue_are_ignored() -> None:
     whole = b"a preamble\r\n" + message(b"one", end=b"--\r\nan epilogue")
 
-    assert list(parts([whole], BOUNDARY)) == [b"one"]
+    assert list(iter_parts([whole], BOUNDARY)) == [b"one"]
 
 
 def test_a_part_may_have_no_headers() -> None:
-    assert list(parts([b"--a-boundary\r\n\r\nbare\r\n--a-boundary--"], BOUNDARY)) == [b"bare"]
+    assert list(iter_parts([b"--a-boundary\r\n\r\nbare\r\n--a-boundary--"], BOUNDARY)) == [b"bare"]
 
 
-def test_a_message_that_is_cut_off_is_told() -> None:
+def test_a_truncated_message_raises_transient() -> None:
     with pytest.raises(Transient, match="cut off"):
-        list(parts([message(b"one", b"two")[:-10]], BOUNDARY))
+        list(iter_parts([message(b"one", b"two")[:-10]], BOUNDARY))
 
 
-def test_a_part_that_memory_should_not_hold_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_part_over_the_size_limit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(multipart, "MAX_PART_BYTES", 1000)
     small = message(*[bytes(400)] * 10)
-    assert len(list(parts(chunked(small, 64), BOUNDARY))) == 10
+    assert len(list(iter_parts(chunked(small, 64), BOUNDARY))) == 10
     with pytest.raises(PartTooLarge):
-        list(parts(chunked(message(bytes(2000)), 64), BOUNDARY))
+        list(iter_parts(chunked(message(bytes(2000)), 64), BOUNDARY))
 
 
 @pytest.mark.parametrize(
@@ -64,5 +66,5 @@ def test_a_part_that_memory_should_not_hold_is_refused(monkeypatch: pytest.Monke
         ("multipart/related; boundary=\u00fcber", ""),  # RFC 2046: in ASCII
     ],
 )
-def test_the_boundary_is_found_in_the_content_type(content_type: str, boundary: str) -> None:
+def test_the_boundary_is_read_from_the_content_type(content_type: str, boundary: str) -> None:
     assert parse_boundary(content_type) == boundary

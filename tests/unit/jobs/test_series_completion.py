@@ -1,4 +1,4 @@
-"""What the watch makes of series that have come in."""
+"""Series completion: when a received series is decided, and which jobs follow."""
 
 import errno
 import os
@@ -25,25 +25,25 @@ LIVER = Rule("liver", "liver-ct", ("pacs",), Equals("Modality", "CT"), 10.0)
 
 @dataclass
 class Site:
-    """A watch over a real store, with a clock that stands still until it is moved."""
+    """Series completion on a real store, with clocks that the test sets."""
 
     folder: Path
     now: datetime = NOON
-    ran_ahead_s: float = 0.0  # the even clock, of the time of day
+    monotonic_offset_s: float = 0.0  # monotonic clock minus system clock
     versions: dict[str, str] = field(default_factory=lambda: {"liver-ct": "1.0", "spleen": "2"})
 
     def __post_init__(self) -> None:
         self.store = Store.open(sqlite_url(self.folder), self.folder)
         self.inbox = Inbox(self.store, 0)
 
-    def watch(self, *rules: Rule) -> SeriesCompletion:
+    def completion(self, *rules: Rule) -> SeriesCompletion:
         return SeriesCompletion(
             store=self.store,
             rules=rules,
             quiet_seconds=10.0,
             installed_version=lambda model_id: self.versions[model_id],
             now=lambda: self.now,
-            clock=lambda: (self.now - NOON).total_seconds() + self.ran_ahead_s,
+            clock=lambda: (self.now - NOON).total_seconds() + self.monotonic_offset_s,
         )
 
     def receive(self, number: int) -> None:
@@ -55,9 +55,9 @@ class Site:
         self.now += timedelta(seconds=seconds)
 
     def set_clock(self, hours: int) -> None:
-        """Somebody sets the time of day; the even clock goes on."""
+        """Sets the system clock; the monotonic clock is unaffected."""
         self.pass_time(hours * 3600.0)
-        self.ran_ahead_s -= hours * 3600.0
+        self.monotonic_offset_s -= hours * 3600.0
 
     def state(self) -> SeriesState:
         series = self.store.get_series(SERIES)
@@ -67,112 +67,110 @@ class Site:
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
-    """A site that has received nothing yet."""
+    """A site that has not received anything yet."""
     made = Site(tmp_path)
     yield made
     made.store.close()
 
 
 def test_a_series_waits_for_its_quiet_time(site: Site) -> None:
-    watch = site.watch(LIVER)
+    completion = site.completion(LIVER)
     site.receive(1)
     site.pass_time(9.9)
-    watch.poll()
+    completion.poll()
     assert site.store.jobs_of(SERIES) == ()
 
     site.pass_time(0.2)
-    watch.poll()
+    completion.poll()
     (job,) = site.store.jobs_of(SERIES)
     assert (job.state, job.model_id, job.destinations) == (JobState.QUEUED, "liver-ct", ("pacs",))
     assert site.state() is SeriesState.ACCEPTED
 
 
 @pytest.mark.parametrize("hours", [-1, 1])
-def test_a_clock_that_is_set_neither_cuts_a_series_short_nor_keeps_it_waiting(
-    site: Site, hours: int
-) -> None:
-    watch = site.watch(LIVER)
-    watch.poll()
+def test_setting_the_clock_neither_truncates_nor_delays_a_series(site: Site, hours: int) -> None:
+    completion = site.completion(LIVER)
+    completion.poll()
     site.receive(1)
     site.pass_time(1)
-    watch.poll()
+    completion.poll()
     site.set_clock(hours)
     site.pass_time(5)
-    watch.poll()
+    completion.poll()
     assert site.store.jobs_of(SERIES) == ()
 
     site.receive(2)
     site.pass_time(1)
-    watch.poll()
+    completion.poll()
     site.pass_time(9.5)
-    watch.poll()
+    completion.poll()
     (job,) = site.store.jobs_of(SERIES)
     assert job.instance_count == 2
 
 
-def test_an_instance_that_comes_while_the_clock_is_set_waits_for_its_quiet_time(
+def test_an_instance_received_while_the_clock_is_set_waits_for_its_quiet_time(
     site: Site,
 ) -> None:
-    watch = site.watch(LIVER)
-    watch.poll()
+    completion = site.completion(LIVER)
+    completion.poll()
     site.receive(1)
     site.set_clock(1)
     site.pass_time(1)
-    watch.poll()
+    completion.poll()
     assert site.store.jobs_of(SERIES) == ()
 
 
-def test_looking_again_makes_nothing_new(site: Site) -> None:
-    watch = site.watch(LIVER)
+def test_a_second_poll_creates_no_second_job(site: Site) -> None:
+    completion = site.completion(LIVER)
     site.receive(1)
     site.pass_time(11)
-    watch.poll()
-    watch.poll()
+    completion.poll()
+    completion.poll()
 
     assert len(site.store.jobs_of(SERIES)) == 1
 
 
-def test_the_quiet_time_is_that_of_the_rule_that_wants_the_series(site: Site) -> None:
+def test_the_quiet_time_is_that_of_the_matching_rule(site: Site) -> None:
     slow = Rule("slow", "liver-ct", ("pacs",), Equals("Modality", "CT"), 60.0)
     quick = Rule("quick", "liver-ct", ("pacs",), Equals("Modality", "MR"), 1.0)
-    watch = site.watch(slow, quick)
+    completion = site.completion(slow, quick)
     site.receive(1)
     site.pass_time(30)
-    watch.poll()
+    completion.poll()
     assert site.state() is SeriesState.RECEIVING
 
     site.pass_time(31)
-    watch.poll()
+    completion.poll()
     assert len(site.store.jobs_of(SERIES)) == 1
 
 
-def test_an_explicit_start_waits_for_nothing(site: Site) -> None:
-    watch = site.watch(LIVER)
+def test_an_explicit_start_skips_the_quiet_time(site: Site) -> None:
+    completion = site.completion(LIVER)
     site.receive(1)
     site.store.request_start(SERIES, site.now)
-    watch.poll()
+    completion.poll()
 
     assert len(site.store.jobs_of(SERIES)) == 1
 
 
-def test_a_series_that_no_rule_wants_is_ignored_with_the_reason_kept(site: Site) -> None:
-    watch = site.watch(Rule("big", "liver-ct", ("pacs",), AtLeastSlices(20), 1.0))
+def test_a_series_that_no_rule_matches_is_ignored_and_the_reason_stored(site: Site) -> None:
+    completion = site.completion(Rule("big", "liver-ct", ("pacs",), AtLeastSlices(20), 1.0))
     site.receive(1)
     site.pass_time(11)
-    watch.poll()
+    completion.poll()
 
     assert site.state() is SeriesState.IGNORED
     assert "20" in (site.store.decision_of(SERIES) or "")
 
 
-def test_a_late_slice_makes_a_new_job_and_supersedes_the_one_not_sent(site: Site) -> None:
-    watch = site.watch(LIVER)
+def test_a_late_slice_creates_a_new_job_and_supersedes_the_undelivered_one(site: Site) -> None:
+    completion = site.completion(LIVER)
     site.receive(1)
     site.pass_time(11)
-    watch.poll()
+    completion.poll()
     site.receive(2)
     site.pass_time(11)
-    watch.poll()
+    completion.poll()
 
     first, second = site.store.jobs_of(SERIES)
     assert (first.state, second.state) == (JobState.SUPERSEDED, JobState.QUEUED)
@@ -180,11 +178,13 @@ def test_a_late_slice_makes_a_new_job_and_supersedes_the_one_not_sent(site: Site
     assert second.replaces is None
 
 
-def test_a_late_slice_after_delivery_makes_a_job_that_says_what_it_replaces(site: Site) -> None:
-    watch = site.watch(LIVER)
+def test_a_late_slice_after_delivery_creates_a_job_that_names_the_replaced_result(
+    site: Site,
+) -> None:
+    completion = site.completion(LIVER)
     site.receive(1)
     site.pass_time(11)
-    watch.poll()
+    completion.poll()
     (first,) = site.store.jobs_of(SERIES)
     site.store.change_job(first.job_id, JobState.RUNNING, site.now)
     site.store.add_deliveries(first.job_id, ["pacs"], site.now)
@@ -193,7 +193,7 @@ def test_a_late_slice_after_delivery_makes_a_job_that_says_what_it_replaces(site
     site.store.change_job(first.job_id, JobState.DELIVERED, site.now)
     site.receive(2)
     site.pass_time(11)
-    watch.poll()
+    completion.poll()
 
     first, second = site.store.jobs_of(SERIES)
     assert first.state is JobState.DELIVERED
@@ -202,25 +202,25 @@ def test_a_late_slice_after_delivery_makes_a_job_that_says_what_it_replaces(site
     assert second.replaces.instance_count == 1
 
 
-def test_the_same_slices_again_change_nothing(site: Site) -> None:
-    watch = site.watch(LIVER)
+def test_resent_slices_create_no_second_job(site: Site) -> None:
+    completion = site.completion(LIVER)
     site.receive(1)
     site.pass_time(11)
-    watch.poll()
+    completion.poll()
     site.receive(1)
     site.pass_time(11)
-    watch.poll()
+    completion.poll()
 
     assert len(site.store.jobs_of(SERIES)) == 1
 
 
-def test_two_rules_for_one_model_make_one_job_for_both_destinations(site: Site) -> None:
+def test_two_rules_for_one_model_create_one_job_for_both_destinations(site: Site) -> None:
     also = Rule("research", "liver-ct", ("archive", "pacs"), Equals("Modality", "CT"), 1.0)
     other = Rule("spleen", "spleen", ("archive",), Equals("Modality", "CT"), 1.0)
-    watch = site.watch(LIVER, also, other)
+    completion = site.completion(LIVER, also, other)
     site.receive(1)
     site.pass_time(11)
-    watch.poll()
+    completion.poll()
 
     jobs = {job.model_id: job for job in site.store.jobs_of(SERIES)}
     assert jobs["liver-ct"].destinations == ("pacs", "archive")
@@ -228,8 +228,10 @@ def test_two_rules_for_one_model_make_one_job_for_both_destinations(site: Site) 
     assert jobs["spleen"].destinations == ("archive",)
 
 
-def test_a_series_over_which_we_stumble_does_not_stop_the_others(site: Site) -> None:
-    watch = site.watch(Rule("gone", "no-such-model", ("pacs",), AtLeastSlices(2), 1.0), LIVER)
+def test_a_defect_in_one_series_does_not_stop_the_others(site: Site) -> None:
+    completion = site.completion(
+        Rule("gone", "no-such-model", ("pacs",), AtLeastSlices(2), 1.0), LIVER
+    )
     site.receive(1)
     site.receive(2)
     dataset = encoded(sop_instance_uid="1.9.1", series_instance_uid="1.9")
@@ -237,7 +239,7 @@ def test_a_series_over_which_we_stumble_does_not_stop_the_others(site: Site) -> 
         received(sop_instance_uid="1.9.1", series_instance_uid="1.9", dataset=dataset), site.now
     )
     site.pass_time(11)
-    watch.poll()
+    completion.poll()
 
     assert site.state() is SeriesState.RECEIVING
     assert any(event.event == "defect" for event in site.store.audit_of(SERIES))
@@ -245,50 +247,50 @@ def test_a_series_over_which_we_stumble_does_not_stop_the_others(site: Site) -> 
 
 
 def test_a_series_whose_file_cannot_be_read_is_ignored(site: Site) -> None:
-    watch = site.watch(LIVER)
+    completion = site.completion(LIVER)
     site.receive(1)
     (instance,) = site.store.instances_of(SERIES)
     instance.path.write_bytes(b"damaged")
     site.pass_time(11)
-    watch.poll()
+    completion.poll()
 
     assert site.state() is SeriesState.IGNORED
 
 
-def test_one_unreadable_image_does_not_hide_what_the_others_say(site: Site) -> None:
-    watch = site.watch(LIVER)
+def test_a_series_with_one_unreadable_image_is_decided_by_the_others(site: Site) -> None:
+    completion = site.completion(LIVER)
     site.receive(1)
     site.receive(2)
     site.store.instances_of(SERIES)[0].path.write_bytes(b"damaged")
     site.pass_time(11)
-    watch.poll()
+    completion.poll()
 
     assert site.state() is SeriesState.ACCEPTED
 
 
-def test_a_disk_that_cannot_be_read_for_now_makes_nobody_ignore_a_series(
+def test_a_temporary_disk_error_does_not_make_a_series_ignored(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def stale(_path: Path, **_options: object) -> None:
         raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
 
-    watch = site.watch(LIVER)
+    completion = site.completion(LIVER)
     site.receive(1)
     site.pass_time(11)
     with monkeypatch.context() as patched:
         patched.setattr("node.jobs.series_completion.dcmread", stale)
         with pytest.raises(Transient, match="Stale file handle"):
-            watch.poll()
+            completion.poll()
     assert site.state() is SeriesState.RECEIVING
-    watch.poll()
+    completion.poll()
     assert site.state() is SeriesState.ACCEPTED
 
 
-def test_a_job_is_as_urgent_as_the_most_urgent_rule_that_wants_it(site: Site) -> None:
+def test_a_job_has_the_highest_priority_of_its_matching_rules(site: Site) -> None:
     urgent = replace(LIVER, name="emergency", priority=Priority.STAT)
     other = replace(LIVER, name="spleen", model="spleen")
     site.receive(1)
     site.pass_time(11)
-    site.watch(LIVER, urgent, other).poll()
+    site.completion(LIVER, urgent, other).poll()
     found = {job.model_id: job.priority for job in site.store.jobs_of(SERIES)}
     assert found == {"liver-ct": Priority.STAT, "spleen": Priority.ROUTINE}

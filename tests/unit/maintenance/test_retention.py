@@ -1,4 +1,4 @@
-"""What a site does not want to keep is deleted; what is still due, never."""
+"""Retention deletes finished series and never unfinished ones."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -17,7 +17,7 @@ GIB = 1 << 30
 
 
 class Usage(NamedTuple):
-    """As `shutil.disk_usage` tells it."""
+    """The result of `shutil.disk_usage`."""
 
     total: int
     used: int
@@ -32,7 +32,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def receive(store: Store, series: str, now: datetime, *, decided: bool = True) -> Path:
-    """Takes in a series of one instance; its file."""
+    """Receives a series of one instance; returns its file."""
     dataset = encoded(sop_instance_uid=f"{series}.1", series_instance_uid=series)
     instance = received(sop_instance_uid=f"{series}.1", series_instance_uid=series, dataset=dataset)
     path = Inbox(store, 0).accept(instance, now).instance.path
@@ -51,7 +51,7 @@ def test_without_a_limit_nothing_is_deleted(store: Store) -> None:
     assert path.is_file()
 
 
-def test_finished_series_go_after_their_time(store: Store) -> None:
+def test_finished_series_are_deleted_after_their_retention_time(store: Store) -> None:
     old, young, undecided = (
         receive(store, "1.1", NOON - timedelta(days=8)),
         receive(store, "1.2", NOON - timedelta(days=6)),
@@ -63,14 +63,14 @@ def test_finished_series_go_after_their_time(store: Store) -> None:
     assert undecided.is_file()
 
 
-def test_for_room_the_oldest_go_first_and_no_more_than_needed(
+def test_low_disk_space_deletes_the_oldest_series_and_no_more_than_needed(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     paths = [receive(store, f"1.{day}", NOON - timedelta(days=day)) for day in (5, 9, 7)]
     just_now = receive(store, "1.99", NOON)
 
     def usage(_folder: Path) -> Usage:
-        """A disk of which each series takes a gibibyte."""
+        """A disk on which each series takes one gibibyte."""
         left = sum(path.is_file() for path in (*paths, just_now))
         return Usage(5 * GIB, left * GIB, (5 - left) * GIB)
 
@@ -82,7 +82,7 @@ def test_for_room_the_oldest_go_first_and_no_more_than_needed(
     assert just_now.is_file()
 
 
-def test_more_series_go_than_are_looked_up_at_once(store: Store) -> None:
+def test_more_series_are_deleted_than_fit_in_one_batch(store: Store) -> None:
     for number in range(250):
         receive(store, f"1.{number}", NOON - timedelta(days=8))
     retention(store, keep=timedelta(days=7)).poll()

@@ -1,4 +1,4 @@
-"""The files against the index: what is lost, damaged or unknown is told, and put right."""
+"""Verification of stored files against the index, and repair."""
 
 import time
 from collections.abc import Iterator
@@ -29,10 +29,10 @@ def store(tmp_path: Path) -> Iterator[Store]:
 @pytest.fixture
 def paths(store: Store) -> list[Path]:
     """Three instances of one series."""
-    return [take(store, number) for number in (1, 2, 3)]
+    return [accept(store, number) for number in (1, 2, 3)]
 
 
-def take(store: Store, number: int) -> Path:
+def accept(store: Store, number: int) -> Path:
     uid = f"1.2.3.{number}"
     instance = received(sop_instance_uid=uid, dataset=encoded(sop_instance_uid=uid))
     return Inbox(store, 0).accept(instance, NOON).instance.path
@@ -53,28 +53,28 @@ def repaired(store: Store) -> list[str]:
     return [verification.repair(finding, NOON) for finding in verification.findings()]
 
 
-def test_a_store_in_order_has_no_findings(store: Store, paths: list[Path]) -> None:
+def test_an_intact_store_has_no_findings(store: Store, paths: list[Path]) -> None:
     assert paths
     assert findings(store) == []
 
 
-def test_what_is_cleared_while_it_is_looked_at_is_not_told_as_missing(
+def test_a_series_cleared_during_verification_is_not_reported_missing(
     store: Store, paths: list[Path]
 ) -> None:
     paths[0].unlink()
-    looking = Verification(store).findings()
-    assert next(looking) == Finding(Fault.MISSING, paths[0])
+    remaining = Verification(store).findings()
+    assert next(remaining) == Finding(Fault.MISSING, paths[0])
     store.record_decision("1.2.3", "{}", SeriesState.IGNORED, NOON, seen_count=3)
     assert store.clear_series("1.2.3", NOON)
-    assert list(looking) == []
+    assert list(remaining) == []
 
 
-def test_what_is_lost_or_damaged_is_told_and_taken_when_it_is_sent_again(
+def test_missing_and_damaged_files_are_reported_and_restored_by_sending_again(
     store: Store, paths: list[Path]
 ) -> None:
     paths[0].unlink()
     flip_a_bit(paths[1])
-    paths[2].write_bytes(b"nothing of the kind")
+    paths[2].write_bytes(b"not a DICOM file")
     assert findings(store) == [
         Finding(Fault.MISSING, paths[0]),
         Finding(Fault.DAMAGED, paths[1]),
@@ -82,23 +82,21 @@ def test_what_is_lost_or_damaged_is_told_and_taken_when_it_is_sent_again(
     ]
     missing, *damaged = repaired(store)
     assert missing == "send the series again"
-    assert all("put aside" in told for told in damaged)
-    aside = store.data_dir / "damaged"
-    assert sorted(path.name for path in aside.iterdir()) == ["1.2.3.2.dcm", "1.2.3.3.dcm"]
-    assert [take(store, number) for number in (1, 2, 3)] == paths
+    assert all("moved to" in message for message in damaged)
+    quarantine = store.data_dir / "damaged"
+    assert sorted(path.name for path in quarantine.iterdir()) == ["1.2.3.2.dcm", "1.2.3.3.dcm"]
+    assert [accept(store, number) for number in (1, 2, 3)] == paths
     assert findings(store) == []
 
 
-def test_a_whole_file_that_the_index_does_not_know_is_indexed(
-    store: Store, paths: list[Path]
-) -> None:
+def test_an_intact_file_that_is_not_indexed_is_indexed(store: Store, paths: list[Path]) -> None:
     store.record_decision("1.2.3", "{}", SeriesState.IGNORED, NOON, seen_count=3)
     unknown = paths[0].parent / "1.2.3.4.dcm"
     instance = received(sop_instance_uid="1.2.3.4", dataset=encoded(sop_instance_uid="1.2.3.4"))
     unknown.write_bytes(part10_bytes(instance))
     half = paths[0].parent / "1.2.3.5.dcm"
     half.write_bytes(part10_bytes(instance)[:200])
-    assert findings(store, later_s=0) == []  # they may be coming in just now
+    assert findings(store, later_s=0) == []  # they may be being received
     assert findings(store) == [
         Finding(Fault.NOT_INDEXED, unknown),
         Finding(Fault.DAMAGED, half),
@@ -110,19 +108,19 @@ def test_a_whole_file_that_the_index_does_not_know_is_indexed(
     assert (series.instance_count, series.state) == (4, SeriesState.RECEIVING)
 
 
-def test_the_command_line_tells_and_repairs(
+def test_the_command_line_verifies_and_repairs(
     store: Store, paths: list[Path], tmp_path: Path
 ) -> None:
     config = tmp_path / "segnode.toml"
     config.write_text('data_dir = "data"\n', encoding="utf-8")
     run = CliRunner()
-    fine = run.invoke(app, ["store", "verify", "-c", str(config)])
-    assert fine.exit_code == 0
-    assert "3 images in the index: all are as they came in." in fine.output
+    intact = run.invoke(app, ["store", "verify", "-c", str(config)])
+    assert intact.exit_code == 0
+    assert "3 images in the index: no faults." in intact.output
     flip_a_bit(paths[1])
-    wrong = run.invoke(app, ["store", "verify", "-c", str(config)])
-    assert wrong.exit_code == 1
-    assert f"damaged: {paths[1]}" in wrong.output
+    damaged = run.invoke(app, ["store", "verify", "-c", str(config)])
+    assert damaged.exit_code == 1
+    assert f"damaged: {paths[1]}" in damaged.output
     assert run.invoke(app, ["store", "repair", "-c", str(config)]).exit_code == 0
     assert not paths[1].exists()
     assert store.count_instances() == 3

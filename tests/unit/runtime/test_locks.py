@@ -1,11 +1,11 @@
-"""Workers of one host have places, and keep them over a restart."""
+"""Worker slots: unique on a host and stable across restarts."""
 
 from pathlib import Path
 
 from node.runtime.locks import lock_numbered_worker
 
 
-def test_two_workers_of_a_host_have_places_of_their_own_and_take_them_again(
+def test_two_workers_of_a_host_have_different_slots_and_keep_them_after_a_restart(
     tmp_path: Path,
 ) -> None:
     with (
@@ -17,7 +17,7 @@ def test_two_workers_of_a_host_have_places_of_their_own_and_take_them_again(
         assert again == first
 
 
-def test_hosts_of_one_name_with_folders_of_their_own_have_other_places(tmp_path: Path) -> None:
+def test_hosts_with_the_same_name_and_separate_folders_have_different_slots(tmp_path: Path) -> None:
     with lock_numbered_worker(tmp_path / "a", "localhost") as one:
         pass
     with lock_numbered_worker(tmp_path / "b", "localhost") as other:

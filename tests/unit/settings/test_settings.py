@@ -1,55 +1,12 @@
-"""Settings from a file and the environment, and the error messages for mistakes in them."""
+"""Settings from a file, and the error messages for mistakes in it."""
 
-import contextlib
-import tomllib
 from pathlib import Path
-from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import settings as hypothesis_settings
-from hypothesis import strategies as st
 
 from node.domain.errors import Misconfigured
-from node.routing.condition_parsing import CONDITION_KEYS
-from node.settings import FolderDestination, Settings, load_settings
-from node.settings.toml_source import TomlSource
-
-VALID = """\
-data_dir = "data"
-
-[destinations.pacs]
-kind = "cstore"
-peer = "pacs"
-
-[peers.pacs]
-ae_title = "PACS"
-host = "localhost"
-port = 4242
-
-[[rules]]
-name = "liver"
-model = "liver-ct"
-destinations = ["pacs"]
-when = { attribute = "Modality", equals = "CT" }
-"""
-
-
-def write(folder: Path, text: str) -> Path:
-    file = folder / "site.toml"
-    file.write_text(text, encoding="utf-8")
-    return file
-
-
-def mistakes_in(folder: Path, text: str) -> list[str]:
-    """Return the error messages of loading `text`, one per line, without the folder."""
-    with pytest.raises(Misconfigured) as caught:
-        load_settings(write(folder, text))
-    return str(caught.value).replace(f"{folder}/", "").splitlines()
-
-
-def line_of(text: str, part: str) -> int:
-    return next(i for i, line in enumerate(text.splitlines(), start=1) if part in line)
+from node.settings import FolderDestination, load_settings
+from tests.unit.settings.site import VALID, line_of, mistakes_in, write
 
 
 def test_without_a_file_ct_results_go_to_the_archive_folder(tmp_path: Path) -> None:
@@ -71,17 +28,6 @@ def test_a_file_with_rules_replaces_the_default_rule(tmp_path: Path) -> None:
     settings = load_settings(write(tmp_path, VALID))
     assert set(settings.destinations) == {"pacs"}
     assert len(settings.rules) == 1
-
-
-def test_the_environment_overrides_the_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SEGNODE_LISTENER__PORT", "11113")
-    monkeypatch.setenv("SEGNODE_DATA_DIR", str(tmp_path / "elsewhere"))
-    settings = load_settings(write(tmp_path, VALID + "[listener]\nport = 1\nmax_associations = 3"))
-    assert settings.listener.port == 11113
-    assert settings.listener.max_associations == 3
-    assert settings.data_dir == tmp_path / "elsewhere"
 
 
 def test_a_rule_inherits_the_sites_quiet_time_unless_it_sets_its_own(tmp_path: Path) -> None:
@@ -158,45 +104,6 @@ def test_a_mistake_is_reported_with_its_line(
     assert any(m.startswith(prefix) and message in m for m in mistakes), mistakes
 
 
-@pytest.mark.parametrize(
-    ("variable", "value", "message"),
-    [
-        ("SEGNODE_LISTENER__PORT", "abc", "must be a whole number"),
-        ("SEGNODE_LISTENER__PROT", "104", "unknown setting (did you mean 'port'?)"),
-        ("SEGNODE_LISTNER__PORT", "104", "unknown setting (did you mean 'LISTENER'?)"),
-        ("SEGNODE_CATALOGUES", "/not/there", "there is no folder /not/there"),
-        ("SEGNODE_QUIET_SECONDS", "-1", "must be greater than 0"),
-    ],
-)
-def test_a_mistake_in_the_environment_is_reported_with_its_variable(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, message: str
-) -> None:
-    monkeypatch.setenv(variable, value)
-    (mistake,) = mistakes_in(tmp_path, VALID)
-    assert f" {variable}: " in mistake
-    assert message in mistake
-
-
-def test_a_section_in_the_environment_must_be_json(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SEGNODE_LISTENER", "abc")
-    assert "it is not JSON" in mistakes_in(tmp_path, VALID)[0]
-
-
-def test_the_environment_sets_the_rules_quiet_time_and_lists_of_folders(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SEGNODE_QUIET_SECONDS", "3")
-    monkeypatch.setenv("SEGNODE_CATALOGUES", f"{tmp_path}:{tmp_path}")
-    monkeypatch.setenv("SEGNODE_PORT", "tcp://10.0.0.1:11112")  # as container engines do
-    monkeypatch.setenv("SEGNODE_FILE", "/elsewhere")
-    settings = load_settings(write(tmp_path, "quiet_seconds = 7\n" + VALID))
-    assert settings.rules[0].quiet_seconds == 3
-    assert settings.catalogues == (tmp_path, tmp_path)
-    assert settings.file == tmp_path / "site.toml"
-
-
 def test_a_path_may_begin_with_the_home_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -267,43 +174,3 @@ def test_mistakes_of_different_types_are_reported_together(tmp_path: Path) -> No
     wrong = ('peer = "pax"', 'port = "x"', '"lung"', "nowhere", "equal =")
     mistakes = mistakes_in(tmp_path, text)
     assert [m.split(":")[1] for m in mistakes] == [str(line_of(text, part)) for part in wrong]
-
-
-TEXTS = st.sampled_from(["", "x", "pacs", "cstore", "folder", "~/a", "http://x"])
-VALUES = st.recursive(
-    st.one_of(st.booleans(), st.integers(-9, 99999), st.floats(), TEXTS, st.just(10**400)),
-    lambda inner: st.one_of(st.lists(inner, max_size=2), st.dictionaries(TEXTS, inner, max_size=2)),
-    max_leaves=4,
-)
-PATHS = (
-    *[(name,) for name in (*Settings.model_fields, "strange")],
-    ("destinations", "pacs"),
-    ("destinations", "pacs", "kind"),
-    ("destinations", "pacs", "peer"),
-    ("peers", "pacs"),
-    ("peers", "pacs", "ae_title"),
-    ("rules", 0),
-    *[("rules", 0, name) for name in ("name", "model", "destinations", "quiet_seconds", "when")],
-    *[("rules", 0, "when", kind) for kind in ("attribute", *CONDITION_KEYS)],
-)
-
-
-@given(st.lists(st.tuples(st.sampled_from(PATHS), VALUES), min_size=1, max_size=2))
-@hypothesis_settings(max_examples=150, deadline=None)
-def test_any_value_in_a_file_yields_settings_or_a_reported_mistake(
-    changes: list[tuple[tuple[str | int, ...], object]],
-) -> None:
-    values: Any = tomllib.loads(VALID)
-    for path, value in changes:
-        inner = values
-        for part in path[:-1]:
-            try:
-                inner = inner[part]
-            except (KeyError, IndexError, TypeError):
-                break
-        if isinstance(inner, dict):
-            inner[path[-1]] = value
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(TomlSource, "read", lambda file: TomlSource(file, values, {}))
-        with contextlib.suppress(Misconfigured):
-            load_settings(Path("/site/segnode.toml"))

@@ -1,4 +1,4 @@
-"""The store opens from many processes at once, and says so where the database does not answer."""
+"""Opening the store: concurrent migration, newer schemas, locked databases and invalid URLs."""
 
 import sqlite3
 from concurrent.futures import ProcessPoolExecutor
@@ -6,15 +6,17 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
 
 from node.domain.errors import Misconfigured, Transient
-from node.store import Store, database
+from node.store import Store, database, migrate
 from node.store.schema import METADATA
 from tests.support.factories import NOON, received, sqlite_url
 
 
 def open_and_add(folder: Path, number: int) -> int:
-    """Opens the store, adds one instance, and counts the series."""
+    """Opens the store, adds one instance and returns the number of series."""
     store = Store.open(sqlite_url(folder), folder)
     instance = received(sop_instance_uid=f"1.2.3.{number}")
     assert store.add_instance(instance, folder / str(number), 1, NOON)
@@ -23,7 +25,7 @@ def open_and_add(folder: Path, number: int) -> int:
     return count
 
 
-def test_several_processes_open_a_new_database_at_the_same_moment(tmp_path: Path) -> None:
+def test_several_processes_can_open_a_new_database_at_once(tmp_path: Path) -> None:
     with ProcessPoolExecutor(4, mp_context=get_context("spawn")) as processes:
         counts = processes.map(open_and_add, [tmp_path] * 4, range(1, 5))
         assert list(counts) == [1, 1, 1, 1]
@@ -48,7 +50,7 @@ def test_the_embedded_database_syncs_each_transaction(tmp_path: Path) -> None:
     assert pragma == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
 
 
-def test_a_database_of_a_newer_version_is_left_as_it_is(tmp_path: Path) -> None:
+def test_a_database_with_a_newer_schema_stays_unchanged(tmp_path: Path) -> None:
     Store.open(sqlite_url(tmp_path), tmp_path).close()
     file = tmp_path / "segnode.sqlite"
     with sqlite3.connect(file) as connection:
@@ -60,7 +62,7 @@ def test_a_database_of_a_newer_version_is_left_as_it_is(tmp_path: Path) -> None:
     store.close()
 
 
-def test_a_locked_database_is_a_passing_condition(
+def test_a_locked_database_raises_transient(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(database, "_BUSY_TIMEOUT_MS", 50)
@@ -77,7 +79,7 @@ def test_a_locked_database_is_a_passing_condition(
     store.close()
 
 
-def test_a_data_folder_that_was_moved_still_finds_its_files(tmp_path: Path) -> None:
+def test_files_are_found_after_the_data_folder_was_moved(tmp_path: Path) -> None:
     before, after = tmp_path / "before", tmp_path / "after"
     first = Store.open(sqlite_url(before), before)
     path = before / "instances" / "1.2.3" / "1.2.3.1.dcm"
@@ -86,20 +88,28 @@ def test_a_data_folder_that_was_moved_still_finds_its_files(tmp_path: Path) -> N
     before.rename(after)
 
     second = Store.open(sqlite_url(after), after)
-    (kept,) = second.instances_of("1.2.3")
+    (instance,) = second.instances_of("1.2.3")
     second.close()
 
-    assert kept.path == after / "instances" / "1.2.3" / "1.2.3.1.dcm"
+    assert instance.path == after / "instances" / "1.2.3" / "1.2.3.1.dcm"
 
 
 @pytest.mark.parametrize(
-    ("url", "told"),
+    ("url", "message"),
     [
         ("mysql://host/x", "use sqlite or postgresql"),
         ("sqlite://", "names no file"),
         ("not a url", "not a database URL"),
     ],
 )
-def test_a_wrong_database_url_is_told_apart(tmp_path: Path, url: str, told: str) -> None:
-    with pytest.raises(Misconfigured, match=f"database_url: .*{told}"):
+def test_an_invalid_database_url_is_a_configuration_error(
+    tmp_path: Path, url: str, message: str
+) -> None:
+    with pytest.raises(Misconfigured, match=f"database_url: .*{message}"):
         Store.open(url, tmp_path)
+
+
+def test_the_latest_revision_is_the_head_of_the_migrations() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrate.__file__).parent / "migrations"))
+    assert ScriptDirectory.from_config(config).get_current_head() == migrate.LATEST_REVISION

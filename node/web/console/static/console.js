@@ -123,7 +123,7 @@ async function poll() {
   try {
     problem = await fetchUpdate();
   } catch {
-    problem = "The node does not response.";
+    problem = "The node does not answer.";
   }
   if (!problem) updatedAt = new Date();
   showConnection(problem);
@@ -148,7 +148,7 @@ document.addEventListener("submit", async (event) => {
     if (response.type !== "opaqueredirect" && !response.ok) form.submit(); // the browser shows the error page
     await poll();
   } catch {
-    showConnection("The node does not response.");
+    showConnection("The node does not answer.");
   }
   button.disabled = false;
   // If the update removed the button, the focus moves to its row.

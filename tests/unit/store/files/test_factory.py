@@ -1,4 +1,4 @@
-"""Where a site's files are, by its settings."""
+"""Selection of the file storage by the settings."""
 
 import sys
 from pathlib import Path
@@ -17,11 +17,11 @@ def settings(folder: Path, configuration: str) -> Settings:
     return load_settings(config)
 
 
-def test_without_a_bucket_they_are_in_the_data_folder(tmp_path: Path) -> None:
+def test_without_a_bucket_files_are_in_the_data_folder(tmp_path: Path) -> None:
     assert isinstance(open_files(settings(tmp_path, "")), DataFolder)
 
 
-def test_what_a_bucket_takes_and_is_not_installed_is_told(
+def test_a_missing_client_library_is_reported_with_its_install_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delitem(sys.modules, "node.store.files.s3", raising=False)
@@ -31,7 +31,7 @@ def test_what_a_bucket_takes_and_is_not_installed_is_told(
 
 
 @pytest.mark.parametrize("url", ["s3://", "s3://A", "segnode", "s3://segnode?x", "s3://a/b//c"])
-def test_an_address_that_names_no_bucket_is_told_with_its_line(tmp_path: Path, url: str) -> None:
+def test_an_address_without_a_bucket_is_reported_with_its_line(tmp_path: Path, url: str) -> None:
     with pytest.raises(Misconfigured, match="must be an address such as s3://bucket") as caught:
         settings(tmp_path, f'store_url = "{url}"')
     assert caught.value.line == 2

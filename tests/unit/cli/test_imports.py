@@ -1,0 +1,71 @@
+"""Commands import only what they need, so that the command line starts quickly."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+# Each takes 50 ms to seconds to import.
+SCIENTIFIC = {"torch", "monai", "numpy", "scipy", "pydicom", "highdicom", "pynetdicom", "nibabel"}
+SERVICES = {"alembic", "dbos", "apscheduler", "fastapi", "uvicorn", "requests", "structlog"}
+# Typer imports pydantic itself.
+SETTINGS = {"pydantic_settings", "tree_sitter_toml", "sqlalchemy"}
+PROGRAM = """\
+import sys
+from node.cli.main import main
+sys.argv = ["segnode", *sys.argv[1:]]
+try:
+    main()
+except SystemExit as exited:
+    assert not exited.code, exited.code
+print(*sys.modules)
+"""
+RULES = """\
+data_dir = "data"
+[destinations.archive]
+kind = "folder"
+path = "archive"
+[[rules]]
+name = "liver"
+model = "liver-ct"
+destinations = ["archive"]
+when = { attribute = "Modality", equals = "CT" }
+"""
+
+
+def imported_modules(config: Path, *arguments: str) -> set[str]:
+    """Runs `segnode ARGUMENTS`; returns the imported modules."""
+    run = subprocess.run(
+        [sys.executable, "-c", PROGRAM, *arguments],
+        cwd=config.parent,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(run.stdout.splitlines()[-1].split())
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """Returns a configuration file with a rule on a DICOM attribute."""
+    file = tmp_path / "site.toml"
+    file.write_text(RULES, encoding="utf-8")
+    return file
+
+
+@pytest.mark.parametrize("arguments", [("--version",), ("check", "--help"), ("jobs", "--help")])
+def test_help_imports_no_heavy_module(config: Path, arguments: tuple[str, ...]) -> None:
+    heavy = SCIENTIFIC | SERVICES | SETTINGS
+    assert not heavy & imported_modules(config, *arguments)
+
+
+def test_check_imports_neither_database_nor_dicom_libraries(config: Path) -> None:
+    heavy = SCIENTIFIC | SERVICES | {"sqlalchemy", "pydantic_settings", "rich"}
+    assert not heavy & imported_modules(config, "check", "-c", str(config))
+
+
+def test_jobs_list_imports_no_migrations_once_the_schema_is_current(config: Path) -> None:
+    assert "alembic" in imported_modules(config, "jobs", "list", "-c", str(config))
+    heavy = SCIENTIFIC | SERVICES | {"pydantic_settings", "rich", "sqlalchemy.dialects.postgresql"}
+    assert not heavy & imported_modules(config, "jobs", "list", "-c", str(config))
