@@ -105,7 +105,7 @@ def test_an_image_with_contradictory_orientations_is_refused(tmp_path: Path) -> 
     image = _nifti(path, sform=1, qform=1)
     image.set_sform(np.diag([-2.0, 2.0, 2.0, 1.0]), code=1)
     nibabel.save(image, path)
-    with pytest.raises(ValueError, match="in two ways"):
+    with pytest.raises(ValueError, match="two orientations in the patient"):
         read_image(path)
 
 
