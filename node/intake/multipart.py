@@ -1,4 +1,14 @@
-"""Streaming reader of multipart messages (RFC 2046 5.1) that holds one part in memory."""
+"""Streaming reader of multipart messages (RFC 2046 5.1) that holds one part in memory.
+
+No maintained library reads `multipart/related` in this way:
+
+- python-multipart 0.0.34 raises an error for a preamble and for padding after a boundary, which RFC
+  2046 allows. It also limits headers, but not the size of a part.
+- multipart 2.0.1 requires a `Content-Disposition` header in each part.
+- streaming-form-data 2.1.0 accepts `multipart/form-data` only.
+- requests-toolbelt 1.0.0 (MultipartDecoder) and the standard library's `email` need the whole
+  message in memory.
+"""
 
 from collections.abc import Iterable, Iterator
 from email.message import Message

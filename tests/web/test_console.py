@@ -58,7 +58,7 @@ def test_a_series_appears_and_its_progress_updates_without_a_reload(
     expect(row).to_contain_text("Queued")
     expect(row).to_contain_text("liver-ct 1.0")
     node.store.change_job(job.job_id, JobState.RUNNING, datetime.now(UTC))
-    expect(row).to_contain_text("SegmentStep")
+    expect(row).to_contain_text("Segmenting")
     assert console.evaluate("window.sameDocument") is True
 
 

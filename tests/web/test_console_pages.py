@@ -69,7 +69,7 @@ def test_the_series_page_shows_stages_picture_audit_trail_and_download(
     job = node.finish_job(accept(node, series))
     console.goto(f"{node.url}/jobs/{job.job_id}")
     shown = console.get_by_role("region", name="liver-ct")
-    for stage in ("Reading the images", "SegmentStep", "Measuring", "Writing the DICOM SEG"):
+    for stage in ("Reading the images", "Segmenting", "Measuring", "Writing the DICOM SEG"):
         expect(shown.get_by_role("row", name=stage)).to_be_visible()
     expect(shown.get_by_role("img", name="Slices of the CT")).to_be_visible()
     expect(console.get_by_role("region", name="What happened")).to_contain_text("Result complete")

@@ -197,7 +197,7 @@ class Jobs(Repository):
         values: dict[str, object] = {
             "state": JobState.SUPERSEDED,
             "updated_at": now,
-            "reason": "a newer job takes its place, of more images or another version of the model",
+            "reason": "superseded by a newer job with more images or another model version",
         }
         for job_id in connection.execute(unsent.order_by(JOBS.c.job_id)).scalars().all():
             self._change_job(connection, job_id, values, now)

@@ -120,7 +120,7 @@ class OhifSite(AbstractContextManager["OhifSite"]):
 
     def __exit__(
         self,
-        kind: type[BaseException] | None,
+        error_type: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:

@@ -11,7 +11,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from node.domain.errors import Misconfigured
-from node.routing.rules import CONDITION_KEYS
+from node.routing.condition_parsing import CONDITION_KEYS
 from node.settings import Settings, load_settings
 from node.settings.toml_source import TomlSource
 from tests.unit.settings.site import VALID
@@ -31,7 +31,7 @@ PATHS = (
     ("peers", "pacs", "ae_title"),
     ("rules", 0),
     *[("rules", 0, name) for name in ("name", "model", "destinations", "quiet_seconds", "when")],
-    *[("rules", 0, "when", kind) for kind in ("attribute", *CONDITION_KEYS)],
+    *[("rules", 0, "when", key) for key in ("attribute", *CONDITION_KEYS)],
 )
 
 

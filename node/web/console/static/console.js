@@ -45,7 +45,7 @@ function updateTimes(root) {
   }
 }
 
-// Updates: the node `current` becomes equal to `wanted`, node by node.
+// Updates: `current` becomes equal to `wanted`, node by node.
 
 function keyOf(node) {
   return node.nodeType === Node.ELEMENT_NODE ? node.id : "";
