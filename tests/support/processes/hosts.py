@@ -74,7 +74,7 @@ class Host:
 
     def start(self, environment: Mapping[str, str] | None = None) -> None:
         """Starts the node with additional environment variables; see `wait_ready`."""
-        command = [sys.executable, "-m", "node.cli", "serve", "--config", str(self.config)]
+        command = [sys.executable, "-P", "-m", "node.cli", "serve", "--config", str(self.config)]
         for role in self.roles:
             command += ["--role", role]
         with self._log_file.open("ab") as log:
