@@ -15,6 +15,7 @@ from pydicom import dcmread
 from node.demo.orthanc_pacs import OrthancPacs, orthanc_missing
 from node.domain.identifiers import Uid
 from node.domain.job import JobState, result_identity
+from node.store.migrate import LATEST_REVISION
 from tests.support.processes.hosts import MultiHostSite
 from tests.support.processes.running_node import small_abdomen
 from tests.support.servers.postgresql_server import PostgresqlServer
@@ -24,7 +25,8 @@ ROOT = Path(__file__).parents[3]
 WORK_S = 180.0
 UPGRADE_FROM = os.environ.get("SEGNODE_UPGRADE_FROM", "")
 OLD_VERSION = {"PYTHONPATH": UPGRADE_FROM} if UPGRADE_FROM else {}
-MIGRATIONS = Path("node", "store", "migrations", "versions")
+STORE = Path("node", "store")
+MIGRATIONS = STORE / "migrations" / "versions"
 NEXT_MIGRATION = """
 import sqlalchemy as sa
 from alembic import op
@@ -94,6 +96,10 @@ def write_next_version(folder: Path) -> dict[str, str]:
         shutil.copytree(ROOT / package, folder / package)
     head = max(path.name[1:5] for path in (ROOT / MIGRATIONS).glob("v*.py"))
     (folder / MIGRATIONS / "v9999_moods.py").write_text(NEXT_MIGRATION.format(head=head))
+    migrate = folder / STORE / "migrate.py"
+    text = migrate.read_text(encoding="utf-8")
+    assert f'"{LATEST_REVISION}"' in text
+    migrate.write_text(text.replace(f'"{LATEST_REVISION}"', '"9999"'), encoding="utf-8")
     return {"PYTHONPATH": str(folder)}
 
 
