@@ -70,7 +70,7 @@ def test_the_overlay_appears_on_the_liver(
     for image in shown:
         viewer.show(image.SOPInstanceUID)
         expected = viewer.on_screen(in_liver(_pixel_positions(image)), _plane(image))
-        _wait_for_the_overlay(viewer, expected, tmp_path / f"{image.InstanceNumber}.png")
+        _wait_for_the_overlay(viewer, image, expected, tmp_path / f"{image.InstanceNumber}.png")
         if name == "axial":
             # The patient's right, where the liver is, is on the left of the picture.
             columns = np.argwhere(expected)[:, 1]
@@ -111,11 +111,15 @@ def _pixel_positions(image: Dataset) -> NDArray[np.float64]:
     return positions
 
 
-def _wait_for_the_overlay(viewer: ViewerPage, expected: NDArray[np.bool_], picture: Path) -> None:
-    """Waits for the expected colour on the screen; keeps the last screenshot as a PNG."""
+def _wait_for_the_overlay(
+    viewer: ViewerPage, image: Dataset, expected: NDArray[np.bool_], picture: Path
+) -> None:
+    """Waits for the expected colour on the slice; keeps the last screenshot as a PNG."""
 
     def overlap() -> float:
         """Intersection over union."""
+        # OHIF may jump to another slice while it loads the segmentation.
+        viewer.show(image.SOPInstanceUID)
         screenshot = viewer.picture()
         Image.fromarray(screenshot).save(picture)
         seen = coloured(screenshot, LIVER.display_rgb)

@@ -39,6 +39,8 @@ def test_the_overlay_appears_on_the_liver_without_a_pacs(page: Page, tmp_path: P
 
         def overlap() -> float:
             """Intersection over union."""
+            # OHIF may jump to another slice while it loads the segmentation.
+            viewer.show(image.SOPInstanceUID)
             seen = coloured(viewer.picture(), LIVER.display_rgb)
             return float((seen & expected).sum() / max((seen | expected).sum(), 1))
 
