@@ -1,4 +1,4 @@
-"""Describes pydantic's validation errors in the words of whoever wrote the TOML file."""
+"""Describes pydantic's validation errors in the terms of the TOML file's author."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
