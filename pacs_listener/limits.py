@@ -155,7 +155,7 @@ class LimitEnforcer:
             return f"a data set of over {count} bytes"
         total = sum(sum(each.messages) for each in self._buffered.values())
         if total > self.limits.total_bytes:
-            return "a data set while all peers' fill the memory"
+            return "a data set while the data sets of all peers fill the memory"
         return ""
 
     def _start_next_message(self, event: Event) -> None:

@@ -1,4 +1,4 @@
-"""Requests to retrieve a series from a DICOMweb source or a PACS."""
+"""Requests to retrieve a series from a DICOMweb source."""
 
 from dataclasses import dataclass
 from datetime import datetime
