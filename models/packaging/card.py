@@ -7,7 +7,7 @@ from models.manifest import ModelSpec
 from models.training.config import TrainConfig
 from models.training.history import read_history
 
-_TO_DO = "*To be written by whoever trained the model.*"
+_TO_DO = "*To be written by the model's author.*"
 
 
 def card_of_run(run: Path, config: TrainConfig, title: str, intended_use: str, weights: str) -> str:
