@@ -19,6 +19,11 @@ def select_device(name: str) -> torch.device:
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
+    except RuntimeError as error:
+        raise UnusableDevice(
+            f'the device must be "auto", "cpu", "mps", "cuda" or "cuda:0", not {name!r}'
+        ) from error
+    try:
         # The name alone proves nothing: the driver may be missing, or the number too high.
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:

@@ -95,7 +95,7 @@ class ModelSpec:
         """Reads `model.toml`.
 
         Raises:
-            InvalidPackage: the file is missing or no TOML, or values are missing or wrong; the
+            InvalidPackage: the file is missing or not TOML, or values are missing or wrong; the
                 message names every one of them.
         """
         try:

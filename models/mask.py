@@ -25,7 +25,7 @@ class Mask:
             raise ValueError("a mask must be a three-dimensional volume of uint8")
         highest = int(self.volume.array.max(initial=0))
         if highest > max(label.index for label in self.labels):
-            raise ValueError(f"the mask holds {highest}, which is no label's index")
+            raise ValueError(f"the mask holds {highest}, which is not the index of a label")
 
     def of(self, label: Label) -> NDArray[np.bool_]:
         """Returns the voxels of the label, axes slice, row, column."""

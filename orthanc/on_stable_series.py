@@ -122,7 +122,7 @@ def get(path: str) -> Any:
 
 
 def ct_series(orthanc_id: str, series: dict[str, Any]) -> CtSeries | None:
-    """Returns the series to send; None where it is no CT image series or a result of segnode."""
+    """Returns the series to send; None if it is not a CT image series or is a result of segnode."""
     tags = series["MainDicomTags"]
     if tags.get("Modality", "").strip() != "CT":
         return None

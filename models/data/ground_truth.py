@@ -34,7 +34,7 @@ def read_ground_truth(path: Path, volume: hd.Volume, image: Path) -> GroundTruth
     if is_volume(path):
         values = read_image(path)
         if not np.array_equal(values.array, np.rint(values.array)):
-            raise ValueError("its values are no labels: they are not whole numbers")
+            raise ValueError("its values are not whole numbers, as labels are")
         return GroundTruth(values.astype(np.int16))
     return _segmentation(path, volume)
 

@@ -38,7 +38,7 @@ def find_cases(folder: Path, layout: str) -> DataSet:
         known = ", ".join(LAYOUTS)
         raise InvalidDataset(f"there is no layout {layout!r}; known: {known}")
     if not folder.is_dir():
-        raise InvalidDataset(f"{folder} is no folder")
+        raise InvalidDataset(f"{folder} is not a folder")
     cases = tuple(sorted(LAYOUTS[layout](folder), key=lambda case: case.name))
     if not cases:
         raise InvalidDataset(f"{folder} holds no case in the layout {layout}")

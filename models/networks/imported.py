@@ -86,7 +86,7 @@ class _Onnx(nn.Module):
                 content, providers=onnxruntime.get_available_providers()
             )
         except Exception as error:  # onnxruntime's exceptions have no common public class
-            raise InvalidPackage(f"it is no ONNX model: {error}") from error
+            raise InvalidPackage(f"it is not an ONNX model: {error}") from error
         self._input = self._session.get_inputs()[0].name
 
     def forward(self, image: Tensor) -> Tensor:
@@ -130,7 +130,7 @@ def _torchscript(content: bytes) -> nn.Module:
                 io.BytesIO(content), map_location="cpu"
             )
     except RuntimeError as error:
-        raise InvalidPackage(f"it is no TorchScript: {error}") from error
+        raise InvalidPackage(f"it is not a TorchScript file: {error}") from error
     return module
 
 

@@ -22,7 +22,8 @@ class _Architecture:
     divisor: Callable[[Mapping[str, Any]], int]
 
 
-_ARCHITECTURES: Mapping[str, _Architecture] = {
+# By the kind that a manifest or a training configuration names.
+ARCHITECTURES: Mapping[str, _Architecture] = {
     "unet": _Architecture(unet, unet_divisor),
     "attention-unet": _Architecture(attention_unet, unet_divisor),
     "swin-unetr": _Architecture(swin_unetr, lambda _parameters: SWIN_DIVISOR),
@@ -83,10 +84,10 @@ def run_padded(network: nn.Module, image: Tensor, multiple: int) -> Tensor:
 
 
 def _architecture(spec: NetworkSpec) -> _Architecture:
-    if spec.kind not in _ARCHITECTURES:
-        known = ", ".join(sorted((*_ARCHITECTURES, *_IMPORTED)))
+    if spec.kind not in ARCHITECTURES:
+        known = ", ".join(sorted((*ARCHITECTURES, *_IMPORTED)))
         raise InvalidPackage(f"there is no network {spec.kind!r}; known: {known}")
-    return _ARCHITECTURES[spec.kind]
+    return ARCHITECTURES[spec.kind]
 
 
 def _load_weights(network: nn.Module, content: bytes) -> None:

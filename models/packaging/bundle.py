@@ -48,7 +48,7 @@ def from_bundle(
     """Creates a package from a bundle.
 
     Raises:
-        InvalidPackage: it is no bundle, or it does what the node does not; the message says what.
+        InvalidPackage: it is not a bundle, or it needs what the node lacks; the message says what.
     """
     config = _read(bundle)
     network = _network(config)
@@ -95,7 +95,7 @@ def _read(bundle: Path) -> dict[str, Any]:
             except ValueError as error:
                 raise InvalidPackage(f"{path}: {error}") from error
             return config
-    raise InvalidPackage(f"{bundle} is no MONAI bundle: it has no {_CONFIGS[0]}")
+    raise InvalidPackage(f"{bundle} is not a MONAI bundle: it has no {_CONFIGS[0]}")
 
 
 def _plain(value: Any, where: str) -> Any:  # JSON has no narrower type

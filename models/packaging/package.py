@@ -42,14 +42,16 @@ def from_run(run: Path, out: Path, options: PackageOptions) -> ModelSpec:
     Raises:
         InvalidPackage: the folder holds no training run with weights, or the weights do not fit.
     """
+    if not (run / CONFIG).is_file():
+        raise InvalidPackage(f"{run} is not a training run: it has no {CONFIG}")
     try:
         values = json.loads((run / CONFIG).read_text("utf-8"))
         config = parse_config(values, str(run / CONFIG))
     except (OSError, ValueError, InvalidConfig) as error:
-        raise InvalidPackage(f"{run} holds no training: {error}") from error
+        raise InvalidPackage(f"{run} is not a training run: {error}") from error
     weights = next((run / name for name in (BEST, LAST) if (run / name).exists()), None)
     if weights is None:
-        raise InvalidPackage(f"{run} holds no weights yet; train on")
+        raise InvalidPackage(f"{run} holds no weights yet; continue the training")
     trained: dict[str, Tensor] = torch.load(weights, map_location="cpu", weights_only=True)
     content = half_precision(trained)
     spec = described(training_spec(config), options)

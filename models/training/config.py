@@ -210,7 +210,7 @@ class TrainConfig(_Section):
         if not self.cases and self.bodies is None:
             raise ValueError("there is no training data: neither [[cases]] nor [bodies]")
         if self.epochs is not None and not self.cases:
-            raise ValueError("epochs are counted over [[cases]]; without them, give steps")
+            raise ValueError("epochs need [[cases]]; without cases, give steps")
         if self.bodies is not None and len(self.bodies.organs) != len(self.labels):
             raise ValueError("bodies.organs must name one organ for each of the labels")
         weights = self.loss.class_weights

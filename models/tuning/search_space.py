@@ -78,7 +78,7 @@ def load_search_space(path: Path) -> SearchSpace:
     """Reads a search space.
 
     Raises:
-        InvalidSearchSpace: the file is missing or no TOML, or a parameter is invalid.
+        InvalidSearchSpace: the file is missing or not TOML, or a parameter is invalid.
     """
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))

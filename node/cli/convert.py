@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from node.cli.progress import progress_bar
+
 if TYPE_CHECKING:
     from models.data.dataset_check import CaseReport
 
@@ -39,8 +41,6 @@ def convert(
 
     Example: segnode convert /data/ct/abdomen abdomen.nii.gz
     """
-    from rich.progress import track
-
     from models.data import find_cases
     from models.data.images import is_volume
     from node.offline.convert import (
@@ -54,9 +54,10 @@ def convert(
         problems = 0
         dataset = find_cases(source, layout)
         pairs = dataset_to_pairs(dataset, output, read_ct_folder)
-        for name, problem in track(pairs, "Converting", total=len(dataset.cases), transient=True):
-            typer.echo(problem or f"{name}: written", err=bool(problem))
-            problems += bool(problem)
+        with progress_bar() as bar:
+            for name, problem in bar.track(pairs, len(dataset.cases), description="Converting"):
+                typer.echo(problem or f"{name}: written", err=bool(problem))
+                problems += bool(problem)
         raise typer.Exit(1 if problems else 0)
     if source.is_file() and is_volume(source):
         count = nifti_to_series(source, output)
@@ -82,23 +83,14 @@ def dataset(
 
     Example: segnode dataset /data/Task03_Liver --layout msd
     """
-    from rich.console import Console
-    from rich.progress import track
-
     from models.data import find_cases
     from models.data.dataset_check import check_dataset
     from node.offline.convert import read_ct_folder
 
     found = find_cases(folder, layout)
-    reports = list(
-        track(
-            check_dataset(found, read_ct_folder),
-            "Reading",
-            total=len(found.cases),
-            transient=True,
-            console=Console(stderr=True),
-        )
-    )
+    with progress_bar() as bar:
+        checks = check_dataset(found, read_ct_folder)
+        reports = list(bar.track(checks, len(found.cases), description="Reading"))
     if as_json:
         typer.echo(json.dumps([asdict(report) for report in reports], indent=1))
     else:

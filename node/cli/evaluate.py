@@ -9,6 +9,7 @@ import typer
 
 from node.cli.convert import LayoutOption
 from node.cli.options import ConfigOption, json_object
+from node.cli.progress import progress_bar
 from node.cli.train import DeviceOption
 
 if TYPE_CHECKING:
@@ -42,8 +43,6 @@ def evaluate(
 
     Example: segnode evaluate liver-ct /data/liver --layout pairs --out scores
     """
-    from rich.progress import Progress
-
     from models.evaluation import evaluate as run
     from models.evaluation.case_images import picture
     from models.evaluation.report import render_report
@@ -58,7 +57,7 @@ def evaluate(
         raise typer.BadParameter("give the folder of a data set or --phantoms")
     else:
         cases, count = _labelled_cases(folder, layout, labels, predictor.spec.labels, failures)
-    with Progress(transient=True) as bar:
+    with progress_bar() as bar:
         task = bar.add_task(f"Evaluating {predictor.spec.model_id}", total=count)
         evaluation = run(
             NodeSegmenter(predictor),

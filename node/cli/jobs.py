@@ -64,7 +64,7 @@ def list_jobs(
         )
         return
     if not rows:
-        typer.echo("No series has been received yet.")
+        typer.echo("Nothing has been received yet.")
         return
     for series, jobs in rows:
         typer.echo("\n".join(_format_series(series, jobs)))

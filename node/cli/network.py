@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from node.cli.options import ConfigOption
+from node.cli.progress import progress_bar
 from node.domain.errors import Transient
 from node.domain.identifiers import AeTitle
 
@@ -44,8 +45,6 @@ def send(
 
     Example: segnode send SEGNODE@localhost:11112 /data/ct/abdomen
     """
-    from rich.progress import Progress
-
     from node.dicom.ct.files import find_dicom_files
     from node.dimse import scu
     from node.settings import load_settings
@@ -53,7 +52,7 @@ def send(
     settings = load_settings(config)
     remote = _remote(target, settings)
     files = find_dicom_files(paths)
-    with Progress(transient=True) as bar:
+    with progress_bar() as bar:
         task = bar.add_task(f"Sending to {remote}", total=len(files))
         summary = scu.send(
             files,

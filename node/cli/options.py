@@ -20,7 +20,7 @@ ConfigOption = Annotated[
 
 
 def json_object(text: str, option: str) -> dict[str, object]:
-    """Parses the value of `option`; the command ends with a usage error if it is no object."""
+    """Parses the value of `option`; the command ends with a usage error if it is not an object."""
     try:
         value = json.loads(text)
     except ValueError as error:

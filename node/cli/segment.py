@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from node.cli.options import ConfigOption
+from node.cli.progress import progress_bar
 
 
 def segment(
@@ -27,8 +28,6 @@ def segment(
 
     Example: segnode segment /data/ct/abdomen liver.seg.nrrd
     """
-    from rich.progress import Progress
-
     from models.inference.predictor import Predictor
     from models.registry import find
     from node.app import seg_options
@@ -36,7 +35,7 @@ def segment(
     from node.settings import load_settings
 
     settings = load_settings(config)
-    with Progress(transient=True) as bar:
+    with progress_bar() as bar:
         task = bar.add_task(f"Segmenting with {model}", total=1.0)
         predictor = Predictor.load(find(model, settings.catalogues), device)
         summary = segment_file(

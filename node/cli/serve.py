@@ -112,9 +112,9 @@ def _explain_folder(folder: Path, settings: "Settings") -> str:
     from pydicom import dcmread
 
     from node.dicom.ct.files import find_dicom_files, group_by_series
+    from node.routing.fact_extraction import facts_from_dataset
     from node.routing.rule_matching import decide
     from node.routing.rule_matching import explain as explain_decision
-    from node.routing.series_facts import facts_from_dataset
 
     explanations = []
     for uid, files in group_by_series(find_dicom_files([folder])).items():

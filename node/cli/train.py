@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from node.cli.progress import progress_bar
+
 TrainingConfig = Annotated[
     Path,
     typer.Argument(
@@ -41,7 +43,7 @@ def train(
 
     Example: segnode train config.toml --data /data --out runs/liver
     """
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 
     from models.training.config_file import load_config
     from models.training.loop import RunOptions
@@ -54,7 +56,7 @@ def train(
         config.parent if data is None else data, out, device, workers, read_ct_folder
     )
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[loss]}"))
-    with Progress(*columns, TimeRemainingColumn(), transient=True) as bar:
+    with progress_bar(*columns, TimeRemainingColumn()) as bar:
         task = bar.add_task("Training", total=None, loss="")
         result = run(
             loaded,
@@ -62,7 +64,7 @@ def train(
             lambda done, steps, loss: bar.update(
                 task, completed=done, total=steps, loss=f"{done}/{steps} loss {loss:.3f}"
             ),
-            lambda step, score: bar.console.print(f"step {step}: Dice {score:.3f}"),
+            lambda step, score: typer.echo(f"step {step}: Dice {score:.3f}"),
         )
     best = "" if result.best_score is None else f", best Dice {result.best_score:.3f}"
     step = "" if result.best_step is None else f" at step {result.best_step}"

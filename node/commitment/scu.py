@@ -34,7 +34,7 @@ _REASONS: Mapping[int, str] = {
     FailureReason.PROCESSING_FAILURE: "it failed to process it",
     FailureReason.NO_SUCH_INSTANCE: "it does not have it",
     FailureReason.CLASS_CONFLICT: "it has it with another SOP class",
-    FailureReason.CLASS_NOT_SUPPORTED: "it does not commit itself to this SOP class",
+    FailureReason.CLASS_NOT_SUPPORTED: "it does not commit to this SOP class",
     FailureReason.DUPLICATE_TRANSACTION: "it knows the transaction already",
     FailureReason.RESOURCE_LIMITATION: "it is out of resources",
 }

@@ -11,9 +11,9 @@ SUCCESS = 0x0000
 # (first, last, whether a retry may succeed, meaning). PS3.4 B.2.3, PS3.7 annex C, PS3.18 10.5.3.
 _FAILURES: tuple[tuple[int, int, bool, str], ...] = (
     (0x0110, 0x0110, True, "it failed to process the object"),
-    (0x0117, 0x0117, False, "the SOP instance is invalid to it"),
+    (0x0117, 0x0117, False, "it rejects the SOP instance as invalid"),
     (0x0122, 0x0122, False, "it does not store this kind of object (SOP class not supported)"),
-    (0x0124, 0x0124, True, "we are not authorised to store there"),
+    (0x0124, 0x0124, True, "the node is not authorized to store there"),
     (0xA700, 0xA7FF, True, "it is out of resources"),
     (0xA900, 0xA9FF, False, "the data set does not match its SOP class"),
     (0xC000, 0xCFFF, False, "it cannot understand the object"),

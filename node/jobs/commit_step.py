@@ -82,7 +82,7 @@ class CommitStep:
     def _error(self, requested: RequestedCommitment) -> str:
         if requested.answered_at is None:
             waited_s = self.timeout.total_seconds()
-            return f"{requested.peer} did not commit itself to the result within {waited_s:g} s"
+            return f"{requested.peer} did not commit to the result within {waited_s:g} s"
         return f"{requested.peer} does not commit itself to the result: {requested.failure}"
 
     def _send_again(

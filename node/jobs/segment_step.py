@@ -152,7 +152,7 @@ class SegmentStep:
     def _why_obsolete(self, job: Job, instances: Sequence[StoredInstance]) -> str:
         """Why a newer job replaces this one; empty if none does."""
         if series_digest(i.sop_instance_uid for i in instances) != job.series_digest:
-            return "the series has grown since; a newer job takes its place"
+            return "the series has grown since; a newer job replaces this one"
         installed = self.installed_version(job.model_id)
         if installed != job.model_version:
             # A new decision gives the series a job for the installed version.

@@ -15,9 +15,9 @@ from node.domain.job import Job, JobState, Priority, job_id
 from node.domain.series import SeriesState, StoredInstance, StoredSeries, series_digest
 from node.jobs.job_completion import JobCompletion
 from node.jobs.quiet_time import QuietTimes
+from node.routing.fact_extraction import facts_from_dataset
 from node.routing.rule_matching import Decision, decide
 from node.routing.rules import Rule
-from node.routing.series_facts import facts_from_dataset
 from node.store import Store
 from node.store.files import Files
 

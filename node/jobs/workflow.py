@@ -9,9 +9,8 @@ no other job, and survives restarts.
 import logging
 import time
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Self
 
 import structlog
 from dbos import DBOS, SetEnqueueOptions, SetWorkflowID, StepOptions
@@ -23,6 +22,7 @@ from node.jobs.commit_step import CommitStep
 from node.jobs.dbos_internals import recover_pending_workflows
 from node.jobs.deliver_step import DeliverStep, DeliveryAttempt
 from node.jobs.segment_step import SegmentStep
+from node.jobs.workflow_ids import RunPart, delivery_id, job_and_destination
 from node.store.database import database_errors_as_transient, disconnect_if_unwritable
 
 _LOG = structlog.get_logger()
@@ -73,34 +73,6 @@ class EngineOptions:
     inferences_at_once: int = 1
 
 
-@dataclass(frozen=True)
-class _Part:
-    """One workflow of a job's run; a postponed run continues in the next part.
-
-    `run_number` counts the job's runs, `number` the parts of the run, from 1.
-    """
-
-    job_id: str
-    run_number: int
-    number: int = 1
-
-    @classmethod
-    def of(cls, workflow_id: str) -> Self:
-        """Parses a workflow id."""
-        _, job_id, *numbers = workflow_id.split(":")
-        return cls(job_id, *(int(number) for number in numbers))
-
-    @property
-    def workflow_id(self) -> str:
-        """The id in DBOS; that of a first part is the same in every version."""
-        name = f"run:{self.job_id}:{self.run_number}"
-        return name if self.number == 1 else f"{name}:{self.number}"
-
-    def next(self) -> Self:
-        """The following part."""
-        return replace(self, number=self.number + 1)
-
-
 class Workflows:
     """DBOS with the two workflows; at most one per process at a time."""
 
@@ -125,7 +97,7 @@ class Workflows:
             attempts = DBOS.run_step(_step("open_tries"), deliver_step.open_attempts, job_id)
             for destination, attempt_number in attempts:
                 self.start_delivery(DeliveryAttempt(job_id, destination, attempt_number, streak=1))
-            part = _Part.of(str(DBOS.workflow_id))
+            part = RunPart.of(str(DBOS.workflow_id))
             postponed = DBOS.run_step(_step("put_off"), self._postpone, part)
             if postponed is not None:
                 wait_s, priority = postponed
@@ -183,14 +155,14 @@ class Workflows:
 
     def start_job(self, job: Job, run_number: int) -> None:
         """Queues a job's run; idempotent."""
-        self._start_part(_Part(job.job_id, run_number), _queue_priority(job))
+        self._start_part(RunPart(job.job_id, run_number), _queue_priority(job))
 
     def continue_job(self, job: Job, run_number: int) -> None:
         """Queues a further part of a run that ended before its job did.
 
         An earlier version of the software, which cannot postpone, may have run the last part.
         """
-        part = _Part(job.job_id, run_number)
+        part = RunPart(job.job_id, run_number)
         while DBOS.get_workflow_status(part.workflow_id) is not None:
             part = part.next()
         self._start_part(part, _queue_priority(job))
@@ -203,7 +175,7 @@ class Workflows:
         `repair` distinguishes the attempt from a broken one of the same number.
         """
         with (
-            SetWorkflowID(_delivery_id(this, repair)),
+            SetWorkflowID(delivery_id(this, repair)),
             SetEnqueueOptions(queue_partition_key=this.destination, delay_seconds=after_s),
         ):
             DBOS.enqueue_workflow(
@@ -217,7 +189,7 @@ class Workflows:
 
     def run_state(self, job_id: str, run_number: int) -> RunState:
         """Returns the state of a job's run."""
-        part = _Part(job_id, run_number)
+        part = RunPart(job_id, run_number)
         status = DBOS.get_workflow_status(part.workflow_id)
         if status is None:
             return RunState.UNKNOWN
@@ -245,7 +217,7 @@ class Workflows:
         active = DBOS.list_workflows(
             status=_ACTIVE, name="deliver_result", load_input=False, load_output=False
         )
-        return {_job_and_destination(workflow.workflow_id) for workflow in active}
+        return {job_and_destination(workflow.workflow_id) for workflow in active}
 
     def _register_queues(self) -> None:
         poll_seconds = self._options.poll_seconds
@@ -261,13 +233,13 @@ class Workflows:
             polling_interval_sec=poll_seconds,
         )
 
-    def _postpone(self, part: _Part) -> tuple[float, int] | None:
+    def _postpone(self, part: RunPart) -> tuple[float, int] | None:
         """Returns the delay in seconds and queue priority of a postponed job, else None."""
         wait_s = self._segment_step.postpone(part.job_id, part.run_number)
         job = self._segment_step.store.get_job(part.job_id)
         return None if wait_s is None or job is None else (wait_s, _queue_priority(job))
 
-    def _start_part(self, part: _Part, priority: int, *, after_s: float | None = None) -> None:
+    def _start_part(self, part: RunPart, priority: int, *, after_s: float | None = None) -> None:
         """Queues the part; idempotent."""
         with (
             SetWorkflowID(part.workflow_id),
@@ -294,13 +266,3 @@ def _step(name: str) -> StepOptions:
 
 def _is_transient(error: BaseException) -> bool:
     return isinstance(error, Transient)
-
-
-def _delivery_id(this: DeliveryAttempt, repair: str) -> str:
-    # The destination comes last because its name is free text.
-    return f"deliver:{this.job_id}:{this.number}{repair}:{this.destination}"
-
-
-def _job_and_destination(workflow_id: str) -> tuple[str, str]:
-    _, job_id, _, destination = workflow_id.split(":", 3)
-    return job_id, destination

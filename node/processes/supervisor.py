@@ -25,8 +25,8 @@ _FIRST_RESTART_DELAY_SECONDS = 0.5
 _MAX_RESTART_DELAY_SECONDS = 30.0
 # After this run time a crash counts as the first one again.
 _STABLE_SECONDS = 60.0
-# The supervisor gives up a node that crashes this often before it is ready. A node that was ready
-# is never given up: the processes that still run are worth more than none.
+# The supervisor gives up on a node that crashes this often before it is ready, but never on one
+# that was ready: the processes that still run are worth more than none.
 _MAX_CRASHES_AT_START = 4
 _STOP_SECONDS = 30.0
 
@@ -47,7 +47,7 @@ MODULES = {
 
 
 @dataclass
-class _Part:
+class _RoleProcess:
     """The process of one role, and its number of crashes in a row."""
 
     role: Role
@@ -69,7 +69,7 @@ class Supervisor:
         self.settings: Settings = load_settings(config)
         self._config = config
         self._roles = tuple(roles)
-        self._parts: list[_Part] = []
+        self._parts: list[_RoleProcess] = []
         self._stopping = threading.Event()
         self._failure = ""
         self._monitor = threading.Thread(target=self._run, name="supervisor", daemon=True)
@@ -77,7 +77,7 @@ class Supervisor:
 
     @property
     def failure(self) -> str:
-        """Why the supervisor gave up the node; empty while it runs."""
+        """Why the supervisor gave up on the node; empty while it runs."""
         return self._failure
 
     def start(self) -> None:
@@ -88,7 +88,7 @@ class Supervisor:
         """Returns when every process is ready.
 
         Raises:
-            Transient: the supervisor gave up the node, or the timeout passed.
+            Transient: the supervisor gave up on the node, or the timeout passed.
         """
         deadline = time.monotonic() + timeout_s
         while not self._ready.wait(_POLL_SECONDS):
@@ -98,7 +98,7 @@ class Supervisor:
                 raise Transient(f"the node did not come up within {timeout_s:g} s")
 
     def wait(self, stop: StopSignal) -> None:
-        """Returns on a stop signal, or when the supervisor gives up the node."""
+        """Returns on a stop signal, or when the supervisor gives up on the node."""
         while not stop.wait(_POLL_SECONDS) and not self._failure:
             pass
 
@@ -126,7 +126,7 @@ class Supervisor:
                 self._ready.set()
         self._stop_all()
 
-    def _spawn(self, role: Role) -> _Part:
+    def _spawn(self, role: Role) -> _RoleProcess:
         reading, writing = os.pipe()
         # -P: a folder named `models` in the working directory must not shadow our package.
         python = [sys.executable, "-P", "-m"]
@@ -146,10 +146,10 @@ class Supervisor:
         finally:
             os.close(writing)
         os.set_blocking(reading, False)
-        return _Part(role, process, reading, time.monotonic())
+        return _RoleProcess(role, process, reading, time.monotonic())
 
-    def _supervised(self, part: _Part) -> _Part:
-        """Checks one process: restarts it after a delay, or gives up the node."""
+    def _supervised(self, part: _RoleProcess) -> _RoleProcess:
+        """Checks one process: restarts it after a delay, or gives up on the node."""
         status = part.process.poll()
         if status is None:
             return part
@@ -175,7 +175,7 @@ class Supervisor:
         restarted.crashes = part.crashes
         return restarted
 
-    def _is_ready(self, part: _Part) -> bool:
+    def _is_ready(self, part: _RoleProcess) -> bool:
         # A probe of its port could reach another program that listens there.
         try:
             return bool(os.read(part.ready_pipe, 1))

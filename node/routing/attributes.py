@@ -67,7 +67,7 @@ def attribute_mistake(attribute: Any) -> str:
     """Returns why no rule can test `attribute`; empty if a rule can."""
     entry = entries_by_keyword().get(attribute) if isinstance(attribute, str) else None
     if entry is None:
-        return f"{attribute!r} is no DICOM keyword{_keyword_suggestion(str(attribute))}"
+        return f"{attribute!r} is not a DICOM keyword{_keyword_suggestion(str(attribute))}"
     if entry.tag >> 16 in _COMMAND_AND_FILE_META_GROUPS:
         return f"{attribute} belongs to the transfer, not to the image; no rule can test it"
     if not is_comparable(entry.vr):
@@ -92,7 +92,7 @@ def is_ordered(attribute: str) -> bool:
 
 
 def parse_number(attribute: str, value: str) -> float | None:
-    """Returns the value as a number, an age (PS3.5 6.2, AS) in years; None if it is no number."""
+    """Returns the value as a number, an age (PS3.5 6.2, AS) in years; None for other text."""
     if _vr(attribute) == "AS" and value[-1:] in _YEARS_PER:
         count = parse_finite(value[:-1])
         return None if count is None else count * _YEARS_PER[value[-1]]

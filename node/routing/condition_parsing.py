@@ -124,7 +124,7 @@ def _range(attribute: str, value: Any, path: KeyPath) -> Condition:
 
 
 def _range_end(value: Any) -> float:
-    """Returns one end of a range: ±inf for an open end, NaN for a value that is no number."""
+    """Returns one end of a range: ±inf for an open end, NaN for a value that is not a number."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return math.nan
     try:
@@ -139,7 +139,7 @@ def _matches(attribute: str, value: Any, path: KeyPath) -> Condition:
     try:
         return Matches(attribute, re.compile(value))
     except (re.error, OverflowError, RecursionError) as error:
-        raise InvalidCondition((path, f"is no regular expression: {error}")) from error
+        raise InvalidCondition((path, f"is not a regular expression: {error}")) from error
 
 
 def _at_least_slices(value: Any, path: KeyPath) -> Condition:

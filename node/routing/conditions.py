@@ -8,7 +8,6 @@ the expected value of such a condition.
 """
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -18,15 +17,7 @@ from node.routing.attributes import (
     parse_number,
     values_equal,
 )
-
-
-@dataclass(frozen=True)
-class SeriesFacts:
-    """The properties of a complete series that conditions test."""
-
-    attributes: Mapping[str, tuple[str, ...]]  # keyword -> values, as texts
-    slice_count: int
-    origin_peer: str
+from node.routing.series_facts import SeriesFacts
 
 
 @dataclass(frozen=True)
@@ -101,7 +92,7 @@ class InRange:
     high: float
 
     def evaluate(self, facts: SeriesFacts) -> Verdict:
-        """Compares the numeric values; a value that is no number is in no range."""
+        """Compares the numeric values; a value that is not a number is outside every range."""
         values = facts.attributes.get(self.attribute, ())
         numbers = [n for v in values if (n := parse_number(self.attribute, v)) is not None]
         held = any(self.low <= n <= self.high for n in numbers)
@@ -154,7 +145,7 @@ class FromAe:
         return Verdict(
             f"sent by {' or '.join(self.ae_titles)}",
             facts.origin_peer in self.ae_titles,
-            f"was sent by {facts.origin_peer or 'nobody known'}",
+            f"was sent by {facts.origin_peer or 'an unknown sender'}",
         )
 
 

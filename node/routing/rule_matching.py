@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
-from node.routing.conditions import SeriesFacts, Verdict
+from node.routing.conditions import Verdict
 from node.routing.rules import Rule
+from node.routing.series_facts import SeriesFacts
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,7 @@ def _mistakes(table: Any, path: KeyPath) -> Iterator[Mistake]:
             yield (*path, key), f"unknown setting of a rule{suggestion(key, _KEYS)}"
     for key in ("name", "model"):
         if not isinstance(table.get(key), str) or not table[key]:
-            yield (*path, key), f"a rule needs a {key}, a text"
+            yield (*path, key), f"a rule needs a {key}, in quotation marks"
     yield from _destination_mistakes(table.get("destinations"), (*path, "destinations"))
     quiet = table.get("quiet_seconds", 1.0)
     if not _is_quiet_time(quiet):
@@ -84,7 +84,7 @@ def _mistakes(table: Any, path: KeyPath) -> Iterator[Mistake]:
 
 def _destination_mistakes(names: Any, path: KeyPath) -> Iterator[Mistake]:
     if not isinstance(names, list) or not names:
-        yield path, 'must be a list of names, such as ["pacs"]'
+        yield path, 'must be a list of at least one name, such as ["pacs"]'
         return
     for i, name in enumerate(names):
         if not isinstance(name, str):

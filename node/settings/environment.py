@@ -55,7 +55,8 @@ def _read_environment() -> dict[str, Any]:
     try:
         return dict(EnvSettingsSource(EnvironmentSettings)())
     except SettingsError as error:
-        raise Misconfigured(f"{_PREFIX}... in the environment: {error}: it is not JSON") from error
+        message = f"{_PREFIX}... in the environment: {error} (the value is not JSON)"
+        raise Misconfigured(message) from error
 
 
 def merge(base: Mapping[str, Any], override: Mapping[str, Any]) -> dict[str, Any]:

@@ -87,7 +87,10 @@ def _resolve_paths(settings: Settings, base: Path) -> Settings:
 
 
 def _all_mistakes(mistakes: list[Mistake], source: TomlSource | None) -> Misconfigured:
-    """Combines the mistakes: those of the environment first, then the file's in line order."""
+    """Combines the mistakes: those of the environment first, then the file's in line order.
+
+    Items of a list count from 1: `rules.1` is the first rule.
+    """
     errors: list[Misconfigured] = []
     for path, message in mistakes:
         if variable := variable_for(path):
@@ -95,6 +98,6 @@ def _all_mistakes(mistakes: list[Mistake], source: TomlSource | None) -> Misconf
         else:
             file = None if source is None else source.file
             line = None if source is None else source.line(path)
-            key = ".".join(str(part) for part in path)
+            key = ".".join(str(part + 1 if isinstance(part, int) else part) for part in path)
             errors.append(Misconfigured(message, file=file, line=line, key=key))
     return Misconfigured.combined(sorted(errors, key=lambda error: error.line or -math.inf))

@@ -42,7 +42,7 @@ class ListenerOptions(_Options):
 
 
 class WebOptions(_Options):
-    """Console, REST and DICOMweb; without log-in, so reachable from this machine alone by default.
+    """Console, REST and DICOMweb; without login, so reachable from this machine alone by default.
 
     `names` lists the host names that requests may use, besides localhost, the machine's name and
     its addresses.

@@ -56,7 +56,7 @@ def _host(host: str) -> str:
 
 def _device(device: str) -> str:
     if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
-        raise ValueError(f'must be "auto", "cpu", "cuda", "cuda:0" or so, not {device!r}')
+        raise ValueError(f'must be "auto", "cpu", "mps", "cuda" or "cuda:0", not {device!r}')
     return device
 
 

@@ -60,7 +60,7 @@ def rerun_job(store: Store, job_id: str, now: datetime) -> Job:
     """Queues an ended job again from the beginning."""
 
     def refusal(error: IllegalChange) -> str:
-        return f"{error}; only a job that has ended, with its images here, can be done again"
+        return f"{error}; only a job that has ended can run again, while its images are stored"
 
     return _change(job_id, lambda: store.rerun_job(job_id, now), refusal)
 

@@ -155,7 +155,7 @@ def test_a_wrong_dicomweb_url_is_reported_with_advice(
 def test_an_object_that_the_dicomweb_server_cannot_read_is_an_error(
     orthanc: OrthancPacs, result: ResultFile
 ) -> None:
-    result.path.write_bytes(b"this is no DICOM file")
+    result.path.write_bytes(b"this is not a DICOM file")
 
     with pytest.raises((Rejected, Transient), match=r"\S"):
         DicomWeb("pacs", orthanc.dicomweb_url).deliver(result)

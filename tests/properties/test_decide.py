@@ -4,9 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from node.routing.condition_parsing import parse_condition
-from node.routing.conditions import SeriesFacts
 from node.routing.rule_matching import Decision, decide, explain
 from node.routing.rules import Rule
+from node.routing.series_facts import SeriesFacts
 
 TEXTS = ("Modality", "ImageType", "PatientName", "StationName")
 NUMBERS = ("SliceThickness", "KVP", "PatientAge")

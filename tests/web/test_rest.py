@@ -13,8 +13,8 @@ import pytest
 from node.demo.orthanc_pacs import free_ports
 from node.domain.job import Job, JobState
 from node.domain.series import SeriesState, StoredSeries
-from node.routing.conditions import SeriesFacts
 from node.routing.rule_matching import decide
+from node.routing.series_facts import SeriesFacts
 from node.runtime.locks import LockedProcess, hold_process_lock
 from tests.support.dicom.body import grid
 from tests.support.dicom.builders import MADE_AT, ct_series

@@ -45,7 +45,10 @@ def find_dicom_files(roots: Iterable[Path]) -> list[Path]:
         )
     if not found:
         names = ", ".join(str(root) for root in given)
-        raise Rejected(RejectionReason.UNREADABLE, f"There are no DICOM files in {names}.")
+        message = f"There are no DICOM files in {names}."
+        if not any(root.is_dir() for root in given):
+            message = f"Not a DICOM file: {names}."
+        raise Rejected(RejectionReason.UNREADABLE, message)
     return found
 
 

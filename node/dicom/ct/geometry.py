@@ -97,8 +97,9 @@ def _directions(slice_: Slice) -> tuple[Floats, Floats, Floats]:
     if np.abs(lengths - 1).max() > _UNIT_TOLERANCE or abs(row @ column) > _UNIT_TOLERANCE:
         raise Rejected(
             RejectionReason.MISSING_GEOMETRY,
-            f"{slice_.name.capitalize()} has an invalid orientation (ImageOrientationPatient are "
-            "not two perpendicular directions). Send the original series from the scanner.",
+            f"{slice_.name.capitalize()} has an invalid orientation (ImageOrientationPatient "
+            "does not hold two perpendicular directions). Send the original series from the "
+            "scanner.",
         )
     row = row / lengths[0]
     column = column - (column @ row) * row
@@ -139,7 +140,7 @@ def _check_spacing(slices: Sequence[Slice], distances: Floats) -> None:
     gaps = np.diff(distances)
     median = float(np.median(gaps))
     wide = np.flatnonzero(gaps >= MISSING_SLICE_GAP * median)
-    # If most gaps are wide, the median is no reference: that is uneven spacing, refused below.
+    # If most gaps are wide, the median is not a reference: that is uneven spacing, refused below.
     if len(wide):
         k = int(wide[0])
         missing = int(sum(round(gap / median) - 1 for gap in gaps[wide]))

@@ -131,7 +131,7 @@ def _time_zone(header: Dataset) -> timezone | None:
 
 
 def _set_body_part(result: Dataset, header: Dataset) -> None:
-    """Copies the source's body part; if it is no code string, sets that of a single organ."""
+    """Copies the source's body part; if it is not a code string, sets that of a single organ."""
     body_part = str(header.get("BodyPartExamined") or "").strip().upper()
     organs = [s.SegmentedPropertyTypeCodeSequence[0].CodeValue for s in result.SegmentSequence]
     if _CODE_STRING.fullmatch(body_part):

@@ -36,8 +36,8 @@ def check_files(database: Database, files: Files, data_dir: Path) -> None:
     if site_of_files != name:
         raise Misconfigured(
             f"{data_dir} is not the folder of this database. All hosts need the same one, such as "
-            f"a network file system that each has mounted, or one bucket (store_url). (Where that "
-            f"is lost for good, have a file {_SITE_FILE} there that holds {name}.)",
+            f"a network file system that each has mounted, or one bucket (store_url). (If that "
+            f"folder is lost for good, write {name} to a file {_SITE_FILE} in the new one.)",
             key="data_dir",
         )
 

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from models.manifest import InvalidPackage, ModelSpec
 from models.registry import installed
-from node.routing.conditions import SeriesFacts, Verdict
+from node.routing.conditions import Verdict
+from node.routing.series_facts import SeriesFacts
 from node.settings import (
     CStoreDestination,
     Destination,

@@ -8,8 +8,8 @@ from playwright.sync_api import Page, expect
 
 from node.domain.job import Job, JobState
 from node.domain.series import SeriesState, StoredSeries
-from node.routing.conditions import SeriesFacts
 from node.routing.rule_matching import decide
+from node.routing.series_facts import SeriesFacts
 from tests.support.servers.served_node import ServedNode
 
 _TIMEOUT_MS = 20_000

@@ -67,7 +67,7 @@ def test_jobs_list_reports_that_no_series_was_received(
     config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(monkeypatch, "jobs", "list", "-c", str(config)) == 0
-    assert "No series has been received yet." in capsys.readouterr().out
+    assert "Nothing has been received yet." in capsys.readouterr().out
 
 
 def test_jobs_list_prints_json(
@@ -173,7 +173,7 @@ def test_sending_a_file_that_is_not_dicom_is_reported(
     config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(monkeypatch, "send", "A@localhost:1", str(config), "-c", str(config)) == 1
-    assert "no DICOM file" in capsys.readouterr().err
+    assert "Not a DICOM file" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("flag", ["-h", "--help"])

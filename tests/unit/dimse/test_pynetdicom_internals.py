@@ -94,7 +94,9 @@ def test_pynetdicom_has_the_other_internals() -> None:
         "ThreadedAssociationServer.active_associations is missing"
     )
     for owner in (Association, DULServiceProvider):
-        assert issubclass(owner, threading.Thread), incompatible(f"{owner.__name__} is no thread")
+        assert issubclass(owner, threading.Thread), incompatible(
+            f"{owner.__name__} is not a thread"
+        )
     states = {state for _, state in fsm.TRANSITION_TABLE}
     assert internals.AWAITING_CLOSE in states, incompatible(
         f"fsm.TRANSITION_TABLE has no state {internals.AWAITING_CLOSE}"

@@ -131,7 +131,7 @@ def nested(depth: int) -> bytes:
     ("dataset", "message"),
     [
         (b"", "no SOP Class UID"),
-        (b"garbage that is no DICOM at all", "cannot be read as DICOM"),
+        (b"garbage that is not DICOM at all", "cannot be read as DICOM"),
         (bytes(1000), "cannot be read as DICOM"),
         (b"\x08\x00\x16\x00UI\xff\xff1.2", "ends within the element \\(0008,0016\\)"),
         (b"\x08\x00\x16\x00UI", "ends within an element"),

@@ -62,5 +62,5 @@ def test_a_volume_on_another_grid_is_not_measured() -> None:
 def test_a_mask_is_uint8_and_has_only_label_values() -> None:
     with pytest.raises(ValueError, match="uint8"):
         Mask(_grid().with_array(_empty().astype(np.int16)), (LIVER,))
-    with pytest.raises(ValueError, match="no label's index"):
+    with pytest.raises(ValueError, match="not the index of a label"):
         Mask(_grid().with_array(_empty() + np.uint8(2)), (LIVER,))

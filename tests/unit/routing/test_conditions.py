@@ -3,7 +3,7 @@
 import pytest
 
 from node.routing.condition_parsing import InvalidCondition, parse_condition
-from node.routing.conditions import SeriesFacts
+from node.routing.series_facts import SeriesFacts
 
 CT = SeriesFacts(
     {

@@ -7,10 +7,10 @@ from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 
 from node.routing.condition_parsing import parse_condition
-from node.routing.conditions import SeriesFacts
+from node.routing.fact_extraction import facts_from_dataset
 from node.routing.rule_matching import Decision, decide, explain
 from node.routing.rules import Rule
-from node.routing.series_facts import facts_from_dataset
+from node.routing.series_facts import SeriesFacts
 
 CT = SeriesFacts(
     {

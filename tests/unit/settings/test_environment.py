@@ -42,7 +42,7 @@ def test_a_section_in_the_environment_must_be_json(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SEGNODE_LISTENER", "abc")
-    assert "it is not JSON" in mistakes_in(tmp_path, VALID)[0]
+    assert "the value is not JSON" in mistakes_in(tmp_path, VALID)[0]
 
 
 def test_the_environment_sets_the_rules_quiet_time_and_lists_of_folders(

@@ -47,14 +47,14 @@ def test_a_rule_inherits_the_sites_quiet_time_unless_it_sets_its_own(tmp_path: P
         ('kind = "cstore"', 'kind = "cstor"', "there is no kind 'cstor' (did you mean 'cstore'?)"),
         ('peer = "pacs"', 'peer = "pac"', "there is no peer 'pac' (did you mean 'pacs'?)"),
         ('["pacs"]', '["pcas"]', "there is no destination 'pcas' (did you mean 'pacs'?)"),
-        ('["pacs"]', "[]", "must be a list of names"),
+        ('["pacs"]', "[]", "must be a list of at least one name"),
         ('"liver-ct"', '"liver-tc"', "there is no model 'liver-tc' (did you mean 'liver-ct'?)"),
-        ('"Modality"', '"Modalitty"', "is no DICOM keyword (did you mean 'Modality'?)"),
+        ('"Modality"', '"Modalitty"', "is not a DICOM keyword (did you mean 'Modality'?)"),
         ("equals", "equal", "unknown condition (did you mean 'equals'?)"),
         ("model =", 'priority = "now"\nmodel =', 'must be "stat" or "routine"'),
         ("model =", "priority = 1\nmodel =", 'must be "stat" or "routine"'),
         ("model =", "modle =", "unknown setting of a rule (did you mean 'model'?)"),
-        ('equals = "CT"', 'matches = "(CT"', "is no regular expression"),
+        ('equals = "CT"', 'matches = "(CT"', "is not a regular expression"),
         ('equals = "CT"', "range = [5, 1]", "the lower end 5 lies above the upper end 1"),
         ('"Modality", equals = "CT"', '"KVP", at_least_slices = 5', "nothing is asked of KVP"),
         ('attribute = "Modality", equals = "CT"', 'from_ae = ["PAC5"]', "did you mean 'PACS'?"),
@@ -78,7 +78,7 @@ def test_a_rule_inherits_the_sites_quiet_time_unless_it_sets_its_own(tmp_path: P
         ('data_dir = "data"', "listener = 5", "must be a table, such as [listener]"),
         ('data_dir = "data"', 'web = { data_dir = "data" }', "it belongs at the top of the file"),
         ('data_dir = "data"', "web = { port = 11112 }", "the listener uses port 11112 already"),
-        ('data_dir = "data"', 'worker = { device = "gpu" }', 'must be "auto", "cpu", "cuda"'),
+        ('data_dir = "data"', 'worker = { device = "gpu" }', 'must be "auto", "cpu", "mps"'),
         ('data_dir = "data"', 'database_url = "mysql://x"', "must begin with sqlite:///"),
         ('data_dir = "data"', 'result = { series_description = "" }', "must have 1 to 64"),
         (
@@ -102,6 +102,11 @@ def test_a_mistake_is_reported_with_its_line(
     mistakes = mistakes_in(tmp_path, text)
     prefix = f"site.toml:{line_of(text, wrong.splitlines()[0])}: "
     assert any(m.startswith(prefix) and message in m for m in mistakes), mistakes
+
+
+def test_the_items_of_a_list_count_from_one(tmp_path: Path) -> None:
+    mistake = mistakes_in(tmp_path, VALID.replace('["pacs"]', '["pacs", "psca"]'))[0]
+    assert ": rules.1.destinations.2: there is no destination 'psca'" in mistake
 
 
 def test_a_path_may_begin_with_the_home_folder(

@@ -20,3 +20,11 @@ def test_files_without_a_file_header_are_reported_and_not_skipped(tmp_path: Path
         find_dicom_files([tmp_path / "ct"])
     first.write_text("notes of the study " * 20, encoding="utf-8")
     assert find_dicom_files([tmp_path / "ct"]) == sorted(others)
+
+
+def test_a_file_that_is_not_dicom_is_named(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("no image")
+    with pytest.raises(Rejected, match=r"Not a DICOM file: .*notes\.txt\."):
+        find_dicom_files([tmp_path / "notes.txt"])
+    with pytest.raises(Rejected, match="There are no DICOM files in"):
+        find_dicom_files([tmp_path])

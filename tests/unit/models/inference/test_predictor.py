@@ -119,3 +119,8 @@ def test_an_empty_mask_stays_empty() -> None:
 def test_an_unavailable_device_is_refused_by_name(name: str) -> None:
     with pytest.raises(UnusableDevice, match=name):
         select_device(name)
+
+
+def test_a_name_that_is_not_a_device_lists_those_that_are() -> None:
+    with pytest.raises(UnusableDevice, match='must be "auto", "cpu"'):
+        select_device("gpu")

@@ -88,7 +88,7 @@ def test_the_package_command_creates_a_package_that_loads(run: Path, tmp_path: P
 
 
 def test_a_folder_without_a_training_run_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InvalidPackage, match="holds no training"):
+    with pytest.raises(InvalidPackage, match="is not a training run"):
         from_run(tmp_path, tmp_path / "out", _OPTIONS)
 
 

@@ -9,6 +9,9 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from models.inference.predictor import Predictor
+from models.networks.registry import ARCHITECTURES
+from models.packaging import PackageOptions, from_run
 from models.training.case_patches import CasePatches
 from models.training.config import InvalidConfig, TrainConfig
 from models.training.config_file import load_config
@@ -48,18 +51,25 @@ def _equal(one: Path, other: Path) -> bool:
 
 
 @pytest.mark.parametrize("name", list(_NETWORKS))
-def test_the_loss_of_every_network_falls(data: Path, tmp_path: Path, name: str) -> None:
+def test_every_network_learns_and_becomes_a_package(data: Path, tmp_path: Path, name: str) -> None:
     steps = 2 if name == "swin-unetr" else 24
     config = _config(data, steps=steps, network=_NETWORKS[name], every=steps)
     losses: list[float] = []
-    options = RunOptions(data, tmp_path, "cpu")
+    run = tmp_path / "run"
+    options = RunOptions(data, run, "cpu")
     result = train(config, options, lambda _done, _steps, loss: losses.append(loss))
     assert result.steps == len(losses) == steps
     assert np.isfinite(losses).all()
     if steps > 2:
         assert np.mean(losses[-4:]) < np.mean(losses[:4])
     assert result.best_score is not None
-    assert (tmp_path / BEST).exists()
+    assert (run / BEST).exists()
+    spec = from_run(run, tmp_path / name, PackageOptions(name, "1.0.0", name))
+    assert Predictor.load(spec, "cpu").spec.network.kind == name
+
+
+def test_the_networks_above_are_all_there_are() -> None:
+    assert set(_NETWORKS) == set(ARCHITECTURES)
 
 
 @pytest.mark.parametrize("preset", ["original", "default"])
@@ -159,7 +169,7 @@ def test_a_run_of_another_configuration_is_not_overwritten(data: Path, tmp_path:
     [
         ('name = "AdamW"', 'name = "Adamant"', "torch.optim has no 'Adamant'"),
         ("lr = 3e-3", "speed = 3", "optimiser.arguments"),
-        ('folder = "cases"', 'folder = "nowhere"', "nowhere is no folder"),
+        ('folder = "cases"', 'folder = "nowhere"', "nowhere is not a folder"),
         ('folder = "cases"', 'folder = "cases"\nlayout = "msd"', "dataset.json"),
     ],
 )

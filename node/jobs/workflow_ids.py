@@ -1,0 +1,46 @@
+"""The ids of the workflows in DBOS; a rolling upgrade relies on their form."""
+
+from dataclasses import dataclass, replace
+from typing import Self
+
+from node.jobs.deliver_step import DeliveryAttempt
+
+
+@dataclass(frozen=True)
+class RunPart:
+    """One workflow of a job's run; a postponed run continues in the next part.
+
+    `run_number` counts the job's runs, `number` the parts of the run, from 1.
+    """
+
+    job_id: str
+    run_number: int
+    number: int = 1
+
+    @classmethod
+    def of(cls, workflow_id: str) -> Self:
+        """Parses a workflow id."""
+        _, job_id, *numbers = workflow_id.split(":")
+        return cls(job_id, *(int(number) for number in numbers))
+
+    @property
+    def workflow_id(self) -> str:
+        """The id in DBOS; that of a first part is the same in every version."""
+        name = f"run:{self.job_id}:{self.run_number}"
+        return name if self.number == 1 else f"{name}:{self.number}"
+
+    def next(self) -> Self:
+        """The following part."""
+        return replace(self, number=self.number + 1)
+
+
+def delivery_id(this: DeliveryAttempt, repair: str) -> str:
+    """Returns the workflow id of an attempt at a delivery."""
+    # The destination comes last because its name is free text.
+    return f"deliver:{this.job_id}:{this.number}{repair}:{this.destination}"
+
+
+def job_and_destination(workflow_id: str) -> tuple[str, str]:
+    """Parses the workflow id of a delivery."""
+    _, job_id, _, destination = workflow_id.split(":", 3)
+    return job_id, destination
