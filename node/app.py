@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from models.installed_packages import installed
 from models.manifest import InvalidPackage, ModelSpec
-from models.registry import installed
 from node.commitment.factory import commitment_requesters_from
 from node.commitment.scp_reports import CommitmentReporter
 from node.commitment.scu import CommitmentReports

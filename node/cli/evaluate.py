@@ -78,8 +78,8 @@ def evaluate(
 
 def _find_package(model: str, config: Path | None) -> "ModelSpec":
     """Returns the package with that name, or in that folder."""
+    from models.installed_packages import find
     from models.manifest import ModelSpec
-    from models.registry import find
     from node.settings import load_settings
 
     folder = Path(model)

@@ -29,7 +29,7 @@ def segment(
     Example: segnode segment /data/ct/abdomen liver.seg.nrrd
     """
     from models.inference.predictor import Predictor
-    from models.registry import find
+    from models.installed_packages import find
     from node.app import seg_options
     from node.offline.segment import segment_file
     from node.settings import load_settings

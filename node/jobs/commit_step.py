@@ -8,8 +8,8 @@ import structlog
 
 from node.commitment.scu import CommitmentScu
 from node.domain.delivery import DeliveryState
+from node.domain.error_classification import Defect, attempt
 from node.domain.errors import Rejected, Transient
-from node.domain.failures import Defect, attempt
 from node.jobs.deliver_step import DeliverStep, DeliveryAttempt, local_result_file
 from node.store import Store
 from node.store.commitment.requested import RequestedCommitment

@@ -9,8 +9,8 @@ import structlog
 
 from node.delivery.destination import Destination, ResultFile
 from node.domain.delivery import Delivery, DeliveryState, Receipt
+from node.domain.error_classification import Defect, attempt
 from node.domain.errors import Rejected, Transient
-from node.domain.failures import Defect, attempt
 from node.domain.identifiers import mint_uid
 from node.domain.job import Job, JobState, result_identity
 from node.domain.retry_policy import RetryPolicy, given_up

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import structlog
 
-from node.domain.failures import Defect
+from node.domain.error_classification import Defect
 from node.domain.job import Job, JobState
 from node.store import Store
 from node.store.jobs.jobs import IllegalChange

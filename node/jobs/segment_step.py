@@ -8,8 +8,8 @@ from pathlib import Path
 
 import structlog
 
+from node.domain.error_classification import Defect, attempt
 from node.domain.errors import Rejected, Transient
-from node.domain.failures import Defect, attempt
 from node.domain.job import Job, JobState, ReplacedResult
 from node.domain.retry_policy import RetryPolicy, given_up
 from node.domain.series import StoredInstance, series_digest

@@ -10,7 +10,7 @@ import structlog
 from pydicom import Dataset, dcmread
 
 from node.dicom.ct.headers import PARSE_ERRORS, disk_error
-from node.domain.failures import Defect, attempt
+from node.domain.error_classification import Defect, attempt
 from node.domain.job import Job, JobState, Priority, job_id
 from node.domain.series import SeriesState, StoredInstance, StoredSeries, series_digest
 from node.jobs.job_completion import JobCompletion

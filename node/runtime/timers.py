@@ -9,7 +9,7 @@ import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
-from node.domain.failures import Defect, attempt
+from node.domain.error_classification import Defect, attempt
 
 _LOG = structlog.get_logger()
 # NTP adjusts a clock by less than this at a time.

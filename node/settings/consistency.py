@@ -9,8 +9,8 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
+from models.installed_packages import installed
 from models.manifest import InvalidPackage
-from models.registry import installed
 from node.routing.attributes import suggestion
 from node.routing.condition_parsing import KeyPath, Mistake
 from node.settings.options import Settings

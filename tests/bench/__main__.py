@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.table import Table
 
 from models.inference.predictor import Predictor
+from models.installed_packages import find
 from models.phantom import abdomen
-from models.registry import find
 from node.demo.orthanc_pacs import OrthancPacs, orthanc_missing
 from node.dicom.ct.reader import read_series
 from node.dicom.ct_writer import write_ct_series

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from pydicom import dcmread
 
+from models.installed_packages import find
 from models.phantom import labelled_scan
-from models.registry import find
 from node.demo.orthanc_pacs import OrthancPacs, orthanc_missing
 from node.dicom.ct_writer import write_ct_series
 from node.domain.identifiers import Uid

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from models.installed_packages import installed
 from models.manifest import InvalidPackage, ModelSpec
-from models.registry import installed
 from node.routing.conditions import Verdict
 from node.routing.series_facts import SeriesFacts
 from node.settings import (

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from models.inference.predictor import Predictor
+from models.installed_packages import find
 from models.phantom import Phantom, head, labelled_scan, lung_apex, pelvis
-from models.registry import find
 from models.training.validation import dice
 from node.domain.errors import Rejected, RejectionReason
 from node.pipeline import segment_volume

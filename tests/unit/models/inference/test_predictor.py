@@ -11,10 +11,10 @@ import torch
 from models.devices import UnusableDevice, select_device
 from models.inference.postprocessing import keep_largest
 from models.inference.predictor import Predictor, infer
+from models.installed_packages import find
 from models.manifest import InvalidPackage, NetworkSpec
 from models.mask import Mask
 from models.phantom import LIVER, Phantom, abdomen, paint
-from models.registry import find
 from tests.support.dicom.body import CORONAL, FEET_FIRST, Directions, grid, oblique
 
 _SPACING_MM = (5.0, 3.0, 3.0)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from models.installed_packages import find
 from models.networks.registry import build
-from models.registry import find
 from models.training.config import InvalidConfig, TrainConfig
 from models.training.config_file import load_config, preset_names
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from models.installed_packages import UnknownModel, find, installed
 from models.manifest import InvalidPackage
-from models.registry import UnknownModel, find, installed
 
 _LIVER = find("liver-ct")
 
@@ -44,7 +44,7 @@ def test_the_error_for_an_unknown_model_lists_what_is_installed() -> None:
 
 def test_listing_models_imports_no_torch() -> None:
     code = (
-        "import sys; from models.registry import installed; installed(); import models.phantom, "
-        "models.measurement; sys.exit('torch' in sys.modules or 'monai' in sys.modules)"
+        "import sys; from models.installed_packages import installed; installed(); "
+        "import models.phantom, models.measurement; sys.exit('torch' in sys.modules or 'monai' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
