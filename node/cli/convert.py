@@ -23,7 +23,6 @@ def convert(
     source: Annotated[
         Path,
         typer.Argument(
-            metavar="INPUT",
             exists=True,
             help="A DICOM folder, a NIfTI or NRRD file, or a data set.",
         ),

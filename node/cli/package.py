@@ -13,7 +13,6 @@ def package(
         Path,
         typer.Argument(
             exists=True,
-            metavar="RUN",
             help="A training run's folder, a MONAI bundle's folder, or a .pt/.ts/.onnx file.",
         ),
     ],

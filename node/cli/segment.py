@@ -10,9 +10,7 @@ from node.cli.progress import progress_bar
 
 
 def segment(
-    source: Annotated[
-        Path, typer.Argument(metavar="INPUT", exists=True, help="A DICOM folder or a NIfTI file.")
-    ],
+    source: Annotated[Path, typer.Argument(exists=True, help="A DICOM folder or a NIfTI file.")],
     output: Annotated[
         Path,
         typer.Argument(help="The result: .dcm (DICOM SEG), .nii.gz (NIfTI) or .seg.nrrd (Slicer)."),

@@ -9,9 +9,7 @@ from node.cli.progress import progress_bar
 
 TrainingConfig = Annotated[
     Path,
-    typer.Argument(
-        exists=True, dir_okay=False, metavar="CONFIG", help="Training configuration (TOML)."
-    ),
+    typer.Argument(exists=True, dir_okay=False, help="Training configuration (TOML)."),
 ]
 DataOption = Annotated[
     Path | None,

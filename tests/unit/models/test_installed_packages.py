@@ -1,4 +1,4 @@
-"""The registry of installed packages."""
+"""The list of installed packages."""
 
 import subprocess
 import sys
@@ -45,6 +45,7 @@ def test_the_error_for_an_unknown_model_lists_what_is_installed() -> None:
 def test_listing_models_imports_no_torch() -> None:
     code = (
         "import sys; from models.installed_packages import installed; installed(); "
-        "import models.phantom, models.measurement; sys.exit('torch' in sys.modules or 'monai' in sys.modules)"
+        "import models.phantom, models.measurement; "
+        "sys.exit('torch' in sys.modules or 'monai' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
