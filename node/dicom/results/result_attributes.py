@@ -1,17 +1,17 @@
-"""Completion of a result with what highdicom does not set: context, equipment, times and UIDs."""
+"""Completion of any result with context, equipment and times, which highdicom does not set."""
 
 import re
+from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
 
 from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.uid import UID, ExplicitVRLittleEndian
 
+from models.manifest import ModelSpec
 from node.dicom.ct.reader import CtSeries
 from node.dicom.equipment import Equipment, file_meta, this_node
 from node.dicom.results.context import copy_context_attributes
-from node.domain.identifiers import mint_uid
-from node.domain.job import ResultIdentity
 
 # Segmented property type (SCT) -> Body Part Examined (PS3.16 Annex L), if the source has none.
 _BODY_PARTS = {
@@ -40,70 +40,40 @@ _EQUIPMENT_KEYWORDS = (
 
 
 def complete_result(
-    segmentation: Dataset,
+    dataset: Dataset,
     source: CtSeries,
-    *,
-    model: str,
-    identity: ResultIdentity,
+    spec: ModelSpec,
     made_at: datetime,
-    derivation: str,
+    own_texts: Sequence[str],
+    *,
+    transfer_syntax_uid: UID = ExplicitVRLittleEndian,
 ) -> Dataset:
-    """Returns highdicom's data set as a plain one, with every attribute that highdicom lacks."""
+    """Returns highdicom's data set as a plain one, with the attributes that every result has.
+
+    They are patient, study, character set, dates and times of the creation, equipment, body part
+    and file meta information. `own_texts` are the texts that the node wrote into `dataset`; the
+    character set is chosen so that it holds them.
+    """
     result = Dataset()
-    result.update(segmentation)
+    result.update(dataset)
     node = this_node()
     header = _context_source(source)
-    _identify_segments_per_frame(result)
-    _set_dimension_organization_uid(result, identity)
     _set_creation_times(result, header, made_at)
-    result.DerivationDescription = derivation
-    result.ContentCreatorName = None  # type 2; no person created the result
-    result.SoftwareVersions = [node.software_version, model]
+    result.Manufacturer = node.manufacturer
+    result.ManufacturerModelName = node.model_name
+    result.DeviceSerialNumber = node.serial_number
     result.DeviceUID = node.device_uid
-    result.PixelData = _padded_pixel_data(result)
-    _set_body_part(result, header)
+    result.SoftwareVersions = [node.software_version, f"{spec.model_id} {spec.version}"]
+    _set_body_part(result, header, spec)
     result.ContributingEquipmentSequence = _contributing_equipment(header, node, made_at)
-    texts = (result.SeriesDescription, result.ContentDescription, derivation)
-    labels = tuple(str(segment.SegmentLabel) for segment in result.SegmentSequence)
-    copy_context_attributes(header, result, (*texts, *labels))
-    result.file_meta = file_meta(result, ExplicitVRLittleEndian)
+    copy_context_attributes(header, result, own_texts)
+    result.file_meta = file_meta(result, transfer_syntax_uid)
     return result
 
 
 def _context_source(source: CtSeries) -> Dataset:
     """Returns the header that supplies the context: the first with a PatientID, else the first."""
     return next((image for image in source.sources if image.get("PatientID")), source.sources[0])
-
-
-def _identify_segments_per_frame(result: Dataset) -> None:
-    """Moves a shared segment identification into each frame, where viewers expect it."""
-    shared = result.SharedFunctionalGroupsSequence[0]
-    if "SegmentIdentificationSequence" not in shared:
-        return
-    number = shared.SegmentIdentificationSequence[0].ReferencedSegmentNumber
-    del shared.SegmentIdentificationSequence
-    for frame in result.PerFrameFunctionalGroupsSequence:
-        item = Dataset()
-        item.ReferencedSegmentNumber = number
-        frame.SegmentIdentificationSequence = [item]
-
-
-def _padded_pixel_data(result: Dataset) -> bytes:
-    """Returns the packed bits, padded with zero bytes to even length (PS3.5 8.1.1).
-
-    highdicom 0.28 pads with the character "0", whose bits are not all zero.
-    """
-    bits = int(result.NumberOfFrames) * int(result.Rows) * int(result.Columns)
-    length = (bits + 7) // 8
-    return bytes(result.PixelData)[:length] + b"\0" * (length % 2)
-
-
-def _set_dimension_organization_uid(result: Dataset, identity: ResultIdentity) -> None:
-    """Replaces highdicom's random UID by one that depends only on the result's identity."""
-    organization = mint_uid(identity.sop_instance_uid, "dimensions")
-    result.DimensionOrganizationSequence[0].DimensionOrganizationUID = organization
-    for dimension in result.DimensionIndexSequence:
-        dimension.DimensionOrganizationUID = organization
 
 
 def _set_creation_times(result: Dataset, header: Dataset, made_at: datetime) -> None:
@@ -130,10 +100,10 @@ def _time_zone(header: Dataset) -> timezone | None:
     return timezone(-offset if text[0] == "-" else offset)
 
 
-def _set_body_part(result: Dataset, header: Dataset) -> None:
+def _set_body_part(result: Dataset, header: Dataset, spec: ModelSpec) -> None:
     """Copies the source's body part; if it is not a code string, sets that of a single organ."""
     body_part = str(header.get("BodyPartExamined") or "").strip().upper()
-    organs = [s.SegmentedPropertyTypeCodeSequence[0].CodeValue for s in result.SegmentSequence]
+    organs = [label.type.value for label in spec.labels]
     if _CODE_STRING.fullmatch(body_part):
         result.BodyPartExamined = body_part
     elif len(organs) == 1 and organs[0] in _BODY_PARTS:

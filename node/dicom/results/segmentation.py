@@ -82,14 +82,15 @@ def encode(
         transfer_syntax_uid=ExplicitVRLittleEndian,
         omit_empty_frames=False,
     )
-    return complete_result(
-        segmentation,
-        source,
-        model=f"{spec.model_id} {spec.version}",
-        identity=identity,
-        made_at=made_at,
-        derivation=_derivation(source, spec, replaces),
-    )
+    derivation = _derivation(source, spec, replaces)
+    segmentation.DerivationDescription = derivation
+    segmentation.ContentCreatorName = None  # type 2; no person created the result
+    segmentation.PixelData = _padded_pixel_data(segmentation)
+    _identify_segments_per_frame(segmentation)
+    _set_dimension_organization_uid(segmentation, identity)
+    texts = (options.series_description, options.content_description, derivation)
+    names = (label.name for label in mask.labels)
+    return complete_result(segmentation, source, spec, made_at, (*texts, *names))
 
 
 def _check_input(mask: Mask, source: CtSeries, made_at: datetime) -> None:
@@ -166,6 +167,37 @@ def _descriptions(
         )
         for number, label in enumerate(labels, start=1)
     ]
+
+
+def _identify_segments_per_frame(result: Dataset) -> None:
+    """Moves a shared segment identification into each frame, where viewers expect it."""
+    shared = result.SharedFunctionalGroupsSequence[0]
+    if "SegmentIdentificationSequence" not in shared:
+        return
+    number = shared.SegmentIdentificationSequence[0].ReferencedSegmentNumber
+    del shared.SegmentIdentificationSequence
+    for frame in result.PerFrameFunctionalGroupsSequence:
+        item = Dataset()
+        item.ReferencedSegmentNumber = number
+        frame.SegmentIdentificationSequence = [item]
+
+
+def _padded_pixel_data(result: Dataset) -> bytes:
+    """Returns the packed bits, padded with zero bytes to even length (PS3.5 8.1.1).
+
+    highdicom 0.28 pads with the character "0", whose bits are not all zero.
+    """
+    bits = int(result.NumberOfFrames) * int(result.Rows) * int(result.Columns)
+    length = (bits + 7) // 8
+    return bytes(result.PixelData)[:length] + b"\0" * (length % 2)
+
+
+def _set_dimension_organization_uid(result: Dataset, identity: ResultIdentity) -> None:
+    """Replaces highdicom's random UID by one that depends only on the result's identity."""
+    organization = mint_uid(identity.sop_instance_uid, "dimensions")
+    result.DimensionOrganizationSequence[0].DimensionOrganizationUID = organization
+    for dimension in result.DimensionIndexSequence:
+        dimension.DimensionOrganizationUID = organization
 
 
 def _tracking_uid(identity: ResultIdentity, label: Label, label_count: int) -> Uid:

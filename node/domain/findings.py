@@ -1,0 +1,25 @@
+"""Quality findings: what a reader of a result must know besides its measurements."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class FindingKind(StrEnum):
+    """A kind of finding; stable codes for rules and statistics."""
+
+    CUT_BY_SERIES = "cut-by-series"  # the organ reaches the first or last slice
+    TOUCHES_FIELD_OF_VIEW = "touches-field-of-view"  # the organ reaches the edge of the images
+    SEVERAL_COMPONENTS = "several-components"
+    HOLES = "holes"
+    UNUSUAL_VOLUME = "unusual-volume"
+    UNUSUAL_ATTENUATION = "unusual-attenuation"
+    NOT_FOUND = "not-found"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A finding about one organ; `text` is one sentence in plain words, without patient data."""
+
+    kind: FindingKind
+    organ: str  # the label's name
+    text: str
