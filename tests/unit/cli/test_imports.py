@@ -1,5 +1,6 @@
 """Commands import only what they need, so that the command line starts quickly."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -36,9 +37,12 @@ when = { attribute = "Modality", equals = "CT" }
 
 def imported_modules(config: Path, *arguments: str) -> set[str]:
     """Runs `segnode ARGUMENTS`; returns the imported modules."""
+    # A setting in the environment would import pydantic_settings.
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("SEGNODE_")}
     run = subprocess.run(
         [sys.executable, "-c", PROGRAM, *arguments],
         cwd=config.parent,
+        env=environment,
         capture_output=True,
         text=True,
         check=True,
