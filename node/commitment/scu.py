@@ -1,13 +1,12 @@
 """Storage commitment as a user: requests commitment for results from destinations (PS3.4 J.3)."""
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
 from pydicom.dataset import Dataset
-from pydicom.sequence import Sequence
 from pynetdicom import evt
 from pynetdicom.events import Event
 
@@ -89,14 +88,14 @@ class CommitmentScu:
     calling: AeTitle
     reports: CommitmentReports
 
-    def request_commitment(self, transaction_uid: Uid, result: ResultFile) -> None:
-        """Requests commitment for a result; the remote reports the outcome later.
+    def request_commitment(self, transaction_uid: Uid, instances: Sequence[ResultFile]) -> None:
+        """Requests commitment for the instances; the remote reports the outcome later.
 
         Raises:
             Transient: the remote does not accept the request.
             Rejected: the remote does not offer storage commitment.
         """
-        request = _request(transaction_uid, result)
+        request = _request(transaction_uid, instances)
         reported = threading.Event()
 
         def handle(event: Event) -> tuple[int, Dataset | None]:
@@ -132,14 +131,14 @@ class CommitmentScu:
             reported.wait(_SAME_ASSOCIATION_S)
 
 
-def _request(transaction_uid: Uid, result: ResultFile) -> Dataset:
-    """Returns the Action Information of a request for one instance (PS3.4 table J.3-1)."""
-    header = result.read_dataset(["SOPClassUID"])
+def _request(transaction_uid: Uid, instances: Sequence[ResultFile]) -> Dataset:
+    """Returns the Action Information of a request (PS3.4 table J.3-1)."""
+    sop_class = instances[0].read_dataset(["SOPClassUID"]).SOPClassUID
     request = Dataset()
     request.TransactionUID = transaction_uid
-    request.ReferencedSOPSequence = Sequence(
-        [referenced_instance(header.SOPClassUID, result.sop_instance_uid)]
-    )
+    request.ReferencedSOPSequence = [
+        referenced_instance(sop_class, instance.sop_instance_uid) for instance in instances
+    ]
     return request
 
 

@@ -1,9 +1,10 @@
 """A destination by C-STORE (PS3.4 annex B), the usual way into a PACS."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pydicom.dataset import Dataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pynetdicom.association import Association
 from pynetdicom.presentation import build_context
 
 from node.delivery.destination import ResultFile
@@ -14,7 +15,7 @@ from node.delivery.response_status import (
 )
 from node.dimse import scu
 from node.domain.delivery import Receipt
-from node.domain.errors import Rejected, RejectionReason, Transient
+from node.domain.errors import NotAccepted, Transient
 from node.domain.identifiers import AeTitle
 
 
@@ -26,38 +27,44 @@ class CStore:
     remote: scu.Remote
     calling: AeTitle
 
-    def deliver(self, result: ResultFile) -> Receipt:
-        """See `Destination.deliver`."""
-        status = self._store(result.read_dataset())
-        with storage_errors_of(str(self.remote)):
-            warning = check_storage_status(status)
-        return receipt_with_warning(self.name, f"C-STORE to {self.remote}", warning)
-
-    def _store(self, dataset: Dataset) -> int:
-        """Sends the data set on an association of its own; returns the status of the response."""
+    def deliver(self, instances: Sequence[ResultFile]) -> Receipt:
+        """See `Destination.deliver`. All instances go over one association."""
+        # Specific tags: the first instance alone says which SOP class and syntax to propose.
+        first = instances[0].read_dataset(["SOPClassUID"])
         ae = scu.application_entity(self.calling)
         ae.requested_contexts = [
             # One context for each transfer syntax: the acceptor can only accept or reject it.
-            build_context(dataset.SOPClassUID, syntax)
-            for syntax in proposed_transfer_syntaxes(dataset.file_meta.TransferSyntaxUID)
+            build_context(first.SOPClassUID, syntax)
+            for syntax in proposed_transfer_syntaxes(first.file_meta.TransferSyntaxUID)
         ]
-        not_accepted = self._not_accepted(dataset)
+        not_accepted = self._not_accepted(first.SOPClassUID)
         with scu.associated(ae, self.remote, no_context_error=not_accepted) as association:
-            try:
-                with scu.broken_association_as_transient(self.remote):
-                    response = association.send_c_store(dataset)
-            except ValueError as error:  # no accepted presentation context for this data set
-                raise not_accepted from error
-            if "Status" not in response:
-                raise Transient(f"{self.remote} stopped answering while the result was sent")
-        return int(response.Status)
+            warnings = {
+                self._store(association, instance, not_accepted) for instance in instances
+            } - {""}
+        return receipt_with_warning(
+            self.name, f"C-STORE to {self.remote}", "; ".join(sorted(warnings))
+        )
 
-    def _not_accepted(self, dataset: Dataset) -> Rejected:
-        sop_class = UID(dataset.SOPClassUID).name
-        return Rejected(
-            RejectionReason.INVALID_INSTANCE,
-            f"{self.remote} does not accept {sop_class}: allow this SOP class there for "
-            f"{self.calling}, then retry the job",
+    def _store(
+        self, association: Association, instance: ResultFile, not_accepted: NotAccepted
+    ) -> str:
+        """Sends one instance; returns the warning of the response, or an empty text."""
+        try:
+            with scu.broken_association_as_transient(self.remote):
+                response = association.send_c_store(instance.read_dataset())
+        except ValueError as error:  # no accepted presentation context for this data set
+            raise not_accepted from error
+        if "Status" not in response:
+            raise Transient(f"{self.remote} stopped answering while the result was sent")
+        with storage_errors_of(str(self.remote)):
+            return check_storage_status(int(response.Status))
+
+    def _not_accepted(self, sop_class_uid: UID) -> NotAccepted:
+        return NotAccepted(
+            f"{self.remote} does not accept {UID(sop_class_uid).name}: allow this SOP class there "
+            f"for {self.calling}, then retry the job; or leave it out of the destination's "
+            "`objects`, or name a `fallback`"
         )
 
 

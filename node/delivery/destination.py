@@ -1,6 +1,6 @@
-"""The contract of a destination, and the result file that it gets."""
+"""The contract of a destination, and the files that it gets."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ from node.domain.identifiers import Uid
 
 @dataclass(frozen=True)
 class ResultFile:
-    """A result on disk: a Part 10 file and its UIDs."""
+    """One instance of a result on disk: a Part 10 file and its UIDs."""
 
     path: Path
     study_instance_uid: Uid
@@ -52,16 +52,16 @@ def _read_errors_as_transient() -> Iterator[None]:
 
 
 class Destination(Protocol):
-    """A system or folder that results are sent to; the same result may be delivered twice."""
+    """A system or folder that objects are sent to; the same object may be delivered twice."""
 
     @property
     def name(self) -> str:
         """The name in the configuration."""
 
-    def deliver(self, result: ResultFile) -> Receipt:
-        """Delivers the result; when this returns, the destination has stored it.
+    def deliver(self, instances: Sequence[ResultFile]) -> Receipt:
+        """Delivers the instances of an object; when this returns, the destination has them all.
 
         Raises:
-            Transient: the result did not arrive, and may later; the message says what to check.
-            Rejected: the destination refuses the result for good; the message gives its reason.
+            Transient: not all arrived, and they may later; the message says what to check.
+            Rejected: the destination refuses an instance for good; the message gives its reason.
         """

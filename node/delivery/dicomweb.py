@@ -1,6 +1,7 @@
 """A destination by STOW-RS (PS3.18 10.5)."""
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,14 +40,21 @@ class DicomWeb:
     username: str = ""
     password: str = field(default="", repr=False)
 
-    def deliver(self, result: ResultFile) -> Receipt:
-        """See `Destination.deliver`."""
-        response = self._post(result)
+    def deliver(self, instances: Sequence[ResultFile]) -> Receipt:
+        """See `Destination.deliver`. Each instance has a request of its own."""
+        # A server may limit the size of a request, and a repeated one would send all again.
+        warnings = {self._store(instance) for instance in instances} - {""}
+        return receipt_with_warning(
+            self.name, f"STOW-RS to {self.url}", "; ".join(sorted(warnings))
+        )
+
+    def _store(self, instance: ResultFile) -> str:
+        """Stores one instance; returns the server's warning, or an empty text."""
+        response = self._post(instance)
         if response.status_code not in _OUTCOME_IN_BODY:
             raise self._failure(response)
         with storage_errors_of(self.url):
-            warning = _check_outcome(response, result.sop_instance_uid)
-        return receipt_with_warning(self.name, f"STOW-RS to {self.url}", warning)
+            return _check_outcome(response, instance.sop_instance_uid)
 
     def _post(self, result: ResultFile) -> requests.Response:
         boundary = uuid.uuid4().hex

@@ -1,6 +1,7 @@
 """A destination that is a folder, with files `<study>/<series>/<instance>.dcm`."""
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,19 +18,19 @@ class Folder:
     name: str
     path: Path
 
-    def deliver(self, result: ResultFile) -> Receipt:
+    def deliver(self, instances: Sequence[ResultFile]) -> Receipt:
         """See `Destination.deliver`."""
-        target = (
-            self.path
-            / result.study_instance_uid
-            / result.series_instance_uid
-            / f"{result.sop_instance_uid}.dcm"
-        )
+        targets = [self._copy(instance) for instance in instances]
+        return Receipt(self.name, str(targets[0] if len(targets) == 1 else targets[0].parent))
+
+    def _copy(self, instance: ResultFile) -> Path:
+        folder = self.path / instance.study_instance_uid / instance.series_instance_uid
+        target = folder / f"{instance.sop_instance_uid}{instance.path.suffix}"
         try:
-            with result.path.open("rb") as source, durable_file(target) as file:
+            with instance.path.open("rb") as source, durable_file(target) as file:
                 shutil.copyfileobj(source, file)
         except OSError as error:
             raise Transient(
                 f"the folder {self.path} cannot be written: {error.strerror or error}"
             ) from error
-        return Receipt(self.name, str(target))
+        return target

@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from node.domain.delivery import Receipt
-from node.domain.errors import Rejected, RejectionReason, Transient
+from node.domain.errors import NotAccepted, Rejected, RejectionReason, Transient
 
 SUCCESS = 0x0000
+_SOP_CLASS_NOT_SUPPORTED = 0x0122
 
 # (first, last, whether a retry may succeed, meaning). PS3.4 B.2.3, PS3.7 annex C, PS3.18 10.5.3.
 _FAILURES: tuple[tuple[int, int, bool, str], ...] = (
@@ -25,7 +26,7 @@ def check_storage_status(status: int) -> str:
 
     Raises:
         Transient: the status is a failure that a retry may resolve.
-        Rejected: the status is a permanent failure.
+        Rejected: the status is a permanent failure; NotAccepted for the SOP class.
     """
     if status == SUCCESS:
         return ""
@@ -41,9 +42,12 @@ def check_storage_status(status: int) -> str:
     if status & 0xF000 == 0xB000:
         return f"stored with warning 0x{status:04X}"
     is_transient, meaning = _failure(status)
+    message = f"it answered 0x{status:04X}: {meaning}"
     if is_transient:
-        raise Transient(f"it answered 0x{status:04X}: {meaning}")
-    raise Rejected(RejectionReason.INVALID_INSTANCE, f"it answered 0x{status:04X}: {meaning}")
+        raise Transient(message)
+    if status == _SOP_CLASS_NOT_SUPPORTED:
+        raise NotAccepted(message)
+    raise Rejected(RejectionReason.INVALID_INSTANCE, message)
 
 
 def _failure(status: int) -> tuple[bool, str]:
@@ -60,6 +64,8 @@ def storage_errors_of(address: str) -> Iterator[None]:
         yield
     except Transient as error:
         raise Transient(f"{address} did not take the result: {error}") from error
+    except NotAccepted as error:
+        raise NotAccepted(f"{address} refused the result: {error}") from error
     except Rejected as error:
         raise Rejected(error.reason, f"{address} refused the result: {error}") from error
 

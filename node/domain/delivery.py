@@ -1,8 +1,13 @@
-"""The delivery of one result to one destination."""
+"""The delivery of one object of a job to one destination."""
 
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Self
+
+from node.domain.result_objects import SEG, ResultObject
+
+_SEPARATOR = "@"
 
 
 class DeliveryState(StrEnum):
@@ -23,13 +28,48 @@ class Receipt:
 
 
 @dataclass(frozen=True)
+class DeliveryKey:
+    """What is delivered where. `str(key)` identifies the delivery within its job."""
+
+    destination: str
+    result_object: ResultObject = SEG
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Returns the key with that text; see `__str__`."""
+        name, separator, destination = text.partition(_SEPARATOR)
+        if separator:
+            try:
+                return cls(destination, ResultObject.parse(name))
+            except ValueError:
+                pass  # a destination whose own name has the separator
+        return cls(text)
+
+    def __str__(self) -> str:
+        """`pacs` for the SEG with all frames, as in earlier versions; otherwise `sr@pacs`."""
+        if self.result_object == SEG:
+            return self.destination
+        return f"{self.result_object.name}{_SEPARATOR}{self.destination}"
+
+
+@dataclass(frozen=True)
 class Delivery:
-    """A delivery as stored. Times are UTC."""
+    """A delivery as stored; `key` is the text of a `DeliveryKey`. Times are UTC."""
 
     job_id: str
-    destination: str
+    key: str
     state: DeliveryState
     attempts: int
     next_try_at: datetime | None
     last_error: str
     receipt: str
+
+    @property
+    def destination(self) -> str:
+        """The name of the destination."""
+        return DeliveryKey.parse(self.key).destination
+
+    @property
+    def result_object(self) -> ResultObject:
+        """The object that is delivered."""
+        return DeliveryKey.parse(self.key).result_object

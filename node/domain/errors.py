@@ -2,6 +2,7 @@
 
 NodeError
 ├── Rejected        the input is not suitable: final, worded for clinicians
+│   └── NotAccepted a destination does not store this kind of object
 ├── Transient       may succeed later: retried with back-off, then parked
 └── Misconfigured   the configuration is wrong: stops the start, names file, line and key
 """
@@ -41,6 +42,13 @@ class Rejected(NodeError):
     def __init__(self, reason: RejectionReason, message: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+class NotAccepted(Rejected):
+    """The destination does not store this kind of object."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(RejectionReason.INVALID_INSTANCE, message)
 
 
 class Transient(NodeError):

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Self
 
 from node.domain.identifiers import Uid, mint_uid
@@ -16,6 +17,7 @@ class ResultKind(StrEnum):
     SUMMARY = "summary"  # one page as secondary capture
     PDF = "pdf"  # the same page as Encapsulated PDF
     RTSTRUCT = "rtstruct"  # contours for treatment planning
+    REPORT = "report"  # measurements and findings as JSON, for HL7 and FHIR; not a DICOM object
 
 
 class SegEncoding(StrEnum):
@@ -65,6 +67,10 @@ class ResultObject:
         return ResultObject(ResultKind.SEG, self.encoding)
 
 
+# The only object of earlier versions; it keeps their names and UIDs.
+SEG = ResultObject(ResultKind.SEG)
+
+
 @dataclass(frozen=True)
 class ObjectUids:
     """The UIDs of a job's object; deterministic, so that every attempt writes the same object."""
@@ -87,7 +93,7 @@ class ObjectUids:
 
     def _mint(self, *parts: str) -> Uid:
         first, *others = parts
-        if self.result_object != ResultObject(ResultKind.SEG):
+        if self.result_object != SEG:
             others.append(self.result_object.name)
         # Without further parts as in every earlier version, so that its results keep their UIDs.
         return mint_uid(first, self.job_id, *others)
@@ -97,3 +103,35 @@ def tracking_uid(job_id: str, label_index: int, label_count: int) -> Uid:
     """The tracking UID of an organ; SEG, SR and other objects of the job share it."""
     first = mint_uid("tracking", job_id)
     return first if label_count == 1 else mint_uid(first, str(label_index))
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """An object of a job as stored: its files in the order of its instances.
+
+    `sop_class_uid` is empty for a report, which is not a DICOM object.
+    """
+
+    job_id: str
+    result_object: ResultObject
+    sop_class_uid: str
+    paths: tuple[Path, ...]
+    size_bytes: int
+
+    @property
+    def uids(self) -> ObjectUids:
+        """The UIDs of the object."""
+        return ObjectUids(self.job_id, self.result_object)
+
+    @property
+    def sop_instance_uids(self) -> tuple[Uid, ...]:
+        """The UID of each instance, in the order of `paths`."""
+        return tuple(self.uids.sop_instance_uid(n) for n in range(1, len(self.paths) + 1))
+
+
+@dataclass(frozen=True)
+class WantedObjects:
+    """The objects that a destination gets; `fallback` replaces those that it does not accept."""
+
+    objects: tuple[ResultObject, ...] = (SEG,)
+    fallback: tuple[ResultObject, ...] = ()

@@ -1,8 +1,6 @@
 """The installed models, each loaded on first use and kept in memory, and their run on a job."""
 
 from collections.abc import Mapping, Sequence
-from io import BytesIO
-from pathlib import Path
 from time import perf_counter
 
 import structlog
@@ -13,8 +11,9 @@ from models.measurement import Measurement
 from node.dicom.results.preview import overlay_png
 from node.dicom.results.segmentation import SegOptions
 from node.domain.errors import Misconfigured
-from node.domain.job import Job, ReplacedResult, result_identity
-from node.jobs.segment_step import InferenceResult
+from node.domain.job import result_identity
+from node.domain.result_objects import SEG
+from node.jobs.segment_step import InferenceRequest, InferenceResult, ProducedObject
 from node.pipeline import ResultRequest, Segmenter, segment
 
 _LOG = structlog.get_logger()
@@ -41,34 +40,33 @@ class LoadedModels:
         for model_id in model_ids:
             self._model(model_id)
 
-    def infer(
-        self, job: Job, files: Sequence[Path], replaces: ReplacedResult | None
-    ) -> InferenceResult:
-        """Runs the job's model on the series in `files`.
+    def infer(self, request: InferenceRequest) -> InferenceResult:
+        """Runs the job's model on its series, and writes the objects to the request's folder.
 
         Raises:
             Rejected: the series is not suitable for this model.
             Transient: the disk with its files does not answer.
         """
-        request = ResultRequest(
+        job = request.job
+        described = ResultRequest(
             identity=result_identity(job.job_id),
             options=self._options,
             # The job's own time, so that a job that runs again writes the same object.
             made_at=job.created_at,
-            replaces=replaces,
+            replaces=request.replaces,
         )
 
         def log_stage(stage: str) -> None:
             _LOG.debug("job.stage", job=job.job_id, stage=stage)
 
-        result = segment(files, self._model(job.model_id), request, on_stage=log_stage)
+        result = segment(request.files, self._model(job.model_id), described, on_stage=log_stage)
         preview_started = perf_counter()
         picture = overlay_png(result.source.volume, result.mask)
         preview_s = perf_counter() - preview_started
-        seg_file = BytesIO()
+        seg_file = request.output / "seg.dcm"
         dcmwrite(seg_file, result.dataset, enforce_file_format=True)
         return InferenceResult(
-            seg_file=seg_file.getvalue(),
+            objects=(ProducedObject(SEG, str(result.dataset.SOPClassUID), (seg_file,)),),
             picture_png=picture,
             measurements={name: _stored_values(m) for name, m in result.measurements.items()},
             timings_s=result.timings_s | {"picture": preview_s},

@@ -3,12 +3,10 @@
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from pathlib import Path
 from queue import SimpleQueue
 
-from node.domain.job import Job, ReplacedResult
 from node.inference.process import InferenceProcess
-from node.jobs.segment_step import InferenceResult
+from node.jobs.segment_step import InferenceRequest, InferenceResult
 
 
 class InferencePool:
@@ -37,14 +35,12 @@ class InferencePool:
         for process in self._processes:
             process.load(model_ids)
 
-    def infer(
-        self, job: Job, files: Sequence[Path], replaces: ReplacedResult | None
-    ) -> InferenceResult:
-        """Runs the job's model on the series in `files`; see `InferenceProcess.infer`."""
-        with self._model_limits.get(job.model_id, nullcontext()):
+    def infer(self, request: InferenceRequest) -> InferenceResult:
+        """Runs the job's model on its series; see `InferenceProcess.infer`."""
+        with self._model_limits.get(request.job.model_id, nullcontext()):
             process = self._idle.get()
             try:
-                return process.infer(job, files, replaces)
+                return process.infer(request)
             finally:
                 self._idle.put(process)
 

@@ -12,13 +12,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any
 
 from node.domain.errors import Misconfigured, NodeError, Rejected, RejectionReason, Transient
-from node.domain.job import Job, ReplacedResult
 from node.inference.loaded_models import LoadedModels
-from node.jobs.segment_step import InferenceResult
+from node.jobs.segment_step import InferenceRequest, InferenceResult
 
 # Enough for a gigabyte of weights from a slow disk onto a shared GPU.
 _LOAD_TIMEOUT_S = 600.0
@@ -71,10 +69,8 @@ class InferenceProcess:
         with self._lock:
             self._call("load", model_ids, timeout_s=_LOAD_TIMEOUT_S)
 
-    def infer(
-        self, job: Job, files: Sequence[Path], replaces: ReplacedResult | None
-    ) -> InferenceResult:
-        """Runs the job's model on the series in `files`.
+    def infer(self, request: InferenceRequest) -> InferenceResult:
+        """Runs the job's model on its series.
 
         Raises:
             Rejected: the series is not suitable for this model.
@@ -84,10 +80,10 @@ class InferenceProcess:
         with self._lock:
             # A restarted process loads the model first; the job's timeout does not include that.
             try:
-                self._call("load", [job.model_id], timeout_s=_LOAD_TIMEOUT_S)
+                self._call("load", [request.job.model_id], timeout_s=_LOAD_TIMEOUT_S)
             except InferenceProcessDied:  # possibly while it was idle, so not because of this job
-                self._call("load", [job.model_id], timeout_s=_LOAD_TIMEOUT_S)
-            result = self._call("infer", job, files, replaces, timeout_s=self._timeout_s)
+                self._call("load", [request.job.model_id], timeout_s=_LOAD_TIMEOUT_S)
+            result = self._call("infer", request, timeout_s=self._timeout_s)
         assert isinstance(result, InferenceResult)  # noqa: S101 the return type of `LoadedModels.infer`
         return result
 

@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 import structlog
 
 from node.commitment.scu import CommitmentScu
-from node.domain.delivery import DeliveryState
+from node.domain.delivery import DeliveryKey, DeliveryState
 from node.domain.error_classification import Defect, attempt
 from node.domain.errors import Rejected, Transient
-from node.jobs.deliver_step import DeliverStep, DeliveryAttempt, local_result_file
+from node.jobs.deliver_step import DeliverStep, DeliveryAttempt, local_instances
 from node.store import Store
 from node.store.commitment.requested import RequestedCommitment
 
@@ -37,8 +37,8 @@ class CommitStep:
         Returns the seconds until the next attempt; None if there is none, or if it depends on the
         answer.
         """
-        delivery = self.store.get_delivery(this.job_id, this.destination)
-        requested = self.store.latest_requested_commitment(this.job_id, this.destination)
+        delivery = self.store.get_delivery(this.job_id, this.key)
+        requested = self.store.latest_requested_commitment(this.job_id, this.key)
         job = self.store.get_job(this.job_id)
         if job is None or requested is None or delivery is None:
             return None
@@ -49,8 +49,9 @@ class CommitStep:
         transaction_uid = requested.transaction_uid
 
         def request() -> None:
-            with local_result_file(job, self.store.files) as result:
-                requester.request_commitment(transaction_uid, result)
+            key = DeliveryKey.parse(this.key)
+            with local_instances(self.store, job, key.result_object) as instances:
+                requester.request_commitment(transaction_uid, instances)
 
         failure = attempt(request)
         match failure:
@@ -67,17 +68,17 @@ class CommitStep:
         Yields the attempts that follow, with the seconds until each is due.
         """
         for requested in self.store.commitments_to_settle(self.now(), self.timeout):
-            job_id, destination = requested.job_id, requested.destination
+            job_id, key = requested.job_id, requested.key
             if requested.answered_at is not None and not requested.failure:
-                self.store.record_commitment(job_id, destination, self.now())
+                self.store.record_commitment(job_id, key, self.now())
                 self.store.close_commitment(requested.transaction_uid, self.now())
                 self.deliver_step.finish_if_settled(job_id)
                 continue
             wait_s = self._send_again(requested, Transient(self._error(requested)))
-            delivery = self.store.get_delivery(job_id, destination)
+            delivery = self.store.get_delivery(job_id, key)
             if wait_s is not None and delivery is not None:
                 number = delivery.attempts + 1
-                yield DeliveryAttempt(job_id, destination, number, streak=number), wait_s
+                yield DeliveryAttempt(job_id, key, number, streak=number), wait_s
 
     def _error(self, requested: RequestedCommitment) -> str:
         if requested.answered_at is None:
@@ -89,15 +90,15 @@ class CommitStep:
         self, requested: RequestedCommitment, error: Rejected | Transient
     ) -> float | None:
         """Returns the seconds until the result is sent again; parks the delivery if it never is."""
-        job_id, destination, now = requested.job_id, requested.destination, self.now()
+        job_id, key, now = requested.job_id, requested.key, self.now()
         wait_s = None
-        delivery = self.store.get_delivery(job_id, destination)
+        delivery = self.store.get_delivery(job_id, key)
         if delivery is not None and delivery.state is DeliveryState.COMMITTING:
-            if isinstance(error, Transient) and self.deliver_step.may_retry(job_id, destination):
+            if isinstance(error, Transient) and self.deliver_step.may_retry(job_id, key):
                 wait_s = self.deliver_step.delay_s(delivery.attempts)
             next_try_at = None if wait_s is None else now + timedelta(seconds=wait_s)
             self.store.record_no_commitment(
-                job_id, destination, now, error=str(error), next_try_at=next_try_at
+                job_id, key, now, error=str(error), next_try_at=next_try_at
             )
             self.deliver_step.finish_if_settled(job_id)
         self.store.close_commitment(requested.transaction_uid, now)

@@ -1,4 +1,4 @@
-"""Second step of a job: one delivery per destination, each with its own retries."""
+"""Second step of a job: one delivery per object and destination, each with its own retries."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -8,38 +8,44 @@ from datetime import datetime, timedelta
 import structlog
 
 from node.delivery.destination import Destination, ResultFile
-from node.domain.delivery import Delivery, DeliveryState, Receipt
+from node.domain.delivery import Delivery, DeliveryKey, DeliveryState, Receipt
 from node.domain.error_classification import Defect, attempt
-from node.domain.errors import Rejected, Transient
+from node.domain.errors import NotAccepted, Rejected, RejectionReason, Transient
 from node.domain.identifiers import mint_uid
-from node.domain.job import Job, JobState, result_identity
+from node.domain.job import Job, JobState
+from node.domain.result_objects import ResultObject, WantedObjects
 from node.domain.retry_policy import RetryPolicy, given_up
 from node.jobs.job_completion import JobCompletion
 from node.store import Store
 from node.store.commitment.requested import RequestedCommitment
-from node.store.files import Files
 
 _LOG = structlog.get_logger()
 
 
 @dataclass(frozen=True)
 class DeliveryAttempt:
-    """One attempt at one delivery.
+    """One attempt at one delivery; `key` is the text of a `DeliveryKey`.
 
     `number` counts all attempts, so that none is made twice. `streak` counts the attempts since
     the last start by a person or a repair; the delay grows with it. Both start at 1.
     """
 
     job_id: str
-    destination: str
+    key: str
     number: int
     streak: int
+
+    @property
+    def destination(self) -> str:
+        """The name of the destination."""
+        return DeliveryKey.parse(self.key).destination
 
 
 @dataclass(frozen=True)
 class DeliverStep:
-    """Delivers a job's result to its destinations. `jitter` is in [0, 1).
+    """Delivers a job's objects to its destinations. `jitter` is in [0, 1).
 
+    `wanted` names the objects by destination; one that it leaves out gets the SEG.
     `give_up_after` overrides the age of the policy by destination. `committing` maps destinations
     with storage commitment to the AE title that is asked for it.
     """
@@ -49,17 +55,18 @@ class DeliverStep:
     policy: RetryPolicy
     now: Callable[[], datetime]
     jitter: Callable[[], float]
+    wanted: Mapping[str, WantedObjects] = field(default_factory=dict)
     committing: Mapping[str, str] = field(default_factory=dict)
     give_up_after: Mapping[str, timedelta] = field(default_factory=dict)
 
     def open_attempts(self, job_id: str) -> list[tuple[str, int]]:
-        """Returns the destinations that still wait for the result, with the next attempt number."""
+        """Returns the keys of the deliveries that still wait, with the next attempt number."""
         job = self.store.get_job(job_id)
         if job is None or job.state is not JobState.DELIVERING:
             return []
         self.finish_if_settled(job_id)
         return [
-            (delivery.destination, delivery.attempts + 1)
+            (delivery.key, delivery.attempts + 1)
             for delivery in self.store.deliveries_of(job_id)
             if delivery.state is DeliveryState.WAITING
         ]
@@ -67,7 +74,7 @@ class DeliverStep:
     def run(self, this: DeliveryAttempt) -> float | None:
         """Makes the attempt; returns the seconds until the next one, None if none follows."""
         job = self.store.get_job(this.job_id)
-        delivery = self.store.get_delivery(this.job_id, this.destination)
+        delivery = self.store.get_delivery(this.job_id, this.key)
         if job is None or delivery is None or job.state is not JobState.DELIVERING:
             return None
         if delivery.state is DeliveryState.WAITING and delivery.attempts < this.number:
@@ -81,45 +88,75 @@ class DeliverStep:
         # If the outcome could not be stored, the result would be sent over and over.
         self.store.check_writable()
         _LOG.debug("job.stage", job=job.job_id, stage="deliver")
-        outcome = attempt(lambda: self._deliver(job, this.destination))
-        now = self.now()
-        job_id, destination = this.job_id, this.destination
+        key = DeliveryKey.parse(this.key)
+        outcome = attempt(lambda: self._deliver(job, key))
+        now, job_id = self.now(), this.job_id
         match outcome:
-            case Receipt() if destination in self.committing:
-                request = _commitment_request(this, self.committing[destination], now)
+            case Receipt() if key.destination in self.committing:
+                request = _commitment_request(this, self.committing[key.destination], now)
                 return self.store.await_commitment(request, outcome.detail)
             case Receipt():
-                return self.store.record_receipt(job_id, outcome, now)
-            case Transient() if self.may_retry(job_id, destination):
+                return self.store.record_receipt(job_id, this.key, outcome, now)
+            case NotAccepted() if fallback := self._fallback(job, key):
+                # The fallback is added first: a job without open deliveries ends.
+                self.store.add_deliveries(job_id, [str(each) for each in fallback], now)
+                names = " and ".join(each.result_object.name for each in fallback)
+                receipt = Receipt(key.destination, f"not accepted, {names} sent instead: {outcome}")
+                return self.store.record_receipt(job_id, this.key, receipt, now)
+            case Transient() if self.may_retry(job_id, this.key):
                 return self.store.record_failed_delivery(
                     job_id,
-                    destination,
+                    this.key,
                     now,
                     error=str(outcome),
                     next_try_at=now + timedelta(seconds=self.delay_s(this.streak)),
                 )
             case Transient():
-                age = now - self.store.waiting_since(job_id, destination)
+                age = now - self.store.waiting_since(job_id, this.key)
                 error = given_up(age, str(outcome))
             case Rejected():
                 error = str(outcome)
             case Defect():
                 JobCompletion(self.store, self.now).record_defect(job_id, outcome)
                 error = outcome.message
-        return self.store.park_delivery(job_id, destination, now, error=error)
+        return self.store.park_delivery(job_id, this.key, now, error=error)
 
-    def may_retry(self, job_id: str, destination: str) -> bool:
+    def may_retry(self, job_id: str, key: str) -> bool:
         """Whether the delivery is younger than the age at which it is given up."""
-        since = self.store.waiting_since(job_id, destination)
+        since = self.store.waiting_since(job_id, key)
+        destination = DeliveryKey.parse(key).destination
         age = self.give_up_after.get(destination, self.policy.give_up_after)
         return self.now() - since < age
 
-    def _deliver(self, job: Job, name: str) -> Receipt:
-        destination = self.destinations.get(name)
+    def _deliver(self, job: Job, key: DeliveryKey) -> Receipt:
+        destination = self.destinations.get(key.destination)
         if destination is None:
-            raise Transient(f"the configuration no longer has a destination {name!r}")
-        with local_result_file(job, self.store.files) as result:
-            return destination.deliver(result)
+            raise Transient(f"the configuration no longer has a destination {key.destination!r}")
+        with local_instances(self.store, job, key.result_object) as instances:
+            return destination.deliver(instances)
+
+    def fallbacks(self, this: DeliveryAttempt) -> list[str]:
+        """Returns the keys of deliveries that replace this one and have not been attempted."""
+        key = DeliveryKey.parse(this.key)
+        wanted = self.wanted.get(key.destination, WantedObjects())
+        return [
+            delivery.key
+            for delivery in self.store.deliveries_of(this.job_id)
+            if delivery.destination == key.destination
+            and delivery.result_object in wanted.fallback
+            and delivery.state is DeliveryState.WAITING
+            and delivery.attempts == 0
+        ]
+
+    def _fallback(self, job: Job, key: DeliveryKey) -> tuple[DeliveryKey, ...]:
+        """Returns the deliveries that replace one that is not accepted; those it is not one of."""
+        wanted = self.wanted.get(key.destination, WantedObjects())
+        if key.result_object in wanted.fallback:
+            return ()
+        produced = {stored.result_object for stored in self.store.objects_of(job)}
+        return tuple(
+            DeliveryKey(key.destination, each) for each in wanted.fallback if each in produced
+        )
 
     def delay_s(self, streak: int) -> float:
         """Seconds to wait after `streak` attempts in a row."""
@@ -134,7 +171,7 @@ class DeliverStep:
         if any(d.state in {DeliveryState.WAITING, DeliveryState.COMMITTING} for d in deliveries):
             return
         parked = [d for d in deliveries if d.state is DeliveryState.PARKED]
-        errors = "; ".join(f"{d.destination}: {d.last_error}" for d in parked)
+        errors = "; ".join(f"{d.key}: {d.last_error}" for d in parked)
         completion = JobCompletion(self.store, self.now)
         if parked:
             completion.end(job, JobState.PARKED, f"not delivered to {errors}")
@@ -143,25 +180,30 @@ class DeliverStep:
 
 
 @contextmanager
-def local_result_file(job: Job, files: Files) -> Iterator[ResultFile]:
-    """Provides a local copy of the job's result inside the `with` block.
+def local_instances(
+    store: Store, job: Job, result_object: ResultObject
+) -> Iterator[list[ResultFile]]:
+    """Provides local copies of the instances of a job's object inside the `with` block.
 
     Raises:
         Transient: the storage of the files does not answer.
+        Rejected: the job has not produced this object.
     """
-    if job.result_path is None:
-        raise AssertionError(f"job {job.job_id} is {job.state} without a result")
-    identity = result_identity(job.job_id)
-    with files.local_copies([job.result_path]) as (path,):
-        yield ResultFile(
-            path=path,
-            study_instance_uid=job.study_instance_uid,
-            series_instance_uid=identity.series_instance_uid,
-            sop_instance_uid=identity.sop_instance_uid,
+    stored = store.get_object(job, result_object)
+    if stored is None:
+        raise Rejected(
+            RejectionReason.INVALID_INSTANCE,
+            f"the job has no {result_object.name}, because the destination did not ask for it "
+            "when the job ran: run the job again",
         )
+    with store.files.local_copies(stored.paths) as paths:
+        yield [
+            ResultFile(path, job.study_instance_uid, stored.uids.series_instance_uid, uid)
+            for path, uid in zip(paths, stored.sop_instance_uids, strict=True)
+        ]
 
 
 def _commitment_request(this: DeliveryAttempt, peer: str, now: datetime) -> RequestedCommitment:
     """The commitment request of an attempt; deterministic."""
-    transaction_uid = mint_uid("transaction", f"{this.job_id}:{this.number}:{this.destination}")
-    return RequestedCommitment(transaction_uid, this.job_id, this.destination, peer, now)
+    transaction_uid = mint_uid("transaction", f"{this.job_id}:{this.number}:{this.key}")
+    return RequestedCommitment(transaction_uid, this.job_id, this.key, peer, now)

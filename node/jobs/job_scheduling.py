@@ -58,11 +58,11 @@ class JobScheduler:
         # Read after the run states: a run that has ended has started its deliveries before.
         active = self.workflows.active_deliveries()
         for job_id in ended:
-            for destination, number in self.deliver_step.open_attempts(job_id):
-                if (job_id, destination) not in active:
+            for key, number in self.deliver_step.open_attempts(job_id):
+                if (job_id, key) not in active:
                     repair = f"-{self.now():%Y%m%d%H%M%S}"
                     self.workflows.start_delivery(
-                        DeliveryAttempt(job_id, destination, number, streak=1), repair=repair
+                        DeliveryAttempt(job_id, key, number, streak=1), repair=repair
                     )
 
     def _run_state(self, job: Job) -> RunState:

@@ -1,16 +1,18 @@
-"""First step of a job: segments the stored series and stores the result."""
+"""First step of a job: segments the stored series and stores its result objects."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import structlog
 
+from node.domain.delivery import DeliveryKey
 from node.domain.error_classification import Defect, attempt
 from node.domain.errors import Rejected, Transient
 from node.domain.job import Job, JobState, ReplacedResult
+from node.domain.result_objects import SEG, ResultKind, ResultObject, StoredObject, WantedObjects
 from node.domain.retry_policy import RetryPolicy, given_up
 from node.domain.series import StoredInstance, series_digest
 from node.jobs.job_completion import JobCompletion
@@ -23,24 +25,48 @@ _MAX_ATTEMPTS_AFTER_DEFECT = 2
 
 
 @dataclass(frozen=True)
-class InferenceResult:
-    """Output of the model for a series: SEG (Part 10), preview, measurements and timings."""
+class InferenceRequest:
+    """The series in `files` and what a job makes of it, in the empty folder `output`."""
 
-    seg_file: bytes
+    job: Job
+    files: tuple[Path, ...]
+    output: Path
+    objects: tuple[ResultObject, ...]
+    replaces: ReplacedResult | None = None
+
+
+@dataclass(frozen=True)
+class ProducedObject:
+    """An object in the folder of the request: one file for each instance, in their order.
+
+    `sop_class_uid` is empty if the object is not a DICOM object.
+    """
+
+    result_object: ResultObject
+    sop_class_uid: str
+    files: tuple[Path, ...]
+
+
+@dataclass(frozen=True)
+class InferenceResult:
+    """Output of the model for a series: objects, preview, measurements and timings."""
+
+    objects: tuple[ProducedObject, ...]
     picture_png: bytes
     measurements: dict[str, dict[str, float | bool]]  # label name -> {"volume_ml": ..., ...}
     timings_s: dict[str, float]
 
 
-Infer = Callable[[Job, Sequence[Path], ReplacedResult | None], InferenceResult]
+Infer = Callable[[InferenceRequest], InferenceResult]
 
 
 @dataclass(frozen=True)
 class SegmentStep:
-    """Produces the result of a job.
+    """Produces the objects of a job.
 
     `infer` runs the model on the files of a series; `installed_version` maps a model id to the
-    version of its installed package. `policy` applies to transient errors; `jitter` is in [0, 1).
+    version of its installed package. `wanted` names the objects by destination; one that it leaves
+    out gets the SEG. `policy` applies to transient errors; `jitter` is in [0, 1).
     """
 
     store: Store
@@ -49,6 +75,7 @@ class SegmentStep:
     policy: RetryPolicy
     now: Callable[[], datetime]
     jitter: Callable[[], float]
+    wanted: Mapping[str, WantedObjects] = field(default_factory=dict)
     retry_s: float = 5.0  # after a defect
 
     def run(self, job_id: str, number: int) -> float | None:
@@ -112,7 +139,7 @@ class SegmentStep:
             started = self.now()
             job = self.store.change_job(job.job_id, JobState.RUNNING, started, reason="")
             if job.result_path is not None and self.store.files.exists(job.result_path):
-                self.store.add_deliveries(job.job_id, job.destinations, started)
+                self.store.add_deliveries(job.job_id, self._delivery_keys(job), started)
                 self.store.change_job(job.job_id, JobState.DELIVERING, started)
                 return
             instances = self.store.instances_of(job.series_instance_uid)
@@ -124,12 +151,19 @@ class SegmentStep:
             replaces = job.replaces or self.store.previous_result(
                 job.job_id, job.series_instance_uid, job.model_id
             )
-            with self.store.files.local_copies([i.path for i in instances]) as files:
-                inferred = self.infer(job, files, replaces)
-            result, picture = self._store_result(job, inferred)
+            with (
+                self.store.files.local_copies([i.path for i in instances]) as files,
+                self.store.files.scratch_folder() as output,
+            ):
+                objects = self._objects(job)
+                request = InferenceRequest(job, tuple(files), output, objects, replaces)
+                inferred = self.infer(request)
+                result = self._store_objects(job, inferred)
+            picture = self._folder(job) / "overlay.png"
+            self.store.files.put(picture, [inferred.picture_png])
             # A job in DELIVERING has all its deliveries, so they are added first; but not before
             # the result exists, because they are given up at a certain age.
-            self.store.add_deliveries(job.job_id, job.destinations, self.now())
+            self.store.add_deliveries(job.job_id, self._delivery_keys(job), self.now())
             self.store.change_job(
                 job.job_id,
                 JobState.DELIVERING,
@@ -141,13 +175,51 @@ class SegmentStep:
                 picture_path=picture,
             )
 
-    def _store_result(self, job: Job, inferred: InferenceResult) -> tuple[Path, Path]:
-        """Stores the result and its preview; returns their paths."""
-        folder = self.store.data_dir / "results" / job.job_id
-        result, picture = folder / "result.dcm", folder / "overlay.png"
-        self.store.files.put(result, [inferred.seg_file])
-        self.store.files.put(picture, [inferred.picture_png])
-        return result, picture
+    def _objects(self, job: Job) -> tuple[ResultObject, ...]:
+        """Returns what the job's destinations get, fallbacks included; at least one is a SEG.
+
+        Reports reference the SEG of their encoding, so that is included as well.
+        """
+        wanted = [self.wanted.get(name, WantedObjects()) for name in job.destinations]
+        objects = {each for one in wanted for each in (*one.objects, *one.fallback)}
+        objects |= {each.segmentation for each in objects if each.kind is ResultKind.SR}
+        if not any(each.kind is ResultKind.SEG for each in objects):
+            objects.add(SEG)
+        return tuple(sorted(objects))
+
+    def _delivery_keys(self, job: Job) -> list[str]:
+        return [
+            str(DeliveryKey(name, each))
+            for name in job.destinations
+            for each in self.wanted.get(name, WantedObjects()).objects
+        ]
+
+    def _store_objects(self, job: Job, inferred: InferenceResult) -> Path:
+        """Stores the objects; returns the path of the first SEG, which stands for the result."""
+        stored = []
+        for produced in inferred.objects:
+            folder = self._folder(job) / produced.result_object.name
+            paths = []
+            for file in produced.files:
+                several = len(produced.files) > 1
+                path = folder / file.name if several else folder.with_suffix(file.suffix)
+                self.store.files.put(path, [file.read_bytes()])
+                paths.append(path)
+            size_bytes = sum(file.stat().st_size for file in produced.files)
+            stored.append(
+                StoredObject(
+                    job.job_id,
+                    produced.result_object,
+                    produced.sop_class_uid,
+                    tuple(paths),
+                    size_bytes,
+                )
+            )
+        self.store.record_objects(stored)
+        return next(o.paths[0] for o in stored if o.result_object.kind is ResultKind.SEG)
+
+    def _folder(self, job: Job) -> Path:
+        return self.store.data_dir / "results" / job.job_id
 
     def _why_obsolete(self, job: Job, instances: Sequence[StoredInstance]) -> str:
         """Why a newer job replaces this one; empty if none does."""

@@ -22,7 +22,7 @@ from node.jobs.commit_step import CommitStep
 from node.jobs.dbos_internals import recover_pending_workflows
 from node.jobs.deliver_step import DeliverStep, DeliveryAttempt
 from node.jobs.segment_step import SegmentStep
-from node.jobs.workflow_ids import RunPart, delivery_id, job_and_destination
+from node.jobs.workflow_ids import RunPart, delivery_id, job_and_key
 from node.store.database import database_errors_as_transient, disconnect_if_unwritable
 
 _LOG = structlog.get_logger()
@@ -95,8 +95,8 @@ class Workflows:
                 number += 1
                 wait_s = DBOS.run_step(_step("segment"), segment_step.run, job_id, number)
             attempts = DBOS.run_step(_step("open_tries"), deliver_step.open_attempts, job_id)
-            for destination, attempt_number in attempts:
-                self.start_delivery(DeliveryAttempt(job_id, destination, attempt_number, streak=1))
+            for key, attempt_number in attempts:
+                self.start_delivery(DeliveryAttempt(job_id, key, attempt_number, streak=1))
             part = RunPart.of(str(DBOS.workflow_id))
             postponed = DBOS.run_step(_step("put_off"), self._postpone, part)
             if postponed is not None:
@@ -104,14 +104,17 @@ class Workflows:
                 self._start_part(part.next(), priority, after_s=wait_s)
 
         @DBOS.workflow(name="deliver_result")
-        def deliver_result(job_id: str, destination: str, number: int, streak: int) -> None:
-            this = DeliveryAttempt(job_id, destination, number, streak)
+        def deliver_result(job_id: str, key: str, number: int, streak: int) -> None:
+            this = DeliveryAttempt(job_id, key, number, streak)
             wait_s = DBOS.run_step(_step("deliver"), deliver_step.run, this)
-            if wait_s is None and destination in commit_step.requesters:
+            if wait_s is None and this.destination in commit_step.requesters:
                 wait_s = DBOS.run_step(_step("commit"), commit_step.request, this)
             if wait_s is not None:
-                following = DeliveryAttempt(job_id, destination, number + 1, streak + 1)
+                following = DeliveryAttempt(job_id, key, number + 1, streak + 1)
                 self.start_delivery(following, after_s=wait_s)
+                return
+            for fallback in DBOS.run_step(_step("open_fallbacks"), deliver_step.fallbacks, this):
+                self.start_delivery(DeliveryAttempt(job_id, fallback, 1, streak=1))
 
         self._run_job = run_job
         self._deliver_result = deliver_result
@@ -182,7 +185,7 @@ class Workflows:
                 _DELIVERIES,
                 self._deliver_result,
                 this.job_id,
-                this.destination,
+                this.key,
                 this.number,
                 this.streak,
             )
@@ -213,11 +216,11 @@ class Workflows:
                 DBOS.set_workflow_delay(workflow.workflow_id, delay_seconds=0)
 
     def active_deliveries(self) -> Collection[tuple[str, str]]:
-        """Returns the pairs of job and destination whose delivery runs or waits."""
+        """Returns the job and the key of each delivery that runs or waits."""
         active = DBOS.list_workflows(
             status=_ACTIVE, name="deliver_result", load_input=False, load_output=False
         )
-        return {job_and_destination(workflow.workflow_id) for workflow in active}
+        return {job_and_key(workflow.workflow_id) for workflow in active}
 
     def _register_queues(self) -> None:
         poll_seconds = self._options.poll_seconds

@@ -36,11 +36,11 @@ class RunPart:
 
 def delivery_id(this: DeliveryAttempt, repair: str) -> str:
     """Returns the workflow id of an attempt at a delivery."""
-    # The destination comes last because its name is free text.
-    return f"deliver:{this.job_id}:{this.number}{repair}:{this.destination}"
+    # The key comes last because the name of the destination is free text.
+    return f"deliver:{this.job_id}:{this.number}{repair}:{this.key}"
 
 
-def job_and_destination(workflow_id: str) -> tuple[str, str]:
+def job_and_key(workflow_id: str) -> tuple[str, str]:
     """Parses the workflow id of a delivery."""
-    _, job_id, _, destination = workflow_id.split(":", 3)
-    return job_id, destination
+    _, job_id, _, key = workflow_id.split(":", 3)
+    return job_id, key

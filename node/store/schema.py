@@ -119,6 +119,16 @@ DELIVERIES = Table(
     Index(None, "state", "next_try_at"),
 )
 
+RESULT_OBJECTS = Table(
+    "result_objects",
+    METADATA,
+    Column("job_id", _JOB_ID, ForeignKey("jobs.job_id"), primary_key=True),
+    Column("name", String(64), primary_key=True),
+    Column("sop_class_uid", _UID, nullable=False),
+    Column("paths", JSON, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+)
+
 RETRIEVALS = Table(
     "retrievals",
     METADATA,

@@ -11,6 +11,7 @@ from node.store.files import DataFolder, Files
 from node.store.jobs.attempts import Attempts
 from node.store.jobs.outcomes import Outcomes
 from node.store.jobs.reruns import Reruns
+from node.store.jobs.result_objects import ResultObjects
 from node.store.migrate import run_migrations
 from node.store.received.cleanup import Cleanup
 from node.store.received.instances import Instances
@@ -23,6 +24,7 @@ class Store(
     Instances,
     Outcomes,
     Reruns,
+    ResultObjects,
     Attempts,
     RequestedCommitments,
     Retrievals,

@@ -95,7 +95,7 @@ def stored_files_of(orthanc: OrthancPacs, result: ResultFile) -> list[bytes]:
 def test_a_delivered_result_is_stored_unchanged(
     case: DestinationCase, result: ResultFile, tmp_path: Path
 ) -> None:
-    receipt = case.destination.deliver(result)
+    receipt = case.destination.deliver([result])
 
     assert receipt.destination == case.destination.name
     assert receipt.detail
@@ -110,8 +110,8 @@ def test_a_delivered_result_is_stored_unchanged(
 
 
 def test_a_result_delivered_twice_is_stored_once(case: DestinationCase, result: ResultFile) -> None:
-    case.destination.deliver(result)
-    case.destination.deliver(result)
+    case.destination.deliver([result])
+    case.destination.deliver([result])
 
     assert len(case.stored_files(result)) == 1
 
@@ -120,7 +120,7 @@ def test_an_unreachable_destination_is_a_transient_error(
     case: DestinationCase, result: ResultFile
 ) -> None:
     with pytest.raises(Transient, match=r"\S"):
-        case.unreachable.deliver(result)
+        case.unreachable.deliver([result])
 
 
 def test_an_unknown_ae_title_is_a_transient_error(result: ResultFile, tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def test_an_unknown_ae_title_is_a_transient_error(result: ResultFile, tmp_path: 
     with OrthancPacs(tmp_path / "strict", configuration={"DicomAlwaysAllowStore": False}) as strict:
         remote = scu.Remote(AeTitle("WRONGNAME"), "127.0.0.1", strict.dicom_port)
         with pytest.raises(Transient, match="AE titles"):
-            CStore("pacs", remote, _OURS).deliver(result)
+            CStore("pacs", remote, _OURS).deliver([result])
 
 
 def test_an_unsupported_sop_class_is_rejected(orthanc: OrthancPacs, result: ResultFile) -> None:
@@ -142,14 +142,14 @@ def test_an_unsupported_sop_class_is_rejected(orthanc: OrthancPacs, result: Resu
     remote = scu.Remote(AeTitle(orthanc.ae_title), "127.0.0.1", orthanc.dicom_port)
 
     with pytest.raises(Rejected, match="does not accept"):
-        CStore("pacs", remote, _OURS).deliver(result)
+        CStore("pacs", remote, _OURS).deliver([result])
 
 
 def test_a_wrong_dicomweb_url_is_reported_with_advice(
     orthanc: OrthancPacs, result: ResultFile
 ) -> None:
     with pytest.raises(Transient, match="root of its DICOMweb service"):
-        DicomWeb("pacs", f"{orthanc.url}/no-such-service").deliver(result)
+        DicomWeb("pacs", f"{orthanc.url}/no-such-service").deliver([result])
 
 
 def test_an_object_that_the_dicomweb_server_cannot_read_is_an_error(
@@ -158,5 +158,5 @@ def test_an_object_that_the_dicomweb_server_cannot_read_is_an_error(
     result.path.write_bytes(b"this is not a DICOM file")
 
     with pytest.raises((Rejected, Transient), match=r"\S"):
-        DicomWeb("pacs", orthanc.dicomweb_url).deliver(result)
+        DicomWeb("pacs", orthanc.dicomweb_url).deliver([result])
     assert stored_files_of(orthanc, result) == []

@@ -77,7 +77,7 @@ def test_a_parked_job_is_retried_under_a_new_run_number(store: Store) -> None:
     job = job_of(SERIES)
     store.add_job(job)
     store.add_deliveries(job.job_id, ["archive", "pacs"], NOON)
-    store.record_receipt(job.job_id, Receipt("archive", "kept"), NOON)
+    store.record_receipt(job.job_id, "archive", Receipt("archive", "kept"), NOON)
     store.park_delivery(job.job_id, "pacs", NOON, error="down")
     assert store.run_number(job.job_id) == 1
     with pytest.raises(IllegalChange):
@@ -108,7 +108,7 @@ def test_a_newer_job_supersedes_jobs_that_have_sent_nothing(store: Store) -> Non
         for state in steps:
             store.change_job(name, state, NOON)
     store.add_job(replace(job_of(SERIES, job_id="other model"), model_id="spleen-ct"))
-    store.record_receipt("half delivered", Receipt("archive", "kept"), NOON)
+    store.record_receipt("half delivered", "archive", Receipt("archive", "kept"), NOON)
 
     newest = job_of(SERIES, job_id="newest")
     recorded = store.record_decision(
@@ -166,7 +166,7 @@ def test_deliveries_count_their_attempts(store: Store) -> None:
     assert pacs is not None
     assert (pacs.attempts, pacs.last_error, pacs.next_try_at) == (1, "no answer", LATER)
 
-    delivered = store.record_receipt(job.job_id, Receipt("pacs", "0x0000"), LATER)
+    delivered = store.record_receipt(job.job_id, "pacs", Receipt("pacs", "0x0000"), LATER)
     assert (delivered.state, delivered.attempts) == (DeliveryState.DELIVERED, 2)
     assert delivered.last_error == ""
     # A delivered result stays delivered, whatever arrives late.
@@ -177,7 +177,7 @@ def test_deliveries_count_their_attempts(store: Store) -> None:
     assert next_due is not None
     assert next_due.destination == "archive"
     with pytest.raises(UnknownDelivery):
-        store.record_receipt(job.job_id, Receipt("nobody", ""), LATER)
+        store.record_receipt(job.job_id, "nobody", Receipt("nobody", ""), LATER)
 
 
 def test_of_concurrent_retries_exactly_one_succeeds(store: Store) -> None:

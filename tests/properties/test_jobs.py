@@ -38,7 +38,7 @@ def apply(store: Store, name: str, event: JobState | str) -> None:
             state = SeriesState.ACCEPTED
             assert store.record_decision(SERIES, "{}", state, NOON, seen_count=1, jobs=[newer])
         case "receipt":
-            store.record_receipt(name, Receipt("archive", "kept"), NOON)
+            store.record_receipt(name, "archive", Receipt("archive", "kept"), NOON)
         case "park":
             store.park_delivery(name, "archive", NOON, error="down")
         case _:

@@ -66,7 +66,7 @@ def test_a_result_shows_its_volume_its_destinations_and_its_picture(
     console: Page, node: ServedNode, series: StoredSeries
 ) -> None:
     job = node.finish_job(accept(node, series))
-    node.store.record_receipt(job.job_id, Receipt("archive", "kept"), datetime.now(UTC))
+    node.store.record_receipt(job.job_id, "archive", Receipt("archive", "kept"), datetime.now(UTC))
     node.store.change_job(job.job_id, JobState.DELIVERED, datetime.now(UTC))
     row = console.get_by_role("row").nth(1)
     volume_ml = job.measurements["Liver"]["volume_ml"]

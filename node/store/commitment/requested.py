@@ -1,29 +1,30 @@
 """Storage commitment requests that this node made to destinations (PS3.4 J)."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, or_, select, update
+from sqlalchemy import Connection, Row, or_, select, update
 
-from node.domain.delivery import Delivery, DeliveryState
+from node.domain.delivery import Delivery, DeliveryKey, DeliveryState
 from node.domain.identifiers import Uid
-from node.domain.job import result_identity
+from node.domain.result_objects import ObjectUids
 from node.store.jobs.deliveries import Deliveries, delivery_update
-from node.store.schema import DELIVERIES, REQUESTED_COMMITMENTS
+from node.store.schema import DELIVERIES, REQUESTED_COMMITMENTS, RESULT_OBJECTS
 
 
 @dataclass(frozen=True)
 class RequestedCommitment:
     """A request for the result of a job; `peer` is the AE title of the destination.
 
-    An answered request has failed if `failure` is not empty: it says why.
+    `key` is that of the delivery. An answered request has failed if `failure` is not empty: it
+    says why.
     """
 
     transaction_uid: Uid
     job_id: str
-    destination: str
+    key: str
     peer: str
     requested_at: datetime
     answered_at: datetime | None = None
@@ -38,7 +39,7 @@ class RequestedCommitments(Deliveries):
         row = {
             "transaction_uid": request.transaction_uid,
             "job_id": request.job_id,
-            "destination": request.destination,
+            "destination": request.key,
             "peer": request.peer,
             "asked_at": request.requested_at,
             "answered_at": None,
@@ -52,14 +53,14 @@ class RequestedCommitments(Deliveries):
                 .on_conflict_do_update(index_elements=["transaction_uid"], set_=row)
             )
         return self._change_delivery(
-            delivery_update(request.job_id, request.destination).values(
+            delivery_update(request.job_id, request.key).values(
                 state=DeliveryState.COMMITTING,
                 attempts=DELIVERIES.c.attempts + 1,
                 last_error="",
                 next_try_at=None,
                 receipt=detail,
             ),
-            (request.job_id, request.destination, request.requested_at, "delivery.stored", detail),
+            (request.job_id, request.key, request.requested_at, "delivery.stored", detail),
         )
 
     def answer_commitment(
@@ -84,8 +85,9 @@ class RequestedCommitments(Deliveries):
             ).first()
             if row is None:
                 return False
-            uid = result_identity(row.job_id).sop_instance_uid
-            failure = "" if uid in committed else failed.get(uid, "its report leaves it out")
+            missing = set(_instances(connection, row.job_id, row.destination)) - set(committed)
+            failures = [failed.get(uid, "its report leaves it out") for uid in sorted(missing)]
+            failure = failures[0] if failures else ""
             values = {"answered_at": now, "failure": failure, "closed_at": None}
             connection.execute(update(REQUESTED_COMMITMENTS).where(*this_request).values(values))
         return True
@@ -110,15 +112,13 @@ class RequestedCommitments(Deliveries):
         with self._database.reading() as connection:
             return [_requested_commitment(row) for row in connection.execute(query)]
 
-    def latest_requested_commitment(
-        self, job_id: str, destination: str
-    ) -> RequestedCommitment | None:
+    def latest_requested_commitment(self, job_id: str, key: str) -> RequestedCommitment | None:
         """Returns the newest request about a delivery."""
         query = (
             select(REQUESTED_COMMITMENTS)
             .where(
                 REQUESTED_COMMITMENTS.c.job_id == job_id,
-                REQUESTED_COMMITMENTS.c.destination == destination,
+                REQUESTED_COMMITMENTS.c.destination == key,
             )
             .order_by(REQUESTED_COMMITMENTS.c.asked_at.desc())
             .limit(1)
@@ -137,22 +137,22 @@ class RequestedCommitments(Deliveries):
         with self._database.writing() as connection:
             connection.execute(statement)
 
-    def record_commitment(self, job_id: str, destination: str, now: datetime) -> Delivery:
+    def record_commitment(self, job_id: str, key: str, now: datetime) -> Delivery:
         """Records that the destination has committed to keep the result. Final."""
         return self._change_delivery(
-            delivery_update(job_id, destination).values(
+            delivery_update(job_id, key).values(
                 state=DeliveryState.DELIVERED,
                 last_error="",
                 next_try_at=None,
                 receipt=DELIVERIES.c.receipt + ", storage committed",
             ),
-            (job_id, destination, now, "delivery.committed", ""),
+            (job_id, key, now, "delivery.committed", ""),
         )
 
     def record_no_commitment(
         self,
         job_id: str,
-        destination: str,
+        key: str,
         now: datetime,
         *,
         error: str,
@@ -165,22 +165,34 @@ class RequestedCommitments(Deliveries):
         """
         parked = next_try_at is None
         return self._change_delivery(
-            delivery_update(job_id, destination)
+            delivery_update(job_id, key)
             .where(DELIVERIES.c.state == DeliveryState.COMMITTING)
             .values(
                 state=DeliveryState.PARKED if parked else DeliveryState.WAITING,
                 last_error=error,
                 next_try_at=next_try_at,
             ),
-            (job_id, destination, now, "delivery.not_committed", error),
+            (job_id, key, now, "delivery.not_committed", error),
         )
+
+
+def _instances(connection: Connection, job_id: str, key: str) -> Iterator[Uid]:
+    """Yields the SOP Instance UIDs of the object that the delivery sent."""
+    result_object = DeliveryKey.parse(key).result_object
+    query = select(RESULT_OBJECTS.c.paths).where(
+        RESULT_OBJECTS.c.job_id == job_id, RESULT_OBJECTS.c.name == result_object.name
+    )
+    paths = connection.execute(query).scalar_one_or_none()
+    uids = ObjectUids(job_id, result_object)
+    for number in range(1, 2 if paths is None else len(paths) + 1):
+        yield uids.sop_instance_uid(number)
 
 
 def _requested_commitment(row: Row[Any]) -> RequestedCommitment:
     return RequestedCommitment(
         transaction_uid=Uid(row.transaction_uid),
         job_id=row.job_id,
-        destination=row.destination,
+        key=row.destination,
         peer=row.peer,
         requested_at=row.asked_at,
         answered_at=row.answered_at,

@@ -4,7 +4,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryFile
 
@@ -12,6 +12,7 @@ from node.domain.errors import Transient
 from node.store.files.durable import durable_file, sync_folder
 from node.store.files.interface import StoredFile
 from node.store.files.process_locks import cleaning, creating, is_abandoned, lock
+from node.store.files.scratch import ScratchFolders
 
 # Size of the cache of folders known to be durable; a full cache is cleared.
 _MAX_DURABLE_FOLDERS = 10_000
@@ -29,6 +30,7 @@ class DataFolder:
     def __init__(self, data_dir: Path) -> None:
         self._data_dir = data_dir.absolute()
         self._incoming = self._data_dir / "incoming"
+        self._scratch = ScratchFolders(self._data_dir / "at-hand")
         self._durable_folders: set[Path] = set()
 
     def add(self, path: Path, pieces: Sequence[bytes]) -> bool:
@@ -59,12 +61,17 @@ class DataFolder:
         """See `Files.local_copies`: returns the paths themselves, without copying."""
         yield list(paths)
 
+    def scratch_folder(self) -> AbstractContextManager[Path]:
+        """See `Files.scratch_folder`."""
+        return self._scratch.folder()
+
     def remove(self, paths: Collection[Path]) -> None:
         """See `Files.remove`; also removes folders that become empty."""
         with _os_errors_as_transient("a file cannot be deleted"):
             for path in paths:
                 path.unlink(missing_ok=True)
-        for folder in {path.parent for path in paths}:
+        folders = {path.parent for path in paths}
+        for folder in sorted(folders, key=lambda each: len(each.parts), reverse=True):
             with suppress(OSError):  # not empty, or no permission
                 folder.rmdir()
 
@@ -94,9 +101,9 @@ class DataFolder:
 
     def remove_abandoned(self) -> int:
         """See `Files.remove_abandoned`."""
+        removed = self._scratch.remove_abandoned()
         if not self._incoming.is_dir():
-            return 0
-        removed = 0
+            return removed
         with cleaning(self._incoming) as files:
             for file in files:
                 if file.suffix == ".part" and is_abandoned(file):

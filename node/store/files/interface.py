@@ -38,6 +38,9 @@ class Files(Protocol):
         exist either.
         """
 
+    def scratch_folder(self) -> AbstractContextManager[Path]:
+        """Creates an empty local folder, and deletes it with its files at the end of the block."""
+
     def remove(self, paths: Collection[Path]) -> None:
         """Deletes these files; ignores missing ones."""
 

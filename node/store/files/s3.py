@@ -4,7 +4,7 @@ import base64
 import hashlib
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -140,6 +140,10 @@ class Bucket:
             with ThreadPoolExecutor(_MAX_PARALLEL_REQUESTS) as pool:
                 list(pool.map(self._download, paths, copies))
             yield copies
+
+    def scratch_folder(self) -> AbstractContextManager[Path]:
+        """See `Files.scratch_folder`."""
+        return self._scratch.folder()
 
     def remove(self, paths: Collection[Path]) -> None:
         """See `Files.remove`."""

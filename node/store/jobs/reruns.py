@@ -8,6 +8,7 @@ from node.domain.delivery import DeliveryState
 from node.domain.job import Job, JobState, can_rerun
 from node.store.audit import append_event
 from node.store.jobs.jobs import IllegalChange, Jobs, UnknownJob
+from node.store.jobs.result_objects import remove_results
 from node.store.schema import DELIVERIES, JOBS, SERIES
 
 
@@ -36,9 +37,7 @@ class Reruns(Jobs):
             in_series = SERIES.c.series_instance_uid == row.series_instance_uid
             if not connection.execute(images.where(in_series)).scalar_one():
                 raise IllegalChange(f"the images of job {job_id} have been deleted")
-            job = self._job(row)
-            result_files = (job.result_path, job.picture_path)
-            self.files.remove([file for file in result_files if file is not None])
+            self.files.remove(remove_results(connection, self.data_dir, JOBS.c.job_id == job_id))
             changed = connection.execute(
                 update(JOBS)
                 .where(JOBS.c.job_id == job_id)
@@ -48,8 +47,6 @@ class Reruns(Jobs):
                     reason="",
                     measurements={},
                     timings_s={},
-                    result_path=None,
-                    picture_path=None,
                     run_number=JOBS.c.run_number + 1,
                 )
                 .returning(JOBS)

@@ -7,6 +7,7 @@ from sqlalchemy import ColumnElement, delete, exists, select, update
 from node.domain.job import JobState, is_final
 from node.domain.series import SeriesState, StoredSeries
 from node.store.audit import append_event
+from node.store.jobs.result_objects import remove_results
 from node.store.received.series import stored_series
 from node.store.repository import Repository
 from node.store.schema import INSTANCES, JOBS, SERIES
@@ -44,26 +45,18 @@ class Cleanup(Repository):
         """
         count_query = select(SERIES.c.instance_count).where(SERIES.c.series_instance_uid == uid)
         images = select(INSTANCES.c.path).where(INSTANCES.c.series_instance_uid == uid)
-        results = select(JOBS.c.result_path, JOBS.c.picture_path).where(
-            JOBS.c.series_instance_uid == uid
-        )
         with self._database.writing() as connection:
             # Lock first, then read: on PostgreSQL another transaction may be adding an instance.
             connection.execute(count_query.with_for_update()).first()
             count = connection.execute(count_query.where(_FINISHED)).scalar_one_or_none()
             if count is None:
                 return False
-            stored = [row.path for row in connection.execute(images)]
-            stored += [path for row in connection.execute(results) for path in row if path]
-            self.files.remove([self.data_dir / path for path in stored])
+            stored = [self.data_dir / row.path for row in connection.execute(images)]
+            of_series = JOBS.c.series_instance_uid == uid
+            self.files.remove(stored + remove_results(connection, self.data_dir, of_series))
             connection.execute(delete(INSTANCES).where(INSTANCES.c.series_instance_uid == uid))
             connection.execute(
                 update(SERIES).where(SERIES.c.series_instance_uid == uid).values(instance_count=0)
-            )
-            connection.execute(
-                update(JOBS)
-                .where(JOBS.c.series_instance_uid == uid)
-                .values(result_path=None, picture_path=None)
             )
             append_event(connection, now, uid, "series.cleared", f"{count} instances")
         return True

@@ -108,7 +108,7 @@ def test_the_result_of_programs_is_delivered_without_their_preamble(
         identity.series_instance_uid,
         identity.sop_instance_uid,
     )
-    Folder("archive", tmp_path / "archive").deliver(result)
+    Folder("archive", tmp_path / "archive").deliver([result])
     (delivered,) = (tmp_path / "archive").rglob("*.dcm")
     assert delivered.read_bytes()[: PREAMBLE_BYTES + 4] == EMPTY_PREAMBLE + b"DICM"
     assert programs[0].read_bytes()[:PREAMBLE_BYTES] not in delivered.read_bytes()

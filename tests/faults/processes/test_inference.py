@@ -11,11 +11,12 @@ import pytest
 
 from node.domain.errors import Misconfigured, Rejected, RejectionReason, Transient
 from node.domain.identifiers import Uid
-from node.domain.job import Job, JobState, ReplacedResult
+from node.domain.job import JobState
+from node.domain.result_objects import SEG
 from node.inference.loaded_models import LoadedModels
 from node.inference.pool import InferencePool
 from node.inference.process import InferenceError, InferenceProcess
-from node.jobs.segment_step import InferenceResult
+from node.jobs.segment_step import InferenceRequest, InferenceResult
 from tests.support.factories import job_of
 from tests.support.processes.worker_parts import WorkerParts, empty_result
 from tests.support.waiting import until
@@ -24,7 +25,6 @@ ROOT = Path(__file__).parents[3]
 TIMEOUT_S = 3.0
 # On a busy machine the start of a process takes seconds.
 WAIT_S = 120.0
-FILES = [Path("a.dcm")]
 JOB = job_of(Uid("1.2.3"))
 
 
@@ -38,9 +38,7 @@ class Models(LoadedModels):
         if "missing" in model_ids:
             raise Misconfigured("model 'missing' is not installed", key="rules.model")
 
-    def infer(
-        self, job: Job, files: Sequence[Path], replaces: ReplacedResult | None
-    ) -> InferenceResult:
+    def infer(self, request: InferenceRequest) -> InferenceResult:
         word, *rest = self._plan.read_text().split()
         self._plan.write_text(" ".join(rest))
         match word:
@@ -54,7 +52,7 @@ class Models(LoadedModels):
                 raise Rejected(RejectionReason.TOO_FEW_SLICES, "The series has 3 slices.")
             case "wait":
                 raise Transient("an image cannot be read: Stale file handle")
-        return empty_result(job)
+        return empty_result(request)
 
 
 class ConcurrencyProbe(LoadedModels):
@@ -66,9 +64,7 @@ class ConcurrencyProbe(LoadedModels):
     def load(self, model_ids: Sequence[str]) -> None:
         pass
 
-    def infer(
-        self, job: Job, files: Sequence[Path], replaces: ReplacedResult | None
-    ) -> InferenceResult:
+    def infer(self, request: InferenceRequest) -> InferenceResult:
         own = self._folder / f"{os.getpid()}"
         own.with_suffix(".here").touch()
         try:
@@ -80,7 +76,12 @@ class ConcurrencyProbe(LoadedModels):
         (self._folder / f"{n}-{os.getpid()}.end").write_text(outcome)
         if outcome == "alone":
             own.with_suffix(".here").unlink()
-        return empty_result(job)
+        return empty_result(request)
+
+
+def request_in(plan: Path) -> InferenceRequest:
+    """A request whose objects are written beside the plan."""
+    return InferenceRequest(JOB, (Path("a.dcm"),), plan.parent, (SEG,))
 
 
 @pytest.fixture
@@ -109,27 +110,27 @@ def test_the_next_inference_works_after_a_failure(
 ) -> None:
     plan.write_text(f"{word} fine")
     with pytest.raises(InferenceError, match=message):
-        process.infer(JOB, FILES, None)
-    assert process.infer(JOB, FILES, None).seg_file
+        process.infer(request_in(plan))
+    assert process.infer(request_in(plan)).objects
 
 
 def test_a_transient_error_keeps_its_type(process: InferenceProcess, plan: Path) -> None:
     plan.write_text("wait fine")
     with pytest.raises(Transient, match="Stale file handle"):
-        process.infer(JOB, FILES, None)
-    assert process.infer(JOB, FILES, None).seg_file
+        process.infer(request_in(plan))
+    assert process.infer(request_in(plan)).objects
 
 
 def test_a_refusal_keeps_its_reason_and_does_not_restart_the_process(
     process: InferenceProcess, plan: Path
 ) -> None:
     plan.write_text("fine refuse fine")
-    process.infer(JOB, FILES, None)
+    process.infer(request_in(plan))
     first = process.pid
     with pytest.raises(Rejected, match="3 slices") as caught:
-        process.infer(JOB, FILES, None)
+        process.infer(request_in(plan))
     assert caught.value.reason is RejectionReason.TOO_FEW_SLICES
-    process.infer(JOB, FILES, None)
+    process.infer(request_in(plan))
     assert process.pid == first
 
 
@@ -142,7 +143,7 @@ def test_a_process_that_dies_between_jobs_is_restarted(
     assert first is not None
     os.kill(first, signal.SIGKILL)
     until(lambda: not _runs(first), 10, "it to die")
-    assert process.infer(JOB, FILES, None).seg_file
+    assert process.infer(request_in(plan)).objects
 
 
 def test_a_stop_signal_to_the_inference_process_fails_no_job(
@@ -153,7 +154,7 @@ def test_a_stop_signal_to_the_inference_process_fails_no_job(
     first = process.pid
     assert first is not None
     os.kill(first, signal.SIGTERM)
-    assert process.infer(JOB, FILES, None).seg_file
+    assert process.infer(request_in(plan)).objects
     assert process.pid == first
 
 
@@ -166,10 +167,8 @@ def test_a_job_that_hangs_twice_is_parked_and_the_next_job_is_delivered(
     process: InferenceProcess, plan: Path, tmp_path: Path
 ) -> None:
     class Parts(WorkerParts):
-        def infer(
-            self, job: Job, files: Sequence[Path], replaces: ReplacedResult | None
-        ) -> InferenceResult:
-            return process.infer(job, files, replaces)
+        def infer(self, request: InferenceRequest) -> InferenceResult:
+            return process.infer(request)
 
     plan.write_text("hang hang fine")
     parts = Parts(tmp_path)
@@ -199,7 +198,7 @@ def test_inferences_run_concurrently_up_to_the_limit_of_their_model(
     try:
         pool.load(["liver-ct"])
         with ThreadPoolExecutor(2) as threads:
-            list(threads.map(lambda _: pool.infer(JOB, FILES, None), range(2)))
+            list(threads.map(lambda _: pool.infer(request_in(plan)), range(2)))
     finally:
         pool.close()
 

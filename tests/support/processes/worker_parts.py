@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from io import BytesIO
 from pathlib import Path
 
 from pydicom import Dataset, dcmwrite
@@ -14,13 +13,14 @@ from node.commitment.scu import CommitmentScu
 from node.delivery.destination import ResultFile
 from node.delivery.folder import Folder
 from node.domain.delivery import Receipt
-from node.domain.job import Job, JobState, ReplacedResult, result_identity
+from node.domain.job import Job, JobState, ReplacedResult
+from node.domain.result_objects import ObjectUids, ResultKind, WantedObjects
 from node.domain.retry_policy import RetryPolicy
 from node.intake.inbox import Inbox
 from node.jobs.commit_step import CommitStep
 from node.jobs.deliver_step import DeliverStep
 from node.jobs.job_scheduling import JobScheduler
-from node.jobs.segment_step import InferenceResult, SegmentStep
+from node.jobs.segment_step import InferenceRequest, InferenceResult, ProducedObject, SegmentStep
 from node.jobs.series_completion import SeriesCompletion
 from node.jobs.workflow import EngineOptions, Workflows
 from node.routing.conditions import Equals
@@ -40,28 +40,34 @@ class FakePacs:
     answers: list[Exception] = field(default_factory=list)
     received: list[ResultFile] = field(default_factory=list)
 
-    def deliver(self, result: ResultFile) -> Receipt:
+    def deliver(self, instances: Sequence[ResultFile]) -> Receipt:
         if self.answers:
             raise self.answers.pop(0)
-        self.received.append(result)
+        self.received += instances
         return Receipt(self.name, "taken")
 
 
-def empty_result(job: Job) -> InferenceResult:
-    """A result without content."""
-    identity = result_identity(job.job_id)
-    dataset = Dataset()
-    dataset.SOPClassUID = SecondaryCaptureImageStorage
-    dataset.SOPInstanceUID = identity.sop_instance_uid
-    dataset.SeriesInstanceUID = identity.series_instance_uid
-    dataset.StudyInstanceUID = job.study_instance_uid
-    dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    seg_file = BytesIO()
-    dcmwrite(seg_file, dataset, enforce_file_format=True)
-    return InferenceResult(
-        seg_file.getvalue(), b"a picture", {"Liver": {"volume_ml": 1500.0}}, {"segment": 0.1}
-    )
+def empty_result(request: InferenceRequest) -> InferenceResult:
+    """A result whose objects have no content; a capture has two instances, the others one."""
+    objects = []
+    for each in request.objects:
+        uids = ObjectUids(request.job.job_id, each)
+        count = 2 if each.kind is ResultKind.CAPTURE else 1
+        folder = request.output / each.name
+        folder.mkdir(exist_ok=True)
+        files = tuple(folder / f"{number:04d}.dcm" for number in range(1, count + 1))
+        for number, file in enumerate(files, start=1):
+            dataset = Dataset()
+            dataset.SOPClassUID = SecondaryCaptureImageStorage
+            dataset.SOPInstanceUID = uids.sop_instance_uid(number)
+            dataset.SeriesInstanceUID = uids.series_instance_uid
+            dataset.StudyInstanceUID = request.job.study_instance_uid
+            dataset.file_meta = FileMetaDataset()
+            dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+            dcmwrite(file, dataset, enforce_file_format=True)
+        objects.append(ProducedObject(each, str(SecondaryCaptureImageStorage), files))
+    measurements: dict[str, dict[str, float | bool]] = {"Liver": {"volume_ml": 1500.0}}
+    return InferenceResult(tuple(objects), b"a picture", measurements, {"segment": 0.1})
 
 
 @dataclass
@@ -75,6 +81,7 @@ class WorkerParts:
     first_wait_s: float = 0.05
     give_up_after: timedelta = timedelta(hours=1)
     pacs_give_up_after: timedelta | None = None
+    wanted: dict[str, WantedObjects] = field(default_factory=dict)  # by destination
     replaces: list[ReplacedResult | None] = field(default_factory=list)  # of each inference
     database_url: str = ""
     # Creates the commitment requester of "pacs" from the opened store.
@@ -94,6 +101,7 @@ class WorkerParts:
             policy=policy,
             now=now,
             jitter=lambda: 0.0,
+            wanted=self.wanted,
             retry_s=0.05,
         )
         requesters = {} if self.requester is None else {"pacs": self.requester(self.store)}
@@ -105,6 +113,7 @@ class WorkerParts:
             policy=policy,
             now=now,
             jitter=lambda: 0.0,
+            wanted=self.wanted,
             committing={name: str(each.remote.ae_title) for name, each in requesters.items()},
             give_up_after=give_up_after,
         )
@@ -128,13 +137,11 @@ class WorkerParts:
     def now(self) -> datetime:
         return datetime.now(UTC)
 
-    def infer(
-        self, job: Job, files: Sequence[Path], replaces: ReplacedResult | None
-    ) -> InferenceResult:
-        self.replaces.append(replaces)
+    def infer(self, request: InferenceRequest) -> InferenceResult:
+        self.replaces.append(request.replaces)
         if self.on_inference:
-            self.on_inference.pop(0)(job)
-        return empty_result(job)
+            self.on_inference.pop(0)(request.job)
+        return empty_result(request)
 
     def receive(self, number: int = 1) -> None:
         uid = f"{SERIES}.{number}"

@@ -18,7 +18,7 @@ def a_result(folder: Path) -> ResultFile:
 
 
 def test_a_result_is_stored_below_its_study_and_series(tmp_path: Path) -> None:
-    Folder("archive", tmp_path / "archive").deliver(a_result(tmp_path))
+    Folder("archive", tmp_path / "archive").deliver([a_result(tmp_path)])
 
     kept = tmp_path / "archive" / "1.2" / "1.2.3" / "1.2.3.4.dcm"
     assert kept.read_bytes() == b"a result"
@@ -28,8 +28,8 @@ def test_a_delivery_leaves_no_temporary_files(tmp_path: Path) -> None:
     result = a_result(tmp_path)
     destination = Folder("archive", tmp_path / "archive")
 
-    destination.deliver(result)
-    destination.deliver(result)
+    destination.deliver([result])
+    destination.deliver([result])
 
     assert len([p for p in (tmp_path / "archive").rglob("*") if p.is_file()]) == 1
 
@@ -39,7 +39,7 @@ def test_a_missing_result_file_is_reported(tmp_path: Path) -> None:
     result.path.unlink()
 
     with pytest.raises(Transient, match="No such file"):
-        Folder("archive", tmp_path / "archive").deliver(result)
+        Folder("archive", tmp_path / "archive").deliver([result])
 
 
 def test_an_interrupted_write_leaves_the_earlier_file(tmp_path: Path) -> None:

@@ -189,7 +189,7 @@ def test_a_late_slice_after_delivery_creates_a_job_that_names_the_replaced_resul
     site.store.change_job(first.job_id, JobState.RUNNING, site.now)
     site.store.add_deliveries(first.job_id, ["pacs"], site.now)
     site.store.change_job(first.job_id, JobState.DELIVERING, site.now)
-    site.store.record_receipt(first.job_id, Receipt("pacs", "taken"), site.now)
+    site.store.record_receipt(first.job_id, "pacs", Receipt("pacs", "taken"), site.now)
     site.store.change_job(first.job_id, JobState.DELIVERED, site.now)
     site.receive(2)
     site.pass_time(11)
