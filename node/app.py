@@ -12,7 +12,7 @@ from node.commitment.factory import commitment_requesters_from
 from node.commitment.scp_reports import CommitmentReporter
 from node.commitment.scu import CommitmentReports
 from node.delivery.destination import Destination
-from node.delivery.factory import destinations_from, password_from
+from node.delivery.factory import destinations_from, password_from, wanted_objects
 from node.dicom.results.segmentation import SegOptions
 from node.dimse.scu import Remote
 from node.domain.errors import Misconfigured
@@ -83,6 +83,7 @@ def build(settings: Settings, slot: str) -> App:
         policy=policy,
         now=utc_now,
         jitter=random.random,
+        wanted=wanted_objects(settings),
     )
     deliver_step, commit_step = _delivery(settings, store, destinations, policy)
     membership = None if settings.is_embedded else _membership(store, slot)
@@ -131,6 +132,7 @@ def _delivery(
         policy=policy,
         now=utc_now,
         jitter=random.random,
+        wanted=wanted_objects(settings),
         committing={name: str(requester.remote.ae_title) for name, requester in requesters.items()},
         give_up_after={
             name: timedelta(hours=destination.give_up_after_hours)

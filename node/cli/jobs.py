@@ -96,14 +96,19 @@ SERIES_STATE_TEXT = {
 
 @app.command()
 def show(job: JobArgument, config: ConfigOption = None) -> None:
-    """Show one job and its deliveries as JSON.
+    """Show one job, its objects and its deliveries as JSON.
 
     Example: segnode jobs show 3f1c9a02
     """
     with open_store(config) as store:
         found = _find(store, job)
-        deliveries = [asdict(d) for d in store.deliveries_of(found.job_id)]
-    typer.echo(json.dumps(asdict(found) | {"deliveries": deliveries}, default=str, indent=2))
+        deliveries = [
+            {"destination": d.destination, "object": d.result_object.name} | asdict(d)
+            for d in store.deliveries_of(found.job_id)
+        ]
+        objects = {o.result_object.name: o.paths for o in store.objects_of(found)}
+    shown = asdict(found) | {"objects": objects, "deliveries": deliveries}
+    typer.echo(json.dumps(shown, default=str, indent=2))
 
 
 @app.command()
@@ -172,23 +177,36 @@ def discard(job: JobArgument, config: ConfigOption = None) -> None:
 @app.command()
 def export(
     job: JobArgument,
-    output: Annotated[Path, typer.Argument(help="The DICOM SEG file to write.")],
+    output: Annotated[
+        Path, typer.Argument(help="The file to write; a folder if the object has several.")
+    ],
+    name: Annotated[
+        str, typer.Option("--object", help="An object of the job (see `jobs show`).")
+    ] = "",
     config: ConfigOption = None,
 ) -> None:
-    """Write the result of a job to a file, delivered or not.
+    """Write the SEG or another object of a job to a file, delivered or not.
 
     Example: segnode jobs export 3f1c9a02 liver.dcm
     """
     with open_store(config) as store:
         found = _find(store, job)
-        if found.result_path is None or not store.files.exists(found.result_path):
+        objects = {o.result_object.name: o for o in store.objects_of(found)}
+        stored = objects.get(name or found.result_object.name)
+        if stored is None or not all(store.files.exists(path) for path in stored.paths):
+            has = f"it has {', '.join(objects)}" if objects else "it has no result"
             raise Rejected(
                 RejectionReason.INVALID_INSTANCE,
-                f"job {found.job_id[:8]} is {found.state} and has no result",
+                f"job {found.job_id[:8]} is {found.state} and has no {name or 'SEG'}; {has}",
             )
         try:
-            with store.files.local_copies([found.result_path]) as (file,):
-                shutil.copyfile(file, output)
+            with store.files.local_copies(stored.paths) as files:
+                if len(files) == 1:
+                    shutil.copyfile(files[0], output)
+                else:
+                    output.mkdir(exist_ok=True)
+                    for file in files:
+                        shutil.copyfile(file, output / file.name)
         except OSError as error:
             raise Rejected(
                 RejectionReason.INVALID_INSTANCE, f"{output} cannot be written: {error.strerror}"

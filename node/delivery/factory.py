@@ -10,6 +10,7 @@ from node.delivery.folder import Folder
 from node.dimse import scu
 from node.domain.errors import Misconfigured
 from node.domain.identifiers import AeTitle
+from node.domain.result_objects import WantedObjects
 from node.settings import (
     CStoreDestination,
     DicomwebDestination,
@@ -25,6 +26,11 @@ def destinations_from(settings: Settings) -> Mapping[str, Destination]:
         Misconfigured: an environment variable that should hold a password is not set.
     """
     return {name: _destination(name, settings) for name in settings.destinations}
+
+
+def wanted_objects(settings: Settings) -> Mapping[str, WantedObjects]:
+    """Returns the objects that each destination gets, by its name."""
+    return {name: destination.wanted for name, destination in settings.destinations.items()}
 
 
 def remote_of_peer(peer_name: str, settings: Settings) -> scu.Remote:

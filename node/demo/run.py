@@ -185,7 +185,7 @@ def _require_delivered(job: Job) -> Job:
 def _print_result(job: Job, site: DemoSite, orthanc: OrthancPacs | None, console: Console) -> None:
     """Prints where the result is, once a query has found it there."""
     base = site.dicomweb_url if orthanc is None else orthanc.dicomweb_url
-    instance = result_identity(job.job_id).sop_instance_uid
+    instance = job.result_uids.sop_instance_uid()
     url = _find_in_archive(base, job, instance)
     rows = {
         "Result": outcome(job),

@@ -7,6 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from node.domain.identifiers import Uid, mint_uid
+from node.domain.result_objects import SEG, ObjectUids, ResultObject
 
 
 class JobState(StrEnum):
@@ -132,7 +133,22 @@ class Job:
     source: str = ""
     turn: int = 0
 
+    @property
+    def result_object(self) -> ResultObject:
+        """The SEG that stands for the result; its file is named after it."""
+        if self.result_path is None:
+            return SEG
+        try:
+            return ResultObject.parse(self.result_path.stem)
+        except ValueError:  # a file of an earlier version
+            return SEG
+
+    @property
+    def result_uids(self) -> ObjectUids:
+        """The UIDs of the SEG that stands for the result."""
+        return ObjectUids(self.job_id, self.result_object)
+
     def as_replaced(self) -> ReplacedResult:
         """Describes the result to a newer one that replaces it."""
-        uid = result_identity(self.job_id).sop_instance_uid
+        uid = self.result_uids.sop_instance_uid()
         return ReplacedResult(uid, self.instance_count, self.model_version)

@@ -135,12 +135,16 @@ class DeliverStep:
         with local_instances(self.store, job, key.result_object) as instances:
             return destination.deliver(instances)
 
-    def fallbacks(self, this: DeliveryAttempt) -> list[str]:
-        """Returns the keys of deliveries that replace this one and have not been attempted."""
+    def open_fallbacks(self, this: DeliveryAttempt) -> list[tuple[str, int]]:
+        """Returns the deliveries that replace this one and have not been attempted.
+
+        They are given by key, each with the number of the job's run.
+        """
         key = DeliveryKey.parse(this.key)
         wanted = self.wanted.get(key.destination, WantedObjects())
+        run_number = self.store.run_number(this.job_id)
         return [
-            delivery.key
+            (delivery.key, run_number)
             for delivery in self.store.deliveries_of(this.job_id)
             if delivery.destination == key.destination
             and delivery.result_object in wanted.fallback

@@ -163,7 +163,9 @@ class SegmentStep:
             self.store.files.put(picture, [inferred.picture_png])
             # A job in DELIVERING has all its deliveries, so they are added first; but not before
             # the result exists, because they are given up at a certain age.
-            self.store.add_deliveries(job.job_id, self._delivery_keys(job), self.now())
+            keys = self._delivery_keys(job)
+            self.store.keep_deliveries(job.job_id, keys)  # an earlier run may have had others
+            self.store.add_deliveries(job.job_id, keys, self.now())
             self.store.change_job(
                 job.job_id,
                 JobState.DELIVERING,

@@ -22,7 +22,7 @@ from node.jobs.commit_step import CommitStep
 from node.jobs.dbos_internals import recover_pending_workflows
 from node.jobs.deliver_step import DeliverStep, DeliveryAttempt
 from node.jobs.segment_step import SegmentStep
-from node.jobs.workflow_ids import RunPart, delivery_id, job_and_key
+from node.jobs.workflow_ids import RunPart, delivery_id, job_and_key, run_suffix
 from node.store.database import database_errors_as_transient, disconnect_if_unwritable
 
 _LOG = structlog.get_logger()
@@ -95,9 +95,10 @@ class Workflows:
                 number += 1
                 wait_s = DBOS.run_step(_step("segment"), segment_step.run, job_id, number)
             attempts = DBOS.run_step(_step("open_tries"), deliver_step.open_attempts, job_id)
-            for key, attempt_number in attempts:
-                self.start_delivery(DeliveryAttempt(job_id, key, attempt_number, streak=1))
             part = RunPart.of(str(DBOS.workflow_id))
+            for key, attempt_number in attempts:
+                this = DeliveryAttempt(job_id, key, attempt_number, streak=1)
+                self.start_delivery(this, repair=run_suffix(part.run_number))
             postponed = DBOS.run_step(_step("put_off"), self._postpone, part)
             if postponed is not None:
                 wait_s, priority = postponed
@@ -113,8 +114,10 @@ class Workflows:
                 following = DeliveryAttempt(job_id, key, number + 1, streak + 1)
                 self.start_delivery(following, after_s=wait_s)
                 return
-            for fallback in DBOS.run_step(_step("open_fallbacks"), deliver_step.fallbacks, this):
-                self.start_delivery(DeliveryAttempt(job_id, fallback, 1, streak=1))
+            fallbacks = DBOS.run_step(_step("open_fallbacks"), deliver_step.open_fallbacks, this)
+            for fallback, run_number in fallbacks:
+                first = DeliveryAttempt(job_id, fallback, number=1, streak=1)
+                self.start_delivery(first, repair=run_suffix(run_number))
 
         self._run_job = run_job
         self._deliver_result = deliver_result
@@ -175,7 +178,7 @@ class Workflows:
     ) -> None:
         """Queues an attempt at a delivery; idempotent for the same attempt and `repair`.
 
-        `repair` distinguishes the attempt from a broken one of the same number.
+        `repair` distinguishes the attempt from a broken or earlier one of the same number.
         """
         with (
             SetWorkflowID(delivery_id(this, repair)),

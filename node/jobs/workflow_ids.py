@@ -34,6 +34,11 @@ class RunPart:
         return replace(self, number=self.number + 1)
 
 
+def run_suffix(run_number: int) -> str:
+    """Distinguishes the deliveries of later runs, whose attempts may count from 1 again."""
+    return "" if run_number == 1 else f"-run{run_number}"
+
+
 def delivery_id(this: DeliveryAttempt, repair: str) -> str:
     """Returns the workflow id of an attempt at a delivery."""
     # The key comes last because the name of the destination is free text.

@@ -117,10 +117,22 @@ def contradictions(settings: Settings) -> Iterator[Mistake]:
     if 0 < settings.retention.free_bytes < settings.min_free_bytes:
         message = f"is below least_free_gib, {settings.least_free_gib:g}: nothing would come in"
         yield ("retention", "free_gib"), message
+    yield from _repeated_objects(settings)
     for table, servers in (("sources", settings.sources), ("destinations", settings.destinations)):
         for name, server in servers.items():
             if getattr(server, "password_env", None) and not getattr(server, "username", None):
                 yield (table, name, "password_env"), "has no effect without a username"
+
+
+def _repeated_objects(settings: Settings) -> Iterator[Mistake]:
+    """Yields objects that a destination names twice."""
+    for name, destination in settings.destinations.items():
+        path = ("destinations", name)
+        for key in ("objects", "fallback"):
+            listed = getattr(destination, key, ())
+            for i, each in enumerate(listed):
+                if each in listed[:i]:
+                    yield (*path, key, i), f"{each!r} is named twice"
 
 
 def _table(value: Any) -> Mapping[str, Any]:

@@ -28,6 +28,7 @@ _MESSAGES = {
     "float_parsing": "must be a number",
     "path_type": "must be a path in quotation marks",
     "tuple_type": 'must be a list, such as ["A", "B"]',
+    "too_short": "must not be empty",
 }
 
 

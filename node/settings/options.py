@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, InstanceOf
 
+from node.domain.result_objects import ResultKind, ResultObject, SegEncoding, WantedObjects
 from node.routing.rules import Rule
 from node.settings.value_types import (
     Ae,
@@ -135,7 +136,31 @@ class _Destination(_Options):
     give_up_after_hours: Positive | None = None
 
 
-class CStoreDestination(_Destination):
+ObjectName = Literal["seg", "sr", "capture", "summary", "pdf", "rtstruct"]
+
+
+class _ObjectDestination(_Destination):
+    """A destination of DICOM objects.
+
+    `objects` names what it gets, `segmentation` how a SEG stores its segments, and `fallback` what
+    replaces an object that the destination does not accept.
+    """
+
+    objects: Annotated[tuple[ObjectName, ...], Field(min_length=1)] = ("seg",)
+    segmentation: Literal["all-frames", "sparse", "labelmap"] = "all-frames"
+    fallback: tuple[ObjectName, ...] = ()
+
+    @property
+    def wanted(self) -> WantedObjects:
+        """The objects as the jobs name them."""
+        encoding = SegEncoding(self.segmentation)
+        return WantedObjects(
+            tuple(ResultObject.of(ResultKind(name), encoding) for name in self.objects),
+            tuple(ResultObject.of(ResultKind(name), encoding) for name in self.fallback),
+        )
+
+
+class CStoreDestination(_ObjectDestination):
     """Sends results to a peer by C-STORE.
 
     `commitment` names the peer, often the same, that receives the storage commitment request.
@@ -146,7 +171,7 @@ class CStoreDestination(_Destination):
     commitment: Name | None = None
 
 
-class DicomwebDestination(_Destination):
+class DicomwebDestination(_ObjectDestination):
     """Sends results to a DICOMweb server by STOW-RS; `url` is the root of the service."""
 
     kind: Literal["dicomweb"]
@@ -155,7 +180,7 @@ class DicomwebDestination(_Destination):
     password_env: str | None = None
 
 
-class FolderDestination(_Destination):
+class FolderDestination(_ObjectDestination):
     """Writes results to a folder, as study/series/instance.dcm."""
 
     kind: Literal["folder"]

@@ -3,11 +3,11 @@
 The column `destination` holds the text of a `DeliveryKey`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Update, select, update
+from sqlalchemy import Row, Update, delete, select, update
 
 from node.domain.delivery import Delivery, DeliveryState, Receipt
 from node.store.audit import append_event
@@ -40,6 +40,17 @@ class Deliveries(Repository):
                     )
                     .on_conflict_do_nothing()
                 )
+
+    def keep_deliveries(self, job_id: str, keys: Collection[str]) -> None:
+        """Deletes the waiting deliveries of a job that are not among `keys`."""
+        with self._database.writing() as connection:
+            connection.execute(
+                delete(DELIVERIES).where(
+                    DELIVERIES.c.job_id == job_id,
+                    DELIVERIES.c.state == DeliveryState.WAITING,
+                    DELIVERIES.c.destination.not_in(keys),
+                )
+            )
 
     def deliveries_of(self, job_id: str) -> tuple[Delivery, ...]:
         """Returns the deliveries of a job, ordered by key."""

@@ -1,16 +1,20 @@
 """The stored objects of jobs: one row per job and object."""
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydicom.uid import SegmentationStorage
 from sqlalchemy import ColumnElement, Connection, Row, delete, select, update
 
 from node.domain.job import Job
 from node.domain.result_objects import SEG, ResultObject, StoredObject
 from node.store.repository import Repository
 from node.store.schema import JOBS, RESULT_OBJECTS
+
+_SEGMENTATION_STORAGE = "1.2.840.10008.5.1.4.1.1.66.4"  # importing pydicom takes too long
+# SQLite limits the number of values in a query.
+_JOBS_PER_QUERY = 500
 
 
 class ResultObjects(Repository):
@@ -35,16 +39,24 @@ class ResultObjects(Repository):
 
     def objects_of(self, job: Job) -> tuple[StoredObject, ...]:
         """Returns the objects of a job whose files are stored, ordered by name."""
-        if job.result_path is None:
-            return ()
-        query = (
-            select(RESULT_OBJECTS)
-            .where(RESULT_OBJECTS.c.job_id == job.job_id)
-            .order_by(RESULT_OBJECTS.c.name)
-        )
+        return tuple(self.objects_of_jobs([job]))
+
+    def objects_of_jobs(self, jobs: Sequence[Job]) -> Iterator[StoredObject]:
+        """Yields the objects of these jobs whose files are stored, job by job, ordered by name."""
+        with_result = [job for job in jobs if job.result_path is not None]
+        found: dict[str, list[StoredObject]] = defaultdict(list)
         with self._database.reading() as connection:
-            found = tuple(self._stored_object(row) for row in connection.execute(query))
-        return found or (_only_seg(job),)
+            for first in range(0, len(with_result), _JOBS_PER_QUERY):
+                some = [job.job_id for job in with_result[first : first + _JOBS_PER_QUERY]]
+                query = (
+                    select(RESULT_OBJECTS)
+                    .where(RESULT_OBJECTS.c.job_id.in_(some))
+                    .order_by(RESULT_OBJECTS.c.name)
+                )
+                for row in connection.execute(query):
+                    found[row.job_id].append(self._stored_object(row))
+        for job in with_result:
+            yield from found.get(job.job_id) or [_only_seg(job)]
 
     def get_object(self, job: Job, result_object: ResultObject) -> StoredObject | None:
         """Returns one object of a job; None if the job has not produced it."""
@@ -75,4 +87,4 @@ def remove_results(connection: Connection, data_dir: Path, jobs: ColumnElement[b
 def _only_seg(job: Job) -> StoredObject:
     """Returns the result of a job of an earlier version, which recorded no objects."""
     assert job.result_path is not None  # noqa: S101 the caller has checked it
-    return StoredObject(job.job_id, SEG, str(SegmentationStorage), (job.result_path,), 0)
+    return StoredObject(job.job_id, SEG, _SEGMENTATION_STORAGE, (job.result_path,), 0)

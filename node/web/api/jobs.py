@@ -1,6 +1,5 @@
 """REST routes of jobs: list, picture, retry, rerun, discard."""
 
-from dataclasses import asdict
 from http import HTTPStatus
 from typing import Any
 
@@ -8,7 +7,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from node.web import operations
-from node.web.api.serialization import Limit, job_to_json
+from node.web.api.serialization import Limit, delivery_to_json, job_to_json, object_to_json
 from node.web.dependencies import Now, SiteStore
 
 ROUTER = APIRouter(prefix="/api/jobs")
@@ -27,10 +26,11 @@ def list_jobs(store: SiteStore, limit: Limit = 100) -> list[dict[str, Any]]:
 
 @ROUTER.get("/{job_id}")
 def get_job(job_id: str, store: SiteStore) -> dict[str, Any]:
-    """Returns one job with its deliveries."""
+    """Returns one job with its objects and deliveries."""
     job = operations.require_job(store, job_id)
-    deliveries = [asdict(delivery) for delivery in store.deliveries_of(job_id)]
-    return job_to_json(job) | {"deliveries": deliveries}
+    deliveries = [delivery_to_json(delivery) for delivery in store.deliveries_of(job_id)]
+    objects = [object_to_json(stored) for stored in store.objects_of(job)]
+    return job_to_json(job) | {"objects": objects, "deliveries": deliveries}
 
 
 @ROUTER.get("/{job_id}/picture.png")

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Query, Request
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from node.domain.job import Job, result_identity
+from node.domain.job import Job
 from node.runtime.health_checks import node_problem
 from node.settings import Settings
 from node.store import Store
@@ -84,9 +84,9 @@ def job_redirect(job_id: str, store: SiteStore) -> Response:
 @ROUTER.get("/jobs/{job_id}/result.dcm")
 def result_file(job_id: str, store: SiteStore) -> Response:
     """Returns the DICOM SEG of a job as a download."""
-    path = operations.require_job(store, job_id).result_path
-    content = operations.read_job_file(store, path, f"job {job_id} has no result")
-    name = f"{result_identity(job_id).sop_instance_uid}.dcm"
+    job = operations.require_job(store, job_id)
+    content = operations.read_job_file(store, job.result_path, f"job {job_id} has no result")
+    name = f"{job.result_uids.sop_instance_uid()}.dcm"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return Response(content, media_type="application/dicom", headers=headers)
 

@@ -7,6 +7,7 @@ from enum import StrEnum
 from node.domain.delivery import Delivery, DeliveryState
 from node.domain.instance import Channel
 from node.domain.job import Job, JobState
+from node.domain.result_objects import ResultKind
 from node.domain.series import SeriesState
 from node.store import AuditEvent
 
@@ -54,6 +55,16 @@ STATES: Mapping[SeriesState | JobState, StateText] = {
         "Stopped", Tone.ATTENTION, "Stopped after errors. Correct the cause, then retry."
     ),
     JobState.DISCARDED: StateText("Discarded", Tone.QUIET, "Somebody discarded the job."),
+}
+# What a delivery sends, beside the name of its destination; the SEG goes without saying.
+OBJECT_NAMES: Mapping[ResultKind, str] = {
+    ResultKind.SEG: "",
+    ResultKind.SR: "measurements",
+    ResultKind.CAPTURE: "captures",
+    ResultKind.SUMMARY: "summary",
+    ResultKind.PDF: "PDF",
+    ResultKind.RTSTRUCT: "contours",
+    ResultKind.REPORT: "report",
 }
 _POSTPONED = StateText(
     "Will be retried", Tone.BUSY, "The last attempt failed; the node retries automatically."

@@ -6,11 +6,12 @@ from datetime import datetime
 from enum import StrEnum
 
 from node.domain.delivery import Delivery, DeliveryState
-from node.domain.job import Job, JobState, can_rerun, is_final, result_identity
+from node.domain.job import Job, JobState, can_rerun, is_final
 from node.domain.series import SeriesState, StoredSeries
 from node.routing.rule_matching import Decision
 from node.store import AuditEvent, SeriesOutcome, Store
 from node.web.console.state_text import (
+    OBJECT_NAMES,
     STATES,
     StateText,
     Tone,
@@ -24,6 +25,14 @@ from node.web.console.state_text import (
 # The deliveries of jobs in these states are read one by one. For the others the list of
 # destinations is sufficient.
 _STATES_WITH_OPEN_DELIVERIES = {JobState.DELIVERING, JobState.PARKED, JobState.SUPERSEDED}
+
+
+_URGENCY = (
+    DeliveryState.PARKED,
+    DeliveryState.WAITING,
+    DeliveryState.COMMITTING,
+    DeliveryState.DELIVERED,
+)
 
 
 class SeriesFilter(StrEnum):
@@ -48,10 +57,11 @@ _TONES: dict[SeriesFilter, Tone] = {
 
 @dataclass(frozen=True)
 class DeliveryView:
-    """The delivery of one result to one destination."""
+    """The delivery of one object to one destination; `what` is empty for the SEG."""
 
     destination: str
     state: StateText
+    what: str = ""
     attempts: int = 0
     next_attempt_at: datetime | None = None
     last_error: str = ""
@@ -98,7 +108,7 @@ class JobView:
         """The SOP Instance UID of the SEG; empty until there is one."""
         if self.job.result_path is None:
             return ""
-        return result_identity(self.job.job_id).sop_instance_uid
+        return self.job.result_uids.sop_instance_uid()
 
 
 @dataclass(frozen=True)
@@ -217,11 +227,18 @@ def _deliveries(store: Store, job: Job, all_deliveries: bool) -> tuple[DeliveryV
         found = store.deliveries_of(job.job_id)
         # The deliveries of an ended job do not wait: a refused job has no result to send.
         over = is_final(job.state)
-        return _views([d for d in found if not (over and d.state is DeliveryState.WAITING)])
+        shown = [d for d in found if not (over and d.state is DeliveryState.WAITING)]
+        return _views(shown if all_deliveries else _most_urgent(shown))
     if job.state is JobState.DELIVERED:
         done = delivery_state_text(_delivered(job.job_id))
         return tuple(DeliveryView(name, done) for name in job.destinations)
     return ()
+
+
+def _most_urgent(deliveries: Sequence[Delivery]) -> list[Delivery]:
+    """Returns one delivery for each destination: the one that is furthest from its end."""
+    ordered = sorted(deliveries, key=lambda d: _URGENCY.index(d.state), reverse=True)
+    return list({d.destination: d for d in ordered}.values())
 
 
 def _delivered(job_id: str) -> Delivery:
@@ -233,6 +250,7 @@ def _views(deliveries: Sequence[Delivery]) -> tuple[DeliveryView, ...]:
         DeliveryView(
             destination=d.destination,
             state=delivery_state_text(d),
+            what=OBJECT_NAMES[d.result_object.kind],
             attempts=d.attempts,
             next_attempt_at=d.next_try_at if d.state is DeliveryState.WAITING else None,
             last_error=d.last_error,

@@ -14,7 +14,8 @@ from node.dicom.ct.headers import PARSE_ERRORS, check_nesting
 from node.dicom.ct.pixels import raise_panics_as_errors
 from node.domain.errors import Transient
 from node.domain.identifiers import Uid
-from node.domain.job import Job, JobState, result_identity
+from node.domain.job import Job, JobState
+from node.domain.result_objects import StoredObject
 from node.domain.series import StoredSeries
 from node.store import Store
 from node.store.files import Files
@@ -50,12 +51,12 @@ class ArchivedInstance:
 
 @dataclass(frozen=True)
 class ArchivedSeries:
-    """One series; `result` is the only instance of a job's result, None for a received series."""
+    """One series; `results` are the instances of a job's object, empty for a received series."""
 
     study_instance_uid: Uid
     series_instance_uid: Uid
     instance_count: int
-    result: ArchivedInstance | None
+    results: tuple[ArchivedInstance, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -77,8 +78,8 @@ class Archive:
 
     def instances_of(self, series: ArchivedSeries) -> tuple[ArchivedInstance, ...]:
         """Returns the instances of a series, ordered by SOP Instance UID."""
-        if series.result is not None:
-            return (series.result,)
+        if series.results:
+            return series.results
         return tuple(
             ArchivedInstance(
                 series.study_instance_uid,
@@ -109,25 +110,24 @@ class Archive:
             stored = self.store.series_of_study(study_uid)
             jobs = [job for s in stored for job in self.store.jobs_of(s.series_instance_uid)]
         yield from (_received_series(series) for series in stored)
-        for job in jobs:
-            if job.state in _STATES_WITH_RESULT and job.result_path is not None:
-                yield self._result_series(job, job.result_path)
+        with_result = [job for job in jobs if job.state in _STATES_WITH_RESULT]
+        studies = {job.job_id: job.study_instance_uid for job in with_result}
+        for stored_object in self.store.objects_of_jobs(with_result):
+            if stored_object.sop_class_uid:  # a report for HL7 or FHIR is not a DICOM object
+                yield self._result_series(stored_object, studies[stored_object.job_id])
 
-    def _result_series(self, job: Job, path: Path) -> ArchivedSeries:
-        identity = result_identity(job.job_id)
-        instance = ArchivedInstance(
-            job.study_instance_uid,
-            identity.series_instance_uid,
-            identity.sop_instance_uid,
-            path,
-            self.store.files,
+    def _result_series(self, stored: StoredObject, study_uid: Uid) -> ArchivedSeries:
+        series_uid = stored.uids.series_instance_uid
+        instances = tuple(
+            ArchivedInstance(study_uid, series_uid, uid, path, self.store.files)
+            for uid, path in zip(stored.sop_instance_uids, stored.paths, strict=True)
         )
-        return ArchivedSeries(job.study_instance_uid, identity.series_instance_uid, 1, instance)
+        return ArchivedSeries(study_uid, series_uid, len(instances), instances)
 
 
 def _received_series(series: StoredSeries) -> ArchivedSeries:
     return ArchivedSeries(
-        series.study_instance_uid, series.series_instance_uid, series.instance_count, None
+        series.study_instance_uid, series.series_instance_uid, series.instance_count
     )
 
 

@@ -1,0 +1,22 @@
+"""The keys of deliveries."""
+
+import pytest
+
+from node.domain.delivery import DeliveryKey
+from node.domain.result_objects import SEG, ResultKind, ResultObject, SegEncoding
+
+_REPORT = ResultObject(ResultKind.SR, SegEncoding.LABELMAP)
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        (DeliveryKey("pacs"), "pacs"),
+        (DeliveryKey("pacs", _REPORT), "sr-labelmap@pacs"),
+        (DeliveryKey("a @ b", ResultObject(ResultKind.PDF)), "pdf@a @ b"),
+        (DeliveryKey("me@home", SEG), "me@home"),
+    ],
+)
+def test_a_key_and_its_text(key: DeliveryKey, text: str) -> None:
+    assert str(key) == text
+    assert DeliveryKey.parse(text) == key
