@@ -11,9 +11,9 @@ from pydicom import dcmwrite
 from models.manifest import InvalidPackage, ModelSpec
 from models.measurement import Measurement
 from node.dicom.results.preview import overlay_png
-from node.dicom.results.segmentation import SegOptions
 from node.domain.errors import Misconfigured
-from node.domain.job import Job, ReplacedResult, result_identity
+from node.domain.job import Job, ReplacedResult
+from node.domain.result_texts import ResultTexts
 from node.jobs.segment_step import InferenceResult
 from node.pipeline import ResultRequest, Segmenter, segment
 
@@ -24,12 +24,12 @@ class LoadedModels:
     """Runs the pipeline with the model that a job names."""
 
     def __init__(
-        self, specs: Mapping[str, ModelSpec], device: str, threads: int | None, options: SegOptions
+        self, specs: Mapping[str, ModelSpec], device: str, threads: int | None, texts: ResultTexts
     ) -> None:
         self._specs = specs
         self._device = device
         self._threads = threads
-        self._options = options
+        self._texts = texts
         self._loaded: dict[str, Segmenter] = {}
 
     def load(self, model_ids: Sequence[str]) -> None:
@@ -51,11 +51,11 @@ class LoadedModels:
             Transient: the disk with its files does not answer.
         """
         request = ResultRequest(
-            identity=result_identity(job.job_id),
-            options=self._options,
+            job_id=job.job_id,
             # The job's own time, so that a job that runs again writes the same object.
             made_at=job.created_at,
             replaces=replaces,
+            texts=self._texts,
         )
 
         def log_stage(stage: str) -> None:
@@ -63,14 +63,15 @@ class LoadedModels:
 
         result = segment(files, self._model(job.model_id), request, on_stage=log_stage)
         preview_started = perf_counter()
-        picture = overlay_png(result.source.volume, result.mask)
+        content = result.content
+        picture = overlay_png(content.source.volume, content.mask)
         preview_s = perf_counter() - preview_started
         seg_file = BytesIO()
         dcmwrite(seg_file, result.dataset, enforce_file_format=True)
         return InferenceResult(
             seg_file=seg_file.getvalue(),
             picture_png=picture,
-            measurements={name: _stored_values(m) for name, m in result.measurements.items()},
+            measurements={name: _stored_values(m) for name, m in content.measurements.items()},
             timings_s=result.timings_s | {"picture": preview_s},
         )
 
