@@ -13,10 +13,11 @@ from node.commitment.scp_reports import CommitmentReporter
 from node.commitment.scu import CommitmentReports
 from node.delivery.destination import Destination
 from node.delivery.factory import destinations_from, password_from, wanted_objects
-from node.dicom.results.segmentation import SegOptions
+from node.dicom.results.recommended_colours import with_recommended_colours
 from node.dimse.scu import Remote
 from node.domain.errors import Misconfigured
 from node.domain.identifiers import AeTitle
+from node.domain.result_texts import ResultTexts, SeriesNumberRule
 from node.domain.retry_policy import RetryPolicy
 from node.inference.loaded_models import LoadedModels
 from node.inference.pool import InferencePool
@@ -64,12 +65,12 @@ def build(settings: Settings, slot: str) -> App:
         Misconfigured: a model or a secret that the configuration names is missing.
         Transient: the database does not answer.
     """
-    specs = _models(settings)
+    specs = {model_id: coloured(settings, spec) for model_id, spec in _models(settings).items()}
     destinations = destinations_from(settings)
     store = Store.open(settings.database_url, settings.data_dir, open_files(settings))
     inbox = Inbox(store, settings.min_free_bytes)
     worker = settings.worker
-    loaded = LoadedModels(specs, worker.device, worker.threads, seg_options(settings))
+    loaded = LoadedModels(specs, worker.device, worker.threads, result_texts(settings))
     models = InferencePool(
         lambda: InferenceProcess(loaded, worker.longest_inference_seconds, settings.log_level),
         worker.inferences_at_once,
@@ -169,13 +170,21 @@ def _models(settings: Settings) -> Mapping[str, ModelSpec]:
     return specs
 
 
-def seg_options(settings: Settings) -> SegOptions:
-    """The options of the SEG that the settings give."""
+def coloured(settings: Settings, spec: ModelSpec) -> ModelSpec:
+    """The model with the display colours that the settings choose."""
+    if settings.result.colours == "recommended":
+        return with_recommended_colours(spec)
+    return spec
+
+
+def result_texts(settings: Settings) -> ResultTexts:
+    """The texts of results that the settings give."""
     result = settings.result
-    return SegOptions(
+    return ResultTexts(
         series_description=result.series_description,
-        series_number=result.series_number,
+        series_number=SeriesNumberRule.parse(result.series_number),
         content_description=result.content_description,
+        models=tuple(dict.fromkeys(rule.model for rule in settings.rules)),
     )
 
 

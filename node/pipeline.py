@@ -16,10 +16,13 @@ from pydicom.dataset import Dataset
 from models.manifest import ModelSpec
 from models.mask import Mask
 from models.measurement import Measurement, measure
-from node.dicom.ct.reader import CtSeries, read_series
-from node.dicom.results.segmentation import SegOptions, encode
+from node.dicom.ct.reader import read_series
+from node.dicom.results.content import ResultContent
+from node.dicom.results.segmentation import encode
 from node.domain.errors import Rejected, RejectionReason
-from node.domain.job import ReplacedResult, ResultIdentity
+from node.domain.job import ReplacedResult
+from node.domain.result_objects import SEG
+from node.domain.result_texts import ResultTexts
 
 Progress = Callable[[float], None]
 StageCallback = Callable[[str], None]
@@ -44,22 +47,28 @@ class Segmenter(Protocol):
 
 @dataclass(frozen=True)
 class ResultRequest:
-    """Identity and options of the result; `made_at` is time zone aware."""
+    """The job that the result belongs to and the texts it gets; `made_at` is time zone aware."""
 
-    identity: ResultIdentity
-    options: SegOptions
+    job_id: str
     made_at: datetime
     replaces: ReplacedResult | None = None
+    texts: ResultTexts = field(default_factory=ResultTexts)
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What a series' result objects are encoded from; `timings_s` in seconds by stage."""
+
+    content: ResultContent
+    timings_s: dict[str, float]
 
 
 @dataclass(frozen=True)
 class SegmentationResult:
-    """The result of a series; `timings_s` in seconds by stage, `measurements` by label name."""
+    """The content of a series' result and its SEG; `timings_s` in seconds by stage."""
 
+    content: ResultContent
     dataset: Dataset = field(repr=False)
-    source: CtSeries = field(repr=False)
-    mask: Mask = field(repr=False)
-    measurements: dict[str, Measurement]
     timings_s: dict[str, float]
 
 
@@ -79,7 +88,23 @@ def segment(
     progress: Progress | None = None,
     on_stage: StageCallback = _ignore_stage,
 ) -> SegmentationResult:
-    """Reads, segments, measures and encodes one CT series.
+    """Analyses one CT series and encodes its SEG; see `analyse`."""
+    found = analyse(paths, predictor, request, progress, on_stage)
+    on_stage("encode")
+    started = perf_counter()
+    (dataset,) = encode(found.content, SEG)
+    timings_s = found.timings_s | {"encode": perf_counter() - started}
+    return SegmentationResult(found.content, dataset, timings_s)
+
+
+def analyse(
+    paths: Sequence[Path],
+    predictor: Segmenter,
+    request: ResultRequest,
+    progress: Progress | None = None,
+    on_stage: StageCallback = _ignore_stage,
+) -> Analysis:
+    """Reads, segments and measures one CT series.
 
     Calls `on_stage` with the name of each stage when the stage starts.
 
@@ -92,19 +117,18 @@ def segment(
     read = perf_counter()
     on_stage("segment")
     found = segment_volume(source.volume, predictor, progress)
-    measured = perf_counter()
-    on_stage("encode")
-    dataset = encode(
-        found.mask,
-        source,
-        predictor.spec,
-        identity=request.identity,
-        options=request.options,
+    content = ResultContent(
+        job_id=request.job_id,
+        source=source,
+        mask=found.mask,
+        spec=predictor.spec,
+        measurements=found.measurements,
+        findings=(),
         made_at=request.made_at,
         replaces=request.replaces,
+        texts=request.texts,
     )
-    timings_s = {"read": read - started, **found.timings_s, "encode": perf_counter() - measured}
-    return SegmentationResult(dataset, source, found.mask, found.measurements, timings_s)
+    return Analysis(content, {"read": read - started, **found.timings_s})
 
 
 def segment_volume(

@@ -28,19 +28,19 @@ def segment(
     """
     from models.inference.predictor import Predictor
     from models.installed_packages import find
-    from node.app import seg_options
+    from node.app import coloured, result_texts
     from node.offline.segment import segment_file
     from node.settings import load_settings
 
     settings = load_settings(config)
     with progress_bar() as bar:
         task = bar.add_task(f"Segmenting with {model}", total=1.0)
-        predictor = Predictor.load(find(model, settings.catalogues), device)
+        predictor = Predictor.load(coloured(settings, find(model, settings.catalogues)), device)
         summary = segment_file(
             source,
             output,
             predictor,
-            options=seg_options(settings),
+            texts=result_texts(settings),
             series=series,
             progress=lambda fraction: bar.update(task, completed=fraction),
         )

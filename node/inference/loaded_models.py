@@ -1,6 +1,7 @@
 """The installed models, each loaded on first use and kept in memory, and their run on a job."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from time import perf_counter
 
 import structlog
@@ -8,13 +9,14 @@ from pydicom import dcmwrite
 
 from models.manifest import InvalidPackage, ModelSpec
 from models.measurement import Measurement
+from node.dicom.results.content import ResultContent
+from node.dicom.results.encoders import encode
 from node.dicom.results.preview import overlay_png
-from node.dicom.results.segmentation import SegOptions
 from node.domain.errors import Misconfigured
-from node.domain.job import result_identity
-from node.domain.result_objects import SEG
+from node.domain.result_objects import ResultObject
+from node.domain.result_texts import ResultTexts
 from node.jobs.segment_step import InferenceRequest, InferenceResult, ProducedObject
-from node.pipeline import ResultRequest, Segmenter, segment
+from node.pipeline import ResultRequest, Segmenter, analyse
 
 _LOG = structlog.get_logger()
 
@@ -23,12 +25,12 @@ class LoadedModels:
     """Runs the pipeline with the model that a job names."""
 
     def __init__(
-        self, specs: Mapping[str, ModelSpec], device: str, threads: int | None, options: SegOptions
+        self, specs: Mapping[str, ModelSpec], device: str, threads: int | None, texts: ResultTexts
     ) -> None:
         self._specs = specs
         self._device = device
         self._threads = threads
-        self._options = options
+        self._texts = texts
         self._loaded: dict[str, Segmenter] = {}
 
     def load(self, model_ids: Sequence[str]) -> None:
@@ -49,27 +51,32 @@ class LoadedModels:
         """
         job = request.job
         described = ResultRequest(
-            identity=result_identity(job.job_id),
-            options=self._options,
+            job_id=job.job_id,
             # The job's own time, so that a job that runs again writes the same object.
             made_at=job.created_at,
             replaces=request.replaces,
+            texts=self._texts,
         )
 
         def log_stage(stage: str) -> None:
             _LOG.debug("job.stage", job=job.job_id, stage=stage)
 
-        result = segment(request.files, self._model(job.model_id), described, on_stage=log_stage)
+        found = analyse(request.files, self._model(job.model_id), described, on_stage=log_stage)
+        content = found.content
+        log_stage("encode")
+        encoding_started = perf_counter()
+        objects = tuple(_write(content, each, request.output) for each in request.objects)
         preview_started = perf_counter()
-        picture = overlay_png(result.source.volume, result.mask)
-        preview_s = perf_counter() - preview_started
-        seg_file = request.output / "seg.dcm"
-        dcmwrite(seg_file, result.dataset, enforce_file_format=True)
+        picture = overlay_png(content.source.volume, content.mask)
+        timings_s = {
+            "encode": preview_started - encoding_started,
+            "picture": perf_counter() - preview_started,
+        }
         return InferenceResult(
-            objects=(ProducedObject(SEG, str(result.dataset.SOPClassUID), (seg_file,)),),
+            objects=objects,
             picture_png=picture,
-            measurements={name: _stored_values(m) for name, m in result.measurements.items()},
-            timings_s=result.timings_s | {"picture": preview_s},
+            measurements={name: _stored_values(m) for name, m in content.measurements.items()},
+            timings_s=found.timings_s | timings_s,
         )
 
     def _model(self, model_id: str) -> Segmenter:
@@ -102,6 +109,19 @@ class LoadedModels:
             seconds=round(perf_counter() - started, 2),
         )
         return predictor
+
+
+def _write(content: ResultContent, result_object: ResultObject, output: Path) -> ProducedObject:
+    """Encodes one object into files of its own folder in `output`."""
+    folder = output / result_object.name
+    folder.mkdir()
+    files, sop_class_uid = [], ""
+    for number, dataset in enumerate(encode(content, result_object), start=1):
+        file = folder / f"{number:04d}.dcm"
+        dcmwrite(file, dataset, enforce_file_format=True)
+        files.append(file)
+        sop_class_uid = str(dataset.SOPClassUID)
+    return ProducedObject(result_object, sop_class_uid, tuple(files))
 
 
 def _stored_values(measurement: Measurement) -> dict[str, float | bool]:

@@ -13,7 +13,6 @@ from models.measurement import Measurement
 from node.dicom.ct.files import find_dicom_files, group_by_series
 from node.dicom.ct.headers import load_headers
 from node.dicom.ct.reader import read_series
-from node.dicom.results.segmentation import SegOptions
 from node.dicom.volume_files import (
     OutputFormat,
     output_format,
@@ -24,7 +23,8 @@ from node.dicom.volume_files import (
 from node.domain.errors import Rejected, RejectionReason
 from node.domain.identifiers import mint_uid
 from node.domain.instance import Channel, Origin
-from node.domain.job import job_id, result_identity
+from node.domain.job import job_id
+from node.domain.result_texts import ResultTexts
 from node.domain.series import series_digest
 from node.intake.part10 import identified_from_part10, part10_bytes
 from node.pipeline import Progress, ResultRequest, Segmenter, segment, segment_volume
@@ -53,7 +53,7 @@ def segment_file(
     predictor: Segmenter,
     *,
     made_at: datetime | None = None,
-    options: SegOptions | None = None,
+    texts: ResultTexts | None = None,
     series: str | None = None,
     progress: Progress | None = None,
 ) -> OfflineSummary:
@@ -74,9 +74,9 @@ def segment_file(
         )
     if file_format is OutputFormat.DICOM_SEG:
         request_time = datetime.now(UTC) if made_at is None else made_at
-        seg_options = SegOptions() if options is None else options
+        seg_texts = ResultTexts() if texts is None else texts
         with _with_identifiers(_referable_files(source, series)) as paths:
-            return _to_seg(paths, output, predictor, request_time, seg_options, progress)
+            return _to_seg(paths, output, predictor, request_time, seg_texts, progress)
     if is_nifti(source):
         original = read_nifti(source)
         volume = to_ct_axes(original)
@@ -112,19 +112,21 @@ def _to_seg(  # noqa: PLR0917 # all of them are needed, and it is called once
     output: Path,
     predictor: Segmenter,
     made_at: datetime,
-    options: SegOptions,
+    texts: ResultTexts,
     progress: Progress | None,
 ) -> OfflineSummary:
     request = ResultRequest(
         # The time makes the identity differ from the node's own result and from other runs,
         # because a PACS must treat each as a separate object.
-        identity=result_identity(mint_uid(_job_id(paths, predictor), made_at.isoformat())),
-        options=options,
+        job_id=mint_uid(_job_id(paths, predictor), made_at.isoformat()),
         made_at=made_at,
+        texts=texts,
     )
     result = segment(paths, predictor, request, progress)
     result.dataset.save_as(output, enforce_file_format=True)
-    return OfflineSummary(output, result.source.slice_count, result.measurements, result.timings_s)
+    content = result.content
+    slice_count = content.source.slice_count
+    return OfflineSummary(output, slice_count, dict(content.measurements), result.timings_s)
 
 
 def _job_id(paths: list[Path], predictor: Segmenter) -> str:

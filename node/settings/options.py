@@ -7,11 +7,17 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, InstanceOf
 
 from node.domain.result_objects import ResultKind, ResultObject, SegEncoding, WantedObjects
+from node.domain.result_texts import (
+    DEFAULT_CONTENT_DESCRIPTION,
+    DEFAULT_SERIES_DESCRIPTION,
+    SeriesNumberRule,
+)
 from node.routing.rules import Rule
 from node.settings.value_types import (
     Ae,
     BucketUrl,
     DatabaseUrl,
+    DescriptionTemplate,
     Device,
     Host,
     HostName,
@@ -22,6 +28,7 @@ from node.settings.value_types import (
     Positive,
     QuietSeconds,
     Real,
+    SeriesNumber,
     SitePath,
     Url,
     Whole,
@@ -71,11 +78,16 @@ class WorkerOptions(_Options):
 
 
 class ResultOptions(_Options):
-    """The descriptive attributes of the SEG."""
+    """The descriptive attributes of results.
 
-    series_description: LongString = "Segmentation, not for diagnostic use"
-    series_number: Annotated[Whole, Field(ge=0, le=2147483647)] = 900
-    content_description: LongString = "Automatic segmentation, not for diagnostic use"
+    `series_number` is a fixed number, or a first number plus that of the source series. `colours`
+    are those of the model package, distinct for all its organs, or those of 3D Slicer and dcmqi.
+    """
+
+    series_description: DescriptionTemplate = DEFAULT_SERIES_DESCRIPTION
+    series_number: SeriesNumber = str(SeriesNumberRule())
+    content_description: LongString = DEFAULT_CONTENT_DESCRIPTION
+    colours: Literal["distinct", "recommended"] = "distinct"
 
 
 class DeliveryOptions(_Options):

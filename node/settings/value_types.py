@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from node.domain.identifiers import AeTitle
+from node.domain.result_texts import SeriesNumberRule, check_description_template
 from node.routing.rules import MAX_QUIET_SECONDS
 
 
@@ -88,6 +89,16 @@ def _not_boolean(number: object) -> object:
     return number
 
 
+def _series_number(value: object) -> object:
+    """Checks a fixed Series Number or its rule; returns a fixed number as a whole number."""
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise ValueError(  # noqa: TRY004 pydantic reports ValueError
+            'must be a whole number, such as 900, or text, such as "900 + {source_number}"'
+        )
+    rule = SeriesNumberRule.parse(value)
+    return str(rule) if rule.follows_source else rule.first
+
+
 def _expand_home(path: Path) -> Path:
     try:
         return path.expanduser()
@@ -103,6 +114,8 @@ Name = Annotated[str, Field(min_length=1)]
 Host = Annotated[str, AfterValidator(_host)]
 HostName = Annotated[str, AfterValidator(_host_name)]
 LongString = Annotated[str, AfterValidator(_long_string)]
+DescriptionTemplate = Annotated[str, AfterValidator(check_description_template)]
+SeriesNumber = Annotated[int | str, BeforeValidator(_series_number)]
 # 11 days in seconds, 114 years in hours: longer times overflow a clock.
 Positive = Annotated[Real, Field(gt=0, le=1_000_000, allow_inf_nan=False)]
 QuietSeconds = Annotated[Real, Field(gt=0, le=MAX_QUIET_SECONDS, allow_inf_nan=False)]

@@ -18,10 +18,8 @@ from models.phantom import abdomen
 from node.demo.orthanc_pacs import OrthancPacs, orthanc_missing
 from node.dicom.ct.reader import read_series
 from node.dicom.ct_writer import write_ct_series
-from node.dicom.results.segmentation import SegOptions
 from node.dimse import scu
 from node.domain.identifiers import AeTitle
-from node.domain.job import result_identity
 from node.pipeline import ResultRequest, segment
 from tests.support.processes.listener_process import ListenerProcess
 
@@ -94,9 +92,7 @@ def _reading(files: list[Path]) -> list[tuple[str, float, float]]:
 def _stages(files: list[Path]) -> list[tuple[str, float, float]]:
     """Measures the stages of one job; the reference is the whole job."""
     predictor = Predictor.load(find("liver-ct"))
-    request = ResultRequest(
-        identity=result_identity("bench"), options=SegOptions(), made_at=datetime.now(UTC)
-    )
+    request = ResultRequest("bench", datetime.now(UTC))
     segment(files, predictor, request)  # warm-up: one-time loading and compilation are not measured
     timings = segment(files, predictor, request).timings_s
     total_s = sum(timings.values())

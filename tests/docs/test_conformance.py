@@ -13,9 +13,8 @@ from node.delivery.cstore import proposed_transfer_syntaxes
 from node.delivery.response_status import check_storage_status
 from node.dicom.ct.reader import read_series
 from node.dicom.equipment import this_node
-from node.dicom.results.segmentation import SegOptions, encode
 from node.domain.errors import Rejected, Transient
-from node.domain.job import result_identity
+from node.domain.result_objects import SegEncoding
 from node.settings import load_settings
 from node.store import Store
 from node.web.app import create_app
@@ -29,7 +28,8 @@ from pacs_listener.presentation_contexts import (
 )
 from pacs_listener.scp import ACSE_TIMEOUT_S, NETWORK_TIMEOUT_S
 from pacs_listener.store_status import MEANINGS
-from tests.support.dicom.builders import MADE_AT, ThresholdSegmenter, ct_series
+from tests.support.dicom.builders import ct_series
+from tests.support.dicom.results import content_of, encoded_seg
 
 TEXT = (Path(__file__).parents[2] / "conformance_statement.md").read_text(encoding="utf-8")
 
@@ -146,17 +146,14 @@ def test_the_dicomweb_resources_equal_the_routes(
 
 
 @pytest.fixture(scope="module")
-def result(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+def results(tmp_path_factory: pytest.TempPathFactory) -> dict[SegEncoding, Dataset]:
     series = read_series(ct_series().write(tmp_path_factory.mktemp("series")))
-    segmenter = ThresholdSegmenter()
-    return encode(
-        segmenter.predict(series.volume),
-        series,
-        segmenter.spec,
-        identity=result_identity("job"),
-        options=SegOptions(),
-        made_at=MADE_AT,
-    )
+    return {each: encoded_seg(content_of(series), each) for each in SegEncoding}
+
+
+@pytest.fixture(scope="module")
+def result(results: dict[SegEncoding, Dataset]) -> Dataset:
+    return results[SegEncoding.ALL_FRAMES]
 
 
 def keyword(tag: str) -> str:
@@ -199,7 +196,40 @@ def test_the_segment_attributes_equal_a_result(result: Dataset) -> None:
     assert {element.keyword for element in result.SegmentSequence[0]} == documented
 
 
-def test_the_proposed_presentation_contexts_equal_the_code(result: Dataset) -> None:
-    assert by_uid("SOP class of results") == [(result.SOPClassUID, result.SOPClassUID.name)]
-    syntaxes = proposed_transfer_syntaxes(result.file_meta.TransferSyntaxUID)
-    assert by_uid("Result transfer syntax") == [(syntax, syntax.name) for syntax in syntaxes]
+def test_the_encodings_equal_the_code(results: dict[SegEncoding, Dataset]) -> None:
+    rows = table("Attribute by encoding")
+    assert [row[0] for row in rows] == [
+        "SOP Class UID",
+        "Segmentation Type",
+        "Bits Allocated",
+        "Pixel Padding Value",
+        "Transfer Syntax UID",
+    ]
+    for row in rows:
+        word = row[0].replace(" ", "")
+        for encoding, documented in zip(SegEncoding, row[1:], strict=True):
+            dataset = results[encoding]
+            holder = dataset.file_meta if word == "TransferSyntaxUID" else dataset
+            assert str(holder.get(word, "absent")) == documented, (word, encoding)
+
+
+def test_a_label_map_has_the_documented_attributes(
+    results: dict[SegEncoding, Dataset],
+) -> None:
+    rows = {keyword(tag) for _, tag, _, _ in table("Attribute")}
+    carried = {"StudyDescription", "SpecificCharacterSet", "PixelPaddingValue"}
+    label_map = {element.keyword for element in results[SegEncoding.LABELMAP]}
+    assert label_map - carried <= rows
+
+
+def test_the_proposed_presentation_contexts_equal_the_code(
+    results: dict[SegEncoding, Dataset],
+) -> None:
+    sop_classes = {result.SOPClassUID: result.SOPClassUID.name for result in results.values()}
+    assert by_uid("SOP class of results") == list(sop_classes.items())
+    syntaxes = {
+        syntax: syntax.name
+        for result in results.values()
+        for syntax in proposed_transfer_syntaxes(result.file_meta.TransferSyntaxUID)
+    }
+    assert by_uid("Result transfer syntax") == list(syntaxes.items())

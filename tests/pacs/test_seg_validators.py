@@ -15,10 +15,9 @@ from pydicom.encaps import encapsulate, get_frame
 
 from models.manifest import Label
 from node.dicom.ct_writer import write_ct_series
-from node.dicom.results.segmentation import SegOptions
 from node.domain.errors import Rejected, RejectionReason
 from node.domain.identifiers import Uid
-from node.domain.job import ReplacedResult, result_identity
+from node.domain.job import ReplacedResult
 from node.pipeline import ResultRequest, SegmentationResult, segment
 from tests.support.dicom.body import (
     AXIAL,
@@ -48,12 +47,7 @@ ORIENTATIONS = [
     pytest.param(CORONAL, id="coronal"),
     pytest.param(oblique(), id="oblique"),
 ]
-REQUEST = ResultRequest(
-    identity=result_identity("job"),
-    options=SegOptions(),
-    made_at=MADE_AT,
-    replaces=ReplacedResult(Uid("1.2.3.4"), 12, "0.1.0"),
-)
+REQUEST = ResultRequest("job", MADE_AT, replaces=ReplacedResult(Uid("1.2.3.4"), 12, "0.1.0"))
 
 
 def program(name: str, how_to_install: str) -> str:
@@ -129,7 +123,7 @@ def test_dcmqi_reads_the_mask_where_the_liver_is(directions: Directions, tmp_pat
     to_lps = np.diag([-1, -1, 1, 1]) @ image.affine
     index = np.stack(np.meshgrid(*(np.arange(n) for n in labels.shape), indexing="ij"), axis=-1)
     truth = in_liver(index @ to_lps[:3, :3].T + to_lps[:3, 3])
-    assert np.count_nonzero(labels) == np.count_nonzero(result.mask.of(LIVER))
+    assert np.count_nonzero(labels) == np.count_nonzero(result.content.mask.of(LIVER))
     # Only voxels whose centre is on the surface of the liver may differ.
     assert np.count_nonzero((labels > 0) != truth) <= 2
     meta = json.loads((tmp_path / "out-meta.json").read_text())
@@ -160,8 +154,8 @@ def test_series_compressed_losslessly_by_dcmtk_are_read_identically(
     compressed = sorted(packed.iterdir())
     assert dcmread(compressed[0]).file_meta.TransferSyntaxUID.is_compressed
     one, other = result_of(plain), result_of(compressed)
-    assert (one.source.volume.array == other.source.volume.array).all()
-    assert (one.mask.volume.array == other.mask.volume.array).all()
+    assert (one.content.source.volume.array == other.content.source.volume.array).all()
+    assert (one.content.mask.volume.array == other.content.mask.volume.array).all()
 
 
 @pytest.mark.parametrize(

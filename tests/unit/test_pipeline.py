@@ -8,9 +8,7 @@ import highdicom as hd
 import numpy as np
 import pytest
 
-from node.dicom.results.segmentation import SegOptions
 from node.domain.errors import Rejected, RejectionReason
-from node.domain.job import result_identity
 from node.pipeline import ResultRequest, SegmentationResult, segment
 from tests.support.dicom.body import (
     AXIAL,
@@ -31,7 +29,7 @@ from tests.support.dicom.builders import (
 )
 from tests.support.shared_data import ct_files
 
-REQUEST = ResultRequest(identity=result_identity("job"), options=SegOptions(), made_at=MADE_AT)
+REQUEST = ResultRequest("job", MADE_AT)
 
 
 def decoded_segment(result: SegmentationResult) -> hd.Volume:
@@ -80,10 +78,10 @@ def test_a_result_has_volume_and_timings(tmp_path: Path) -> None:
     )
     voxel_ml = 6 * 3 * 3 / 1000
     truth_ml = np.count_nonzero(in_liver(voxel_positions(grid(AXIAL)))) * voxel_ml
-    assert result.measurements["Liver"].volume_ml == pytest.approx(truth_ml)
-    assert result.measurements["Liver"].mean_hu == pytest.approx(120)
+    assert result.content.measurements["Liver"].volume_ml == pytest.approx(truth_ml)
+    assert result.content.measurements["Liver"].mean_hu == pytest.approx(120)
     assert set(result.timings_s) == {"read", "segment", "measure", "encode"}
-    assert result.source.slice_count == 24
+    assert result.content.source.slice_count == 24
     assert shares[-1] == 1.0
 
 

@@ -12,13 +12,13 @@ from playwright.sync_api import Page
 from pydicom.dataset import Dataset
 
 from node.demo.orthanc_pacs import OrthancPacs, orthanc_missing
-from node.dicom.results.segmentation import SegOptions
-from node.domain.job import result_identity
+from node.domain.result_objects import SegEncoding
 from node.pipeline import ResultRequest, segment
 from tests.support.browser.ohif_site import OhifSite, ohif_files
 from tests.support.browser.viewer_page import ImagePlane, ViewerPage, coloured
 from tests.support.dicom.body import AXIAL, CORONAL, FEET_FIRST, Directions, in_liver, oblique
 from tests.support.dicom.builders import LIVER, MADE_AT, ThresholdSegmenter, ct_series
+from tests.support.dicom.results import encoded_seg
 from tests.support.waiting import until
 
 # OHIF draws the outline over the border of the overlay, a little inside or outside a voxel's edge.
@@ -47,26 +47,32 @@ def viewing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Viewing]:
 
 
 @pytest.mark.parametrize(
-    ("name", "directions"),
+    ("name", "directions", "encoding"),
     [
-        ("axial", AXIAL),
-        ("feet-first", FEET_FIRST),
-        ("coronal", CORONAL),
-        ("oblique", oblique()),
+        ("axial", AXIAL, SegEncoding.ALL_FRAMES),
+        ("feet-first", FEET_FIRST, SegEncoding.ALL_FRAMES),
+        ("coronal", CORONAL, SegEncoding.ALL_FRAMES),
+        ("oblique", oblique(), SegEncoding.ALL_FRAMES),
+        ("sparse", FEET_FIRST, SegEncoding.SPARSE),
     ],
 )
 def test_the_overlay_appears_on_the_liver(
-    viewing: Viewing, page: Page, tmp_path: Path, name: str, directions: Directions
+    viewing: Viewing,
+    page: Page,
+    tmp_path: Path,
+    name: str,
+    directions: Directions,
+    encoding: SegEncoding,
 ) -> None:
     slices = ct_series(directions, seed=f"ohif-{name}")
-    _upload_to_pacs(viewing.pacs, slices.write(tmp_path / "ct"), tmp_path)
+    _upload_to_pacs(viewing.pacs, slices.write(tmp_path / "ct"), tmp_path, encoding)
     viewer = ViewerPage(page, viewing.site.url, slices.datasets[0].StudyInstanceUID)
     shown = _slices_with_liver(slices.datasets)
 
     viewer.show(shown[0].SOPInstanceUID)
     assert not coloured(viewer.picture(), LIVER.display_rgb).any()
 
-    viewer.open_segmentation(SegOptions().series_description)
+    viewer.open_segmentation("Liver, liver-test 0.0.1")
     for image in shown:
         viewer.show(image.SOPInstanceUID)
         expected = viewer.on_screen(in_liver(_pixel_positions(image)), _plane(image))
@@ -77,12 +83,14 @@ def test_the_overlay_appears_on_the_liver(
             assert columns.mean() < expected.shape[1] / 2
 
 
-def _upload_to_pacs(pacs: OrthancPacs, ct_files: list[Path], folder: Path) -> None:
+def _upload_to_pacs(
+    pacs: OrthancPacs, ct_files: list[Path], folder: Path, encoding: SegEncoding
+) -> None:
     """Uploads a CT and the node's segmentation of it."""
-    request = ResultRequest(result_identity(folder.name), SegOptions(), MADE_AT)
+    request = ResultRequest(folder.name, MADE_AT)
     result = segment(ct_files, ThresholdSegmenter(), request)
     segmentation = folder / "segmentation.dcm"
-    result.dataset.save_as(segmentation, enforce_file_format=True)
+    encoded_seg(result.content, encoding).save_as(segmentation, enforce_file_format=True)
     for file in (*ct_files, segmentation):
         pacs.upload(file)
 

@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 from playwright.sync_api import Page
 
-from node.dicom.results.segmentation import SegOptions
 from tests.support.browser.ohif_site import OhifSite, ohif_files
 from tests.support.browser.viewer_page import ImagePlane, ViewerPage, coloured
 from tests.support.dicom.body import grid, in_liver, voxel_positions
@@ -33,7 +32,7 @@ def test_the_overlay_appears_on_the_liver_without_a_pacs(page: Page, tmp_path: P
         viewer = ViewerPage(page, site.url, series.study_instance_uid)
         viewer.show(image.SOPInstanceUID)
         assert not coloured(viewer.picture(), LIVER.display_rgb).any()
-        viewer.open_segmentation(SegOptions().series_description)
+        viewer.open_segmentation("Liver, liver-test 0.0.1")
         viewer.show(image.SOPInstanceUID)
         expected = viewer.on_screen(liver[fullest], plane)
 

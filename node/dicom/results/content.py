@@ -11,6 +11,7 @@ from node.dicom.ct.reader import CtSeries
 from node.domain.findings import Finding
 from node.domain.job import ReplacedResult
 from node.domain.result_objects import ObjectUids, ResultObject
+from node.domain.result_texts import ResultTexts
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class ResultContent:
     findings: tuple[Finding, ...]
     made_at: datetime
     replaces: ReplacedResult | None = None
+    texts: ResultTexts = field(default_factory=ResultTexts)
 
     def uids(self, result_object: ResultObject) -> ObjectUids:
         """Returns the UIDs of one of the job's objects."""

@@ -1,104 +1,120 @@
 """Encoding of a mask as a DICOM Segmentation (PS3.3 A.51) on the slices of its source.
 
-Frames take their geometry from the source slices. Empty frames are written as well, because some
-viewers shift masks in which frames are missing.
+Frames take their geometry from the source slices. A BINARY segmentation has one frame for each
+slice and segment; the sparse one omits empty frames, which some older viewers need to keep masks in
+position. A label map has one frame for each slice, whose pixels are segment numbers.
 """
-
-from dataclasses import dataclass
-from datetime import datetime
 
 import highdicom as hd
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
-from pydicom.sr.codedict import codes
-from pydicom.sr.coding import Code as SrCode
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.uid import UID, ExplicitVRLittleEndian, RLELossless
 
-from models.manifest import Code, Label, ModelSpec
 from models.mask import Mask
 from node.dicom.ct.reader import CtSeries
 from node.dicom.equipment import this_node
+from node.dicom.results.content import ResultContent
 from node.dicom.results.label_interpolation import interpolate_labels
 from node.dicom.results.references import reference_images
 from node.dicom.results.result_attributes import complete_result
+from node.dicom.results.segment_descriptions import segment_descriptions
+from node.dicom.results.series_texts import content_label, series_description, series_number
 from node.domain.errors import Rejected, RejectionReason
-from node.domain.identifiers import Uid, mint_uid
-from node.domain.job import ReplacedResult, ResultIdentity
+from node.domain.identifiers import Uid
+from node.domain.result_objects import ResultObject, SegEncoding
+from node.domain.result_texts import NOT_FOR_DIAGNOSTIC_USE
 
-NOT_FOR_DIAGNOSTIC_USE = "not for diagnostic use"
-
-
-@dataclass(frozen=True)
-class SegOptions:
-    """Attributes of the result that a site configures; texts of at most 64 characters (LO)."""
-
-    series_description: str = f"Segmentation, {NOT_FOR_DIAGNOSTIC_USE}"
-    series_number: int = 900
-    content_description: str = f"Automatic segmentation, {NOT_FOR_DIAGNOSTIC_USE}"
-    content_label: str = "SEGMENTATION"  # capitals, digits, underscore; at most 16 (CS)
-    instance_number: int = 1
+_TYPES = {
+    SegEncoding.ALL_FRAMES: hd.seg.SegmentationTypeValues.BINARY,
+    SegEncoding.SPARSE: hd.seg.SegmentationTypeValues.BINARY,
+    SegEncoding.LABELMAP: hd.seg.SegmentationTypeValues.LABELMAP,
+}
 
 
-def encode(
-    mask: Mask,
-    source: CtSeries,
-    spec: ModelSpec,
-    *,
-    identity: ResultIdentity,
-    options: SegOptions,
-    made_at: datetime,
-    replaces: ReplacedResult | None = None,
-) -> Dataset:
-    """Encodes the mask as a DICOM SEG of type BINARY with file meta information.
+def encode(content: ResultContent, result_object: ResultObject) -> list[Dataset]:
+    """Encodes the mask as one DICOM SEG with file meta information.
 
-    `mask` is on the grid of `source.volume`; the frames are on the source slices. Equal input gives
-    equal bytes. `made_at` is time zone aware; it is written in the time zone of the source, or in
-    the local one if the source has none.
+    The encoding is that of `result_object`. The frames are on the source slices. Equal input gives
+    equal bytes. The time is written in the time zone of the source, or in the local one if the
+    source has none. A mask without voxels has all frames in every encoding, because an image
+    without frames does not exist.
 
     Raises:
         Rejected: the source lacks a UID that the result must reference.
         ValueError: the mask is on another grid than the source, or `made_at` has no time zone.
     """
-    _check_input(mask, source, made_at)
-    images, segments = _frames(mask, source)
+    _check_input(content)
+    segmentation = _segmentation(content, result_object)
+    source, spec = content.source, content.spec
+    derivation = _derivation(content)
+    segmentation.DerivationDescription = derivation
+    segmentation.ContentCreatorName = None  # type 2; no person created the result
+    if result_object.encoding is not SegEncoding.LABELMAP:
+        segmentation.PixelData = _padded_pixel_data(segmentation)
+        _identify_segments_per_frame(segmentation)
+        _number_dimension_of_segments(segmentation)
+    organization = content.uids(result_object).derived_uid("dimensions")
+    _set_dimension_organization_uid(segmentation, organization)
+    texts = (
+        segmentation.SeriesDescription,
+        segmentation.ContentDescription,
+        derivation,
+        *(label.name for label in content.mask.labels),
+    )
+    result = complete_result(
+        segmentation,
+        source,
+        spec,
+        content.made_at,
+        texts,
+        transfer_syntax_uid=transfer_syntax_of(result_object.encoding),
+    )
+    return [result]
+
+
+def transfer_syntax_of(encoding: SegEncoding) -> UID:
+    """Returns the transfer syntax that a segmentation is encoded in.
+
+    A label map is compressed by RLE (PS3.5 annex G): every toolkit decodes it exactly, it cannot be
+    mistaken for a lossy syntax, and areas of one value shrink well. BINARY pixels stay packed,
+    because no lossless syntax for single bits is in wide use.
+    """
+    return RLELossless if encoding is SegEncoding.LABELMAP else ExplicitVRLittleEndian
+
+
+def _segmentation(content: ResultContent, result_object: ResultObject) -> hd.seg.Segmentation:
+    images, segments = _frames(content.mask, content.source)
     node = this_node()
-    segmentation = hd.seg.Segmentation(
+    uids = content.uids(result_object)
+    return hd.seg.Segmentation(
         source_images=images,
         pixel_array=segments,
-        segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
-        segment_descriptions=_descriptions(mask.labels, spec, identity),
-        series_instance_uid=identity.series_instance_uid,
-        series_number=options.series_number,
-        sop_instance_uid=identity.sop_instance_uid,
-        instance_number=options.instance_number,
+        segmentation_type=_TYPES[result_object.encoding],
+        segment_descriptions=segment_descriptions(content),
+        series_instance_uid=uids.series_instance_uid,
+        series_number=series_number(content, result_object),
+        sop_instance_uid=uids.sop_instance_uid(),
+        instance_number=1,
         manufacturer=node.manufacturer,
         manufacturer_model_name=node.model_name,
         software_versions=node.software_version,
         device_serial_number=node.serial_number,
-        content_description=options.content_description,
-        content_label=options.content_label,
-        series_description=options.series_description,
-        transfer_syntax_uid=ExplicitVRLittleEndian,
-        omit_empty_frames=False,
+        content_description=content.texts.content_description,
+        content_label=content_label(content),
+        series_description=series_description(content, result_object),
+        transfer_syntax_uid=transfer_syntax_of(result_object.encoding),
+        omit_empty_frames=result_object.encoding is SegEncoding.SPARSE,
     )
-    derivation = _derivation(source, spec, replaces)
-    segmentation.DerivationDescription = derivation
-    segmentation.ContentCreatorName = None  # type 2; no person created the result
-    segmentation.PixelData = _padded_pixel_data(segmentation)
-    _identify_segments_per_frame(segmentation)
-    _set_dimension_organization_uid(segmentation, identity)
-    texts = (options.series_description, options.content_description, derivation)
-    names = (label.name for label in mask.labels)
-    return complete_result(segmentation, source, spec, made_at, (*texts, *names))
 
 
-def _check_input(mask: Mask, source: CtSeries, made_at: datetime) -> None:
+def _check_input(content: ResultContent) -> None:
+    mask, source = content.mask, content.source
     if mask.volume.shape != source.volume.shape or not np.allclose(
         mask.volume.affine, source.volume.affine
     ):
         raise ValueError("the mask is not on the grid of its source")
-    if made_at.tzinfo is None:
+    if content.made_at.tzinfo is None:
         raise ValueError("made_at has no time zone")
     _check_source_uids(source)
 
@@ -143,32 +159,6 @@ def _segment_numbers(mask: Mask, source: CtSeries) -> NDArray[np.uint8]:
     return numbers
 
 
-def _descriptions(
-    labels: tuple[Label, ...], spec: ModelSpec, identity: ResultIdentity
-) -> list[hd.seg.SegmentDescription]:
-    algorithm = hd.AlgorithmIdentificationSequence(
-        name=spec.model_id,
-        family=codes.cid7162.ArtificialIntelligence,
-        version=spec.version,
-        source=spec.manufacturer,
-        parameters={"weights_sha256": spec.weights_sha256},
-    )
-    return [
-        hd.seg.SegmentDescription(
-            segment_number=number,
-            segment_label=label.name,
-            segmented_property_category=_code(label.category),
-            segmented_property_type=_code(label.type),
-            algorithm_type=hd.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
-            algorithm_identification=algorithm,
-            tracking_uid=_tracking_uid(identity, label, len(labels)),
-            tracking_id=f"{spec.model_id} {label.name}",
-            display_color=hd.color.CIELabColor.from_rgb(*label.display_rgb),
-        )
-        for number, label in enumerate(labels, start=1)
-    ]
-
-
 def _identify_segments_per_frame(result: Dataset) -> None:
     """Moves a shared segment identification into each frame, where viewers expect it."""
     shared = result.SharedFunctionalGroupsSequence[0]
@@ -182,6 +172,17 @@ def _identify_segments_per_frame(result: Dataset) -> None:
         frame.SegmentIdentificationSequence = [item]
 
 
+def _number_dimension_of_segments(result: Dataset) -> None:
+    """Numbers the segments that have frames from 1 without gaps (PS3.3 C.7.6.17.1)."""
+    indices = [
+        frame.FrameContentSequence[0].DimensionIndexValues
+        for frame in result.PerFrameFunctionalGroupsSequence
+    ]
+    ordinal_of = {n: k for k, n in enumerate(sorted({values[0] for values in indices}), start=1)}
+    for values in indices:
+        values[0] = ordinal_of[values[0]]
+
+
 def _padded_pixel_data(result: Dataset) -> bytes:
     """Returns the packed bits, padded with zero bytes to even length (PS3.5 8.1.1).
 
@@ -192,35 +193,25 @@ def _padded_pixel_data(result: Dataset) -> bytes:
     return bytes(result.PixelData)[:length] + b"\0" * (length % 2)
 
 
-def _set_dimension_organization_uid(result: Dataset, identity: ResultIdentity) -> None:
+def _set_dimension_organization_uid(result: Dataset, organization: Uid) -> None:
     """Replaces highdicom's random UID by one that depends only on the result's identity."""
-    organization = mint_uid(identity.sop_instance_uid, "dimensions")
     result.DimensionOrganizationSequence[0].DimensionOrganizationUID = organization
     for dimension in result.DimensionIndexSequence:
         dimension.DimensionOrganizationUID = organization
 
 
-def _tracking_uid(identity: ResultIdentity, label: Label, label_count: int) -> Uid:
-    """Returns the identity's tracking UID for a single label, else one derived per label."""
-    if label_count == 1:
-        return identity.tracking_uid
-    return mint_uid(identity.tracking_uid, str(label.index))
-
-
-def _code(code: Code) -> SrCode:
-    return SrCode(code.value, code.scheme, code.meaning)
-
-
-def _derivation(source: CtSeries, spec: ModelSpec, replaces: ReplacedResult | None) -> str:
+def _derivation(content: ResultContent) -> str:
     """Returns the derivation description, at most 1024 characters (ST)."""
+    spec, replaces = content.spec, content.replaces
     text = (
         f"Segmented automatically by {spec.model_id} {spec.version} from "
-        f"{source.slice_count} slices; {NOT_FOR_DIAGNOSTIC_USE}."
+        f"{content.source.slice_count} slices; {NOT_FOR_DIAGNOSTIC_USE}."
     )
     if replaces is None:
         return text
     by = f" by version {replaces.model_version}" if replaces.model_version else ""
     return (
         f"{text} Replaces the result {replaces.sop_instance_uid}, which was made{by} from "
-        f"{replaces.instance_count} instances; this one is made from {len(source.sources)}."
+        f"{replaces.instance_count} instances; this one is made from "
+        f"{len(content.source.sources)}."
     )

@@ -1,25 +1,167 @@
-"""The description and number of the series of each result object."""
+"""The description, number and content label of the series of each result object."""
 
+import re
+
+from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
+
+from node.dicom.ct.headers import PARSE_ERRORS
 from node.dicom.results.content import ResultContent
-from node.domain.result_objects import ResultKind, ResultObject
+from node.domain.result_objects import ResultKind, ResultObject, SegEncoding
+from node.domain.result_texts import MAX_INTEGER_STRING, MAX_LONG_STRING, TEMPLATE_FIELD
 
 _TITLES = {
     ResultKind.SEG: "Segmentation",
     ResultKind.SR: "Measurements",
     ResultKind.CAPTURE: "Overlay",
     ResultKind.SUMMARY: "Summary",
-    ResultKind.PDF: "Summary",
+    ResultKind.PDF: "Report",
     ResultKind.RTSTRUCT: "Contours",
 }
-_FIRST_NUMBER = 900
+# The position in this list sets an object's offset; new ones go to the end, so that none changes.
+_NUMBERED_OBJECTS = (
+    ResultObject(ResultKind.SEG),
+    ResultObject(ResultKind.SR),
+    ResultObject(ResultKind.CAPTURE),
+    ResultObject(ResultKind.SUMMARY),
+    ResultObject(ResultKind.PDF),
+    ResultObject(ResultKind.RTSTRUCT),
+    ResultObject(ResultKind.SEG, SegEncoding.SPARSE),
+    ResultObject(ResultKind.SEG, SegEncoding.LABELMAP),
+    ResultObject(ResultKind.SR, SegEncoding.SPARSE),
+    ResultObject(ResultKind.SR, SegEncoding.LABELMAP),
+)
+# Source series are rarely numbered above 9000, so the numbers of two objects do not meet.
+_OBJECT_STEP = 10_000
+_MODEL_STEP = 1_000_000
+_MAX_LISTED_ORGANS = 3
+_ORGANS_BEFORE_MORE = 2
+_MAX_CODE_STRING = 16  # characters, PS3.5 6.2
+# A word of a template: opening brackets, a core, closing brackets and punctuation.
+_WORD = re.compile(r"([(\[]*)(\S*?)([)\],.;:]*)(?=\s|$)")
 
 
 def series_description(content: ResultContent, result_object: ResultObject) -> str:
-    """Returns Series Description (0008,103E), PS3.3 C.7.3.1: at most 64 characters."""
+    """Returns Series Description (0008,103E), PS3.3 C.7.3.1: at most 64 characters.
+
+    A missing value takes the rest of its word with it. Objects other than the SEG begin with their
+    title, unless the template says where the title goes.
+    """
+    header = content.source.sources[0]
     title = _TITLES[result_object.kind]
-    return f"{title}, {content.spec.model_id} {content.spec.version}"[:64]
+    number = source_series_number(header)
+    values = {
+        "organs": _organs(content),
+        "model": content.spec.model_id,
+        "version": content.spec.version,
+        "source_number": "" if number is None else str(number),
+        "source_description": _text(header, "SeriesDescription"),
+        "object": title,
+    }
+    template = content.texts.series_description
+    if result_object.kind is not ResultKind.SEG and "object" not in TEMPLATE_FIELD.findall(
+        template
+    ):
+        template = f"{{object}}: {template}"
+    return _cut(_fill(template, values))
 
 
-def series_number(_content: ResultContent, result_object: ResultObject) -> int:
-    """Returns Series Number (0020,0011), PS3.3 C.7.3.1; each kind of object has its own."""
-    return _FIRST_NUMBER + list(ResultKind).index(result_object.kind)
+def series_number(content: ResultContent, result_object: ResultObject) -> int:
+    """Returns Series Number (0020,0011), PS3.3 C.7.3.1.
+
+    It is the site's fixed number, or its first number plus that of the source series, plus
+    1,000,000 for each model before this one in `texts.models`. Each kind of object after the SEG
+    adds 10,000. A number that an Integer String cannot hold loses what it was increased by.
+    """
+    rule = content.texts.series_number
+    numbered = ResultObject.of(result_object.kind, result_object.encoding)
+    number = rule.first + _OBJECT_STEP * _NUMBERED_OBJECTS.index(numbered)
+    if rule.follows_source:
+        source = source_series_number(content.source.sources[0])
+        number += 0 if source is None else source
+        models = content.texts.models
+        model_id = content.spec.model_id
+        number += _MODEL_STEP * (models.index(model_id) if model_id in models else 0)
+    return number if number <= MAX_INTEGER_STRING else rule.first
+
+
+def content_label(content: ResultContent) -> str:
+    """Returns Content Label (0070,0080), PS3.3 C.10.12: the organs, as a Code String."""
+    names = [_code_string(label.name) for label in content.mask.labels]
+    names = [name for name in names if name]
+    if not names:
+        return "SEGMENTATION"
+    together = "_".join(names)
+    if len(together) <= _MAX_CODE_STRING:
+        return together
+    more = f"_AND_{len(names) - 1}" if len(names) > 1 else ""
+    room = _MAX_CODE_STRING - len(more)
+    first = names[0] if len(names[0]) <= room else names[0][:room].rpartition("_")[0]
+    return (first or names[0][:room]) + more
+
+
+def source_series_number(header: Dataset) -> int | None:
+    """Returns the Series Number of a source header; None if it is absent or no such number."""
+    text = _text(header, "SeriesNumber")
+    # Ten digits hold every Integer String; a longer text is no number of a series.
+    if not re.fullmatch(r"\d{1,10}", text):
+        return None
+    return int(text)
+
+
+def _text(header: Dataset, keyword: str) -> str:
+    """Returns the value as one line, without characters that a Long String may not have."""
+    try:
+        value = header.get(keyword)
+    except PARSE_ERRORS:
+        return ""
+    if value is None:
+        return ""
+    # pydicom splits a text with backslashes into several values.
+    joined = " ".join(str(part) for part in value) if isinstance(value, MultiValue) else str(value)
+    printable = "".join(c if c.isprintable() and c != "\\" else " " for c in joined)
+    return " ".join(printable.split())
+
+
+def _organs(content: ResultContent) -> str:
+    """Returns the organs that were found, or all of the model where none was measured."""
+    labels = [label.name for label in content.mask.labels]
+    measured = content.measurements
+    found = [name for name in labels if name in measured and measured[name].volume_ml > 0]
+    names = found or labels
+    if len(names) <= _MAX_LISTED_ORGANS:
+        return ", ".join(names)
+    listed = ", ".join(names[:_ORGANS_BEFORE_MORE])
+    return f"{listed} and {len(names) - _ORGANS_BEFORE_MORE} more"
+
+
+def _fill(template: str, values: dict[str, str]) -> str:
+    """Returns the template with its values, without what surrounds a missing one."""
+
+    def kept(word: re.Match[str]) -> str:
+        fields = TEMPLATE_FIELD.findall(word[2])
+        missing = fields and not any(values[field] for field in fields)
+        return f"{word[1]}{word[3]}" if missing else word[0]
+
+    filled = _WORD.sub(kept, template)
+    filled = re.sub(r"([(\[])\s+", r"\1", filled)
+    filled = re.sub(r"\s+([)\],.;:])", r"\1", filled)
+    filled = re.sub(r"\(\)|\[\]", "", filled)
+    filled = TEMPLATE_FIELD.sub(lambda field: values[field[1]], filled)
+    return " ".join(filled.split()).strip(" ,;:")
+
+
+def _cut(text: str) -> str:
+    """Returns at most 64 characters, cut after a word; a bracket that was cut is closed."""
+    if len(text) <= MAX_LONG_STRING:
+        return text
+    start = text[: MAX_LONG_STRING + 1]
+    words = start.rpartition(" ")[0] or start[:MAX_LONG_STRING]
+    kept = words.rstrip(" ,;:([-")
+    opened = kept.count("(") > kept.count(")")
+    return f"{kept})" if opened and len(kept) < MAX_LONG_STRING else kept
+
+
+def _code_string(name: str) -> str:
+    """Returns the name in capitals, digits and underscores (PS3.5 6.2)."""
+    return re.sub(r"[^A-Z0-9]+", "_", name.upper()).strip("_")

@@ -14,10 +14,9 @@ import uvicorn
 from pydicom import dcmwrite
 
 from node.dicom.results.preview import overlay_png
-from node.dicom.results.segmentation import SegOptions
 from node.domain.identifiers import Uid
 from node.domain.instance import Channel, Origin
-from node.domain.job import Job, JobState, result_identity
+from node.domain.job import Job, JobState
 from node.domain.series import StoredSeries
 from node.intake.inbox import Inbox
 from node.intake.part10 import received_from_file
@@ -74,16 +73,17 @@ class ServedNode:
         now = datetime.now(UTC)
         self.store.change_job(job.job_id, JobState.RUNNING, now)
         paths = [i.path for i in self.store.instances_of(job.series_instance_uid)]
-        identity = result_identity(job.job_id)
-        request = ResultRequest(identity, SegOptions(), MADE_AT, None)
+        request = ResultRequest(job.job_id, MADE_AT)
         files = self.store.files
         with files.local_copies(paths) as local_copies:
             result = segment(local_copies, ThresholdSegmenter(), request)
         folder = self.settings.data_dir / "results" / job.job_id
+        content = result.content
+        picture = overlay_png(content.source.volume, content.mask)
         seg_file = BytesIO()
         dcmwrite(seg_file, result.dataset, enforce_file_format=True)
         files.put(folder / "result.dcm", [seg_file.getvalue()])
-        files.put(folder / "overlay.png", [overlay_png(result.source.volume, result.mask)])
+        files.put(folder / "overlay.png", [picture])
         self.store.add_deliveries(job.job_id, job.destinations, now)
         return self.store.change_job(
             job.job_id,
@@ -92,7 +92,7 @@ class ServedNode:
             timings_s=result.timings_s,
             measurements={
                 label: {"volume_ml": m.volume_ml, "cut_by_series": m.cut_by_series}
-                for label, m in result.measurements.items()
+                for label, m in content.measurements.items()
             },
             result_path=folder / "result.dcm",
             picture_path=folder / "overlay.png",

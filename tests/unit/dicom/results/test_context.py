@@ -12,27 +12,19 @@ from pydicom.tag import Tag
 
 from node.dicom.ct.reader import read_series
 from node.dicom.results.context import COPIED_KEYWORDS
-from node.dicom.results.segmentation import SegOptions, encode
-from node.domain.job import result_identity
-from tests.support.dicom.builders import MADE_AT, ThresholdSegmenter, ct_series
+from node.domain.result_texts import ResultTexts
+from tests.support.dicom.builders import ct_series
+from tests.support.dicom.results import content_of, encoded_seg
 
 
-def result_of(source: Dataset, directory: Path, options: SegOptions | None = None) -> Dataset:
+def result_of(source: Dataset, directory: Path, texts: ResultTexts | None = None) -> Dataset:
     """Encodes the result of a series that has the attributes of `source`; writes and reads it."""
 
     def update(_index: int, dataset: Dataset) -> None:
         dataset.update(source)
 
     series = read_series(ct_series().modify(update).write(directory))
-    segmenter = ThresholdSegmenter()
-    dataset = encode(
-        segmenter.predict(series.volume),
-        series,
-        segmenter.spec,
-        identity=result_identity("job"),
-        options=SegOptions() if options is None else options,
-        made_at=MADE_AT,
-    )
+    dataset = encoded_seg(content_of(series, texts=texts))
     stream = BytesIO()
     dataset.save_as(stream, enforce_file_format=True)
     stream.seek(0)
@@ -145,8 +137,8 @@ def test_the_character_set_of_the_source_is_kept(tmp_path: Path) -> None:
     source = Dataset()
     source.SpecificCharacterSet = "ISO_IR 100"
     source.PatientName = "MÜLLER^JÖRG"
-    options = SegOptions(series_description="Leber, nicht für die Diagnose")
-    result = result_of(source, tmp_path, options)
+    texts = ResultTexts(series_description="Leber, nicht für die Diagnose")
+    result = result_of(source, tmp_path, texts)
     assert result.SpecificCharacterSet == "ISO_IR 100"
     assert str(result.PatientName) == "MÜLLER^JÖRG"
     assert result.SeriesDescription == "Leber, nicht für die Diagnose"
@@ -158,7 +150,7 @@ def test_a_text_outside_the_character_set_of_the_source_selects_utf_8(tmp_path: 
     source.PatientName = "MÜLLER^JÖRG"
     source.OtherPatientIDsSequence = item(PatientID="Ü1", TypeOfPatientID="TEXT")
     source.ReferringPhysicianName = "GRÜN^ÅSA"
-    result = result_of(source, tmp_path, SegOptions(series_description="肝臓、診断用ではない"))
+    result = result_of(source, tmp_path, ResultTexts(series_description="肝臓、診断用ではない"))
     assert result.SpecificCharacterSet == "ISO_IR 192"
     assert result.SeriesDescription == "肝臓、診断用ではない"
     assert str(result.PatientName) == "MÜLLER^JÖRG"
@@ -213,15 +205,7 @@ def test_values_that_violate_the_standard_do_not_prevent_a_result(tmp_path: Path
             dataset[tag] = RawDataElement(Tag(tag), vr, len(value), value, 0, False, True)
 
     series = read_series(ct_series().modify(spoil).write(tmp_path))
-    segmenter = ThresholdSegmenter()
-    dataset = encode(
-        segmenter.predict(series.volume),
-        series,
-        segmenter.spec,
-        identity=result_identity("job"),
-        options=SegOptions(),
-        made_at=MADE_AT,
-    )
+    dataset = encoded_seg(content_of(series))
     stream = BytesIO()
     dataset.save_as(stream, enforce_file_format=True)
     result = dcmread(BytesIO(stream.getvalue()))
@@ -243,15 +227,7 @@ def test_a_patient_id_that_only_later_slices_have_is_copied(tmp_path: Path) -> N
         dataset.PatientID = "" if index == 0 else "4711"
 
     series = read_series(ct_series().modify(forget).write(tmp_path))
-    segmenter = ThresholdSegmenter()
-    dataset = encode(
-        segmenter.predict(series.volume),
-        series,
-        segmenter.spec,
-        identity=result_identity("job"),
-        options=SegOptions(),
-        made_at=MADE_AT,
-    )
+    dataset = encoded_seg(content_of(series))
     assert dataset.PatientID == "4711"
 
 

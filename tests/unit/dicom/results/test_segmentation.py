@@ -1,4 +1,4 @@
-"""The DICOM SEG has the geometry of the mask, declares its origin and is reproducible."""
+"""Each encoding of the SEG has the geometry of the mask, its origin, and equal bytes again."""
 
 from datetime import UTC, datetime, timedelta, timezone
 from io import BytesIO
@@ -7,15 +7,25 @@ from pathlib import Path
 import highdicom as hd
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from pydicom.dataset import Dataset
+from pydicom.uid import ExplicitVRLittleEndian, RLELossless
 
 from models.manifest import Label
 from models.mask import Mask
 from node.dicom.ct.reader import CtSeries, read_series
-from node.dicom.results.segmentation import SegOptions, encode
+from node.dicom.results.transcoding import uncompressed
 from node.domain.errors import Rejected, RejectionReason
 from node.domain.identifiers import Uid
-from node.domain.job import ReplacedResult, ResultIdentity, result_identity
+from node.domain.job import ReplacedResult
+from node.domain.result_objects import (
+    ObjectUids,
+    ResultKind,
+    ResultObject,
+    SegEncoding,
+    tracking_uid,
+)
+from node.domain.result_texts import ResultTexts, SeriesNumberRule
 from tests.support.dicom.body import (
     AXIAL,
     CORONAL,
@@ -34,10 +44,10 @@ from tests.support.dicom.builders import (
     ct_series,
     enhanced_ct,
     legacy_converted,
-    model_spec,
 )
+from tests.support.dicom.results import content_of, encoded_seg, part10
 
-IDENTITY = result_identity("job")
+ENCODINGS = pytest.mark.parametrize("encoding", SegEncoding)
 
 
 def liver_mask(series: CtSeries, labels: tuple[Label, ...] = (LIVER,)) -> Mask:
@@ -52,32 +62,37 @@ def liver_mask(series: CtSeries, labels: tuple[Label, ...] = (LIVER,)) -> Mask:
 def encoded(
     series: CtSeries,
     mask: Mask | None = None,
+    encoding: SegEncoding = SegEncoding.ALL_FRAMES,
     *,
-    identity: ResultIdentity = IDENTITY,
-    options: SegOptions | None = None,
+    job_id: str = "job",
+    texts: ResultTexts | None = None,
     made_at: datetime = MADE_AT,
     replaces: ReplacedResult | None = None,
 ) -> Dataset:
-    mask = liver_mask(series) if mask is None else mask
-    return encode(
-        mask,
+    content = content_of(
         series,
-        model_spec(labels=mask.labels),
-        identity=identity,
-        options=SegOptions() if options is None else options,
+        liver_mask(series) if mask is None else mask,
+        job_id=job_id,
+        texts=texts,
         made_at=made_at,
         replaces=replaces,
     )
-
-
-def part10(dataset: Dataset) -> bytes:
-    stream = BytesIO()
-    dataset.save_as(stream, enforce_file_format=True)
-    return stream.getvalue()
+    return encoded_seg(content, encoding)
 
 
 def read_back(dataset: Dataset) -> hd.seg.Segmentation:
     return hd.seg.segread(BytesIO(part10(dataset)))
+
+
+def pixels_on(seg: hd.seg.Segmentation, source: Dataset) -> NDArray[np.integer]:
+    """Returns the segment numbers on a source slice (row, column); 0 where there is no frame."""
+    pixels: NDArray[np.integer] = seg.get_pixels_by_source_instance(
+        [source.SOPInstanceUID],
+        combine_segments=True,
+        ignore_spatial_locations=True,
+        assert_missing_frames_are_empty=True,
+    )[0]
+    return pixels
 
 
 @pytest.fixture
@@ -95,12 +110,14 @@ def series(tmp_path: Path) -> CtSeries:
         pytest.param(oblique(), id="oblique"),
     ],
 )
+@ENCODINGS
 def test_highdicom_reads_the_same_mask_at_the_same_position(
-    directions: Directions, tmp_path: Path
+    directions: Directions, encoding: SegEncoding, tmp_path: Path
 ) -> None:
     series = read_series(ct_series(directions).write(tmp_path))
     mask = liver_mask(series)
-    volume = read_back(encoded(series, mask)).get_volume(combine_segments=True)
+    volume = read_back(encoded(series, mask, encoding)).get_volume(combine_segments=True)
+    # Pads with 0 where the sparse encoding has no frames.
     same_grid = volume.match_geometry(series.volume.get_geometry())
     assert (same_grid.array == mask.volume.array).all()
     assert mask.volume.array.sum() > 500
@@ -122,21 +139,25 @@ def test_each_frame_lies_on_the_slice_it_refers_to(series: CtSeries) -> None:
     assert orientation.ImageOrientationPatient == series.sources[0].ImageOrientationPatient
 
 
-def test_every_source_instance_is_referenced(series: CtSeries) -> None:
-    referenced = encoded(series).ReferencedSeriesSequence[0]
+@ENCODINGS
+def test_every_source_instance_is_referenced(series: CtSeries, encoding: SegEncoding) -> None:
+    referenced = encoded(series, encoding=encoding).ReferencedSeriesSequence[0]
     assert referenced.SeriesInstanceUID == series.sources[0].SeriesInstanceUID
     uids = {item.ReferencedSOPInstanceUID for item in referenced.ReferencedInstanceSequence}
     assert uids == {source.SOPInstanceUID for source in series.sources}
 
 
-def test_the_mask_of_a_resampled_series_is_on_the_true_slices(tmp_path: Path) -> None:
+@ENCODINGS
+def test_the_mask_of_a_resampled_series_is_on_the_true_slices(
+    encoding: SegEncoding, tmp_path: Path
+) -> None:
     thin = grid(slices=60, spacing_mm=(2.5, 3.0, 3.0))
     series = read_series(ct_series(geometry=thin, jitter_mm=0.2).write(tmp_path))
     assert series.is_resampled
-    seg = read_back(encoded(series))
+    seg = read_back(encoded(series, encoding=encoding))
     differing = 0
     for source in series.sources:
-        pixels = seg.get_pixels_by_source_instance([source.SOPInstanceUID])[0, :, :, 0]
+        pixels = pixels_on(seg, source)
         affine = thin.affine.copy()
         affine[:3, 3] = source.ImagePositionPatient
         ground_truth = in_liver(voxel_positions(hd.VolumeGeometry(affine, (1, 40, 48), "PATIENT")))[
@@ -175,7 +196,10 @@ def test_several_organs_are_several_segments(series: CtSeries) -> None:
 
 
 @pytest.mark.parametrize("object_type", ["enhanced", "legacy converted"])
-def test_a_multi_frame_source_is_referred_to_by_frame(object_type: str, tmp_path: Path) -> None:
+@ENCODINGS
+def test_a_multi_frame_source_is_referred_to_by_frame(
+    object_type: str, encoding: SegEncoding, tmp_path: Path
+) -> None:
     path = tmp_path / "enhanced.dcm"
     order = [*range(12, 24), *range(12)]
     source = (
@@ -186,9 +210,15 @@ def test_a_multi_frame_source_is_referred_to_by_frame(object_type: str, tmp_path
     source.save_as(path, enforce_file_format=True)
     series = read_series([path])
     mask = liver_mask(series)
-    seg = read_back(encoded(series, mask))
-    pixels = seg.get_pixels_by_source_frame(series.sources[0].SOPInstanceUID, series.frame_numbers)
-    assert (pixels[..., 0] == mask.volume.array).all()
+    seg = read_back(encoded(series, mask, encoding))
+    pixels = seg.get_pixels_by_source_frame(
+        series.sources[0].SOPInstanceUID,
+        series.frame_numbers,
+        combine_segments=True,
+        ignore_spatial_locations=True,
+        assert_missing_frames_are_empty=True,
+    )
+    assert (pixels == mask.volume.array).all()
     volume = seg.get_volume(combine_segments=True).match_geometry(series.volume.get_geometry())
     assert (volume.array == mask.volume.array).all()
 
@@ -204,47 +234,156 @@ def test_a_segment_names_its_type_and_algorithm(series: CtSeries) -> None:
     assert segment.SegmentAlgorithmType == "AUTOMATIC"
     colour = hd.color.CIELabColor.from_dicom_value(segment.RecommendedDisplayCIELabValue)
     np.testing.assert_allclose(colour.to_rgb(), LIVER.display_rgb, atol=1)
-    assert segment.TrackingUID == IDENTITY.tracking_uid
+    assert segment.TrackingUID == tracking_uid("job", 1, label_count=1)
 
 
-def test_a_result_declares_by_default_that_it_is_not_for_diagnostic_use(series: CtSeries) -> None:
-    dataset = encoded(series)
+@ENCODINGS
+def test_a_result_declares_that_it_is_not_for_diagnostic_use(
+    series: CtSeries, encoding: SegEncoding
+) -> None:
+    dataset = encoded(series, encoding=encoding)
+    liver = dataset.SegmentSequence[-1]
     for text in (
-        dataset.SeriesDescription,
         dataset.ContentDescription,
         dataset.DerivationDescription,
+        liver.SegmentDescription,
     ):
         assert "not for diagnostic use" in text
+    assert liver.SegmentLabel in liver.SegmentDescription
 
 
-def test_options_set_description_and_number(series: CtSeries) -> None:
-    options = SegOptions(
-        series_description="AI liver",
-        series_number=4711,
-        content_description="research",
-        content_label="LIVER_AI",
-        instance_number=3,
-    )
-    dataset = encoded(series, options=options)
+def test_the_site_sets_description_and_number(series: CtSeries) -> None:
+    texts = ResultTexts("AI liver", SeriesNumberRule(4711, follows_source=False), "research")
+    dataset = encoded(series, texts=texts)
     assert dataset.SeriesDescription == "AI liver"
     assert dataset.SeriesNumber == 4711
     assert dataset.ContentDescription == "research"
-    assert dataset.ContentLabel == "LIVER_AI"
-    assert dataset.InstanceNumber == 3
+    assert dataset.ContentLabel == "LIVER"
+    assert dataset.SegmentSequence[0].SegmentDescription == "Liver. research"
 
 
-def test_equal_input_gives_equal_bytes(series: CtSeries) -> None:
-    assert part10(encoded(series)) == part10(encoded(series))
+@ENCODINGS
+def test_equal_input_gives_equal_bytes(series: CtSeries, encoding: SegEncoding) -> None:
+    assert part10(encoded(series, encoding=encoding)) == part10(encoded(series, encoding=encoding))
 
 
-def test_all_uids_depend_only_on_the_identity(series: CtSeries) -> None:
-    dataset = encoded(series)
-    assert dataset.SOPInstanceUID == IDENTITY.sop_instance_uid
-    assert dataset.SeriesInstanceUID == IDENTITY.series_instance_uid
-    assert str(dataset.file_meta.MediaStorageSOPInstanceUID) == IDENTITY.sop_instance_uid
-    other = encoded(series, identity=result_identity("another job"))
+@ENCODINGS
+def test_all_uids_depend_only_on_job_and_encoding(series: CtSeries, encoding: SegEncoding) -> None:
+    dataset = encoded(series, encoding=encoding)
+    uids = ObjectUids("job", ResultObject(ResultKind.SEG, encoding))
+    assert dataset.SOPInstanceUID == uids.sop_instance_uid()
+    assert dataset.SeriesInstanceUID == uids.series_instance_uid
+    assert str(dataset.file_meta.MediaStorageSOPInstanceUID) == uids.sop_instance_uid()
+    other = encoded(series, encoding=encoding, job_id="another job")
     organization = "DimensionOrganizationSequence"
     assert dataset[organization][0] != other[organization][0]
+
+
+def test_the_first_encoding_keeps_the_uids_of_earlier_releases(series: CtSeries) -> None:
+    """The UIDs of release 0.1.0 for the job with the id "job"."""
+    dataset = encoded(series)
+    assert dataset.SOPInstanceUID == "2.25.210595579477350201391778428384322012064"
+    assert dataset.SeriesInstanceUID == "2.25.292530564658600660237803901100199529096"
+    organization = dataset.DimensionOrganizationSequence[0].DimensionOrganizationUID
+    assert organization == "2.25.204472150054918822859053457195777316423"
+    assert dataset.SegmentSequence[0].TrackingUID == (
+        "2.25.336200739068620755775061843652577200905"
+    )
+    both = encoded(series, liver_mask(series, (LIVER, SPLEEN)))
+    assert [segment.TrackingUID for segment in both.SegmentSequence] == [
+        "2.25.20602016678012800758572843929771075834",
+        "2.25.203142367540447116090001094078146002996",
+    ]
+
+
+def test_a_sparse_seg_has_only_the_frames_with_voxels(series: CtSeries) -> None:
+    mask = liver_mask(series, (LIVER, SPLEEN))
+    dataset = encoded(series, mask, SegEncoding.SPARSE)
+    frames = dataset.PerFrameFunctionalGroupsSequence
+    with_voxels = {
+        (number, series.sources[k].SOPInstanceUID)
+        for number, label in enumerate(mask.labels, start=1)
+        for k in range(series.slice_count)
+        if mask.of(label)[k].any()
+    }
+    assert dataset.NumberOfFrames == len(frames) == len(with_voxels) < 24
+    assert {(segment_of(frame), source_of(frame)) for frame in frames} == with_voxels
+    by_uid = {source.SOPInstanceUID: source for source in series.sources}
+    for frame in frames:
+        position = frame.PlanePositionSequence[0].ImagePositionPatient
+        assert position == by_uid[source_of(frame)].ImagePositionPatient
+    # The distance of the source's slices, not that of the remaining frames.
+    measures = dataset.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
+    assert float(measures.SpacingBetweenSlices) == pytest.approx(6.0)
+
+
+def test_the_dimension_indices_of_a_sparse_seg_have_no_gaps(series: CtSeries) -> None:
+    """Also where slices between frames, and a whole segment, have no voxels."""
+    middle = Label(2, "Pancreas", SPLEEN.category, SPLEEN.type, SPLEEN.display_rgb)
+    last = Label(3, "Spleen", SPLEEN.category, SPLEEN.type, SPLEEN.display_rgb)
+    values = np.zeros(series.volume.spatial_shape, dtype=np.uint8)
+    values[3, 5:9, 5:9], values[10, 5:9, 5:9] = 1, 3
+    mask = Mask(volume=series.volume.with_array(values), labels=(LIVER, middle, last))
+    dataset = encoded(series, mask, SegEncoding.SPARSE)
+    frames = dataset.PerFrameFunctionalGroupsSequence
+    indices = [list(frame.FrameContentSequence[0].DimensionIndexValues) for frame in frames]
+    assert [segment_of(frame) for frame in frames] == [1, 3]
+    assert sorted(first for first, _ in indices) == [1, 2]
+    assert sorted(second for _, second in indices) == [1, 2]
+    volume = read_back(dataset).get_volume(combine_segments=True)
+    assert volume.spatial_shape[0] == 8  # from slice 3 to slice 10, those without frames included
+    whole = volume.match_geometry(series.volume.get_geometry())
+    assert (whole.array == values).all()
+
+
+@pytest.mark.parametrize("encoding", [SegEncoding.SPARSE, SegEncoding.LABELMAP])
+def test_a_mask_without_voxels_has_all_frames(series: CtSeries, encoding: SegEncoding) -> None:
+    values = np.zeros(series.volume.spatial_shape, dtype=np.uint8)
+    mask = Mask(volume=series.volume.with_array(values), labels=(LIVER,))
+    seg = read_back(encoded(series, mask, encoding))
+    assert seg.NumberOfFrames == 24
+    assert not seg.get_volume(combine_segments=True).array.any()
+
+
+def test_a_label_map_has_one_frame_for_each_slice_and_is_compressed(series: CtSeries) -> None:
+    mask = liver_mask(series, (LIVER, SPLEEN))
+    dataset = encoded(series, mask, SegEncoding.LABELMAP)
+    assert dataset.SOPClassUID == "1.2.840.10008.5.1.4.1.1.66.7"
+    assert dataset.file_meta.TransferSyntaxUID == RLELossless
+    assert [source_of(frame) for frame in dataset.PerFrameFunctionalGroupsSequence] == [
+        source.SOPInstanceUID for source in reversed(series.sources)
+    ]
+    assert (read_back(dataset).pixel_array[::-1] == mask.volume.array).all()
+    numbers = [segment.SegmentNumber for segment in dataset.SegmentSequence]
+    assert numbers == [0, 1, 2]  # 0 is the background
+
+
+def test_an_uncompressed_label_map_is_the_same_instance(series: CtSeries) -> None:
+    mask = liver_mask(series, (LIVER, SPLEEN))
+    compressed = encoded(series, mask, SegEncoding.LABELMAP)
+    before = part10(compressed)
+    plain = uncompressed(compressed)
+    assert plain.file_meta.TransferSyntaxUID == ExplicitVRLittleEndian
+    assert part10(compressed) == before
+    pixels = np.frombuffer(plain.PixelData, dtype=np.uint8).reshape(mask.volume.shape)
+    assert (pixels[::-1] == mask.volume.array).all()
+    kept = {element.tag: element for element in compressed if element.keyword != "PixelData"}
+    assert {e.tag: e for e in plain if e.keyword != "PixelData"} == kept
+    assert part10(plain) == part10(uncompressed(compressed))
+
+
+def test_what_is_not_compressed_stays_as_it_is(series: CtSeries) -> None:
+    dataset = encoded(series)
+    assert uncompressed(dataset) is dataset
+
+
+def segment_of(frame: Dataset) -> int:
+    return int(frame.SegmentIdentificationSequence[0].ReferencedSegmentNumber)
+
+
+def source_of(frame: Dataset) -> str:
+    image = frame.DerivationImageSequence[0].SourceImageSequence[0]
+    return str(image.ReferencedSOPInstanceUID)
 
 
 def test_a_more_complete_result_names_the_one_it_replaces(series: CtSeries) -> None:

@@ -1,0 +1,26 @@
+"""The encoder of each kind of result object."""
+
+from collections.abc import Callable, Iterable, Mapping
+
+from pydicom.dataset import Dataset
+
+from node.dicom.results import segmentation
+from node.dicom.results.content import ResultContent
+from node.domain.result_objects import ResultKind, ResultObject
+
+Encoder = Callable[[ResultContent, ResultObject], Iterable[Dataset]]
+
+_ENCODERS: Mapping[ResultKind, Encoder] = {
+    ResultKind.SEG: segmentation.encode,
+}
+
+
+def encode(content: ResultContent, result_object: ResultObject) -> Iterable[Dataset]:
+    """Encodes an object: one data set with file meta information for each instance, in order.
+
+    Equal content gives equal data sets.
+
+    Raises:
+        Rejected: the source lacks a UID that the object must reference.
+    """
+    return _ENCODERS[result_object.kind](content, result_object)
