@@ -13,6 +13,7 @@ from node.delivery.response_status import (
     receipt_with_warning,
     storage_errors_of,
 )
+from node.dicom.results.transcoding import uncompressed
 from node.dimse import scu
 from node.domain.delivery import Receipt
 from node.domain.errors import NotAccepted, Transient
@@ -50,9 +51,13 @@ class CStore:
         self, association: Association, instance: ResultFile, not_accepted: NotAccepted
     ) -> str:
         """Sends one instance; returns the warning of the response, or an empty text."""
+        dataset = instance.read_dataset()
+        accepted = {s for context in association.accepted_contexts for s in context.transfer_syntax}
+        if dataset.file_meta.TransferSyntaxUID not in accepted:
+            dataset = uncompressed(dataset)
         try:
             with scu.broken_association_as_transient(self.remote):
-                response = association.send_c_store(instance.read_dataset())
+                response = association.send_c_store(dataset)
         except ValueError as error:  # no accepted presentation context for this data set
             raise not_accepted from error
         if "Status" not in response:
@@ -69,10 +74,5 @@ class CStore:
 
 
 def proposed_transfer_syntaxes(own: UID) -> tuple[UID, ...]:
-    """Returns the transfer syntaxes to propose for a file.
-
-    They are the file's own, and Implicit VR Little Endian where pynetdicom can convert to it.
-    """
-    if own == ExplicitVRLittleEndian:
-        return (own, ImplicitVRLittleEndian)
-    return (own,)
+    """Returns the transfer syntaxes to propose for a file: its own, then the uncompressed ones."""
+    return tuple(dict.fromkeys((own, ExplicitVRLittleEndian, ImplicitVRLittleEndian)))

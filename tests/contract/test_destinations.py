@@ -1,13 +1,18 @@
 """Every destination fulfils the same contract, against real servers."""
 
+import shutil
+import socket
+import subprocess
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
-from pydicom.uid import UID
+from pydicom.uid import UID, ImplicitVRLittleEndian, RLELossless
 
 from node.delivery.cstore import CStore
 from node.delivery.destination import Destination, ResultFile
@@ -17,6 +22,7 @@ from node.demo.orthanc_pacs import OrthancPacs, free_ports, orthanc_missing
 from node.dimse import scu
 from node.domain.errors import Rejected, Transient
 from node.domain.identifiers import AeTitle, mint_uid
+from tests.support.waiting import until
 
 # pynetdicom leaves a socket that could not connect to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -114,6 +120,63 @@ def test_a_result_delivered_twice_is_stored_once(case: DestinationCase, result: 
     case.destination.deliver([result])
 
     assert len(case.stored_files(result)) == 1
+
+
+def test_all_instances_of_an_object_are_stored(
+    case: DestinationCase, result: ResultFile, tmp_path: Path
+) -> None:
+    instances = [result]
+    for number in (2, 3):
+        dataset = dcmread(result.path)
+        uid = mint_uid(result.sop_instance_uid, str(number))
+        dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = UID(uid)
+        path = tmp_path / f"{number}.dcm"
+        dataset.save_as(path, enforce_file_format=True)
+        instances.append(replace(result, path=path, sop_instance_uid=uid))
+
+    receipt = case.destination.deliver(instances)
+
+    assert receipt.destination == case.destination.name
+    names = {each.sop_instance_uid for each in instances}
+    stored = {
+        str(dcmread(BytesIO(content)).SOPInstanceUID)
+        for each in instances
+        for content in case.stored_files(each)
+    }
+    assert stored == names
+
+
+def test_a_peer_that_takes_no_compressed_objects_gets_them_uncompressed(
+    result: ResultFile, tmp_path: Path
+) -> None:
+    if shutil.which("storescp") is None:
+        pytest.skip("storescp is missing: apt-get install dcmtk")
+    original = dcmread(result.path)
+    compressed = dcmread(result.path)
+    compressed.compress(RLELossless, generate_instance_uid=False)
+    compressed.save_as(result.path, enforce_file_format=True)
+    port = free_ports(1)[0]
+    folder = tmp_path / "stored"
+    folder.mkdir()
+    # Implicit VR Little Endian is all that it accepts.
+    command = ["storescp", "+xi", "--output-directory", str(folder), str(port)]
+    with subprocess.Popen(command) as storescp:
+        try:
+            remote = scu.Remote(AeTitle("STORESCP"), "127.0.0.1", port)
+            until(lambda: _listens(port), 10, "storescp")
+            CStore("pacs", remote, _OURS).deliver([result])
+        finally:
+            storescp.terminate()
+    (file,) = folder.iterdir()
+    stored = dcmread(file)
+    assert stored.file_meta.TransferSyntaxUID == ImplicitVRLittleEndian
+    assert stored.SOPInstanceUID == result.sop_instance_uid
+    assert np.array_equal(stored.pixel_array, original.pixel_array)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def test_an_unreachable_destination_is_a_transient_error(
