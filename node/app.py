@@ -85,6 +85,7 @@ def build(settings: Settings, slot: str) -> App:
         now=utc_now,
         jitter=random.random,
         wanted=wanted_objects(settings),
+        rules={rule.name: rule for rule in settings.rules},
     )
     deliver_step, commit_step = _delivery(settings, store, destinations, policy)
     membership = None if settings.is_embedded else _membership(store, slot)

@@ -20,6 +20,7 @@ from node.dicom.ct.reader import read_series
 from node.dicom.results.content import ResultContent
 from node.dicom.results.segmentation import encode
 from node.domain.errors import Rejected, RejectionReason
+from node.domain.findings import Finding, FindingKind
 from node.domain.job import ReplacedResult
 from node.domain.result_objects import SEG
 from node.domain.result_texts import ResultTexts
@@ -53,6 +54,7 @@ class ResultRequest:
     made_at: datetime
     replaces: ReplacedResult | None = None
     texts: ResultTexts = field(default_factory=ResultTexts)
+    mark_on: frozenset[FindingKind] = frozenset()  # findings that mark the result
 
 
 @dataclass(frozen=True)
@@ -117,16 +119,18 @@ def analyse(
     read = perf_counter()
     on_stage("segment")
     found = segment_volume(source.volume, predictor, progress)
+    findings: tuple[Finding, ...] = ()
     content = ResultContent(
         job_id=request.job_id,
         source=source,
         mask=found.mask,
         spec=predictor.spec,
         measurements=found.measurements,
-        findings=(),
+        findings=findings,
         made_at=request.made_at,
         replaces=request.replaces,
         texts=request.texts,
+        is_marked=any(finding.kind in request.mark_on for finding in findings),
     )
     return Analysis(content, {"read": read - started, **found.timings_s})
 

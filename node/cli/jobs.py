@@ -140,6 +140,23 @@ def retry(job: JobArgument, config: ConfigOption = None) -> None:
 
 
 @app.command()
+def release(job: JobArgument, config: ConfigOption = None) -> None:
+    """Deliver the result of a job that is held because of its findings.
+
+    Example: segnode jobs release 3f1c9a02
+    """
+    with open_store(config) as store:
+        found = _find(store, job)
+        if not found.is_held:
+            raise Rejected(
+                RejectionReason.INVALID_INSTANCE,
+                f"job {found.job_id[:8]} is {found.state} and not held for a person",
+            )
+        store.retry_job(found.job_id, datetime.now(UTC))
+    typer.echo(f"Job {found.job_id[:8]} is released; its result will be delivered.")
+
+
+@app.command()
 def rerun(job: JobArgument, config: ConfigOption = None) -> None:
     """Run an ended job again from its images, and deliver the same SEG instance again.
 

@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
+from node.domain.findings import Finding
 from node.domain.identifiers import Uid, mint_uid
 from node.domain.result_objects import SEG, ObjectUids, ResultObject
 
@@ -21,6 +22,10 @@ class JobState(StrEnum):
     SUPERSEDED = "superseded"  # final: more instances arrived before the result was sent
     PARKED = "parked"  # stopped after errors; a person can retry or discard it
     DISCARDED = "discarded"  # final: given up by a person
+
+
+# The reason of a job whose result is held starts with this.
+HELD = "held for a person: "
 
 
 class Priority(StrEnum):
@@ -132,6 +137,12 @@ class Job:
     priority: Priority = Priority.ROUTINE
     source: str = ""
     turn: int = 0
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the result waits for a person because of its findings."""
+        return self.state is JobState.PARKED and self.reason.startswith(HELD)
 
     @property
     def result_object(self) -> ResultObject:

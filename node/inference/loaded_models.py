@@ -56,6 +56,7 @@ class LoadedModels:
             made_at=job.created_at,
             replaces=request.replaces,
             texts=self._texts,
+            mark_on=request.mark_on,
         )
 
         def log_stage(stage: str) -> None:
@@ -77,6 +78,7 @@ class LoadedModels:
             picture_png=picture,
             measurements={name: _stored_values(m) for name, m in content.measurements.items()},
             timings_s=found.timings_s | timings_s,
+            findings=content.findings,
         )
 
     def _model(self, model_id: str) -> Segmenter:

@@ -11,11 +11,13 @@ import structlog
 from node.domain.delivery import DeliveryKey
 from node.domain.error_classification import Defect, attempt
 from node.domain.errors import Rejected, Transient
-from node.domain.job import Job, JobState, ReplacedResult
+from node.domain.findings import Finding, FindingKind
+from node.domain.job import HELD, Job, JobState, ReplacedResult
 from node.domain.result_objects import SEG, ResultKind, ResultObject, StoredObject, WantedObjects
 from node.domain.retry_policy import RetryPolicy, given_up
 from node.domain.series import StoredInstance, series_digest
 from node.jobs.job_completion import JobCompletion
+from node.routing.rules import Rule
 from node.store import Store
 from node.store.jobs.jobs import IllegalChange
 
@@ -33,6 +35,7 @@ class InferenceRequest:
     output: Path
     objects: tuple[ResultObject, ...]
     replaces: ReplacedResult | None = None
+    mark_on: frozenset[FindingKind] = frozenset()  # findings that mark the result
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,7 @@ class InferenceResult:
     picture_png: bytes
     measurements: dict[str, dict[str, float | bool]]  # label name -> {"volume_ml": ..., ...}
     timings_s: dict[str, float]
+    findings: tuple[Finding, ...] = ()
 
 
 Infer = Callable[[InferenceRequest], InferenceResult]
@@ -66,7 +70,8 @@ class SegmentStep:
 
     `infer` runs the model on the files of a series; `installed_version` maps a model id to the
     version of its installed package. `wanted` names the objects by destination; one that it leaves
-    out gets the SEG. `policy` applies to transient errors; `jitter` is in [0, 1).
+    out gets the SEG. `rules` are by name. `policy` applies to transient errors; `jitter` is in
+    [0, 1).
     """
 
     store: Store
@@ -76,6 +81,7 @@ class SegmentStep:
     now: Callable[[], datetime]
     jitter: Callable[[], float]
     wanted: Mapping[str, WantedObjects] = field(default_factory=dict)
+    rules: Mapping[str, Rule] = field(default_factory=dict)
     retry_s: float = 5.0  # after a defect
 
     def run(self, job_id: str, number: int) -> float | None:
@@ -155,8 +161,11 @@ class SegmentStep:
                 self.store.files.local_copies([i.path for i in instances]) as files,
                 self.store.files.scratch_folder() as output,
             ):
-                objects = self._objects(job)
-                request = InferenceRequest(job, tuple(files), output, objects, replaces)
+                rule = self.rules.get(job.rule)
+                mark_on = frozenset() if rule is None else rule.mark_on
+                request = InferenceRequest(
+                    job, tuple(files), output, self._objects(job), replaces, mark_on
+                )
                 inferred = self.infer(request)
                 result = self._store_objects(job, inferred)
             picture = self._folder(job) / "overlay.png"
@@ -166,16 +175,27 @@ class SegmentStep:
             keys = self._delivery_keys(job)
             self.store.keep_deliveries(job.job_id, keys)  # an earlier run may have had others
             self.store.add_deliveries(job.job_id, keys, self.now())
+            held = self._why_held(job, inferred.findings)
             self.store.change_job(
                 job.job_id,
-                JobState.DELIVERING,
+                JobState.PARKED if held else JobState.DELIVERING,
                 self.now(),
+                reason=held,
                 timings_s={"waited": max(0.0, (started - job.created_at).total_seconds())}
                 | inferred.timings_s,
                 measurements=inferred.measurements,
+                findings=inferred.findings,
                 result_path=result,
                 picture_path=picture,
             )
+            if held:
+                _LOG.warning("job.held", job=job.job_id, findings=len(inferred.findings))
+
+    def _why_held(self, job: Job, findings: Sequence[Finding]) -> str:
+        """Returns the findings for which the rule holds the result; empty if it does not."""
+        rule = self.rules.get(job.rule)
+        texts = [f.text for f in findings if rule is not None and f.kind in rule.hold_on]
+        return f"{HELD}{' '.join(texts)}" if texts else ""
 
     def _objects(self, job: Job) -> tuple[ResultObject, ...]:
         """Returns what the job's destinations get, fallbacks included; at least one is a SEG.

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from node.domain.findings import FindingKind
 from node.domain.job import Priority
 from node.routing.attributes import suggestion
 from node.routing.condition_parsing import (
@@ -13,7 +14,7 @@ from node.routing.condition_parsing import (
 )
 from node.routing.rules import MAX_QUIET_SECONDS, Rule
 
-_KEYS = ("name", "model", "destinations", "quiet_seconds", "priority", "when")
+_KEYS = ("name", "model", "destinations", "quiet_seconds", "priority", "when", "mark_on", "hold_on")
 
 
 def parse_rules(tables: Any, quiet_seconds: float, mistakes: list[Mistake]) -> tuple[Rule, ...]:
@@ -48,6 +49,8 @@ def _rule(table: Mapping[str, Any], path: KeyPath, quiet_seconds: float) -> Rule
         when=parse_condition(table["when"], (*path, "when")),
         quiet_seconds=float(table.get("quiet_seconds", quiet_seconds)),
         priority=Priority(table.get("priority", Priority.ROUTINE)),
+        mark_on=frozenset(FindingKind(kind) for kind in table.get("mark_on", ())),
+        hold_on=frozenset(FindingKind(kind) for kind in table.get("hold_on", ())),
     )
 
 
@@ -70,6 +73,8 @@ def _mistakes(table: Any, path: KeyPath) -> Iterator[Mistake]:
     if table.get("priority", Priority.ROUTINE) not in list(Priority):
         known = " or ".join(f'"{priority}"' for priority in Priority)
         yield (*path, "priority"), f"must be {known}"
+    for key in ("mark_on", "hold_on"):
+        yield from _finding_mistakes(table.get(key, []), (*path, key))
     if "when" not in table:
         yield (
             (*path, "when"),
@@ -91,6 +96,17 @@ def _destination_mistakes(names: Any, path: KeyPath) -> Iterator[Mistake]:
             yield (*path, i), "must be the name of a destination"
         elif name in names[:i]:
             yield (*path, i), f"{name!r} is named twice"
+
+
+def _finding_mistakes(kinds: Any, path: KeyPath) -> Iterator[Mistake]:
+    known = [kind.value for kind in FindingKind]
+    if not isinstance(kinds, list):
+        yield path, f"must be a list of findings, such as [{known[0]!r}]"
+        return
+    for i, kind in enumerate(kinds):
+        if kind not in known:
+            hint = suggestion(str(kind), known) or f"; known: {', '.join(known)}"
+            yield (*path, i), f"there is no finding {kind!r}{hint}"
 
 
 def _is_quiet_time(value: Any) -> bool:

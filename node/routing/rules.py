@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from node.domain.findings import FindingKind
 from node.domain.job import Priority
 from node.routing.conditions import Condition
 
@@ -11,7 +12,11 @@ MAX_QUIET_SECONDS = 86400
 
 @dataclass(frozen=True)
 class Rule:
-    """A series that satisfies `when` is processed by `model`; results go to `destinations`."""
+    """A series that satisfies `when` is processed by `model`; results go to `destinations`.
+
+    A result with a finding of `mark_on` is marked. One with a finding of `hold_on` waits until a
+    person releases it.
+    """
 
     name: str
     model: str
@@ -19,3 +24,5 @@ class Rule:
     when: Condition
     quiet_seconds: float
     priority: Priority = Priority.ROUTINE
+    mark_on: frozenset[FindingKind] = frozenset()
+    hold_on: frozenset[FindingKind] = frozenset()

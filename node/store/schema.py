@@ -92,6 +92,7 @@ JOBS = Table(
     Column("replaces_model_version", _NAME),
     Column("timings_s", JSON, nullable=False),
     Column("measurements", JSON, nullable=False),
+    Column("findings", JSON),
     Column("result_path", Text),
     Column("picture_path", Text),
     Column("run_number", Integer, nullable=False),

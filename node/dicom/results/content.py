@@ -30,6 +30,7 @@ class ResultContent:
     made_at: datetime
     replaces: ReplacedResult | None = None
     texts: ResultTexts = field(default_factory=ResultTexts)
+    is_marked: bool = False  # a reader must check the findings first
 
     def uids(self, result_object: ResultObject) -> ObjectUids:
         """Returns the UIDs of one of the job's objects."""

@@ -1,6 +1,7 @@
 """Jobs and their state changes."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from sqlalchemy import ColumnElement, Row, and_, exists, func, select, update
 from sqlalchemy.engine import Connection
 
 from node.domain.delivery import DeliveryState
+from node.domain.findings import Finding, FindingKind
 from node.domain.identifiers import Uid
 from node.domain.job import Job, JobState, Priority, ReplacedResult, can_transition
 from node.store.audit import append_event
@@ -92,6 +94,7 @@ class Jobs(Repository):
         reason: str | None = None,
         timings_s: Mapping[str, float] | None = None,
         measurements: Mapping[str, Mapping[str, float | bool]] | None = None,
+        findings: Sequence[Finding] | None = None,
         result_path: Path | None = None,
         picture_path: Path | None = None,
     ) -> Job:
@@ -108,6 +111,7 @@ class Jobs(Repository):
             "measurements": None
             if measurements is None
             else {label: dict(values) for label, values in measurements.items()},
+            "findings": None if findings is None else [asdict(each) for each in findings],
             "result_path": self._to_row(result_path),
             "picture_path": self._to_row(picture_path),
         }
@@ -237,6 +241,7 @@ class Jobs(Repository):
             "replaces_model_version": None if replaces is None else replaces.model_version,
             "timings_s": job.timings_s,
             "measurements": job.measurements,
+            "findings": [asdict(each) for each in job.findings],
             "result_path": self._to_row(job.result_path),
             "picture_path": self._to_row(job.picture_path),
             "run_number": 1,
@@ -275,4 +280,8 @@ class Jobs(Repository):
             priority=Priority(row.priority),
             source=row.source,
             turn=row.turn,
+            findings=tuple(
+                Finding(FindingKind(each["kind"]), each["organ"], each["text"])
+                for each in row.findings or ()
+            ),
         )

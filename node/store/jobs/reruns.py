@@ -46,6 +46,7 @@ class Reruns(Jobs):
                     updated_at=now,
                     reason="",
                     measurements={},
+                    findings=[],
                     timings_s={},
                     run_number=JOBS.c.run_number + 1,
                 )

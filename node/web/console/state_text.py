@@ -66,6 +66,7 @@ OBJECT_NAMES: Mapping[ResultKind, str] = {
     ResultKind.RTSTRUCT: "contours",
     ResultKind.REPORT: "report",
 }
+_HELD = StateText("Held", Tone.ATTENTION, "The result waits for a person because of its findings.")
 _POSTPONED = StateText(
     "Will be retried", Tone.BUSY, "The last attempt failed; the node retries automatically."
 )
@@ -126,6 +127,8 @@ def job_state_text(job: Job) -> StateText:
     """Returns the text of a job's state; a postponed job has a reason and a text of its own."""
     if job.state is JobState.RUNNING and job.reason:
         return _POSTPONED
+    if job.is_held:
+        return _HELD
     return STATES[job.state]
 
 

@@ -89,6 +89,11 @@ class JobView:
         return self.job.state is JobState.PARKED
 
     @property
+    def retry_label(self) -> str:
+        """The label of the button that continues a parked job."""
+        return "Release" if self.job.is_held else "Retry"
+
+    @property
     def can_rerun(self) -> bool:
         """Whether a person can run it again from the images; a parked job is retried instead."""
         return self.is_current and not self.may_retry and can_rerun(self.job.state)

@@ -1,7 +1,7 @@
 """The components of a worker in one process: scheduling, DBOS and store, with a fake model."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from node.commitment.scu import CommitmentScu
 from node.delivery.destination import ResultFile
 from node.delivery.folder import Folder
 from node.domain.delivery import Receipt
+from node.domain.findings import Finding, FindingKind
 from node.domain.job import Job, JobState, ReplacedResult
 from node.domain.result_objects import ObjectUids, ResultKind, WantedObjects
 from node.domain.retry_policy import RetryPolicy
@@ -82,6 +83,8 @@ class WorkerParts:
     give_up_after: timedelta = timedelta(hours=1)
     pacs_give_up_after: timedelta | None = None
     wanted: dict[str, WantedObjects] = field(default_factory=dict)  # by destination
+    findings: tuple[Finding, ...] = ()  # of each inference
+    hold_on: frozenset[FindingKind] = frozenset()  # of the rule
     replaces: list[ReplacedResult | None] = field(default_factory=list)  # of each inference
     database_url: str = ""
     # Creates the commitment requester of "pacs" from the opened store.
@@ -94,6 +97,8 @@ class WorkerParts:
         self.inbox = Inbox(self.store, 0)
         now = self.now
         policy = RetryPolicy(self.first_wait_s, 2 * self.first_wait_s, self.give_up_after)
+        when, destinations = Equals("Modality", "CT"), ("pacs", "archive")
+        rule = Rule("liver", "liver-ct", destinations, when, 0.001, hold_on=self.hold_on)
         segment_step = SegmentStep(
             store=self.store,
             infer=self.infer,
@@ -102,6 +107,7 @@ class WorkerParts:
             now=now,
             jitter=lambda: 0.0,
             wanted=self.wanted,
+            rules={rule.name: rule},
             retry_s=0.05,
         )
         requesters = {} if self.requester is None else {"pacs": self.requester(self.store)}
@@ -122,7 +128,6 @@ class WorkerParts:
         options = EngineOptions(engine_url, "test", 0.05)
         self.workflows = Workflows(segment_step, deliver_step, commit_step, options)
         self.workflows.launch()
-        rule = Rule("liver", "liver-ct", ("pacs", "archive"), Equals("Modality", "CT"), 0.001)
         self.series_completion = SeriesCompletion(
             self.store, [rule], 1.0, lambda _: self.installed, now
         )
@@ -141,7 +146,7 @@ class WorkerParts:
         self.replaces.append(request.replaces)
         if self.on_inference:
             self.on_inference.pop(0)(request.job)
-        return empty_result(request)
+        return replace(empty_result(request), findings=self.findings)
 
     def receive(self, number: int = 1) -> None:
         uid = f"{SERIES}.{number}"

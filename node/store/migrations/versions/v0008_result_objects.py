@@ -1,4 +1,4 @@
-"""The objects of a job: a SEG and, where configured, a report, captures and others."""
+"""The objects and findings of a job."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,7 +10,8 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Creates the table; an earlier job has one SEG, which its own row names."""
+    """Adds the table and the column; an earlier job has one SEG, which its own row names."""
+    op.add_column("jobs", sa.Column("findings", sa.JSON(), nullable=True))
     op.create_table(
         "result_objects",
         sa.Column("job_id", sa.String(length=32), nullable=False),
