@@ -4,7 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from node.delivery.factory import wanted_objects
 from node.domain.errors import Misconfigured
+from node.domain.findings import FindingKind
+from node.domain.result_objects import SEG
 from node.settings import FolderDestination, load_settings
 from tests.unit.settings.site import VALID, line_of, mistakes_in, write
 
@@ -30,6 +33,26 @@ def test_a_file_with_rules_replaces_the_default_rule(tmp_path: Path) -> None:
     assert len(settings.rules) == 1
 
 
+def test_a_destination_names_its_objects(tmp_path: Path) -> None:
+    settings = 'objects = ["seg", "sr", "pdf"]\nsegmentation = "labelmap"\nfallback = ["capture"]\n'
+    text = VALID.replace('kind = "cstore"', f'{settings}kind = "cstore"')
+    wanted = wanted_objects(load_settings(write(tmp_path, text)))["pacs"]
+    assert [each.name for each in wanted.objects] == ["seg-labelmap", "sr-labelmap", "pdf"]
+    assert [each.name for each in wanted.fallback] == ["capture"]
+
+
+def test_a_destination_gets_the_seg_unless_it_says_otherwise(tmp_path: Path) -> None:
+    wanted = wanted_objects(load_settings(write(tmp_path, VALID)))["pacs"]
+    assert (wanted.objects, wanted.fallback) == ((SEG,), ())
+
+
+def test_a_rule_names_the_findings_that_mark_and_hold(tmp_path: Path) -> None:
+    keys = 'mark_on = ["holes", "unusual-volume"]\nhold_on = ["several-components"]\nmodel ='
+    (rule,) = load_settings(write(tmp_path, VALID.replace("model =", keys))).rules
+    assert rule.mark_on == {FindingKind.HOLES, FindingKind.UNUSUAL_VOLUME}
+    assert rule.hold_on == {FindingKind.SEVERAL_COMPONENTS}
+
+
 def test_a_rule_inherits_the_sites_quiet_time_unless_it_sets_its_own(tmp_path: Path) -> None:
     other = VALID[VALID.index("[[rules]]") :].replace('"liver"', '"quick"')
     text = "quiet_seconds = 7\n" + VALID + other.replace("when", "quiet_seconds = 2\nwhen")
@@ -51,6 +74,13 @@ def test_a_rule_inherits_the_sites_quiet_time_unless_it_sets_its_own(tmp_path: P
         ('"liver-ct"', '"liver-tc"', "there is no model 'liver-tc' (did you mean 'liver-ct'?)"),
         ('"Modality"', '"Modalitty"', "is not a DICOM keyword (did you mean 'Modality'?)"),
         ("equals", "equal", "unknown condition (did you mean 'equals'?)"),
+        ('kind = "cstore"', 'objects = []\nkind = "cstore"', "must not be empty"),
+        ('kind = "cstore"', 'objects = ["sag"]\nkind = "cstore"', "must be 'seg', 'sr'"),
+        ('kind = "cstore"', 'objects = ["sr", "sr"]\nkind = "cstore"', "'sr' is named twice"),
+        ('kind = "cstore"', 'segmentation = "label"\nkind = "cstore"', "must be 'all-frames'"),
+        ('kind = "cstore"', 'fallback = "capture"\nkind = "cstore"', "must be a list"),
+        ("model =", 'hold_on = ["hole"]\nmodel =', "no finding 'hole' (did you mean 'holes'?)"),
+        ("model =", 'mark_on = "holes"\nmodel =', "must be a list of findings"),
         ("model =", 'priority = "now"\nmodel =', 'must be "stat" or "routine"'),
         ("model =", "priority = 1\nmodel =", 'must be "stat" or "routine"'),
         ("model =", "modle =", "unknown setting of a rule (did you mean 'model'?)"),
