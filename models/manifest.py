@@ -42,6 +42,8 @@ class Label:
 
     An organ smaller than `min_volume_ml` counts as not found. A volume over `max_volume_ml` or a
     mean attenuation outside `mean_hu` (HU) means that the input is not what the model is made for.
+    `usual_volume_ml` and `usual_hu` are the ranges that are usual for adults; values outside them
+    are reported with the result.
     """
 
     index: int
@@ -52,6 +54,8 @@ class Label:
     min_volume_ml: float = 0.0
     max_volume_ml: float | None = None
     mean_hu: tuple[float, float] | None = None
+    usual_volume_ml: tuple[float, float] | None = None
+    usual_hu: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -191,6 +195,8 @@ class _LabelTable(Table):
     min_volume_ml: _SingleNumber = 0.0
     max_volume_ml: _SingleNumber | None = None
     mean_hu: _TwoNumbers | None = None
+    usual_volume_ml: _TwoNumbers | None = None
+    usual_hu: _TwoNumbers | None = None
 
     def to_label(self) -> Label:
         return Label(
@@ -202,6 +208,8 @@ class _LabelTable(Table):
             min_volume_ml=self.min_volume_ml,
             max_volume_ml=self.max_volume_ml,
             mean_hu=self.mean_hu,
+            usual_volume_ml=self.usual_volume_ml,
+            usual_hu=self.usual_hu,
         )
 
 
@@ -274,4 +282,9 @@ class _ManifestTable(Table):
             problems.append("labels must name at least one organ")
         if len({label.name for label in self.labels}) < len(self.labels):
             problems.append("two labels have the same name")
+        for label in self.labels:
+            for key in ("usual_volume_ml", "usual_hu"):
+                range_ = getattr(label, key)
+                if range_ is not None and range_[0] >= range_[1]:
+                    problems.append(f"{key} of {label.name} must be [low, high]")
         return problems

@@ -15,15 +15,16 @@ from pydicom.dataset import Dataset
 
 from models.manifest import ModelSpec
 from models.mask import Mask
-from models.measurement import Measurement, measure
+from models.measurement import Measurement, is_found, measure
 from node.dicom.ct.reader import read_series
 from node.dicom.results.content import ResultContent
 from node.dicom.results.segmentation import encode
 from node.domain.errors import Rejected, RejectionReason
-from node.domain.findings import Finding, FindingKind
+from node.domain.findings import FindingKind
 from node.domain.job import ReplacedResult
 from node.domain.result_objects import SEG
 from node.domain.result_texts import ResultTexts
+from node.quality_findings import derive_findings
 
 Progress = Callable[[float], None]
 StageCallback = Callable[[str], None]
@@ -119,7 +120,7 @@ def analyse(
     read = perf_counter()
     on_stage("segment")
     found = segment_volume(source.volume, predictor, progress)
-    findings: tuple[Finding, ...] = ()
+    findings = derive_findings(found.measurements, predictor.spec.labels)
     content = ResultContent(
         job_id=request.job_id,
         source=source,
@@ -175,8 +176,7 @@ def check_size(volume: hd.Volume, spec: ModelSpec) -> None:
 
 def check_found(measurements: dict[str, Measurement], spec: ModelSpec) -> None:
     """Refuses when none of the model's organs was found with a plausible volume."""
-    volumes = [(measurements[label.name].volume_ml, label.min_volume_ml) for label in spec.labels]
-    if any(volume_ml > 0 and volume_ml >= min_ml for volume_ml, min_ml in volumes):
+    if any(is_found(measurements[label.name], label) for label in spec.labels):
         return
     names = [label.name.lower() for label in spec.labels]
     organs = " or ".join(filter(None, [", ".join(names[:-1]), names[-1]]))

@@ -162,7 +162,7 @@ def manifest_text(spec: ModelSpec, file: str, sha256: str) -> str:
 
 
 def _label_lines(label: Label) -> list[str]:
-    optional = ("min_volume_ml", "max_volume_ml", "mean_hu")
+    optional = ("min_volume_ml", "max_volume_ml", "mean_hu", "usual_volume_ml", "usual_hu")
     return [
         "",
         "[[labels]]",

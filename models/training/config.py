@@ -49,6 +49,8 @@ class LabelConfig(_Section):
     min_volume_ml: float = 0.0
     max_volume_ml: float | None = None
     mean_hu: tuple[float, float] | None = None
+    usual_volume_ml: tuple[float, float] | None = None
+    usual_hu: tuple[float, float] | None = None
 
     def label(self, index: int) -> Label:
         """Returns the manifest label with this index."""
@@ -61,6 +63,8 @@ class LabelConfig(_Section):
             self.min_volume_ml,
             self.max_volume_ml,
             self.mean_hu,
+            self.usual_volume_ml,
+            self.usual_hu,
         )
 
 

@@ -1,6 +1,7 @@
 """The installed models, each loaded on first use and kept in memory, and their run on a job."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from time import perf_counter
 
@@ -128,10 +129,4 @@ def _write(content: ResultContent, result_object: ResultObject, output: Path) ->
 
 def _stored_values(measurement: Measurement) -> dict[str, float | bool]:
     """Converts a measurement to its form in the job's row; values not measured are absent."""
-    values: dict[str, float | bool] = {
-        "volume_ml": measurement.volume_ml,
-        "cut_by_series": measurement.cut_by_series,
-    }
-    if measurement.mean_hu is not None:
-        values["mean_hu"] = measurement.mean_hu
-    return values
+    return {name: value for name, value in asdict(measurement).items() if value is not None}

@@ -1,0 +1,111 @@
+"""Derivation of quality findings from measurements: what a reader of the result must know."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from models.manifest import Label
+from models.measurement import MIN_COMPONENT_ML, Measurement, is_found
+from node.domain.findings import Finding, FindingKind
+
+# Smaller holes are the contours of vessels and ducts at the organ's edge.
+_MIN_HOLES_ML = 1.0
+
+
+def derive_findings(
+    measurements: Mapping[str, Measurement], labels: Sequence[Label]
+) -> tuple[Finding, ...]:
+    """Returns the findings about each organ, in the order of the labels.
+
+    An organ that was not found has that finding only.
+    """
+    return tuple(
+        Finding(kind, label.name, text)
+        for label in labels
+        for kind, text in _findings(measurements[label.name], label)
+    )
+
+
+def _findings(measured: Measurement, label: Label) -> Iterator[tuple[FindingKind, str]]:
+    """Yields kind and text of each finding about one organ."""
+    name = label.name.lower()
+    if not is_found(measured, label):
+        yield FindingKind.NOT_FOUND, _not_found(measured, label)
+        return
+    at_least = f"so its volume is at least {measured.volume_ml:.0f} mL."
+    if measured.cut_by_series:
+        yield (
+            FindingKind.CUT_BY_SERIES,
+            f"The {name} reaches the first or last slice and may continue outside the series, "
+            f"{at_least}",
+        )
+    if measured.touches_field_of_view:
+        yield (
+            FindingKind.TOUCHES_FIELD_OF_VIEW,
+            f"The {name} reaches the edge of the field of view and may continue outside the "
+            f"images, {at_least}",
+        )
+    if measured.component_count > 1:
+        yield (
+            FindingKind.SEVERAL_COMPONENTS,
+            f"What was found as {name} consists of {measured.component_count} separate parts of "
+            f"at least {MIN_COMPONENT_ML:.0f} mL each.",
+        )
+    if measured.holes_ml >= _MIN_HOLES_ML:
+        yield (
+            FindingKind.HOLES,
+            f"What was found as {name} encloses holes of {measured.holes_ml:.0f} mL in total, "
+            f"which do not count in its volume of {measured.volume_ml:.0f} mL.",
+        )
+    yield from _unusual_values(measured, label)
+
+
+def _not_found(measured: Measurement, label: Label) -> str:
+    name = label.name.lower()
+    if measured.volume_ml == 0:
+        return f"No {name} was found in the series."
+    return (
+        f"No {name} was found in the series: what resembles it measures "
+        f"{measured.volume_ml:.1f} mL, less than the {label.min_volume_ml:.0f} mL from which it "
+        "counts as found."
+    )
+
+
+def _unusual_values(measured: Measurement, label: Label) -> Iterator[tuple[FindingKind, str]]:
+    name = label.name.lower()
+    volume = _comparison(
+        measured.volume_ml,
+        label.usual_volume_ml,
+        "mL",
+        is_lower_bound=measured.cut_by_series or measured.touches_field_of_view,
+    )
+    if volume is not None:
+        yield (
+            FindingKind.UNUSUAL_VOLUME,
+            f"The {name} measures {measured.volume_ml:.0f} mL, {volume}.",
+        )
+    if measured.mean_hu is None:
+        return
+    attenuation = _comparison(measured.mean_hu, label.usual_hu, "HU")
+    if attenuation is not None:
+        yield (
+            FindingKind.UNUSUAL_ATTENUATION,
+            f"The {name} has {measured.mean_hu:.0f} HU on average, {attenuation}.",
+        )
+
+
+def _comparison(
+    value: float, usual: tuple[float, float] | None, unit: str, *, is_lower_bound: bool = False
+) -> str | None:
+    """Says how the value lies outside the usual range; None if it does not, or has no range.
+
+    A lower bound below the range says nothing about the true value.
+    """
+    if usual is None:
+        return None
+    low, high = usual
+    if value > high:
+        relation = "more"
+    elif value < low and not is_lower_bound:
+        relation = "less"
+    else:
+        return None
+    return f"{relation} than the {low:.0f} to {high:.0f} {unit} that are usual for adults"
