@@ -94,7 +94,7 @@ def _measure_organ(
     volume: hd.Volume,
     mask: Mask,
     label: Label,
-    box: tuple[slice, slice, slice],
+    box: tuple[slice, ...],
     edge: NDArray[np.bool_],
 ) -> Measurement:
     """Measures the label within its bounding box; `edge` is that of the field, (row, column)."""
@@ -125,7 +125,7 @@ def _edge_of_field(volume: hd.Volume) -> NDArray[np.bool_]:
     numbers, _ = ndimage.label(padding)
     corners = np.unique(numbers[[0, 0, -1, -1], [0, -1, 0, -1]])
     outside = np.isin(numbers, corners[corners > 0])
-    edge: NDArray[np.bool_] = ndimage.binary_dilation(outside, np.ones((3, 3)))
+    edge: NDArray[np.bool_] = ndimage.binary_dilation(outside, _ALL_NEIGHBOURS[0])
     edge[[0, -1]] = True
     edge[:, [0, -1]] = True
     return edge
