@@ -36,6 +36,8 @@ type = ["64033007", "SCT", "Kidney"]
 display_rgb = [10, 20, 30]
 min_volume_ml = 20.5
 mean_hu = [-20, 400]
+usual_volume_ml = [85, 280]
+usual_hu = [10, 320]
 """
 
 
@@ -60,6 +62,15 @@ def test_a_manifest_is_read_completely(tmp_path: Path) -> None:
     assert kidney.min_volume_ml == 20.5
     assert kidney.max_volume_ml is None
     assert kidney.mean_hu == (-20.0, 400.0)
+    assert kidney.usual_volume_ml == (85.0, 280.0)
+    assert kidney.usual_hu == (10.0, 320.0)
+
+
+def test_usual_ranges_are_optional(tmp_path: Path) -> None:
+    text = _GOOD.replace("usual_volume_ml = [85, 280]\nusual_hu = [10, 320]\n", "")
+    (kidney,) = _load(tmp_path, text).labels
+    assert kidney.usual_volume_ml is None
+    assert kidney.usual_hu is None
 
 
 @pytest.mark.parametrize(
@@ -86,6 +97,8 @@ def test_a_manifest_is_read_completely(tmp_path: Path) -> None:
         ),
         ("min_volume_ml", "min_volume", "labels[1].min_volume: there is no such key"),
         ("[-20, 400]", "-20", "labels[1].mean_hu must be a list of 2 numbers"),
+        ("[85, 280]", "[280, 85]", "usual_volume_ml of Kidney must be [low, high]"),
+        ("[10, 320]", "[10]", "labels[1].usual_hu must be a list of 2 numbers"),
         ("overlap = 0.25", 'overlap = 0.25\nneeds = "7"', "needs package format 7"),
     ],
 )
