@@ -12,14 +12,12 @@ from models.manifest import Code, Label, ModelSpec
 from models.measurement import Measurement, is_found, liver_spleen_ratio
 from node.dicom.results.content import ResultContent
 from node.domain.findings import Finding, FindingKind
-from node.domain.identifiers import mint_uid
 from node.domain.result_objects import ResultObject, SegEncoding, tracking_uid
 
 _LABEL_MAP_SEGMENTATION_STORAGE = "1.2.840.10008.5.1.4.1.1.66.7"
 
 # The coding scheme of concepts for which neither DICOM nor SNOMED CT has a code (PS3.16 8.2).
 PRIVATE_SCHEME = "99SEGNODE"
-PRIVATE_SCHEME_UID = mint_uid("coding scheme", PRIVATE_SCHEME)
 
 VOLUME = codes.SCT.Volume  # PS3.16 CID 7469
 ATTENUATION = codes.DCM.AttenuationCoefficient  # PS3.16 CID 7469

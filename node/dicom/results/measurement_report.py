@@ -7,7 +7,6 @@ for. Every item of the report is also allowed in Enhanced SR.
 from collections.abc import Sequence
 
 from highdicom import sr
-from highdicom.coding_schemes import CodingSchemeIdentificationItem
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code as SrCode
@@ -16,7 +15,6 @@ from node.dicom.equipment import this_node
 from node.dicom.results.content import ResultContent
 from node.dicom.results.measurement_groups import (
     PRIVATE_SCHEME,
-    PRIVATE_SCHEME_UID,
     measurement_groups,
     qualitative_evaluations,
     sop_class_of_segments,
@@ -66,7 +64,6 @@ def encode(content: ResultContent, result_object: ResultObject) -> list[Dataset]
         is_final=False,
         is_verified=False,
         series_description=description,
-        coding_schemes=[_private_scheme()],
     )
     texts = (
         description,
@@ -76,6 +73,7 @@ def encode(content: ResultContent, result_object: ResultObject) -> list[Dataset]
         *(finding.text for finding in content.findings),
     )
     result = complete_result(report, content.source, content.spec, content.made_at, texts)
+    result.CodingSchemeIdentificationSequence = [_private_scheme()]
     _set_requests(result, content.source.sources[0])
     for keyword in _NOT_IN_REPORTS:
         if keyword in result:
@@ -163,8 +161,8 @@ def _remarks(content: ResultContent) -> list[str]:
     """Returns the sentences that concern the whole report."""
     spec, replaces = content.spec, content.replaces
     remarks = [
-        f"Measured automatically in the segmentation of {spec.model_id} {spec.version}; "
-        "not verified by a person; not for diagnostic use."
+        f"Not for diagnostic use: measured automatically in the segmentation of {spec.model_id} "
+        f"{spec.version}, and not verified by a person."
     ]
     if replaces is not None:
         by = f" by version {replaces.model_version}" if replaces.model_version else ""
@@ -186,14 +184,13 @@ def _segmentation(content: ResultContent, result_object: ResultObject) -> Datase
     return segmentation
 
 
-def _private_scheme() -> CodingSchemeIdentificationItem:
+def _private_scheme() -> Dataset:
     """Identifies the coding scheme of the node's own concepts (PS3.3 C.12.1.1.7)."""
-    return CodingSchemeIdentificationItem(
-        designator=PRIVATE_SCHEME,
-        uid=PRIVATE_SCHEME_UID,
-        name="Findings of segnode",
-        responsible_organization=this_node().manufacturer,
-    )
+    scheme = Dataset()
+    scheme.CodingSchemeDesignator = PRIVATE_SCHEME
+    scheme.CodingSchemeName = "Findings of segnode"
+    scheme.CodingSchemeResponsibleOrganization = this_node().manufacturer
+    return scheme
 
 
 def _set_requests(result: Dataset, source: Dataset) -> None:

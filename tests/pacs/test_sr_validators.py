@@ -1,0 +1,189 @@
+"""Independent software reads the measurement report and finds the measured values in it."""
+
+import json
+import re
+import subprocess
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+
+from models.mask import Mask
+from node.demo.orthanc_pacs import OrthancPacs
+from node.dicom.ct.reader import read_series
+from node.dicom.results.content import ResultContent
+from node.dicom.results.measurement_report import encode
+from node.domain.identifiers import Uid
+from node.domain.job import ReplacedResult
+from node.domain.result_objects import ResultKind, ResultObject, SegEncoding, tracking_uid
+from tests.pacs.test_seg_validators import program, saved
+from tests.support.dicom.builders import LIVER, ct_series, enhanced_ct, legacy_converted
+from tests.support.dicom.measured_content import JOB_ID, body_content, content_of, organs_content
+from tests.support.shared_data import ct_files
+
+SR = ResultObject(ResultKind.SR)
+LABELMAP = ResultObject(ResultKind.SR, SegEncoding.LABELMAP)
+
+# What dciodvfy of 2022 does not know: our own coding scheme, which the report identifies, and
+# Device UID, which the General Equipment Module has (PS3.3 C.7.5.1).
+ACCEPTED_WARNINGS = (
+    "Unrecognized defined term <99SEGNODE> for value 1 of attribute <Coding Scheme Designator>",
+    "Attribute is not present in standard DICOM IOD - (0x0018,0x1002) UI Device UID",
+    "Dicom dataset contains attributes not present in standard DICOM IOD - this is a Standard "
+    "Extended SOP Class",
+)
+# dciodvfy of 2022 and dcmtk 3.6.7 do not know Label Map Segmentation, which is of 2024.
+UNKNOWN_LABEL_MAP = (
+    "Error - Shall not be present for Referenced SOP Class that is not segmentation - attribute "
+    "<ReferencedSegmentNumber>"
+)
+
+
+def report_file(content: ResultContent, folder: Path, result_object: ResultObject = SR) -> Path:
+    (dataset,) = encode(content, result_object)
+    return saved(dataset, folder / f"{result_object.name}.dcm")
+
+
+def dciodvfy(path: Path) -> tuple[set[str], set[str]]:
+    """The errors and the warnings that dciodvfy reports for the report."""
+    tool = program("dciodvfy", "apt-get install dicom3tools")
+    done = subprocess.run([tool, path], capture_output=True, text=True, check=False)
+    lines = {line.strip() for line in (done.stdout + done.stderr).splitlines()}
+    assert "Comprehensive3DSR" in lines, lines
+    warnings = {line.removeprefix("Warning - ") for line in lines if line.startswith("Warning")}
+    return {line for line in lines if line.startswith("Error")}, warnings
+
+
+def output_of(tool: str, how_to_install: str, *arguments: object) -> str:
+    """What the program prints; it must succeed."""
+    command = [program(tool, how_to_install), *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def organs(tmp_path_factory: pytest.TempPathFactory) -> ResultContent:
+    return organs_content(tmp_path_factory.mktemp("organs"))
+
+
+def test_dciodvfy_finds_no_error_in_a_report(organs: ResultContent, tmp_path: Path) -> None:
+    errors, warnings = dciodvfy(report_file(organs, tmp_path))
+    assert errors == set()
+    assert warnings <= set(ACCEPTED_WARNINGS)
+
+
+def test_dciodvfy_finds_nothing_else_in_a_report_with_findings_and_an_order(
+    tmp_path: Path,
+) -> None:
+    def change(_index: int, dataset: Dataset) -> None:
+        dataset.AccessionNumber = "A-17"
+        dataset.BodyPartExamined = "ABDOMEN"
+        request = Dataset()
+        request.RequestedProcedureID = "RP-2"
+        dataset.RequestAttributesSequence = [request]
+
+    replaced = ReplacedResult(Uid("1.2.3.4"), 12, "0.1.0")
+    content = body_content(tmp_path / "ct", change=change, replaces=replaced)
+    assert len(content.findings) > 2
+    errors, warnings = dciodvfy(report_file(content, tmp_path))
+    assert errors == set()
+    assert warnings <= set(ACCEPTED_WARNINGS)
+
+
+@pytest.mark.parametrize("source_type", ["enhanced", "legacy converted"])
+def test_dciodvfy_finds_no_error_in_the_report_of_a_multi_frame_ct(
+    source_type: str, tmp_path: Path
+) -> None:
+    source = enhanced_ct() if source_type == "enhanced" else legacy_converted(ct_series())
+    content = bright_content([saved(source, tmp_path / "ct.dcm")])
+    assert dciodvfy(report_file(content, tmp_path))[0] == set()
+
+
+def test_dciodvfy_finds_no_error_in_the_report_of_a_real_ct(tmp_path: Path) -> None:
+    content = bright_content(ct_files("chaos-set3"))
+    assert dciodvfy(report_file(content, tmp_path))[0] == set()
+
+
+def test_dciodvfy_objects_to_label_maps_only_because_it_does_not_know_them(
+    organs: ResultContent, tmp_path: Path
+) -> None:
+    errors, _ = dciodvfy(report_file(organs, tmp_path, LABELMAP))
+    assert errors <= {UNKNOWN_LABEL_MAP}
+
+
+@pytest.mark.parametrize("result_object", [SR, LABELMAP], ids=lambda one: one.name)
+def test_dcmqi_reads_the_values_of_every_organ(
+    organs: ResultContent, result_object: ResultObject, tmp_path: Path
+) -> None:
+    path, metadata = report_file(organs, tmp_path, result_object), tmp_path / "sr.json"
+    output_of(
+        "tid1500reader", "pip install dcmqi", "--inputDICOM", path, "--outputMetadata", metadata
+    )
+    read = json.loads(metadata.read_text())
+    assert read["VerificationFlag"] == "UNVERIFIED"
+    groups = {
+        group["ReferencedSegment"]: group
+        for group in read["Measurements"]
+        if "ReferencedSegment" in group
+    }
+    assert len(groups) == len(organs.mask.labels) - 1  # one organ was not found
+    for number, group in groups.items():
+        label = organs.mask.labels[number - 1]
+        measured = organs.measurements[label.name]
+        assert group["FindingSite"]["CodeValue"] == label.type.value
+        assert group["TrackingUniqueIdentifier"] == tracking_uid(
+            JOB_ID, label.index, len(organs.mask.labels)
+        )
+        seg_uid = organs.uids(result_object.segmentation).sop_instance_uid()
+        assert group["segmentationSOPInstanceUID"] == seg_uid
+        items = {
+            item.get("derivationModifier", item["quantity"])["CodeMeaning"]: item
+            for item in group["measurementItems"]
+        }
+        # dcmqi reads Numeric Value, which has 16 characters (DS).
+        for name, value, unit in (
+            ("Volume", measured.volume_ml, "mL"),
+            ("Mean", measured.mean_hu, "[hnsf'U]"),
+            ("Standard Deviation", measured.sd_hu, "[hnsf'U]"),
+            ("Minimum", measured.min_hu, "[hnsf'U]"),
+            ("Maximum", measured.max_hu, "[hnsf'U]"),
+        ):
+            assert float(items[name]["value"]) == pytest.approx(value, rel=1e-12)
+            assert items[name]["units"]["CodeValue"] == unit
+
+
+def test_dcmtk_shows_values_findings_and_the_warning(organs: ResultContent, tmp_path: Path) -> None:
+    path = report_file(organs, tmp_path)
+    shown = output_of("dsrdump", "apt-get install dcmtk", "+Pl", path)
+    liver = organs.measurements["Liver"]
+    values = [float(value) for value in re.findall(r"Volume.*=\"([\d.]+)\"", shown)]
+    assert values[0] == pytest.approx(liver.volume_ml)
+    assert len(values) == len(organs.mask.labels) - 1
+    assert "Not for diagnostic use" in shown
+    page = output_of("dsr2html", "apt-get install dcmtk", path)
+    assert "No pancreas was found in the series." in page
+    assert "Imaging Measurement Report" in page
+
+
+def test_orthanc_returns_the_report_unchanged(
+    organs: ResultContent, orthanc: OrthancPacs, tmp_path: Path
+) -> None:
+    path = report_file(organs, tmp_path)
+    sender = program("dcmsend", "apt-get install dcmtk")
+    subprocess.run(
+        [sender, "-aec", orthanc.ae_title, "127.0.0.1", str(orthanc.dicom_port), path], check=True
+    )
+    (series,) = orthanc.find_series(organs.source.sources[0].StudyInstanceUID, "SR")
+    (instance,) = series["Instances"]
+    assert dcmread(BytesIO(orthanc.file_of_instance(instance))) == dcmread(path)
+
+
+def bright_content(files: list[Path]) -> ResultContent:
+    """The content of a series in which everything brighter than 50 HU is called liver."""
+    series = read_series(files)
+    bright = (series.volume.array > 50).astype(np.uint8)
+    return content_of(series, Mask(series.volume.with_array(bright), (LIVER,)))
