@@ -1,20 +1,25 @@
 """The tables of the conformance statement equal the code."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from pydicom.datadict import dictionary_description, keyword_for_tag
 from pydicom.dataset import Dataset
+from pydicom.sr.codedict import codes
 from pydicom.uid import UID
 
+from models.installed_packages import find
 from node.commitment import scu as commitment_scu
 from node.delivery.cstore import proposed_transfer_syntaxes
 from node.delivery.response_status import check_storage_status
 from node.dicom.ct.reader import read_series
 from node.dicom.equipment import this_node
+from node.dicom.results.encoders import encode
+from node.dicom.results.measurement_groups import EVALUATIONS
 from node.domain.errors import Rejected, Transient
-from node.domain.result_objects import SegEncoding
+from node.domain.result_objects import ResultKind, ResultObject, SegEncoding
 from node.settings import load_settings
 from node.store import Store
 from node.web.app import create_app
@@ -29,6 +34,7 @@ from pacs_listener.presentation_contexts import (
 from pacs_listener.scp import ACSE_TIMEOUT_S, NETWORK_TIMEOUT_S
 from pacs_listener.store_status import MEANINGS
 from tests.support.dicom.builders import ct_series
+from tests.support.dicom.measured_content import organs_content
 from tests.support.dicom.results import content_of, encoded_seg
 
 TEXT = (Path(__file__).parents[2] / "conformance_statement.md").read_text(encoding="utf-8")
@@ -222,14 +228,82 @@ def test_a_label_map_has_the_documented_attributes(
     assert label_map - carried <= rows
 
 
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    content = organs_content(tmp_path_factory.mktemp("report"))
+    (dataset,) = encode(content, ResultObject(ResultKind.SR))
+    return dataset
+
+
+def test_the_attributes_and_their_presence_equal_a_report(report: Dataset) -> None:
+    rows = {keyword(tag): (name, presence) for name, tag, presence, _ in table("Report attribute")}
+    # Of the further modules, this source has only the Study Description.
+    assert {element.keyword for element in report} - {"StudyDescription"} <= set(rows)
+    for word, (name, presence) in rows.items():
+        assert name == dictionary_description(word)
+        match presence:
+            case "ALWAYS":
+                assert not report[word].is_empty, word
+            case "EMPTY":
+                assert word in report, word
+            case _:
+                assert presence == "ANAP"
+
+
+def test_the_fixed_values_equal_a_report(report: Dataset) -> None:
+    row = re.compile(r"\| (\([^|]*\)) \| ALWAYS \| `([^`]*)` \|$", re.MULTILINE)
+    fixed = {keyword(tag): value for tag, value in row.findall(_section("Report attribute"))}
+    assert len(fixed) > 7
+    for word, value in fixed.items():
+        assert str(report[word].value) == value, word
+
+
+def _section(first_heading: str) -> str:
+    """The text of the table with that first heading."""
+    start = TEXT.index(f"| {first_heading} |")
+    return TEXT[start : TEXT.index("\n\n", start)]
+
+
+def test_the_concepts_of_a_report_equal_the_table(report: Dataset) -> None:
+    documented = {code: name for name, code, _, _ in table("Report concept")}
+    organs = {label.type.value for label in find("organs-ct").labels}
+    used = {
+        f"{code.CodeValue}, {code.CodingSchemeDesignator}": code.CodeMeaning
+        for code in _concept_names(report)
+        if code.CodeValue not in organs
+    }
+    assert set(used) <= set(documented)
+    for code, name in used.items():
+        assert documented[code].lower() == name.lower()
+    conditional = {
+        f"{code.value}, {code.scheme_designator}"
+        for code in (
+            *EVALUATIONS.values(),
+            codes.DCM.Normality,
+            codes.SCT.NormalRangeLowerLimit,
+            codes.SCT.NormalRangeUpperLimit,
+            codes.DCM.NormalRangeDescription,
+        )
+    }
+    assert set(documented) - set(used) <= conditional
+
+
+def _concept_names(item: Dataset) -> Iterator[Dataset]:
+    """The concept name of every content item below this one."""
+    for child in item.get("ContentSequence") or ():
+        yield from child.get("ConceptNameCodeSequence") or ()
+        yield from _concept_names(child)
+
+
 def test_the_proposed_presentation_contexts_equal_the_code(
-    results: dict[SegEncoding, Dataset],
+    results: dict[SegEncoding, Dataset], report: Dataset
 ) -> None:
-    sop_classes = {result.SOPClassUID: result.SOPClassUID.name for result in results.values()}
+    produced = (*results.values(), report)
+    sop_classes = {result.SOPClassUID: result.SOPClassUID.name for result in produced}
     assert by_uid("SOP class of results") == list(sop_classes.items())
     syntaxes = {
         syntax: syntax.name
-        for result in results.values()
+        for result in produced
         for syntax in proposed_transfer_syntaxes(result.file_meta.TransferSyntaxUID)
     }
     assert by_uid("Result transfer syntax") == list(syntaxes.items())

@@ -21,7 +21,12 @@ from node.domain.job import ReplacedResult
 from node.domain.result_objects import ResultKind, ResultObject, SegEncoding, tracking_uid
 from tests.pacs.test_seg_validators import program, saved
 from tests.support.dicom.builders import LIVER, ct_series, enhanced_ct, legacy_converted
-from tests.support.dicom.measured_content import JOB_ID, body_content, content_of, organs_content
+from tests.support.dicom.measured_content import (
+    JOB_ID,
+    body_content,
+    measured_content,
+    organs_content,
+)
 from tests.support.shared_data import ct_files
 
 SR = ResultObject(ResultKind.SR)
@@ -186,4 +191,4 @@ def bright_content(files: list[Path]) -> ResultContent:
     """The content of a series in which everything brighter than 50 HU is called liver."""
     series = read_series(files)
     bright = (series.volume.array > 50).astype(np.uint8)
-    return content_of(series, Mask(series.volume.with_array(bright), (LIVER,)))
+    return measured_content(series, Mask(series.volume.with_array(bright), (LIVER,)))

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from pydicom.dataset import Dataset
 
-from node.dicom.results import segmentation
+from node.dicom.results import measurement_report, segmentation
 from node.dicom.results.content import ResultContent
 from node.domain.result_objects import ResultKind, ResultObject
 
@@ -12,6 +12,7 @@ Encoder = Callable[[ResultContent, ResultObject], Iterable[Dataset]]
 
 _ENCODERS: Mapping[ResultKind, Encoder] = {
     ResultKind.SEG: segmentation.encode,
+    ResultKind.SR: measurement_report.encode,
 }
 
 

@@ -4,13 +4,14 @@ The SOP class is Comprehensive 3D SR (PS3.3 A.35.13), the one that the IHE profi
 for. Every item of the report is also allowed in Enhanced SR.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from highdicom import sr
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code as SrCode
 
+from models.measurement import is_found
 from node.dicom.equipment import this_node
 from node.dicom.results.content import ResultContent
 from node.dicom.results.measurement_groups import (
@@ -162,7 +163,8 @@ def _remarks(content: ResultContent) -> list[str]:
     spec, replaces = content.spec, content.replaces
     remarks = [
         f"Not for diagnostic use: measured automatically in the segmentation of {spec.model_id} "
-        f"{spec.version}, and not verified by a person."
+        f"{spec.version}, and not verified by a person.",
+        f"Volumes: {', '.join(_volumes(content))}.",
     ]
     if replaces is not None:
         by = f" by version {replaces.model_version}" if replaces.model_version else ""
@@ -171,6 +173,16 @@ def _remarks(content: ResultContent) -> list[str]:
             f"made{by} from {replaces.instance_count} instances."
         )
     return remarks
+
+
+def _volumes(content: ResultContent) -> Iterator[str]:
+    """Yields name and volume of each organ that was found, for readers without the SEG."""
+    for label in content.mask.labels:
+        measured = content.measurements[label.name]
+        if is_found(measured, label):
+            is_lower_bound = measured.cut_by_series or measured.touches_field_of_view
+            at_least = "at least " if is_lower_bound else ""
+            yield f"{label.name.lower()} {at_least}{measured.volume_ml:.0f} mL"
 
 
 def _segmentation(content: ResultContent, result_object: ResultObject) -> Dataset:

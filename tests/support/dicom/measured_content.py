@@ -9,7 +9,6 @@ from pydicom.dataset import Dataset
 
 from models.installed_packages import find
 from models.mask import Mask
-from models.measurement import measure
 from models.phantom import labelled_scan
 from node.dicom.ct.reader import CtSeries, read_series
 from node.dicom.ct_writer import write_ct_series
@@ -17,7 +16,8 @@ from node.dicom.results.content import ResultContent
 from node.domain.job import ReplacedResult
 from node.quality_findings import derive_findings
 from tests.support.dicom.body import in_liver, voxel_positions
-from tests.support.dicom.builders import LIVER, MADE_AT, SPLEEN, CtFiles, ct_series, model_spec
+from tests.support.dicom.builders import LIVER, SPLEEN, CtFiles, ct_series
+from tests.support.dicom.results import content_of
 
 JOB_ID = "job"
 _SEED = 500
@@ -25,20 +25,15 @@ _SEED = 500
 _HALF_MM = 14.0
 
 
-def content_of(
+def measured_content(
     series: CtSeries, mask: Mask, replaces: ReplacedResult | None = None
 ) -> ResultContent:
     """Measures the mask in the series, with the labels' minimum volumes and usual ranges."""
-    measurements = measure(series.volume, mask)
-    return ResultContent(
-        job_id=JOB_ID,
-        source=series,
-        mask=mask,
-        spec=replace(model_spec(), labels=mask.labels),
-        measurements=measurements,
-        findings=derive_findings(measurements, mask.labels),
-        made_at=MADE_AT,
-        replaces=replaces,
+    content = content_of(series, mask, job_id=JOB_ID, replaces=replaces)
+    return replace(
+        content,
+        spec=replace(content.spec, labels=mask.labels),
+        findings=derive_findings(content.measurements, mask.labels),
     )
 
 
@@ -65,7 +60,7 @@ def body_content(
         SPLEEN,
         replace(SPLEEN, index=3, name="Left kidney", type=replace(SPLEEN.type, value="18639004")),
     )
-    return content_of(series, Mask(series.volume.with_array(values), labels), replaces)
+    return measured_content(series, Mask(series.volume.with_array(values), labels), replaces)
 
 
 def organs_content(folder: Path) -> ResultContent:
@@ -78,4 +73,4 @@ def organs_content(folder: Path) -> ResultContent:
         if label.name == "Pancreas":
             values[values == label.index] = 0
     mask = Mask(series.volume.with_array(values), spec.labels)
-    return replace(content_of(series, mask), spec=spec)
+    return replace(measured_content(series, mask), spec=spec)

@@ -27,7 +27,12 @@ from node.domain.identifiers import Uid
 from node.domain.job import ReplacedResult
 from node.domain.result_objects import ResultKind, ResultObject, SegEncoding, tracking_uid
 from tests.support.dicom.builders import ThresholdSegmenter, enhanced_ct
-from tests.support.dicom.measured_content import JOB_ID, body_content, content_of, organs_content
+from tests.support.dicom.measured_content import (
+    JOB_ID,
+    body_content,
+    measured_content,
+    organs_content,
+)
 
 SR = ResultObject(ResultKind.SR)
 LABELMAP = "1.2.840.10008.5.1.4.1.1.66.7"
@@ -286,6 +291,19 @@ def test_no_person_has_verified_the_report_and_it_says_so(organs: ResultContent)
     assert any(text.startswith("Not for diagnostic use") for text in texts(dataset))
 
 
+def test_the_volumes_are_also_told_in_one_sentence(body: ResultContent) -> None:
+    liver, spleen = (body.measurements[name].volume_ml for name in ("Liver", "Spleen"))
+    assert f"Volumes: liver {liver:.0f} mL, spleen {spleen:.0f} mL." in texts(report(body))
+
+
+def test_an_organ_that_may_continue_outside_has_at_least_its_volume(organs: ResultContent) -> None:
+    aorta = organs.measurements["Aorta"]
+    assert aorta.cut_by_series
+    (told,) = [text for text in texts(report(organs)) if text.startswith("Volumes: ")]
+    assert f"aorta at least {aorta.volume_ml:.0f} mL" in told
+    assert f"liver {organs.measurements['Liver'].volume_ml:.0f} mL" in told
+
+
 def test_equal_content_gives_equal_bytes(organs: ResultContent) -> None:
     assert part10(report(organs)) == part10(report(organs))
 
@@ -343,4 +361,4 @@ def test_a_report_that_replaces_another_says_so(tmp_path: Path) -> None:
 def _read(path: Path) -> ResultContent:
     """The content of a series in which only a liver was segmented."""
     series = read_series([path])
-    return content_of(series, ThresholdSegmenter().predict(series.volume))
+    return measured_content(series, ThresholdSegmenter().predict(series.volume))
