@@ -18,13 +18,13 @@ from models.mask import Mask
 from models.measurement import Measurement, is_found, measure
 from node.dicom.ct.reader import read_series
 from node.dicom.results.content import ResultContent
+from node.dicom.results.quality_findings import derive_findings
 from node.dicom.results.segmentation import encode
 from node.domain.errors import Rejected, RejectionReason
 from node.domain.findings import FindingKind
 from node.domain.job import ReplacedResult
 from node.domain.result_objects import SEG
 from node.domain.result_texts import ResultTexts
-from node.quality_findings import derive_findings
 
 Progress = Callable[[float], None]
 StageCallback = Callable[[str], None]

@@ -13,8 +13,8 @@ from models.phantom import labelled_scan
 from node.dicom.ct.reader import CtSeries, read_series
 from node.dicom.ct_writer import write_ct_series
 from node.dicom.results.content import ResultContent
+from node.dicom.results.quality_findings import derive_findings
 from node.domain.job import ReplacedResult
-from node.quality_findings import derive_findings
 from tests.support.dicom.body import in_liver, voxel_positions
 from tests.support.dicom.builders import LIVER, SPLEEN, CtFiles, ct_series
 from tests.support.dicom.results import content_of

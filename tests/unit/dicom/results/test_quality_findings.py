@@ -6,8 +6,8 @@ import pytest
 
 from models.installed_packages import find
 from models.measurement import Measurement
+from node.dicom.results.quality_findings import derive_findings
 from node.domain.findings import Finding, FindingKind
-from node.quality_findings import derive_findings
 from tests.support.dicom.builders import LIVER, SPLEEN
 
 _LIVER = replace(
