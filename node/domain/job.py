@@ -8,7 +8,7 @@ from pathlib import Path
 
 from node.domain.findings import Finding
 from node.domain.identifiers import Uid, mint_uid
-from node.domain.result_objects import SEG, ObjectUids, ResultObject
+from node.domain.result_objects import NOTICE, SEG, ObjectUids, ResultObject
 
 
 class JobState(StrEnum):
@@ -47,7 +47,13 @@ _TRANSITIONS: dict[JobState, frozenset[JobState]] = {
         }
     ),
     JobState.DELIVERING: frozenset(
-        {JobState.DELIVERING, JobState.DELIVERED, JobState.SUPERSEDED, JobState.PARKED}
+        {
+            JobState.DELIVERING,
+            JobState.DELIVERED,
+            JobState.REFUSED,  # after the delivery of its notice
+            JobState.SUPERSEDED,
+            JobState.PARKED,
+        }
     ),
     JobState.DELIVERED: frozenset(),
     JobState.REFUSED: frozenset(),
@@ -145,8 +151,13 @@ class Job:
         return self.state is JobState.PARKED and self.reason.startswith(HELD)
 
     @property
+    def is_refusal(self) -> bool:
+        """Whether its only object is the notice that the series is refused."""
+        return self.result_path is not None and self.result_object == NOTICE
+
+    @property
     def result_object(self) -> ResultObject:
-        """The SEG that stands for the result; its file is named after it."""
+        """The SEG that stands for the result, or the notice; its file is named after it."""
         if self.result_path is None:
             return SEG
         try:

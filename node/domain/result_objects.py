@@ -17,6 +17,7 @@ class ResultKind(StrEnum):
     SUMMARY = "summary"  # one page as secondary capture
     PDF = "pdf"  # the same page as Encapsulated PDF
     RTSTRUCT = "rtstruct"  # contours for treatment planning
+    NOTICE = "notice"  # one page: why the node refused the series
     REPORT = "report"  # measurements and findings as JSON, for HL7 and FHIR; not a DICOM object
 
 
@@ -67,6 +68,7 @@ class ResultObject:
         return ResultObject(ResultKind.SEG, self.encoding)
 
 
+NOTICE = ResultObject(ResultKind.NOTICE)
 # The only object of earlier versions; it keeps their names and UIDs.
 SEG = ResultObject(ResultKind.SEG)
 
@@ -131,7 +133,11 @@ class StoredObject:
 
 @dataclass(frozen=True)
 class WantedObjects:
-    """The objects that a destination gets; `fallback` replaces those that it does not accept."""
+    """The objects that a destination gets; `fallback` replaces those that it does not accept.
+
+    With `notice`, it gets a notice for each refused series.
+    """
 
     objects: tuple[ResultObject, ...] = (SEG,)
     fallback: tuple[ResultObject, ...] = ()
+    notice: bool = False

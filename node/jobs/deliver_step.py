@@ -177,7 +177,10 @@ class DeliverStep:
         parked = [d for d in deliveries if d.state is DeliveryState.PARKED]
         errors = "; ".join(f"{d.key}: {d.last_error}" for d in parked)
         completion = JobCompletion(self.store, self.now)
-        if parked:
+        if job.is_refusal:
+            undelivered = f" The notice was not delivered to {errors}." if parked else ""
+            completion.end(job, JobState.REFUSED, f"{job.reason}{undelivered}")
+        elif parked:
             completion.end(job, JobState.PARKED, f"not delivered to {errors}")
         else:
             completion.end(job, JobState.DELIVERED, "")

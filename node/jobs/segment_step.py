@@ -13,7 +13,14 @@ from node.domain.error_classification import Defect, attempt
 from node.domain.errors import Rejected, Transient
 from node.domain.findings import Finding, FindingKind
 from node.domain.job import HELD, Job, JobState, ReplacedResult
-from node.domain.result_objects import SEG, ResultKind, ResultObject, StoredObject, WantedObjects
+from node.domain.result_objects import (
+    NOTICE,
+    SEG,
+    ResultKind,
+    ResultObject,
+    StoredObject,
+    WantedObjects,
+)
 from node.domain.retry_policy import RetryPolicy, given_up
 from node.domain.series import StoredInstance, series_digest
 from node.jobs.job_completion import JobCompletion
@@ -22,6 +29,7 @@ from node.store import Store
 from node.store.jobs.jobs import IllegalChange
 
 _LOG = structlog.get_logger()
+_STAND_FOR_RESULT = {ResultKind.SEG, ResultKind.NOTICE}
 # A defect may be temporary (such as memory pressure); a second one is the job's.
 _MAX_ATTEMPTS_AFTER_DEFECT = 2
 
@@ -36,6 +44,7 @@ class InferenceRequest:
     objects: tuple[ResultObject, ...]
     replaces: ReplacedResult | None = None
     mark_on: frozenset[FindingKind] = frozenset()  # findings that mark the result
+    with_notice: bool = False  # a refusal produces a notice instead of an error
 
 
 @dataclass(frozen=True)
@@ -59,6 +68,7 @@ class InferenceResult:
     measurements: dict[str, dict[str, float | bool]]  # label name -> {"volume_ml": ..., ...}
     timings_s: dict[str, float]
     findings: tuple[Finding, ...] = ()
+    refusal: str = ""  # why the series is refused; the only object is then the notice
 
 
 Infer = Callable[[InferenceRequest], InferenceResult]
@@ -144,7 +154,11 @@ class SegmentStep:
         with suppress(IllegalChange):
             started = self.now()
             job = self.store.change_job(job.job_id, JobState.RUNNING, started, reason="")
-            if job.result_path is not None and self.store.files.exists(job.result_path):
+            if (
+                job.result_path is not None
+                and not job.is_refusal
+                and self.store.files.exists(job.result_path)
+            ):
                 self.store.add_deliveries(job.job_id, self._delivery_keys(job), started)
                 self.store.change_job(job.job_id, JobState.DELIVERING, started)
                 return
@@ -164,15 +178,23 @@ class SegmentStep:
                 rule = self.rules.get(job.rule)
                 mark_on = frozenset() if rule is None else rule.mark_on
                 request = InferenceRequest(
-                    job, tuple(files), output, self._objects(job), replaces, mark_on
+                    job,
+                    tuple(files),
+                    output,
+                    self._objects(job),
+                    replaces,
+                    mark_on,
+                    with_notice=bool(self._notice_keys(job)),
                 )
                 inferred = self.infer(request)
                 result = self._store_objects(job, inferred)
-            picture = self._folder(job) / "overlay.png"
-            self.store.files.put(picture, [inferred.picture_png])
+            picture = None
+            if inferred.picture_png:
+                picture = self._folder(job) / "overlay.png"
+                self.store.files.put(picture, [inferred.picture_png])
             # A job in DELIVERING has all its deliveries, so they are added first; but not before
             # the result exists, because they are given up at a certain age.
-            keys = self._delivery_keys(job)
+            keys = self._notice_keys(job) if inferred.refusal else self._delivery_keys(job)
             self.store.keep_deliveries(job.job_id, keys)  # an earlier run may have had others
             self.store.add_deliveries(job.job_id, keys, self.now())
             held = self._why_held(job, inferred.findings)
@@ -180,7 +202,7 @@ class SegmentStep:
                 job.job_id,
                 JobState.PARKED if held else JobState.DELIVERING,
                 self.now(),
-                reason=held,
+                reason=held or inferred.refusal,
                 timings_s={"waited": max(0.0, (started - job.created_at).total_seconds())}
                 | inferred.timings_s,
                 measurements=inferred.measurements,
@@ -216,8 +238,18 @@ class SegmentStep:
             for each in self.wanted.get(name, WantedObjects()).objects
         ]
 
+    def _notice_keys(self, job: Job) -> list[str]:
+        return [
+            str(DeliveryKey(name, NOTICE))
+            for name in job.destinations
+            if self.wanted.get(name, WantedObjects()).notice
+        ]
+
     def _store_objects(self, job: Job, inferred: InferenceResult) -> Path:
-        """Stores the objects; returns the path of the first SEG, which stands for the result."""
+        """Stores the objects; returns the path of the one that stands for the result.
+
+        That is the first SEG, or the notice of a refusal.
+        """
         stored = []
         for produced in inferred.objects:
             folder = self._folder(job) / produced.result_object.name
@@ -238,7 +270,7 @@ class SegmentStep:
                 )
             )
         self.store.record_objects(stored)
-        return next(o.paths[0] for o in stored if o.result_object.kind is ResultKind.SEG)
+        return next(o.paths[0] for o in stored if o.result_object.kind in _STAND_FOR_RESULT)
 
     def _folder(self, job: Job) -> Path:
         return self.store.data_dir / "results" / job.job_id

@@ -29,6 +29,8 @@ _MESSAGES = {
     "path_type": "must be a path in quotation marks",
     "tuple_type": 'must be a list, such as ["A", "B"]',
     "too_short": "must not be empty",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
 }
 
 

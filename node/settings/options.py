@@ -155,12 +155,14 @@ class _ObjectDestination(_Destination):
     """A destination of DICOM objects.
 
     `objects` names what it gets, `segmentation` how a SEG stores its segments, and `fallback` what
-    replaces an object that the destination does not accept.
+    replaces an object that the destination does not accept. With `refusal_notice` it gets a page
+    with the reason for each series that a rule selected and the node refused.
     """
 
     objects: Annotated[tuple[ObjectName, ...], Field(min_length=1)] = ("seg",)
     segmentation: Literal["all-frames", "sparse", "labelmap"] = "all-frames"
     fallback: tuple[ObjectName, ...] = ()
+    refusal_notice: bool = False
 
     @property
     def wanted(self) -> WantedObjects:
@@ -169,6 +171,7 @@ class _ObjectDestination(_Destination):
         return WantedObjects(
             tuple(ResultObject.of(ResultKind(name), encoding) for name in self.objects),
             tuple(ResultObject.of(ResultKind(name), encoding) for name in self.fallback),
+            self.refusal_notice,
         )
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, exists, select, update
 
-from node.domain.job import Job, ReplacedResult
+from node.domain.job import Job, JobState, ReplacedResult
 from node.domain.series import SeriesState, StoredSeries
 from node.store.audit import append_event
 from node.store.jobs.jobs import Jobs
@@ -113,6 +113,7 @@ class Outcomes(SeriesRepository, Jobs):
                 JOBS.c.series_instance_uid == series_uid,
                 JOBS.c.model_id == model_id,
                 JOBS.c.job_id != job_id,
+                JOBS.c.state != JobState.REFUSED,  # it sent a notice at most
                 _EVER_SENT,
             )
             .order_by(JOBS.c.created_at.desc())

@@ -26,7 +26,7 @@ def job_to_json(job: Job) -> dict[str, Any]:
     public = {name: value for name, value in asdict(job).items() if name not in _HOST_PATHS}
     return public | {
         "has_picture": job.picture_path is not None,
-        "result": None if job.result_path is None else _uids(job),
+        "result": None if job.result_path is None or job.is_refusal else _uids(job),
     }
 
 

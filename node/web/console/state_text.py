@@ -64,6 +64,7 @@ OBJECT_NAMES: Mapping[ResultKind, str] = {
     ResultKind.SUMMARY: "summary",
     ResultKind.PDF: "PDF",
     ResultKind.RTSTRUCT: "contours",
+    ResultKind.NOTICE: "notice",
     ResultKind.REPORT: "report",
 }
 _HELD = StateText("Held", Tone.ATTENTION, "The result waits for a person because of its findings.")

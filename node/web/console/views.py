@@ -111,7 +111,7 @@ class JobView:
     @property
     def result_sop_instance_uid(self) -> str:
         """The SOP Instance UID of the SEG; empty until there is one."""
-        if self.job.result_path is None:
+        if self.job.result_path is None or self.job.is_refusal:
             return ""
         return self.job.result_uids.sop_instance_uid()
 

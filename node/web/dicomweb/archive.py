@@ -23,7 +23,12 @@ from node.store.files import Files
 _LOG = structlog.get_logger()
 _MAX_LISTED = 1_000_000
 # A superseded result was never sent, and a newer one covers the same and more slices.
-_STATES_WITH_RESULT = {JobState.DELIVERING, JobState.DELIVERED, JobState.PARKED}
+_STATES_WITH_RESULT = {
+    JobState.DELIVERING,
+    JobState.DELIVERED,
+    JobState.PARKED,
+    JobState.REFUSED,  # with a notice
+}
 # Headers with the attributes of a search, a few kilobytes each; files never change.
 _CACHED_HEADERS = 4096
 

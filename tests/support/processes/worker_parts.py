@@ -13,9 +13,10 @@ from node.commitment.scu import CommitmentScu
 from node.delivery.destination import ResultFile
 from node.delivery.folder import Folder
 from node.domain.delivery import Receipt
+from node.domain.errors import Rejected, RejectionReason
 from node.domain.findings import Finding, FindingKind
 from node.domain.job import Job, JobState, ReplacedResult
-from node.domain.result_objects import ObjectUids, ResultKind, WantedObjects
+from node.domain.result_objects import NOTICE, ObjectUids, ResultKind, WantedObjects
 from node.domain.retry_policy import RetryPolicy
 from node.intake.inbox import Inbox
 from node.jobs.commit_step import CommitStep
@@ -85,6 +86,7 @@ class WorkerParts:
     wanted: dict[str, WantedObjects] = field(default_factory=dict)  # by destination
     findings: tuple[Finding, ...] = ()  # of each inference
     hold_on: frozenset[FindingKind] = frozenset()  # of the rule
+    refusal: str = ""  # of each inference; empty: the series is segmented
     replaces: list[ReplacedResult | None] = field(default_factory=list)  # of each inference
     database_url: str = ""
     # Creates the commitment requester of "pacs" from the opened store.
@@ -146,7 +148,12 @@ class WorkerParts:
         self.replaces.append(request.replaces)
         if self.on_inference:
             self.on_inference.pop(0)(request.job)
-        return replace(empty_result(request), findings=self.findings)
+        if not self.refusal:
+            return replace(empty_result(request), findings=self.findings)
+        if not request.with_notice:
+            raise Rejected(RejectionReason.TOO_FEW_SLICES, self.refusal)
+        notice = empty_result(replace(request, objects=(NOTICE,)))
+        return replace(notice, picture_png=b"", measurements={}, refusal=self.refusal)
 
     def receive(self, number: int = 1) -> None:
         uid = f"{SERIES}.{number}"

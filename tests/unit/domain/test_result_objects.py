@@ -26,7 +26,7 @@ def test_a_name_identifies_an_object(result_object: ResultObject) -> None:
 def test_the_names_are_those_of_the_documentation() -> None:
     assert {each.name for each in _ALL} == {
         "seg", "seg-sparse", "seg-labelmap", "sr", "sr-sparse", "sr-labelmap",
-        "capture", "summary", "pdf", "rtstruct", "report",
+        "capture", "summary", "pdf", "rtstruct", "notice", "report",
     }  # fmt: skip
 
 
