@@ -41,6 +41,12 @@ def test_nine_organs_return_as_one_seg(tmp_path: Path) -> None:
             result_identity(job.job_id).sop_instance_uid
         ]
         assert set(job.measurements) == {label.name for label in spec.labels}
+        liver = job.measurements["Liver"]
+        assert liver["min_hu"] < liver["mean_hu"] < liver["max_hu"]
+        assert liver["sd_hu"] > 0
+        assert liver["component_count"] == 1
+        assert liver["touches_field_of_view"] is False
+        assert liver["holes_ml"] >= 0
     finally:
         node.close()
         pacs.kill()

@@ -166,6 +166,8 @@ def _remarks(content: ResultContent) -> list[str]:
         f"{spec.version}, and not verified by a person.",
         f"Volumes: {', '.join(_volumes(content))}.",
     ]
+    if content.is_marked:
+        remarks.append("Marked by the rules of the site: check the findings before any use.")
     if replaces is not None:
         by = f" by version {replaces.model_version}" if replaces.model_version else ""
         remarks.append(

@@ -1,6 +1,7 @@
 """The SR states what was measured, exactly, with the units and codes of TID 1500."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from pydicom.uid import Comprehensive3DSRStorage, SegmentationStorage
 from models.measurement import liver_spleen_ratio
 from node.dicom.ct.reader import read_series
 from node.dicom.equipment import this_node
+from node.dicom.results import encoders
 from node.dicom.results.content import ResultContent
 from node.dicom.results.measurement_groups import (
     ABOVE_RANGE,
@@ -154,6 +156,36 @@ def test_each_group_references_its_segment_and_source_and_is_tracked(
             label.type.value, label.type.scheme, label.type.meaning
         )
         assert [site.value.value for site in group.finding_sites] == [label.type.value]
+
+
+@pytest.mark.parametrize("encoding", SegEncoding)
+def test_the_referenced_segments_are_those_of_the_seg(
+    body: ResultContent, encoding: SegEncoding
+) -> None:
+    (seg,) = encoders.encode(body, ResultObject(ResultKind.SEG, encoding))
+    segments = {int(item.SegmentNumber): item for item in seg.SegmentSequence}
+    dataset = report(body, ResultObject(ResultKind.SR, encoding))
+    groups = organ_groups(dataset)
+    assert len(groups) == 2
+    for group in groups:
+        assert group.referenced_segment is not None
+        reference = group.referenced_segment[0]
+        assert reference.referenced_sop_instance_uid == seg.SOPInstanceUID
+        assert reference.referenced_sop_class_uid == seg.SOPClassUID
+        segment = segments[reference.referenced_segment_numbers[0]]
+        assert group.tracking_uid == segment.TrackingUID
+        assert group.tracking_identifier == segment.TrackingID
+        assert group.finding_type is not None
+        (code,) = segment.SegmentedPropertyTypeCodeSequence
+        assert group.finding_type.value == code.CodeValue
+    evidence = dataset.CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence
+    assert evidence[1].SeriesInstanceUID == seg.SeriesInstanceUID
+
+
+def test_a_marked_result_says_so(body: ResultContent) -> None:
+    marked = "Marked by the rules of the site: check the findings before any use."
+    assert marked in texts(report(replace(body, is_marked=True)))
+    assert marked not in texts(report(body))
 
 
 def test_the_evidence_is_the_source_series_and_the_seg(organs: ResultContent) -> None:
