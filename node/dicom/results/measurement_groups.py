@@ -200,8 +200,7 @@ def _ratio_group(
 ) -> sr.MeasurementsAndQualitativeEvaluations:
     """Returns the liver/spleen attenuation ratio as a group of its own (PS3.16 TID 1501).
 
-    TID 1420, for values derived from several regions, requires references from item to item, which
-    highdicom cannot read.
+    Such a group needs no relationship to the groups of the two organs, whose attenuation it states.
     """
     return sr.MeasurementsAndQualitativeEvaluations(
         tracking_identifier=sr.TrackingIdentifier(
