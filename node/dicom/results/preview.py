@@ -1,4 +1,4 @@
-"""A preview image of the result: slices with outlined organs, without patient data.
+"""A montage of slices with outlined organs, and a preview image with volumes; no patient data.
 
 Radiological convention: the patient's right is on the left of the image, the head is at the top.
 """
@@ -8,7 +8,7 @@ from io import BytesIO
 import highdicom as hd
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from models.manifest import Label
 from models.mask import Mask
@@ -20,18 +20,35 @@ from models.slice_images import (
     resize_mask,
     tint,
 )
+from node.dicom.results.pages.captions import Caption, caption_strip
+from node.dicom.results.pages.fonts import font
 
 _AXIAL_TILES = 6
 _COLUMNS = 4
 _TILE_PX = 256
 _GAP_PX = 4
-_CAPTION_LINE_PX = 28
+_CAPTION_PX = 18
 _FILL_OPACITY = 0.25
 _TEXT_RGB = (230, 230, 230)
 
 
 def overlay_png(volume: hd.Volume, mask: Mask) -> bytes:
-    """Returns a PNG of axial slices, a coronal and a sagittal slice, and the volumes in mL.
+    """Returns a PNG of the montage with the volumes in mL below it.
+
+    `volume` in HU and `mask` lie on one grid, of any orientation.
+    """
+    tiles = montage(volume, mask)
+    captions = caption_strip(_captions(mask), tiles.width, _CAPTION_PX)
+    sheet = Image.new("RGB", (tiles.width, tiles.height + captions.height))
+    sheet.paste(tiles)
+    sheet.paste(captions, (0, tiles.height))
+    stream = BytesIO()
+    sheet.save(stream, format="PNG")
+    return stream.getvalue()
+
+
+def montage(volume: hd.Volume, mask: Mask) -> Image.Image:
+    """Returns axial slices, a coronal and a sagittal slice with the organs outlined.
 
     `volume` in HU and `mask` lie on one grid, of any orientation.
     """
@@ -51,7 +68,7 @@ def overlay_png(volume: hd.Volume, mask: Mask) -> bytes:
     sagittal = shown.array[::-1, :, i], labels[::-1, :, i]
     tiles.append(_tile(*coronal, (along, across), mask.labels, "R"))
     tiles.append(_tile(*sagittal, (along, down), mask.labels, "A"))
-    return _png(tiles, _captions(mask))
+    return _sheet(tiles)
 
 
 def _tile(
@@ -68,14 +85,12 @@ def _tile(
         tint(colours, inside, label.display_rgb, _FILL_OPACITY)
         outline(colours, inside, label.display_rgb)
     tile = pad_to_square(colours, _TILE_PX)
-    ImageDraw.Draw(tile).text(
-        (4, _TILE_PX // 2 - 8), left_side, fill=_TEXT_RGB, font=ImageFont.load_default(14)
-    )
+    ImageDraw.Draw(tile).text((4, _TILE_PX // 2 - 8), left_side, fill=_TEXT_RGB, font=font(14))
     return tile
 
 
-def _captions(mask: Mask) -> list[tuple[str, tuple[int, int, int]]]:
-    """Returns the captions: each organ and its volume in the organ's colour, then the warning."""
+def _captions(mask: Mask) -> list[Caption]:
+    """Returns each organ and its volume, then the warning."""
     voxel_ml = float(mask.volume.voxel_volume) / 1000
     texts = []
     for label in mask.labels:
@@ -84,33 +99,14 @@ def _captions(mask: Mask) -> list[tuple[str, tuple[int, int, int]]]:
         at_least = "at least " if inside[0].any() or inside[-1].any() else ""
         volume = f"{at_least}{np.count_nonzero(inside) * voxel_ml:.0f} mL"
         measured = volume if inside.any() else "not found"
-        texts.append((f"{label.name} {measured}", label.display_rgb))
-    return [*texts, ("Not for diagnostic use", _TEXT_RGB)]
+        texts.append(Caption(f"{label.name} {measured}", label.display_rgb))
+    return [*texts, Caption("Not for diagnostic use")]
 
 
-def _png(tiles: list[Image.Image], captions: list[tuple[str, tuple[int, int, int]]]) -> bytes:
+def _sheet(tiles: list[Image.Image]) -> Image.Image:
     rows = -(-len(tiles) // _COLUMNS)
     step = _TILE_PX + _GAP_PX
-    width = _COLUMNS * step - _GAP_PX
-    font = ImageFont.load_default(18)
-    starts, lines = _wrap([font.getlength(text) for text, _ in captions], width)
-    sheet = Image.new("RGB", (width, rows * step - _GAP_PX + lines * _CAPTION_LINE_PX))
+    sheet = Image.new("RGB", (_COLUMNS * step - _GAP_PX, rows * step - _GAP_PX))
     for number, tile in enumerate(tiles):
         sheet.paste(tile, (number % _COLUMNS * step, number // _COLUMNS * step))
-    draw = ImageDraw.Draw(sheet)
-    for (text, colour), (left, line) in zip(captions, starts, strict=True):
-        draw.text((left, rows * step + line * _CAPTION_LINE_PX + 1), text, fill=colour, font=font)
-    stream = BytesIO()
-    sheet.save(stream, format="PNG")
-    return stream.getvalue()
-
-
-def _wrap(lengths: list[float], width: int) -> tuple[list[tuple[float, int]], int]:
-    """Returns where each text starts (pixels from the left, line) and the number of lines."""
-    starts, left, line = [], 8.0, 0
-    for length in lengths:
-        if left + length > width and left > 8:
-            left, line = 8.0, line + 1
-        starts.append((left, line))
-        left += length + 24
-    return starts, line + 1
+    return sheet

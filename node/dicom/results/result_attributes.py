@@ -54,24 +54,45 @@ def complete_result(
     and file meta information. `own_texts` are the texts that the node wrote into `dataset`; the
     character set is chosen so that it holds them.
     """
+    header = context_source(source)
+    software = f"{spec.model_id} {spec.version}"
+    result = complete_from_header(
+        dataset, header, software, made_at, own_texts, transfer_syntax_uid=transfer_syntax_uid
+    )
+    _set_body_part(result, header, spec)
+    return result
+
+
+def complete_from_header(
+    dataset: Dataset,
+    header: Dataset,
+    software: str,
+    made_at: datetime,
+    own_texts: Sequence[str],
+    *,
+    transfer_syntax_uid: UID = ExplicitVRLittleEndian,
+) -> Dataset:
+    """Returns `dataset` completed as `complete_result` does, but without a series that was read.
+
+    `header` supplies patient and study. `software` is the model and its version. The body part
+    stays as it is.
+    """
     result = Dataset()
     result.update(dataset)
     node = this_node()
-    header = _context_source(source)
     _set_creation_times(result, header, made_at)
     result.Manufacturer = node.manufacturer
     result.ManufacturerModelName = node.model_name
     result.DeviceSerialNumber = node.serial_number
     result.DeviceUID = node.device_uid
-    result.SoftwareVersions = [node.software_version, f"{spec.model_id} {spec.version}"]
-    _set_body_part(result, header, spec)
+    result.SoftwareVersions = [node.software_version, software]
     result.ContributingEquipmentSequence = _contributing_equipment(header, node, made_at)
     copy_context_attributes(header, result, own_texts)
     result.file_meta = file_meta(result, transfer_syntax_uid)
     return result
 
 
-def _context_source(source: CtSeries) -> Dataset:
+def context_source(source: CtSeries) -> Dataset:
     """Returns the header that supplies the context: the first with a PatientID, else the first."""
     return next((image for image in source.sources if image.get("PatientID")), source.sources[0])
 

@@ -1,0 +1,20 @@
+"""The measurements of an organ in words, as every page and picture states them."""
+
+from models.measurement import Measurement
+
+# Below this, whole millilitres are too coarse.
+_SMALL_ML = 10.0
+
+
+def volume_text(measurement: Measurement) -> str:
+    """Returns the volume, such as `1523 mL`; `at least` if the organ is cut by the series."""
+    if measurement.volume_ml <= 0:
+        return "not found"
+    at_least = "at least " if measurement.cut_by_series else ""
+    decimals = 1 if measurement.volume_ml < _SMALL_ML else 0
+    return f"{at_least}{measurement.volume_ml:.{decimals}f} mL"
+
+
+def attenuation_text(measurement: Measurement) -> str:
+    """Returns the mean attenuation, such as `104 HU`."""
+    return "not measured" if measurement.mean_hu is None else f"{measurement.mean_hu:.0f} HU"

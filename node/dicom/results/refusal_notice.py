@@ -1,0 +1,129 @@
+"""A notice that the node refused a series, as one page in a Secondary Capture (PS3.3 A.8.1).
+
+It lets a radiologist tell "refused" from "not routed" and "in progress". It needs no volume: it is
+made from headers of which parts may be damaged.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from pydicom.dataset import Dataset
+
+from node.dicom.ct.headers import PARSE_ERRORS, check_nesting
+from node.dicom.results.pages.header_texts import header_text, series_texts
+from node.dicom.results.pages.page import Page, Section
+from node.dicom.results.pages.page_picture import page_picture
+from node.dicom.results.result_attributes import complete_from_header
+from node.dicom.results.secondary_capture import (
+    CAPTURE_TRANSFER_SYNTAX,
+    CaptureIdentity,
+    ConversionType,
+    finish_capture,
+    secondary_capture,
+)
+from node.dicom.results.source_references import referenced_series
+from node.domain.identifiers import Uid
+
+SERIES_NUMBER = 990
+_FOOTER = "About the automatic segmentation only: the images themselves are in the archive."
+_REFERENCE_KEYWORDS = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID")
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A refused series and why.
+
+    `headers` are those of its instances that can be read, without pixel data; none may be left.
+    `reason` is one or two sentences with the remedy. `model` is the model with its version.
+    `made_at` is time zone aware.
+    """
+
+    study_instance_uid: Uid
+    headers: Sequence[Dataset] = field(repr=False)
+    instance_count: int
+    rule: str
+    model: str
+    reason: str
+    made_at: datetime
+
+
+def encode(
+    refusal: Refusal,
+    *,
+    series_instance_uid: Uid,
+    sop_instance_uid: Uid,
+    series_number: int = SERIES_NUMBER,
+) -> Dataset:
+    """Returns the notice in the study of the refused series, with file meta information.
+
+    The UIDs are those of the notice. Equal input gives equal bytes.
+
+    Raises:
+        ValueError: `made_at` has no time zone.
+    """
+    if refusal.made_at.tzinfo is None:
+        raise ValueError("made_at has no time zone")
+    readable = [_readable(header) for header in refusal.headers]
+    identity = CaptureIdentity(
+        study_instance_uid=refusal.study_instance_uid,
+        series_instance_uid=series_instance_uid,
+        sop_instance_uid=sop_instance_uid,
+        series_number=series_number,
+        series_description=f"Not segmented, {refusal.model}"[:64],
+        instance_number=1,
+    )
+    picture = page_picture(_page(refusal, readable))
+    image = secondary_capture(picture, identity, ConversionType.SYNTHETIC)
+    image.RecognizableVisualFeatures = "NO"  # PS3.3 C.7.6.1: the page has no image of the patient
+    referable = [h for h in readable if all(header_text(h, k) for k in _REFERENCE_KEYWORDS)]
+    if referable:
+        image.ReferencedSeriesSequence = referenced_series(referable)  # PS3.3 C.12.2
+    header = next((h for h in readable if header_text(h, "PatientID")), None)
+    if header is None:
+        header = readable[0] if readable else Dataset()
+    result = complete_from_header(
+        image,
+        header,
+        refusal.model,
+        refusal.made_at,
+        (identity.series_description,),
+        transfer_syntax_uid=CAPTURE_TRANSFER_SYNTAX,
+    )
+    return finish_capture(result)
+
+
+def _page(refusal: Refusal, headers: Sequence[Dataset]) -> Page:
+    count = refusal.instance_count
+    images = "1 image" if count == 1 else f"{count} images"
+    made_at = refusal.made_at.strftime("%Y-%m-%d %H:%M %Z")
+    return Page(
+        title="Not segmented",
+        subtitle="The automatic segmentation refused this series. It makes no result of it.",
+        sections=(
+            Section("Reason", (refusal.reason,)),
+            Section("Series", series_texts(headers, images)),
+            Section("Model", (refusal.model, f"Selected by the rule {refusal.rule}")),
+            Section("Refused", (made_at,)),
+        ),
+        footer=_FOOTER,
+    )
+
+
+def _readable(header: Dataset) -> Dataset:
+    """Returns a data set of the elements whose values can be parsed."""
+    try:
+        check_nesting(header)
+        sequences = True
+    except RecursionError:
+        sequences = False
+    readable = Dataset()
+    for tag in list(header.keys()):
+        try:
+            element = header[tag]
+            if element.VR == "SQ" and not sequences:
+                continue
+            readable.add(element)
+        except PARSE_ERRORS:
+            continue
+    return readable
