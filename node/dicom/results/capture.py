@@ -137,7 +137,7 @@ def _complete(image: Dataset, content: ResultContent, k: int) -> Dataset:
         texts,
         transfer_syntax_uid=CAPTURE_TRANSFER_SYNTAX,
     )
-    return finish_capture(result)
+    return finish_capture(result, header)
 
 
 def _source_slices(

@@ -34,6 +34,7 @@ def encode(content: ResultContent, result_object: ResultObject) -> list[Dataset]
     _set_document(result, pdf, content)
     texts = (result.DocumentTitle, result.SeriesDescription)
     completed = complete_result(result, content.source, content.spec, content.made_at, texts)
+    del completed.PositionReferenceIndicator  # a document has no frame of reference
     if "BodyPartExamined" in completed:
         del completed.BodyPartExamined  # not part of Encapsulated Document Series
     return [completed]

@@ -14,7 +14,7 @@ from node.dicom.ct.headers import PARSE_ERRORS, check_nesting
 from node.dicom.results.pages.header_texts import header_text, series_texts
 from node.dicom.results.pages.page import Page, Section
 from node.dicom.results.pages.page_picture import page_picture
-from node.dicom.results.result_attributes import complete_from_header
+from node.dicom.results.result_attributes import complete_from_header, local_time
 from node.dicom.results.secondary_capture import (
     CAPTURE_TRANSFER_SYNTAX,
     CaptureIdentity,
@@ -22,11 +22,11 @@ from node.dicom.results.secondary_capture import (
     finish_capture,
     secondary_capture,
 )
-from node.dicom.results.source_references import referenced_series
+from node.dicom.results.source_references import instance_reference, referenced_series
 from node.domain.identifiers import Uid
 
 SERIES_NUMBER = 990
-_FOOTER = "About the automatic segmentation only: the images themselves are in the archive."
+_FOOTER = "This notice is about the automatic segmentation only. It is no medical finding."
 _REFERENCE_KEYWORDS = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID")
 
 
@@ -78,10 +78,10 @@ def encode(
     image.RecognizableVisualFeatures = "NO"  # PS3.3 C.7.6.1: the page has no image of the patient
     referable = [h for h in readable if all(header_text(h, k) for k in _REFERENCE_KEYWORDS)]
     if referable:
+        # Related, but not derived from: PS3.3 C.12.4.
+        image.ReferencedImageSequence = [instance_reference(h) for h in referable]
         image.ReferencedSeriesSequence = referenced_series(referable)  # PS3.3 C.12.2
-    header = next((h for h in readable if header_text(h, "PatientID")), None)
-    if header is None:
-        header = readable[0] if readable else Dataset()
+    header = _context(readable)
     result = complete_from_header(
         image,
         header,
@@ -90,13 +90,13 @@ def encode(
         (identity.series_description,),
         transfer_syntax_uid=CAPTURE_TRANSFER_SYNTAX,
     )
-    return finish_capture(result)
+    return finish_capture(result, header)
 
 
 def _page(refusal: Refusal, headers: Sequence[Dataset]) -> Page:
     count = refusal.instance_count
     images = "1 image" if count == 1 else f"{count} images"
-    made_at = refusal.made_at.strftime("%Y-%m-%d %H:%M %Z")
+    local = local_time(_context(headers), refusal.made_at)
     return Page(
         title="Not segmented",
         subtitle="The automatic segmentation refused this series. It makes no result of it.",
@@ -104,10 +104,16 @@ def _page(refusal: Refusal, headers: Sequence[Dataset]) -> Page:
             Section("Reason", (refusal.reason,)),
             Section("Series", series_texts(headers, images)),
             Section("Model", (refusal.model, f"Selected by the rule {refusal.rule}")),
-            Section("Refused", (made_at,)),
+            Section("Refused", (f"{local:%Y-%m-%d %H:%M %Z}",)),
         ),
         footer=_FOOTER,
     )
+
+
+def _context(headers: Sequence[Dataset]) -> Dataset:
+    """Returns the header that names the patient; else the first, or an empty one."""
+    identified = (header for header in headers if header_text(header, "PatientID"))
+    return next(identified, headers[0] if headers else Dataset())
 
 
 def _readable(header: Dataset) -> Dataset:

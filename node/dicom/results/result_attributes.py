@@ -59,7 +59,7 @@ def complete_result(
     result = complete_from_header(
         dataset, header, software, made_at, own_texts, transfer_syntax_uid=transfer_syntax_uid
     )
-    _set_body_part(result, header, spec)
+    _set_missing_body_part(result, spec)
     return result
 
 
@@ -74,8 +74,7 @@ def complete_from_header(
 ) -> Dataset:
     """Returns `dataset` completed as `complete_result` does, but without a series that was read.
 
-    `header` supplies patient and study. `software` is the model and its version. The body part
-    stays as it is.
+    `header` supplies patient, study and body part. `software` is the model and its version.
     """
     result = Dataset()
     result.update(dataset)
@@ -86,6 +85,7 @@ def complete_from_header(
     result.DeviceSerialNumber = node.serial_number
     result.DeviceUID = node.device_uid
     result.SoftwareVersions = [node.software_version, software]
+    _copy_body_part(result, header)
     result.ContributingEquipmentSequence = _contributing_equipment(header, node, made_at)
     copy_context_attributes(header, result, own_texts)
     result.file_meta = file_meta(result, transfer_syntax_uid)
@@ -99,12 +99,16 @@ def context_source(source: CtSeries) -> Dataset:
 
 def _set_creation_times(result: Dataset, header: Dataset, made_at: datetime) -> None:
     """Sets all dates and times of the result's creation and the time zone they are written in."""
-    zone = _time_zone(header)
-    local = made_at.astimezone(zone)  # None: the node's own time zone
+    local = local_time(header, made_at)
     result.TimezoneOffsetFromUTC = local.strftime("%z")
     for prefix in ("InstanceCreation", "Series", "Content"):
         setattr(result, f"{prefix}Date", local.strftime("%Y%m%d"))
         setattr(result, f"{prefix}Time", local.strftime("%H%M%S.%f"))
+
+
+def local_time(header: Dataset, made_at: datetime) -> datetime:
+    """Returns `made_at` in the source's time zone, or in the node's if the source states none."""
+    return made_at.astimezone(_time_zone(header))
 
 
 def _time_zone(header: Dataset) -> timezone | None:
@@ -121,13 +125,17 @@ def _time_zone(header: Dataset) -> timezone | None:
     return timezone(-offset if text[0] == "-" else offset)
 
 
-def _set_body_part(result: Dataset, header: Dataset, spec: ModelSpec) -> None:
-    """Copies the source's body part; if it is not a code string, sets that of a single organ."""
+def _copy_body_part(result: Dataset, header: Dataset) -> None:
+    """Copies the source's body part if it is a code string."""
     body_part = str(header.get("BodyPartExamined") or "").strip().upper()
-    organs = [label.type.value for label in spec.labels]
     if _CODE_STRING.fullmatch(body_part):
         result.BodyPartExamined = body_part
-    elif len(organs) == 1 and organs[0] in _BODY_PARTS:
+
+
+def _set_missing_body_part(result: Dataset, spec: ModelSpec) -> None:
+    """Sets the body part of a model with a single organ if the source states none."""
+    organs = [label.type.value for label in spec.labels]
+    if "BodyPartExamined" not in result and len(organs) == 1 and organs[0] in _BODY_PARTS:
         result.BodyPartExamined = _BODY_PARTS[organs[0]]
 
 
@@ -148,7 +156,7 @@ def _contributing_equipment(header: Dataset, node: Equipment, made_at: datetime)
     processor.DeviceSerialNumber = node.serial_number
     processor.SoftwareVersions = node.software_version
     processor.DeviceUID = node.device_uid
-    local = made_at.astimezone(_time_zone(header))
+    local = local_time(header, made_at)
     processor.ContributionDateTime = local.strftime("%Y%m%d%H%M%S.%f%z")
     processor.ContributionDescription = "Automatic segmentation"
     return [*items, processor]

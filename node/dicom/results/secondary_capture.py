@@ -23,6 +23,30 @@ from node.domain.identifiers import Uid
 # grey slice with few colours is hardly larger than the grey slice.
 CAPTURE_TRANSFER_SYNTAX = JPEG2000Lossless
 
+# Body Part Examined of the trunk and of single organs (PS3.16 Annex L).
+_UNPAIRED_BODY_PARTS = frozenset(
+    {
+        "ABDOMEN",
+        "ABDOMENPELVIS",
+        "AORTA",
+        "BLADDER",
+        "CHEST",
+        "CHESTABDOMEN",
+        "CHESTABDPELVIS",
+        "GALLBLADDER",
+        "HEAD",
+        "HEART",
+        "LIVER",
+        "NECK",
+        "PANCREAS",
+        "PELVIS",
+        "PROSTATE",
+        "SPLEEN",
+        "STOMACH",
+        "WHOLEBODY",
+    }
+)
+
 
 class ConversionType(StrEnum):
     """How the picture came to be (PS3.3 C.8.6.1)."""
@@ -74,11 +98,29 @@ def secondary_capture(
     return image
 
 
-def finish_capture(result: Dataset) -> Dataset:
-    """Sets the time of the capture (PS3.3 C.8.6.2) to that of the content and returns the image."""
-    result.DateOfSecondaryCapture = result.ContentDate
+def finish_capture(result: Dataset, header: Dataset) -> Dataset:
+    """Returns the completed image with the time of the capture and the source's laterality."""
+    result.DateOfSecondaryCapture = result.ContentDate  # PS3.3 C.8.6.2
     result.TimeOfSecondaryCapture = result.ContentTime
+    _set_laterality(result, header)
+    if "FrameOfReferenceUID" not in result:
+        # Only the Frame of Reference module has it (PS3.3 C.7.4.1).
+        del result.PositionReferenceIndicator
     return result
+
+
+def _set_laterality(result: Dataset, header: Dataset) -> None:
+    """Copies the laterality from the source.
+
+    If the source states none, Laterality (type 2C, PS3.3 C.7.3.1) is empty: unknown. It is absent
+    for a body part that is not paired.
+    """
+    if header.get("ImageLaterality") in ("R", "L", "U", "B"):
+        result.ImageLaterality = header.ImageLaterality
+    elif header.get("Laterality") in ("R", "L"):
+        result.Laterality = header.Laterality
+    elif result.get("BodyPartExamined") not in _UNPAIRED_BODY_PARTS:
+        result.Laterality = None
 
 
 def uncompressed(capture: Dataset) -> Dataset:

@@ -4,7 +4,7 @@ from pydicom.dataset import Dataset
 
 from node.dicom.results.content import ResultContent
 from node.dicom.results.pages.page_picture import page_picture
-from node.dicom.results.result_attributes import complete_result
+from node.dicom.results.result_attributes import complete_result, context_source
 from node.dicom.results.secondary_capture import (
     CAPTURE_TRANSFER_SYNTAX,
     CaptureIdentity,
@@ -54,4 +54,4 @@ def encode(content: ResultContent, result_object: ResultObject) -> list[Dataset]
         (derivation, identity.series_description),
         transfer_syntax_uid=CAPTURE_TRANSFER_SYNTAX,
     )
-    return [finish_capture(result)]
+    return [finish_capture(result, context_source(content.source))]

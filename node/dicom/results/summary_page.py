@@ -5,7 +5,7 @@ from node.dicom.results.organ_texts import attenuation_text, volume_text
 from node.dicom.results.pages.header_texts import identification, series_texts
 from node.dicom.results.pages.page import Page, Section, Table, TableRow
 from node.dicom.results.preview import montage
-from node.dicom.results.result_attributes import context_source
+from node.dicom.results.result_attributes import context_source, local_time
 
 FOOTER = "Not for diagnostic use. Made automatically; no physician has checked it."
 _DIGEST_CHARACTERS = 12
@@ -48,8 +48,8 @@ def _source(content: ResultContent) -> Section:
 def _model(content: ResultContent) -> Section:
     spec = content.spec
     digest = spec.weights_sha256[:_DIGEST_CHARACTERS]
-    made_at = content.made_at.strftime("%Y-%m-%d %H:%M %Z")
-    lines = [f"{spec.model_id} {spec.version}, weights {digest}", f"Made {made_at}"]
+    local = local_time(context_source(content.source), content.made_at)
+    lines = [f"{spec.model_id} {spec.version}, weights {digest}", f"Made {local:%Y-%m-%d %H:%M %Z}"]
     if content.replaces is not None:
         lines.append("Replaces an earlier result of this series.")
     return Section("Model", tuple(lines))

@@ -79,5 +79,6 @@ def series_texts(headers: Sequence[Dataset], count_text: str) -> tuple[str, ...]
     dates = (
         header_text(header, keyword) for keyword in ("AcquisitionDate", "SeriesDate", "StudyDate")
     )
-    date = next((date_text(date) for date in dates if date), NOT_STATED)
-    return (f"{named}: {description}" if description else named, f"{count_text}, acquired {date}")
+    date = next((date_text(date) for date in dates if date), "")
+    acquired = f"acquired {date}" if date else "date not stated"
+    return (f"{named}: {description}" if description else named, f"{count_text}, {acquired}")

@@ -129,7 +129,7 @@ class _Column:
         self, text: str, size_mm: float, ink: Ink, left_mm: float = _MARGIN_MM
     ) -> Iterator[Element]:
         size = size_mm * self._scale
-        for line in wrap(printable(text), size, _RIGHT_MM - left_mm):
+        for line in wrap(printable(text), _RIGHT_MM - left_mm, lambda t: text_width(t, size)):
             yield self._line(line, left_mm, size, ink)
             self._top_mm += _LINE * size
 

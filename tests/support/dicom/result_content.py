@@ -1,0 +1,51 @@
+"""The content of results of the body phantom, for tests of encoders."""
+
+from io import BytesIO
+
+import numpy as np
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+
+from models.manifest import Label
+from models.mask import Mask
+from models.measurement import measure
+from node.dicom.ct.reader import CtSeries
+from node.dicom.results.content import ResultContent
+from node.domain.findings import Finding
+from tests.support.dicom.body import in_liver, voxel_positions
+from tests.support.dicom.builders import LIVER, MADE_AT, model_spec
+
+
+def content_of(
+    series: CtSeries,
+    *,
+    labels: tuple[Label, ...] = (LIVER,),
+    findings: tuple[Finding, ...] = (),
+) -> ResultContent:
+    """Returns the content with the true liver; with two labels, its upper half is the second."""
+    positions = voxel_positions(series.volume)
+    values = in_liver(positions).astype(np.uint8)
+    if len(labels) > 1:
+        values[in_liver(positions) & (positions[..., 2] > 14)] = labels[1].index
+    mask = Mask(volume=series.volume.with_array(values), labels=labels)
+    return ResultContent(
+        job_id="job",
+        source=series,
+        mask=mask,
+        spec=model_spec(labels=labels),
+        measurements=measure(series.volume, mask),
+        findings=findings,
+        made_at=MADE_AT,
+    )
+
+
+def part10(dataset: Dataset) -> bytes:
+    """Returns the data set as a Part 10 file."""
+    stream = BytesIO()
+    dataset.save_as(stream, enforce_file_format=True)
+    return stream.getvalue()
+
+
+def read_back(dataset: Dataset) -> Dataset:
+    """Returns the data set as another program reads it from a file."""
+    return dcmread(BytesIO(part10(dataset)))
