@@ -73,7 +73,7 @@ def encode(
         series_description=f"Not segmented, {refusal.model}"[:64],
         instance_number=1,
     )
-    picture = page_picture(_page(refusal, readable))
+    picture = page_picture(notice_page(refusal))
     image = secondary_capture(picture, identity, ConversionType.SYNTHETIC)
     image.RecognizableVisualFeatures = "NO"  # PS3.3 C.7.6.1: the page has no image of the patient
     referable = [h for h in readable if all(header_text(h, k) for k in _REFERENCE_KEYWORDS)]
@@ -93,7 +93,9 @@ def encode(
     return finish_capture(result, header)
 
 
-def _page(refusal: Refusal, headers: Sequence[Dataset]) -> Page:
+def notice_page(refusal: Refusal) -> Page:
+    """Returns the page, without patient data."""
+    headers = [_readable(header) for header in refusal.headers]
     count = refusal.instance_count
     images = "1 image" if count == 1 else f"{count} images"
     local = local_time(_context(headers), refusal.made_at)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
-from pydicom.pixels import pixel_array
+from pydicom.pixels.utils import pixel_array
 from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless
 
 from node.dicom.ct.reader import CtSeries, read_series
@@ -65,11 +65,12 @@ def pixel_positions(capture: Dataset, rows: int) -> NDArray[np.float64]:
     orientation = np.array(capture.ImageOrientationPatient, dtype=float)
     between_rows, between_columns = (float(v) for v in capture.PixelSpacing)
     row, column = np.mgrid[:rows, : capture.Columns].astype(float)
-    return (
+    positions: NDArray[np.float64] = (
         np.array(capture.ImagePositionPatient, dtype=float)
         + column[..., np.newaxis] * between_columns * orientation[:3]
         + row[..., np.newaxis] * between_rows * orientation[3:]
     )
+    return positions
 
 
 @pytest.fixture
@@ -89,7 +90,7 @@ def test_the_coloured_pixels_are_those_of_the_liver_in_the_patient(
         truth = in_liver(pixel_positions(capture, series.volume.spatial_shape[1]))
         # Only a pixel whose centre is on the surface may differ, by rounding of the position.
         assert np.count_nonzero(inside != truth) <= 1
-        found += np.count_nonzero(inside)
+        found += int(np.count_nonzero(inside))
     assert found > 500
 
 
@@ -192,9 +193,10 @@ def test_the_strip_below_the_slice_changes_with_the_volumes_only(series: CtSerie
     assert strips[0].max() > 200  # there is text
     cut = replace(content.measurements["Liver"], cut_by_series=True)
     other = captures(replace(content, measurements={"Liver": cut}))[0]
-    assert pixel_array(other)[rows:].shape != strips[0].shape or (
-        pixel_array(other)[rows:] != strips[0]
-    ).any()
+    assert (
+        pixel_array(other)[rows:].shape != strips[0].shape
+        or (pixel_array(other)[rows:] != strips[0]).any()
+    )
 
 
 def test_captures_are_one_series_of_derived_images_without_patient_data(series: CtSeries) -> None:
