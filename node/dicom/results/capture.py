@@ -15,25 +15,25 @@ from pydicom.dataset import Dataset
 
 from models.slice_images import outline, tint
 from node.dicom.ct.reader import CtSeries
-from node.dicom.results.content import ResultContent
-from node.dicom.results.label_interpolation import interpolate_labels
-from node.dicom.results.organ_texts import volume_text
-from node.dicom.results.pages.captions import Caption, caption_strip
-from node.dicom.results.result_attributes import complete_result
-from node.dicom.results.secondary_capture import (
+from node.dicom.results.captures.secondary_capture import (
     CAPTURE_TRANSFER_SYNTAX,
     CaptureIdentity,
     ConversionType,
     finish_capture,
     secondary_capture,
 )
-from node.dicom.results.series_texts import series_description, series_number
-from node.dicom.results.source_planes import plane_attributes
-from node.dicom.results.source_references import (
+from node.dicom.results.captures.source_planes import plane_attributes
+from node.dicom.results.captures.source_references import (
     referenced_series,
     set_lossy_compression,
     source_image,
 )
+from node.dicom.results.content import ResultContent
+from node.dicom.results.label_interpolation import interpolate_labels
+from node.dicom.results.pages.captions import Caption, caption_strip
+from node.dicom.results.pages.organ_texts import volume_text
+from node.dicom.results.result_attributes import complete_result
+from node.dicom.results.series_texts import series_description, series_number
 from node.domain.result_objects import ResultObject
 
 _FILL_OPACITY = 0.25

@@ -11,18 +11,18 @@ from datetime import datetime
 from pydicom.dataset import Dataset
 
 from node.dicom.ct.headers import PARSE_ERRORS, check_nesting
-from node.dicom.results.pages.header_texts import header_text, series_texts
-from node.dicom.results.pages.page import Page, Section
-from node.dicom.results.pages.page_picture import page_picture
-from node.dicom.results.result_attributes import complete_from_header, local_time
-from node.dicom.results.secondary_capture import (
+from node.dicom.results.captures.secondary_capture import (
     CAPTURE_TRANSFER_SYNTAX,
     CaptureIdentity,
     ConversionType,
     finish_capture,
     secondary_capture,
 )
-from node.dicom.results.source_references import instance_reference, referenced_series
+from node.dicom.results.captures.source_references import instance_reference, referenced_series
+from node.dicom.results.pages.header_texts import header_text, series_texts
+from node.dicom.results.pages.page import Page, Section
+from node.dicom.results.pages.page_picture import page_picture
+from node.dicom.results.result_attributes import complete_from_header, local_time
 from node.domain.identifiers import Uid
 
 SERIES_NUMBER = 990

@@ -2,23 +2,23 @@
 
 from pydicom.dataset import Dataset
 
-from node.dicom.results.content import ResultContent
-from node.dicom.results.pages.page_picture import page_picture
-from node.dicom.results.result_attributes import complete_result, context_source
-from node.dicom.results.secondary_capture import (
+from node.dicom.results.captures.secondary_capture import (
     CAPTURE_TRANSFER_SYNTAX,
     CaptureIdentity,
     ConversionType,
     finish_capture,
     secondary_capture,
 )
-from node.dicom.results.series_texts import series_description, series_number
-from node.dicom.results.source_references import (
+from node.dicom.results.captures.source_references import (
     referenced_series,
     set_lossy_compression,
     source_image,
 )
-from node.dicom.results.summary_page import summary_page
+from node.dicom.results.content import ResultContent
+from node.dicom.results.pages.page_picture import page_picture
+from node.dicom.results.pages.summary_page import summary_page
+from node.dicom.results.result_attributes import complete_result, context_source
+from node.dicom.results.series_texts import series_description, series_number
 from node.domain.result_objects import ResultObject
 
 

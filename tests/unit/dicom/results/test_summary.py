@@ -16,7 +16,7 @@ from node.dicom.ct.reader import CtSeries, read_series
 from node.dicom.results import pdf, summary
 from node.dicom.results.content import ResultContent
 from node.dicom.results.pages.layout import PlacedText, lay_out
-from node.dicom.results.summary_page import summary_page
+from node.dicom.results.pages.summary_page import summary_page
 from node.domain.findings import Finding, FindingKind
 from node.domain.result_objects import ResultKind, ResultObject
 from tests.support.dicom.body import CORONAL

@@ -1,8 +1,8 @@
 """The one-page summary of a result: montage, table of organs, findings, model and source."""
 
 from node.dicom.results.content import ResultContent
-from node.dicom.results.organ_texts import attenuation_text, volume_text
 from node.dicom.results.pages.header_texts import identification, series_texts
+from node.dicom.results.pages.organ_texts import attenuation_text, volume_text
 from node.dicom.results.pages.page import Page, Section, Table, TableRow
 from node.dicom.results.preview import montage
 from node.dicom.results.result_attributes import context_source, local_time
