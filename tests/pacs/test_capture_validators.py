@@ -15,10 +15,10 @@ from pydicom.pixels.utils import pixel_array
 
 from node.demo.orthanc_pacs import OrthancPacs
 from node.dicom.ct.reader import CtSeries, read_series
-from node.dicom.results import capture, pdf, refusal_notice, summary
-from node.dicom.results.captures.secondary_capture import uncompressed
+from node.dicom.results.captures import capture, pdf, refusal_notice, summary
+from node.dicom.results.captures.refusal_notice import Refusal
 from node.dicom.results.content import ResultContent
-from node.dicom.results.refusal_notice import Refusal
+from node.dicom.results.transcoding import uncompressed
 from node.domain.identifiers import Uid, mint_uid
 from node.domain.result_objects import ResultKind, ResultObject
 from tests.pacs.test_seg_validators import program, saved

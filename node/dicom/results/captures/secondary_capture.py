@@ -10,17 +10,16 @@ import highdicom as hd
 import numpy as np
 from highdicom.sc import SCImage
 from numpy.typing import NDArray
-from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pydicom.filebase import DicomBytesIO
-from pydicom.uid import UID, ExplicitVRLittleEndian, JPEG2000Lossless
+from pydicom.uid import JPEG2000Lossless
 
-from node.dicom.equipment import file_meta, this_node
+from node.dicom.equipment import this_node
 from node.domain.identifiers import Uid
 
 # Measured on 512 × 512 slices of a CT of the abdomen with a drawn organ: 87 KiB per slice, against
-# 211 KiB for JPEG-LS, 300 KiB for RLE and 768 KiB uncompressed. JPEG 2000 transforms colours, so a
-# grey slice with few colours is hardly larger than the grey slice.
+# 211 KiB for JPEG-LS, 300 KiB for RLE and 768 KiB uncompressed; with nine organs and captions 127
+# KiB, so 50 MB for 400 slices. JPEG 2000 transforms the colours, so that grey pixels cost little.
+# `transcoding.uncompressed` is the form for a peer that does not accept it.
 CAPTURE_TRANSFER_SYNTAX = JPEG2000Lossless
 
 # Body Part Examined of the trunk and of single organs (PS3.16 Annex L).
@@ -121,19 +120,3 @@ def _set_laterality(result: Dataset, header: Dataset) -> None:
         result.Laterality = header.Laterality
     elif result.get("BodyPartExamined") not in _UNPAIRED_BODY_PARTS:
         result.Laterality = None
-
-
-def uncompressed(capture: Dataset) -> Dataset:
-    """Returns the capture as Explicit VR Little Endian, for a peer without JPEG 2000.
-
-    The instance stays the same, because not a pixel changes. 400 slices of 512 × 512 take 315 MB.
-    """
-    stream = DicomBytesIO()
-    capture.save_as(stream, enforce_file_format=True)
-    stream.seek(0)
-    plain = dcmread(stream)
-    plain.decompress(as_rgb=True, generate_instance_uid=False)
-    result = Dataset()
-    result.update(plain)
-    result.file_meta = file_meta(result, UID(ExplicitVRLittleEndian))
-    return result

@@ -110,6 +110,7 @@ class _Column:
     def page(self, page: Page) -> Iterator[Element]:
         yield from self._text(page.title, _TITLE_MM, Ink.TEXT)
         yield from self._text(page.subtitle, _TEXT_MM, Ink.MUTED)
+        yield from self._text(page.warning, _HEADING_MM, Ink.WARNING)
         yield from self._rule()
         if page.identification:
             yield from self._identification(page.identification)

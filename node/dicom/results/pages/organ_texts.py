@@ -2,6 +2,8 @@
 
 from models.measurement import Measurement
 
+# On a result that a rule marks because of its findings.
+CHECK_FINDINGS = "Check the findings before use"
 # Below this, whole millilitres are too coarse.
 _SMALL_ML = 10.0
 

@@ -39,6 +39,7 @@ class Page:
     subtitle: str
     sections: tuple[Section, ...]
     footer: str
+    warning: str = ""  # below the title; empty if there is none
     identification: tuple[tuple[str, str], ...] = ()  # name and value
     picture: Image.Image | None = field(default=None, repr=False)
     table: Table | None = None

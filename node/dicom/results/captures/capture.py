@@ -31,7 +31,7 @@ from node.dicom.results.captures.source_references import (
 from node.dicom.results.content import ResultContent
 from node.dicom.results.label_interpolation import interpolate_labels
 from node.dicom.results.pages.captions import Caption, caption_strip
-from node.dicom.results.pages.organ_texts import volume_text
+from node.dicom.results.pages.organ_texts import CHECK_FINDINGS, volume_text
 from node.dicom.results.result_attributes import complete_result
 from node.dicom.results.series_texts import series_description, series_number
 from node.domain.result_objects import ResultObject
@@ -77,7 +77,7 @@ def encode(
     """Yields the captures in the order of the volume's slices, with file meta information.
 
     Only one image is in memory at a time. They are compressed without loss (JPEG 2000);
-    `secondary_capture.uncompressed` returns the form for a peer that does not accept it.
+    `transcoding.uncompressed` returns the form for a peer that does not accept it.
 
     If the volume is resampled, its HU are interpolated linearly back to the source slices, because
     the source's pixels are no longer in memory; the organs are drawn as the SEG has them.
@@ -190,7 +190,8 @@ def _captions(content: ResultContent) -> list[Caption]:
         for label in content.mask.labels
     ]
     model = f"{content.spec.model_id} {content.spec.version}"
-    return [Caption(f"Not for diagnostic use ({model})"), *organs]
+    mark = [Caption(CHECK_FINDINGS)] if content.is_marked else []
+    return [Caption(f"Not for diagnostic use ({model})"), *mark, *organs]
 
 
 def _instance_numbers(source: CtSeries) -> list[int]:

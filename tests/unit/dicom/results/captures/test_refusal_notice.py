@@ -10,8 +10,8 @@ from pydicom.dataset import Dataset
 from pydicom.pixels.utils import pixel_array
 from pydicom.tag import Tag
 
+from node.dicom.results.captures.refusal_notice import Refusal, encode, notice_page
 from node.dicom.results.pages.layout import PlacedText, lay_out
-from node.dicom.results.refusal_notice import Refusal, encode, notice_page
 from node.domain.identifiers import Uid, mint_uid
 from tests.support.dicom.builders import MADE_AT, ct_series
 from tests.support.dicom.nested_sequences import with_defined_length

@@ -5,10 +5,10 @@ from pydicom.uid import EncapsulatedPDFStorage
 
 from node.dicom.results.captures.secondary_capture import ConversionType
 from node.dicom.results.captures.source_references import instance_reference
+from node.dicom.results.captures.summary_page import summary_page
 from node.dicom.results.content import ResultContent
 from node.dicom.results.pages.header_texts import header_text
 from node.dicom.results.pages.page_pdf import page_pdf
-from node.dicom.results.pages.summary_page import summary_page
 from node.dicom.results.result_attributes import complete_result, context_source
 from node.dicom.results.series_texts import series_description, series_number
 from node.domain.result_objects import ResultObject

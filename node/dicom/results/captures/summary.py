@@ -14,9 +14,9 @@ from node.dicom.results.captures.source_references import (
     set_lossy_compression,
     source_image,
 )
+from node.dicom.results.captures.summary_page import summary_page
 from node.dicom.results.content import ResultContent
 from node.dicom.results.pages.page_picture import page_picture
-from node.dicom.results.pages.summary_page import summary_page
 from node.dicom.results.result_attributes import complete_result, context_source
 from node.dicom.results.series_texts import series_description, series_number
 from node.domain.result_objects import ResultObject

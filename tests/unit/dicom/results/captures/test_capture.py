@@ -12,10 +12,10 @@ from pydicom.pixels.utils import pixel_array
 from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless
 
 from node.dicom.ct.reader import CtSeries, read_series
-from node.dicom.results.capture import CaptureOptions, CaptureStyle, encode
-from node.dicom.results.captures.secondary_capture import uncompressed
+from node.dicom.results.captures.capture import CaptureOptions, CaptureStyle, encode
 from node.dicom.results.content import ResultContent
 from node.dicom.results.label_interpolation import interpolate_labels
+from node.dicom.results.transcoding import uncompressed
 from node.domain.result_objects import ResultKind, ResultObject
 from tests.support.dicom.body import (
     AXIAL,

@@ -2,7 +2,7 @@
 
 from node.dicom.results.content import ResultContent
 from node.dicom.results.pages.header_texts import identification, series_texts
-from node.dicom.results.pages.organ_texts import attenuation_text, volume_text
+from node.dicom.results.pages.organ_texts import CHECK_FINDINGS, attenuation_text, volume_text
 from node.dicom.results.pages.page import Page, Section, Table, TableRow
 from node.dicom.results.preview import montage
 from node.dicom.results.result_attributes import context_source, local_time
@@ -18,6 +18,7 @@ def summary_page(content: ResultContent, *, with_patient: bool) -> Page:
     return Page(
         title="Automatic segmentation",
         subtitle=f"{spec.title}, not for diagnostic use",
+        warning=f"{CHECK_FINDINGS}." if content.is_marked else "",
         identification=identification(header) if with_patient else (),
         picture=montage(content.source.volume, content.mask),
         table=_organs(content),

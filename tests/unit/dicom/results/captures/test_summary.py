@@ -13,10 +13,10 @@ from pydicom.pixels.utils import pixel_array
 from pypdf import PdfReader
 
 from node.dicom.ct.reader import CtSeries, read_series
-from node.dicom.results import pdf, summary
+from node.dicom.results.captures import pdf, summary
+from node.dicom.results.captures.summary_page import summary_page
 from node.dicom.results.content import ResultContent
 from node.dicom.results.pages.layout import PlacedText, lay_out
-from node.dicom.results.pages.summary_page import summary_page
 from node.domain.findings import Finding, FindingKind
 from node.domain.result_objects import ResultKind, ResultObject
 from tests.support.dicom.body import CORONAL
@@ -94,6 +94,12 @@ def test_an_organ_that_is_cut_has_at_least_its_volume(content: ResultContent) ->
     assert f"at least {liver.volume_ml:.0f} mL" in shown
     assert "not found" in shown
     assert "not measured" in shown
+
+
+def test_a_marked_result_says_so(content: ResultContent) -> None:
+    marked = page_texts(replace(content, is_marked=True), with_patient=False)
+    assert "Check the findings before use." in marked
+    assert "Check the findings" not in page_texts(content, with_patient=False)
 
 
 def test_only_the_pdf_names_the_patient(content: ResultContent) -> None:
