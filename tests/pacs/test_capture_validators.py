@@ -30,7 +30,7 @@ from tests.support.dicom.builders import (
     ct_series,
     enhanced_ct,
 )
-from tests.support.dicom.result_content import content_of
+from tests.support.dicom.result_content import liver_content
 from tests.support.shared_data import ct_files
 
 # What dciodvfy reports although the standard has it, and why:
@@ -102,18 +102,18 @@ def test_dciodvfy_reports_nothing_that_an_attribute_could_remove(
     directions: Directions, tmp_path: Path
 ) -> None:
     series = read_series(ct_series(directions).write(tmp_path / "ct"))
-    for name, dataset in objects_of(content_of(series, labels=(LIVER, SPLEEN))):
+    for name, dataset in objects_of(liver_content(series, labels=(LIVER, SPLEEN))):
         assert unexpected(saved(dataset, tmp_path / f"{name}.dcm"), EXPECTED_WARNINGS) == []
 
 
 def test_dciodvfy_accepts_results_of_a_multi_frame_ct(tmp_path: Path) -> None:
     series = read_series([saved(enhanced_ct(oblique()), tmp_path / "ct.dcm")])
-    for name, dataset in objects_of(content_of(series)):
+    for name, dataset in objects_of(liver_content(series)):
         assert unexpected(saved(dataset, tmp_path / f"{name}.dcm"), EXPECTED_WARNINGS) == []
 
 
 def test_dciodvfy_accepts_results_of_a_real_ct(tmp_path: Path) -> None:
-    content = content_of(read_series(ct_files("chaos-set3")))
+    content = liver_content(read_series(ct_files("chaos-set3")))
     accepted = [*EXPECTED_WARNINGS, *WARNINGS_OF_A_POOR_SOURCE]
     for name, dataset in objects_of(content):
         assert unexpected(saved(dataset, tmp_path / f"{name}.dcm"), accepted) == []
@@ -121,7 +121,7 @@ def test_dciodvfy_accepts_results_of_a_real_ct(tmp_path: Path) -> None:
 
 def test_orthanc_stores_and_returns_every_object(orthanc: OrthancPacs, tmp_path: Path) -> None:
     series = read_series(ct_series(geometry=grid(slices=12)).write(tmp_path / "ct"))
-    content = content_of(series)
+    content = liver_content(series)
     for name, dataset in objects_of(content):
         if name == "capture-plain":
             continue  # the same instance as the first capture
@@ -141,7 +141,7 @@ def test_pdftotext_finds_the_volumes_and_the_patient(tmp_path: Path) -> None:
         dataset.PatientName = "Yamada^Tarou=山田^太郎"
 
     series = read_series(ct_series().modify(identify).write(tmp_path / "ct"))
-    content = content_of(series, labels=(LIVER, SPLEEN))
+    content = liver_content(series, labels=(LIVER, SPLEEN))
     (dataset,) = pdf.encode(content, ResultObject(ResultKind.PDF))
     stored = dcmread(saved(dataset, tmp_path / "pdf.dcm"))
     file = tmp_path / "page.pdf"
@@ -158,7 +158,7 @@ def test_pdftotext_finds_the_volumes_and_the_patient(tmp_path: Path) -> None:
 
 
 def test_dcmtk_extracts_the_same_pdf(tmp_path: Path) -> None:
-    content = content_of(read_series(ct_series().write(tmp_path / "ct")))
+    content = liver_content(read_series(ct_series().write(tmp_path / "ct")))
     (dataset,) = pdf.encode(content, ResultObject(ResultKind.PDF))
     dcm2pdf = program("dcm2pdf", "apt-get install dcmtk")
     source = saved(dataset, tmp_path / "pdf.dcm")
@@ -171,7 +171,7 @@ def test_dcmtk_extracts_the_same_pdf(tmp_path: Path) -> None:
 def test_openjpeg_in_another_program_reads_the_pixels_of_a_capture(tmp_path: Path) -> None:
     """Pillow brings its own OpenJPEG and reads the bare stream."""
     series = read_series(ct_series().write(tmp_path / "ct"))
-    image = next(capture.encode(content_of(series), ResultObject(ResultKind.CAPTURE)))
+    image = next(capture.encode(liver_content(series), ResultObject(ResultKind.CAPTURE)))
     stream = get_frame(image.PixelData, 0, number_of_frames=1)
     with Image.open(BytesIO(stream)) as picture:
         assert picture.format == "JPEG2000"

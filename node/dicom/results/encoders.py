@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pydicom.dataset import Dataset
 
 from node.dicom.results import measurement_report, segmentation
+from node.dicom.results.captures import capture, pdf, summary
 from node.dicom.results.content import ResultContent
 from node.domain.result_objects import ResultKind, ResultObject
 
@@ -13,6 +14,9 @@ Encoder = Callable[[ResultContent, ResultObject], Iterable[Dataset]]
 _ENCODERS: Mapping[ResultKind, Encoder] = {
     ResultKind.SEG: segmentation.encode,
     ResultKind.SR: measurement_report.encode,
+    ResultKind.CAPTURE: capture.encode,
+    ResultKind.SUMMARY: summary.encode,
+    ResultKind.PDF: pdf.encode,
 }
 
 

@@ -12,6 +12,7 @@ from pydicom.dataset import Dataset
 
 from node.dicom.ct.frames import Slice, slices_of
 from node.dicom.ct.reader import CtSeries
+from node.domain.errors import Rejected, RejectionReason
 
 # Attributes that highdicom copies or requires; empty, because `context.py` copies their values.
 _EMPTY = (
@@ -39,6 +40,22 @@ _LOSSY = (
     "LossyImageCompressionRatio",
     "LossyImageCompressionMethod",
 )
+
+
+def check_source_uids(source: CtSeries) -> None:
+    """Checks that every source image has the UIDs that a result must reference.
+
+    Raises:
+        Rejected: an image lacks its study, series or instance UID.
+    """
+    for image in source.sources:
+        for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"):
+            if not image.get(keyword):
+                raise Rejected(
+                    RejectionReason.INVALID_INSTANCE,
+                    f"The images have no {keyword}, so a DICOM result cannot be tied to them. "
+                    "Send the original series.",
+                )
 
 
 def reference_images(series: CtSeries) -> list[Dataset]:

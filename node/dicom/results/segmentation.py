@@ -16,11 +16,10 @@ from node.dicom.ct.reader import CtSeries
 from node.dicom.equipment import this_node
 from node.dicom.results.content import ResultContent
 from node.dicom.results.label_interpolation import interpolate_labels
-from node.dicom.results.references import reference_images
+from node.dicom.results.references import check_source_uids, reference_images
 from node.dicom.results.result_attributes import complete_result
 from node.dicom.results.segment_descriptions import segment_descriptions
 from node.dicom.results.series_texts import content_label, series_description, series_number
-from node.domain.errors import Rejected, RejectionReason
 from node.domain.identifiers import Uid
 from node.domain.result_objects import ResultObject, SegEncoding
 from node.domain.result_texts import NOT_FOR_DIAGNOSTIC_USE
@@ -116,19 +115,7 @@ def _check_input(content: ResultContent) -> None:
         raise ValueError("the mask is not on the grid of its source")
     if content.made_at.tzinfo is None:
         raise ValueError("made_at has no time zone")
-    _check_source_uids(source)
-
-
-def _check_source_uids(source: CtSeries) -> None:
-    """Raises Rejected if a source image lacks a UID that the result must reference."""
-    for image in source.sources:
-        for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"):
-            if not image.get(keyword):
-                raise Rejected(
-                    RejectionReason.INVALID_INSTANCE,
-                    f"The images have no {keyword}, so a DICOM result cannot be tied to them. "
-                    "Send the original series.",
-                )
+    check_source_uids(source)
 
 
 def _frames(mask: Mask, source: CtSeries) -> tuple[list[Dataset], NDArray[np.uint8]]:

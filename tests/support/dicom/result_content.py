@@ -1,5 +1,6 @@
-"""The content of results of the body phantom, for tests of encoders."""
+"""The content of results of the body phantom with its true liver, for tests of pictures."""
 
+from dataclasses import replace
 from io import BytesIO
 
 import numpy as np
@@ -8,15 +9,15 @@ from pydicom.dataset import Dataset
 
 from models.manifest import Label
 from models.mask import Mask
-from models.measurement import measure
 from node.dicom.ct.reader import CtSeries
 from node.dicom.results.content import ResultContent
 from node.domain.findings import Finding
 from tests.support.dicom.body import in_liver, voxel_positions
-from tests.support.dicom.builders import LIVER, MADE_AT, model_spec
+from tests.support.dicom.builders import LIVER
+from tests.support.dicom.results import content_of, part10
 
 
-def content_of(
+def liver_content(
     series: CtSeries,
     *,
     labels: tuple[Label, ...] = (LIVER,),
@@ -28,22 +29,7 @@ def content_of(
     if len(labels) > 1:
         values[in_liver(positions) & (positions[..., 2] > 14)] = labels[1].index
     mask = Mask(volume=series.volume.with_array(values), labels=labels)
-    return ResultContent(
-        job_id="job",
-        source=series,
-        mask=mask,
-        spec=model_spec(labels=labels),
-        measurements=measure(series.volume, mask),
-        findings=findings,
-        made_at=MADE_AT,
-    )
-
-
-def part10(dataset: Dataset) -> bytes:
-    """Returns the data set as a Part 10 file."""
-    stream = BytesIO()
-    dataset.save_as(stream, enforce_file_format=True)
-    return stream.getvalue()
+    return replace(content_of(series, mask), findings=findings)
 
 
 def read_back(dataset: Dataset) -> Dataset:

@@ -32,6 +32,7 @@ from node.dicom.results.content import ResultContent
 from node.dicom.results.label_interpolation import interpolate_labels
 from node.dicom.results.pages.captions import Caption, caption_strip
 from node.dicom.results.pages.organ_texts import CHECK_FINDINGS, volume_text
+from node.dicom.results.references import check_source_uids
 from node.dicom.results.result_attributes import complete_result
 from node.dicom.results.series_texts import series_description, series_number
 from node.domain.result_objects import ResultObject
@@ -81,8 +82,12 @@ def encode(
 
     If the volume is resampled, its HU are interpolated linearly back to the source slices, because
     the source's pixels are no longer in memory; the organs are drawn as the SEG has them.
+
+    Raises:
+        Rejected: the source lacks a UID that the captures must reference.
     """
     source = content.source
+    check_source_uids(source)
     columns = source.volume.spatial_shape[2]
     size_px = max(_MIN_CAPTION_PX, round(_CAPTION_PER_COLUMN * columns))
     strip = np.asarray(caption_strip(_captions(content), columns, size_px))

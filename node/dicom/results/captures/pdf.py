@@ -9,6 +9,7 @@ from node.dicom.results.captures.summary_page import summary_page
 from node.dicom.results.content import ResultContent
 from node.dicom.results.pages.header_texts import header_text
 from node.dicom.results.pages.page_pdf import page_pdf
+from node.dicom.results.references import check_source_uids
 from node.dicom.results.result_attributes import complete_result, context_source
 from node.dicom.results.series_texts import series_description, series_number
 from node.domain.result_objects import ResultObject
@@ -18,7 +19,11 @@ def encode(content: ResultContent, result_object: ResultObject) -> list[Dataset]
     """Returns the page as PDF with patient data, with file meta information.
 
     The page names the patient, because a printed page has no header.
+
+    Raises:
+        Rejected: the source lacks a UID that the document must reference.
     """
+    check_source_uids(content.source)
     pdf = page_pdf(summary_page(content, with_patient=True), content.made_at)
     uids = content.uids(result_object)
     result = Dataset()

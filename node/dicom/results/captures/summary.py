@@ -17,6 +17,7 @@ from node.dicom.results.captures.source_references import (
 from node.dicom.results.captures.summary_page import summary_page
 from node.dicom.results.content import ResultContent
 from node.dicom.results.pages.page_picture import page_picture
+from node.dicom.results.references import check_source_uids
 from node.dicom.results.result_attributes import complete_result, context_source
 from node.dicom.results.series_texts import series_description, series_number
 from node.domain.result_objects import ResultObject
@@ -27,7 +28,11 @@ def encode(content: ResultContent, result_object: ResultObject) -> list[Dataset]
 
     A viewer shows the patient from the header beside it. RecognizableVisualFeatures stays absent:
     the node does not know whether a plane of the montage shows a face.
+
+    Raises:
+        Rejected: the source lacks a UID that the summary must reference.
     """
+    check_source_uids(content.source)
     sources = content.source.sources
     uids = content.uids(result_object)
     identity = CaptureIdentity(

@@ -30,7 +30,8 @@ from tests.support.dicom.body import (
     oblique,
 )
 from tests.support.dicom.builders import LIVER, SPLEEN, ct_series, enhanced_ct
-from tests.support.dicom.result_content import content_of, part10, read_back
+from tests.support.dicom.result_content import liver_content, read_back
+from tests.support.dicom.results import part10
 
 CAPTURE = ResultObject(ResultKind.CAPTURE)
 ORIENTATIONS = [
@@ -85,7 +86,7 @@ def test_the_coloured_pixels_are_those_of_the_liver_in_the_patient(
     """The ground truth is evaluated at the positions that the captures themselves state."""
     series = read_series(ct_series(directions).write(tmp_path))
     found = 0
-    for capture in captures(content_of(series)):
+    for capture in captures(liver_content(series)):
         inside = coloured(slice_pixels(capture, series))
         truth = in_liver(pixel_positions(capture, series.volume.spatial_shape[1]))
         # Only a pixel whose centre is on the surface may differ, by rounding of the position.
@@ -100,7 +101,7 @@ def test_each_capture_lies_on_the_slice_that_it_refers_to(
 ) -> None:
     series = read_series(ct_series(directions).write(tmp_path))
     by_uid = {source.SOPInstanceUID: source for source in series.sources}
-    for capture in captures(content_of(series)):
+    for capture in captures(liver_content(series)):
         source = by_uid.pop(capture.SourceImageSequence[0].ReferencedSOPInstanceUID)
         for keyword in (
             "ImagePositionPatient",
@@ -126,7 +127,7 @@ def test_captures_of_a_multi_frame_ct_lie_on_its_frames(
     path = tmp_path / "ct.dcm"
     enhanced_ct(oblique(), frame_order=frame_order).save_as(path, enforce_file_format=True)
     series = read_series([path])
-    made = captures(content_of(series))
+    made = captures(liver_content(series))
     assert len(made) == 24
     source = series.sources[0]
     for capture in made:
@@ -144,7 +145,7 @@ def test_captures_of_a_multi_frame_ct_lie_on_its_frames(
 def test_captures_of_a_resampled_series_show_what_the_seg_has(tmp_path: Path) -> None:
     series = read_series(ct_series(jitter_mm=0.5).write(tmp_path))
     assert series.is_resampled
-    content = content_of(series)
+    content = liver_content(series)
     expected = interpolate_labels(content.mask.volume.array, series.fractional_slice_indices())
     for k, capture in enumerate(captures(content)):
         assert capture.ImagePositionPatient == series.sources[k].ImagePositionPatient
@@ -153,7 +154,7 @@ def test_captures_of_a_resampled_series_show_what_the_seg_has(tmp_path: Path) ->
 
 def test_a_window_maps_hounsfield_units_to_grey(series: CtSeries) -> None:
     """PS3.3 C.11.2.1.2.1 with centre 40 and width 400: 20 HU is 45.1 % of the range."""
-    content = content_of(series)
+    content = liver_content(series)
     capture = captures(content)[12]
     picture = slice_pixels(capture, series)
     tissue = series.volume.array[12] == TISSUE_HU
@@ -164,7 +165,7 @@ def test_a_window_maps_hounsfield_units_to_grey(series: CtSeries) -> None:
 
 
 def test_a_contour_leaves_the_inside_of_the_organ_grey(series: CtSeries) -> None:
-    content = content_of(series)
+    content = liver_content(series)
     contour = captures(content, CaptureOptions(style=CaptureStyle.CONTOUR))[12]
     filled = captures(content)[12]
     edge, inside = (coloured(slice_pixels(c, series)) for c in (contour, filled))
@@ -177,7 +178,7 @@ def test_a_contour_leaves_the_inside_of_the_organ_grey(series: CtSeries) -> None
 
 
 def test_each_organ_has_its_own_colour(series: CtSeries) -> None:
-    content = content_of(series, labels=(LIVER, SPLEEN))
+    content = liver_content(series, labels=(LIVER, SPLEEN))
     colours: set[tuple[int, ...]] = set()
     for capture in captures(content, CaptureOptions(style=CaptureStyle.CONTOUR)):
         picture = slice_pixels(capture, series)
@@ -187,7 +188,7 @@ def test_each_organ_has_its_own_colour(series: CtSeries) -> None:
 
 def test_the_strip_below_the_slice_changes_with_the_volumes_only(series: CtSeries) -> None:
     rows = series.volume.spatial_shape[1]
-    content = content_of(series)
+    content = liver_content(series)
     strips = [pixel_array(capture)[rows:] for capture in captures(content)]
     assert all((strip == strips[0]).all() for strip in strips)
     assert strips[0].max() > 200  # there is text
@@ -200,7 +201,7 @@ def test_the_strip_below_the_slice_changes_with_the_volumes_only(series: CtSerie
 
 
 def test_captures_are_one_series_of_derived_images_without_patient_data(series: CtSeries) -> None:
-    made = captures(content_of(series))
+    made = captures(liver_content(series))
     assert len({capture.SeriesInstanceUID for capture in made}) == 1
     assert len({capture.SOPInstanceUID for capture in made}) == len(made)
     assert made[0].SeriesInstanceUID != series.sources[0].SeriesInstanceUID
@@ -222,7 +223,7 @@ def test_the_patient_orientation_is_that_of_rows_and_columns(
     directions: Directions, expected: list[str], tmp_path: Path
 ) -> None:
     series = read_series(ct_series(directions).write(tmp_path))
-    assert list(next(encode(content_of(series), CAPTURE)).PatientOrientation) == expected
+    assert list(next(encode(liver_content(series), CAPTURE)).PatientOrientation) == expected
 
 
 def test_captures_of_lossy_images_declare_it(tmp_path: Path) -> None:
@@ -233,7 +234,7 @@ def test_captures_of_lossy_images_declare_it(tmp_path: Path) -> None:
             dataset.LossyImageCompressionMethod = "ISO_10918_1"
 
     series = read_series(ct_series().modify(declare).write(tmp_path))
-    lossy = [c for c in captures(content_of(series)) if "LossyImageCompression" in c]
+    lossy = [c for c in captures(liver_content(series)) if "LossyImageCompression" in c]
     assert [c.LossyImageCompression for c in lossy] == ["01"]
     assert lossy[0].LossyImageCompressionRatio == 8
     assert lossy[0].InstanceNumber == series.sources[3].InstanceNumber
@@ -245,27 +246,27 @@ def test_a_source_without_thickness_and_numbers_gives_none(tmp_path: Path) -> No
         dataset.InstanceNumber = 1
 
     series = read_series(ct_series().modify(remove).write(tmp_path))
-    made = captures(content_of(series))
+    made = captures(liver_content(series))
     assert [capture.InstanceNumber for capture in made] == list(range(1, len(made) + 1))
     assert all(capture.SliceThickness is None for capture in made)
 
 
 def test_images_are_made_one_by_one(series: CtSeries) -> None:
-    images = encode(content_of(series), CAPTURE)
+    images = encode(liver_content(series), CAPTURE)
     assert isinstance(images, Iterator)
     assert next(images).SOPInstanceUID != next(images).SOPInstanceUID
 
 
 def test_equal_content_gives_equal_bytes(series: CtSeries) -> None:
     one, other = (
-        [part10(capture) for capture in encode(content_of(series), CAPTURE)] for _ in range(2)
+        [part10(capture) for capture in encode(liver_content(series), CAPTURE)] for _ in range(2)
     )
     assert one == other
 
 
 def test_the_uncompressed_form_is_the_same_instance_with_the_same_pixels(tmp_path: Path) -> None:
     series = read_series(ct_series(geometry=grid(slices=4)).write(tmp_path))
-    for capture in encode(content_of(series), CAPTURE):
+    for capture in encode(liver_content(series), CAPTURE):
         assert capture.file_meta.TransferSyntaxUID == JPEG2000Lossless
         plain = read_back(uncompressed(capture))
         assert plain.file_meta.TransferSyntaxUID == ExplicitVRLittleEndian

@@ -15,7 +15,8 @@ from node.dicom.results.pages.layout import PlacedText, lay_out
 from node.domain.identifiers import Uid, mint_uid
 from tests.support.dicom.builders import MADE_AT, ct_series
 from tests.support.dicom.nested_sequences import with_defined_length
-from tests.support.dicom.result_content import part10, read_back
+from tests.support.dicom.result_content import read_back
+from tests.support.dicom.results import part10
 
 REASON = "Slices are missing: about 3 of 24 slices did not arrive. Send the series again."
 STUDY = Uid("1.2.3")

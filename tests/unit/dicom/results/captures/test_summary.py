@@ -16,12 +16,15 @@ from node.dicom.ct.reader import CtSeries, read_series
 from node.dicom.results.captures import pdf, summary
 from node.dicom.results.captures.summary_page import summary_page
 from node.dicom.results.content import ResultContent
+from node.dicom.results.encoders import encode
 from node.dicom.results.pages.layout import PlacedText, lay_out
+from node.domain.errors import Rejected
 from node.domain.findings import Finding, FindingKind
 from node.domain.result_objects import ResultKind, ResultObject
 from tests.support.dicom.body import CORONAL
 from tests.support.dicom.builders import LIVER, SPLEEN, ct_series
-from tests.support.dicom.result_content import content_of, part10, read_back
+from tests.support.dicom.result_content import liver_content, read_back
+from tests.support.dicom.results import part10
 
 FINDING = Finding(FindingKind.CUT_BY_SERIES, "Liver", "The liver reaches the last slice.")
 
@@ -40,7 +43,7 @@ def series_of(directory: Path, patient_name: str = "Doe^Jane") -> CtSeries:
 
 @pytest.fixture
 def content(tmp_path: Path) -> ResultContent:
-    return content_of(series_of(tmp_path), labels=(LIVER, SPLEEN), findings=(FINDING,))
+    return liver_content(series_of(tmp_path), labels=(LIVER, SPLEEN), findings=(FINDING,))
 
 
 def summary_of(content: ResultContent) -> Dataset:
@@ -117,7 +120,7 @@ def test_only_the_pdf_names_the_patient(content: ResultContent) -> None:
 
 def test_the_picture_does_not_depend_on_the_patient(tmp_path: Path) -> None:
     pictures = [
-        pixel_array(read_back(summary_of(content_of(series_of(tmp_path / name, name)))))
+        pixel_array(read_back(summary_of(liver_content(series_of(tmp_path / name, name)))))
         for name in ("Doe^Jane", "Roe^Richard")
     ]
     assert (pictures[0] == pictures[1]).all()
@@ -148,7 +151,7 @@ def test_the_picture_is_one_derived_colour_image(content: ResultContent) -> None
 def test_the_pdf_prints_the_name_in_its_script(
     patient_name: str, shown: str, tmp_path: Path
 ) -> None:
-    dataset = pdf_of(content_of(series_of(tmp_path, patient_name)))
+    dataset = pdf_of(liver_content(series_of(tmp_path, patient_name)))
     text = pdf_text(dataset)
     assert shown in text
     assert "?" not in text
@@ -190,6 +193,13 @@ def test_equal_content_gives_equal_bytes_and_another_time_gives_others(
     assert all(a != b for a, b in zip(digests(content), digests(later), strict=True))
 
 
+@pytest.mark.parametrize("kind", [ResultKind.CAPTURE, ResultKind.SUMMARY, ResultKind.PDF])
+def test_a_source_without_a_study_is_refused(kind: ResultKind, content: ResultContent) -> None:
+    del content.source.sources[5].StudyInstanceUID
+    with pytest.raises(Rejected, match="StudyInstanceUID"):
+        list(encode(content, ResultObject(kind)))
+
+
 def test_lossy_sources_are_declared_on_the_picture(tmp_path: Path) -> None:
     def declare(_index: int, dataset: Dataset) -> None:
         dataset.LossyImageCompression = "01"
@@ -197,4 +207,4 @@ def test_lossy_sources_are_declared_on_the_picture(tmp_path: Path) -> None:
         dataset.LossyImageCompressionMethod = "ISO_10918_1"
 
     series = read_series(ct_series(CORONAL).modify(declare).write(tmp_path))
-    assert summary_of(content_of(series)).LossyImageCompression == "01"
+    assert summary_of(liver_content(series)).LossyImageCompression == "01"

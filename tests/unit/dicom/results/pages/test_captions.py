@@ -35,6 +35,11 @@ def measurement(volume_ml: float, mean_hu: float | None, *, cut: bool) -> Measur
     return replace(liver, volume_ml=volume_ml, mean_hu=mean_hu, cut_by_series=cut)
 
 
+def test_an_organ_at_the_edge_of_the_images_has_at_least_its_volume() -> None:
+    at_edge = replace(measurement(500.0, 50.0, cut=False), touches_field_of_view=True)
+    assert volume_text(at_edge) == "at least 500 mL"
+
+
 @pytest.mark.parametrize(
     ("measured", "volume", "attenuation"),
     [
