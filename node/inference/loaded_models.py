@@ -1,20 +1,23 @@
 """The installed models, each loaded on first use and kept in memory, and their run on a job."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from time import perf_counter
 
 import structlog
 from pydicom import dcmwrite
+from pydicom.dataset import Dataset
 
 from models.manifest import InvalidPackage, ModelSpec
 from models.measurement import Measurement
-from node.dicom.results.content import ResultContent
+from node.dicom.ct.headers import readable_headers
+from node.dicom.results.captures import refusal_notice
+from node.dicom.results.captures.refusal_notice import Refusal
 from node.dicom.results.encoders import encode
 from node.dicom.results.preview import overlay_png
-from node.domain.errors import Misconfigured
-from node.domain.result_objects import ResultObject
+from node.domain.errors import Misconfigured, Rejected
+from node.domain.result_objects import NOTICE, ObjectUids, ResultObject
 from node.domain.result_texts import ResultTexts
 from node.jobs.segment_step import InferenceRequest, InferenceResult, ProducedObject
 from node.pipeline import ResultRequest, Segmenter, analyse
@@ -47,9 +50,17 @@ class LoadedModels:
         """Runs the job's model on its series, and writes the objects to the request's folder.
 
         Raises:
-            Rejected: the series is not suitable for this model.
+            Rejected: the series is not suitable for this model, and no notice is wanted.
             Transient: the disk with its files does not answer.
         """
+        try:
+            return self._infer(request)
+        except Rejected as error:
+            if not request.with_notice:
+                raise
+            return _refused(request, str(error))
+
+    def _infer(self, request: InferenceRequest) -> InferenceResult:
         job = request.job
         described = ResultRequest(
             job_id=job.job_id,
@@ -67,7 +78,9 @@ class LoadedModels:
         content = found.content
         log_stage("encode")
         encoding_started = perf_counter()
-        objects = tuple(_write(content, each, request.output) for each in request.objects)
+        objects = tuple(
+            _write(encode(content, each), each, request.output) for each in request.objects
+        )
         preview_started = perf_counter()
         picture = overlay_png(content.source.volume, content.mask)
         timings_s = {
@@ -114,12 +127,36 @@ class LoadedModels:
         return predictor
 
 
-def _write(content: ResultContent, result_object: ResultObject, output: Path) -> ProducedObject:
-    """Encodes one object into files of its own folder in `output`."""
+def _refused(request: InferenceRequest, reason: str) -> InferenceResult:
+    """Writes the notice of a refused series."""
+    job = request.job
+    refusal = Refusal(
+        study_instance_uid=job.study_instance_uid,
+        headers=readable_headers(request.files),
+        instance_count=len(request.files),
+        rule=job.rule,
+        model=f"{job.model_id} {job.model_version}",
+        reason=reason,
+        made_at=job.created_at,
+    )
+    uids = ObjectUids(job.job_id, NOTICE)
+    notice = refusal_notice.encode(
+        refusal,
+        series_instance_uid=uids.series_instance_uid,
+        sop_instance_uid=uids.sop_instance_uid(),
+    )
+    written = _write([notice], NOTICE, request.output)
+    return InferenceResult((written,), b"", {}, {}, refusal=reason)
+
+
+def _write(
+    datasets: Iterable[Dataset], result_object: ResultObject, output: Path
+) -> ProducedObject:
+    """Writes the instances of one object into a folder of its own in `output`."""
     folder = output / result_object.name
     folder.mkdir()
     files, sop_class_uid = [], ""
-    for number, dataset in enumerate(encode(content, result_object), start=1):
+    for number, dataset in enumerate(datasets, start=1):
         file = folder / f"{number:04d}.dcm"
         dcmwrite(file, dataset, enforce_file_format=True)
         files.append(file)

@@ -4,6 +4,7 @@ import errno
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from pydicom import dcmread
@@ -82,6 +83,19 @@ def load_headers(paths: Sequence[Path]) -> list[FileDataset]:
         # Two files of the same instance count once: the first is kept.
         headers.setdefault(str(header.SOPInstanceUID) or str(path), header)
     return list(headers.values())
+
+
+def readable_headers(paths: Sequence[Path]) -> list[Dataset]:
+    """Returns the headers, without pixel data, of the files that can be read.
+
+    Raises:
+        Transient: the disk cannot be read.
+    """
+    headers: list[Dataset] = []
+    for path in paths:
+        with suppress(Rejected):
+            headers.append(drop_pixel_data(_load(path)))
+    return headers
 
 
 def _load(path: Path) -> FileDataset:

@@ -26,7 +26,7 @@ from node.dicom.results.result_attributes import complete_from_header, local_tim
 from node.domain.identifiers import Uid
 
 SERIES_NUMBER = 990
-_FOOTER = "This notice is about the automatic segmentation only. It is no medical finding."
+_FOOTER = "This notice is about the automatic segmentation only. It is not a medical finding."
 _REFERENCE_KEYWORDS = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID")
 
 
