@@ -58,7 +58,7 @@ port = {pacs_port}
 [destinations.pacs]
 kind = "cstore"
 peer = "pacs"
-{commitment}
+{destination}
 
 [[rules]]
 name = "liver"
@@ -96,8 +96,12 @@ class RunningNode:
         catalogue: Path | None = None,
         log_level: str = "info",
         commitment: bool = False,
+        destination: str = "",
     ) -> None:
-        """Writes the configuration; it applies from the next start."""
+        """Writes the configuration; it applies from the next start.
+
+        `destination` holds further settings of the destination.
+        """
         more = f'log_level = "{log_level}"\n'
         if catalogue is not None:
             more += f'catalogues = ["{catalogue}"]\n'
@@ -108,7 +112,7 @@ class RunningNode:
                 web_port=self.web_port,
                 pacs_title=self.orthanc.ae_title,
                 pacs_port=self.orthanc.dicom_port,
-                commitment='commitment = "pacs"' if commitment else "",
+                destination=destination + ('commitment = "pacs"' if commitment else ""),
                 quiet_seconds=quiet_seconds,
                 model=model,
             )
