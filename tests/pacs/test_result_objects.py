@@ -77,9 +77,9 @@ def test_every_object_is_in_the_pacs_and_belongs_to_the_study(
     (seg,), (report,) = found[ResultKind.SEG], found[ResultKind.SR]
     assert len(found[ResultKind.CAPTURE]) == len(slices)
     assert int(seg.NumberOfFrames) < len(slices)
-    groups = hd.sr.Comprehensive3DSR.from_dataset(
-        report
-    ).content.get_volumetric_roi_measurement_groups()
+    content = hd.sr.Comprehensive3DSR.from_dataset(report).content
+    assert isinstance(content, hd.sr.MeasurementReport)
+    groups = content.get_volumetric_roi_measurement_groups()
     assert [group.referenced_segment.referenced_sop_instance_uid for group in groups] == [
         seg.SOPInstanceUID
     ]
