@@ -80,9 +80,8 @@ def test_every_object_is_in_the_pacs_and_belongs_to_the_study(
     content = hd.sr.Comprehensive3DSR.from_dataset(report).content
     assert isinstance(content, hd.sr.MeasurementReport)
     groups = content.get_volumetric_roi_measurement_groups()
-    assert [group.referenced_segment.referenced_sop_instance_uid for group in groups] == [
-        seg.SOPInstanceUID
-    ]
+    segments = [group.referenced_segment for group in groups]
+    assert [s and s.referenced_sop_instance_uid for s in segments] == [seg.SOPInstanceUID]
     (volume,) = groups[0].get_measurements(hd.sr.CodedConcept("118565006", "SCT", "Volume"))
     assert volume.value == pytest.approx(job.measurements["Liver"]["volume_ml"])
 
