@@ -43,6 +43,11 @@ class Measurement:
     component_count: int = 0
     holes_ml: float = 0.0
 
+    @property
+    def is_lower_bound(self) -> bool:
+        """Whether the images do not show the whole organ, so that its volume is a lower bound."""
+        return self.cut_by_series or self.touches_field_of_view
+
 
 _NOT_FOUND = Measurement(volume_ml=0.0, mean_hu=None, cut_by_series=False)
 

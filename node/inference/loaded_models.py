@@ -82,7 +82,7 @@ class LoadedModels:
             _write(encode(content, each), each, request.output) for each in request.objects
         )
         preview_started = perf_counter()
-        picture = overlay_png(content.source.volume, content.mask)
+        picture = overlay_png(content.source.volume, content.mask, content.measurements)
         timings_s = {
             "encode": preview_started - encoding_started,
             "picture": perf_counter() - preview_started,

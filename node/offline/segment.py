@@ -173,4 +173,4 @@ def _volume(measured: Measurement) -> str:
     """Formats a volume; a lower bound if the organ may extend outside the series."""
     if measured.volume_ml == 0:
         return "not found"
-    return f"{'at least ' if measured.cut_by_series else ''}{measured.volume_ml:.0f} mL"
+    return f"{'at least ' if measured.is_lower_bound else ''}{measured.volume_ml:.0f} mL"

@@ -182,7 +182,7 @@ def _volumes(content: ResultContent) -> Iterator[str]:
     for label in content.mask.labels:
         measured = content.measurements[label.name]
         if is_found(measured, label):
-            is_lower_bound = measured.cut_by_series or measured.touches_field_of_view
+            is_lower_bound = measured.is_lower_bound
             at_least = "at least " if is_lower_bound else ""
             yield f"{label.name.lower()} {at_least}{measured.volume_ml:.0f} mL"
 

@@ -3,6 +3,7 @@
 Radiological convention: the patient's right is on the left of the image, the head is at the top.
 """
 
+from collections.abc import Mapping
 from io import BytesIO
 
 import highdicom as hd
@@ -12,6 +13,7 @@ from PIL import Image, ImageDraw
 
 from models.manifest import Label
 from models.mask import Mask
+from models.measurement import Measurement
 from models.slice_images import (
     DISPLAY_ORIENTATION,
     grey_plane,
@@ -22,6 +24,7 @@ from models.slice_images import (
 )
 from node.dicom.results.pages.captions import Caption, caption_strip
 from node.dicom.results.pages.fonts import font
+from node.dicom.results.pages.organ_texts import volume_text
 
 _AXIAL_TILES = 6
 _COLUMNS = 4
@@ -32,13 +35,13 @@ _FILL_OPACITY = 0.25
 _TEXT_RGB = (230, 230, 230)
 
 
-def overlay_png(volume: hd.Volume, mask: Mask) -> bytes:
+def overlay_png(volume: hd.Volume, mask: Mask, measurements: Mapping[str, Measurement]) -> bytes:
     """Returns a PNG of the montage with the volumes in mL below it.
 
-    `volume` in HU and `mask` lie on one grid, of any orientation.
+    `volume` in HU and `mask` lie on one grid, of any orientation. `measurements` are by label name.
     """
     tiles = montage(volume, mask)
-    captions = caption_strip(_captions(mask), tiles.width, _CAPTION_PX)
+    captions = caption_strip(_captions(mask, measurements), tiles.width, _CAPTION_PX)
     sheet = Image.new("RGB", (tiles.width, tiles.height + captions.height))
     sheet.paste(tiles)
     sheet.paste(captions, (0, tiles.height))
@@ -89,18 +92,13 @@ def _tile(
     return tile
 
 
-def _captions(mask: Mask) -> list[Caption]:
+def _captions(mask: Mask, measurements: Mapping[str, Measurement]) -> list[Caption]:
     """Returns each organ and its volume, then the warning."""
-    voxel_ml = float(mask.volume.voxel_volume) / 1000
-    texts = []
-    for label in mask.labels:
-        inside = mask.of(label)
-        # An organ that reaches the first or last slice may extend outside the series.
-        at_least = "at least " if inside[0].any() or inside[-1].any() else ""
-        volume = f"{at_least}{np.count_nonzero(inside) * voxel_ml:.0f} mL"
-        measured = volume if inside.any() else "not found"
-        texts.append(Caption(f"{label.name} {measured}", label.display_rgb))
-    return [*texts, Caption("Not for diagnostic use")]
+    organs = [
+        Caption(f"{label.name} {volume_text(measurements[label.name])}", label.display_rgb)
+        for label in mask.labels
+    ]
+    return [*organs, Caption("Not for diagnostic use")]
 
 
 def _sheet(tiles: list[Image.Image]) -> Image.Image:

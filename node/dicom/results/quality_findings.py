@@ -75,7 +75,7 @@ def _unusual_values(measured: Measurement, label: Label) -> Iterator[tuple[Findi
         measured.volume_ml,
         label.usual_volume_ml,
         "mL",
-        is_lower_bound=measured.cut_by_series or measured.touches_field_of_view,
+        is_lower_bound=measured.is_lower_bound,
     )
     if volume is not None:
         yield (

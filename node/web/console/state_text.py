@@ -7,6 +7,7 @@ from enum import StrEnum
 from node.domain.delivery import Delivery, DeliveryState
 from node.domain.instance import Channel
 from node.domain.job import Job, JobState
+from node.domain.job_summary import is_lower_bound
 from node.domain.result_objects import ResultKind
 from node.domain.series import SeriesState
 from node.store import AuditEvent
@@ -157,7 +158,7 @@ def measured_volumes(job: Job) -> tuple[tuple[str, str], ...]:
 
 def volume_text(measured: Mapping[str, float | bool]) -> str:
     """Returns "1,417 mL", or "at least 900 mL" if the organ is not completely in the series."""
-    bound = "at least " if measured.get("cut_by_series") else ""
+    bound = "at least " if is_lower_bound(measured) else ""
     return f"{bound}{measured['volume_ml']:,.0f} mL" if measured["volume_ml"] > 0 else "not found"
 
 

@@ -79,7 +79,7 @@ class ServedNode:
             result = segment(local_copies, ThresholdSegmenter(), request)
         folder = self.settings.data_dir / "results" / job.job_id
         content = result.content
-        picture = overlay_png(content.source.volume, content.mask)
+        picture = overlay_png(content.source.volume, content.mask, content.measurements)
         seg_file = BytesIO()
         dcmwrite(seg_file, result.dataset, enforce_file_format=True)
         files.put(folder / "result.dcm", [seg_file.getvalue()])

@@ -12,8 +12,7 @@ def volume_text(measurement: Measurement) -> str:
     """Returns the volume, such as `1523 mL`; `at least` if the images do not show the whole."""
     if measurement.volume_ml <= 0:
         return "not found"
-    is_lower_bound = measurement.cut_by_series or measurement.touches_field_of_view
-    at_least = "at least " if is_lower_bound else ""
+    at_least = "at least " if measurement.is_lower_bound else ""
     decimals = 1 if measurement.volume_ml < _SMALL_ML else 0
     return f"{at_least}{measurement.volume_ml:.{decimals}f} mL"
 

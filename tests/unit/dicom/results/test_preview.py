@@ -8,6 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from models.measurement import measure
 from node.dicom.results.preview import overlay_png
 from tests.support.dicom.body import AXIAL, CORONAL, FEET_FIRST, Directions, body, grid, oblique
 from tests.support.dicom.builders import LIVER, ThresholdSegmenter
@@ -18,7 +19,8 @@ _CORONAL_TILE = (1, 2)  # row and column of tiles
 
 def preview(volume: hd.Volume) -> NDArray[np.uint8]:
     """Returns the preview as (row, column, RGB)."""
-    png = overlay_png(volume, ThresholdSegmenter().predict(volume))
+    mask = ThresholdSegmenter().predict(volume)
+    png = overlay_png(volume, mask, measure(volume, mask))
     with Image.open(BytesIO(png)) as image:
         assert image.format == "PNG"
         assert not image.text  # type: ignore[attr-defined] # only PNG images have texts; none is written
@@ -72,4 +74,5 @@ def test_an_empty_mask_gives_an_image() -> None:
 def test_the_same_result_gives_the_same_image() -> None:
     volume = body(grid(AXIAL))
     mask = ThresholdSegmenter().predict(volume)
-    assert overlay_png(volume, mask) == overlay_png(volume, mask)
+    measured = measure(volume, mask)
+    assert overlay_png(volume, mask, measured) == overlay_png(volume, mask, measured)
