@@ -189,7 +189,7 @@ def test_dcmqi_reads_the_mask_where_the_liver_is(
     assert np.count_nonzero((labels > 0) != truth) <= 2
     meta = json.loads((tmp_path / "out-meta.json").read_text())
     segments = [attributes for group in meta["segmentAttributes"] for attributes in group]
-    described = segments[-1]  # a label map describes the background first
+    (described,) = segments  # without the background of a label map
     assert described["SegmentedPropertyTypeCodeSequence"]["CodeValue"] == "10200004"
     assert described["SegmentAlgorithmName"] == "liver-test"
 

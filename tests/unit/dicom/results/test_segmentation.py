@@ -246,7 +246,7 @@ def test_a_result_declares_that_it_is_not_for_diagnostic_use(
     series: CtSeries, encoding: SegEncoding
 ) -> None:
     dataset = encoded(series, encoding=encoding)
-    liver = dataset.SegmentSequence[-1]
+    liver = dataset.SegmentSequence[0]
     for text in (
         dataset.ContentDescription,
         dataset.DerivationDescription,
@@ -359,7 +359,7 @@ def test_a_label_map_has_one_frame_for_each_slice_and_is_compressed(series: CtSe
     ]
     assert (read_back(dataset).pixel_array[::-1] == mask.volume.array).all()
     numbers = [segment.SegmentNumber for segment in dataset.SegmentSequence]
-    assert numbers == [0, 1, 2]  # 0 is the background
+    assert numbers == [1, 2, 0]  # 0 is the background
 
 
 def test_an_uncompressed_label_map_is_the_same_instance(series: CtSeries) -> None:
