@@ -301,9 +301,7 @@ def test_the_proposed_presentation_contexts_equal_the_code(
 ) -> None:
     produced = (*results.values(), report)
     names = {LABEL_MAP: "Label Map Segmentation Storage"}  # pydicom 3.0 does not know it
-    sop_classes = {
-        uid: names.get(uid, uid.name) for uid in (each.SOPClassUID for each in produced)
-    }
+    sop_classes = {uid: names.get(uid, uid.name) for uid in (each.SOPClassUID for each in produced)}
     assert by_uid("SOP class of results") == list(sop_classes.items())
     syntaxes = {
         syntax: syntax.name

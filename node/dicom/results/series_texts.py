@@ -17,6 +17,7 @@ _TITLES = {
     ResultKind.SUMMARY: "Summary",
     ResultKind.PDF: "Report",
     ResultKind.RTSTRUCT: "Contours",
+    ResultKind.NOTICE: "Not segmented",
 }
 # The position in this list sets an object's offset; new ones go to the end, so that none changes.
 _NUMBERED_OBJECTS = (
@@ -30,6 +31,7 @@ _NUMBERED_OBJECTS = (
     ResultObject(ResultKind.SEG, SegEncoding.LABELMAP),
     ResultObject(ResultKind.SR, SegEncoding.SPARSE),
     ResultObject(ResultKind.SR, SegEncoding.LABELMAP),
+    ResultObject(ResultKind.NOTICE),
 )
 # Source series are rarely numbered above 9000, so the numbers of two objects do not meet.
 _OBJECT_STEP = 10_000
@@ -74,11 +76,8 @@ def series_number(content: ResultContent, result_object: ResultObject) -> int:
     10,000. Where an Integer String cannot hold the sum, the number of the source does not count,
     and where it still cannot, the first number stands alone.
     """
-    rule, models, model_id = (
-        content.texts.series_number,
-        content.texts.models,
-        content.spec.model_id,
-    )
+    rule, models = content.texts.series_number, content.texts.models
+    model_id = content.spec.model_id
     numbered = ResultObject.of(result_object.kind, result_object.encoding)
     number = rule.first + _OBJECT_STEP * _NUMBERED_OBJECTS.index(numbered)
     source = 0
