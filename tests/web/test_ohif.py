@@ -54,6 +54,7 @@ def viewing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Viewing]:
         ("coronal", CORONAL, SegEncoding.ALL_FRAMES),
         ("oblique", oblique(), SegEncoding.ALL_FRAMES),
         ("sparse", FEET_FIRST, SegEncoding.SPARSE),
+        ("label map", oblique(), SegEncoding.LABELMAP),
     ],
 )
 def test_the_overlay_appears_on_the_liver(

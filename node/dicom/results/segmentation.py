@@ -49,7 +49,9 @@ def encode(content: ResultContent, result_object: ResultObject) -> list[Dataset]
     derivation = _derivation(content)
     segmentation.DerivationDescription = derivation
     segmentation.ContentCreatorName = None  # type 2; no person created the result
-    if result_object.encoding is not SegEncoding.LABELMAP:
+    if result_object.encoding is SegEncoding.LABELMAP:
+        _describe_background_last(segmentation)
+    else:
         segmentation.PixelData = _padded_pixel_data(segmentation)
         _identify_segments_per_frame(segmentation)
         _number_dimension_of_segments(segmentation)
@@ -144,6 +146,15 @@ def _segment_numbers(mask: Mask, source: CtSeries) -> NDArray[np.uint8]:
         labels = interpolate_labels(labels, source.fractional_slice_indices())
     numbers: NDArray[np.uint8] = number_of[labels]
     return numbers
+
+
+def _describe_background_last(result: Dataset) -> None:
+    """Moves segment 0 to the end of the Segment Sequence.
+
+    OHIF 3 takes an organ's colour from the item with the position of its segment number, from 1.
+    """
+    background, *organs = result.SegmentSequence
+    result.SegmentSequence = [*organs, background]
 
 
 def _identify_segments_per_frame(result: Dataset) -> None:

@@ -17,6 +17,7 @@ _TITLES = {
     ResultKind.SUMMARY: "Summary",
     ResultKind.PDF: "Report",
     ResultKind.RTSTRUCT: "Contours",
+    ResultKind.NOTICE: "Not segmented",
 }
 # The position in this list sets an object's offset; new ones go to the end, so that none changes.
 _NUMBERED_OBJECTS = (
@@ -30,6 +31,7 @@ _NUMBERED_OBJECTS = (
     ResultObject(ResultKind.SEG, SegEncoding.LABELMAP),
     ResultObject(ResultKind.SR, SegEncoding.SPARSE),
     ResultObject(ResultKind.SR, SegEncoding.LABELMAP),
+    ResultObject(ResultKind.NOTICE),
 )
 # Source series are rarely numbered above 9000, so the numbers of two objects do not meet.
 _OBJECT_STEP = 10_000
@@ -70,19 +72,20 @@ def series_number(content: ResultContent, result_object: ResultObject) -> int:
     """Returns Series Number (0020,0011), PS3.3 C.7.3.1.
 
     It is the site's fixed number, or its first number plus that of the source series, plus
-    1,000,000 for each model before this one in `texts.models`. Each kind of object after the SEG
-    adds 10,000. A number that an Integer String cannot hold loses what it was increased by.
+    1,000,000 for each model before this one in `texts.models`. Each object after the SEG adds
+    10,000. Where an Integer String cannot hold the sum, the number of the source does not count,
+    and where it still cannot, the first number stands alone.
     """
-    rule = content.texts.series_number
+    rule, models = content.texts.series_number, content.texts.models
+    model_id = content.spec.model_id
     numbered = ResultObject.of(result_object.kind, result_object.encoding)
     number = rule.first + _OBJECT_STEP * _NUMBERED_OBJECTS.index(numbered)
+    source = 0
     if rule.follows_source:
-        source = source_series_number(content.source.sources[0])
-        number += 0 if source is None else source
-        models = content.texts.models
-        model_id = content.spec.model_id
         number += _MODEL_STEP * (models.index(model_id) if model_id in models else 0)
-    return number if number <= MAX_INTEGER_STRING else rule.first
+        source = source_series_number(content.source.sources[0]) or 0
+    candidates = (number + source, number, rule.first)
+    return next(each for each in candidates if each <= MAX_INTEGER_STRING)
 
 
 def content_label(content: ResultContent) -> str:
@@ -103,10 +106,8 @@ def content_label(content: ResultContent) -> str:
 def source_series_number(header: Dataset) -> int | None:
     """Returns the Series Number of a source header; None if it is absent or no such number."""
     text = _text(header, "SeriesNumber")
-    # Ten digits hold every Integer String; a longer text is no number of a series.
-    if not re.fullmatch(r"\d{1,10}", text):
-        return None
-    return int(text)
+    # Ten digits hold every Integer String; a longer or negative one numbers no series.
+    return int(text) if re.fullmatch(r"\d{1,10}", text) else None
 
 
 def _text(header: Dataset, keyword: str) -> str:

@@ -3,16 +3,30 @@
 from copy import deepcopy
 
 from pydicom.dataset import Dataset
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
 
 def uncompressed(dataset: Dataset) -> Dataset:
     """Returns the same instance in Explicit VR Little Endian, with equal pixel values and UIDs.
 
-    A data set that is not compressed is returned unchanged.
+    A data set that has this transfer syntax is returned unchanged.
     """
-    if not dataset.file_meta.TransferSyntaxUID.is_compressed:
+    syntax = dataset.file_meta.TransferSyntaxUID
+    if syntax == ExplicitVRLittleEndian:
         return dataset
     plain = deepcopy(dataset)
-    # The pixels are those of the same instance, so the SOP Instance UID stays (PS3.4 B.4.1.3).
-    plain.decompress(as_rgb=False, generate_instance_uid=False)
+    if syntax.is_encapsulated:
+        # The pixels are those of the same instance, so the SOP Instance UID stays.
+        plain.decompress(as_rgb=False, generate_instance_uid=False)
+    plain.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     return plain
+
+
+def deflated(dataset: Dataset) -> Dataset:
+    """Returns the same instance in Deflated Explicit VR Little Endian (PS3.5 A.5).
+
+    That makes a BINARY segmentation, whose pixels are not compressed otherwise, many times smaller.
+    """
+    small = deepcopy(uncompressed(dataset))
+    small.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    return small

@@ -1,5 +1,6 @@
 """The content of results of the body phantom, for tests of the encoders."""
 
+from copy import deepcopy
 from dataclasses import replace
 from datetime import datetime
 from io import BytesIO
@@ -52,8 +53,7 @@ def with_source_series(
     content: ResultContent, number: object = None, description: object = None
 ) -> ResultContent:
     """Returns the content as of a source series with that number and description."""
-    header = Dataset()
-    header.update(content.source.sources[0])
+    header = deepcopy(content.source.sources[0])
     header.SeriesNumber, header.SeriesDescription = number, description
     source = replace(content.source, sources=(header, *content.source.sources[1:]))
     return replace(content, source=source)

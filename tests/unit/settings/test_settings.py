@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from node.app import result_texts
 from node.delivery.factory import wanted_objects
 from node.domain.errors import Misconfigured
 from node.domain.findings import FindingKind
@@ -113,6 +114,20 @@ def test_a_rule_inherits_the_sites_quiet_time_unless_it_sets_its_own(tmp_path: P
         ('data_dir = "data"', 'result = { series_description = "" }', "must have 1 to 64"),
         (
             'data_dir = "data"',
+            'result = { series_description = "{organ}" }',
+            "there is no field {organ}; the fields are {organs}, {model}",
+        ),
+        (
+            'data_dir = "data"',
+            'result = { series_number = "source" }',
+            'such as "900 + {source_number}"',
+        ),
+        ('data_dir = "data"', "result = { series_number = -1 }", "must be a whole number"),
+        ('data_dir = "data"', "result = { series_number = true }", "must be a whole number"),
+        ('data_dir = "data"', "result = { series_number = 2147483648 }", "at most 2147483647"),
+        ('data_dir = "data"', 'result = { colours = "grey" }', "must be 'distinct'"),
+        (
+            'data_dir = "data"',
             'sources = { x = { url = "http://me:pw@x" } }',
             "no name and password",
         ),
@@ -209,3 +224,26 @@ def test_mistakes_of_different_types_are_reported_together(tmp_path: Path) -> No
     wrong = ('peer = "pax"', 'port = "x"', '"lung"', "nowhere", "equal =")
     mistakes = mistakes_in(tmp_path, text)
     assert [m.split(":")[1] for m in mistakes] == [str(line_of(text, part)) for part in wrong]
+
+
+@pytest.mark.parametrize(
+    ("configured", "number"),
+    [
+        ("900", 900),
+        ('"900"', 900),
+        ('"700 + {source_number}"', "700 + {source_number}"),
+    ],
+)
+def test_a_series_number_is_fixed_or_a_rule(
+    tmp_path: Path, configured: str, number: int | str
+) -> None:
+    text = VALID.replace("[", f"result = {{ series_number = {configured} }}\n[", 1)
+    assert load_settings(write(tmp_path, text)).result.series_number == number
+
+
+def test_the_texts_of_an_earlier_configuration_keep_their_meaning(tmp_path: Path) -> None:
+    earlier = 'result = { series_description = "Segmentation, not for diagnostic use" }\n['
+    settings = load_settings(write(tmp_path, VALID.replace("[", earlier, 1)))
+    texts = result_texts(settings)
+    assert texts.series_description == "Segmentation, not for diagnostic use"
+    assert texts.models == ("liver-ct",)

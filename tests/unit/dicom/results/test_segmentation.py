@@ -8,13 +8,17 @@ import highdicom as hd
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pydicom.uid import ExplicitVRLittleEndian, RLELossless
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, RLELossless
 
+from models.installed_packages import installed
 from models.manifest import Label
 from models.mask import Mask
+from models.phantom import abdomen
 from node.dicom.ct.reader import CtSeries, read_series
-from node.dicom.results.transcoding import uncompressed
+from node.dicom.ct_writer import write_ct_series
+from node.dicom.results.transcoding import deflated, uncompressed
 from node.domain.errors import Rejected, RejectionReason
 from node.domain.identifiers import Uid
 from node.domain.job import ReplacedResult
@@ -242,7 +246,7 @@ def test_a_result_declares_that_it_is_not_for_diagnostic_use(
     series: CtSeries, encoding: SegEncoding
 ) -> None:
     dataset = encoded(series, encoding=encoding)
-    liver = dataset.SegmentSequence[-1]
+    liver = dataset.SegmentSequence[0]
     for text in (
         dataset.ContentDescription,
         dataset.DerivationDescription,
@@ -355,7 +359,7 @@ def test_a_label_map_has_one_frame_for_each_slice_and_is_compressed(series: CtSe
     ]
     assert (read_back(dataset).pixel_array[::-1] == mask.volume.array).all()
     numbers = [segment.SegmentNumber for segment in dataset.SegmentSequence]
-    assert numbers == [0, 1, 2]  # 0 is the background
+    assert numbers == [1, 2, 0]  # 0 is the background
 
 
 def test_an_uncompressed_label_map_is_the_same_instance(series: CtSeries) -> None:
@@ -370,6 +374,30 @@ def test_an_uncompressed_label_map_is_the_same_instance(series: CtSeries) -> Non
     kept = {element.tag: element for element in compressed if element.keyword != "PixelData"}
     assert {e.tag: e for e in plain if e.keyword != "PixelData"} == kept
     assert part10(plain) == part10(uncompressed(compressed))
+
+
+def test_a_deflated_binary_seg_is_the_same_instance_and_much_smaller(series: CtSeries) -> None:
+    dataset = encoded(series, encoding=SegEncoding.SPARSE)
+    small = part10(deflated(dataset))
+    assert len(small) < len(part10(dataset)) / 2
+    again = dcmread(BytesIO(small))
+    assert again.file_meta.TransferSyntaxUID == DeflatedExplicitVRLittleEndian
+    assert part10(uncompressed(again)) == part10(dataset)
+
+
+def test_the_size_of_a_result_of_nine_organs_is_limited(tmp_path: Path) -> None:
+    """A sixteenth of 400 slices of 512 x 512 pixels, so a sixteenth of their limits."""
+    phantom = abdomen(seed=1, shape=(100, 256, 256), spacing_mm=(6.0, 1.5, 1.5))
+    series = read_series(write_ct_series(phantom.volume, tmp_path, seed=1))
+    labels = installed(())["organs-ct"].labels
+    organs = phantom.organs.match_geometry(series.volume.get_geometry())
+    mask = Mask(volume=organs, labels=labels)
+    sizes = {each: len(part10(encoded(series, mask, each))) for each in SegEncoding}
+    assert sizes[SegEncoding.LABELMAP] < 5e6 / 16
+    frames = sum(int(mask.of(label).any(axis=(1, 2)).sum()) for label in labels)
+    assert sizes[SegEncoding.SPARSE] / sizes[SegEncoding.ALL_FRAMES] < frames / 900 + 0.05 < 0.35
+    sparse = encoded(series, mask, SegEncoding.SPARSE)
+    assert len(part10(deflated(sparse))) < 25e6 / 16 / 10
 
 
 def test_what_is_not_compressed_stays_as_it_is(series: CtSeries) -> None:
