@@ -168,9 +168,14 @@ def test_a_damaged_report_is_a_transient_error(result: ResultFile, content: str)
 def test_tls_with_certificates_on_both_sides(result: ResultFile, tmp_path: Path) -> None:
     ours, theirs = (Certificate.create(tmp_path, name) for name in ("ours", "theirs"))
     with Hl7Server(tls=theirs.server_context(client=ours)) as server:
-        files = {"ca_file": theirs.certificate, "certificate_file": ours.certificate,
-                 "key_file": ours.key}  # fmt: skip
-        receipt = hl7(server.port, tls=True, **files).deliver(result)
+        destination = hl7(
+            server.port,
+            tls=True,
+            ca_file=theirs.certificate,
+            certificate_file=ours.certificate,
+            key_file=ours.key,
+        )
+        receipt = destination.deliver(result)
 
     assert receipt.detail.endswith("AA")
     assert len(server.messages) == 1

@@ -185,7 +185,7 @@ def test_a_search_without_a_system_would_find_strangers_and_is_refused() -> None
     [({"utc_offset": ""}, "2026-05-04"), ({"time": "1011"}, "2026-05-04T10:11:00+02:00"),
      ({"date": ""}, None)],
 )  # fmt: skip
-def test_the_time_of_day_needs_its_zone(study: dict[str, str], moment: str | None) -> None:
+def test_the_time_of_day_needs_its_zone(study: dict[str, Any], moment: str | None) -> None:
     (report,) = resources(
         bundle_of(replace(REPORT, study=replace(REPORT.study, **study))), "DiagnosticReport"
     )

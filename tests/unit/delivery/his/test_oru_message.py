@@ -124,7 +124,7 @@ def test_without_an_order_the_accession_number_identifies_the_request() -> None:
         ({"date": ""}, ""),
     ],
 )
-def test_the_time_is_as_precise_as_that_of_the_source(study: dict[str, str], observed: str) -> None:
+def test_the_time_is_as_precise_as_that_of_the_source(study: dict[str, Any], observed: str) -> None:
     message = read(replace(REPORT, study=replace(REPORT.study, **study)))
     assert str(message["OBR"][0][7]) == observed
 
