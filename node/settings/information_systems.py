@@ -7,8 +7,6 @@ from node.domain.coding_schemes import CODE_SYSTEMS, code_system
 from node.routing.condition_parsing import Mistake
 from node.settings.options import Destination, FhirDestination, Hl7Destination, ObservationCode
 
-_TLS_FILES = ("ca_file", "certificate_file", "key_file")
-
 
 def information_system_mistakes(destination: Destination, base: Path) -> Iterator[Mistake]:
     """Yields what is wrong with the destination's settings, each with its path below it.
@@ -17,9 +15,11 @@ def information_system_mistakes(destination: Destination, base: Path) -> Iterato
     """
     match destination:
         case Hl7Destination():
-            yield from _tls_mistakes(destination, base)
+            yield from _missing_files(destination, base)
+            yield from _tls_mistakes(destination)
             yield from _repeated_codes(destination.codes)
         case FhirDestination():
+            yield from _missing_files(destination, base)
             yield from _repeated_codes(destination.codes)
             for i, code in enumerate(destination.codes):
                 if not code_system(code.scheme):
@@ -30,14 +30,16 @@ def information_system_mistakes(destination: Destination, base: Path) -> Iterato
             return
 
 
-def _tls_mistakes(destination: Hl7Destination, base: Path) -> Iterator[Mistake]:
+def _missing_files(destination: Destination, base: Path) -> Iterator[Mistake]:
     for key, path in destination:
-        if key not in _TLS_FILES or path is None:
-            continue
-        if not destination.tls:
-            yield (key,), "has no effect without tls = true"
-        elif not (base / path).is_file():
+        if isinstance(path, Path) and not (base / path).is_file():
             yield (key,), f"there is no file {base / path}"
+
+
+def _tls_mistakes(destination: Hl7Destination) -> Iterator[Mistake]:
+    for key, path in destination:
+        if isinstance(path, Path) and not destination.tls:
+            yield (key,), "has no effect without tls = true"
     if destination.key_file is not None and destination.certificate_file is None:
         yield ("key_file",), "has no effect without a certificate_file"
 

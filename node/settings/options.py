@@ -259,6 +259,7 @@ class FhirDestination(_ReportDestination):
 
     kind: Literal["fhir"]
     url: Url
+    ca_file: SitePath | None = None
     token_env: str | None = None
     patient_system: Uri = ""
     patient_reference: Literal["identifier", "search"] = "identifier"

@@ -189,6 +189,16 @@ def test_a_foreign_certificate_is_a_transient_error(result: ResultFile, tmp_path
     assert server.messages == []
 
 
+def test_a_missing_client_certificate_is_a_transient_error(
+    result: ResultFile, tmp_path: Path
+) -> None:
+    ours, theirs = (Certificate.create(tmp_path, name) for name in ("ours", "theirs"))
+    with Hl7Server(tls=theirs.server_context(client=ours)) as server:
+        anonymous = hl7(server.port, tls=True, ca_file=theirs.certificate)
+        assert "certificate" in error_of(anonymous, result, Transient)
+    assert server.messages == []
+
+
 def test_a_certificate_file_that_is_none_is_a_transient_error(
     result: ResultFile, tmp_path: Path
 ) -> None:
@@ -312,6 +322,16 @@ def test_a_silent_server_is_a_transient_error(result: ResultFile) -> None:
 def test_an_unreachable_server_is_a_transient_error(result: ResultFile) -> None:
     url = f"http://127.0.0.1:{free_ports(1)[0]}/r4"
     assert "check the address" in error_of(fhir(url), result, Transient)
+
+
+def test_the_certificate_of_a_server_is_checked(result: ResultFile, tmp_path: Path) -> None:
+    theirs, foreign = (Certificate.create(tmp_path, name) for name in ("theirs", "foreign"))
+    with FhirServer(tls=theirs.server_context()) as server:
+        url = server.url.replace("http:", "https:")
+        fhir(url, ca_file=theirs.certificate).deliver(result)
+        for wrong in (foreign.certificate, None, tmp_path / "missing.pem"):
+            assert "check the address" in error_of(fhir(url, ca_file=wrong), result, Transient)
+    assert server.requests == 1
 
 
 def test_a_wrong_path_is_reported_with_advice(result: ResultFile) -> None:

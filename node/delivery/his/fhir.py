@@ -67,8 +67,9 @@ class Fhir:
                 headers=headers,
                 timeout=(_CONNECT_SECONDS, self.options.timeout_seconds),
                 allow_redirects=False,  # a redirected POST becomes a GET
+                verify=True if self.options.ca_file is None else str(self.options.ca_file),
             )
-        except requests.RequestException as error:
+        except OSError as error:  # every exception of requests is one, and so is a missing ca_file
             raise Transient(
                 f"{self._url} does not answer: {error}; check the address, and that the server runs"
             ) from error

@@ -58,11 +58,10 @@ class MllpReceiver:
                     f"{self} did not acknowledge within {self.timeout_seconds:g} s: check that "
                     "its interface processes messages"
                 ) from error
+            except ssl.SSLError as error:  # with TLS 1.3, a refused certificate shows here
+                raise self._no_tls(error) from error
             except OSError as error:
-                raise Transient(
-                    f"{self} closed the connection before it acknowledged: "
-                    f"{error.strerror or type(error).__name__}"
-                ) from error
+                raise self._closed() from error
 
     @contextmanager
     def _connected(self) -> Iterator[socket.socket]:
@@ -81,13 +80,24 @@ class MllpReceiver:
             try:
                 secured = context.wrap_socket(plain, server_hostname=self.host)
             except OSError as error:  # also of TLS: ssl.SSLError is an OSError
-                reason = getattr(error, "verify_message", "") or error.strerror or error
-                raise Transient(
-                    f"{self} and the node agree on no TLS connection: {reason}; check tls, "
-                    "ca_file and the certificates on both sides"
-                ) from error
+                raise self._no_tls(error) from error
             with secured:
                 yield secured
+
+    def _no_tls(self, error: OSError) -> Transient:
+        reason = getattr(error, "verify_message", "") or error.strerror or error
+        return Transient(
+            f"{self} and the node agree on no TLS connection: {reason}; check tls, ca_file and "
+            "the certificates on both sides"
+        )
+
+    def _closed(self) -> Transient:
+        reason = "that its interface runs"
+        if self.tls is not None:  # with TLS 1.3, a refusal of the node's certificate may show here
+            reason = f"{reason}, and that it accepts the node's certificate"
+        return Transient(
+            f"{self} closed the connection before it acknowledged the message: check {reason}"
+        )
 
     def _tls_context(self, files: TlsFiles) -> ssl.SSLContext:
         try:
@@ -110,7 +120,7 @@ class MllpReceiver:
             connection.settimeout(remaining)
             part = connection.recv(_READ_BYTES)
             if not part:
-                raise Transient(f"{self} closed the connection before it acknowledged")
+                raise self._closed()
             received += part
             if not received.startswith(START_BLOCK) or len(received) > _MAX_ANSWER_BYTES:
                 raise Transient(

@@ -1,9 +1,9 @@
 """The measurements of a report as coded observations, and as lines of text.
 
-Sources of the standard codes: PS3.16 CID 7469 and CID 7474 (volume, attenuation), CID 7162
-(artificial intelligence), and UCUM for the units. LOINC has codes for few organ volumes in CT and
-none for the node's other measurements, so that the node's own codes identify them unless the
-settings name a site's codes.
+Sources of the standard codes: PS3.16 CID 7469 (volume, attenuation), CID 7162 (artificial
+intelligence), and UCUM for the units. Codes of the node's own scheme identify the measurements,
+unless the settings name a site's codes. The node proposes no LOINC codes for them: a code that is
+almost right is worse than a local one.
 """
 
 import re
@@ -31,7 +31,7 @@ _STANDARD_CODES = {
     Quantity.VOLUME: ReportCode("118565006", "SCT", "Volume"),
     Quantity.MEAN: ReportCode("112031", "DCM", "Attenuation Coefficient"),
 }
-# 0.01 mL is below the volume of a voxel, 0.1 HU below the precision of CT.
+# 0.01 mL is far below the error of a segmentation, 0.1 HU below that of a CT number.
 _DECIMALS = {_MILLILITRE: 2, _HOUNSFIELD: 1}
 
 

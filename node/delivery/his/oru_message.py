@@ -36,7 +36,7 @@ _CHARACTER_SETS = {"utf-8": "UNICODE UTF-8", "iso-8859-1": "8859/1", "us-ascii":
 _STATUS = {"preliminary": "P", "final": "F"}  # tables 0123 and 0085
 _NOT_OBTAINED = "X"  # table 0085: no result can be obtained
 _NO_RESULT = "O"  # table 0085: a description of the order, not a result
-# Source: IHE Radiology Technical Framework, RAD-28 and RAD-128.
+# Source: IHE Radiology Technical Framework, volume 2, Table 4.7-7.
 _STUDY_CODE = ReportCode("113014", "DCM", "DICOM Study")
 _SUMMARY_CODE = ReportCode("59776-5", "LN", "Findings")  # PS3.16 CID 7001
 _LINK_CODE = ReportCode("viewer-link", LOCAL_SCHEME, "Images in the viewer")
@@ -101,7 +101,7 @@ def _set_patient(pid: Any, report: Report, authority: str) -> None:
 
 
 def _representations(name: ReportName) -> list[tuple[NameComponents, str]]:
-    """Returns the representations that a name has, with their codes of table 4000 (XPN.8)."""
+    """Returns the representations that a name has, with their codes of table 0465 (XPN.8)."""
     all_three = ((name.alphabetic, "A"), (name.ideographic, "I"), (name.phonetic, "P"))
     return [(one, code) for one, code in all_three if one != NameComponents()]
 
@@ -166,8 +166,8 @@ def _add_results(order: Any, report: Report, options: Hl7Destination) -> None:
         text.obx_4 = str(number)
     if options.viewer_url:
         url = options.viewer_url.format(study=study_uid)
-        # RP (2.A.62): pointer, application, type of data (table 0834), subtype.
-        pointer = [url, options.sending_application, "text", "HTML"]
+        # RP: pointer, application, type of data (table 0191), subtype (table 0291).
+        pointer = [url, options.sending_application, "TEXT", "HTML"]
         _add_result(order, report, "RP", [_LINK_CODE], pointer, status=status)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import ssl
 import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -28,6 +29,7 @@ class FhirServer:
     token: str = ""
     answer: tuple[int, Any] | None = None
     hangs: bool = False
+    tls: ssl.SSLContext | None = None
     resources: dict[str, dict[str, Resource]] = field(default_factory=dict)
     requests: int = 0
     _released: threading.Event = field(default_factory=threading.Event)
@@ -72,6 +74,8 @@ class FhirServer:
                 """Keep the tests' output quiet."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        if self.tls is not None:
+            self._server.socket = self.tls.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=self._server.serve_forever)
         self._thread.start()
         return self
@@ -99,7 +103,7 @@ class FhirServer:
         return self._transaction(json.loads(content))
 
     def _transaction(self, bundle: Resource) -> tuple[int, Any]:
-        """PS: http://hl7.org/fhir/R4/http.html#trules; nothing is stored if an entry fails."""
+        """See http://hl7.org/fhir/R4/http.html#trules; nothing is stored if an entry fails."""
         names: dict[str, str] = {}
         created: list[Resource] = []
         entries = []

@@ -69,7 +69,7 @@ def test_every_setting_is_read_and_paths_start_from_the_file(tmp_path: Path) -> 
         ('sending_application = " SEGNODE"', "at most 20 printable characters"),
         ('sending_facility = "a facility with a long name"', "at most 20 printable characters"),
         ("timeout_seconds = 0", "must be greater than 0"),
-        ('ca_file = "ca.pem"', "has no effect without tls = true"),
+        ('ca_file = "site.toml"', "has no effect without tls = true"),
         ('tls = true\nca_file = "missing.pem"', "there is no file"),
         ('tls = true\nkey_file = "site.toml"', "has no effect without a certificate_file"),
         ('token_env = "X"', "unknown setting"),
@@ -109,6 +109,7 @@ def test_a_mistake_of_hl7_is_reported_with_its_line(
         ('patient_system = "urn:oid:1.2|3"', "must be a URI such as urn:oid:1.2.3"),
         ('patient_reference = "name"', "must be 'identifier' or 'search'"),
         ('charset = "utf-8"', "unknown setting"),
+        ('ca_file = "missing.pem"', "there is no file"),
         (
             'codes = [{ organ = "L", quantity = "mean", code = "1", scheme = "H", meaning = "M" }]',
             "must be the URI of a code system, or one of SCT",

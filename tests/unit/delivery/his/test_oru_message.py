@@ -196,7 +196,7 @@ def test_the_study_and_the_viewer_are_linked() -> None:
     assert str(link[2]) == "RP"
     url = text(message, link[5][0][0])
     assert url == "https://viewer.example/?a=1&StudyInstanceUIDs=1.2.3.4"
-    assert [str(one) for one in link[5][0][1:]] == ["SEGNODE", "text", "HTML"]
+    assert [str(one) for one in link[5][0][1:]] == ["SEGNODE", "TEXT", "HTML"]
 
 
 def test_without_a_viewer_there_is_no_link() -> None:
