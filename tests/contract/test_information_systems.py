@@ -6,17 +6,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydicom.dataset import Dataset
 
+from models.measurement import measure
 from node.delivery.destination import Destination, ResultFile
 from node.delivery.his.fhir import Fhir
 from node.delivery.his.hl7 import Hl7
 from node.delivery.his.report_file import delivery_id
 from node.demo.orthanc_pacs import free_ports
+from node.dicom.ct.reader import read_series
+from node.dicom.results.content import ResultContent
+from node.dicom.results.report_content import report_of
 from node.domain.errors import Rejected, Transient
 from node.domain.identifiers import Uid
-from node.domain.report import Issuer, ReportIdentifier
+from node.domain.report import Issuer, ReportIdentifier, ReportName
+from node.domain.result_objects import ResultKind, ResultObject
 from node.settings import FhirDestination, Hl7Destination
 from tests.support.certificates import Certificate
+from tests.support.dicom.builders import MADE_AT, ThresholdSegmenter, ct_series
 from tests.support.peers.mllp_receiver import Hl7Server, RawReceiver, acknowledgement
 from tests.support.reports import REPORT, report_file, with_patient
 from tests.support.servers.fhir_server import FhirServer, operation_outcome
@@ -134,6 +141,43 @@ def test_a_silent_receiver_is_a_transient_error(result: ResultFile) -> None:
 def test_a_receiver_that_hangs_up_at_once_is_a_transient_error(result: ResultFile) -> None:
     with RawReceiver(lambda _: b"", read_first=False) as receiver:
         assert "closed the connection" in error_of(hl7(receiver.port), result, Transient)
+
+
+def test_a_message_is_written_in_the_character_set_that_it_states(tmp_path: Path) -> None:
+    alphabetic = replace(REPORT.patient.name.alphabetic, given="Jörg")
+    western = with_patient(name=ReportName(alphabetic))
+    result = ResultFile(report_file(tmp_path, western), Uid("1.2"), Uid("1.3"), Uid("1.4"))
+    with Hl7Server(encoding="iso-8859-1") as server:
+        hl7(server.port, charset="iso-8859-1").deliver(result)
+    (message,) = server.messages
+    assert str(message["MSH"][0][18]) == "8859/1"
+    assert str(message["PID"][0][5]) == "Müller-Yamada^Jörg^J.^MSc^Dr.^^^A"
+
+
+def test_the_measurements_of_a_series_arrive(tmp_path: Path) -> None:
+    def describe(_index: int, dataset: Dataset) -> None:
+        dataset.SpecificCharacterSet = "ISO_IR 100"
+        dataset.PatientName, dataset.PatientID = "Müller^Jörg", "4711"
+        dataset.AccessionNumber = "ACC"
+
+    source = read_series(ct_series().modify(describe).write(tmp_path / "ct"))
+    segmenter = ThresholdSegmenter()
+    mask = segmenter.predict(source.volume)
+    measurements = measure(source.volume, mask)
+    content = ResultContent("job", source, mask, segmenter.spec, measurements, (), MADE_AT)
+    path = report_file(tmp_path, report_of(content, [ResultObject(ResultKind.SEG)]))
+    result = ResultFile(path, Uid("1.2"), Uid("1.3"), Uid("1.4"))
+    with Hl7Server() as server, FhirServer() as fhir_server:
+        hl7(server.port).deliver(result)
+        fhir(fhir_server.url).deliver(result)
+
+    expected = f"{measurements['Liver'].volume_ml:.2f}"
+    (message,) = server.messages
+    volume = next(one for one in message["OBX"] if "liver-volume" in str(one[3]))
+    assert str(message["PID"][0][5]) == "Müller^Jörg^^^^^^A"
+    assert str(volume[5]) == expected
+    stored = fhir_server.resources["Observation"]["1"]
+    assert stored["valueQuantity"]["value"] == float(expected)
 
 
 def test_a_character_set_that_cannot_hold_a_name_is_reported(tmp_path: Path) -> None:

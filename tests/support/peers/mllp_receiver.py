@@ -18,8 +18,16 @@ _TIMEOUT_S = 30.0
 class Hl7Server:
     """The MLLP server of python-hl7 on loopback; it keeps messages and acknowledges each."""
 
-    def __init__(self, code: str = "AA", text: str = "", tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        code: str = "AA",
+        text: str = "",
+        *,
+        encoding: str = "utf-8",
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self.code = code
+        self._encoding = encoding
         self.text = text
         self.messages: list[Any] = []
         self.port = 0
@@ -29,7 +37,9 @@ class Hl7Server:
 
     def __enter__(self) -> Self:
         self._server = self._loop.run_until_complete(
-            start_hl7_server(self._serve, host="127.0.0.1", port=0, encoding="utf-8", ssl=self._tls)
+            start_hl7_server(
+                self._serve, host="127.0.0.1", port=0, encoding=self._encoding, ssl=self._tls
+            )
         )
         self.port = self._server.sockets[0].getsockname()[1]
         self._thread = threading.Thread(target=self._loop.run_forever)
