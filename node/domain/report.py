@@ -177,7 +177,10 @@ class ReportedObject:
 
 @dataclass(frozen=True)
 class Report:
-    """The report of a job. `created_at` is time zone aware; `notice` limits its use."""
+    """The report of a job. `created_at` is time zone aware; `notice` limits its use.
+
+    With `is_marked`, a reader must check the findings first.
+    """
 
     job_id: str
     patient: ReportPatient
@@ -190,6 +193,7 @@ class Report:
     created_at: datetime
     objects: tuple[ReportedObject, ...]
     notice: str
+    is_marked: bool = False
 
     def to_json(self) -> str:
         """Returns the report as JSON; equal reports give equal texts."""

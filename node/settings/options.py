@@ -227,6 +227,11 @@ class _ReportDestination(_Destination):
     codes: tuple[ObservationCode, ...] = ()
     timeout_seconds: Positive = 30.0
 
+    @property
+    def wanted(self) -> WantedObjects:
+        """The report of each job, and nothing else."""
+        return WantedObjects((ResultObject(ResultKind.REPORT),))
+
 
 class Hl7Destination(_ReportDestination):
     """Sends measurements as HL7 v2.5.1 ORU^R01 by MLLP.

@@ -57,7 +57,7 @@ def result(tmp_path: Path) -> ResultFile:
 def error_of(destination: Destination, result: ResultFile, family: type[Exception]) -> str:
     """Returns the message of the error; checks that it names no patient."""
     with pytest.raises(family) as caught:
-        destination.deliver(result)
+        destination.deliver([result])
     message = str(caught.value)
     for personal in REPORT.personal_data():
         if len(personal) > 2:
@@ -70,7 +70,7 @@ def error_of(destination: Destination, result: ResultFile, family: type[Exceptio
 
 def test_a_message_arrives_whole_and_is_acknowledged(result: ResultFile) -> None:
     with Hl7Server() as server:
-        receipt = hl7(server.port).deliver(result)
+        receipt = hl7(server.port).deliver([result])
 
     assert receipt.destination == "his"
     assert receipt.detail == f"ORU^R01 {_CONTROL_ID} to 127.0.0.1:{server.port}: AA"
@@ -82,9 +82,9 @@ def test_a_message_arrives_whole_and_is_acknowledged(result: ResultFile) -> None
 def test_a_repeated_message_is_recognisable(result: ResultFile) -> None:
     with Hl7Server() as server:
         for _ in range(2):
-            hl7(server.port).deliver(result)
+            hl7(server.port).deliver([result])
         other = replace(hl7(server.port), name="another")
-        other.deliver(result)
+        other.deliver([result])
 
     first, second, third = (str(message) for message in server.messages)
     assert first == second
@@ -129,7 +129,7 @@ def test_a_broken_acknowledgement_is_a_transient_error(
 def test_an_acknowledgement_in_pieces_is_complete(result: ResultFile) -> None:
     whole = acknowledgement("AA", _CONTROL_ID)
     with RawReceiver(lambda _: whole, piece_bytes=1) as receiver:
-        assert hl7(receiver.port).deliver(result).detail.endswith("AA")
+        assert hl7(receiver.port).deliver([result]).detail.endswith("AA")
 
 
 def test_a_silent_receiver_is_a_transient_error(result: ResultFile) -> None:
@@ -148,7 +148,7 @@ def test_a_message_is_written_in_the_character_set_that_it_states(tmp_path: Path
     western = with_patient(name=ReportName(alphabetic))
     result = ResultFile(report_file(tmp_path, western), Uid("1.2"), Uid("1.3"), Uid("1.4"))
     with Hl7Server(encoding="iso-8859-1") as server:
-        hl7(server.port, charset="iso-8859-1").deliver(result)
+        hl7(server.port, charset="iso-8859-1").deliver([result])
     (message,) = server.messages
     assert str(message["MSH"][0][18]) == "8859/1"
     assert str(message["PID"][0][5]) == "Müller-Yamada^Jörg^J.^MSc^Dr.^^^A"
@@ -168,8 +168,8 @@ def test_the_measurements_of_a_series_arrive(tmp_path: Path) -> None:
     path = report_file(tmp_path, report_of(content, [ResultObject(ResultKind.SEG)]))
     result = ResultFile(path, Uid("1.2"), Uid("1.3"), Uid("1.4"))
     with Hl7Server() as server, FhirServer() as fhir_server:
-        hl7(server.port).deliver(result)
-        fhir(fhir_server.url).deliver(result)
+        hl7(server.port).deliver([result])
+        fhir(fhir_server.url).deliver([result])
 
     expected = f"{measurements['Liver'].volume_ml:.2f}"
     (message,) = server.messages
@@ -219,7 +219,7 @@ def test_tls_with_certificates_on_both_sides(result: ResultFile, tmp_path: Path)
             certificate_file=ours.certificate,
             key_file=ours.key,
         )
-        receipt = destination.deliver(result)
+        receipt = destination.deliver([result])
 
     assert receipt.detail.endswith("AA")
     assert len(server.messages) == 1
@@ -257,8 +257,8 @@ def test_a_certificate_file_that_is_none_is_a_transient_error(
 
 def test_a_repeated_transaction_creates_nothing_twice(result: ResultFile) -> None:
     with FhirServer() as server:
-        first = fhir(server.url).deliver(result)
-        second = fhir(server.url).deliver(result)
+        first = fhir(server.url).deliver([result])
+        second = fhir(server.url).deliver([result])
 
     total = sum(map(len, server.resources.values()))
     assert first.detail.endswith(f"{total} resources created, 0 already there")
@@ -273,10 +273,10 @@ def test_a_repeated_transaction_creates_nothing_twice(result: ResultFile) -> Non
 def test_what_an_interrupted_delivery_left_is_completed(result: ResultFile) -> None:
     """A server without transactions may have stored a part; the rest is created, and no more."""
     with FhirServer() as server:
-        fhir(server.url).deliver(result)
+        fhir(server.url).deliver([result])
         complete = {kind: len(stored) for kind, stored in server.resources.items()}
         del server.resources["DiagnosticReport"]["1"]
-        receipt = fhir(server.url).deliver(result)
+        receipt = fhir(server.url).deliver([result])
 
     assert receipt.detail.endswith(
         f"1 resources created, {sum(complete.values()) - 1} already there"
@@ -286,7 +286,7 @@ def test_what_an_interrupted_delivery_left_is_completed(result: ResultFile) -> N
 
 def test_the_token_is_sent_and_a_wrong_one_is_reported(result: ResultFile) -> None:
     with FhirServer(token="secret") as server:
-        fhir(f"{server.url}/", token="secret").deliver(result)
+        fhir(f"{server.url}/", token="secret").deliver([result])
         message = error_of(fhir(server.url, token="wrong"), result, Transient)
     assert "check the token" in message
     assert "invalid token" in message
@@ -302,7 +302,7 @@ def test_the_server_finds_the_patient(tmp_path: Path) -> None:
         assert server.resources == {}
         identifier = {"system": "urn:oid:1.2", "value": "A|1"}
         name = server.store({"resourceType": "Patient", "identifier": [identifier]})
-        searching.deliver(result)
+        searching.deliver([result])
     (stored,) = server.resources["DiagnosticReport"].values()
     assert stored["subject"]["reference"] == name
 
@@ -349,7 +349,7 @@ def test_a_success_that_says_nothing_is_a_transient_error(result: ResultFile, bo
 
 def test_an_entry_that_failed_is_a_transient_error(result: ResultFile) -> None:
     with FhirServer() as server:
-        fhir(server.url).deliver(result)
+        fhir(server.url).deliver([result])
         count = sum(map(len, server.resources.values()))
         entries = [{"response": {"status": "201 Created"}}] * (count - 1)
         entries.append({"response": {"status": "422 Unprocessable"}})
@@ -372,7 +372,7 @@ def test_the_certificate_of_a_server_is_checked(result: ResultFile, tmp_path: Pa
     theirs, foreign = (Certificate.create(tmp_path, name) for name in ("theirs", "foreign"))
     with FhirServer(tls=theirs.server_context()) as server:
         url = server.url.replace("http:", "https:")
-        fhir(url, ca_file=theirs.certificate).deliver(result)
+        fhir(url, ca_file=theirs.certificate).deliver([result])
         for wrong in (foreign.certificate, None, tmp_path / "missing.pem"):
             assert "check the address" in error_of(fhir(url, ca_file=wrong), result, Transient)
     assert server.requests == 1

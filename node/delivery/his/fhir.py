@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,9 +35,10 @@ class Fhir:
     options: FhirDestination
     token: str = field(default="", repr=False)
 
-    def deliver(self, result: ResultFile) -> Receipt:
-        """See `Destination.deliver`; the result's file is the report."""
-        return self.deliver_report(read_report(result.path))
+    def deliver(self, instances: Sequence[ResultFile]) -> Receipt:
+        """See `Destination.deliver`; the only instance is the report."""
+        (file,) = instances
+        return self.deliver_report(read_report(file.path))
 
     def deliver_report(self, report: Report) -> Receipt:
         """Sends the report and returns what the server did.

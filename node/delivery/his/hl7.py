@@ -1,5 +1,6 @@
 """A destination by HL7 v2.5.1: ORU^R01 by MLLP."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from node.delivery.destination import ResultFile
@@ -24,9 +25,10 @@ class Hl7:
     name: str
     options: Hl7Destination
 
-    def deliver(self, result: ResultFile) -> Receipt:
-        """See `Destination.deliver`; the result's file is the report."""
-        return self.deliver_report(read_report(result.path))
+    def deliver(self, instances: Sequence[ResultFile]) -> Receipt:
+        """See `Destination.deliver`; the only instance is the report."""
+        (file,) = instances
+        return self.deliver_report(read_report(file.path))
 
     def deliver_report(self, report: Report) -> Receipt:
         """Sends the report and waits for its acknowledgement.

@@ -13,7 +13,7 @@ from pydicom.multival import MultiValue
 from pydicom.valuerep import PersonName
 
 from models.manifest import Label
-from models.measurement import Measurement
+from models.measurement import Measurement, is_found
 from node.dicom.ct.headers import PARSE_ERRORS
 from node.dicom.equipment import this_node
 from node.dicom.results.content import ResultContent
@@ -32,7 +32,7 @@ from node.domain.report import (
     ReportSeries,
     ReportStudy,
 )
-from node.domain.result_objects import ResultObject
+from node.domain.result_objects import ResultKind, ResultObject
 
 NOTICE = "Automatic segmentation, not for diagnostic use"
 # DA is YYYYMMDD; ACR-NEMA wrote YYYY.MM.DD (PS3.5 6.2).
@@ -45,7 +45,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 
 def report_of(content: ResultContent, objects: Sequence[ResultObject]) -> Report:
-    """Returns the report of a job that produces these DICOM objects."""
+    """Returns the report of a job that produces these objects, of which it names those of DICOM."""
     sources = content.source.sources
     header = next((one for one in sources if _text(one, "PatientID")), sources[0])
     order = _request(header)
@@ -72,8 +72,11 @@ def report_of(content: ResultContent, objects: Sequence[ResultObject]) -> Report
         ),
         findings=content.findings,
         created_at=content.made_at,
-        objects=tuple(_reported(content, one) for one in objects),
+        objects=tuple(
+            _reported(content, one) for one in objects if one.kind is not ResultKind.REPORT
+        ),
         notice=NOTICE,
+        is_marked=content.is_marked,
     )
 
 
@@ -84,19 +87,18 @@ def _reported(content: ResultContent, result_object: ResultObject) -> ReportedOb
 
 def _organ(label: Label, measurement: Measurement | None) -> OrganReport:
     code = ReportCode(label.type.value, label.type.scheme, label.type.meaning)
-    if (
-        measurement is None
-        or measurement.volume_ml <= 0
-        or measurement.volume_ml < label.min_volume_ml
-    ):
+    if measurement is None or not is_found(measurement, label):
         return OrganReport(label.name, code, found=False, is_lower_bound=False, volume_ml=None)
     return OrganReport(
         label=label.name,
         code=code,
         found=True,
-        is_lower_bound=measurement.cut_by_series,
+        is_lower_bound=measurement.cut_by_series or measurement.touches_field_of_view,
         volume_ml=_finite(measurement.volume_ml),
         mean_hu=_finite(measurement.mean_hu),
+        std_hu=_finite(measurement.sd_hu),
+        min_hu=_finite(measurement.min_hu),
+        max_hu=_finite(measurement.max_hu),
     )
 
 

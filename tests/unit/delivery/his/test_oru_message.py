@@ -188,6 +188,12 @@ def test_the_summary_has_one_line_for_each_sentence() -> None:
     assert texts[-1] == "No spleen was found."
 
 
+def test_the_summary_of_a_marked_result_asks_for_a_check() -> None:
+    message = read(replace(REPORT, is_marked=True))
+    lines = [str(obx[5]) for obx in message["OBX"] if str(obx[2]) == "TX"]
+    assert lines[1] == "The findings below must be checked before the values are used."
+
+
 def test_the_study_and_the_viewer_are_linked() -> None:
     message = read(viewer_url="https://viewer.example/?a=1&StudyInstanceUIDs={study}")
     found = results(message)

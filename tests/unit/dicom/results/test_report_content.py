@@ -233,13 +233,15 @@ def test_a_single_request_supplies_the_accession_number(tmp_path: Path) -> None:
 def test_measurements_findings_model_and_objects_are_those_of_the_job(tmp_path: Path) -> None:
     source = content(tmp_path, full)
     seg = ResultObject(ResultKind.SEG)
-    made = report_of(source, [seg])
+    made = report_of(source, [seg, ResultObject(ResultKind.REPORT)])
 
     (organ,) = made.organs
     measured = source.measurements["Liver"]
     assert (organ.label, organ.code.value, organ.found) == ("Liver", "10200004", True)
     assert (organ.volume_ml, organ.mean_hu) == (measured.volume_ml, measured.mean_hu)
-    assert organ.is_lower_bound == measured.cut_by_series
+    assert (organ.std_hu, organ.min_hu, organ.max_hu) == (
+        measured.sd_hu, measured.min_hu, measured.max_hu
+    )  # fmt: skip
     assert made.findings == (_FINDING,)
     assert made.created_at == MADE_AT
     assert made.model.weights_sha256 == source.spec.weights_sha256
@@ -247,6 +249,25 @@ def test_measurements_findings_model_and_objects_are_those_of_the_job(tmp_path: 
     assert [(one.name, one.sop_instance_uid) for one in made.objects] == [
         ("seg", uids.sop_instance_uid())
     ]
+
+
+@pytest.mark.parametrize("cut_by_series", [False, True])
+@pytest.mark.parametrize("touches_field_of_view", [False, True])
+def test_an_organ_that_may_continue_outside_has_a_lower_bound(
+    tmp_path: Path, cut_by_series: bool, touches_field_of_view: bool
+) -> None:
+    measured = Measurement(
+        12.0, 50.0, cut_by_series=cut_by_series, touches_field_of_view=touches_field_of_view
+    )
+    source = replace(content(tmp_path, full), measurements={"Liver": measured})
+    (organ,) = report_of(source, []).organs
+    assert organ.is_lower_bound == (cut_by_series or touches_field_of_view)
+
+
+def test_a_marked_result_is_marked_in_its_report(tmp_path: Path) -> None:
+    source = content(tmp_path, full)
+    assert not report_of(source, []).is_marked
+    assert report_of(replace(source, is_marked=True), []).is_marked
 
 
 @pytest.mark.parametrize(
