@@ -12,11 +12,11 @@ from pydicom.dataset import Dataset
 from models.manifest import InvalidPackage, ModelSpec
 from models.measurement import Measurement
 from node.dicom.ct.headers import readable_headers
+from node.dicom.report_content import report_of
 from node.dicom.results.captures import refusal_notice
 from node.dicom.results.captures.refusal_notice import Refusal
 from node.dicom.results.encoders import encode
 from node.dicom.results.preview import overlay_png
-from node.dicom.results.report_content import report_of
 from node.domain.errors import Misconfigured, Rejected
 from node.domain.result_objects import NOTICE, ObjectUids, ResultKind, ResultObject
 from node.domain.result_texts import ResultTexts

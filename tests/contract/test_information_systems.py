@@ -15,8 +15,8 @@ from node.delivery.his.hl7 import Hl7
 from node.delivery.his.report_file import delivery_id
 from node.demo.orthanc_pacs import free_ports
 from node.dicom.ct.reader import read_series
+from node.dicom.report_content import report_of
 from node.dicom.results.content import ResultContent
-from node.dicom.results.report_content import report_of
 from node.domain.errors import Rejected, Transient
 from node.domain.identifiers import Uid
 from node.domain.report import Issuer, ReportIdentifier, ReportName

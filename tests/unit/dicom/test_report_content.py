@@ -12,8 +12,8 @@ from pydicom.tag import Tag
 
 from models.measurement import Measurement, measure
 from node.dicom.ct.reader import CtSeries, read_series
+from node.dicom.report_content import report_of
 from node.dicom.results.content import ResultContent
-from node.dicom.results.report_content import report_of
 from node.domain.findings import Finding, FindingKind
 from node.domain.report import Issuer, NameComponents, Report, ReportCode, ReportIdentifier
 from node.domain.result_objects import ResultKind, ResultObject
