@@ -93,9 +93,9 @@ def test_a_repeated_message_is_recognisable(result: ResultFile) -> None:
 
 
 def test_an_error_of_the_receiver_is_retried_and_a_rejection_is_final(result: ResultFile) -> None:
-    with Hl7Server("AE", "interface stopped") as server:
+    with Hl7Server("AE", text="interface stopped") as server:
         assert "interface stopped" in error_of(hl7(server.port), result, Transient)
-    with Hl7Server("AR", "patient PAT-4711 Müller-Yamada is unknown") as server:
+    with Hl7Server("AR", text="patient PAT-4711 Müller-Yamada is unknown") as server:
         message = error_of(hl7(server.port), result, Rejected)
         assert "patient [removed] [removed] is unknown" in message
 

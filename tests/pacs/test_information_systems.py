@@ -1,23 +1,30 @@
-"""HL7 messages and FHIR bundles before receivers and validators of other makers."""
+"""HL7 and FHIR before receivers and validators of other makers, and from a whole node."""
 
 import json
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+from pydicom import dcmread
 
 from node.delivery.his.fhir_bundle import transaction
 from node.delivery.his.hl7 import Hl7
 from node.delivery.his.report_file import delivery_id
-from node.demo.orthanc_pacs import free_ports
+from node.demo.orthanc_pacs import OrthancPacs, free_ports, orthanc_missing
 from node.domain.errors import Rejected, Transient
+from node.domain.identifiers import Uid
+from node.domain.job import JobState
 from node.domain.report import NameComponents, ReportIdentifier, ReportName
 from node.settings import FhirDestination, Hl7Destination
 from tests.support.npm_tools import npm_tool
+from tests.support.peers.mllp_receiver import Hl7Server
+from tests.support.processes.running_node import RunningNode, small_abdomen
 from tests.support.reports import REPORT, with_patient
+from tests.support.servers.fhir_server import FhirServer
 
 _TIMEOUT_S = 60.0
 _VIEWER = "https://viewer.example/viewer?a=1&StudyInstanceUIDs={study}"
@@ -118,3 +125,62 @@ def test_the_validators_find_errors() -> None:
     found = "\n".join(errors_in(json.dumps(bundle)))
     assert "nonsense" in found
     assert "DiagnosticReport.code" in found
+
+
+@pytest.fixture
+def orthanc(tmp_path: Path) -> Iterator[OrthancPacs]:
+    """A PACS beside the information systems."""
+    missing = orthanc_missing()
+    if missing:
+        pytest.skip(missing)
+    with OrthancPacs(tmp_path / "orthanc") as running:
+        yield running
+
+
+def test_the_node_delivers_to_pacs_his_and_ehr(orthanc: OrthancPacs, tmp_path: Path) -> None:
+    files = small_abdomen(tmp_path / "ct", seed=11)
+    for file in files:
+        dataset = dcmread(file)
+        dataset.PatientID, dataset.PatientName = "PAT-4711", "Unmistakable^Name"
+        dataset.save_as(file, enforce_file_format=True)
+    series = Uid(dcmread(files[0], stop_before_pixels=True).SeriesInstanceUID)
+    # The information system fails once, so that the message is sent again.
+    with Hl7Server("AE", "AA") as his, FhirServer() as ehr:
+        node = RunningNode(tmp_path / "site", orthanc)
+        add_destinations(node.config_file, his.port, ehr.url)
+        node.start()
+        try:
+            node.send(files)
+            job = node.ended_job(series)
+            log = node.log()
+        finally:
+            node.close()
+
+    assert job.state is JobState.DELIVERED, job.reason
+    first, second = his.messages
+    assert str(first) == str(second)
+    volume = next(one for one in second["OBX"] if "liver-volume" in str(one[3]))
+    # NM or, for an organ that the scan cuts, SN with a comparator before the number.
+    assert float(str(volume[5]).split("^")[-1]) == round(job.measurements["Liver"]["volume_ml"], 2)
+    assert ehr.count("DiagnosticReport") == 1
+    assert orthanc.post("/tools/find", {"Level": "Instance", "Query": {"Modality": "SEG"}})
+    assert "PAT-4711" not in log
+    assert "Unmistakable" not in log
+
+
+def add_destinations(configuration: Path, his_port: int, ehr_url: str) -> None:
+    """Adds the information systems to the configuration and to its rule."""
+    text = configuration.read_text()
+    configuration.write_text(
+        text.replace('destinations = ["pacs"]', 'destinations = ["pacs", "his", "ehr"]')
+        + f"""
+[destinations.his]
+kind = "hl7"
+host = "127.0.0.1"
+port = {his_port}
+
+[destinations.ehr]
+kind = "fhir"
+url = "{ehr_url}"
+"""
+    )

@@ -16,17 +16,19 @@ _TIMEOUT_S = 30.0
 
 
 class Hl7Server:
-    """The MLLP server of python-hl7 on loopback; it keeps messages and acknowledges each."""
+    """The MLLP server of python-hl7 on loopback; it keeps messages and acknowledges each.
+
+    It answers the messages with `codes` in turn, and repeats the last.
+    """
 
     def __init__(
         self,
-        code: str = "AA",
+        *codes: str,
         text: str = "",
-        *,
         encoding: str = "utf-8",
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        self.code = code
+        self.codes = codes or ("AA",)
         self._encoding = encoding
         self.text = text
         self.messages: list[Any] = []
@@ -62,7 +64,7 @@ class Hl7Server:
     async def _serve(self, reader: Any, writer: Any) -> None:
         message = await reader.readmessage()
         self.messages.append(message)
-        answer = message.create_ack(self.code)
+        answer = message.create_ack(self.codes[min(len(self.messages), len(self.codes)) - 1])
         if self.text:
             answer["MSA"][0].assign_field(self.text, 3)
         writer.writemessage(answer)
