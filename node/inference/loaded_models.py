@@ -15,6 +15,7 @@ from node.dicom.ct.headers import readable_headers
 from node.dicom.report_content import report_of
 from node.dicom.results.captures import refusal_notice
 from node.dicom.results.captures.refusal_notice import Refusal
+from node.dicom.results.content import ResultContent
 from node.dicom.results.encoders import encode
 from node.dicom.results.preview import overlay_png
 from node.domain.errors import Misconfigured, Rejected

@@ -104,7 +104,7 @@ def summary_lines(report: Report) -> list[str]:
     description = f" ({series.description})" if series.description else ""
     return [
         f"{report.notice}.",
-        *(["The findings below must be checked before the values are used."] * report.is_marked),
+        *(["Check the findings before use."] * report.is_marked),
         f"Segmented by {model.model_id} {model.version} on segnode {model.node_version} "
         f"in series{number}{description}, {series.slice_count} slices.",
         *(_organ_line(report, organ) for organ in report.organs),

@@ -191,7 +191,7 @@ def test_the_summary_has_one_line_for_each_sentence() -> None:
 def test_the_summary_of_a_marked_result_asks_for_a_check() -> None:
     message = read(replace(REPORT, is_marked=True))
     lines = [str(obx[5]) for obx in message["OBX"] if str(obx[2]) == "TX"]
-    assert lines[1] == "The findings below must be checked before the values are used."
+    assert lines[1] == "Check the findings before use."
 
 
 def test_the_study_and_the_viewer_are_linked() -> None:
