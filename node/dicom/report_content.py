@@ -93,7 +93,7 @@ def _organ(label: Label, measurement: Measurement | None) -> OrganReport:
         label=label.name,
         code=code,
         found=True,
-        is_lower_bound=measurement.cut_by_series or measurement.touches_field_of_view,
+        is_lower_bound=measurement.is_lower_bound,
         volume_ml=_finite(measurement.volume_ml),
         mean_hu=_finite(measurement.mean_hu),
         std_hu=_finite(measurement.sd_hu),
