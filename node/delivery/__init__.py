@@ -1,1 +1,1 @@
-"""Delivery of results to destinations: C-STORE, STOW-RS, or a folder."""
+"""Delivery of results to destinations: C-STORE, STOW-RS, a folder, or an information system."""

@@ -7,6 +7,8 @@ from node.delivery.cstore import CStore
 from node.delivery.destination import Destination
 from node.delivery.dicomweb import DicomWeb
 from node.delivery.folder import Folder
+from node.delivery.his.fhir import Fhir
+from node.delivery.his.hl7 import Hl7
 from node.dimse import scu
 from node.domain.errors import Misconfigured
 from node.domain.identifiers import AeTitle
@@ -14,7 +16,9 @@ from node.domain.result_objects import WantedObjects
 from node.settings import (
     CStoreDestination,
     DicomwebDestination,
+    FhirDestination,
     FolderDestination,
+    Hl7Destination,
     Settings,
 )
 
@@ -23,7 +27,7 @@ def destinations_from(settings: Settings) -> Mapping[str, Destination]:
     """Returns every destination of the site, by its name.
 
     Raises:
-        Misconfigured: an environment variable that should hold a password is not set.
+        Misconfigured: an environment variable that should hold a password or token is not set.
     """
     return {name: _destination(name, settings) for name in settings.destinations}
 
@@ -50,10 +54,14 @@ def _destination(name: str, settings: Settings) -> Destination:
             return DicomWeb(name, dicomweb.url.rstrip("/"), dicomweb.username or "", password)
         case FolderDestination(path=path):
             return Folder(name, path)
+        case Hl7Destination() as hl7:
+            return Hl7(name, hl7)
+        case FhirDestination() as fhir:
+            return Fhir(name, fhir, password_from(fhir.token_env, f"destinations.{name}.token_env"))
 
 
 def password_from(variable: str | None, key: str) -> str:
-    """Returns the password from an environment variable; empty where `variable` is None.
+    """Returns the password or token from an environment variable; empty where `variable` is None.
 
     `key` is the setting that names the variable.
 

@@ -12,12 +12,14 @@ from pydicom.dataset import Dataset
 from models.manifest import InvalidPackage, ModelSpec
 from models.measurement import Measurement
 from node.dicom.ct.headers import readable_headers
+from node.dicom.report_content import report_of
 from node.dicom.results.captures import refusal_notice
 from node.dicom.results.captures.refusal_notice import Refusal
+from node.dicom.results.content import ResultContent
 from node.dicom.results.encoders import encode
 from node.dicom.results.preview import overlay_png
 from node.domain.errors import Misconfigured, Rejected
-from node.domain.result_objects import NOTICE, ObjectUids, ResultObject
+from node.domain.result_objects import NOTICE, ObjectUids, ResultKind, ResultObject
 from node.domain.result_texts import ResultTexts
 from node.jobs.segment_step import InferenceRequest, InferenceResult, ProducedObject
 from node.pipeline import ResultRequest, Segmenter, analyse
@@ -79,7 +81,10 @@ class LoadedModels:
         log_stage("encode")
         encoding_started = perf_counter()
         objects = tuple(
-            _write(encode(content, each), each, request.output) for each in request.objects
+            _write_report(content, request)
+            if each.kind is ResultKind.REPORT
+            else _write(encode(content, each), each, request.output)
+            for each in request.objects
         )
         preview_started = perf_counter()
         picture = overlay_png(content.source.volume, content.mask, content.measurements)
@@ -162,6 +167,15 @@ def _write(
         files.append(file)
         sop_class_uid = str(dataset.SOPClassUID)
     return ProducedObject(result_object, sop_class_uid, tuple(files))
+
+
+def _write_report(content: ResultContent, request: InferenceRequest) -> ProducedObject:
+    """Writes the report for information systems, which names the job's other objects."""
+    folder = request.output / ResultKind.REPORT
+    folder.mkdir()
+    file = folder / "report.json"
+    file.write_text(report_of(content, request.objects).to_json(), encoding="utf-8")
+    return ProducedObject(ResultObject(ResultKind.REPORT), "", (file,))
 
 
 def _stored_values(measurement: Measurement) -> dict[str, float | bool]:

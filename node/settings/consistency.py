@@ -13,6 +13,7 @@ from models.installed_packages import installed
 from models.manifest import InvalidPackage
 from node.routing.attributes import suggestion
 from node.routing.condition_parsing import KeyPath, Mistake
+from node.settings.information_systems import information_system_mistakes
 from node.settings.options import Settings
 
 
@@ -106,8 +107,8 @@ def _installed_models(catalogues: Any, base: Path) -> tuple[Collection[str] | No
     return (None if mistakes else models), mistakes
 
 
-def contradictions(settings: Settings) -> Iterator[Mistake]:
-    """Yields settings that exclude each other."""
+def contradictions(settings: Settings, base: Path) -> Iterator[Mistake]:
+    """Yields settings that exclude each other; relative paths start from `base`."""
     delivery, listener, web = settings.delivery, settings.listener, settings.web
     if delivery.longest_retry_seconds < delivery.first_retry_seconds:
         path = ("delivery", "longest_retry_seconds")
@@ -122,6 +123,9 @@ def contradictions(settings: Settings) -> Iterator[Mistake]:
         for name, server in servers.items():
             if getattr(server, "password_env", None) and not getattr(server, "username", None):
                 yield (table, name, "password_env"), "has no effect without a username"
+    for name, destination in settings.destinations.items():
+        for part, message in information_system_mistakes(destination, base):
+            yield ("destinations", name, *part), message
 
 
 def _repeated_objects(settings: Settings) -> Iterator[Mistake]:

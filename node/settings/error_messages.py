@@ -9,7 +9,13 @@ from pydantic import BaseModel
 
 from node.routing.attributes import closest_match, suggestion
 from node.routing.condition_parsing import KeyPath, Mistake
-from node.settings.options import DESTINATION_KINDS, DicomwebSource, Peer, Settings
+from node.settings.options import (
+    DESTINATION_KINDS,
+    DicomwebSource,
+    ObservationCode,
+    Peer,
+    Settings,
+)
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -75,12 +81,12 @@ def _unknown_setting(path: KeyPath, loc: KeyPath) -> str:
 def _settings_beside(loc: KeyPath) -> list[str]:
     """Returns the settings that exist in the table of the unknown one."""
     match loc:
-        case ("peers", _, _):
-            return _field_names(Peer)
-        case ("sources", _, _):
-            return _field_names(DicomwebSource)
+        case ("peers" | "sources" as section, _, _):
+            return _field_names(Peer if section == "peers" else DicomwebSource)
         case ("destinations", _, str() as kind, _) if kind in DESTINATION_KINDS:
             return _field_names(DESTINATION_KINDS[kind])
+        case ("destinations", _, _, "codes", _, _):
+            return _field_names(ObservationCode)
         case (str() as section, _):
             options = Settings.model_fields[section].annotation
             if isinstance(options, type) and issubclass(options, BaseModel):

@@ -15,7 +15,7 @@ from node.routing.rules import Rule
 from node.settings.consistency import contradictions, unknown_references
 from node.settings.environment import environment_values, merge, unknown_variables, variable_for
 from node.settings.error_messages import mistake_from_error
-from node.settings.options import FolderDestination, Settings
+from node.settings.options import Destination, FolderDestination, Settings
 from node.settings.toml_source import TomlSource
 
 
@@ -38,7 +38,7 @@ def load_settings(file: Path | None) -> Settings:
         rules = parse_rules(values["rules"], settings.quiet_seconds, mistakes)
     else:
         rules = () if "destinations" in values else (_default_rule(settings.quiet_seconds),)
-    mistakes += contradictions(settings)
+    mistakes += contradictions(settings, base)
     if mistakes:
         raise _all_mistakes(mistakes, source)
     resolved = _resolve_paths(settings, base)
@@ -77,13 +77,16 @@ def _resolve_paths(settings: Settings, base: Path) -> Settings:
         "database_url": settings.database_url or f"sqlite:///{data_dir / 'segnode.db'}",
         "catalogues": tuple(base / folder for folder in settings.catalogues),
         "destinations": {
-            name: destination.model_copy(update={"path": base / destination.path})
-            if isinstance(destination, FolderDestination)
-            else destination
+            name: destination.model_copy(update=_absolute_paths(destination, base))
             for name, destination in settings.destinations.items()
         },
     }
     return settings.model_copy(update=update)
+
+
+def _absolute_paths(destination: Destination, base: Path) -> dict[str, Path]:
+    """Returns the paths among the settings of a destination, each absolute."""
+    return {key: base / value for key, value in destination if isinstance(value, Path)}
 
 
 def _all_mistakes(mistakes: list[Mistake], source: TomlSource | None) -> Misconfigured:

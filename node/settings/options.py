@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, InstanceOf
 
+from node.domain.report import Quantity
 from node.domain.result_objects import ResultKind, ResultObject, SegEncoding, WantedObjects
 from node.domain.result_texts import (
     DEFAULT_CONTENT_DESCRIPTION,
@@ -19,6 +20,7 @@ from node.settings.value_types import (
     DatabaseUrl,
     DescriptionTemplate,
     Device,
+    Hl7Name,
     Host,
     HostName,
     LongString,
@@ -30,7 +32,9 @@ from node.settings.value_types import (
     Real,
     SeriesNumber,
     SitePath,
+    Uri,
     Url,
+    ViewerUrl,
     Whole,
 )
 
@@ -202,13 +206,80 @@ class FolderDestination(_ObjectDestination):
     path: SitePath
 
 
+class ObservationCode(_Options):
+    """The site's code of a measurement; `organ` is the name of a model's label."""
+
+    organ: Name
+    quantity: Quantity
+    code: Name
+    scheme: Name
+    meaning: Name
+
+
+class _ReportDestination(_Destination):
+    """An information system that gets the measurements.
+
+    `viewer_url` is the address of a viewer; {study} stands for the Study Instance UID.
+    """
+
+    status: Literal["preliminary", "final"] = "preliminary"
+    viewer_url: ViewerUrl = ""
+    codes: tuple[ObservationCode, ...] = ()
+    timeout_seconds: Positive = 30.0
+
+    @property
+    def wanted(self) -> WantedObjects:
+        """The report of each job, and nothing else."""
+        return WantedObjects((ResultObject(ResultKind.REPORT),))
+
+
+class Hl7Destination(_ReportDestination):
+    """Sends measurements as HL7 v2.5.1 ORU^R01 by MLLP.
+
+    `patient_authority` is the assigning authority of patient IDs whose source names none.
+    """
+
+    kind: Literal["hl7"]
+    host: Host
+    port: Annotated[Whole, Field(ge=1, le=65535)]
+    tls: bool = False
+    ca_file: SitePath | None = None
+    certificate_file: SitePath | None = None
+    key_file: SitePath | None = None
+    charset: Literal["utf-8", "iso-8859-1", "us-ascii"] = "utf-8"
+    sending_application: Hl7Name = "SEGNODE"
+    sending_facility: Hl7Name = ""
+    receiving_application: Hl7Name = ""
+    receiving_facility: Hl7Name = ""
+    processing_id: Literal["P", "T", "D"] = "P"
+    patient_authority: Hl7Name = ""
+
+
+class FhirDestination(_ReportDestination):
+    """Sends measurements to a FHIR R4 server; `url` is the root of the service.
+
+    `token_env` names the environment variable that holds the bearer token. `patient_system` is
+    the system of patient IDs whose source names none.
+    """
+
+    kind: Literal["fhir"]
+    url: Url
+    ca_file: SitePath | None = None
+    token_env: str | None = None
+    patient_system: Uri = ""
+    patient_reference: Literal["identifier", "search"] = "identifier"
+
+
 Destination = Annotated[
-    CStoreDestination | DicomwebDestination | FolderDestination, Field(discriminator="kind")
+    CStoreDestination | DicomwebDestination | FolderDestination | Hl7Destination | FhirDestination,
+    Field(discriminator="kind"),
 ]
 DESTINATION_KINDS: dict[str, type[BaseModel]] = {
     "cstore": CStoreDestination,
     "dicomweb": DicomwebDestination,
     "folder": FolderDestination,
+    "hl7": Hl7Destination,
+    "fhir": FhirDestination,
 }
 
 

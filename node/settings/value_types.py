@@ -30,6 +30,32 @@ def _empty_or_web_address(url: str) -> str:
     return _web_address(url) if url else url
 
 
+def _viewer_url(url: str) -> str:
+    """Checks the address of a viewer, in which {study} stands for the Study Instance UID."""
+    if not url:
+        return url
+    if url.count("{study}") != 1 or re.search(r"[{}]", url.replace("{study}", "")):
+        raise ValueError(
+            "must hold {study} once, where the viewer expects the Study Instance UID, and no "
+            "other braces"
+        )
+    return _web_address(url.replace("{study}", "1")) and url
+
+
+def _uri(uri: str) -> str:
+    """Checks a URI that names a code system or a system of identifiers; it may be empty."""
+    if uri and not re.fullmatch(r"(https?://|urn:(oid|uuid):)[^\s|]+", uri):
+        raise ValueError("must be a URI such as urn:oid:1.2.3 or https://hospital.example/patients")
+    return uri
+
+
+def _hl7_name(text: str) -> str:
+    """Checks a name in the header of an HL7 message (HD.1): printable, without spaces around."""
+    if len(text) > 20 or not text.isprintable() or text != text.strip():
+        raise ValueError("must have at most 20 printable characters, without spaces around them")
+    return text
+
+
 def _long_string(text: str) -> str:
     """Checks a Long String (PS3.5 6.2): at most 64 characters, and no
     backslash, which separates values.
@@ -125,3 +151,6 @@ Device = Annotated[str, AfterValidator(_device)]
 DatabaseUrl = Annotated[str, AfterValidator(_database)]
 BucketUrl = Annotated[str, AfterValidator(_bucket)]
 OptionalUrl = Annotated[str, AfterValidator(_empty_or_web_address)]
+ViewerUrl = Annotated[str, AfterValidator(_viewer_url)]
+Uri = Annotated[str, AfterValidator(_uri)]
+Hl7Name = Annotated[str, AfterValidator(_hl7_name)]

@@ -21,7 +21,7 @@ SECTIONS = ("listener", "web", "worker", "result", "delivery", "retention")
 def test_the_example_configuration_is_valid() -> None:
     settings = load_settings(EXAMPLE)
     assert [rule.name for rule in settings.rules] == ["abdomen"]
-    assert set(settings.destinations) == {"pacs", "research", "archive"}
+    assert set(settings.destinations) == {"pacs", "research", "archive", "his", "ehr"}
 
 
 def test_the_configuration_of_the_compose_file_is_valid() -> None:

@@ -10,7 +10,9 @@ from node.settings import (
     CStoreDestination,
     Destination,
     DicomwebDestination,
+    FhirDestination,
     FolderDestination,
+    Hl7Destination,
     Settings,
 )
 
@@ -74,3 +76,8 @@ def _destination_text(destination: Destination, settings: Settings) -> str:
             return f"STOW-RS to {destination.url}"
         case FolderDestination():
             return f"files in the folder {destination.path}"
+        case Hl7Destination(host=host, port=port):
+            secured = " with TLS" if destination.tls else ""
+            return f"HL7 ORU^R01 to {host}:{port}{secured}"
+        case FhirDestination():
+            return f"FHIR R4 to {destination.url}"

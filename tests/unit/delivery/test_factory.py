@@ -8,6 +8,8 @@ from node.delivery.cstore import CStore
 from node.delivery.dicomweb import DicomWeb
 from node.delivery.factory import destinations_from
 from node.delivery.folder import Folder
+from node.delivery.his.fhir import Fhir
+from node.delivery.his.hl7 import Hl7
 from node.domain.errors import Misconfigured
 from node.settings import Settings, load_settings
 
@@ -34,6 +36,16 @@ password_env = "CLOUD_PASSWORD"
 kind = "folder"
 path = "results"
 
+[destinations.his]
+kind = "hl7"
+host = "his.example"
+port = 2575
+
+[destinations.ehr]
+kind = "fhir"
+url = "https://fhir.example/r4"
+token_env = "EHR_TOKEN"
+
 [[rules]]
 name = "liver"
 model = "liver-ct"
@@ -54,6 +66,7 @@ def test_each_destination_is_built_from_its_settings(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CLOUD_PASSWORD", "secret")
+    monkeypatch.setenv("EHR_TOKEN", "bearer")
     made = destinations_from(settings)
 
     pacs, cloud, disk = made["pacs"], made["cloud"], made["disk"]
@@ -63,11 +76,27 @@ def test_each_destination_is_built_from_its_settings(
     assert (cloud.url, cloud.password) == ("https://cloud.example/dicom-web", "secret")
     assert "secret" not in repr(cloud)
     assert disk == Folder("disk", tmp_path / "results")
+    his, ehr = made["his"], made["ehr"]
+    assert isinstance(his, Hl7)
+    assert (his.options.host, his.options.port) == ("his.example", 2575)
+    assert isinstance(ehr, Fhir)
+    assert (ehr.options.url, ehr.token) == ("https://fhir.example/r4", "bearer")
+    assert "bearer" not in repr(ehr)
 
 
 def test_a_missing_password_variable_is_reported_with_its_setting(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("CLOUD_PASSWORD", raising=False)
+    monkeypatch.setenv("EHR_TOKEN", "bearer")
     with pytest.raises(Misconfigured, match=r"destinations\.cloud\.password_env.*CLOUD_PASSWORD"):
+        destinations_from(settings)
+
+
+def test_a_missing_token_variable_is_reported_with_its_setting(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLOUD_PASSWORD", "secret")
+    monkeypatch.delenv("EHR_TOKEN", raising=False)
+    with pytest.raises(Misconfigured, match=r"destinations\.ehr\.token_env.*EHR_TOKEN"):
         destinations_from(settings)

@@ -1,0 +1,130 @@
+"""Exchange of one message by MLLP, the Minimal Lower Layer Protocol of HL7, over TCP or TLS."""
+
+import socket
+import ssl
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from node.domain.errors import Transient
+
+START_BLOCK = b"\x0b"
+END_BLOCK = b"\x1c"
+# An acknowledgement has some hundred bytes.
+_MAX_ANSWER_BYTES = 1 << 20
+_READ_BYTES = 4096
+
+
+@dataclass(frozen=True)
+class TlsFiles:
+    """PEM files: certificates of the authorities to trust (None: those of the system), and the
+    node's own certificate and key (None: the node shows none)."""
+
+    ca: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+
+
+@dataclass(frozen=True)
+class MllpReceiver:
+    """A receiver of HL7 messages; `tls` is None for plain TCP.
+
+    `timeout_seconds` limits the connection, and then the time until the answer is complete.
+    """
+
+    host: str
+    port: int
+    timeout_seconds: float
+    tls: TlsFiles | None = None
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+    def exchange(self, block: bytes) -> bytes:
+        """Sends a block (start block, message, end block) and returns the message of the answer.
+
+        Raises:
+            Transient: there is no connection or no complete answer; the message says what to check.
+        """
+        with self._connected() as connection:
+            deadline = time.monotonic() + self.timeout_seconds
+            try:
+                connection.sendall(block)
+                return self._answer(connection, deadline)
+            except TimeoutError as error:
+                raise Transient(
+                    f"{self} did not acknowledge within {self.timeout_seconds:g} s: check that "
+                    "its interface processes messages"
+                ) from error
+            except ssl.SSLError as error:  # with TLS 1.3, a refused certificate shows here
+                raise self._no_tls(error) from error
+            except OSError as error:
+                raise self._closed() from error
+
+    @contextmanager
+    def _connected(self) -> Iterator[socket.socket]:
+        context = None if self.tls is None else self._tls_context(self.tls)
+        try:
+            plain = socket.create_connection((self.host, self.port), self.timeout_seconds)
+        except OSError as error:
+            raise Transient(
+                f"{self} does not answer: {error.strerror or error}; check host and port, and "
+                "that the receiver runs"
+            ) from error
+        with plain:
+            if context is None:
+                yield plain
+                return
+            try:
+                secured = context.wrap_socket(plain, server_hostname=self.host)
+            except OSError as error:  # also of TLS: ssl.SSLError is an OSError
+                raise self._no_tls(error) from error
+            with secured:
+                yield secured
+
+    def _no_tls(self, error: OSError) -> Transient:
+        reason = getattr(error, "verify_message", "") or error.strerror or error
+        return Transient(
+            f"{self} and the node agree on no TLS connection: {reason}; check tls, ca_file and "
+            "the certificates on both sides"
+        )
+
+    def _closed(self) -> Transient:
+        reason = "that its interface runs"
+        if self.tls is not None:  # with TLS 1.3, a refusal of the node's certificate may show here
+            reason = f"{reason}, and that it accepts the node's certificate"
+        return Transient(
+            f"{self} closed the connection before it acknowledged the message: check {reason}"
+        )
+
+    def _tls_context(self, files: TlsFiles) -> ssl.SSLContext:
+        try:
+            context = ssl.create_default_context(cafile=files.ca)
+            if files.certificate is not None:
+                context.load_cert_chain(files.certificate, files.key)
+        except (OSError, ValueError) as error:
+            raise Transient(
+                f"the TLS files for {self} cannot be used: {error}; check ca_file, "
+                "certificate_file and key_file"
+            ) from error
+        return context
+
+    def _answer(self, connection: socket.socket, deadline: float) -> bytes:
+        received = bytearray()
+        while END_BLOCK not in received:
+            remaining = deadline - time.monotonic()
+            if remaining <= 0:
+                raise TimeoutError
+            connection.settimeout(remaining)
+            part = connection.recv(_READ_BYTES)
+            if not part:
+                raise self._closed()
+            received += part
+            if not received.startswith(START_BLOCK) or len(received) > _MAX_ANSWER_BYTES:
+                raise Transient(
+                    f"{self} answers with something other than an HL7 message: check that the "
+                    "port is that of its MLLP interface"
+                )
+        return bytes(received[1 : received.index(END_BLOCK)])
