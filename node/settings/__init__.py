@@ -1,17 +1,19 @@
 """The site's settings: one frozen tree, read from a TOML file and the environment, validated."""
 
-from node.settings.load import load_settings
-from node.settings.options import (
+from node.settings.destinations import (
     CStoreDestination,
-    DeliveryOptions,
     Destination,
     DicomwebDestination,
-    DicomwebSource,
     FhirDestination,
     FolderDestination,
     Hl7Destination,
-    ListenerOptions,
     ObservationCode,
+)
+from node.settings.load import load_settings
+from node.settings.options import (
+    DeliveryOptions,
+    DicomwebSource,
+    ListenerOptions,
     Peer,
     ResultOptions,
     RetentionOptions,

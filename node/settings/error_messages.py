@@ -9,13 +9,8 @@ from pydantic import BaseModel
 
 from node.routing.attributes import closest_match, suggestion
 from node.routing.condition_parsing import KeyPath, Mistake
-from node.settings.options import (
-    DESTINATION_KINDS,
-    DicomwebSource,
-    ObservationCode,
-    Peer,
-    Settings,
-)
+from node.settings.destinations import DESTINATION_KINDS, ObservationCode
+from node.settings.options import DicomwebSource, Peer, Settings
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails

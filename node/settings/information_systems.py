@@ -5,7 +5,7 @@ from pathlib import Path
 
 from node.domain.coding_schemes import CODE_SYSTEMS, code_system
 from node.routing.condition_parsing import Mistake
-from node.settings.options import Destination, FhirDestination, Hl7Destination, ObservationCode
+from node.settings.destinations import Destination, FhirDestination, Hl7Destination, ObservationCode
 
 
 def information_system_mistakes(destination: Destination, base: Path) -> Iterator[Mistake]:

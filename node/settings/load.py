@@ -13,9 +13,10 @@ from node.routing.conditions import All, Equals, Matches, Not
 from node.routing.rule_parsing import parse_rules
 from node.routing.rules import Rule
 from node.settings.consistency import contradictions, unknown_references
+from node.settings.destinations import Destination, FolderDestination
 from node.settings.environment import environment_values, merge, unknown_variables, variable_for
 from node.settings.error_messages import mistake_from_error
-from node.settings.options import Destination, FolderDestination, Settings
+from node.settings.options import Settings
 from node.settings.toml_source import TomlSource
 
 

@@ -6,44 +6,37 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, InstanceOf
 
-from node.domain.report import Quantity
-from node.domain.result_objects import ResultKind, ResultObject, SegEncoding, WantedObjects
 from node.domain.result_texts import (
     DEFAULT_CONTENT_DESCRIPTION,
     DEFAULT_SERIES_DESCRIPTION,
     SeriesNumberRule,
 )
 from node.routing.rules import Rule
+from node.settings.destinations import Destination
 from node.settings.value_types import (
     Ae,
     BucketUrl,
     DatabaseUrl,
     DescriptionTemplate,
     Device,
-    Hl7Name,
     Host,
     HostName,
     LongString,
     Name,
     OptionalUrl,
+    Options,
     Port,
     Positive,
     QuietSeconds,
     Real,
     SeriesNumber,
     SitePath,
-    Uri,
     Url,
-    ViewerUrl,
     Whole,
 )
 
 
-class _Options(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class ListenerOptions(_Options):
+class ListenerOptions(Options):
     """The Storage SCP. Port 0 selects a free port."""
 
     ae_title: Ae = "SEGNODE"
@@ -53,7 +46,7 @@ class ListenerOptions(_Options):
     max_associations: Annotated[Whole, Field(ge=1, le=1000)] = 25
 
 
-class WebOptions(_Options):
+class WebOptions(Options):
     """Console, REST and DICOMweb; without login, so reachable from this machine alone by default.
 
     `names` lists the host names that requests may use, besides localhost, the machine's name and
@@ -65,7 +58,7 @@ class WebOptions(_Options):
     names: tuple[HostName, ...] = ()
 
 
-class WorkerOptions(_Options):
+class WorkerOptions(Options):
     """Inference. `threads` is the number of CPU threads; None leaves it to PyTorch.
 
     An inference longer than `longest_inference_seconds` is stopped and retried once; then its job
@@ -81,7 +74,7 @@ class WorkerOptions(_Options):
     most_of_model_at_once: dict[Name, Annotated[Whole, Field(ge=1)]] = Field(default_factory=dict)
 
 
-class ResultOptions(_Options):
+class ResultOptions(Options):
     """The descriptive attributes of results.
 
     `series_number` is a fixed number, or a first number plus that of the source series. `colours`
@@ -94,7 +87,7 @@ class ResultOptions(_Options):
     colours: Literal["distinct", "recommended"] = "distinct"
 
 
-class DeliveryOptions(_Options):
+class DeliveryOptions(Options):
     """Retries of failed deliveries: the delay doubles from `first_` to `longest_retry_seconds`.
 
     The same holds for a job that fails for a temporary reason such as a full disk. A result whose
@@ -107,7 +100,7 @@ class DeliveryOptions(_Options):
     longest_commitment_seconds: Positive = 3600.0
 
 
-class RetentionOptions(_Options):
+class RetentionOptions(Options):
     """When finished series are deleted; without either setting, none is.
 
     `free_gib` deletes the oldest until that much is free on the disk of data_dir.
@@ -127,7 +120,7 @@ class RetentionOptions(_Options):
         return 0 if self.free_gib is None else round(self.free_gib * (1 << 30))
 
 
-class Peer(_Options):
+class Peer(Options):
     """A remote application entity."""
 
     ae_title: Ae
@@ -135,7 +128,7 @@ class Peer(_Options):
     port: Annotated[Whole, Field(ge=1, le=65535)]
 
 
-class DicomwebSource(_Options):
+class DicomwebSource(Options):
     """A DICOMweb server to fetch series from; `url` is the root of WADO-RS.
 
     `password_env` names the environment variable that holds the password.
@@ -144,143 +137,6 @@ class DicomwebSource(_Options):
     url: Url
     username: str | None = None
     password_env: str | None = None
-
-
-class _Destination(_Options):
-    """A destination of results; `give_up_after_hours` overrides that of `delivery`."""
-
-    give_up_after_hours: Positive | None = None
-
-
-ObjectName = Literal["seg", "sr", "capture", "summary", "pdf", "rtstruct"]
-
-
-class _ObjectDestination(_Destination):
-    """A destination of DICOM objects.
-
-    `objects` names what it gets, `segmentation` how a SEG stores its segments, and `fallback` what
-    replaces an object that the destination does not accept. With `refusal_notice` it gets a page
-    with the reason for each series that a rule selected and the node refused.
-    """
-
-    objects: Annotated[tuple[ObjectName, ...], Field(min_length=1)] = ("seg",)
-    segmentation: Literal["all-frames", "sparse", "labelmap"] = "all-frames"
-    fallback: tuple[ObjectName, ...] = ()
-    refusal_notice: bool = False
-
-    @property
-    def wanted(self) -> WantedObjects:
-        """The objects as the jobs name them."""
-        encoding = SegEncoding(self.segmentation)
-        return WantedObjects(
-            tuple(ResultObject.of(ResultKind(name), encoding) for name in self.objects),
-            tuple(ResultObject.of(ResultKind(name), encoding) for name in self.fallback),
-            self.refusal_notice,
-        )
-
-
-class CStoreDestination(_ObjectDestination):
-    """Sends results to a peer by C-STORE.
-
-    `commitment` names the peer, often the same, that receives the storage commitment request.
-    """
-
-    kind: Literal["cstore"]
-    peer: Name
-    commitment: Name | None = None
-
-
-class DicomwebDestination(_ObjectDestination):
-    """Sends results to a DICOMweb server by STOW-RS; `url` is the root of the service."""
-
-    kind: Literal["dicomweb"]
-    url: Url
-    username: str | None = None
-    password_env: str | None = None
-
-
-class FolderDestination(_ObjectDestination):
-    """Writes results to a folder, as study/series/instance.dcm."""
-
-    kind: Literal["folder"]
-    path: SitePath
-
-
-class ObservationCode(_Options):
-    """The site's code of a measurement; `organ` is the name of a model's label."""
-
-    organ: Name
-    quantity: Quantity
-    code: Name
-    scheme: Name
-    meaning: Name
-
-
-class _ReportDestination(_Destination):
-    """An information system that gets the measurements.
-
-    `viewer_url` is the address of a viewer; {study} stands for the Study Instance UID.
-    """
-
-    status: Literal["preliminary", "final"] = "preliminary"
-    viewer_url: ViewerUrl = ""
-    codes: tuple[ObservationCode, ...] = ()
-    timeout_seconds: Positive = 30.0
-
-    @property
-    def wanted(self) -> WantedObjects:
-        """The report of each job, and nothing else."""
-        return WantedObjects((ResultObject(ResultKind.REPORT),))
-
-
-class Hl7Destination(_ReportDestination):
-    """Sends measurements as HL7 v2.5.1 ORU^R01 by MLLP.
-
-    `patient_authority` is the assigning authority of patient IDs whose source names none.
-    """
-
-    kind: Literal["hl7"]
-    host: Host
-    port: Annotated[Whole, Field(ge=1, le=65535)]
-    tls: bool = False
-    ca_file: SitePath | None = None
-    certificate_file: SitePath | None = None
-    key_file: SitePath | None = None
-    charset: Literal["utf-8", "iso-8859-1", "us-ascii"] = "utf-8"
-    sending_application: Hl7Name = "SEGNODE"
-    sending_facility: Hl7Name = ""
-    receiving_application: Hl7Name = ""
-    receiving_facility: Hl7Name = ""
-    processing_id: Literal["P", "T", "D"] = "P"
-    patient_authority: Hl7Name = ""
-
-
-class FhirDestination(_ReportDestination):
-    """Sends measurements to a FHIR R4 server; `url` is the root of the service.
-
-    `token_env` names the environment variable that holds the bearer token. `patient_system` is
-    the system of patient IDs whose source names none.
-    """
-
-    kind: Literal["fhir"]
-    url: Url
-    ca_file: SitePath | None = None
-    token_env: str | None = None
-    patient_system: Uri = ""
-    patient_reference: Literal["identifier", "search"] = "identifier"
-
-
-Destination = Annotated[
-    CStoreDestination | DicomwebDestination | FolderDestination | Hl7Destination | FhirDestination,
-    Field(discriminator="kind"),
-]
-DESTINATION_KINDS: dict[str, type[BaseModel]] = {
-    "cstore": CStoreDestination,
-    "dicomweb": DicomwebDestination,
-    "folder": FolderDestination,
-    "hl7": Hl7Destination,
-    "fhir": FhirDestination,
-}
 
 
 def _default_data_dir() -> Path:

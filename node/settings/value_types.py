@@ -6,11 +6,17 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from node.domain.identifiers import AeTitle
 from node.domain.result_texts import SeriesNumberRule, check_description_template
 from node.routing.rules import MAX_QUIET_SECONDS
+
+
+class Options(BaseModel):
+    """A table of settings; it is frozen and knows no other keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 def _web_address(url: str) -> str:
