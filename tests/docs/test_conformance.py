@@ -295,10 +295,57 @@ def _concept_names(item: Dataset) -> Iterator[Dataset]:
         yield from _concept_names(child)
 
 
+@pytest.fixture(scope="module")
+def structure_set(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    content = organs_content(tmp_path_factory.mktemp("structure-set"))
+    (dataset,) = encode(content, ResultObject(ResultKind.RTSTRUCT))
+    return dataset
+
+
+def test_the_attributes_and_their_presence_equal_a_structure_set(structure_set: Dataset) -> None:
+    rows = {
+        keyword(tag): (name, presence)
+        for name, tag, presence, _ in table("Structure set attribute")
+    }
+    # Of the further modules, this source has only the Study Description.
+    assert {element.keyword for element in structure_set} - {"StudyDescription"} == set(rows)
+    for word, (name, presence) in rows.items():
+        assert name == dictionary_description(word)
+        assert presence == "EMPTY" or not structure_set[word].is_empty, word
+
+
+def test_the_fixed_values_equal_a_structure_set(structure_set: Dataset) -> None:
+    row = re.compile(r"\| (\([^|]*\)) \| ALWAYS \| `([^`]*)` \|$", re.MULTILINE)
+    fixed = {keyword(tag): v for tag, v in row.findall(_section("Structure set attribute"))}
+    assert len(fixed) > 5
+    for word, value in fixed.items():
+        assert str(structure_set[word].value) == value, word
+
+
+def test_the_attributes_of_regions_equal_a_structure_set(structure_set: Dataset) -> None:
+    contours = [c for roi in structure_set.ROIContourSequence for c in roi.ContourSequence]
+    items = {
+        "Structure Set ROI": structure_set.StructureSetROISequence,
+        "ROI Contour": structure_set.ROIContourSequence,
+        "Contour": contours,
+        "RT ROI Observations": structure_set.RTROIObservationsSequence,
+    }
+    used = {
+        (sequence, element.keyword)
+        for sequence, several in items.items()
+        for item in several
+        for element in item
+    }
+    rows = table("ROI attribute")
+    assert {(sequence, keyword(tag)) for _, tag, sequence, _ in rows} == used
+    for name, tag, _, _ in rows:
+        assert name == dictionary_description(keyword(tag))
+
+
 def test_the_proposed_presentation_contexts_equal_the_code(
-    results: dict[SegEncoding, Dataset], report: Dataset
+    results: dict[SegEncoding, Dataset], report: Dataset, structure_set: Dataset
 ) -> None:
-    produced = (*results.values(), report)
+    produced = (*results.values(), report, structure_set)
     sop_classes = {result.SOPClassUID: result.SOPClassUID.name for result in produced}
     assert by_uid("SOP class of results") == list(sop_classes.items())
     syntaxes = {
