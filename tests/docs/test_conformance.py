@@ -296,10 +296,90 @@ def _concept_names(item: Dataset) -> Iterator[Dataset]:
         yield from _concept_names(child)
 
 
-def test_the_proposed_presentation_contexts_equal_the_code(
-    results: dict[SegEncoding, Dataset], report: Dataset
+@pytest.fixture(scope="module")
+def structure_set(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    content = organs_content(tmp_path_factory.mktemp("structure-set"))
+    (dataset,) = encode(content, ResultObject(ResultKind.RTSTRUCT))
+    return dataset
+
+
+def test_the_attributes_and_their_presence_equal_a_structure_set(structure_set: Dataset) -> None:
+    rows = {
+        keyword(tag): (name, presence)
+        for name, tag, presence, _ in table("Structure set attribute")
+    }
+    # Of the further modules, this source has only the Study Description.
+    assert {element.keyword for element in structure_set} - {"StudyDescription"} == set(rows)
+    for word, (name, presence) in rows.items():
+        assert name == dictionary_description(word)
+        assert presence == "EMPTY" or not structure_set[word].is_empty, word
+
+
+def test_the_fixed_values_equal_a_structure_set(structure_set: Dataset) -> None:
+    row = re.compile(r"\| (\([^|]*\)) \| ALWAYS \| `([^`]*)` \|$", re.MULTILINE)
+    fixed = {keyword(tag): v for tag, v in row.findall(_section("Structure set attribute"))}
+    assert len(fixed) > 5
+    for word, value in fixed.items():
+        assert str(structure_set[word].value) == value, word
+
+
+def test_the_attributes_of_regions_equal_a_structure_set(structure_set: Dataset) -> None:
+    contours = [c for roi in structure_set.ROIContourSequence for c in roi.ContourSequence]
+    items = {
+        "Structure Set ROI": structure_set.StructureSetROISequence,
+        "ROI Contour": structure_set.ROIContourSequence,
+        "Contour": contours,
+        "RT ROI Observations": structure_set.RTROIObservationsSequence,
+    }
+    used = {
+        (sequence, element.keyword)
+        for sequence, several in items.items()
+        for item in several
+        for element in item
+    }
+    rows = table("ROI attribute")
+    assert {(sequence, keyword(tag)) for _, tag, sequence, _ in rows} == used
+    for name, tag, _, _ in rows:
+        assert name == dictionary_description(keyword(tag))
+
+
+@pytest.fixture(scope="module")
+def captures(tmp_path_factory: pytest.TempPathFactory) -> dict[ResultKind, Dataset]:
+    """The first capture, the summary and the PDF."""
+    content = organs_content(tmp_path_factory.mktemp("captures"))
+    kinds = (ResultKind.CAPTURE, ResultKind.SUMMARY, ResultKind.PDF)
+    return {kind: next(iter(encode(content, ResultObject(kind)))) for kind in kinds}
+
+
+@pytest.mark.parametrize(
+    ("header", "kind"),
+    [
+        ("Capture attribute", ResultKind.CAPTURE),
+        ("Summary attribute", ResultKind.SUMMARY),
+        ("PDF attribute", ResultKind.PDF),
+    ],
+)
+def test_the_attributes_of_captures_equal_the_code(
+    captures: dict[ResultKind, Dataset], header: str, kind: ResultKind
 ) -> None:
-    produced = (*results.values(), report)
+    rows = {keyword(tag): (name, value) for name, tag, value in table(header)}
+    common = {keyword(tag) for _, tag, _ in table("Attribute of all objects")}
+    assert {element.keyword for element in captures[kind]} - {"StudyDescription"} == (
+        set(rows) | common
+    )
+    for word, (name, value) in rows.items():
+        assert name == dictionary_description(word)
+        if fixed := re.fullmatch("`([^`]*)`", value):
+            assert str(captures[kind][word].value) == fixed[1].replace("\\\\", "\\"), word
+
+
+def test_the_proposed_presentation_contexts_equal_the_code(
+    results: dict[SegEncoding, Dataset],
+    report: Dataset,
+    structure_set: Dataset,
+    captures: dict[ResultKind, Dataset],
+) -> None:
+    produced = (*results.values(), report, structure_set, *captures.values())
     names = {LABEL_MAP: "Label Map Segmentation Storage"}  # pydicom 3.0 does not know it
     sop_classes = {uid: names.get(uid, uid.name) for uid in (each.SOPClassUID for each in produced)}
     assert by_uid("SOP class of results") == list(sop_classes.items())

@@ -15,7 +15,7 @@ from node.domain.result_objects import NOTICE, ResultKind
 from tests.support.processes.running_node import RunningNode, small_abdomen
 
 _DESTINATION = """
-objects = ["seg", "sr", "capture", "summary", "pdf"]
+objects = ["seg", "sr", "capture", "summary", "pdf", "rtstruct"]
 segmentation = "sparse"
 refusal_notice = true
 """
@@ -61,6 +61,7 @@ def test_every_object_is_in_the_pacs_and_belongs_to_the_study(
     stored = {o.result_object.kind: o for o in node.store.objects_of(job)}
     assert set(stored) == {
         ResultKind.SEG, ResultKind.SR, ResultKind.CAPTURE, ResultKind.SUMMARY, ResultKind.PDF,
+        ResultKind.RTSTRUCT,
     }  # fmt: skip
     found = {
         kind: _in_orthanc(orthanc, each.uids.series_instance_uid) for kind, each in stored.items()

@@ -7,6 +7,7 @@ from pydicom.dataset import Dataset
 from node.dicom.results import measurement_report, segmentation
 from node.dicom.results.captures import capture, pdf, summary
 from node.dicom.results.content import ResultContent
+from node.dicom.results.contours import structure_set
 from node.domain.result_objects import ResultKind, ResultObject
 
 Encoder = Callable[[ResultContent, ResultObject], Iterable[Dataset]]
@@ -17,6 +18,7 @@ _ENCODERS: Mapping[ResultKind, Encoder] = {
     ResultKind.CAPTURE: capture.encode,
     ResultKind.SUMMARY: summary.encode,
     ResultKind.PDF: pdf.encode,
+    ResultKind.RTSTRUCT: structure_set.encode,
 }
 
 

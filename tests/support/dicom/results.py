@@ -5,8 +5,10 @@ from dataclasses import replace
 from datetime import datetime
 from io import BytesIO
 
+import numpy as np
 from pydicom.dataset import Dataset
 
+from models.manifest import Label
 from models.mask import Mask
 from models.measurement import measure
 from node.dicom.ct.reader import CtSeries
@@ -15,7 +17,8 @@ from node.dicom.results.segmentation import encode
 from node.domain.job import ReplacedResult
 from node.domain.result_objects import ResultKind, ResultObject, SegEncoding
 from node.domain.result_texts import ResultTexts
-from tests.support.dicom.builders import MADE_AT, ThresholdSegmenter, model_spec
+from tests.support.dicom.body import in_liver, voxel_positions
+from tests.support.dicom.builders import LIVER, MADE_AT, ThresholdSegmenter, model_spec
 
 
 def content_of(
@@ -41,6 +44,15 @@ def content_of(
         replaces=replaces,
         texts=ResultTexts() if texts is None else texts,
     )
+
+
+def liver_mask(series: CtSeries, labels: tuple[Label, ...] = (LIVER,)) -> Mask:
+    """Returns the ground truth liver; with two labels, its upper half is the second."""
+    positions = voxel_positions(series.volume)
+    values = in_liver(positions).astype(np.uint8)
+    if len(labels) > 1:
+        values[in_liver(positions) & (positions[..., 2] > 14)] = labels[1].index
+    return Mask(volume=series.volume.with_array(values), labels=labels)
 
 
 def encoded_seg(content: ResultContent, encoding: SegEncoding = SegEncoding.ALL_FRAMES) -> Dataset:

@@ -49,18 +49,9 @@ from tests.support.dicom.builders import (
     enhanced_ct,
     legacy_converted,
 )
-from tests.support.dicom.results import content_of, encoded_seg, part10
+from tests.support.dicom.results import content_of, encoded_seg, liver_mask, part10
 
 ENCODINGS = pytest.mark.parametrize("encoding", SegEncoding)
-
-
-def liver_mask(series: CtSeries, labels: tuple[Label, ...] = (LIVER,)) -> Mask:
-    """Returns the ground truth liver; with two labels, its upper half is the second."""
-    positions = voxel_positions(series.volume)
-    values = in_liver(positions).astype(np.uint8)
-    if len(labels) > 1:
-        values[in_liver(positions) & (positions[..., 2] > 14)] = labels[1].index
-    return Mask(volume=series.volume.with_array(values), labels=labels)
 
 
 def encoded(
