@@ -1,5 +1,7 @@
 """SIGKILL of each process at each step with four series in flight: no loss, no duplicate.
 
+Each job has three objects for two destinations.
+
 By default each step kills one process, in turn; `make soak` kills every process at every step,
 SEGNODE_CRASH_ROUNDS times.
 """
@@ -20,7 +22,7 @@ from pydicom import dcmread
 from node.demo.orthanc_pacs import Modality, OrthancPacs, free_ports, orthanc_missing
 from node.dicom.ct_writer import CtDescription, write_ct_series
 from node.domain.identifiers import Uid
-from node.domain.job import JobState, result_identity
+from node.domain.job import JobState
 from node.maintenance.verify import Verification
 from node.processes.supervisor import Role
 from tests.support.peers.dcmsend import dcmsend
@@ -200,6 +202,17 @@ class Matrix:
                     lost.append(uid)
         return lost
 
+    def in_pacs(self, series: Series) -> list[str]:
+        """The SOP Instance UIDs of the series' study in the PACS."""
+        query = {"StudyInstanceUID": str(series.study)}
+        request = {"Level": "Instance", "Query": query, "Expand": True}
+        found = self.node.orthanc.post("/tools/find", request)
+        return sorted(instance["MainDicomTags"]["SOPInstanceUID"] for instance in found)
+
+    def in_archive(self, series: Series) -> list[str]:
+        """The SOP Instance UIDs of the series' study in the archive folder."""
+        return sorted(f.stem for f in (self.node.folder / "archive" / series.study).rglob("*.dcm"))
+
     def results(self) -> list[int]:
         """Number of results in the PACS, per series."""
         return [len(self.node.results(series.study)) for series in self.sent]
@@ -221,6 +234,8 @@ def matrix(tmp_path: Path) -> Iterator[Matrix]:
             catalogue=tiny_catalogue(tmp_path / "model"),
             log_level="debug",
             commitment=True,
+            destination='objects = ["seg", "sr", "capture"]',
+            archive=True,
         )
         node.start()
         yield Matrix(node, tmp_path / "sent")
@@ -248,5 +263,8 @@ def test_after_every_kill_no_instance_is_lost_and_every_series_has_one_result(
         # If a process is down for longer than the quiet time, an incomplete series seems complete.
         assert {one.state for one in earlier} <= {JobState.REFUSED, JobState.SUPERSEDED}
         assert (job.state, job.instance_count) == (JobState.DELIVERED, len(series.files))
-        expected = result_identity(job.job_id).sop_instance_uid
-        assert matrix.node.results(series.study) == [expected]
+        objects = matrix.node.store.objects_of(job)
+        expected = sorted(uid for stored in objects for uid in stored.sop_instance_uids)
+        assert len(expected) == 2 + len(series.files)  # SEG, SR, and a capture of each slice
+        assert matrix.in_pacs(series) == expected
+        assert matrix.in_archive(series) == expected

@@ -63,9 +63,15 @@ peer = "pacs"
 [[rules]]
 name = "liver"
 model = "{model}"
-destinations = ["pacs"]
+destinations = {destinations}
 quiet_seconds = {quiet_seconds}
 when = {{ attribute = "Modality", equals = "CT" }}
+"""
+
+_ARCHIVE = """
+[destinations.archive]
+kind = "folder"
+path = "archive"
 """
 
 
@@ -97,10 +103,12 @@ class RunningNode:
         log_level: str = "info",
         commitment: bool = False,
         destination: str = "",
+        archive: bool = False,
     ) -> None:
         """Writes the configuration; it applies from the next start.
 
-        `destination` holds further settings of the destination.
+        `destination` holds further settings of the destination. With `archive`, the folder
+        `archive` is a second destination with the same settings.
         """
         more = f'log_level = "{log_level}"\n'
         if catalogue is not None:
@@ -112,7 +120,10 @@ class RunningNode:
                 web_port=self.web_port,
                 pacs_title=self.orthanc.ae_title,
                 pacs_port=self.orthanc.dicom_port,
-                destination=destination + ('commitment = "pacs"' if commitment else ""),
+                destination=f"{destination}\n"
+                + ('commitment = "pacs"\n' if commitment else "")
+                + (f"{_ARCHIVE}{destination}\n" if archive else ""),
+                destinations='["pacs", "archive"]' if archive else '["pacs"]',
                 quiet_seconds=quiet_seconds,
                 model=model,
             )
