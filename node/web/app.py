@@ -16,12 +16,14 @@ from node.settings import Settings
 from node.store import Store
 from node.web.api import health, jobs, retrievals, series
 from node.web.console import routes as console
-from node.web.dicomweb import qido, stow, wado
+from node.web.dicomweb import capabilities, metadata, qido, rendered, stow, wado
 from node.web.security import SecurityMiddleware
 
 _LOG = structlog.get_logger()
 _STATIC = Path(__file__).parent / "console" / "static"
 _RETRY_AFTER_S = 5
+# The last one answers what the others do not.
+_DICOMWEB = (qido, wado, metadata, rendered, stow, capabilities)
 
 
 def create_app(settings: Settings, store: Store) -> FastAPI:
@@ -31,7 +33,7 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
     app.state.settings = settings
     app.state.store = store
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
-    for module in (console, series, jobs, retrievals, health, qido, wado, stow):
+    for module in (console, series, jobs, retrievals, health, *_DICOMWEB):
         app.include_router(module.ROUTER)
     for error, handler in _ERROR_HANDLERS.items():
         app.add_exception_handler(error, handler)

@@ -23,6 +23,7 @@ from node.domain.result_objects import ResultKind, ResultObject, SegEncoding
 from node.settings import load_settings
 from node.store import Store
 from node.web.app import create_app
+from node.web.dicomweb.transcoding import COMPRESSED_SYNTAXES, UNCOMPRESSED_SYNTAXES
 from pacs_listener import commitment as commitment_service
 from pacs_listener.presentation_contexts import (
     STORAGE_COMMITMENT,
@@ -150,6 +151,11 @@ def test_the_dicomweb_resources_equal_the_routes(
         for method in methods
     }
     assert {(method, resource) for _, method, resource in table("Transaction")} == served
+
+
+def test_the_transfer_syntaxes_on_request_equal_the_code() -> None:
+    syntaxes = (*UNCOMPRESSED_SYNTAXES, *COMPRESSED_SYNTAXES)
+    assert by_uid("Transfer syntax on request") == [(uid, uid.name) for uid in syntaxes]
 
 
 @pytest.fixture(scope="module")

@@ -142,7 +142,7 @@ def test_a_retrieved_instance_equals_the_received_one(
     assert one.PixelData == dcmread(path).PixelData
 
 
-def test_metadata_has_every_attribute_except_pixel_data(
+def test_metadata_has_every_attribute_and_refers_to_pixel_data(
     client: DICOMwebClient, node: ServedNode, series: StoredSeries
 ) -> None:
     study, uid = series.study_instance_uid, series.series_instance_uid
@@ -153,6 +153,8 @@ def test_metadata_has_every_attribute_except_pixel_data(
     expected = dcmread(stored.path, stop_before_pixels=True)
     if "SpecificCharacterSet" in expected:  # JSON is UTF-8
         expected.SpecificCharacterSet = "ISO_IR 192"
+    url = one.pop("7FE00010")["BulkDataURI"]
+    assert url.endswith(f"/instances/{stored.sop_instance_uid}/bulkdata/7FE00010")
     assert Dataset.from_json(one) == expected
 
 

@@ -6,9 +6,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from email.message import Message
 from http import HTTPStatus
+from itertools import chain, islice
+from typing import TypeVar
 
 from fastapi import HTTPException, Request
 from starlette.responses import StreamingResponse
+
+T = TypeVar("T")
 
 # A comma within quotes does not separate media ranges.
 _MEDIA_RANGES = re.compile(r'(?:[^,"]|"[^"]*")+')
@@ -56,6 +60,16 @@ def multipart_response(parts: Iterable[BodyPart], media_type: str) -> StreamingR
         _encode_multipart(parts, boundary),
         media_type=f'multipart/related; type="{media_type}"; boundary={boundary}',
     )
+
+
+def produce_first(items: Iterable[T]) -> Iterator[T]:
+    """Produces the first item at once and the others on demand.
+
+    An error in the first item can still set the status of the response; an error in a later one
+    cuts the response off.
+    """
+    remaining = iter(items)
+    return chain(list(islice(remaining, 1)), remaining)
 
 
 def _encode_multipart(parts: Iterable[BodyPart], boundary: str) -> Iterator[bytes]:

@@ -1,5 +1,6 @@
 """Single frames of Part 10 files, read without the other frames where the encoding allows it."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from http import HTTPStatus
 from io import BytesIO
@@ -105,16 +106,34 @@ class ImageFile:
             pixels = self._decode(number, raw=True)
             return pixels.astype(pixels.dtype.newbyteorder("<")).tobytes()
 
-    def render(self, number: int, media_type: str) -> bytes:
-        """Returns a frame as image/png or image/jpeg: its first window, 8 bits, grey or colour.
+    def native_pixel_data(self) -> Iterator[bytes]:
+        """Yields Pixel Data without compression, little endian, in native format (PS3.5 8.1).
 
         Raises:
             Transient: the file is missing or damaged.
         """
-        with file_errors_as_transient(self.path):
-            return self._render(number, "PNG" if media_type == "image/png" else "JPEG")
+        bits = _frame_bits(self.header)
+        if bits % 8 == 0 or self.transfer_syntax.is_encapsulated:
+            for number in range(1, self.frame_count + 1):
+                yield self.frame(number, UNCOMPRESSED)
+            return
+        with file_errors_as_transient(self.path):  # frames that begin within a byte
+            value: bytes = dcmread(self.path).PixelData
+        yield value
 
-    def _render(self, number: int, encoding: str) -> bytes:
+    def render(self, number: int, media_type: str, max_size: int | None = None) -> bytes:
+        """Returns a frame as image/png or image/jpeg: its first window, 8 bits, grey or colour.
+
+        With `max_size`, neither side of the picture has more pixels.
+
+        Raises:
+            Transient: the file is missing or damaged.
+        """
+        encoding = "PNG" if media_type == "image/png" else "JPEG"
+        with file_errors_as_transient(self.path):
+            return self._render(number, encoding, max_size)
+
+    def _render(self, number: int, encoding: str, max_size: int | None) -> bytes:
         header, pixels = self.header, self._decode(number, raw=False)
         if pixels.ndim == 2:
             rescaled = apply_modality_lut(pixels, header)
@@ -124,8 +143,11 @@ class ImageFile:
             pixels = ((values - low) / max(high - low, 1.0) * 255).astype(np.uint8)
             if header.PhotometricInterpretation == "MONOCHROME1":
                 pixels = 255 - pixels
+        picture = Image.fromarray(pixels)
+        if max_size is not None:
+            picture.thumbnail((max_size, max_size))
         buffer = BytesIO()
-        Image.fromarray(pixels).save(buffer, format=encoding)
+        picture.save(buffer, format=encoding)
         return buffer.getvalue()
 
     def _pixel_data(self) -> BinaryIO:

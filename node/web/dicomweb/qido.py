@@ -16,8 +16,8 @@ from node.web.dicomweb.archive import (
     read_attributes,
     read_header,
 )
+from node.web.dicomweb.data_set_models import DICOM_JSON, dataset_to_json
 from node.web.dicomweb.dependencies import SiteArchive
-from node.web.dicomweb.json_model import DICOM_JSON, dataset_to_json
 from node.web.dicomweb.query import MAX_RESULTS, Search, parse_search
 from node.web.dicomweb.urls import SERVICE_PATH, retrieve_url, service_root
 

@@ -23,7 +23,7 @@ from node.intake.part10 import received_from_part10
 from node.settings import Settings
 from node.store import Store
 from node.web.dependencies import Now, SiteSettings, SiteStore
-from node.web.dicomweb.json_model import DICOM_JSON, dataset_to_json
+from node.web.dicomweb.data_set_models import DICOM_JSON, dataset_to_json
 from node.web.dicomweb.urls import SERVICE_PATH, retrieve_url, service_root
 
 ROUTER = APIRouter(prefix=f"{SERVICE_PATH}/studies")

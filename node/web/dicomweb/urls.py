@@ -20,3 +20,8 @@ def retrieve_url(
     if sop_uid is not None:
         url += f"/instances/{sop_uid}"
     return url
+
+
+def bulk_data_url(root: str, study_uid: str, series_uid: str, sop_uid: str) -> str:
+    """Returns the URL of the bulk data of an instance, without the path of a value."""
+    return f"{retrieve_url(root, study_uid, series_uid, sop_uid)}/bulkdata"

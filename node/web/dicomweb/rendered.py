@@ -1,0 +1,148 @@
+"""Pictures of studies, series, instances and frames (PS3.18 10.4.1.1.3 and 10.4.1.1.4)."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from http import HTTPStatus
+
+from fastapi import APIRouter, HTTPException, Request
+from pydicom import Dataset
+from pydicom.datadict import tag_for_keyword
+from starlette.responses import Response
+
+from node.web.dicomweb import frames
+from node.web.dicomweb.archive import ArchivedInstance, read_attributes
+from node.web.dicomweb.content_negotiation import (
+    BodyPart,
+    accepted_media_ranges,
+    multipart_response,
+    not_acceptable,
+    produce_first,
+)
+from node.web.dicomweb.dependencies import InstanceFile, SiteArchive, require_instances
+from node.web.dicomweb.urls import SERVICE_PATH
+
+ROUTER = APIRouter(prefix=SERVICE_PATH + "/studies/{study}")
+_SERIES = "/series/{series}"
+_INSTANCE = "/series/{series}/instances/{instance}"
+_FRAME = _INSTANCE + "/frames/{number}"
+_THUMBNAIL_SIZE = 128  # pixels of the longer side
+_TAGS = frozenset(
+    tag for word in ("Rows", "InstanceNumber") if (tag := tag_for_keyword(word)) is not None
+)
+_JPEG, _PNG = "image/jpeg", "image/png"
+_PICTURE_OF = {_JPEG: _JPEG, "image/*": _JPEG, "*/*": _JPEG, _PNG: _PNG}
+
+
+@ROUTER.get("/rendered")
+def rendered_study(study: str, request: Request, archive: SiteArchive) -> Response:
+    """Returns the first frame of every image of a study, one picture each."""
+    return _pictures(request, _images(require_instances(archive, study)))
+
+
+@ROUTER.get(_SERIES + "/rendered")
+def rendered_series(study: str, series: str, request: Request, archive: SiteArchive) -> Response:
+    """Returns the first frame of every image of a series, one picture each."""
+    return _pictures(request, _images(require_instances(archive, study, series)))
+
+
+@ROUTER.get(_INSTANCE + "/rendered")
+def rendered_instance(request: Request, file: InstanceFile) -> Response:
+    """Returns the first frame as a picture, in its first window."""
+    return rendered_frame(1, request, file)
+
+
+@ROUTER.get(_FRAME + "/rendered")
+def rendered_frame(number: int, request: Request, file: InstanceFile) -> Response:
+    """Returns a frame as a picture, in its first window."""
+    return _picture(request, frames.ImageFile.open(file), number, None)
+
+
+@ROUTER.get("/thumbnail")
+def study_thumbnail(study: str, request: Request, archive: SiteArchive) -> Response:
+    """Returns a small picture of the middle image of the largest series."""
+    found = require_instances(archive, study)
+    sizes = Counter(instance.series_instance_uid for instance in found)
+    for uid, _ in sizes.most_common():  # the first of equally large ones first
+        images = _images(one for one in found if one.series_instance_uid == uid)
+        if images:
+            return _thumbnail(request, images)
+    raise _no_images()
+
+
+@ROUTER.get(_SERIES + "/thumbnail")
+def series_thumbnail(study: str, series: str, request: Request, archive: SiteArchive) -> Response:
+    """Returns a small picture of the middle image of a series."""
+    images = _images(require_instances(archive, study, series))
+    if not images:
+        raise _no_images()
+    return _thumbnail(request, images)
+
+
+@ROUTER.get(_INSTANCE + "/thumbnail")
+def instance_thumbnail(request: Request, file: InstanceFile) -> Response:
+    """Returns a small picture of the middle frame."""
+    image = frames.ImageFile.open(file)
+    return _picture(request, image, (image.frame_count + 1) // 2, _THUMBNAIL_SIZE)
+
+
+@ROUTER.get(_FRAME + "/thumbnail")
+def frame_thumbnail(number: int, request: Request, file: InstanceFile) -> Response:
+    """Returns a small picture of a frame."""
+    return _picture(request, frames.ImageFile.open(file), number, _THUMBNAIL_SIZE)
+
+
+def _images(found: Iterable[ArchivedInstance]) -> list[ArchivedInstance]:
+    """Returns the instances that have frames, by series in their order, then by number."""
+    order: dict[str, int] = {}
+    numbered = []
+    for instance in found:
+        place = order.setdefault(instance.series_instance_uid, len(order))
+        attributes = read_attributes(instance, _TAGS)
+        if attributes.get("Rows"):
+            numbered.append((place, _number(attributes), instance.sop_instance_uid, instance))
+    return [instance for *_, instance in sorted(numbered, key=lambda image: image[:3])]
+
+
+def _number(attributes: Dataset) -> int:
+    number = attributes.get("InstanceNumber")
+    return number if isinstance(number, int) else 0
+
+
+def _no_images() -> HTTPException:
+    return HTTPException(HTTPStatus.NOT_FOUND, "there are no images, so there is no picture")
+
+
+def _thumbnail(request: Request, images: Sequence[ArchivedInstance]) -> Response:
+    with images[len(images) // 2].local_copy() as file:
+        return instance_thumbnail(request, file)
+
+
+def _picture(
+    request: Request, image: frames.ImageFile, number: int, max_size: int | None
+) -> Response:
+    image.require_frame(number)
+    for accepted in accepted_media_ranges(request):
+        media_type = _PICTURE_OF.get(accepted.media_type)
+        if media_type is not None:
+            return Response(image.render(number, media_type, max_size), media_type=media_type)
+    raise not_acceptable(f"{_JPEG} or {_PNG}")
+
+
+def _pictures(request: Request, images: Sequence[ArchivedInstance]) -> Response:
+    """Returns one part for each image, or the middle image to a client that accepts one picture."""
+    if not images:
+        raise _no_images()
+    for accepted in accepted_media_ranges(request):
+        media_type = _PICTURE_OF.get(accepted.media_type)
+        if media_type is not None and accepted.is_multipart:
+            parts = (BodyPart(media_type, [_rendered(one, media_type)]) for one in images)
+            return multipart_response(produce_first(parts), media_type)
+        if media_type is not None:
+            middle = images[len(images) // 2]
+            return Response(_rendered(middle, media_type), media_type=media_type)
+    raise not_acceptable(f'{_JPEG}, {_PNG} or multipart/related; type="{_JPEG}" or "{_PNG}"')
+
+
+def _rendered(instance: ArchivedInstance, media_type: str) -> bytes:
+    with instance.local_copy() as file:
+        return frames.ImageFile.open(file).render(1, media_type)
