@@ -12,7 +12,7 @@ from node.commitment.factory import commitment_requesters_from
 from node.commitment.scp_reports import CommitmentReporter
 from node.commitment.scu import CommitmentReports
 from node.delivery.destination import Destination
-from node.delivery.factory import destinations_from, password_from, wanted_objects
+from node.delivery.factory import destinations_from, wanted_objects
 from node.dicom.results.recommended_colours import with_recommended_colours
 from node.dimse.scu import Remote
 from node.domain.errors import Misconfigured
@@ -23,7 +23,7 @@ from node.inference.loaded_models import LoadedModels
 from node.inference.pool import InferencePool
 from node.inference.process import InferenceProcess
 from node.intake.inbox import Inbox
-from node.intake.wado_retrieval import DicomWebSource, Retriever
+from node.intake.retriever import Retriever
 from node.jobs.commit_step import CommitStep
 from node.jobs.deliver_step import DeliverStep
 from node.jobs.job_scheduling import JobScheduler
@@ -31,6 +31,8 @@ from node.jobs.segment_step import SegmentStep
 from node.jobs.series_completion import SeriesCompletion
 from node.jobs.workflow import EngineOptions, Workflows
 from node.maintenance.retention import Retention
+from node.retrieval.scheduled_query import ScheduledQuery
+from node.retrieval.sources import retrieval_sources, searchable_source
 from node.runtime.heartbeat import Membership
 from node.settings import Settings
 from node.store import Store
@@ -53,6 +55,7 @@ class App:
     series_completion: SeriesCompletion
     job_scheduler: JobScheduler
     retriever: Retriever
+    queries: Mapping[str, ScheduledQuery]
     retention: Retention
     commitment_reporter: CommitmentReporter
     membership: Membership | None  # None for a single worker
@@ -104,7 +107,8 @@ def build(settings: Settings, slot: str) -> App:
             now=utc_now,
         ),
         job_scheduler=JobScheduler(store, workflows, deliver_step, commit_step, utc_now),
-        retriever=Retriever(_sources(settings), store, inbox, utc_now, policy.give_up_after),
+        retriever=Retriever(retrieval_sources(settings, store), store, inbox, utc_now, policy),
+        queries={name: _query(settings, store, name) for name in settings.queries},
         commitment_reporter=_commitment_reporter(settings, store, policy),
         retention=Retention(store, settings.retention.keep, settings.retention.free_bytes, utc_now),
         membership=membership,
@@ -189,16 +193,17 @@ def result_texts(settings: Settings) -> ResultTexts:
     )
 
 
-def _sources(settings: Settings) -> Mapping[str, DicomWebSource]:
-    return {
-        name: DicomWebSource(
-            name,
-            source.url.rstrip("/"),
-            source.username or "",
-            password_from(source.password_env, f"sources.{name}.password_env"),
-        )
-        for name, source in settings.sources.items()
-    }
+def _query(settings: Settings, store: Store, name: str) -> ScheduledQuery:
+    options = settings.queries[name]
+    return ScheduledQuery(
+        name=name,
+        source=searchable_source(settings, options.source),
+        modality=options.modality,
+        lookback_days=options.lookback_days,
+        max_open_retrievals=options.max_open_retrievals,
+        store=store,
+        now=utc_now,
+    )
 
 
 def _commitment_reporter(

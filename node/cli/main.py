@@ -7,7 +7,19 @@ from typing import Annotated
 import typer
 
 from models.errors import ModelsError
-from node.cli import convert, demo, evaluate, jobs, network, package, segment, serve, store, train
+from node.cli import (
+    convert,
+    demo,
+    evaluate,
+    fetch,
+    jobs,
+    network,
+    package,
+    segment,
+    serve,
+    store,
+    train,
+)
 from node.domain.errors import NodeError
 
 app = typer.Typer(
@@ -21,6 +33,7 @@ app.command()(serve.serve)
 app.command()(demo.demo)
 app.command()(network.send)
 app.command()(network.echo)
+app.command()(fetch.fetch)
 app.command()(segment.segment)
 app.command()(serve.explain)
 app.command()(serve.check)

@@ -59,6 +59,10 @@ def _summary(settings: "Settings") -> str:
         f"{settings.listener.port}, {peers}.",
     ]
     lines += [
+        f"Query {name!r}: {query.modality} from {query.source} every {query.every_minutes:g} min."
+        for name, query in settings.queries.items()
+    ]
+    lines += [
         f"Rule {rule.name!r}{' (STAT)' if rule.priority is Priority.STAT else ''}: "
         f"{rule.model} -> {', '.join(rule.destinations)}"
         for rule in settings.rules

@@ -10,6 +10,7 @@ class Channel(StrEnum):
     """The interface through which an instance arrived."""
 
     C_STORE = "c-store"
+    C_GET = "c-get"
     DICOMWEB = "dicomweb"
     FOLDER = "folder"
 

@@ -23,6 +23,8 @@ _LOG = structlog.get_logger()
 _REPAIR_SECONDS = 20.0
 _RETENTION_SECONDS = 60.0
 _CLOCK_SECONDS = 1.0
+# By then the leader of a new site is known.
+_FIRST_QUERY_SECONDS = 10.0
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -70,22 +72,36 @@ def _timers(app: App) -> Timers:
     """The periodic tasks; with several workers, the leader alone runs the shared ones."""
     poll_s = app.settings.worker.poll_seconds
     membership = app.membership
+    retriever = app.retriever
     timers = Timers()
     for name, seconds, run_task in (
         ("series", poll_s, app.series_completion.poll),
         ("jobs", poll_s, app.job_scheduler.poll),
         ("settlements", poll_s, app.job_scheduler.settle_commitments),
-        ("retrievals", poll_s, app.retriever.poll),
+        ("retrievals", poll_s, retriever.refuse_unknown_sources),
         ("repair", _REPAIR_SECONDS, app.job_scheduler.repair),
         ("commitments", poll_s, app.commitment_reporter.poll),
         ("retention", _RETENTION_SECONDS, app.retention.poll),
     ):
-        task = run_task if membership is None else partial(_run_if_leader, membership, run_task)
-        timers.add(name, seconds, task)
+        timers.add(name, seconds, _for_leader(membership, run_task))
+    for source in retriever.sources:
+        poll_source = _for_leader(membership, partial(retriever.poll, source))
+        timers.add(f"retrievals from {source}", poll_s, poll_source)
+    for name, query in app.queries.items():
+        timers.add_with_first_run(
+            f"query {name}",
+            app.settings.queries[name].every_minutes * 60.0,
+            _for_leader(membership, query.run),
+            first_after_s=_FIRST_QUERY_SECONDS,
+        )
     if membership is not None:
         timers.add("heartbeat", HEARTBEAT_SECONDS, partial(_send_heartbeat, membership))
         timers.add("takeover", HEARTBEAT_SECONDS, partial(_take_over, app))
     return timers
+
+
+def _for_leader(membership: Membership | None, run_task: Callable[[], None]) -> Callable[[], None]:
+    return run_task if membership is None else partial(_run_if_leader, membership, run_task)
 
 
 def _run_if_leader(membership: Membership, run_task: Callable[[], None]) -> None:

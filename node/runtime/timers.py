@@ -4,8 +4,10 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 
 import structlog
+from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
@@ -35,7 +37,7 @@ class _Task:
 
 @dataclass
 class Timers:
-    """Runs each task at its interval in a thread pool; a slow run skips the next ones."""
+    """Runs each task at its interval on a thread of its own; a slow run skips the next ones."""
 
     _interval_s: dict[str, float] = field(default_factory=dict)
     _clock_offset_s: float = 0.0  # system clock minus monotonic clock
@@ -51,8 +53,18 @@ class Timers:
         self._interval_s[name] = seconds
         self._scheduler.add_job(_Task(name, run), "interval", seconds=seconds, id=name)
 
+    def add_with_first_run(
+        self, name: str, seconds: float, run: Callable[[], None], *, first_after_s: float
+    ) -> None:
+        """Adds a task that runs after `first_after_s`, then every `seconds`."""
+        self.add(name, seconds, run)
+        first = datetime.now(UTC) + timedelta(seconds=first_after_s)
+        self._scheduler.modify_job(name, next_run_time=first)
+
     def start(self) -> None:
         """Starts the timers."""
+        # A task that waits for a slow peer must not hold up the others.
+        self._scheduler.add_executor(ThreadPoolExecutor(max(1, len(self._interval_s))))
         self._clock_offset_s = time.time() - time.monotonic()
         self._scheduler.start()
 

@@ -27,6 +27,7 @@ def unknown_references(values: Mapping[str, Any], base: Path) -> Iterator[Mistak
             if isinstance(peer, str) and peer and peer not in peers:
                 path = ("destinations", name, key)
                 yield path, f"there is no peer {peer!r}{suggestion(peer, peers)}"
+    yield from _unknown_query_sources(values, peers)
     models, mistakes = _installed_models(values.get("catalogues"), base)
     yield from mistakes
     for model in _table(_table(values.get("worker")).get("most_of_model_at_once")):
@@ -38,6 +39,23 @@ def unknown_references(values: Mapping[str, Any], base: Path) -> Iterator[Mistak
         yield from _unknown_in_rule(_table(rule), ("rules", i), destinations, models)
         if peers:
             yield from _unknown_senders(rule, ("rules", i), peers, _table(values.get("sources")))
+
+
+def _unknown_query_sources(
+    values: Mapping[str, Any], peers: Mapping[str, Any]
+) -> Iterator[Mistake]:
+    """Yields sources of queries that are neither a DICOMweb source nor a peer to retrieve from."""
+    able = [name for name, peer in peers.items() if _table(peer).get("retrieve")]
+    known = [*_table(values.get("sources")), *able]
+    for name, table in _table(values.get("queries")).items():
+        source = _table(table).get("source")
+        if not isinstance(source, str) or not source or source in known:
+            continue
+        if source in peers:
+            message = f'peer {source!r} needs retrieve = "move" or retrieve = "get"'
+        else:
+            message = f"there is no source or peer {source!r}{suggestion(source, known)}"
+        yield ("queries", name, "source"), message
 
 
 def _unknown_in_rule(
@@ -119,6 +137,10 @@ def contradictions(settings: Settings, base: Path) -> Iterator[Mistake]:
         message = f"is below least_free_gib, {settings.least_free_gib:g}: nothing would come in"
         yield ("retention", "free_gib"), message
     yield from _repeated_objects(settings)
+    for name, peer in settings.peers.items():
+        if peer.retrieve is not None and name in settings.sources:
+            message = f"a source has the name {name!r}, too: rename one, so that it is clear which"
+            yield ("peers", name, "retrieve"), message
     for table, servers in (("sources", settings.sources), ("destinations", settings.destinations)):
         for name, server in servers.items():
             if getattr(server, "password_env", None) and not getattr(server, "username", None):

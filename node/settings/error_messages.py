@@ -10,12 +10,18 @@ from pydantic import BaseModel
 from node.routing.attributes import closest_match, suggestion
 from node.routing.condition_parsing import KeyPath, Mistake
 from node.settings.destinations import DESTINATION_KINDS, ObservationCode
-from node.settings.options import DicomwebSource, Peer, Settings
+from node.settings.options import DicomwebSource, Peer, QueryOptions, Settings
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 _KINDS = tuple(DESTINATION_KINDS)
+# The options of [table.NAME], by table; those of destinations depend on their kind.
+_NAMED_TABLES: dict[str, type[BaseModel]] = {
+    "peers": Peer,
+    "sources": DicomwebSource,
+    "queries": QueryOptions,
+}
 # By pydantic's error type; for other types pydantic's own message is clear enough.
 _MESSAGES = {
     "missing": "is missing",
@@ -76,8 +82,8 @@ def _unknown_setting(path: KeyPath, loc: KeyPath) -> str:
 def _settings_beside(loc: KeyPath) -> list[str]:
     """Returns the settings that exist in the table of the unknown one."""
     match loc:
-        case ("peers" | "sources" as section, _, _):
-            return _field_names(Peer if section == "peers" else DicomwebSource)
+        case (str() as table, _, _) if table in _NAMED_TABLES:
+            return _field_names(_NAMED_TABLES[table])
         case ("destinations", _, str() as kind, _) if kind in DESTINATION_KINDS:
             return _field_names(DESTINATION_KINDS[kind])
         case ("destinations", _, _, "codes", _, _):

@@ -16,6 +16,7 @@ from node.settings.destinations import Destination
 from node.settings.value_types import (
     Ae,
     BucketUrl,
+    CodeString,
     DatabaseUrl,
     DescriptionTemplate,
     Device,
@@ -121,11 +122,15 @@ class RetentionOptions(Options):
 
 
 class Peer(Options):
-    """A remote application entity."""
+    """A remote application entity.
+
+    `retrieve` says how series are retrieved from it: C-MOVE to the listener, or C-GET; None: not.
+    """
 
     ae_title: Ae
     host: Host
     port: Annotated[Whole, Field(ge=1, le=65535)]
+    retrieve: Literal["move", "get"] | None = None
 
 
 class DicomwebSource(Options):
@@ -137,6 +142,20 @@ class DicomwebSource(Options):
     url: Url
     username: str | None = None
     password_env: str | None = None
+
+
+class QueryOptions(Options):
+    """A query that runs every `every_minutes` and requests the series that the node does not have.
+
+    `source` names a peer with `retrieve`, or a DICOMweb source. The study dates go back
+    `lookback_days` before today. At most `max_open_retrievals` of the source wait at a time.
+    """
+
+    source: Name
+    every_minutes: Positive = 10.0
+    modality: CodeString = "CT"
+    lookback_days: Annotated[Whole, Field(ge=0, le=3650)] = 1
+    max_open_retrievals: Annotated[Whole, Field(ge=1, le=1000)] = 20
 
 
 def _default_data_dir() -> Path:
@@ -169,6 +188,7 @@ class Settings(BaseModel):
     retention: RetentionOptions = RetentionOptions()
     peers: dict[Name, Peer] = Field(default_factory=dict)
     sources: dict[Name, DicomwebSource] = Field(default_factory=dict)
+    queries: dict[Name, QueryOptions] = Field(default_factory=dict)
     destinations: dict[Name, Destination] = Field(default_factory=dict)
     rules: tuple[InstanceOf[Rule], ...] = ()
 

@@ -73,6 +73,13 @@ def _long_string(text: str) -> str:
     return text
 
 
+def _code_string(text: str) -> str:
+    """Checks a Code String (PS3.5 6.2)."""
+    if not re.fullmatch(r"[A-Z0-9_]{1,16}", text):
+        raise ValueError(f'must be a code such as "CT", not {text!r}')
+    return text
+
+
 def _host_name(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?", name):
         raise ValueError(f"must be a name such as segnode.hospital.example, not {name!r}")
@@ -144,6 +151,7 @@ Port = Annotated[Whole, Field(ge=0, le=65535)]
 Ae = Annotated[str, AfterValidator(AeTitle)]
 Name = Annotated[str, Field(min_length=1)]
 Host = Annotated[str, AfterValidator(_host)]
+CodeString = Annotated[str, AfterValidator(_code_string)]
 HostName = Annotated[str, AfterValidator(_host_name)]
 LongString = Annotated[str, AfterValidator(_long_string)]
 DescriptionTemplate = Annotated[str, AfterValidator(check_description_template)]

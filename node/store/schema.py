@@ -140,7 +140,20 @@ RETRIEVALS = Table(
     Column("requested_at", UtcDateTime, nullable=False),
     Column("finished_at", UtcDateTime),
     Column("error", Text, nullable=False),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("next_try_at", UtcDateTime),
     Index(None, "finished_at", "requested_at"),
+)
+
+QUERIED_SERIES = Table(
+    "queried_series",
+    METADATA,
+    Column("source", _NAME, primary_key=True),
+    Column("series_instance_uid", _UID, primary_key=True),
+    Column("study_instance_uid", _UID, nullable=False),
+    Column("instance_count", Integer),
+    Column("retrieval_id", Integer),
+    Column("decided_at", UtcDateTime, nullable=False),
 )
 
 COMMITMENTS = Table(

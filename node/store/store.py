@@ -15,6 +15,7 @@ from node.store.jobs.result_objects import ResultObjects
 from node.store.migrate import run_migrations
 from node.store.received.cleanup import Cleanup
 from node.store.received.instances import Instances
+from node.store.received.queried_series import QueriedSeriesRepository
 from node.store.received.retrievals import Retrievals
 from node.store.site.files_check import check_files
 from node.store.site.workers import Workers
@@ -28,6 +29,7 @@ class Store(
     Attempts,
     RequestedCommitments,
     Retrievals,
+    QueriedSeriesRepository,
     ReceivedCommitments,
     Cleanup,
     Workers,

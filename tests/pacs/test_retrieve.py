@@ -1,7 +1,8 @@
 """Series are fetched from a real DICOMweb server."""
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,11 +12,15 @@ from node.demo.orthanc_pacs import OrthancPacs, free_ports
 from node.domain.errors import Rejected, Transient
 from node.domain.identifiers import Uid, mint_uid
 from node.domain.instance import Channel, ReceivedInstance
+from node.domain.retry_policy import RetryPolicy
 from node.intake.inbox import Inbox
-from node.intake.wado_retrieval import DicomWebSource, Retriever, retrieve_series
+from node.intake.retriever import Retriever
+from node.intake.wado_retrieval import DicomWebSource, retrieve_series
 from node.store import Store
 from tests.support.dicom.builders import ct_series
 from tests.support.factories import NOON, sqlite_url
+
+POLICY = RetryPolicy(first_s=2.0, max_s=300.0, give_up_after=timedelta(hours=1))
 
 
 @dataclass(frozen=True)
@@ -69,23 +74,25 @@ def test_a_request_is_completed_once_the_server_is_up(
     store = Store.open(sqlite_url(tmp_path), tmp_path)
     clock_s = [0.0]
     retriever = Retriever(
-        sources={"orthanc": DicomWebSource("orthanc", orthanc.dicomweb_url)},
+        sources={
+            "orthanc": partial(retrieve_series, DicomWebSource("orthanc", orthanc.dicomweb_url))
+        },
         store=store,
         inbox=Inbox(store, 0),
         now=lambda: NOON,
-        give_up_after=timedelta(hours=1),
+        policy=POLICY,
         clock=lambda: clock_s[0],
     )
     request = store.request_retrieval("orthanc", uploaded.study, uploaded.series, NOON)
     orthanc.stop()
-    retriever.poll()
+    retriever.poll("orthanc")
     assert [one.retrieval_id for one in store.open_retrievals()] == [request]
 
     orthanc.start()
-    retriever.poll()  # before the next attempt is due
+    retriever.poll("orthanc")  # before the next attempt is due
     assert store.get_series(uploaded.series) is None
     clock_s[0] += 60.0
-    retriever.poll()
+    retriever.poll("orthanc")
 
     series = store.get_series(uploaded.series)
     assert series is not None
@@ -99,9 +106,9 @@ def test_a_request_to_a_source_that_is_not_configured_ends_with_the_reason(
     tmp_path: Path,
 ) -> None:
     store = Store.open(sqlite_url(tmp_path), tmp_path)
-    retriever = Retriever({}, store, Inbox(store, 0), lambda: datetime.now(UTC), timedelta(hours=1))
+    retriever = Retriever({}, store, Inbox(store, 0), lambda: NOON, POLICY)
     number = store.request_retrieval("nowhere", Uid("1.2"), Uid("1.2.3"), NOON)
-    retriever.poll()
+    retriever.refuse_unknown_sources()
 
     finished = store.get_retrieval(number)
     assert finished is not None

@@ -1,10 +1,11 @@
-"""Requests to retrieve a series from a DICOMweb source."""
+"""Requests to retrieve a series from a peer or a DICOMweb source."""
 
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row, select, update
+from sqlalchemy.engine import Connection
 
 from node.domain.identifiers import Uid
 from node.store.repository import Repository
@@ -13,7 +14,7 @@ from node.store.schema import RETRIEVALS
 
 @dataclass(frozen=True)
 class Retrieval:
-    """A request to retrieve one series from the configured source named `source`."""
+    """A request to retrieve one series from the configured peer or source named `source`."""
 
     retrieval_id: int
     source: str
@@ -21,7 +22,11 @@ class Retrieval:
     series_instance_uid: Uid
     requested_at: datetime
     finished_at: datetime | None
-    error: str  # why a finished retrieval failed, in plain words; else empty
+    error: str  # why it failed, or why the last attempt at an open one did; empty after a success
+    attempts: int  # failed ones
+    next_try_at: (
+        datetime | None
+    )  # of an open request after a failed attempt; a restart tries at once
 
 
 class Retrievals(Repository):
@@ -29,27 +34,8 @@ class Retrievals(Repository):
 
     def request_retrieval(self, source: str, study_uid: Uid, series_uid: Uid, now: datetime) -> int:
         """Requests a series; returns the id of the new request, or of an open one for it."""
-        open_request = select(RETRIEVALS.c.retrieval_id).where(
-            RETRIEVALS.c.source == source,
-            RETRIEVALS.c.series_instance_uid == series_uid,
-            RETRIEVALS.c.finished_at.is_(None),
-        )
         with self._database.writing() as connection:
-            existing = connection.execute(open_request).scalars().first()
-            if existing is not None:
-                return int(existing)
-            added = connection.execute(
-                RETRIEVALS.insert()
-                .values(
-                    source=source,
-                    study_instance_uid=study_uid,
-                    series_instance_uid=series_uid,
-                    requested_at=now,
-                    error="",
-                )
-                .returning(RETRIEVALS.c.retrieval_id)
-            )
-            return int(added.scalar_one())
+            return add_retrieval(connection, source, study_uid, series_uid, now)
 
     def get_retrieval(self, retrieval_id: int) -> Retrieval | None:
         """Returns one request, or None if the id is unknown."""
@@ -58,13 +44,15 @@ class Retrievals(Repository):
             row = connection.execute(query).first()
         return None if row is None else _retrieval(row)
 
-    def open_retrievals(self) -> list[Retrieval]:
-        """Returns the unfinished requests, oldest first."""
+    def open_retrievals(self, source: str | None = None) -> list[Retrieval]:
+        """Returns the unfinished requests, of all sources or of one, oldest first."""
         query = (
             select(RETRIEVALS)
             .where(RETRIEVALS.c.finished_at.is_(None))
             .order_by(RETRIEVALS.c.requested_at, RETRIEVALS.c.retrieval_id)
         )
+        if source is not None:
+            query = query.where(RETRIEVALS.c.source == source)
         with self._database.reading() as connection:
             return [_retrieval(row) for row in connection.execute(query)]
 
@@ -79,10 +67,47 @@ class Retrievals(Repository):
         statement = (
             update(RETRIEVALS)
             .where(RETRIEVALS.c.retrieval_id == retrieval_id)
-            .values(finished_at=now, error=error)
+            .values(finished_at=now, error=error, next_try_at=None)
         )
         with self._database.writing() as connection:
             connection.execute(statement)
+
+    def postpone_retrieval(self, retrieval_id: int, error: str, next_try_at: datetime) -> None:
+        """Records a failed attempt at an open request, and when the next one is due."""
+        statement = (
+            update(RETRIEVALS)
+            .where(RETRIEVALS.c.retrieval_id == retrieval_id, RETRIEVALS.c.finished_at.is_(None))
+            .values(attempts=RETRIEVALS.c.attempts + 1, error=error, next_try_at=next_try_at)
+        )
+        with self._database.writing() as connection:
+            connection.execute(statement)
+
+
+def add_retrieval(
+    connection: Connection, source: str, study_uid: Uid, series_uid: Uid, now: datetime
+) -> int:
+    """Adds a request; returns its id, or that of an open one for the same series."""
+    open_request = select(RETRIEVALS.c.retrieval_id).where(
+        RETRIEVALS.c.source == source,
+        RETRIEVALS.c.series_instance_uid == series_uid,
+        RETRIEVALS.c.finished_at.is_(None),
+    )
+    existing = connection.execute(open_request).scalars().first()
+    if existing is not None:
+        return int(existing)
+    added = connection.execute(
+        RETRIEVALS.insert()
+        .values(
+            source=source,
+            study_instance_uid=study_uid,
+            series_instance_uid=series_uid,
+            requested_at=now,
+            error="",
+            attempts=0,
+        )
+        .returning(RETRIEVALS.c.retrieval_id)
+    )
+    return int(added.scalar_one())
 
 
 def _retrieval(row: Row[Any]) -> Retrieval:
@@ -94,4 +119,6 @@ def _retrieval(row: Row[Any]) -> Retrieval:
         requested_at=row.requested_at,
         finished_at=row.finished_at,
         error=row.error,
+        attempts=row.attempts,
+        next_try_at=row.next_try_at,
     )

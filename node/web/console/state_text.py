@@ -92,6 +92,7 @@ _RETRYING = StateText(
 
 _CHANNELS: Mapping[str, str] = {
     Channel.C_STORE.value: "C-STORE",
+    Channel.C_GET.value: "C-GET",
     Channel.DICOMWEB.value: "DICOMweb",
     Channel.FOLDER.value: "folder",
 }

@@ -1,0 +1,237 @@
+"""C-MOVE and C-GET of a series as a service class user, Study Root (PS3.4 C.4.2, C.4.3)."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import cast
+
+from pydicom.dataset import Dataset
+from pynetdicom import evt
+from pynetdicom.association import Association
+from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.events import Event
+from pynetdicom.presentation import PresentationContext, build_context, build_role
+from pynetdicom.sop_class import (  # type: ignore[attr-defined]
+    StudyRootQueryRetrieveInformationModelGet,
+    StudyRootQueryRetrieveInformationModelMove,
+)
+
+from node.dimse.scu import (
+    SUCCESS,
+    Remote,
+    application_entity,
+    associated,
+    broken_association_as_transient,
+    status_text,
+)
+from node.domain.errors import NodeError, Rejected, RejectionReason, Transient
+from node.domain.identifiers import AeTitle, Uid
+from node.domain.instance import Channel, Origin, ReceivedInstance
+from node.domain.query import QueryLevel
+from node.domain.sop_classes import STORAGE_SOP_CLASSES, STORAGE_TRANSFER_SYNTAXES
+from node.intake.identification import identify
+
+MOVE_MODEL = StudyRootQueryRetrieveInformationModelMove
+GET_MODEL = StudyRootQueryRetrieveInformationModelGet
+# An archive may fetch a series from a slow medium first, and some report no progress.
+RETRIEVAL_TIMEOUT_S = 600.0
+DESTINATION_UNKNOWN = 0xA801
+# Statuses of our C-STORE responses within a C-GET (PS3.4 table B.2-1).
+OUT_OF_RESOURCES, CANNOT_UNDERSTAND = 0xA700, 0xC000
+_PENDING = {0xFF00, 0xFF01}
+
+Accept = Callable[[ReceivedInstance], object]
+
+
+@dataclass(frozen=True)
+class MoveDestination:
+    """Where the peer sends the series: the node's listener."""
+
+    ae_title: AeTitle
+    port: int
+
+
+def move_series(remote: Remote, destination: MoveDestination, study: Uid, series: Uid) -> int:
+    """Has `remote` send a series to `destination` by C-MOVE; returns the number of instances sent.
+
+    Raises:
+        Transient: no association, or not every instance was sent; a later attempt may succeed.
+        Rejected: the remote does not have the series.
+    """
+    ae = application_entity(destination.ae_title)
+    ae.dimse_timeout = ae.network_timeout = RETRIEVAL_TIMEOUT_S
+    ae.add_requested_context(MOVE_MODEL)
+    refusal = Transient(
+        f"{remote} accepts no C-MOVE (Study Root) from {destination.ae_title}: "
+        'allow it there, or set retrieve = "get" for this peer'
+    )
+    with (
+        associated(ae, remote, no_context_error=refusal) as association,
+        broken_association_as_transient(remote),
+    ):
+        responses = association.send_c_move(
+            _identifier(study, series), destination.ae_title, MOVE_MODEL
+        )
+        final = _final_response(responses, remote)
+    if final.Status == DESTINATION_UNKNOWN:
+        raise Transient(
+            f"{remote} does not know the C-MOVE destination {destination.ae_title} "
+            f"({status_text(final)}): enter the AE title {destination.ae_title} there, with the "
+            f"address of this machine and port {destination.port}"
+        )
+    hint = (
+        f"; check that it reaches {destination.ae_title} on port {destination.port} of this machine"
+    )
+    return _completed(final, remote, series, hint)
+
+
+def get_series(remote: Remote, calling: AeTitle, study: Uid, series: Uid, accept: Accept) -> int:
+    """Retrieves a series by C-GET and passes each instance to `accept`; returns their number.
+
+    The instances arrive on the same association. One that `accept` refuses ends the retrieval.
+
+    Raises:
+        Transient: no association, or not every instance arrived; a later attempt may succeed.
+        Rejected: the remote does not have the series, or sent an invalid instance.
+    """
+    ae = application_entity(calling)
+    ae.dimse_timeout = ae.network_timeout = RETRIEVAL_TIMEOUT_S
+    ae.requested_contexts = get_contexts()
+    receiver = _Receiver(Origin(Channel.C_GET, str(remote.ae_title)), series, accept)
+    with (
+        associated(
+            ae,
+            remote,
+            no_context_error=_not_offered(remote),
+            # The requestor takes the role of SCP for storage (PS3.4 C.5.3).
+            negotiation=[build_role(uid, scp_role=True) for uid in STORAGE_SOP_CLASSES],
+            handlers=[(evt.EVT_C_STORE, receiver.store)],
+        ) as association,
+        broken_association_as_transient(remote),
+    ):
+        _check_contexts(association, remote)
+        responses = association.send_c_get(_identifier(study, series), GET_MODEL)
+        final = _final_response(_until_refused(responses, receiver, association), remote)
+    return _completed(final, remote, series, "")
+
+
+def get_contexts() -> list[PresentationContext]:
+    """The presentation contexts of a C-GET: the query, and each storage class with each syntax.
+
+    One context for each transfer syntax lets the peer send every instance as it is stored.
+    """
+    storage = [
+        build_context(sop_class, syntax)
+        for sop_class in STORAGE_SOP_CLASSES
+        for syntax in STORAGE_TRANSFER_SYNTAXES
+    ]
+    return [build_context(GET_MODEL), *storage]
+
+
+@dataclass
+class _Receiver:
+    """Handles the C-STORE sub-operations of a C-GET; `error` is the first that occurred."""
+
+    origin: Origin
+    series: Uid
+    accept: Accept
+    error: NodeError | None = None
+
+    def store(self, event: Event) -> int:
+        """Accepts one instance; returns the status of the response."""
+        try:
+            self._accept(event)
+        except NodeError as error:
+            self.error = self.error or error
+            return CANNOT_UNDERSTAND if isinstance(error, Rejected) else OUT_OF_RESOURCES
+        return SUCCESS
+
+    def _accept(self, event: Event) -> None:
+        request = cast(C_STORE, event.request)
+        received = identify(
+            event.encoded_dataset(include_meta=False),
+            Uid(event.context.transfer_syntax),
+            self.origin,
+            sop_class_uid=str(request.AffectedSOPClassUID),
+            sop_instance_uid=str(request.AffectedSOPInstanceUID),
+        ).received
+        if received.series_instance_uid != self.series:
+            raise Rejected(
+                RejectionReason.INVALID_INSTANCE,
+                f"{self.origin.peer} sent an instance of another series, "
+                f"{received.series_instance_uid}",
+            )
+        self.accept(received)
+
+
+Responses = Iterable[tuple[Dataset, Dataset | None]]
+
+
+def _until_refused(
+    responses: Responses, receiver: _Receiver, association: Association
+) -> Responses:
+    """Passes the responses on; ends the association once an instance was refused."""
+    for response in responses:
+        if receiver.error is not None:
+            association.abort()
+            raise receiver.error
+        yield response
+
+
+def _final_response(responses: Responses, remote: Remote) -> Dataset:
+    for status, _ in responses:
+        if status.get("Status") is None:
+            raise Transient(f"{remote} stopped answering during the retrieval")
+        if status.Status not in _PENDING:
+            return status
+    raise Transient(f"{remote} ended the retrieval without a response")
+
+
+def _identifier(study: Uid, series: Uid) -> Dataset:
+    identifier = Dataset()
+    identifier.QueryRetrieveLevel = QueryLevel.SERIES.value
+    identifier.StudyInstanceUID = study
+    identifier.SeriesInstanceUID = series
+    return identifier
+
+
+def _completed(final: Dataset, remote: Remote, series: Uid, hint: str) -> int:
+    """Returns the number of completed sub-operations (PS3.4 C.4.2.1.8).
+
+    Raises:
+        Transient: some failed, or the remote did not perform them.
+        Rejected: there were none.
+    """
+    failed = int(final.get("NumberOfFailedSuboperations") or 0)
+    completed = int(final.get("NumberOfCompletedSuboperations") or 0)
+    completed += int(final.get("NumberOfWarningSuboperations") or 0)
+    if failed:
+        raise Transient(
+            f"{remote} could not send {failed} of {failed + completed} images "
+            f"({status_text(final)}){hint}"
+        )
+    # B000 without a failed sub-operation: instances were stored with warnings.
+    if final.Status not in (SUCCESS, 0xB000):
+        raise Transient(f"{remote} did not perform the retrieval ({status_text(final)}){hint}")
+    if completed == 0:
+        raise Rejected(
+            RejectionReason.INVALID_INSTANCE, f"{remote} has no images of series {series}"
+        )
+    return completed
+
+
+def _check_contexts(association: Association, remote: Remote) -> None:
+    accepted = association.accepted_contexts
+    if not any(context.abstract_syntax == GET_MODEL for context in accepted):
+        raise _not_offered(remote)
+    if not any(context.as_scp for context in accepted):
+        raise Transient(
+            f"{remote} accepts C-GET, but would send no CT images by it: "
+            'set retrieve = "move" for this peer'
+        )
+
+
+def _not_offered(remote: Remote) -> Transient:
+    return Transient(
+        f"{remote} accepts no C-GET (Study Root): allow it there, "
+        'or set retrieve = "move" for this peer'
+    )

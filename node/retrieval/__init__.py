@@ -1,0 +1,1 @@
+"""Query and retrieve: sources by name, searches for series, scheduled queries."""

@@ -1,0 +1,146 @@
+"""The sources of series that the settings name: DICOMweb servers, and peers with `retrieve`."""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+from node.delivery.factory import password_from
+from node.dimse.find import finding
+from node.dimse.retrieve import MoveDestination, get_series, move_series
+from node.dimse.scu import Remote
+from node.domain.errors import Misconfigured, Transient
+from node.domain.identifiers import AeTitle, Uid
+from node.domain.query import FoundSeries, SeriesQuery, TooManyMatches
+from node.intake.qido_search import searching
+from node.intake.retriever import Accept, RetrieveSeries
+from node.intake.wado_retrieval import DicomWebSource, retrieve_series
+from node.retrieval.series_search import Find, find_series, find_studies
+from node.settings import Settings
+from node.settings.options import Peer
+from node.store import Store
+
+
+@dataclass(frozen=True)
+class SearchableSource:
+    """A source by its name in the settings; `searching` opens a connection for searches."""
+
+    name: str
+    searching: Callable[[], AbstractContextManager[Find]]
+
+    def search(self, query: SeriesQuery, max_matches: int) -> list[FoundSeries]:
+        """Returns the series that match, by study.
+
+        Raises:
+            Transient: the source does not answer, or refuses the query.
+            TooManyMatches: more than `max_matches` studies or series match.
+        """
+        found: list[FoundSeries] = []
+        with self.searching() as find:
+            for study in find_studies(find, query, max_matches):
+                found += find_series(find, query, study, max_matches)
+                if len(found) > max_matches:
+                    raise TooManyMatches(self.name, max_matches)
+        return found
+
+
+def retrieval_source_names(settings: Settings) -> list[str]:
+    """The names of everything that series can be retrieved from."""
+    peers = [name for name, peer in settings.peers.items() if peer.retrieve is not None]
+    return [*settings.sources, *peers]
+
+
+def unknown_source(settings: Settings, name: str) -> str:
+    """The message about a name that is no source; it says what to do."""
+    if name in settings.peers:
+        return (
+            f"peer {name!r} has no setting `retrieve`: set it to "
+            '"move" (C-MOVE to this node) or "get" (C-GET)'
+        )
+    known = ", ".join(retrieval_source_names(settings)) or "none"
+    return f"the configuration has no source {name!r}; it has: {known}"
+
+
+def searchable_source(settings: Settings, name: str) -> SearchableSource:
+    """Returns the source with that name.
+
+    Raises:
+        Misconfigured: no source has that name, or its password is missing.
+    """
+    if name in settings.sources:
+        return SearchableSource(name, partial(searching, _dicomweb_source(settings, name)))
+    peer = settings.peers.get(name)
+    if peer is None or peer.retrieve is None:
+        raise Misconfigured(unknown_source(settings, name), file=settings.file)
+    calling = AeTitle(settings.listener.ae_title)
+    return SearchableSource(name, partial(finding, _remote(peer), calling))
+
+
+def retrieval_sources(settings: Settings, store: Store) -> Mapping[str, RetrieveSeries]:
+    """Returns how to retrieve a series from each source, by name.
+
+    Raises:
+        Misconfigured: the password of a source is missing.
+    """
+    sources: dict[str, RetrieveSeries] = {
+        name: partial(retrieve_series, _dicomweb_source(settings, name))
+        for name in settings.sources
+    }
+    for name, peer in settings.peers.items():
+        if peer.retrieve is not None:
+            sources[name] = _peer_source(settings, store, peer, peer.retrieve)
+    return sources
+
+
+def _peer_source(
+    settings: Settings, store: Store, peer: Peer, method: Literal["move", "get"]
+) -> RetrieveSeries:
+    remote, ae_title = _remote(peer), AeTitle(settings.listener.ae_title)
+    match method:
+        case "get":
+            return partial(get_series, remote, ae_title)
+        case "move":
+            return MoveToListener(remote, MoveDestination(ae_title, settings.listener.port), store)
+
+
+@dataclass(frozen=True)
+class MoveToListener:
+    """Retrieves a series by C-MOVE; the listener, a process of its own, receives the instances."""
+
+    remote: Remote
+    destination: MoveDestination
+    store: Store
+
+    def __call__(self, study: Uid, series: Uid, accept: Accept) -> int:
+        """Retrieves the series; returns its number of instances. `accept` is not needed.
+
+        Raises:
+            Transient: the remote did not send every instance, or sent them elsewhere.
+            Rejected: the remote does not have the series.
+        """
+        del accept
+        count = move_series(self.remote, self.destination, study, series)
+        stored = self.store.get_series(series)
+        arrived = 0 if stored is None else stored.instance_count
+        if arrived < count:
+            raise Transient(
+                f"{self.remote} sent {count} images to {self.destination.ae_title}, "
+                f"but {arrived} arrived here: check that this AE title has the address of this "
+                f"machine and port {self.destination.port} there"
+            )
+        return count
+
+
+def _remote(peer: Peer) -> Remote:
+    return Remote(AeTitle(peer.ae_title), peer.host, peer.port)
+
+
+def _dicomweb_source(settings: Settings, name: str) -> DicomWebSource:
+    source = settings.sources[name]
+    return DicomWebSource(
+        name,
+        source.url.rstrip("/"),
+        source.username or "",
+        password_from(source.password_env, f"sources.{name}.password_env"),
+    )
