@@ -42,6 +42,10 @@ _PENDING = {0xFF00, 0xFF01}
 Accept = Callable[[ReceivedInstance], object]
 
 
+class NotPerformed(Transient):
+    """The remote answered with a failure and sent nothing; maybe it does not have the series."""
+
+
 @dataclass(frozen=True)
 class MoveDestination:
     """Where the peer sends the series: the node's listener."""
@@ -55,6 +59,7 @@ def move_series(remote: Remote, destination: MoveDestination, study: Uid, series
 
     Raises:
         Transient: no association, or not every instance was sent; a later attempt may succeed.
+        NotPerformed: the remote answered with a failure and sent nothing.
         Rejected: the remote does not have the series.
     """
     ae = application_entity(destination.ae_title)
@@ -91,6 +96,7 @@ def get_series(remote: Remote, calling: AeTitle, study: Uid, series: Uid, accept
 
     Raises:
         Transient: no association, or not every instance arrived; a later attempt may succeed.
+        NotPerformed: the remote answered with a failure and sent nothing.
         Rejected: the remote does not have the series, or sent an invalid instance.
     """
     ae = application_entity(calling)
@@ -198,7 +204,8 @@ def _completed(final: Dataset, remote: Remote, series: Uid, hint: str) -> int:
     """Returns the number of completed sub-operations (PS3.4 C.4.2.1.8).
 
     Raises:
-        Transient: some failed, or the remote did not perform them.
+        Transient: some failed.
+        NotPerformed: the remote did not perform them.
         Rejected: there were none.
     """
     failed = int(final.get("NumberOfFailedSuboperations") or 0)
@@ -211,7 +218,7 @@ def _completed(final: Dataset, remote: Remote, series: Uid, hint: str) -> int:
         )
     # B000 without a failed sub-operation: instances were stored with warnings.
     if final.Status not in (SUCCESS, 0xB000):
-        raise Transient(f"{remote} did not perform the retrieval ({status_text(final)}){hint}")
+        raise NotPerformed(f"{remote} did not perform the retrieval ({status_text(final)}){hint}")
     if completed == 0:
         raise Rejected(
             RejectionReason.INVALID_INSTANCE, f"{remote} has no images of series {series}"

@@ -8,11 +8,11 @@ from typing import Literal
 
 from node.delivery.factory import password_from
 from node.dimse.find import finding
-from node.dimse.retrieve import MoveDestination, get_series, move_series
+from node.dimse.retrieve import MoveDestination, NotPerformed, get_series, move_series
 from node.dimse.scu import Remote
-from node.domain.errors import Misconfigured, Transient
+from node.domain.errors import Misconfigured, Rejected, RejectionReason, Transient
 from node.domain.identifiers import AeTitle, Uid
-from node.domain.query import FoundSeries, SeriesQuery, TooManyMatches
+from node.domain.query import FoundSeries, QueryLevel, SeriesQuery, TooManyMatches
 from node.intake.qido_search import searching
 from node.intake.retriever import Accept, RetrieveSeries
 from node.intake.wado_retrieval import DicomWebSource, retrieve_series
@@ -99,9 +99,45 @@ def _peer_source(
     remote, ae_title = _remote(peer), AeTitle(settings.listener.ae_title)
     match method:
         case "get":
-            return partial(get_series, remote, ae_title)
+            return PeerSource(remote, ae_title, partial(get_series, remote, ae_title))
         case "move":
-            return MoveToListener(remote, MoveDestination(ae_title, settings.listener.port), store)
+            destination = MoveDestination(ae_title, settings.listener.port)
+            return PeerSource(remote, ae_title, MoveToListener(remote, destination, store))
+
+
+@dataclass(frozen=True)
+class PeerSource:
+    """Retrieves series from a peer; distinguishes a missing series from a failed retrieval."""
+
+    remote: Remote
+    calling: AeTitle
+    retrieve: RetrieveSeries
+
+    def __call__(self, study: Uid, series: Uid, accept: Accept) -> int:
+        """Retrieves the series; returns its number of instances.
+
+        Raises:
+            Transient: not every instance arrived; a later attempt may succeed.
+            Rejected: the remote does not have the series, or sent an invalid instance.
+        """
+        try:
+            return self.retrieve(study, series, accept)
+        except NotPerformed as error:
+            # Some peers answer with a general failure where they do not have the series.
+            if self._is_missing(study, series):
+                raise Rejected(
+                    RejectionReason.INVALID_INSTANCE,
+                    f"{self.remote} has no images of series {series}",
+                ) from error
+            raise
+
+    def _is_missing(self, study: Uid, series: Uid) -> bool:
+        keys = {"StudyInstanceUID": str(study), "SeriesInstanceUID": str(series)}
+        try:
+            with finding(self.remote, self.calling) as find:
+                return not find(QueryLevel.SERIES, keys, 1)
+        except (Transient, TooManyMatches):
+            return False  # without an answer nobody knows
 
 
 @dataclass(frozen=True)
