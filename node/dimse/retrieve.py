@@ -212,7 +212,8 @@ def _completed(final: Dataset, remote: Remote, series: Uid, hint: str) -> int:
     completed = int(final.get("NumberOfCompletedSuboperations") or 0)
     completed += int(final.get("NumberOfWarningSuboperations") or 0)
     if failed:
-        raise Transient(
+        family = Transient if completed else NotPerformed
+        raise family(
             f"{remote} could not send {failed} of {failed + completed} images "
             f"({status_text(final)}){hint}"
         )
