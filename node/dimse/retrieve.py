@@ -77,16 +77,7 @@ def move_series(remote: Remote, destination: MoveDestination, study: Uid, series
             _identifier(study, series), destination.ae_title, MOVE_MODEL
         )
         final = _final_response(responses, remote)
-    if final.Status == DESTINATION_UNKNOWN:
-        raise Transient(
-            f"{remote} does not know the C-MOVE destination {destination.ae_title} "
-            f"({status_text(final)}): enter the AE title {destination.ae_title} there, with the "
-            f"address of this machine and port {destination.port}"
-        )
-    hint = (
-        f"; check that it reaches {destination.ae_title} on port {destination.port} of this machine"
-    )
-    return _completed(final, remote, series, hint)
+    return completed_sub_operations(final, remote, series, destination)
 
 
 def get_series(remote: Remote, calling: AeTitle, study: Uid, series: Uid, accept: Accept) -> int:
@@ -117,7 +108,7 @@ def get_series(remote: Remote, calling: AeTitle, study: Uid, series: Uid, accept
         _check_contexts(association, remote)
         responses = association.send_c_get(_identifier(study, series), GET_MODEL)
         final = _final_response(_until_refused(responses, receiver, association), remote)
-    return _completed(final, remote, series, "")
+    return completed_sub_operations(final, remote, series)
 
 
 def get_contexts() -> list[PresentationContext]:
@@ -200,31 +191,47 @@ def _identifier(study: Uid, series: Uid) -> Dataset:
     return identifier
 
 
-def _completed(final: Dataset, remote: Remote, series: Uid, hint: str) -> int:
-    """Returns the number of completed sub-operations (PS3.4 C.4.2.1.8).
+def completed_sub_operations(
+    final: Dataset, remote: Remote, series: Uid, destination: MoveDestination | None = None
+) -> int:
+    """Returns the number of completed sub-operations (PS3.4 C.4.2.1.8); `destination` of a C-MOVE.
 
     Raises:
-        Transient: some failed.
+        Transient: some failed, or the remote does not know the destination.
         NotPerformed: the remote did not perform them.
         Rejected: there were none.
     """
     failed = int(final.get("NumberOfFailedSuboperations") or 0)
     completed = int(final.get("NumberOfCompletedSuboperations") or 0)
     completed += int(final.get("NumberOfWarningSuboperations") or 0)
+    status = status_text(final)
+    if final.Status == DESTINATION_UNKNOWN and destination is not None:
+        title = destination.ae_title
+        raise Transient(
+            f"{remote} does not know the C-MOVE destination {title} ({status}): enter the AE title "
+            f"{title} there, with the address of this machine and port {destination.port}"
+        )
+    hint = "" if destination is None else _destination_hint(destination)
     if failed:
         family = Transient if completed else NotPerformed
-        raise family(
-            f"{remote} could not send {failed} of {failed + completed} images "
-            f"({status_text(final)}){hint}"
-        )
+        total = failed + completed
+        raise family(f"{remote} could not send {failed} of {total} images ({status}){hint}")
     # B000 without a failed sub-operation: instances were stored with warnings.
     if final.Status not in (SUCCESS, 0xB000):
-        raise NotPerformed(f"{remote} did not perform the retrieval ({status_text(final)}){hint}")
+        raise NotPerformed(f"{remote} did not perform the retrieval ({status}){hint}")
     if completed == 0:
         raise Rejected(
             RejectionReason.INVALID_INSTANCE, f"{remote} has no images of series {series}"
         )
     return completed
+
+
+def _destination_hint(destination: MoveDestination) -> str:
+    """What to check where a peer does not name the cause."""
+    return (
+        f"; check that it knows {destination.ae_title} and reaches it on port {destination.port} "
+        "of this machine"
+    )
 
 
 def _check_contexts(association: Association, remote: Remote) -> None:

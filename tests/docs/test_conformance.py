@@ -1,7 +1,7 @@
 """The tables of the conformance statement equal the code."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -18,8 +18,22 @@ from node.dicom.ct.reader import read_series
 from node.dicom.equipment import this_node
 from node.dicom.results.encoders import encode
 from node.dicom.results.measurement_groups import EVALUATIONS
+from node.dimse.find import FIND_FAILURES, QUERY_MODEL
+from node.dimse.retrieve import (
+    GET_MODEL,
+    MOVE_MODEL,
+    RETRIEVAL_TIMEOUT_S,
+    MoveDestination,
+    NotPerformed,
+    completed_sub_operations,
+    get_contexts,
+)
+from node.dimse.scu import Remote
 from node.domain.errors import Rejected, Transient
+from node.domain.identifiers import AeTitle, Uid
+from node.domain.query import FoundStudy, QueryLevel, SeriesQuery
 from node.domain.result_objects import ResultKind, ResultObject, SegEncoding
+from node.retrieval.series_search import find_series, find_studies
 from node.settings import load_settings
 from node.store import Store
 from node.web.app import create_app
@@ -108,6 +122,63 @@ def test_the_statuses_of_n_event_report_equal_the_code() -> None:
     }
     scu = commitment_scu
     assert documented == {scu.SUCCESS, scu.PROCESSING_FAILURE, scu.INVALID_ARGUMENT}
+
+
+def test_the_sop_classes_of_queries_equal_the_code() -> None:
+    models = [UID(uid) for uid in (QUERY_MODEL, MOVE_MODEL, GET_MODEL)]
+    assert by_uid("SOP class of queries") == [(model, model.name) for model in models]
+
+
+def test_a_c_get_proposes_each_storage_class_with_each_transfer_syntax() -> None:
+    proposed = {
+        (context.abstract_syntax, *context.transfer_syntax) for context in get_contexts()[1:]
+    }
+    assert proposed == {
+        (sop_class, syntax)
+        for sop_class in STORAGE_SOP_CLASSES
+        for syntax in STORAGE_TRANSFER_SYNTAXES
+    }
+    assert f"after {RETRIEVAL_TIMEOUT_S:g} s of silence" in TEXT
+
+
+def test_the_keys_of_queries_equal_the_code() -> None:
+    used: set[tuple[str, str]] = set()
+
+    def find(level: QueryLevel, keys: Mapping[str, str], max_matches: int) -> list[Dataset]:
+        used.update((word, level) for word in keys)
+        return []
+
+    everything = SeriesQuery("id", "accession", "20260101", "CT", "1.2", "1.2.3")
+    find_studies(find, everything, 1)
+    find_series(find, everything, FoundStudy(Uid("1.2"), "", "", None), 1)
+    rows = table("Query key")
+    assert {(keyword(tag), level) for _, tag, both, _ in rows for level in both.split(", ")} == used
+    for name, tag, _, _ in rows:
+        assert name == dictionary_description(keyword(tag))
+
+
+def test_the_statuses_of_c_find_equal_the_code() -> None:
+    assert {int(status, 16) for _, status in table("Status of C-FIND")} == set(FIND_FAILURES)
+
+
+@pytest.mark.parametrize("row", table("Outcome of a retrieval"), ids=lambda row: row[0])
+def test_the_reaction_to_the_outcome_of_a_retrieval_equals_the_code(row: list[str]) -> None:
+    _, status, completed, failed, consequence = row
+    final = Dataset()
+    final.Status = int(status, 16)
+    final.NumberOfCompletedSuboperations = int(completed)
+    final.NumberOfFailedSuboperations = int(failed)
+    remote = Remote(AeTitle("PACS"), "pacs", 104)
+    try:
+        completed_sub_operations(final, remote, Uid("1.2.3"), MoveDestination(AeTitle("US"), 1))
+    except NotPerformed:
+        assert consequence == "tries again if the peer has the series"
+    except Transient:
+        assert consequence == "tries again"
+    except Rejected:
+        assert consequence == "ends"
+    else:
+        assert consequence == "done"
 
 
 def test_the_limits_and_defaults_equal_the_settings(
