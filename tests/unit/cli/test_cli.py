@@ -41,6 +41,18 @@ def test_check_summarises_a_valid_configuration(
     assert "no mistakes" in capsys.readouterr().out
 
 
+def test_check_names_the_scheduled_queries(
+    config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config.write_text(
+        'data_dir = "data"\n[sources.web]\nurl = "http://pacs/dicom-web"\n'
+        '[queries.new-ct]\nsource = "web"\nevery_minutes = 5\n',
+        encoding="utf-8",
+    )
+    assert run(monkeypatch, "check", "-c", str(config)) == 0
+    assert "Query 'new-ct': CT from web every 5 min." in capsys.readouterr().out
+
+
 def test_check_of_an_invalid_configuration_reports_the_line_and_exits_with_1(
     config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

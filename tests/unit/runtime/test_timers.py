@@ -1,0 +1,31 @@
+"""Periodic tasks."""
+
+import threading
+
+from node.runtime.timers import Timers
+from tests.support.waiting import until
+
+
+def test_tasks_that_wait_for_slow_peers_hold_up_no_other() -> None:
+    release, ran = threading.Event(), threading.Event()
+
+    def wait() -> None:
+        release.wait(60)
+
+    timers = Timers()
+    for number in range(30):  # more than the default pool of APScheduler
+        timers.add_with_first_run(f"slow {number}", 1000.0, wait, first_after_s=0.0)
+    timers.add("quick", 0.2, ran.set)
+    timers.start()
+    assert ran.wait(30)
+    release.set()
+    timers.stop()
+
+
+def test_a_task_runs_long_before_its_interval_where_it_asks_for_that() -> None:
+    ran = threading.Event()
+    timers = Timers()
+    timers.add_with_first_run("query", 100_000.0, ran.set, first_after_s=0.1)
+    timers.start()
+    until(ran.is_set, 30, "the first run")
+    timers.stop()
