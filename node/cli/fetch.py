@@ -23,7 +23,7 @@ def fetch(
     patient_id: Annotated[str, typer.Option(help="Patient ID; * and ? are wildcards.")] = "",
     accession: Annotated[str, typer.Option(help="Accession number.")] = "",
     study_date: Annotated[str, typer.Option(help="20260131, or 20260101-20260131.")] = "",
-    modality: Annotated[str, typer.Option(help="Modality; empty for all.")] = "CT",
+    modality: Annotated[str, typer.Option(help="Modality; the node stores CT alone.")] = "CT",
     study: Annotated[str, typer.Option(help="Study Instance UID.")] = "",
     series: Annotated[str, typer.Option(help="Series Instance UID; needs --study.")] = "",
     limit: Annotated[int, typer.Option(min=1, help="Maximum number of matches.")] = 100,
