@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from node.cli.options import ConfigOption
-from node.domain.query import FoundSeries, SeriesQuery
+from node.dicom.query import FoundSeries, SeriesQuery
 
 if TYPE_CHECKING:
     from node.settings import Settings

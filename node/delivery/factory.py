@@ -1,6 +1,5 @@
 """Builds the destinations that the settings name."""
 
-import os
 from collections.abc import Mapping
 
 from node.delivery.cstore import CStore
@@ -10,7 +9,6 @@ from node.delivery.folder import Folder
 from node.delivery.his.fhir import Fhir
 from node.delivery.his.hl7 import Hl7
 from node.dimse import scu
-from node.domain.errors import Misconfigured
 from node.domain.identifiers import AeTitle
 from node.domain.result_objects import WantedObjects
 from node.settings import (
@@ -21,6 +19,7 @@ from node.settings import (
     Hl7Destination,
     Settings,
 )
+from node.settings.passwords import password_from
 
 
 def destinations_from(settings: Settings) -> Mapping[str, Destination]:
@@ -58,18 +57,3 @@ def _destination(name: str, settings: Settings) -> Destination:
             return Hl7(name, hl7)
         case FhirDestination() as fhir:
             return Fhir(name, fhir, password_from(fhir.token_env, f"destinations.{name}.token_env"))
-
-
-def password_from(variable: str | None, key: str) -> str:
-    """Returns the password or token from an environment variable; empty where `variable` is None.
-
-    `key` is the setting that names the variable.
-
-    Raises:
-        Misconfigured: the variable is not set.
-    """
-    if variable is None:
-        return ""
-    if variable not in os.environ:
-        raise Misconfigured(f"the environment variable {variable} is not set", key=key)
-    return os.environ[variable]

@@ -10,6 +10,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     StudyRootQueryRetrieveInformationModelFind,
 )
 
+from node.dicom.query import QueryLevel, TooManyMatches
 from node.dimse.scu import (
     SUCCESS,
     Remote,
@@ -20,7 +21,6 @@ from node.dimse.scu import (
 )
 from node.domain.errors import Transient
 from node.domain.identifiers import AeTitle
-from node.domain.query import QueryLevel, TooManyMatches
 
 QUERY_MODEL = StudyRootQueryRetrieveInformationModelFind
 _MESSAGE_ID = 1

@@ -15,6 +15,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     StudyRootQueryRetrieveInformationModelMove,
 )
 
+from node.dicom.query import QueryLevel
 from node.dimse.scu import (
     SUCCESS,
     Remote,
@@ -26,7 +27,6 @@ from node.dimse.scu import (
 from node.domain.errors import NodeError, Rejected, RejectionReason, Transient
 from node.domain.identifiers import AeTitle, Uid
 from node.domain.instance import Channel, Origin, ReceivedInstance
-from node.domain.query import QueryLevel
 from node.domain.sop_classes import STORAGE_SOP_CLASSES, STORAGE_TRANSFER_SYNTAXES
 from node.intake.identification import identify
 

@@ -8,8 +8,8 @@ from http import HTTPStatus
 import requests
 from pydicom.dataset import Dataset
 
+from node.dicom.query import QueryLevel, TooManyMatches
 from node.domain.errors import Transient
-from node.domain.query import QueryLevel, TooManyMatches
 from node.intake.wado_retrieval import DicomWebSource
 
 # Connect timeout and read timeout.

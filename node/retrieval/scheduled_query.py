@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 
 import structlog
 
+from node.dicom.query import FoundSeries, FoundStudy, SeriesQuery
 from node.domain.identifiers import Uid
-from node.domain.query import FoundSeries, FoundStudy, SeriesQuery
 from node.domain.series import SeriesState
 from node.retrieval.series_search import Find, find_series, find_studies
 from node.retrieval.sources import SearchableSource

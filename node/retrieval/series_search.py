@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 
 from pydicom.dataset import Dataset
 
+from node.dicom.query import FoundSeries, FoundStudy, QueryLevel, SeriesQuery
 from node.domain.errors import Rejected
 from node.domain.identifiers import Uid
-from node.domain.query import FoundSeries, FoundStudy, QueryLevel, SeriesQuery
 
 # Takes the level, the keys by keyword and the maximum number of matches; returns the matches.
 Find = Callable[[QueryLevel, Mapping[str, str], int], list[Dataset]]

@@ -6,19 +6,19 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
-from node.delivery.factory import password_from
+from node.dicom.query import FoundSeries, QueryLevel, SeriesQuery, TooManyMatches
 from node.dimse.find import finding
 from node.dimse.retrieve import MoveDestination, NotPerformed, get_series, move_series
 from node.dimse.scu import Remote
 from node.domain.errors import Misconfigured, Rejected, RejectionReason, Transient
 from node.domain.identifiers import AeTitle, Uid
-from node.domain.query import FoundSeries, QueryLevel, SeriesQuery, TooManyMatches
 from node.intake.qido_search import searching
 from node.intake.retriever import Accept, RetrieveSeries
 from node.intake.wado_retrieval import DicomWebSource, retrieve_series
 from node.retrieval.series_search import Find, find_series, find_studies
 from node.settings import Settings
 from node.settings.options import Peer
+from node.settings.passwords import password_from
 from node.store import Store
 
 

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
+from node.dicom.query import FoundSeries
 from node.domain.identifiers import Uid
-from node.domain.query import FoundSeries
 from node.store import Store
 from tests.support.factories import LATER, NOON, SERIES
 

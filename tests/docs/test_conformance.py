@@ -16,6 +16,7 @@ from node.delivery.cstore import proposed_transfer_syntaxes
 from node.delivery.response_status import check_storage_status
 from node.dicom.ct.reader import read_series
 from node.dicom.equipment import this_node
+from node.dicom.query import FoundStudy, QueryLevel, SeriesQuery
 from node.dicom.results.encoders import encode
 from node.dicom.results.measurement_groups import EVALUATIONS
 from node.dimse.find import FIND_FAILURES, QUERY_MODEL
@@ -31,7 +32,6 @@ from node.dimse.retrieve import (
 from node.dimse.scu import Remote
 from node.domain.errors import Rejected, Transient
 from node.domain.identifiers import AeTitle, Uid
-from node.domain.query import FoundStudy, QueryLevel, SeriesQuery
 from node.domain.result_objects import ResultKind, ResultObject, SegEncoding
 from node.retrieval.series_search import find_series, find_studies
 from node.settings import load_settings

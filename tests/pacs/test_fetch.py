@@ -12,8 +12,8 @@ from pydicom import dcmread
 
 from node.cli.main import main
 from node.demo.orthanc_pacs import Modality, OrthancPacs, free_ports
+from node.dicom.query import FoundSeries, SeriesQuery, TooManyMatches
 from node.domain.identifiers import AeTitle, Uid, mint_uid
-from node.domain.query import FoundSeries, SeriesQuery, TooManyMatches
 from node.domain.retry_policy import RetryPolicy
 from node.domain.series import SeriesState
 from node.intake.inbox import Inbox

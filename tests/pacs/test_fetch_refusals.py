@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from pydicom.uid import SecondaryCaptureImageStorage
 
+from node.dicom.query import SeriesQuery, TooManyMatches
 from node.dimse.find import FIND_FAILURES, QUERY_MODEL, finding
 from node.dimse.retrieve import GET_MODEL, MOVE_MODEL, MoveDestination, get_series, move_series
 from node.dimse.scu import Remote
 from node.domain.errors import Rejected, RejectionReason, Transient
 from node.domain.identifiers import AeTitle, Uid, mint_uid
 from node.domain.instance import ReceivedInstance
-from node.domain.query import SeriesQuery, TooManyMatches
 from node.retrieval.sources import MoveToListener, PeerSource, SearchableSource
 from node.store import Store
 from tests.support.dicom.body import grid

@@ -6,8 +6,8 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
+from node.dicom.query import FoundSeries
 from node.domain.identifiers import Uid
-from node.domain.query import FoundSeries
 from node.store.received.retrievals import add_retrieval
 from node.store.repository import Repository
 from node.store.schema import QUERIED_SERIES

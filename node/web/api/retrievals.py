@@ -8,8 +8,8 @@ from fastapi import APIRouter, HTTPException
 from fastapi import Path as PathParameter
 from pydantic import BaseModel, ConfigDict, Field
 
+from node.dicom.query import FoundSeries, SeriesQuery
 from node.domain.identifiers import Uid
-from node.domain.query import FoundSeries, SeriesQuery
 from node.retrieval.sources import retrieval_source_names, searchable_source, unknown_source
 from node.settings import Settings
 from node.web.api.serialization import Limit

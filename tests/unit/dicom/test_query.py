@@ -2,7 +2,7 @@
 
 import pytest
 
-from node.domain.query import SeriesQuery
+from node.dicom.query import SeriesQuery
 
 
 @pytest.mark.parametrize("date", ["20260131", "20260101-20260131", "20260101-", "-20260131"])
