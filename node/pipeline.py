@@ -18,7 +18,7 @@ from models.mask import Mask
 from models.measurement import Measurement, is_found, measure
 from node.dicom.ct.reader import read_series
 from node.dicom.results.content import ResultContent
-from node.dicom.results.quality_findings import derive_findings
+from node.dicom.results.quality_findings import derive_findings, series_findings
 from node.dicom.results.segmentation import encode
 from node.domain.errors import Rejected, RejectionReason
 from node.domain.findings import FindingKind
@@ -120,7 +120,10 @@ def analyse(
     read = perf_counter()
     on_stage("segment")
     found = segment_volume(source.volume, predictor, progress)
-    findings = derive_findings(found.measurements, predictor.spec.labels)
+    findings = (
+        *series_findings(source),
+        *derive_findings(found.measurements, predictor.spec.labels),
+    )
     content = ResultContent(
         job_id=request.job_id,
         source=source,

@@ -129,7 +129,7 @@ def _slice(header: Dataset, frame_number: int | None, lookup: _Lookup) -> Slice:
         rescale_slope=1.0,
         rescale_intercept=0.0,
         rescale_type=str(lookup("PixelValueTransformationSequence", "RescaleType") or ""),
-        image_type=_texts(frame_type if frame_type is not None else header.get("ImageType")),
+        image_type=image_type_of(header) if frame_type is None else _texts(frame_type),
         phase=tuple(str(lookup("FrameContentSequence", k)) for k in _PHASE_KEYWORDS),
         reconstruction=tuple(
             str(lookup("CTReconstructionSequence", k)) for k in _RECONSTRUCTION_KEYWORDS
@@ -169,6 +169,11 @@ def _slice(header: Dataset, frame_number: int | None, lookup: _Lookup) -> Slice:
         phase=draft.phase,
         reconstruction=draft.reconstruction,
     )
+
+
+def image_type_of(header: Dataset) -> tuple[str, ...]:
+    """Returns the values of Image Type (PS3.3 C.7.6.1.1.2) of an object; empty if it is absent."""
+    return _texts(header.get("ImageType"))
 
 
 def _texts(value: object) -> tuple[str, ...]:

@@ -12,8 +12,9 @@ from pydicom.dataset import Dataset
 from node.dicom.ct.frames import slices_of
 from node.dicom.ct.geometry import Stack, stack_slices
 from node.dicom.ct.headers import drop_pixel_data, load_headers
+from node.dicom.ct.non_slices import without_non_slices
 from node.dicom.ct.pixels import HounsfieldArray, read_hounsfield
-from node.dicom.ct.suitability import check_objects, check_slices
+from node.dicom.ct.suitability import check_objects, check_one_series, check_slices
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class CtSeries:
     distances_mm: tuple[float, ...]
     frame_numbers: tuple[int, ...]  # of each slice in the multi-frame CT, from 1; else empty
     is_resampled: bool  # whether the volume's slices differ from the source slices
+    excluded: tuple[str, ...] = ()  # the type of each object of the series that is no slice
 
     @property
     def slice_count(self) -> int:
@@ -60,6 +62,8 @@ def read_series(paths: Sequence[Path]) -> CtSeries:
         Transient: the disk cannot be read.
     """
     headers = load_headers(paths)
+    check_one_series(headers)
+    headers, excluded = without_non_slices(headers)
     check_objects(headers)
     slices = [slice_ for header in headers for slice_ in slices_of(header)]
     check_slices(slices)
@@ -80,6 +84,7 @@ def read_series(paths: Sequence[Path]) -> CtSeries:
         distances_mm=stacked.distances_mm,
         frame_numbers=tuple(s.frame_number for s in stacked.slices if s.frame_number is not None),
         is_resampled=not stacked.is_evenly_spaced,
+        excluded=excluded,
     )
 
 
