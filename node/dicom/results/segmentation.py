@@ -15,7 +15,7 @@ from models.mask import Mask
 from node.dicom.ct.reader import CtSeries
 from node.dicom.equipment import this_node
 from node.dicom.results.content import ResultContent
-from node.dicom.results.label_interpolation import interpolate_labels
+from node.dicom.results.label_interpolation import labels_on_source_slices
 from node.dicom.results.quality_findings import excluded_text
 from node.dicom.results.references import check_source_uids, reference_images
 from node.dicom.results.result_attributes import complete_result
@@ -142,10 +142,7 @@ def _segment_numbers(mask: Mask, source: CtSeries) -> NDArray[np.uint8]:
     number_of = np.zeros(256, dtype=np.uint8)
     for number, label in enumerate(mask.labels, start=1):
         number_of[label.index] = number
-    labels = mask.volume.array
-    if source.is_resampled:
-        labels = interpolate_labels(labels, source.fractional_slice_indices())
-    numbers: NDArray[np.uint8] = number_of[labels]
+    numbers: NDArray[np.uint8] = number_of[labels_on_source_slices(mask, source)]
     return numbers
 
 

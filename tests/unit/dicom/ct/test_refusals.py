@@ -111,18 +111,19 @@ def test_uneven_spacing_beyond_tolerance_is_refused(tmp_path: Path) -> None:
     assert "4.50 to 7.50 mm" in message
 
 
-def test_gantry_tilt_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("stated", ["0", "8", "-17"])
+def test_a_gantry_tilt_that_is_not_the_stated_one_is_refused(stated: str, tmp_path: Path) -> None:
     def declare_tilt(dataset: Dataset) -> None:
-        dataset.GantryDetectorTilt = "15"
+        dataset.GantryDetectorTilt = stated
 
     files = ct_series(tilt_degrees=15).modify(every(declare_tilt))
     message = refusal(files.write(tmp_path), RejectionReason.GANTRY_TILT)
-    assert "15.0°" in message
-    assert "the scanner says 15°" in message
+    assert f"15.0°; the scanner says {abs(int(stated))}°" in message
 
 
-def test_a_tilt_that_the_header_does_not_declare_is_refused(tmp_path: Path) -> None:
-    refusal(ct_series(tilt_degrees=-8).write(tmp_path), RejectionReason.GANTRY_TILT)
+def test_a_larger_tilt_than_that_of_any_gantry_is_refused(tmp_path: Path) -> None:
+    message = refusal(ct_series(tilt_degrees=-36).write(tmp_path), RejectionReason.GANTRY_TILT)
+    assert "36.0°" in message
 
 
 def test_a_tilt_that_only_the_header_declares_is_accepted(tmp_path: Path) -> None:
@@ -132,6 +133,21 @@ def test_a_tilt_that_only_the_header_declares_is_accepted(tmp_path: Path) -> Non
         dataset.GantryDetectorTilt = "12"
 
     assert read_series(ct_series().modify(every(declare_tilt)).write(tmp_path)).slice_count == 24
+
+
+def test_a_shifted_slice_in_a_tilted_series_is_refused(tmp_path: Path) -> None:
+    def shift(dataset: Dataset) -> None:
+        x, y, z = dataset.ImagePositionPatient
+        dataset.ImagePositionPatient = [x, y + 5, z]
+
+    files = ct_series(tilt_degrees=15).modify(only(5, shift))
+    refusal(files.write(tmp_path), RejectionReason.MIXED_GEOMETRY)
+
+
+def test_a_missing_slice_in_a_tilted_series_is_refused(tmp_path: Path) -> None:
+    files = ct_series(tilt_degrees=15, missing=[7])
+    message = refusal(files.write(tmp_path), RejectionReason.MISSING_SLICES)
+    assert "between image 7 and image 9" in message
 
 
 def test_a_slice_shifted_in_the_plane_is_refused(tmp_path: Path) -> None:
