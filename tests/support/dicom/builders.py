@@ -90,7 +90,7 @@ def ct_series(
         inner = 0 < k < len(datasets) - 1
         shift = along * jitter_mm * (k % 2 if inner else 0) + step_mm * k
         if shift.any():
-            _shift_slice(dataset, slice_grid, shift)
+            shift_slice(dataset, slice_grid, shift)
         if k in localizer:
             dataset.ImageType = ["ORIGINAL", "PRIMARY", "LOCALIZER"]
     duplicates = [_duplicate(datasets[k]) for k in duplicate]
@@ -98,7 +98,7 @@ def ct_series(
     return CtFiles((*kept, *duplicates))
 
 
-def _shift_slice(dataset: Dataset, geometry: hd.VolumeGeometry, shift: NDArray[np.float64]) -> None:
+def shift_slice(dataset: Dataset, geometry: hd.VolumeGeometry, shift: NDArray[np.float64]) -> None:
     """Moves a slice by `shift` (LPS, mm) and samples the body at its new position."""
     position = np.array(dataset.ImagePositionPatient, dtype=float) + shift
     dataset.ImagePositionPatient = [f"{v:.8f}"[:16] for v in position]
