@@ -22,6 +22,7 @@ from node.dicom.results.content import ResultContent
 from node.dicom.results.image_measurement import measure_in_images
 from node.dicom.results.quality_findings import derive_findings, series_findings
 from node.dicom.results.segmentation import encode
+from node.domain.acquisition_choice import AcquisitionChoice
 from node.domain.errors import Rejected, RejectionReason
 from node.domain.findings import FindingKind
 from node.domain.job import ReplacedResult
@@ -58,6 +59,7 @@ class ResultRequest:
     replaces: ReplacedResult | None = None
     texts: ResultTexts = field(default_factory=ResultTexts)
     mark_on: frozenset[FindingKind] = frozenset()  # findings that mark the result
+    acquisitions: AcquisitionChoice = AcquisitionChoice.REFUSE
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,7 @@ def analyse(
     """
     started = perf_counter()
     on_stage("load")
-    source = read_series(paths)
+    source = read_series(paths, request.acquisitions)
     read = perf_counter()
     on_stage("segment")
     found = segment_series(source, predictor, progress)

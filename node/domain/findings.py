@@ -14,6 +14,7 @@ class FindingKind(StrEnum):
     UNUSUAL_VOLUME = "unusual-volume"
     UNUSUAL_ATTENUATION = "unusual-attenuation"
     NOT_FOUND = "not-found"
+    SEVERAL_ACQUISITIONS = "several-acquisitions"  # the result is of one of them
     EXCLUDED_IMAGES = "excluded-images"  # objects of the series that are no slices
 
 

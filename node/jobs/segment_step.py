@@ -8,6 +8,7 @@ from pathlib import Path
 
 import structlog
 
+from node.domain.acquisition_choice import AcquisitionChoice
 from node.domain.delivery import DeliveryKey
 from node.domain.error_classification import Defect, attempt
 from node.domain.errors import Rejected, Transient
@@ -44,6 +45,7 @@ class InferenceRequest:
     objects: tuple[ResultObject, ...]
     replaces: ReplacedResult | None = None
     mark_on: frozenset[FindingKind] = frozenset()  # findings that mark the result
+    acquisitions: AcquisitionChoice = AcquisitionChoice.REFUSE
     with_notice: bool = False  # a refusal produces a notice instead of an error
 
 
@@ -176,14 +178,14 @@ class SegmentStep:
                 self.store.files.scratch_folder() as output,
             ):
                 rule = self.rules.get(job.rule)
-                mark_on = frozenset() if rule is None else rule.mark_on
                 request = InferenceRequest(
                     job,
                     tuple(files),
                     output,
                     self._objects(job),
                     replaces,
-                    mark_on,
+                    mark_on=frozenset() if rule is None else rule.mark_on,
+                    acquisitions=(AcquisitionChoice.REFUSE if rule is None else rule.acquisitions),
                     with_notice=bool(self._notice_keys(job)),
                 )
                 inferred = self.infer(request)

@@ -21,7 +21,7 @@ MULTI_FRAME_CLASSES = frozenset({EnhancedCTImageStorage, LegacyConvertedEnhanced
 CT_CLASSES = frozenset({CTImageStorage, *MULTI_FRAME_CLASSES})
 
 # Attributes that distinguish the phases of a dynamic, gated or dual-energy examination.
-_PHASE_KEYWORDS = (
+PHASE_KEYWORDS = (
     "AcquisitionNumber",
     "FrameAcquisitionNumber",
     "TemporalPositionIdentifier",
@@ -30,7 +30,7 @@ _PHASE_KEYWORDS = (
     "KVP",
 )
 # Further attributes that may differ between two reconstructions of the same position.
-_RECONSTRUCTION_KEYWORDS = ("AcquisitionTime", "ConvolutionKernel", "TriggerTime")
+RECONSTRUCTION_KEYWORDS = ("AcquisitionTime", "ConvolutionKernel", "TriggerTime")
 
 
 @dataclass(frozen=True)
@@ -130,9 +130,9 @@ def _slice(header: Dataset, frame_number: int | None, lookup: _Lookup) -> Slice:
         rescale_intercept=0.0,
         rescale_type=str(lookup("PixelValueTransformationSequence", "RescaleType") or ""),
         image_type=image_type_of(header) if frame_type is None else _texts(frame_type),
-        phase=tuple(str(lookup("FrameContentSequence", k)) for k in _PHASE_KEYWORDS),
+        phase=tuple(str(lookup("FrameContentSequence", k)) for k in PHASE_KEYWORDS),
         reconstruction=tuple(
-            str(lookup("CTReconstructionSequence", k)) for k in _RECONSTRUCTION_KEYWORDS
+            str(lookup("CTReconstructionSequence", k)) for k in RECONSTRUCTION_KEYWORDS
         ),
     )
     if "LOCALIZER" in draft.image_type:

@@ -7,13 +7,14 @@ from pathlib import Path
 import highdicom as hd
 from pydicom.dataset import Dataset
 
+from node.dicom.ct.acquisitions import stack_acquisition
 from node.dicom.ct.frames import slices_of
-from node.dicom.ct.geometry import stack_slices
 from node.dicom.ct.headers import drop_pixel_data, load_headers
 from node.dicom.ct.non_slices import without_non_slices
 from node.dicom.ct.pixels import read_hounsfield
 from node.dicom.ct.source_grid import SourceGrid
 from node.dicom.ct.suitability import check_objects, check_one_series, check_slices
+from node.domain.acquisition_choice import AcquisitionChoice
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class CtSeries:
     frame_numbers: tuple[int, ...]  # of each slice in the multi-frame CT, from 1; else empty
     grid: SourceGrid = field(repr=False)
     excluded: tuple[str, ...] = ()  # the type of each object of the series that is no slice
+    chosen: str = ""  # which of several acquisitions this is, as a sentence; empty if only one
 
     @property
     def is_resampled(self) -> bool:
@@ -52,8 +54,12 @@ class CtSeries:
         return self.distances_mm[-1]
 
 
-def read_series(paths: Sequence[Path]) -> CtSeries:
+def read_series(
+    paths: Sequence[Path], choice: AcquisitionChoice = AcquisitionChoice.REFUSE
+) -> CtSeries:
     """Reads the files of one CT series: CT, Enhanced CT or Legacy Converted Enhanced CT.
+
+    `choice` is made where the series holds several acquisitions of the same region.
 
     Raises:
         Rejected: the files are not one readable CT series with a valid geometry.
@@ -65,7 +71,7 @@ def read_series(paths: Sequence[Path]) -> CtSeries:
     check_objects(headers)
     slices = [slice_ for header in headers for slice_ in slices_of(header)]
     check_slices(slices)
-    stacked = stack_slices(slices)
+    stacked, chosen = stack_acquisition(slices, choice)
     pixels = stacked.grid.on_grid(read_hounsfield(stacked.slices))
     multi_frame = stacked.slices[0].frame_number is not None
     sources = [headers[0]] if multi_frame else [s.header for s in stacked.slices]
@@ -81,4 +87,5 @@ def read_series(paths: Sequence[Path]) -> CtSeries:
         frame_numbers=tuple(s.frame_number for s in stacked.slices if s.frame_number is not None),
         grid=stacked.grid,
         excluded=excluded,
+        chosen=chosen,
     )

@@ -28,16 +28,17 @@ def derive_findings(
 
 def series_findings(source: CtSeries) -> tuple[Finding, ...]:
     """Returns the findings about the series as a whole."""
-    if not source.excluded:
-        return ()
-    return (Finding(FindingKind.EXCLUDED_IMAGES, "", excluded_text(source)),)
+    found = []
+    if source.excluded:
+        found.append(Finding(FindingKind.EXCLUDED_IMAGES, "", _excluded(source)))
+    if source.chosen:
+        found.append(Finding(FindingKind.SEVERAL_ACQUISITIONS, "", source.chosen))
+    return tuple(found)
 
 
-def excluded_text(source: CtSeries) -> str:
-    """Says which objects of the series are not part of the volume; empty if all are."""
+def _excluded(source: CtSeries) -> str:
+    """Says which objects of the series are not part of the volume."""
     number = len(source.excluded)
-    if not number:
-        return ""
     what = (
         "object of the series is no slice and was"
         if number == 1

@@ -16,7 +16,7 @@ from node.dicom.ct.reader import CtSeries
 from node.dicom.equipment import this_node
 from node.dicom.results.content import ResultContent
 from node.dicom.results.label_interpolation import labels_on_source_slices
-from node.dicom.results.quality_findings import excluded_text
+from node.dicom.results.quality_findings import series_findings
 from node.dicom.results.references import check_source_uids, reference_images
 from node.dicom.results.result_attributes import complete_result
 from node.dicom.results.segment_descriptions import segment_descriptions
@@ -203,8 +203,7 @@ def _derivation(content: ResultContent) -> str:
         f"Segmented automatically by {spec.model_id} {spec.version} from "
         f"{content.source.slice_count} slices; {NOT_FOR_DIAGNOSTIC_USE}."
     )
-    if excluded := excluded_text(content.source):
-        text = f"{text} {excluded}"
+    text = " ".join([text, *(finding.text for finding in series_findings(content.source))])
     if replaces is None:
         return text
     by = f" by version {replaces.model_version}" if replaces.model_version else ""

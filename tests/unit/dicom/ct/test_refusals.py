@@ -97,6 +97,7 @@ def test_two_phases_at_the_same_positions_are_refused(
         other_phase(attribute, value).write(tmp_path), RejectionReason.SEVERAL_ACQUISITIONS
     )
     assert "each phase as a series of its own" in message
+    assert "24 slices" in message
 
 
 def test_two_phases_with_interleaved_positions_are_refused(tmp_path: Path) -> None:
