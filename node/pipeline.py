@@ -19,15 +19,15 @@ from models.mask import Mask
 from models.measurement import Measurement, is_found, measure
 from node.dicom.ct.reader import CtSeries, read_series
 from node.dicom.results.content import ResultContent
-from node.dicom.results.image_measurement import measure_in_images
 from node.dicom.results.quality_findings import derive_findings, series_findings
 from node.dicom.results.segmentation import encode
-from node.domain.acquisition_choice import AcquisitionChoice
+from node.dicom.results.source_slices.image_measurement import measure_in_images
 from node.domain.errors import Rejected, RejectionReason
 from node.domain.findings import FindingKind
 from node.domain.job import ReplacedResult
 from node.domain.result_objects import SEG
 from node.domain.result_texts import ResultTexts
+from node.domain.series import AcquisitionChoice
 
 Progress = Callable[[float], None]
 StageCallback = Callable[[str], None]

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import structlog
 
-from node.domain.acquisition_choice import AcquisitionChoice
 from node.domain.delivery import DeliveryKey
 from node.domain.error_classification import Defect, attempt
 from node.domain.errors import Rejected, Transient
@@ -23,7 +22,7 @@ from node.domain.result_objects import (
     WantedObjects,
 )
 from node.domain.retry_policy import RetryPolicy, given_up
-from node.domain.series import StoredInstance, series_digest
+from node.domain.series import AcquisitionChoice, StoredInstance, series_digest
 from node.jobs.job_completion import JobCompletion
 from node.routing.rules import Rule
 from node.store import Store

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from node.domain.acquisition_choice import AcquisitionChoice
 from node.domain.findings import FindingKind
 from node.domain.job import Priority
+from node.domain.series import AcquisitionChoice
 from node.routing.attributes import suggestion
 from node.routing.condition_parsing import (
     InvalidCondition,

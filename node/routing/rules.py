@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from node.domain.acquisition_choice import AcquisitionChoice
 from node.domain.findings import FindingKind
 from node.domain.job import Priority
+from node.domain.series import AcquisitionChoice
 from node.routing.conditions import Condition
 
 # One day: after a longer pause, a scanner has started a new examination.

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from node.dicom.ct.frames import PHASE_KEYWORDS, RECONSTRUCTION_KEYWORDS, Slice
 from node.dicom.ct.geometry import Stack, stack_slices
-from node.domain.acquisition_choice import AcquisitionChoice
 from node.domain.errors import Rejected, RejectionReason
+from node.domain.series import AcquisitionChoice
 
 # More parts than any dynamic examination has would be single slices or rotations.
 _MAX_PARTS = 64

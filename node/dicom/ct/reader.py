@@ -14,7 +14,7 @@ from node.dicom.ct.non_slices import without_non_slices
 from node.dicom.ct.pixels import read_hounsfield
 from node.dicom.ct.source_grid import SourceGrid
 from node.dicom.ct.suitability import check_objects, check_one_series, check_slices
-from node.domain.acquisition_choice import AcquisitionChoice
+from node.domain.series import AcquisitionChoice
 
 
 @dataclass(frozen=True)

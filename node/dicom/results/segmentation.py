@@ -15,12 +15,12 @@ from models.mask import Mask
 from node.dicom.ct.reader import CtSeries
 from node.dicom.equipment import this_node
 from node.dicom.results.content import ResultContent
-from node.dicom.results.label_interpolation import labels_on_source_slices
 from node.dicom.results.quality_findings import series_findings
 from node.dicom.results.references import check_source_uids, reference_images
 from node.dicom.results.result_attributes import complete_result
 from node.dicom.results.segment_descriptions import segment_descriptions
 from node.dicom.results.series_texts import content_label, series_description, series_number
+from node.dicom.results.source_slices.label_interpolation import labels_on_source_slices
 from node.domain.identifiers import Uid
 from node.domain.result_objects import ResultObject, SegEncoding
 from node.domain.result_texts import NOT_FOR_DIAGNOSTIC_USE

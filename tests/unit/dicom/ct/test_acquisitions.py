@@ -8,9 +8,9 @@ import pytest
 from pydicom.dataset import Dataset
 
 from node.dicom.ct.reader import read_series
-from node.domain.acquisition_choice import AcquisitionChoice
 from node.domain.errors import Rejected, RejectionReason
 from node.domain.findings import FindingKind
+from node.domain.series import AcquisitionChoice
 from node.pipeline import ResultRequest, segment
 from tests.support.dicom.builders import (
     MADE_AT,

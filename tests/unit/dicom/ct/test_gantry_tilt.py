@@ -9,8 +9,8 @@ from pydicom.dataset import Dataset
 from models.mask import Mask
 from models.measurement import measure
 from node.dicom.ct.reader import CtSeries, read_series
-from node.dicom.results.image_measurement import measure_in_images
-from node.dicom.results.label_interpolation import labels_on_source_slices
+from node.dicom.results.source_slices.image_measurement import measure_in_images
+from node.dicom.results.source_slices.label_interpolation import labels_on_source_slices
 from node.domain.result_objects import SegEncoding
 from tests.support.dicom.body import (
     AXIAL,

@@ -8,7 +8,7 @@ import pytest
 from pydicom.dataset import Dataset
 
 from node.dicom.ct.reader import read_series
-from node.dicom.results.image_measurement import measure_in_images
+from node.dicom.results.source_slices.image_measurement import measure_in_images
 from node.domain.errors import Rejected, RejectionReason
 from node.domain.result_objects import SegEncoding
 from tests.support.dicom.body import AXIAL, Directions, grid, oblique

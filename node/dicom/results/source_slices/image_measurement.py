@@ -8,7 +8,7 @@ import numpy as np
 from models.mask import Mask
 from models.measurement import Measurement, measure
 from node.dicom.ct.reader import CtSeries
-from node.dicom.results.label_interpolation import labels_on_source_slices
+from node.dicom.results.source_slices.label_interpolation import labels_on_source_slices
 
 
 def measure_in_images(source: CtSeries, mask: Mask) -> tuple[Mask, dict[str, Measurement]]:
