@@ -4,6 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from highdicom.seg import Segmentation
+from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from models.mask import Mask
@@ -23,7 +25,7 @@ from tests.support.dicom.body import (
     oblique,
     voxel_positions,
 )
-from tests.support.dicom.builders import LIVER, CtFiles, ThresholdSegmenter, ct_series
+from tests.support.dicom.builders import LIVER, CtFiles, ThresholdSegmenter, ct_series, enhanced_ct
 from tests.support.dicom.results import content_of, encoded_seg
 from tests.support.dicom.source_slices import liver_on_source_slices, segment_on_source_slices
 from tests.support.peers.refusing_peer import every
@@ -165,6 +167,30 @@ def test_an_upright_series_keeps_its_slices(tmp_path: Path) -> None:
     assert set(series.grid.offsets) == {(0, 0)}
 
 
+@pytest.mark.parametrize("encoding", SegEncoding)
+def test_the_mask_of_a_tilted_enhanced_ct_is_on_its_frames(
+    encoding: SegEncoding, tmp_path: Path
+) -> None:
+    order = [*range(12, 24), *range(11, -1, -1)]
+    enhanced = enhanced_ct(frame_order=order)
+    for groups, k in zip(enhanced.PerFrameFunctionalGroupsSequence, order, strict=True):
+        plane = groups.PlanePositionSequence[0]
+        x, y, z = plane.ImagePositionPatient
+        plane.ImagePositionPatient = [x, y + 2.0 * k, z]
+    path = tmp_path / "enhanced.dcm"
+    enhanced.save_as(path, enforce_file_format=True)
+    series = read_series([path])
+    assert series.grid.is_sheared
+    decoded = Segmentation.from_dataset(encoded_seg(content_of(series), encoding))
+    found = decoded.get_pixels_by_source_frame(
+        enhanced.SOPInstanceUID,
+        range(1, 25),
+        ignore_spatial_locations=True,
+        assert_missing_frames_are_empty=True,
+    )
+    assert ((found[..., 0] > 0) == (enhanced.pixel_array > 1024 + 70)).all()
+
+
 def test_a_real_tilted_head_is_read_upright() -> None:
     series = read_series(ct_files("tilt-philips"))
     assert series.slice_count == 54
@@ -181,3 +207,16 @@ def test_a_real_tilted_head_is_read_upright() -> None:
     ):
         (position,) = series.volume.map_indices_to_reference(np.array([[k, top, left]]))
         assert np.linalg.norm(position - source.ImagePositionPatient) <= 0.5 * 0.4825
+
+
+def test_the_bones_of_a_real_tilted_head_are_marked_pixel_by_pixel() -> None:
+    files = {dcmread(path).SOPInstanceUID: path for path in ct_files("tilt-philips")}
+    series = read_series(list(files.values()))
+    bones = (series.volume.array > 300).astype(np.uint8)
+    mask = Mask(series.volume.with_array(bones), (LIVER,))
+    seg = encoded_seg(content_of(series, mask), SegEncoding.LABELMAP)
+    found = segment_on_source_slices(seg, series)
+    for source, marked in zip(series.sources, found, strict=True):
+        image = dcmread(files[source.SOPInstanceUID])
+        hu = image.pixel_array * float(image.RescaleSlope) + float(image.RescaleIntercept)
+        assert (marked == (hu > 300)).all()

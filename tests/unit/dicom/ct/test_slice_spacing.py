@@ -5,14 +5,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydicom import dcmread
 from pydicom.dataset import Dataset
 
+from models.mask import Mask
 from node.dicom.ct.reader import read_series
 from node.dicom.results.source_slices.image_measurement import measure_in_images
 from node.domain.errors import Rejected, RejectionReason
 from node.domain.result_objects import SegEncoding
 from tests.support.dicom.body import AXIAL, Directions, grid, oblique
 from tests.support.dicom.builders import (
+    LIVER,
     CtFiles,
     ThresholdSegmenter,
     ct_series,
@@ -189,3 +192,18 @@ def test_a_real_head_with_tilt_and_two_spacings_is_read() -> None:
         index = np.array([[series.grid.slice_indices[k], *series.grid.offsets[k]]])
         (position,) = series.volume.map_indices_to_reference(index)
         assert np.linalg.norm(position - source.ImagePositionPatient) <= 0.5 * 0.4883
+
+
+def test_the_bones_of_a_real_head_in_two_spacings_are_marked_where_they_are() -> None:
+    files = {dcmread(path).SOPInstanceUID: path for path in ct_files("tilt-ge")}
+    series = read_series(list(files.values()))
+    bones = (series.volume.array > 300).astype(np.uint8)
+    mask = Mask(series.volume.with_array(bones), (LIVER,))
+    found = segment_on_source_slices(encoded_seg(content_of(series, mask)), series)
+    images = [dcmread(files[source.SOPInstanceUID]) for source in series.sources]
+    truth = np.stack([i.pixel_array * i.RescaleSlope + i.RescaleIntercept > 300 for i in images])
+    scores = [dice(f, t) for f, t in zip(found, truth, strict=True)]
+    assert dice(found, truth) > 0.95
+    # A slice that belongs to another position would fit its neighbour better than itself.
+    for k in range(1, len(truth) - 1):
+        assert scores[k] > max(dice(found[k], truth[k - 1]), dice(found[k], truth[k + 1]))
