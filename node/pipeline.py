@@ -6,6 +6,7 @@ It uses no database and no network.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Protocol
@@ -16,15 +17,17 @@ from pydicom.dataset import Dataset
 from models.manifest import ModelSpec
 from models.mask import Mask
 from models.measurement import Measurement, is_found, measure
-from node.dicom.ct.reader import read_series
+from node.dicom.ct.reader import CtSeries, read_series
 from node.dicom.results.content import ResultContent
-from node.dicom.results.quality_findings import derive_findings
+from node.dicom.results.quality_findings import derive_findings, series_findings
 from node.dicom.results.segmentation import encode
+from node.dicom.results.source_slices.image_measurement import measure_in_images
 from node.domain.errors import Rejected, RejectionReason
 from node.domain.findings import FindingKind
 from node.domain.job import ReplacedResult
 from node.domain.result_objects import SEG
 from node.domain.result_texts import ResultTexts
+from node.domain.series import AcquisitionChoice
 
 Progress = Callable[[float], None]
 StageCallback = Callable[[str], None]
@@ -56,6 +59,7 @@ class ResultRequest:
     replaces: ReplacedResult | None = None
     texts: ResultTexts = field(default_factory=ResultTexts)
     mark_on: frozenset[FindingKind] = frozenset()  # findings that mark the result
+    acquisitions: AcquisitionChoice = AcquisitionChoice.REFUSE
 
 
 @dataclass(frozen=True)
@@ -116,11 +120,14 @@ def analyse(
     """
     started = perf_counter()
     on_stage("load")
-    source = read_series(paths)
+    source = read_series(paths, request.acquisitions)
     read = perf_counter()
     on_stage("segment")
-    found = segment_volume(source.volume, predictor, progress)
-    findings = derive_findings(found.measurements, predictor.spec.labels)
+    found = segment_series(source, predictor, progress)
+    findings = (
+        *series_findings(source),
+        *derive_findings(found.measurements, predictor.spec.labels),
+    )
     content = ResultContent(
         job_id=request.job_id,
         source=source,
@@ -136,6 +143,15 @@ def analyse(
     return Analysis(content, {"read": read - started, **found.timings_s})
 
 
+def segment_series(
+    source: CtSeries, predictor: Segmenter, progress: Progress | None = None
+) -> VolumeSegmentation:
+    """Segments and measures the volume of a series within its images; see `segment_volume`."""
+    return _segment(
+        source.volume, source.slice_count, predictor, partial(measure_in_images, source), progress
+    )
+
+
 def segment_volume(
     volume: hd.Volume, predictor: Segmenter, progress: Progress | None = None
 ) -> VolumeSegmentation:
@@ -145,27 +161,40 @@ def segment_volume(
         Rejected: the volume is too small for the model, shows none of its organs, or an organ
             measures what no such organ does.
     """
+
+    def measured(mask: Mask) -> tuple[Mask, dict[str, Measurement]]:
+        return mask, measure(volume, mask)
+
+    return _segment(volume, volume.spatial_shape[0], predictor, measured, progress)
+
+
+def _segment(
+    volume: hd.Volume,
+    slice_count: int,
+    predictor: Segmenter,
+    measured: Callable[[Mask], tuple[Mask, dict[str, Measurement]]],
+    progress: Progress | None,
+) -> VolumeSegmentation:
     started = perf_counter()
-    check_size(volume, predictor.spec)
-    mask = predictor.predict(volume, progress)
+    check_size(volume, slice_count, predictor.spec)
+    found = predictor.predict(volume, progress)
     segmented = perf_counter()
-    measurements = measure(volume, mask)
+    mask, measurements = measured(found)
     check_found(measurements, predictor.spec)
     check_plausible(measurements, predictor.spec)
     timings_s = {"segment": segmented - started, "measure": perf_counter() - segmented}
     return VolumeSegmentation(mask, measurements, timings_s)
 
 
-def check_size(volume: hd.Volume, spec: ModelSpec) -> None:
-    """Refuses a volume with too few slices, or too short an extent, for the model."""
-    slice_count = volume.spatial_shape[0]
+def check_size(volume: hd.Volume, slice_count: int, spec: ModelSpec) -> None:
+    """Refuses a volume of too few images, or too short an extent, for the model."""
     if slice_count < spec.min_slices:
         raise Rejected(
             RejectionReason.TOO_FEW_SLICES,
             f"The series has {slice_count} slices; {spec.model_id} needs at least "
             f"{spec.min_slices}. Send the whole series.",
         )
-    extent_mm = (slice_count - 1) * volume.spacing[0]  # from centre to centre
+    extent_mm = (volume.spatial_shape[0] - 1) * volume.spacing[0]  # from centre to centre
     if extent_mm < spec.min_extent_mm:
         raise Rejected(
             RejectionReason.TOO_FEW_SLICES,

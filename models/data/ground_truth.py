@@ -68,10 +68,11 @@ def _pictures(folder: Path, volume: hd.Volume, dicom: Path) -> NDArray[np.int16]
 def _segmentation(path: Path, volume: hd.Volume) -> GroundTruth:
     """Reads a DICOM SEG: segment numbers become values; label and type code become their names."""
     segmentation = hd.seg.segread(path)
-    placed = segmentation.get_volume(
-        combine_segments=True, relabel=False, allow_missing_positions=True
-    )
     try:
+        # Raises where the frames are no volume, as on the slices of a tilted gantry.
+        placed = segmentation.get_volume(
+            combine_segments=True, relabel=False, allow_missing_positions=True
+        )
         numbers = placed.match_geometry(volume.get_geometry(), constant_value=0)
     except RuntimeError as error:
         raise ValueError(f"the segmentation does not lie on the images' voxels: {error}") from error

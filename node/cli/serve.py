@@ -109,6 +109,8 @@ def explain(
         typer.echo(f"Job {job.job_id[:8]} ({job.model_id} {job.model_version}): {job.state}")
         if text := outcome(job):
             typer.echo(f"  {text}")
+        for finding in job.findings:
+            typer.echo(f"  {finding.text}")
 
 
 def _explain_folder(folder: Path, settings: "Settings") -> str:
@@ -116,13 +118,15 @@ def _explain_folder(folder: Path, settings: "Settings") -> str:
     from pydicom import dcmread
 
     from node.dicom.ct.files import find_dicom_files, group_by_series
+    from node.dicom.ct.non_slices import representative_header
     from node.routing.fact_extraction import facts_from_dataset
     from node.routing.rule_matching import decide
     from node.routing.rule_matching import explain as explain_decision
 
     explanations = []
     for uid, files in group_by_series(find_dicom_files([folder])).items():
-        header = dcmread(files[0], stop_before_pixels=True)
+        headers = (dcmread(file, stop_before_pixels=True) for file in files)
+        header = representative_header(headers)
         facts = facts_from_dataset(header, len(files), "")
         explanations.append(
             f"Series {uid or 'without a UID'}, {len(files)} images:\n"

@@ -14,12 +14,17 @@ class FindingKind(StrEnum):
     UNUSUAL_VOLUME = "unusual-volume"
     UNUSUAL_ATTENUATION = "unusual-attenuation"
     NOT_FOUND = "not-found"
+    SEVERAL_ACQUISITIONS = "several-acquisitions"  # the result is of one of them
+    EXCLUDED_IMAGES = "excluded-images"  # objects of the series that are no slices
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A finding about one organ; `text` is one sentence in plain words, without patient data."""
+    """A finding about one organ, or about the series if `organ` is empty.
+
+    `text` is one sentence in plain words, without patient data.
+    """
 
     kind: FindingKind
-    organ: str  # the label's name
+    organ: str  # the label's name; empty for the series
     text: str

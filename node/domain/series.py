@@ -18,6 +18,18 @@ class SeriesState(StrEnum):
     ACCEPTED = "accepted"  # complete; at least one rule matched
 
 
+class AcquisitionChoice(StrEnum):
+    """A choice among the acquisitions, phases or reconstructions of a series.
+
+    They are in the order of their image numbers. The values are those of the setting of a rule.
+    """
+
+    REFUSE = "refuse"
+    FIRST = "first"
+    LAST = "last"
+    MOST_SLICES = "most-slices"  # the first of those with the most slices
+
+
 @dataclass(frozen=True)
 class StoredInstance:
     """A stored instance; `path` is the absolute path of its Part 10 file."""

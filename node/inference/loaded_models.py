@@ -71,6 +71,7 @@ class LoadedModels:
             replaces=request.replaces,
             texts=self._texts,
             mark_on=request.mark_on,
+            acquisitions=request.acquisitions,
         )
 
         def log_stage(stage: str) -> None:

@@ -22,7 +22,7 @@ from node.domain.result_objects import (
     WantedObjects,
 )
 from node.domain.retry_policy import RetryPolicy, given_up
-from node.domain.series import StoredInstance, series_digest
+from node.domain.series import AcquisitionChoice, StoredInstance, series_digest
 from node.jobs.job_completion import JobCompletion
 from node.routing.rules import Rule
 from node.store import Store
@@ -44,6 +44,7 @@ class InferenceRequest:
     objects: tuple[ResultObject, ...]
     replaces: ReplacedResult | None = None
     mark_on: frozenset[FindingKind] = frozenset()  # findings that mark the result
+    acquisitions: AcquisitionChoice = AcquisitionChoice.REFUSE
     with_notice: bool = False  # a refusal produces a notice instead of an error
 
 
@@ -176,14 +177,14 @@ class SegmentStep:
                 self.store.files.scratch_folder() as output,
             ):
                 rule = self.rules.get(job.rule)
-                mark_on = frozenset() if rule is None else rule.mark_on
                 request = InferenceRequest(
                     job,
                     tuple(files),
                     output,
                     self._objects(job),
                     replaces,
-                    mark_on,
+                    mark_on=frozenset() if rule is None else rule.mark_on,
+                    acquisitions=(AcquisitionChoice.REFUSE if rule is None else rule.acquisitions),
                     with_notice=bool(self._notice_keys(job)),
                 )
                 inferred = self.infer(request)

@@ -10,6 +10,7 @@ import structlog
 from pydicom import Dataset, dcmread
 
 from node.dicom.ct.headers import PARSE_ERRORS, disk_error
+from node.dicom.ct.non_slices import is_non_slice
 from node.domain.error_classification import Defect, attempt
 from node.domain.job import Job, JobState, Priority, job_id
 from node.domain.series import SeriesState, StoredInstance, StoredSeries, series_digest
@@ -153,19 +154,26 @@ def _peer(series: StoredSeries) -> str:
 
 
 def _header(instances: Sequence[StoredInstance], files: Files) -> Dataset:
-    """Returns the header of the first readable instance; empty if none is, so that no rule matches.
+    """Returns the header of the first readable slice, else of the first readable instance.
+
+    It is empty if no instance is readable, so that no rule matches.
 
     Raises:
-        Transient: none is readable for now, because the disk or bucket fails.
+        Transient: no slice is readable for now, because the disk or bucket fails.
     """
     storage_error = None
+    first = None
     for instance in instances:
         try:
             with files.local_copies([instance.path]) as (file,):
-                return dcmread(file, stop_before_pixels=True)
+                header = dcmread(file, stop_before_pixels=True)
         except PARSE_ERRORS as error:
             _LOG.warning("series.unreadable", instance=instance.sop_instance_uid)
             storage_error = disk_error(error) or storage_error
+            continue
+        if not is_non_slice(header):
+            return header
+        first = header if first is None else first
     if storage_error is not None:
         raise storage_error
-    return Dataset()
+    return Dataset() if first is None else first

@@ -27,7 +27,14 @@ from node.domain.job import job_id
 from node.domain.result_texts import ResultTexts
 from node.domain.series import series_digest
 from node.intake.part10 import identified_from_part10, part10_bytes
-from node.pipeline import Progress, ResultRequest, Segmenter, segment, segment_volume
+from node.pipeline import (
+    Progress,
+    ResultRequest,
+    Segmenter,
+    segment,
+    segment_series,
+    segment_volume,
+)
 
 
 @dataclass(frozen=True)
@@ -79,11 +86,14 @@ def segment_file(
             return _to_seg(paths, output, predictor, request_time, seg_texts, progress)
     if is_nifti(source):
         original = read_nifti(source)
-        volume = to_ct_axes(original)
+        found = segment_volume(to_ct_axes(original), predictor, progress)
+        slice_count = found.mask.volume.spatial_shape[0]
     else:
-        volume = read_series(_series_files(source, series)).volume
-        original = volume.permute_spatial_axes((2, 1, 0))  # column, row, slice, as NIfTI usually is
-    found = segment_volume(volume, predictor, progress)
+        ct = read_series(_series_files(source, series))
+        found = segment_series(ct, predictor, progress)
+        # Column, row, slice, as NIfTI usually is.
+        original = ct.volume.permute_spatial_axes((2, 1, 0))
+        slice_count = ct.slice_count
     # On the grid and axes of the input, so that viewers load both on one grid.
     on_input_grid = found.mask.volume.match_geometry(original.get_geometry())
     mask = Mask(volume=on_input_grid, labels=found.mask.labels)
@@ -93,7 +103,7 @@ def segment_file(
         else write_nifti
     )
     write(mask, output)
-    return OfflineSummary(output, volume.spatial_shape[0], found.measurements, found.timings_s)
+    return OfflineSummary(output, slice_count, found.measurements, found.timings_s)
 
 
 def _referable_files(source: Path, series: str | None) -> list[Path]:

@@ -5,6 +5,7 @@ from typing import Any
 
 from node.domain.findings import FindingKind
 from node.domain.job import Priority
+from node.domain.series import AcquisitionChoice
 from node.routing.attributes import suggestion
 from node.routing.condition_parsing import (
     InvalidCondition,
@@ -14,7 +15,21 @@ from node.routing.condition_parsing import (
 )
 from node.routing.rules import MAX_QUIET_SECONDS, Rule
 
-_KEYS = ("name", "model", "destinations", "quiet_seconds", "priority", "when", "mark_on", "hold_on")
+_KEYS = (
+    "name",
+    "model",
+    "destinations",
+    "quiet_seconds",
+    "priority",
+    "when",
+    "mark_on",
+    "hold_on",
+    "acquisitions",
+)
+
+
+# Keys whose value is one of a few texts.
+_CHOICES = {"priority": tuple(Priority), "acquisitions": tuple(AcquisitionChoice)}
 
 
 def parse_rules(tables: Any, quiet_seconds: float, mistakes: list[Mistake]) -> tuple[Rule, ...]:
@@ -51,6 +66,7 @@ def _rule(table: Mapping[str, Any], path: KeyPath, quiet_seconds: float) -> Rule
         priority=Priority(table.get("priority", Priority.ROUTINE)),
         mark_on=frozenset(FindingKind(kind) for kind in table.get("mark_on", ())),
         hold_on=frozenset(FindingKind(kind) for kind in table.get("hold_on", ())),
+        acquisitions=AcquisitionChoice(table.get("acquisitions", AcquisitionChoice.REFUSE)),
     )
 
 
@@ -70,9 +86,10 @@ def _mistakes(table: Any, path: KeyPath) -> Iterator[Mistake]:
     if not _is_quiet_time(quiet):
         message = f"must be a number above 0 and up to {MAX_QUIET_SECONDS}"
         yield (*path, "quiet_seconds"), message
-    if table.get("priority", Priority.ROUTINE) not in list(Priority):
-        known = " or ".join(f'"{priority}"' for priority in Priority)
-        yield (*path, "priority"), f"must be {known}"
+    for key, choices in _CHOICES.items():
+        if key in table and table[key] not in choices:
+            known = " or ".join(f'"{choice}"' for choice in choices)
+            yield (*path, key), f"must be {known}"
     for key in ("mark_on", "hold_on"):
         yield from _finding_mistakes(table.get(key, []), (*path, key))
     if "when" not in table:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from node.domain.findings import FindingKind
 from node.domain.job import Priority
+from node.domain.series import AcquisitionChoice
 from node.routing.conditions import Condition
 
 # One day: after a longer pause, a scanner has started a new examination.
@@ -15,7 +16,7 @@ class Rule:
     """A series that satisfies `when` is processed by `model`; results go to `destinations`.
 
     A result with a finding of `mark_on` is marked. One with a finding of `hold_on` waits until a
-    person releases it.
+    person releases it. `acquisitions` is the choice in a series that holds several of one region.
     """
 
     name: str
@@ -26,3 +27,4 @@ class Rule:
     priority: Priority = Priority.ROUTINE
     mark_on: frozenset[FindingKind] = frozenset()
     hold_on: frozenset[FindingKind] = frozenset()
+    acquisitions: AcquisitionChoice = AcquisitionChoice.REFUSE

@@ -136,6 +136,16 @@ def test_dciodvfy_warns_of_the_device_uid_alone(encoding: SegEncoding, tmp_path:
     assert "Standard Extended SOP Class" in second
 
 
+@pytest.mark.parametrize("jitter_mm", [0.0, 0.4])
+@ENCODINGS
+def test_dciodvfy_finds_no_error_in_the_seg_of_a_tilted_series(
+    jitter_mm: float, encoding: SegEncoding, tmp_path: Path
+) -> None:
+    result = result_of(ct_series(tilt_degrees=18.5, jitter_mm=jitter_mm).write(tmp_path / "ct"))
+    assert result.content.source.grid.is_sheared
+    assert dciodvfy_errors(saved_seg(result, encoding, tmp_path)) == []
+
+
 @pytest.mark.parametrize("source_type", ["enhanced", "legacy converted"])
 @ENCODINGS
 def test_dciodvfy_finds_no_error_in_the_seg_of_a_multi_frame_ct(

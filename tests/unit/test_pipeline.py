@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from node.domain.errors import Rejected, RejectionReason
+from node.domain.findings import Finding, FindingKind
 from node.pipeline import ResultRequest, SegmentationResult, segment
 from tests.support.dicom.body import (
     AXIAL,
@@ -83,6 +84,17 @@ def test_a_result_has_volume_and_timings(tmp_path: Path) -> None:
     assert set(result.timings_s) == {"read", "segment", "measure", "encode"}
     assert result.content.source.slice_count == 24
     assert shares[-1] == 1.0
+
+
+def test_what_was_left_out_of_the_series_is_stated(tmp_path: Path) -> None:
+    paths = ct_series(localizer=[0, 1]).write(tmp_path)
+    result = segment(paths, ThresholdSegmenter(), REQUEST)
+    stated = "2 objects of the series are no slices and were left out: 2 localizers."
+    assert result.content.findings[0] == Finding(FindingKind.EXCLUDED_IMAGES, "", stated)
+    assert "from 22 slices" in result.dataset.DerivationDescription
+    assert result.dataset.DerivationDescription.endswith(stated)
+    decoded = decoded_segment(result)
+    assert dice_coefficient(decoded.array > 0, in_liver(voxel_positions(decoded))) > 0.999
 
 
 def test_a_series_with_too_few_slices_is_refused(tmp_path: Path) -> None:

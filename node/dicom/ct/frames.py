@@ -21,7 +21,7 @@ MULTI_FRAME_CLASSES = frozenset({EnhancedCTImageStorage, LegacyConvertedEnhanced
 CT_CLASSES = frozenset({CTImageStorage, *MULTI_FRAME_CLASSES})
 
 # Attributes that distinguish the phases of a dynamic, gated or dual-energy examination.
-_PHASE_KEYWORDS = (
+PHASE_KEYWORDS = (
     "AcquisitionNumber",
     "FrameAcquisitionNumber",
     "TemporalPositionIdentifier",
@@ -30,7 +30,7 @@ _PHASE_KEYWORDS = (
     "KVP",
 )
 # Further attributes that may differ between two reconstructions of the same position.
-_RECONSTRUCTION_KEYWORDS = ("AcquisitionTime", "ConvolutionKernel", "TriggerTime")
+RECONSTRUCTION_KEYWORDS = ("AcquisitionTime", "ConvolutionKernel", "TriggerTime")
 
 
 @dataclass(frozen=True)
@@ -129,10 +129,10 @@ def _slice(header: Dataset, frame_number: int | None, lookup: _Lookup) -> Slice:
         rescale_slope=1.0,
         rescale_intercept=0.0,
         rescale_type=str(lookup("PixelValueTransformationSequence", "RescaleType") or ""),
-        image_type=_texts(frame_type if frame_type is not None else header.get("ImageType")),
-        phase=tuple(str(lookup("FrameContentSequence", k)) for k in _PHASE_KEYWORDS),
+        image_type=image_type_of(header) if frame_type is None else _texts(frame_type),
+        phase=tuple(str(lookup("FrameContentSequence", k)) for k in PHASE_KEYWORDS),
         reconstruction=tuple(
-            str(lookup("CTReconstructionSequence", k)) for k in _RECONSTRUCTION_KEYWORDS
+            str(lookup("CTReconstructionSequence", k)) for k in RECONSTRUCTION_KEYWORDS
         ),
     )
     if "LOCALIZER" in draft.image_type:
@@ -169,6 +169,11 @@ def _slice(header: Dataset, frame_number: int | None, lookup: _Lookup) -> Slice:
         phase=draft.phase,
         reconstruction=draft.reconstruction,
     )
+
+
+def image_type_of(header: Dataset) -> tuple[str, ...]:
+    """Returns the values of Image Type (PS3.3 C.7.6.1.1.2) of an object; empty if it is absent."""
+    return _texts(header.get("ImageType"))
 
 
 def _texts(value: object) -> tuple[str, ...]:

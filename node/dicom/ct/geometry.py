@@ -7,70 +7,43 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.dicom.ct.frames import Slice
+from node.dicom.ct.gantry_tilt import in_plane_offsets
+from node.dicom.ct.slice_spacing import grid_spacing
+from node.dicom.ct.source_grid import SourceGrid
 from node.dicom.ct.suitability import check_acquisitions
 from node.domain.errors import Rejected, RejectionReason
 
 # Slices closer than this are at the same position: thinner slices do not exist in body CT.
 SAME_POSITION_MM = 0.01
-# A gap may differ from the median gap by this fraction. The volume is then resampled from the true
-# positions, and the mask back onto them. Larger differences come from missing slices or from two
-# reconstructions in one series.
-SPACING_TOLERANCE = 0.1
-# A gap of this many median gaps means missing slices: no scanner rounds a position that far.
-MISSING_SLICE_GAP = 1.5
 # Positions this close to an even grid, as a fraction of the spacing, are even. This is the effect
 # of rounding positions to three decimals at common slice distances.
 EVEN_GRID_TOLERANCE = 0.01
-# A stack may shift in the plane by this fraction of a pixel over its length (rounding); more is
-# gantry tilt.
-IN_PLANE_SHIFT_TOLERANCE = 0.5
 # A direction cosine's length may be off by this much through rounding to three decimals.
 _UNIT_TOLERANCE = 5e-3
 # Fewer slices span no volume.
 _MIN_SLICES = 2
-
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Stack:
-    """Slices in ascending order along the normal (row direction × column direction)."""
+    """Slices in ascending order along the normal (row direction × column direction).
+
+    `affine` is the 4×4 matrix from (slice, row, column) index of `grid` to LPS mm.
+    """
 
     slices: tuple[Slice, ...]
     distances_mm: tuple[float, ...]  # of each slice from the first, along the normal
-    row_direction: Floats  # (3,) unit vector in LPS, toward increasing column index
-    column_direction: Floats  # (3,) unit vector in LPS, toward increasing row index
-    normal: Floats  # (3,) unit vector in LPS
-
-    @property
-    def spacing_mm(self) -> float:
-        """The mean distance between slices."""
-        return self.distances_mm[-1] / (len(self.slices) - 1)
-
-    @property
-    def is_evenly_spaced(self) -> bool:
-        """Whether the slices are on an even grid within `EVEN_GRID_TOLERANCE`."""
-        even = np.arange(len(self.slices)) * self.spacing_mm
-        deviation = np.abs(np.asarray(self.distances_mm) - even).max()
-        return bool(deviation <= EVEN_GRID_TOLERANCE * self.spacing_mm)
-
-    @property
-    def affine(self) -> Floats:
-        """The 4×4 matrix from (slice, row, column) index to LPS mm, on the even grid."""
-        between_rows, between_columns = self.slices[0].pixel_spacing_mm
-        affine = np.eye(4)
-        affine[:3, 0] = self.normal * self.spacing_mm
-        affine[:3, 1] = self.column_direction * between_rows
-        affine[:3, 2] = self.row_direction * between_columns
-        affine[:3, 3] = self.slices[0].position
-        return affine
+    grid: SourceGrid
+    affine: Floats
 
 
 def stack_slices(slices: Sequence[Slice]) -> Stack:
     """Sorts slices of equal size and orientation by position.
 
     Raises:
-        Rejected: too few slices, duplicate or missing positions, uneven spacing, or gantry tilt.
+        Rejected: too few slices, duplicate or missing positions, irregular spacing, or slices that
+            are shifted in the plane otherwise than by a gantry tilt.
     """
     if len(slices) < _MIN_SLICES:
         raise Rejected(
@@ -78,16 +51,61 @@ def stack_slices(slices: Sequence[Slice]) -> Stack:
             f"The series has {len(slices)} slice; a volume needs at least {_MIN_SLICES}. "
             "Send the whole series.",
         )
-    row, column, normal = _directions(slices[0])
+    directions = _directions(slices[0])
+    row, column, normal = directions
     positions = np.array([s.position for s in slices])  # (N, 3)
     along = positions @ normal
     order = np.argsort(along, kind="stable")
     ordered = tuple(slices[k] for k in order)
     distances = along[order] - along[order[0]]
     check_acquisitions(ordered, distances.tolist(), SAME_POSITION_MM)
-    _check_in_plane_shift(ordered, positions[order], distances, normal)
-    _check_spacing(ordered, distances)
-    return Stack(ordered, tuple(distances.tolist()), row, column, normal)
+    sideways = positions[order] - positions[order[0]] - np.outer(distances, normal)  # (N, 3), mm
+    offsets = in_plane_offsets(ordered, sideways @ column, sideways @ row, distances)
+    spacing_mm, count = grid_spacing(ordered, distances)
+    grid = _grid(ordered[0].size, distances / spacing_mm, count, offsets)
+    affine = _affine(ordered[0], directions, spacing_mm, grid.offsets[0])
+    return Stack(ordered, tuple(distances.tolist()), grid, affine)
+
+
+def _grid(
+    image_size: tuple[int, int],
+    slice_indices: Floats,
+    slice_count: int,
+    offsets: NDArray[np.intp],
+) -> SourceGrid:
+    """Returns the grid of `slice_count` slices that holds all images at their `offsets` (N, 2)."""
+    offsets = offsets - offsets.min(axis=0)
+    rows, columns = np.array(image_size) + offsets.max(axis=0)
+    is_even = len(slice_indices) == slice_count and bool(
+        np.abs(slice_indices - np.arange(slice_count)).max() <= EVEN_GRID_TOLERANCE
+    )
+    return SourceGrid(
+        shape=(slice_count, int(rows), int(columns)),
+        image_size=image_size,
+        slice_indices=tuple(slice_indices.tolist()),
+        offsets=tuple((int(down), int(right)) for down, right in offsets),
+        has_source_slices=is_even,
+    )
+
+
+def _affine(
+    first: Slice,
+    directions: tuple[Floats, Floats, Floats],
+    spacing_mm: float,
+    first_offset: tuple[int, int],
+) -> Floats:
+    """Returns the 4×4 matrix from (slice, row, column) index to LPS mm.
+
+    The first pixel of the first slice is the voxel at `first_offset` (row, column) of slice 0.
+    """
+    row, column, normal = directions
+    between_rows, between_columns = first.pixel_spacing_mm
+    affine = np.eye(4)
+    affine[:3, 0] = normal * spacing_mm
+    affine[:3, 1] = column * between_rows
+    affine[:3, 2] = row * between_columns
+    affine[:3, 3] = first.position - affine[:3, 1:3] @ np.array(first_offset)
+    return affine
 
 
 def _directions(slice_: Slice) -> tuple[Floats, Floats, Floats]:
@@ -105,55 +123,3 @@ def _directions(slice_: Slice) -> tuple[Floats, Floats, Floats]:
     column = column - (column @ row) * row
     column = column / np.linalg.norm(column)
     return row, column, np.cross(row, column)
-
-
-def _check_in_plane_shift(
-    slices: Sequence[Slice], positions: Floats, distances: Floats, normal: Floats
-) -> None:
-    """Refuses a stack whose slices are shifted in the plane: gantry tilt or misplaced slices."""
-    sideways = positions - positions[0] - np.outer(distances, normal)  # (N, 3), mm in the plane
-    allowed = IN_PLANE_SHIFT_TOLERANCE * min(slices[0].pixel_spacing_mm)
-    if np.linalg.norm(sideways, axis=1).max() <= allowed:
-        return
-    # A tilted gantry shifts each slice by the same step: the shift is linear in the distance.
-    slope = sideways.T @ distances / (distances @ distances)  # (3,) mm sideways per mm
-    if np.linalg.norm(sideways - np.outer(distances, slope), axis=1).max() <= 2 * allowed:
-        angle = float(np.degrees(np.arctan(np.linalg.norm(slope))))
-        declared = slices[0].header.get("GantryDetectorTilt")
-        hint = f"; the scanner says {float(declared):g}°" if declared else ""
-        raise Rejected(
-            RejectionReason.GANTRY_TILT,
-            f"The series was acquired with a tilted gantry ({angle:.1f}°{hint}), which is not "
-            "handled yet. Send a reconstruction without tilt.",
-        )
-    worst = int(np.linalg.norm(sideways, axis=1).argmax())
-    raise Rejected(
-        RejectionReason.MIXED_GEOMETRY,
-        f"The slices do not lie above each other: {slices[worst].name} is shifted sideways by "
-        f"{np.linalg.norm(sideways[worst]):.1f} mm. "
-        "Send each reconstruction as a series of its own.",
-    )
-
-
-def _check_spacing(slices: Sequence[Slice], distances: Floats) -> None:
-    """Refuses gaps that differ from the median gap by more than the tolerance."""
-    gaps = np.diff(distances)
-    median = float(np.median(gaps))
-    wide = np.flatnonzero(gaps >= MISSING_SLICE_GAP * median)
-    # If most gaps are wide, the median is not a reference: that is uneven spacing, refused below.
-    if len(wide):
-        k = int(wide[0])
-        missing = int(sum(round(gap / median) - 1 for gap in gaps[wide]))
-        raise Rejected(
-            RejectionReason.MISSING_SLICES,
-            f"Slices are missing: between {slices[k].name} and {slices[k + 1].name} the gap is "
-            f"{gaps[k]:.2f} mm, elsewhere {median:.2f} mm; about {max(missing, 1)} of "
-            f"{len(slices) + max(missing, 1)} slices did not arrive. Send the series again.",
-        )
-    uneven = np.abs(gaps - median) > SPACING_TOLERANCE * median
-    if uneven.any():
-        raise Rejected(
-            RejectionReason.UNEVEN_SPACING,
-            f"The distance between slices varies from {gaps.min():.2f} to {gaps.max():.2f} mm, "
-            f"more than {SPACING_TOLERANCE:.0%}. Send a reconstruction with even spacing.",
-        )

@@ -25,11 +25,22 @@ _HOUNSFIELD_RESCALE_TYPES = ("", "HU", "HU_MOD")
 _PROJECTIONS = frozenset({"MAX_IP", "MIN_IP", "MIP", "MINIP", "MAXIP", "VOLUME_RENDER", "VRT"})
 
 
-def check_objects(headers: Sequence[Dataset]) -> None:
-    """Refuses objects that are not the CT of one series; does not use their geometry.
+def check_one_series(headers: Sequence[Dataset]) -> None:
+    """Refuses objects of several series, studies or patients.
 
     Raises:
-        Rejected: not CT, several series, several multi-frame objects, or no frame of reference.
+        Rejected: the message names no patient.
+    """
+    _check_equal(headers, "SeriesInstanceUID", "different series", "Give one series at a time.")
+    _check_equal(headers, "StudyInstanceUID", "different studies", _MIXED_UP_ADVICE)
+    _check_equal(headers, "PatientID", "different patients", _MIXED_UP_ADVICE, empty_counts=False)
+
+
+def check_objects(headers: Sequence[Dataset]) -> None:
+    """Refuses objects of one series that are not CT in one space; does not use their geometry.
+
+    Raises:
+        Rejected: not CT, several multi-frame objects, or no frame of reference.
     """
     for header in headers:
         modality = str(header.get("Modality", "")) or "no modality"
@@ -46,9 +57,6 @@ def check_objects(headers: Sequence[Dataset]) -> None:
                 "The series holds colour pictures, not CT slices (a screen shot, or a rendering). "
                 "Send the original slices.",
             )
-    _check_equal(headers, "SeriesInstanceUID", "different series", "Give one series at a time.")
-    _check_equal(headers, "StudyInstanceUID", "different studies", _MIXED_UP_ADVICE)
-    _check_equal(headers, "PatientID", "different patients", _MIXED_UP_ADVICE, empty_counts=False)
     _check_equal(
         headers,
         "FrameOfReferenceUID",

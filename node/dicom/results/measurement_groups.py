@@ -81,7 +81,7 @@ def measurement_groups(
 def qualitative_evaluations(content: ResultContent, remarks: Sequence[str]) -> Dataset:
     """Returns the container of what is said about the whole series (PS3.16 TID 1500, row 12).
 
-    It holds the organs that were not found, then the `remarks`.
+    It holds the findings about the series, the organs that were not found, then the `remarks`.
     """
     container = sr.ContainerContentItem(
         name=SrCode("C0034375", "UMLS", "Qualitative Evaluations"), relationship_type=_CONTAINS
@@ -92,6 +92,8 @@ def qualitative_evaluations(content: ResultContent, remarks: Sequence[str]) -> D
         if finding.kind is FindingKind.NOT_FOUND:
             organ = _code(types[finding.organ])
             items.append(sr.CodeContentItem(organ, NOT_DETECTED, _CONTAINS))
+            items.append(_comment(finding.text))
+        elif not finding.organ:
             items.append(_comment(finding.text))
     for remark in remarks:
         items.append(_comment(remark))

@@ -1,9 +1,11 @@
-"""Derivation of quality findings from measurements: what a reader of the result must know."""
+"""Derivation of quality findings: what a reader of the result must know besides the values."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
 from models.manifest import Label
 from models.measurement import MIN_COMPONENT_ML, Measurement, is_found
+from node.dicom.ct.non_slices import counted
+from node.dicom.ct.reader import CtSeries
 from node.domain.findings import Finding, FindingKind
 
 # Smaller holes are the contours of vessels and ducts at the organ's edge.
@@ -22,6 +24,27 @@ def derive_findings(
         for label in labels
         for kind, text in _findings(measurements[label.name], label)
     )
+
+
+def series_findings(source: CtSeries) -> tuple[Finding, ...]:
+    """Returns the findings about the series as a whole."""
+    found = []
+    if source.excluded:
+        found.append(Finding(FindingKind.EXCLUDED_IMAGES, "", _excluded(source)))
+    if source.chosen:
+        found.append(Finding(FindingKind.SEVERAL_ACQUISITIONS, "", source.chosen))
+    return tuple(found)
+
+
+def _excluded(source: CtSeries) -> str:
+    """Says which objects of the series are not part of the volume."""
+    number = len(source.excluded)
+    what = (
+        "object of the series is no slice and was"
+        if number == 1
+        else ("objects of the series are no slices and were")
+    )
+    return f"{number} {what} left out: {counted(source.excluded)}."
 
 
 def _findings(measured: Measurement, label: Label) -> Iterator[tuple[FindingKind, str]]:

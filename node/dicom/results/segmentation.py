@@ -15,11 +15,12 @@ from models.mask import Mask
 from node.dicom.ct.reader import CtSeries
 from node.dicom.equipment import this_node
 from node.dicom.results.content import ResultContent
-from node.dicom.results.label_interpolation import interpolate_labels
+from node.dicom.results.quality_findings import series_findings
 from node.dicom.results.references import check_source_uids, reference_images
 from node.dicom.results.result_attributes import complete_result
 from node.dicom.results.segment_descriptions import segment_descriptions
 from node.dicom.results.series_texts import content_label, series_description, series_number
+from node.dicom.results.source_slices.label_interpolation import labels_on_source_slices
 from node.domain.identifiers import Uid
 from node.domain.result_objects import ResultObject, SegEncoding
 from node.domain.result_texts import NOT_FOR_DIAGNOSTIC_USE
@@ -141,10 +142,7 @@ def _segment_numbers(mask: Mask, source: CtSeries) -> NDArray[np.uint8]:
     number_of = np.zeros(256, dtype=np.uint8)
     for number, label in enumerate(mask.labels, start=1):
         number_of[label.index] = number
-    labels = mask.volume.array
-    if source.is_resampled:
-        labels = interpolate_labels(labels, source.fractional_slice_indices())
-    numbers: NDArray[np.uint8] = number_of[labels]
+    numbers: NDArray[np.uint8] = number_of[labels_on_source_slices(mask, source)]
     return numbers
 
 
@@ -205,6 +203,7 @@ def _derivation(content: ResultContent) -> str:
         f"Segmented automatically by {spec.model_id} {spec.version} from "
         f"{content.source.slice_count} slices; {NOT_FOR_DIAGNOSTIC_USE}."
     )
+    text = " ".join([text, *(finding.text for finding in series_findings(content.source))])
     if replaces is None:
         return text
     by = f" by version {replaces.model_version}" if replaces.model_version else ""

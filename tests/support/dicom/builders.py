@@ -68,6 +68,7 @@ def ct_series(
     duplicate: Sequence[int] = (),
     jitter_mm: float = 0.0,
     tilt_degrees: float = 0.0,
+    swing_degrees: float = 0.0,
     localizer: Sequence[int] = (),
     seed: str = "test",
     description: CtDescription | None = None,
@@ -77,18 +78,19 @@ def ct_series(
 
     `missing`, `duplicate` and `localizer` are slice indices. `jitter_mm` moves every other inner
     slice along the normal and resamples its content. `tilt_degrees` shifts each slice along its
-    columns, as a tilted gantry does.
+    columns, as a tilted gantry does, and `swing_degrees` along its rows.
     """
     slice_grid = grid(directions) if geometry is None else geometry
     seeded = replace(CtDescription() if description is None else description, seed=seed)
     datasets = ct_datasets(body(slice_grid), seeded, transfer_syntax_uid=transfer_syntax_uid)
-    down, along = np.array(slice_grid.unit_vectors()[1]), np.array(slice_grid.unit_vectors()[0])
-    tilt_mm = np.tan(np.radians(tilt_degrees)) * slice_grid.spacing_between_slices
+    along, down, right = (np.array(vector) for vector in slice_grid.unit_vectors())
+    shear = np.tan(np.radians(tilt_degrees)) * down + np.tan(np.radians(swing_degrees)) * right
+    step_mm = shear * slice_grid.spacing_between_slices
     for k, dataset in enumerate(datasets):
         inner = 0 < k < len(datasets) - 1
-        shift = along * jitter_mm * (k % 2 if inner else 0) + down * tilt_mm * k
+        shift = along * jitter_mm * (k % 2 if inner else 0) + step_mm * k
         if shift.any():
-            _shift_slice(dataset, slice_grid, shift)
+            shift_slice(dataset, slice_grid, shift)
         if k in localizer:
             dataset.ImageType = ["ORIGINAL", "PRIMARY", "LOCALIZER"]
     duplicates = [_duplicate(datasets[k]) for k in duplicate]
@@ -96,7 +98,7 @@ def ct_series(
     return CtFiles((*kept, *duplicates))
 
 
-def _shift_slice(dataset: Dataset, geometry: hd.VolumeGeometry, shift: NDArray[np.float64]) -> None:
+def shift_slice(dataset: Dataset, geometry: hd.VolumeGeometry, shift: NDArray[np.float64]) -> None:
     """Moves a slice by `shift` (LPS, mm) and samples the body at its new position."""
     position = np.array(dataset.ImagePositionPatient, dtype=float) + shift
     dataset.ImagePositionPatient = [f"{v:.8f}"[:16] for v in position]

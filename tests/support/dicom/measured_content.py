@@ -13,7 +13,7 @@ from models.phantom import labelled_scan
 from node.dicom.ct.reader import CtSeries, read_series
 from node.dicom.ct_writer import write_ct_series
 from node.dicom.results.content import ResultContent
-from node.dicom.results.quality_findings import derive_findings
+from node.dicom.results.quality_findings import derive_findings, series_findings
 from node.domain.job import ReplacedResult
 from tests.support.dicom.body import in_liver, voxel_positions
 from tests.support.dicom.builders import LIVER, SPLEEN, CtFiles, ct_series
@@ -33,7 +33,10 @@ def measured_content(
     return replace(
         content,
         spec=replace(content.spec, labels=mask.labels),
-        findings=derive_findings(content.measurements, mask.labels),
+        findings=(
+            *series_findings(series),
+            *derive_findings(content.measurements, mask.labels),
+        ),
     )
 
 

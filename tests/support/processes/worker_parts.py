@@ -18,6 +18,7 @@ from node.domain.findings import Finding, FindingKind
 from node.domain.job import Job, JobState, ReplacedResult
 from node.domain.result_objects import NOTICE, ObjectUids, ResultKind, WantedObjects
 from node.domain.retry_policy import RetryPolicy
+from node.domain.series import AcquisitionChoice
 from node.intake.inbox import Inbox
 from node.jobs.commit_step import CommitStep
 from node.jobs.deliver_step import DeliverStep
@@ -86,6 +87,8 @@ class WorkerParts:
     wanted: dict[str, WantedObjects] = field(default_factory=dict)  # by destination
     findings: tuple[Finding, ...] = ()  # of each inference
     hold_on: frozenset[FindingKind] = frozenset()  # of the rule
+    acquisitions: AcquisitionChoice = AcquisitionChoice.REFUSE  # of the rule
+    choices: list[AcquisitionChoice] = field(default_factory=list)  # of each inference
     refusal: str = ""  # of each inference; empty: the series is segmented
     replaces: list[ReplacedResult | None] = field(default_factory=list)  # of each inference
     database_url: str = ""
@@ -100,7 +103,15 @@ class WorkerParts:
         now = self.now
         policy = RetryPolicy(self.first_wait_s, 2 * self.first_wait_s, self.give_up_after)
         when, destinations = Equals("Modality", "CT"), ("pacs", "archive")
-        rule = Rule("liver", "liver-ct", destinations, when, 0.001, hold_on=self.hold_on)
+        rule = Rule(
+            "liver",
+            "liver-ct",
+            destinations,
+            when,
+            0.001,
+            hold_on=self.hold_on,
+            acquisitions=self.acquisitions,
+        )
         segment_step = SegmentStep(
             store=self.store,
             infer=self.infer,
@@ -146,6 +157,7 @@ class WorkerParts:
 
     def infer(self, request: InferenceRequest) -> InferenceResult:
         self.replaces.append(request.replaces)
+        self.choices.append(request.acquisitions)
         if self.on_inference:
             self.on_inference.pop(0)(request.job)
         if not self.refusal:

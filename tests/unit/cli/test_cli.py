@@ -2,14 +2,18 @@
 
 import json
 import sys
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 from node.cli.main import main
+from node.domain.findings import Finding, FindingKind
 from node.domain.identifiers import Uid
 from node.domain.job import Job, JobState
+from node.domain.series import SeriesState
+from node.routing.rule_matching import Decision
 from node.settings import load_settings
 from node.store import Store
 from tests.support.dicom.body import grid
@@ -172,6 +176,21 @@ def test_explain_reports_each_series_of_a_folder(
     assert "is CT" in output
     assert "Series 1.2.3, 3 images:" in output
     assert "is MR" in output
+
+
+def test_explain_tells_the_findings_of_a_job(
+    config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = load_settings(config)
+    store = Store.open(settings.database_url, settings.data_dir)
+    store.add_instance(received(), settings.data_dir / "1.dcm", 1, NOON)
+    finding = Finding(FindingKind.EXCLUDED_IMAGES, "", "1 object was left out: 1 localizer.")
+    job = replace(job_of(Uid("1.2.3")), findings=(finding,))
+    decision = Decision(()).to_json()
+    store.record_decision("1.2.3", decision, SeriesState.ACCEPTED, NOON, 1, jobs=[job])
+    store.close()
+    assert run(monkeypatch, "explain", "1.2.3", "-c", str(config)) == 0
+    assert finding.text in capsys.readouterr().out
 
 
 def test_a_malformed_target_is_reported_with_the_correct_form(

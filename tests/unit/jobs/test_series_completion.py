@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -15,7 +16,7 @@ from node.domain.job import JobState, Priority, result_identity
 from node.domain.series import SeriesState
 from node.intake.inbox import Inbox
 from node.jobs.series_completion import SeriesCompletion
-from node.routing.conditions import AtLeastSlices, Equals
+from node.routing.conditions import AtLeastSlices, Equals, Matches, Not
 from node.routing.rules import Rule
 from node.store import Store
 from tests.support.factories import NOON, SERIES, encoded, received, sqlite_url
@@ -46,9 +47,9 @@ class Site:
             clock=lambda: (self.now - NOON).total_seconds() + self.monotonic_offset_s,
         )
 
-    def receive(self, number: int) -> None:
+    def receive(self, number: int, **attributes: object) -> None:
         uid = f"{SERIES}.{number}"
-        dataset = encoded(sop_instance_uid=uid)
+        dataset = encoded(sop_instance_uid=uid, attributes=attributes)
         self.inbox.accept(received(sop_instance_uid=uid, dataset=dataset), self.now)
 
     def pass_time(self, seconds: float) -> None:
@@ -266,6 +267,27 @@ def test_a_series_with_one_unreadable_image_is_decided_by_the_others(site: Site)
     completion.poll()
 
     assert site.state() is SeriesState.ACCEPTED
+
+
+def test_a_localizer_does_not_decide_for_the_slices(site: Site) -> None:
+    localizer = Matches("ImageType", re.compile("^LOCALIZER$"))
+    completion = site.completion(replace(LIVER, when=Not(localizer)))
+    site.receive(1, ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"])
+    site.receive(2, ImageType=["ORIGINAL", "PRIMARY", "AXIAL"])
+    site.pass_time(11)
+    completion.poll()
+
+    assert site.state() is SeriesState.ACCEPTED
+
+
+def test_a_series_of_localizers_is_decided_as_such(site: Site) -> None:
+    localizer = Matches("ImageType", re.compile("^LOCALIZER$"))
+    completion = site.completion(replace(LIVER, when=Not(localizer)))
+    site.receive(1, ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"])
+    site.pass_time(11)
+    completion.poll()
+
+    assert site.state() is SeriesState.IGNORED
 
 
 def test_a_temporary_disk_error_does_not_make_a_series_ignored(

@@ -9,6 +9,7 @@ from node.delivery.factory import wanted_objects
 from node.domain.errors import Misconfigured
 from node.domain.findings import FindingKind
 from node.domain.result_objects import SEG
+from node.domain.series import AcquisitionChoice
 from node.settings import FolderDestination, load_settings
 from tests.unit.settings.site import VALID, line_of, mistakes_in, write
 
@@ -54,6 +55,14 @@ def test_a_rule_names_the_findings_that_mark_and_hold(tmp_path: Path) -> None:
     assert rule.hold_on == {FindingKind.SEVERAL_COMPONENTS}
 
 
+def test_a_rule_chooses_among_acquisitions(tmp_path: Path) -> None:
+    (default,) = load_settings(write(tmp_path, VALID)).rules
+    assert default.acquisitions is AcquisitionChoice.REFUSE
+    text = VALID.replace("model =", 'acquisitions = "most-slices"\nmodel =')
+    (rule,) = load_settings(write(tmp_path, text)).rules
+    assert rule.acquisitions is AcquisitionChoice.MOST_SLICES
+
+
 def test_a_rule_inherits_the_sites_quiet_time_unless_it_sets_its_own(tmp_path: Path) -> None:
     other = VALID[VALID.index("[[rules]]") :].replace('"liver"', '"quick"')
     text = "quiet_seconds = 7\n" + VALID + other.replace("when", "quiet_seconds = 2\nwhen")
@@ -84,6 +93,8 @@ def test_a_rule_inherits_the_sites_quiet_time_unless_it_sets_its_own(tmp_path: P
         ("model =", 'mark_on = "holes"\nmodel =', "must be a list of findings"),
         ("model =", 'priority = "now"\nmodel =', 'must be "stat" or "routine"'),
         ("model =", "priority = 1\nmodel =", 'must be "stat" or "routine"'),
+        ("model =", 'acquisitions = "all"\nmodel =', 'must be "refuse" or "first" or "last"'),
+        ("model =", "acquisitions = 1\nmodel =", 'must be "refuse" or "first" or "last"'),
         ("model =", "modle =", "unknown setting of a rule (did you mean 'model'?)"),
         ('equals = "CT"', 'matches = "(CT"', "is not a regular expression"),
         ('equals = "CT"', "range = [5, 1]", "the lower end 5 lies above the upper end 1"),

@@ -29,12 +29,12 @@ from node.dicom.results.captures.source_references import (
     source_image,
 )
 from node.dicom.results.content import ResultContent
-from node.dicom.results.label_interpolation import interpolate_labels
 from node.dicom.results.pages.captions import Caption, caption_strip
 from node.dicom.results.pages.organ_texts import CHECK_FINDINGS, volume_text
 from node.dicom.results.references import check_source_uids
 from node.dicom.results.result_attributes import complete_result
 from node.dicom.results.series_texts import series_description, series_number
+from node.dicom.results.source_slices.label_interpolation import labels_on_source_slices
 from node.domain.result_objects import ResultObject
 
 _FILL_OPACITY = 0.25
@@ -88,7 +88,7 @@ def encode(
     """
     source = content.source
     check_source_uids(source)
-    columns = source.volume.spatial_shape[2]
+    columns = source.grid.image_size[1]
     size_px = max(_MIN_CAPTION_PX, round(_CAPTION_PER_COLUMN * columns))
     strip = np.asarray(caption_strip(_captions(content), columns, size_px))
     numbers = _instance_numbers(source)
@@ -149,16 +149,9 @@ def _source_slices(
     content: ResultContent,
 ) -> Iterator[tuple[NDArray[np.generic], NDArray[np.uint8]]]:
     """Yields HU and labels of each source slice, both (row, column)."""
-    hu, labels = content.source.volume.array, content.mask.volume.array
-    if not content.source.is_resampled:
-        yield from zip(hu, labels, strict=True)
-        return
-    indices = content.source.fractional_slice_indices()
-    for index in np.clip(indices, 0, len(hu) - 1):
-        below = min(int(index), len(hu) - 2)
-        fraction = float(index) - below
-        mixed = (1 - fraction) * hu[below].astype(np.float32) + fraction * hu[below + 1]
-        yield mixed, interpolate_labels(labels, np.array([index]))[0]
+    source = content.source
+    hu = source.grid.on_source_slices(source.volume.array)
+    yield from zip(hu, labels_on_source_slices(content.mask, source), strict=True)
 
 
 def _draw(

@@ -16,7 +16,7 @@ from models.mask import Mask
 from node.dicom.ct.frames import Slice, slices_of
 from node.dicom.ct.reader import CtSeries
 from node.dicom.results.contours.outlines import Region, outline, regions_of
-from node.dicom.results.label_interpolation import interpolate_labels
+from node.dicom.results.source_slices.label_interpolation import labels_on_source_slices
 
 # Coordinates are rounded to 0.0001 mm: far below what a scanner resolves, and short as text.
 _DECIMALS = 4
@@ -32,9 +32,7 @@ def contour_sequences(
     Contours lie on the source slices, in the order of the volume, also where the volume is
     resampled.
     """
-    labels = mask.volume.array  # (slice, row, column)
-    if source.is_resampled:
-        labels = interpolate_labels(labels, source.fractional_slice_indices())
+    labels = labels_on_source_slices(mask, source)
     slices = _source_slices(source)
     for label in organs:
         contours = [

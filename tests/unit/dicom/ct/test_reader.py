@@ -177,7 +177,7 @@ def test_uneven_slices_within_tolerance_are_resampled_by_their_true_positions(
     expected = body(series.volume.get_geometry()).array
     # Interpolation smooths the surfaces of the organs and shifts nothing.
     assert np.mean(np.abs(series.volume.array - expected) > 50) < 0.005
-    np.testing.assert_allclose(series.fractional_slice_indices(), np.arange(60), atol=0.1)
+    np.testing.assert_allclose(series.grid.slice_indices, np.arange(60), atol=0.1)
 
 
 def test_consecutive_acquisitions_of_one_scan_are_one_volume(tmp_path: Path) -> None:

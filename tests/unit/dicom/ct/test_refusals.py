@@ -42,16 +42,11 @@ def test_a_localizer_is_refused(tmp_path: Path) -> None:
     assert "scout" in message
 
 
-def test_localizers_among_the_slices_are_refused(tmp_path: Path) -> None:
-    message = refusal(ct_series(localizer=[0, 1]).write(tmp_path), RejectionReason.LOCALIZER)
-    assert message.startswith("2 of the 24 images are localizers")
-
-
 def test_a_localizer_without_geometry_is_still_called_a_localizer(tmp_path: Path) -> None:
     def bare(dataset: Dataset) -> None:
         del dataset.ImagePositionPatient
 
-    files = ct_series(localizer=[0]).modify(only(0, bare))
+    files = ct_series(localizer=range(24)).modify(only(0, bare))
     refusal(files.write(tmp_path), RejectionReason.LOCALIZER)
 
 
@@ -102,6 +97,7 @@ def test_two_phases_at_the_same_positions_are_refused(
         other_phase(attribute, value).write(tmp_path), RejectionReason.SEVERAL_ACQUISITIONS
     )
     assert "each phase as a series of its own" in message
+    assert "24 slices" in message
 
 
 def test_two_phases_with_interleaved_positions_are_refused(tmp_path: Path) -> None:
@@ -116,18 +112,19 @@ def test_uneven_spacing_beyond_tolerance_is_refused(tmp_path: Path) -> None:
     assert "4.50 to 7.50 mm" in message
 
 
-def test_gantry_tilt_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("stated", ["0", "8", "-17"])
+def test_a_gantry_tilt_that_is_not_the_stated_one_is_refused(stated: str, tmp_path: Path) -> None:
     def declare_tilt(dataset: Dataset) -> None:
-        dataset.GantryDetectorTilt = "15"
+        dataset.GantryDetectorTilt = stated
 
     files = ct_series(tilt_degrees=15).modify(every(declare_tilt))
     message = refusal(files.write(tmp_path), RejectionReason.GANTRY_TILT)
-    assert "15.0°" in message
-    assert "the scanner says 15°" in message
+    assert f"15.0°; the scanner says {abs(int(stated))}°" in message
 
 
-def test_a_tilt_that_the_header_does_not_declare_is_refused(tmp_path: Path) -> None:
-    refusal(ct_series(tilt_degrees=-8).write(tmp_path), RejectionReason.GANTRY_TILT)
+def test_a_larger_tilt_than_that_of_any_gantry_is_refused(tmp_path: Path) -> None:
+    message = refusal(ct_series(tilt_degrees=-36).write(tmp_path), RejectionReason.GANTRY_TILT)
+    assert "36.0°" in message
 
 
 def test_a_tilt_that_only_the_header_declares_is_accepted(tmp_path: Path) -> None:
@@ -137,6 +134,21 @@ def test_a_tilt_that_only_the_header_declares_is_accepted(tmp_path: Path) -> Non
         dataset.GantryDetectorTilt = "12"
 
     assert read_series(ct_series().modify(every(declare_tilt)).write(tmp_path)).slice_count == 24
+
+
+def test_a_shifted_slice_in_a_tilted_series_is_refused(tmp_path: Path) -> None:
+    def shift(dataset: Dataset) -> None:
+        x, y, z = dataset.ImagePositionPatient
+        dataset.ImagePositionPatient = [x, y + 5, z]
+
+    files = ct_series(tilt_degrees=15).modify(only(5, shift))
+    refusal(files.write(tmp_path), RejectionReason.MIXED_GEOMETRY)
+
+
+def test_a_missing_slice_in_a_tilted_series_is_refused(tmp_path: Path) -> None:
+    files = ct_series(tilt_degrees=15, missing=[7])
+    message = refusal(files.write(tmp_path), RejectionReason.MISSING_SLICES)
+    assert "between image 7 and image 9" in message
 
 
 def test_a_slice_shifted_in_the_plane_is_refused(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from node.dicom.results.measurement_report import encode
 from node.domain.identifiers import Uid
 from node.domain.job import ReplacedResult
 from node.domain.result_objects import ResultKind, ResultObject, SegEncoding, tracking_uid
-from tests.support.dicom.builders import ThresholdSegmenter, enhanced_ct
+from tests.support.dicom.builders import ThresholdSegmenter, ct_series, enhanced_ct
 from tests.support.dicom.measured_content import (
     JOB_ID,
     body_content,
@@ -394,3 +394,9 @@ def _read(path: Path) -> ResultContent:
     """The content of a series in which only a liver was segmented."""
     series = read_series([path])
     return measured_content(series, ThresholdSegmenter().predict(series.volume))
+
+
+def test_objects_that_were_left_out_are_told(tmp_path: Path) -> None:
+    content = body_content(tmp_path, files=ct_series(localizer=[0]))
+    stated = "1 object of the series is no slice and was left out: 1 localizer."
+    assert texts(report(content)).count(stated) == 1

@@ -18,9 +18,11 @@ from models.data import Case, InvalidDataset, find_cases, load_case
 from models.data.dataset_check import check_dataset
 from models.manifest import Label
 from models.phantom import LIVER, Phantom, abdomen
+from node.dicom.ct.reader import read_series
 from node.dicom.ct_writer import write_ct_series
 from node.offline.convert import read_ct_folder, to_nifti
-from tests.support.dicom.builders import SPLEEN
+from tests.support.dicom.builders import SPLEEN, ct_series
+from tests.support.dicom.results import content_of, encoded_seg
 from tests.support.shared_data import shared_data
 
 _SHAPE = (14, 30, 36)
@@ -185,6 +187,16 @@ def test_a_seg_outside_the_images_is_refused(tmp_path: Path, made: Phantom) -> N
     _seg(away, made.mask.volume.array.astype(np.uint8), tmp_path / "seg.dcm")
     (case,) = find_cases(tmp_path, "dicom-seg").cases
     with pytest.raises(InvalidDataset, match="lies outside of the images"):
+        load_case(case, (LIVER,), None, read_ct_folder)
+
+
+@pytest.mark.parametrize("tilt_degrees", [18.5, 0.7])
+def test_a_seg_on_tilted_slices_is_refused(tilt_degrees: float, tmp_path: Path) -> None:
+    paths = ct_series(tilt_degrees=tilt_degrees).write(tmp_path / "ct")
+    seg = encoded_seg(content_of(read_series(paths)))
+    seg.save_as(tmp_path / "seg.dcm", enforce_file_format=True)
+    (case,) = find_cases(tmp_path, "dicom-seg").cases
+    with pytest.raises(InvalidDataset, match="does not lie on the images' voxels"):
         load_case(case, (LIVER,), None, read_ct_folder)
 
 

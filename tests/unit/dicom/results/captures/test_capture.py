@@ -14,7 +14,7 @@ from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless
 from node.dicom.ct.reader import CtSeries, read_series
 from node.dicom.results.captures.capture import CaptureOptions, CaptureStyle, encode
 from node.dicom.results.content import ResultContent
-from node.dicom.results.label_interpolation import interpolate_labels
+from node.dicom.results.source_slices.label_interpolation import labels_on_source_slices
 from node.dicom.results.transcoding import uncompressed
 from node.domain.result_objects import ResultKind, ResultObject
 from tests.support.dicom.body import (
@@ -31,7 +31,7 @@ from tests.support.dicom.body import (
 )
 from tests.support.dicom.builders import LIVER, SPLEEN, ct_series, enhanced_ct
 from tests.support.dicom.result_content import liver_content, read_back
-from tests.support.dicom.results import part10
+from tests.support.dicom.results import content_of, part10
 
 CAPTURE = ResultObject(ResultKind.CAPTURE)
 ORIENTATIONS = [
@@ -50,8 +50,8 @@ def captures(content: ResultContent, options: CaptureOptions | None = None) -> l
 
 def slice_pixels(capture: Dataset, series: CtSeries) -> NDArray[np.uint8]:
     """Returns the part of the capture that is the slice, (row, column, RGB)."""
-    rows = series.volume.spatial_shape[1]
-    assert capture.Columns == series.volume.spatial_shape[2]
+    rows, columns = series.grid.image_size
+    assert capture.Columns == columns
     picture: NDArray[np.uint8] = pixel_array(capture)[:rows]
     return picture
 
@@ -146,10 +146,22 @@ def test_captures_of_a_resampled_series_show_what_the_seg_has(tmp_path: Path) ->
     series = read_series(ct_series(jitter_mm=0.5).write(tmp_path))
     assert series.is_resampled
     content = liver_content(series)
-    expected = interpolate_labels(content.mask.volume.array, series.fractional_slice_indices())
+    expected = labels_on_source_slices(content.mask, series)
     for k, capture in enumerate(captures(content)):
         assert capture.ImagePositionPatient == series.sources[k].ImagePositionPatient
         assert (coloured(slice_pixels(capture, series)) == (expected[k] > 0)).all()
+
+
+@pytest.mark.parametrize(("tilt", "swing"), [(18.5, 0.0), (0.0, -12.0)])
+def test_captures_of_a_tilted_series_lie_on_its_slices(
+    tilt: float, swing: float, tmp_path: Path
+) -> None:
+    series = read_series(ct_series(tilt_degrees=tilt, swing_degrees=swing).write(tmp_path))
+    assert series.grid.is_sheared
+    for k, capture in enumerate(captures(content_of(series))):
+        assert capture.ImagePositionPatient == series.sources[k].ImagePositionPatient
+        truth = in_liver(pixel_positions(capture, series.grid.image_size[0]))
+        assert (coloured(slice_pixels(capture, series)) == truth).all()
 
 
 def test_a_window_maps_hounsfield_units_to_grey(series: CtSeries) -> None:

@@ -37,6 +37,7 @@ from tests.support.dicom.body import (
 from tests.support.dicom.builders import LIVER, SPLEEN, ct_series, enhanced_ct, legacy_converted
 from tests.support.dicom.rasterised import rasterised
 from tests.support.dicom.results import content_of, liver_mask, part10
+from tests.support.dicom.source_slices import liver_on_source_slices
 
 RTSTRUCT = ResultObject(ResultKind.RTSTRUCT)
 # A hole with an island in it, pixels that touch at a corner, and one pixel alone.
@@ -134,6 +135,13 @@ def test_contours_of_a_resampled_series_are_on_the_true_slices(tmp_path: Path) -
         differing += int((found[k] != ground_truth[0]).sum())
     # The even slices of the mask are up to 0.1 mm away: only surface voxels may differ.
     assert differing < 0.02 * int(in_liver(voxel_positions(thin)).sum())
+
+
+def test_contours_of_a_tilted_series_are_on_the_tilted_slices(tmp_path: Path) -> None:
+    series = read_series(ct_series(tilt_degrees=18.5).write(tmp_path))
+    assert series.grid.is_sheared
+    found = voxels_of(encoded(content_of(series)), series)
+    assert (found == liver_on_source_slices(series)).all()
 
 
 def test_contours_have_the_exact_position_of_an_axial_slice(tmp_path: Path) -> None:

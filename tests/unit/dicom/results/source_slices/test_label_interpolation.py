@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from node.dicom.results.label_interpolation import interpolate_labels
+from node.dicom.results.source_slices.label_interpolation import interpolate_labels
 
 
 def _cone(slice_indices: NDArray[np.float64]) -> NDArray[np.uint8]:

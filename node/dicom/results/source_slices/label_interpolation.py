@@ -1,13 +1,31 @@
-"""Shape-based interpolation of labels between slices (Raya and Udupa 1990)."""
+"""The labels of a mask on the source slices.
+
+Where the source slices lie between those of the mask, labels are interpolated by their shape (Raya
+and Udupa 1990).
+"""
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from models.mask import Mask
+from node.dicom.ct.reader import CtSeries
+
 Labels = NDArray[np.uint8]
 # An index this close to a slice takes that slice unchanged: a fiftieth of the slice distance moves
 # no boundary by a pixel.
 _SLICE_INDEX_TOLERANCE = 0.02
+
+
+def labels_on_source_slices(mask: Mask, source: CtSeries) -> Labels:
+    """Returns the labels (slice, row, column) on the source slices, in the order of the volume."""
+    labels: Labels = mask.volume.array
+    if not source.is_resampled:
+        return labels
+    grid = source.grid
+    if not grid.has_source_slices:
+        labels = interpolate_labels(labels, np.asarray(grid.slice_indices))
+    return np.stack([labels[(k, *grid.window(k))] for k in range(source.slice_count)])
 
 
 def interpolate_labels(labels: Labels, slice_indices: NDArray[np.float64]) -> Labels:
