@@ -176,43 +176,52 @@ class SegmentStep:
                 self.store.files.local_copies([i.path for i in instances]) as files,
                 self.store.files.scratch_folder() as output,
             ):
-                rule = self.rules.get(job.rule)
-                request = InferenceRequest(
-                    job,
-                    tuple(files),
-                    output,
-                    self._objects(job),
-                    replaces,
-                    mark_on=frozenset() if rule is None else rule.mark_on,
-                    acquisitions=(AcquisitionChoice.REFUSE if rule is None else rule.acquisitions),
-                    with_notice=bool(self._notice_keys(job)),
-                )
-                inferred = self.infer(request)
+                inferred = self.infer(self._request(job, files, output, replaces))
                 result = self._store_objects(job, inferred)
-            picture = None
-            if inferred.picture_png:
-                picture = self._folder(job) / "overlay.png"
-                self.store.files.put(picture, [inferred.picture_png])
+            self._record(job, inferred, result, started)
+
+    def _request(
+        self, job: Job, files: Sequence[Path], output: Path, replaces: ReplacedResult | None
+    ) -> InferenceRequest:
+        rule = self.rules.get(job.rule)
+        return InferenceRequest(
+            job,
+            tuple(files),
+            output,
+            self._objects(job),
+            replaces,
+            mark_on=frozenset() if rule is None else rule.mark_on,
+            acquisitions=AcquisitionChoice.REFUSE if rule is None else rule.acquisitions,
+            with_notice=bool(self._notice_keys(job)),
+        )
+
+    def _record(self, job: Job, inferred: InferenceResult, result: Path, started: datetime) -> None:
+        """Adds the deliveries and changes the state of a job whose objects are stored."""
+        picture = None
+        if inferred.picture_png:
+            picture = self._folder(job) / "overlay.png"
+            self.store.files.put(picture, [inferred.picture_png])
+        held = self._why_held(job, inferred.findings)
+        keys = self._notice_keys(job) if inferred.refusal else self._delivery_keys(job)
+        self.store.keep_deliveries(job.job_id, keys)  # an earlier run may have had others
+        if not held:
             # A job in DELIVERING has all its deliveries, so they are added first; but not before
-            # the result exists, because they are given up at a certain age.
-            keys = self._notice_keys(job) if inferred.refusal else self._delivery_keys(job)
-            self.store.keep_deliveries(job.job_id, keys)  # an earlier run may have had others
+            # the result exists and is released, because they are given up at a certain age.
             self.store.add_deliveries(job.job_id, keys, self.now())
-            held = self._why_held(job, inferred.findings)
-            self.store.change_job(
-                job.job_id,
-                JobState.PARKED if held else JobState.DELIVERING,
-                self.now(),
-                reason=held or inferred.refusal,
-                timings_s={"waited": max(0.0, (started - job.created_at).total_seconds())}
-                | inferred.timings_s,
-                measurements=inferred.measurements,
-                findings=inferred.findings,
-                result_path=result,
-                picture_path=picture,
-            )
-            if held:
-                _LOG.warning("job.held", job=job.job_id, findings=len(inferred.findings))
+        waited_s = max(0.0, (started - job.created_at).total_seconds())
+        self.store.change_job(
+            job.job_id,
+            JobState.PARKED if held else JobState.DELIVERING,
+            self.now(),
+            reason=held or inferred.refusal,
+            timings_s={"waited": waited_s} | inferred.timings_s,
+            measurements=inferred.measurements,
+            findings=inferred.findings,
+            result_path=result,
+            picture_path=picture,
+        )
+        if held:
+            _LOG.warning("job.held", job=job.job_id, findings=len(inferred.findings))
 
     def _why_held(self, job: Job, findings: Sequence[Finding]) -> str:
         """Returns the findings for which the rule holds the result; empty if it does not."""

@@ -30,6 +30,7 @@ def test_a_held_result_is_delivered_once_it_is_released(node: WorkerParts) -> No
     assert job.reason == "held for a person: The liver has 3 parts."
     assert job.findings == (_CUT, _PARTS)
     assert node.pacs.received == []
+    assert node.store.deliveries_of(job.job_id) == (), "their age counts from the release"
     node.store.retry_job(job.job_id, node.now())
     node.poll()
     released = node.ended_job()
