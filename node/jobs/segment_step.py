@@ -203,7 +203,8 @@ class SegmentStep:
             self.store.files.put(picture, [inferred.picture_png])
         held = self._why_held(job, inferred.findings)
         keys = self._notice_keys(job) if inferred.refusal else self._delivery_keys(job)
-        self.store.keep_deliveries(job.job_id, keys)  # an earlier run may have had others
+        # An earlier run may have had other deliveries.
+        self.store.keep_deliveries(job.job_id, [] if held else keys)
         if not held:
             # A job in DELIVERING has all its deliveries, so they are added first; but not before
             # the result exists and is released, because they are given up at a certain age.
