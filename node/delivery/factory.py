@@ -6,8 +6,6 @@ from node.delivery.cstore import CStore
 from node.delivery.destination import Destination
 from node.delivery.dicomweb import DicomWeb
 from node.delivery.folder import Folder
-from node.delivery.his.fhir import Fhir
-from node.delivery.his.hl7 import Hl7
 from node.dimse import scu
 from node.domain.identifiers import AeTitle
 from node.domain.result_objects import WantedObjects
@@ -53,7 +51,12 @@ def _destination(name: str, settings: Settings) -> Destination:
             return DicomWeb(name, dicomweb.url.rstrip("/"), dicomweb.username or "", password)
         case FolderDestination(path=path):
             return Folder(name, path)
+        # The libraries of HL7 and FHIR take a quarter of a second to import.
         case Hl7Destination() as hl7:
+            from node.delivery.his.hl7 import Hl7
+
             return Hl7(name, hl7)
         case FhirDestination() as fhir:
+            from node.delivery.his.fhir import Fhir
+
             return Fhir(name, fhir, password_from(fhir.token_env, f"destinations.{name}.token_env"))
