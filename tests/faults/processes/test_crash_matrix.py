@@ -1,4 +1,4 @@
-"""SIGKILL of each process at each step with four series in flight: no loss, no duplicate.
+"""SIGKILL of each process at each step with three series in flight: no loss, no duplicate.
 
 Each job has three objects for two destinations.
 
@@ -36,7 +36,7 @@ SUPERVISOR = "supervisor"
 PROCESSES = (*Role, SUPERVISOR)
 SENDING = ("receive", "assemble")
 STEPS = (*SENDING, "load", "segment", "encode", "deliver", "commit")
-IN_FLIGHT = 4
+IN_FLIGHT = 3
 # Longer than most restarts of a process, as at a site: resent images join the earlier ones.
 QUIET_S = 4.0
 WAIT_S = 120.0
