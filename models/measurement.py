@@ -1,4 +1,4 @@
-"""Measures organs: volume in mL, attenuation in HU, and what tells how complete they are."""
+"""Measures organs: volume in mL, attenuation in HU, and how completely the images show them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

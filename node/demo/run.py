@@ -17,7 +17,7 @@ from node.dimse import scu
 from node.domain.errors import NodeError, Rejected, RejectionReason, Transient
 from node.domain.identifiers import AeTitle, Uid
 from node.domain.instance import Channel, Origin
-from node.domain.job import Job, JobState, result_identity
+from node.domain.job import Job, JobState
 from node.domain.job_summary import outcome
 from node.domain.series import SeriesState
 from node.intake.part10 import received_from_file
@@ -222,5 +222,5 @@ def _find_in_archive(base: str, job: Job, instance: Uid) -> str:
             raise Transient(f"the result was delivered, but {study} does not answer") from error
     if not response.ok or not response.content or not response.json():
         raise Transient(f"the result was delivered, but {study} does not list it")
-    series = result_identity(job.job_id).series_instance_uid
+    series = job.result_uids.series_instance_uid
     return f"{study}/series/{series}/instances/{instance}"

@@ -102,10 +102,6 @@ class Supervisor:
         while not stop.wait(_POLL_SECONDS) and not self._failure:
             pass
 
-    def pids(self) -> dict[Role, int]:
-        """The process id of each role."""
-        return {part.role: part.process.pid for part in self._parts}
-
     def stop(self) -> None:
         """Stops every process; the next start resumes unfinished work."""
         self._stopping.set()

@@ -3,7 +3,7 @@
 from copy import deepcopy
 
 from pydicom.dataset import Dataset
-from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
+from pydicom.uid import ExplicitVRLittleEndian
 
 
 def uncompressed(dataset: Dataset) -> Dataset:
@@ -20,13 +20,3 @@ def uncompressed(dataset: Dataset) -> Dataset:
         plain.decompress(as_rgb=False, generate_instance_uid=False)
     plain.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     return plain
-
-
-def deflated(dataset: Dataset) -> Dataset:
-    """Returns the same instance in Deflated Explicit VR Little Endian (PS3.5 A.5).
-
-    That makes a BINARY segmentation, whose pixels are not compressed otherwise, many times smaller.
-    """
-    small = deepcopy(uncompressed(dataset))
-    small.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
-    return small

@@ -148,15 +148,6 @@ class Deliveries(Repository):
             (job_id, key, now, "delivery.parked", error),
         )
 
-    def retry_delivery(self, job_id: str, key: str, now: datetime) -> Delivery:
-        """Makes a delivery due now and restarts the time after which the node gives up."""
-        return self._change_delivery(
-            delivery_update(job_id, key).values(
-                state=DeliveryState.WAITING, waiting_since=now, next_try_at=now
-            ),
-            (job_id, key, now, "delivery.retried", ""),
-        )
-
     def _change_delivery(
         self, change: Update, event: tuple[str, str, datetime, str, str]
     ) -> Delivery:

@@ -95,7 +95,7 @@ def test_a_page_does_not_stand_for_a_missing_slice(tmp_path: Path) -> None:
     files = with_page(page(SecondaryCaptureImageStorage), missing=(7,))
     message = refusal(files.write(tmp_path / "capture"), RejectionReason.MISSING_SLICES)
     assert "1 of 24 slices did not arrive" in message
-    # An image at the position of a slice that says it is a localizer is not taken for that slice.
+    # An image that says it is a localizer does not replace the slice at its position.
     files = ct_series(localizer=[7])
     refusal(files.write(tmp_path / "localizer"), RejectionReason.MISSING_SLICES)
 

@@ -263,7 +263,7 @@ def test_a_value_outside_its_usual_range_is_marked_with_the_range(body: ResultCo
         assert {item.name.value for item in children} <= {"121401"}
 
 
-def test_findings_are_coded_and_told_in_the_group_of_their_organ(organs: ResultContent) -> None:
+def test_findings_are_coded_and_stated_in_the_group_of_their_organ(organs: ResultContent) -> None:
     aorta = next(
         group
         for group in organ_groups(report(organs))
@@ -273,8 +273,8 @@ def test_findings_are_coded_and_told_in_the_group_of_their_organ(organs: ResultC
         name=hd.sr.CodedConcept("CUT_BY_SERIES", PRIVATE_SCHEME, "Organ reaches the first or last")
     )
     assert cut.value == codes.SCT.Yes
-    told = [item.TextValue for item in aorta[0].ContentSequence if item.get("TextValue")]
-    assert [f.text for f in organs.findings if f.organ == "Aorta"] == told[-1:]
+    stated = [item.TextValue for item in aorta[0].ContentSequence if item.get("TextValue")]
+    assert [f.text for f in organs.findings if f.organ == "Aorta"] == stated[-1:]
 
 
 def test_every_private_code_is_of_the_identified_scheme(organs: ResultContent) -> None:
@@ -323,7 +323,7 @@ def test_no_person_has_verified_the_report_and_it_says_so(organs: ResultContent)
     assert any(text.startswith("Not for diagnostic use") for text in texts(dataset))
 
 
-def test_the_volumes_are_also_told_in_one_sentence(body: ResultContent) -> None:
+def test_the_volumes_are_also_stated_in_one_sentence(body: ResultContent) -> None:
     liver, spleen = (body.measurements[name].volume_ml for name in ("Liver", "Spleen"))
     assert f"Volumes: liver {liver:.0f} mL, spleen {spleen:.0f} mL." in texts(report(body))
 
@@ -331,9 +331,9 @@ def test_the_volumes_are_also_told_in_one_sentence(body: ResultContent) -> None:
 def test_an_organ_that_may_continue_outside_has_at_least_its_volume(organs: ResultContent) -> None:
     aorta = organs.measurements["Aorta"]
     assert aorta.cut_by_series
-    (told,) = [text for text in texts(report(organs)) if text.startswith("Volumes: ")]
-    assert f"aorta at least {aorta.volume_ml:.0f} mL" in told
-    assert f"liver {organs.measurements['Liver'].volume_ml:.0f} mL" in told
+    (stated,) = [text for text in texts(report(organs)) if text.startswith("Volumes: ")]
+    assert f"aorta at least {aorta.volume_ml:.0f} mL" in stated
+    assert f"liver {organs.measurements['Liver'].volume_ml:.0f} mL" in stated
 
 
 def test_equal_content_gives_equal_bytes(organs: ResultContent) -> None:
@@ -383,10 +383,10 @@ def test_a_source_without_order_and_procedure_has_no_invented_ones(body: ResultC
 
 def test_a_report_that_replaces_another_says_so(tmp_path: Path) -> None:
     replaced = ReplacedResult(Uid("1.2.3.4"), 12, "0.1.0")
-    told = texts(report(body_content(tmp_path, replaces=replaced)))
+    stated = texts(report(body_content(tmp_path, replaces=replaced)))
     assert (
         "Replaces the measurements in the result 1.2.3.4, which was made by version 0.1.0 from "
-        "12 instances." in told
+        "12 instances." in stated
     )
 
 
@@ -396,7 +396,7 @@ def _read(path: Path) -> ResultContent:
     return measured_content(series, ThresholdSegmenter().predict(series.volume))
 
 
-def test_objects_that_were_left_out_are_told(tmp_path: Path) -> None:
+def test_objects_that_were_left_out_are_stated(tmp_path: Path) -> None:
     content = body_content(tmp_path, files=ct_series(localizer=[0]))
     stated = "1 object of the series is no slice and was left out: 1 localizer."
     assert texts(report(content)).count(stated) == 1

@@ -1,5 +1,6 @@
 """Each encoding of the SEG has the geometry of the mask, its origin, and equal bytes again."""
 
+from copy import deepcopy
 from datetime import UTC, datetime, timedelta, timezone
 from io import BytesIO
 from pathlib import Path
@@ -18,7 +19,7 @@ from models.mask import Mask
 from models.phantom import abdomen
 from node.dicom.ct.reader import CtSeries, read_series
 from node.dicom.ct_writer import write_ct_series
-from node.dicom.results.transcoding import deflated, uncompressed
+from node.dicom.results.transcoding import uncompressed
 from node.domain.errors import Rejected, RejectionReason
 from node.domain.identifiers import Uid
 from node.domain.job import ReplacedResult
@@ -365,6 +366,13 @@ def test_an_uncompressed_label_map_is_the_same_instance(series: CtSeries) -> Non
     kept = {element.tag: element for element in compressed if element.keyword != "PixelData"}
     assert {e.tag: e for e in plain if e.keyword != "PixelData"} == kept
     assert part10(plain) == part10(uncompressed(compressed))
+
+
+def deflated(dataset: Dataset) -> Dataset:
+    """The same instance in Deflated Explicit VR Little Endian (PS3.5 A.5)."""
+    small = deepcopy(uncompressed(dataset))
+    small.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    return small
 
 
 def test_a_deflated_binary_seg_is_the_same_instance_and_much_smaller(series: CtSeries) -> None:
