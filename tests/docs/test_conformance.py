@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from pydicom.datadict import dictionary_description, keyword_for_tag
+from pydicom.datadict import dictionary_description
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import UID
@@ -48,22 +48,12 @@ from pacs_listener.presentation_contexts import (
 )
 from pacs_listener.scp import ACSE_TIMEOUT_S, NETWORK_TIMEOUT_S
 from pacs_listener.store_status import MEANINGS
+from tests.support.conformance_statement import TEXT, keyword, table
 from tests.support.dicom.builders import ct_series
 from tests.support.dicom.measured_content import organs_content
 from tests.support.dicom.results import content_of, encoded_seg
 
 LABEL_MAP = "1.2.840.10008.5.1.4.1.1.66.7"
-TEXT = (Path(__file__).parents[2] / "conformance_statement.md").read_text(encoding="utf-8")
-
-
-def table(first_heading: str) -> list[list[str]]:
-    """The rows of the only table with that first heading, without backquotes."""
-    tables = re.findall(rf"^\| {first_heading} \|.*\n\|[-|]+\n((?:\|.*\n)+)", TEXT, re.MULTILINE)
-    assert len(tables) == 1, f"{len(tables)} tables start with a column {first_heading!r}"
-    return [
-        [cell.strip().replace("`", "") for cell in row.strip("|").split("|")]
-        for row in tables[0].splitlines()
-    ]
 
 
 def by_uid(first_heading: str) -> list[tuple[str, str]]:
@@ -238,11 +228,6 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[SegEncoding, Datas
 @pytest.fixture(scope="module")
 def result(results: dict[SegEncoding, Dataset]) -> Dataset:
     return results[SegEncoding.ALL_FRAMES]
-
-
-def keyword(tag: str) -> str:
-    """The keyword of a tag that is written as (gggg,eeee)."""
-    return keyword_for_tag(tag.strip("()").replace(",", ""))
 
 
 def test_the_attributes_and_their_presence_equal_a_result(result: Dataset) -> None:

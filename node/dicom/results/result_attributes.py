@@ -12,6 +12,7 @@ from models.manifest import ModelSpec
 from node.dicom.ct.reader import CtSeries
 from node.dicom.equipment import Equipment, file_meta, this_node
 from node.dicom.results.context import copy_context_attributes
+from node.domain.identifiers import mint_uid
 
 # Segmented property type (SCT) -> Body Part Examined (PS3.16 Annex L), if the source has none.
 _BODY_PARTS = {
@@ -55,10 +56,15 @@ def complete_result(
     character set is chosen so that it holds them.
     """
     header = context_source(source)
-    software = f"{spec.model_id} {spec.version}"
     result = complete_from_header(
-        dataset, header, software, made_at, own_texts, transfer_syntax_uid=transfer_syntax_uid
+        dataset,
+        header,
+        f"{spec.model_id} {spec.version}",
+        made_at,
+        (*own_texts, spec.manufacturer),
+        transfer_syntax_uid=transfer_syntax_uid,
     )
+    result.ContributingEquipmentSequence.append(_algorithm(spec, local_time(header, made_at)))
     _set_missing_body_part(result, spec)
     return result
 
@@ -74,7 +80,8 @@ def complete_from_header(
 ) -> Dataset:
     """Returns `dataset` completed as `complete_result` does, but without a series that was read.
 
-    `header` supplies patient, study and body part. `software` is the model and its version.
+    `header` supplies patient, study and body part. `software` is the model and its version. The
+    contributing equipment is the scanner and this node; `complete_result` adds the model.
     """
     result = Dataset()
     result.update(dataset)
@@ -149,17 +156,35 @@ def _contributing_equipment(header: Dataset, node: Equipment, made_at: datetime)
             if header.get(keyword):
                 scanner[keyword] = header[keyword]
         items.append(scanner)
-    processor = Dataset()
-    processor.PurposeOfReferenceCodeSequence = [_code_item(_PROCESSING)]
-    processor.Manufacturer = node.manufacturer
-    processor.ManufacturerModelName = node.model_name
+    processor = _processing_item(node.manufacturer, node.model_name, local_time(header, made_at))
     processor.DeviceSerialNumber = node.serial_number
     processor.SoftwareVersions = node.software_version
     processor.DeviceUID = node.device_uid
-    local = local_time(header, made_at)
-    processor.ContributionDateTime = local.strftime("%Y%m%d%H%M%S.%f%z")
     processor.ContributionDescription = "Automatic segmentation"
     return [*items, processor]
+
+
+def _algorithm(spec: ModelSpec, local: datetime) -> Dataset:
+    """Returns the model as contributing equipment (IHE AI Results, 6.5.3.1).
+
+    Name and version are those of the Algorithm Identification in SEG and SR. The Device UID differs
+    for other weights, even if they have the same version.
+    """
+    algorithm = _processing_item(spec.manufacturer, spec.model_id, local)
+    algorithm.SoftwareVersions = spec.version
+    algorithm.DeviceUID = mint_uid("algorithm", spec.model_id, spec.version, spec.weights_sha256)
+    algorithm.ContributionDescription = "Algorithm"
+    return algorithm
+
+
+def _processing_item(manufacturer: str, model_name: str, local: datetime) -> Dataset:
+    """Returns an item of the Contributing Equipment Sequence for something that processed."""
+    item = Dataset()
+    item.PurposeOfReferenceCodeSequence = [_code_item(_PROCESSING)]
+    item.Manufacturer = manufacturer
+    item.ManufacturerModelName = model_name
+    item.ContributionDateTime = local.strftime("%Y%m%d%H%M%S.%f%z")
+    return item
 
 
 def _code_item(code: Code) -> Dataset:

@@ -1,6 +1,7 @@
 """Each encoding of the SEG has the geometry of the mask, its origin, and equal bytes again."""
 
 from copy import deepcopy
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from io import BytesIO
 from pathlib import Path
@@ -447,11 +448,24 @@ def test_the_scanner_and_the_node_are_contributing_equipment(series: CtSeries) -
     for source in series.sources:
         source.Manufacturer, source.DeviceUID = "SCANNERS INC", "1.2.3"
     dataset = encoded(series)
-    scanner, node = dataset.ContributingEquipmentSequence
+    scanner, node, _ = dataset.ContributingEquipmentSequence
     assert (scanner.Manufacturer, scanner.DeviceUID) == ("SCANNERS INC", "1.2.3")
     assert node.Manufacturer == dataset.Manufacturer == "segnode"
     assert node.DeviceUID == dataset.DeviceUID
     assert "liver-test 0.0.1" in dataset.SoftwareVersions
+
+
+def test_the_model_is_contributing_equipment_with_a_uid_of_its_weights(series: CtSeries) -> None:
+    content = content_of(series)
+    retrained = replace(content, spec=replace(content.spec, weights_sha256="another digest"))
+    algorithm, other = (
+        encoded_seg(one).ContributingEquipmentSequence[-1] for one in (content, retrained)
+    )
+    (purpose,) = algorithm.PurposeOfReferenceCodeSequence
+    assert (purpose.CodeValue, purpose.CodingSchemeDesignator) == ("109102", "DCM")
+    assert (algorithm.Manufacturer, algorithm.ManufacturerModelName) == ("segnode", "liver-test")
+    assert algorithm.SoftwareVersions == other.SoftwareVersions == "0.0.1"
+    assert algorithm.DeviceUID != other.DeviceUID
 
 
 def test_a_mask_on_another_grid_is_an_error(series: CtSeries) -> None:
