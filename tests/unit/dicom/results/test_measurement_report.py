@@ -314,6 +314,23 @@ def test_the_report_names_its_device_algorithm_language_and_title(organs: Result
     assert f"weights_sha256 = {organs.spec.weights_sha256}" in algorithm
 
 
+def test_the_algorithm_and_the_device_are_named_as_the_contributing_equipment(
+    organs: ResultContent,
+) -> None:
+    """IHE AI Results, table 6.5.3.1-1."""
+    dataset = report(organs)
+    node, algorithm = dataset.ContributingEquipmentSequence[-2:]
+    for code, equipment in (
+        ("111001", algorithm.ManufacturerModelName),
+        ("111003", algorithm.SoftwareVersions),
+        ("122405", algorithm.Manufacturer),
+        ("121014", node.Manufacturer),
+        ("121015", node.ManufacturerModelName),
+    ):
+        assert {item.TextValue for item in named(dataset, code)} == {equipment}
+    assert {item.UID for item in named(dataset, "121012")} == {node.DeviceUID}
+
+
 def test_no_person_has_verified_the_report_and_it_says_so(organs: ResultContent) -> None:
     dataset = report(organs)
     assert dataset.CompletionFlag == "COMPLETE"
