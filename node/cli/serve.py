@@ -1,5 +1,6 @@
 """`segnode serve`, `check` and `explain`: runs the node, checks and explains its configuration."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +12,7 @@ from node.domain.errors import Rejected, RejectionReason
 from node.domain.identifiers import Uid
 from node.domain.job import Priority
 from node.domain.job_summary import outcome
+from node.domain.result_objects import ResultKind
 
 if TYPE_CHECKING:
     from node.settings import Settings
@@ -67,7 +69,25 @@ def _summary(settings: "Settings") -> str:
         f"{rule.model} -> {', '.join(rule.destinations)}"
         for rule in settings.rules
     ] or ["There are no rules: every series will be ignored."]
+    lines += _remarks(settings)
     return "\n".join(lines)
+
+
+def _remarks(settings: "Settings") -> Iterator[str]:
+    """Yields what is valid and still deserves attention."""
+    from models.installed_packages import installed
+    from node.settings.organ_codes import uncoded_measurements
+
+    models = installed(settings.catalogues)
+    for name, missing in uncoded_measurements(settings.rules, settings.destinations, models):
+        yield f"Destination {name!r}: no codes for {missing}; the node's own codes are sent."
+    for name, destination in settings.destinations.items():
+        kinds = {each.kind for each in destination.wanted.objects}
+        if ResultKind.SR in kinds and ResultKind.SEG not in kinds:
+            yield (
+                f"Destination {name!r}: objects has sr without seg; the measurements then refer to "
+                "a segmentation that the destination does not have."
+            )
 
 
 def explain(

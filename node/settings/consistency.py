@@ -10,15 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from models.installed_packages import installed
-from models.manifest import InvalidPackage
+from models.manifest import InvalidPackage, ModelSpec
 from node.routing.attributes import suggestion
 from node.routing.condition_parsing import KeyPath, Mistake
 from node.settings.information_systems import information_system_mistakes
 from node.settings.options import Settings
+from node.settings.organ_codes import unknown_organs
 
 
 def unknown_references(values: Mapping[str, Any], base: Path) -> Iterator[Mistake]:
-    """Yields references to destinations, models, peers and folders that do not exist."""
+    """Yields references to destinations, models, organs, peers and folders that do not exist."""
     destinations = _table(values.get("destinations"))
     peers = _table(values.get("peers"))
     for name, table in destinations.items():
@@ -30,6 +31,8 @@ def unknown_references(values: Mapping[str, Any], base: Path) -> Iterator[Mistak
     yield from _unknown_query_sources(values, peers)
     models, mistakes = _installed_models(values.get("catalogues"), base)
     yield from mistakes
+    if models is not None:
+        yield from unknown_organs(values, models)
     for model in _table(_table(values.get("worker")).get("most_of_model_at_once")):
         if models is not None and model not in models:
             path = ("worker", "most_of_model_at_once", model)
@@ -102,7 +105,9 @@ def _is_ip_address(name: str) -> bool:
     return True
 
 
-def _installed_models(catalogues: Any, base: Path) -> tuple[Collection[str] | None, list[Mistake]]:
+def _installed_models(
+    catalogues: Any, base: Path
+) -> tuple[Mapping[str, ModelSpec] | None, list[Mistake]]:
     """Returns the installed models (None if a catalogue cannot be read) and the mistakes found."""
     texts = [c for c in catalogues if isinstance(c, str)] if isinstance(catalogues, list) else []
     folders: list[Path] = []

@@ -57,6 +57,23 @@ def test_check_names_the_scheduled_queries(
     assert "Query 'new-ct': CT from web every 5 min." in capsys.readouterr().out
 
 
+def test_check_names_what_is_valid_and_deserves_attention(
+    config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config.write_text(
+        'data_dir = "data"\n'
+        '[destinations.his]\nkind = "hl7"\nhost = "his"\nport = 2575\n'
+        '[destinations.pacs]\nkind = "folder"\npath = "pacs"\nobjects = ["sr"]\n'
+        '[[rules]]\nname = "liver"\nmodel = "liver-ct"\ndestinations = ["his", "pacs"]\n'
+        'when = { attribute = "Modality", equals = "CT" }\n',
+        encoding="utf-8",
+    )
+    assert run(monkeypatch, "check", "-c", str(config)) == 0
+    printed = capsys.readouterr().out
+    assert "Destination 'his': no codes for Liver; the node's own codes are sent." in printed
+    assert "Destination 'pacs': objects has sr without seg" in printed
+
+
 def test_check_of_an_invalid_configuration_reports_the_line_and_exits_with_1(
     config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from models.installed_packages import installed
 from node.domain.report import Quantity
 from node.settings import FhirDestination, Hl7Destination, load_settings
+from node.settings.organ_codes import uncoded_measurements
 from tests.unit.settings.site import VALID, line_of, mistakes_in, write
 
 _HL7 = """
@@ -129,3 +131,51 @@ def test_an_address_with_a_password_in_it_is_refused(tmp_path: Path) -> None:
     text = VALID + _FHIR.replace("https://", "https://user:password@")
     (mistake,) = mistakes_in(tmp_path, text)
     assert "must hold no name and password" in mistake
+
+
+_CODE = (
+    'codes = [{{ organ = "{}", quantity = "volume", code = "1", scheme = "LN", meaning = "M" }}]'
+)
+
+
+@pytest.mark.parametrize(("table", "name"), [(_HL7, "his"), (_FHIR, "ehr")])
+def test_an_organ_that_the_routed_model_does_not_find_is_reported_with_the_closest(
+    tmp_path: Path, table: str, name: str
+) -> None:
+    routed = VALID.replace('["pacs"]', f'["pacs", "{name}"]')
+    text = routed + table + _CODE.format("liver")
+    (mistake,) = mistakes_in(tmp_path, text)
+    assert mistake == (
+        f"site.toml:{line_of(text, 'codes =')}: destinations.{name}.codes.1.organ: "
+        "liver-ct finds no 'liver' (did you mean 'Liver'?)"
+    )
+    (mistake,) = mistakes_in(tmp_path, routed + table + _CODE.format("Spleen"))
+    assert mistake.endswith("liver-ct finds no 'Spleen'; known: Liver")
+
+
+def test_a_destination_without_a_rule_may_have_codes_for_the_organs_of_every_model(
+    tmp_path: Path,
+) -> None:
+    load_settings(write(tmp_path, VALID + _HL7 + _CODE.format("Spleen")))
+    (mistake,) = mistakes_in(tmp_path, VALID + _HL7 + _CODE.format("Splen"))
+    assert "did you mean 'Spleen'?" in mistake
+
+
+def test_measurements_without_a_code_of_the_site_are_listed(tmp_path: Path) -> None:
+    routed = VALID.replace('["pacs"]', '["pacs", "his"]') + _HL7
+    models = installed()
+
+    def uncoded(text: str) -> list[tuple[str, str]]:
+        settings = load_settings(write(tmp_path, text))
+        return list(uncoded_measurements(settings.rules, settings.destinations, models))
+
+    assert uncoded(routed) == [("his", "Liver")]
+    assert uncoded(routed + _CODE.format("Liver")) == [
+        ("his", "Liver (mean, standard-deviation, minimum, maximum)")
+    ]
+    codes = ", ".join(
+        f'{{ organ = "Liver", quantity = "{quantity}", code = "1", scheme = "LN", meaning = "M" }}'
+        for quantity in Quantity
+    )
+    assert uncoded(f"{routed}codes = [{codes}]") == []
+    assert uncoded(VALID + _HL7) == []
