@@ -7,7 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from node.domain.findings import Finding
-from node.domain.identifiers import Uid, mint_uid
+from node.domain.identifiers import Uid
 from node.domain.result_objects import NOTICE, SEG, ObjectUids, ResultObject
 
 
@@ -83,27 +83,9 @@ def is_final(state: JobState) -> bool:
     return not _TRANSITIONS[state]
 
 
-@dataclass(frozen=True)
-class ResultIdentity:
-    """The UIDs of a job's result; deterministic, so that every retry writes the same object."""
-
-    series_instance_uid: Uid
-    sop_instance_uid: Uid
-    tracking_uid: Uid
-
-
 def job_id(digest: str, model_id: str, model_version: str) -> str:
     """The job's id: the same series content, model and version always give the same job."""
     return hashlib.sha256(f"{digest}\n{model_id}\n{model_version}".encode()).hexdigest()[:32]
-
-
-def result_identity(job: str) -> ResultIdentity:
-    """The UIDs of the result of the job with the id `job`."""
-    return ResultIdentity(
-        series_instance_uid=mint_uid("series", job),
-        sop_instance_uid=mint_uid("instance", job),
-        tracking_uid=mint_uid("tracking", job),
-    )
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ import pytest
 
 from node.domain.delivery import DeliveryState, Receipt
 from node.domain.identifiers import Uid
-from node.domain.job import JobState, ReplacedResult, result_identity
+from node.domain.job import JobState, ReplacedResult
+from node.domain.result_objects import SEG, ObjectUids
 from node.domain.series import SeriesState
 from node.store import IllegalChange, Store, UnknownDelivery, UnknownJob
 from tests.support.factories import LATER, NOON, SERIES, add_instances, job_of
@@ -121,7 +122,7 @@ def test_a_newer_job_supersedes_jobs_that_have_sent_nothing(store: Store) -> Non
     assert superseded == {"delivering", "queued"}
     earlier = store.previous_result("newest", SERIES, "liver-ct")
     assert earlier is not None
-    assert earlier.sop_instance_uid == result_identity("half delivered").sop_instance_uid
+    assert earlier.sop_instance_uid == ObjectUids("half delivered", SEG).sop_instance_uid()
     assert store.previous_result("newest", SERIES, "spleen-ct") is None
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from node.demo.orthanc_pacs import OrthancPacs, orthanc_missing
-from node.domain.job import JobState, result_identity
+from node.domain.job import JobState
+from node.domain.result_objects import SEG, ObjectUids
 from tests.support.processes.hosts import MultiHostSite
 from tests.support.processes.running_node import small_abdomen
 from tests.support.waiting import until
@@ -92,7 +93,7 @@ def send_while_the_clock_jumps(
     assert sorted(job.instance_count for job in jobs) == sorted([len(waiting), len(arriving)])
     for job in jobs:
         assert job.state is JobState.DELIVERED, job.reason
-        result = result_identity(job.job_id).sop_instance_uid
+        result = ObjectUids(job.job_id, SEG).sop_instance_uid()
         assert site.results(job.study_instance_uid) == [result]
 
 

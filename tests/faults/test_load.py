@@ -18,7 +18,8 @@ import pytest
 from node.demo.orthanc_pacs import OrthancPacs, orthanc_missing
 from node.dicom.ct_writer import CtDescription, write_ct_series
 from node.domain.identifiers import Uid
-from node.domain.job import JobState, is_final, result_identity
+from node.domain.job import JobState, is_final
+from node.domain.result_objects import SEG, ObjectUids
 from tests.support.dicom.labelled_cases import SHAPE
 from tests.support.peers.dcmsend import dcmsend
 from tests.support.processes.running_node import RunningNode
@@ -126,7 +127,7 @@ def test_every_series_of_eight_senders_has_its_result_and_memory_stays_bounded(
     for series in (series for sender in senders for series in sender.series):
         (job,) = node.store.jobs_of(series)
         assert (job.state, job.instance_count) == (JobState.DELIVERED, SLICES), job.reason
-        expected.append(str(result_identity(job.job_id).sop_instance_uid))
+        expected.append(str(ObjectUids(job.job_id, SEG).sop_instance_uid()))
     assert sorted(node.all_results()) == sorted(expected)
     for name, samples in memory.samples.items():
         assert growth_mb(samples) < MAX_GROWTH_MB, f"{name}: {samples}"

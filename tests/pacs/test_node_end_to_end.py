@@ -9,7 +9,8 @@ from pydicom import dcmread
 
 from node.demo.orthanc_pacs import OrthancPacs, orthanc_missing
 from node.domain.identifiers import Uid
-from node.domain.job import JobState, result_identity
+from node.domain.job import JobState
+from node.domain.result_objects import SEG, ObjectUids
 from node.domain.series import SeriesState
 from tests.support.processes.running_node import RunningNode, small_abdomen
 from tests.support.shared_data import ct_files
@@ -51,7 +52,7 @@ def test_a_ct_returns_as_seg_and_a_late_slice_leads_to_a_newer_seg(
     node.send(most)
     first = node.ended_job(series)
     assert first.state is JobState.DELIVERED, first.reason
-    first_result = result_identity(first.job_id).sop_instance_uid
+    first_result = ObjectUids(first.job_id, SEG).sop_instance_uid()
     assert node.results(study) == [first_result]
     assert 500 < first.measurements["Liver"]["volume_ml"] < 3000
 
@@ -59,7 +60,7 @@ def test_a_ct_returns_as_seg_and_a_late_slice_leads_to_a_newer_seg(
     node.send([late])
     second = node.ended_job(series, instances=len(most) + 1)
     assert second.state is JobState.DELIVERED, second.reason
-    second_result = result_identity(second.job_id).sop_instance_uid
+    second_result = ObjectUids(second.job_id, SEG).sop_instance_uid()
     assert sorted(node.results(study)) == sorted([first_result, second_result])
     assert second.replaces is not None
     assert second.replaces.sop_instance_uid == first_result

@@ -12,11 +12,12 @@ from models.phantom import labelled_scan
 from node.demo.orthanc_pacs import OrthancPacs, orthanc_missing
 from node.dicom.ct_writer import write_ct_series
 from node.domain.identifiers import Uid
-from node.domain.job import JobState, result_identity
-from tests.pacs.test_seg_validators import dciodvfy_errors
+from node.domain.job import JobState
+from node.domain.result_objects import SEG, ObjectUids
 from tests.support.processes.running_node import RunningNode
 
 _SEED = 500
+from tests.support.validators import unlisted_reports
 
 
 def test_nine_organs_return_as_one_seg(tmp_path: Path) -> None:
@@ -38,7 +39,7 @@ def test_nine_organs_return_as_one_seg(tmp_path: Path) -> None:
         job = node.ended_job(Uid(header.SeriesInstanceUID))
         assert job.state is JobState.DELIVERED, job.reason
         assert node.results(Uid(header.StudyInstanceUID)) == [
-            result_identity(job.job_id).sop_instance_uid
+            ObjectUids(job.job_id, SEG).sop_instance_uid()
         ]
         assert set(job.measurements) == {label.name for label in spec.labels}
         liver = job.measurements["Liver"]
@@ -51,7 +52,7 @@ def test_nine_organs_return_as_one_seg(tmp_path: Path) -> None:
         node.close()
         pacs.kill()
     assert job.result_path is not None
-    assert dciodvfy_errors(job.result_path) == []
+    assert unlisted_reports(job.result_path, "seg") == []
     segmentation = hd.seg.segread(job.result_path)
     codes = [
         segmentation.get_segment_description(number).segmented_property_type.value

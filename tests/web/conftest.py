@@ -1,10 +1,17 @@
-"""Fixtures of a real browser."""
+"""Fixtures of a real browser, of a served node and of its clients."""
 
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from dicomweb_client import DICOMwebClient
 from playwright.sync_api import Browser, Page, sync_playwright
+
+from node.domain.series import StoredSeries
+from tests.support.browser.busy_console import open_console
+from tests.support.dicom.small_ct import small_ct
+from tests.support.servers.served_node import ServedNode, served_node
 
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 _ARGUMENTS = [
@@ -39,3 +46,29 @@ def page(browser: Browser) -> Iterator[Page]:
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     yield context.new_page()
     context.close()
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Iterator[ServedNode]:
+    """A node with the default configuration."""
+    with served_node(tmp_path) as served:
+        yield served
+
+
+@pytest.fixture
+def series(node: ServedNode, tmp_path: Path) -> StoredSeries:
+    """A small series that has just been received."""
+    return node.receive(small_ct(), tmp_path / "ct")
+
+
+@pytest.fixture
+def client(node: ServedNode) -> DICOMwebClient:
+    """A DICOMweb client of the node."""
+    return DICOMwebClient(node.dicomweb_url)
+
+
+@pytest.fixture
+def console(page: Page, node: ServedNode) -> Iterator[Page]:
+    """The console of the node."""
+    with open_console(page, node.url) as opened:
+        yield opened

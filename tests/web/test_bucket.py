@@ -12,7 +12,6 @@ import pytest
 from dicomweb_client.api import DICOMwebClient
 from pydicom import dcmread
 
-from node.domain.job import result_identity
 from tests.support.dicom.body import in_liver, voxel_positions
 from tests.support.dicom.builders import ct_series
 from tests.support.dicom.small_ct import small_ct
@@ -59,12 +58,11 @@ def test_a_result_is_served_by_wado_by_download_and_as_a_picture(
 ) -> None:
     series = node.receive(ct_series(), tmp_path / "ct")
     job = node.finish_job(node.add_job(series))
-    identity = result_identity(job.job_id)
-    uids = (series.study_instance_uid, identity.series_instance_uid, identity.sop_instance_uid)
+    uids = node.result_uids(job)
 
     by_wado = DICOMwebClient(node.dicomweb_url).retrieve_instance(*uids)
     file = httpx.get(f"{node.url}/jobs/{job.job_id}/result.dcm")
-    assert identity.sop_instance_uid in file.headers["content-disposition"]
+    assert uids[2] in file.headers["content-disposition"]
     for dataset in (by_wado, dcmread(BytesIO(file.content))):
         volume = hd.seg.Segmentation.from_dataset(dataset).get_volume(combine_segments=True)
         assert np.array_equal(volume.array > 0, in_liver(voxel_positions(volume)))

@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 from node.domain.delivery import Receipt
 from node.domain.job import JobState
 from node.domain.series import StoredSeries
-from tests.support.browser.busy_console import CONFIGURATION, accept, open_console, park
+from tests.support.browser.busy_console import CONFIGURATION, accept, park
 from tests.support.dicom.builders import ct_series
 from tests.support.servers.served_node import ServedNode, served_node
 
@@ -25,12 +25,6 @@ _IS_MARKED = "e => e.mark === true"
 def node(tmp_path: Path) -> Iterator[ServedNode]:
     with served_node(tmp_path, CONFIGURATION) as served:
         yield served
-
-
-@pytest.fixture
-def console(page: Page, node: ServedNode) -> Iterator[Page]:
-    with open_console(page, node.url) as opened:
-        yield opened
 
 
 @pytest.fixture

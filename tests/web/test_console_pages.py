@@ -14,7 +14,6 @@ from tests.support.browser.busy_console import (
     CONFIGURATION,
     accept,
     decide_series,
-    open_console,
     park,
 )
 from tests.support.dicom.builders import ct_series
@@ -38,12 +37,6 @@ _CONTRASTS = """() => [...document.querySelectorAll('.badge, .minor, .problem, .
 def node(tmp_path: Path) -> Iterator[ServedNode]:
     with served_node(tmp_path, CONFIGURATION) as served:
         yield served
-
-
-@pytest.fixture
-def console(page: Page, node: ServedNode) -> Iterator[Page]:
-    with open_console(page, node.url) as opened:
-        yield opened
 
 
 @pytest.fixture

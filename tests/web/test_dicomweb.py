@@ -1,6 +1,5 @@
 """QIDO-RS and WADO-RS of the node, with dicomweb-client."""
 
-from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 
@@ -19,28 +18,11 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from node.domain.job import result_identity
 from node.domain.series import StoredSeries
 from tests.support.dicom.body import in_liver, voxel_positions
 from tests.support.dicom.builders import CtFiles, ct_series, enhanced_ct
 from tests.support.dicom.small_ct import SLICES, small_ct
-from tests.support.servers.served_node import ServedNode, served_node
-
-
-@pytest.fixture
-def node(tmp_path: Path) -> Iterator[ServedNode]:
-    with served_node(tmp_path) as served:
-        yield served
-
-
-@pytest.fixture
-def client(node: ServedNode) -> DICOMwebClient:
-    return DICOMwebClient(node.dicomweb_url)
-
-
-@pytest.fixture
-def series(node: ServedNode, tmp_path: Path) -> StoredSeries:
-    return node.receive(small_ct(), tmp_path / "ct")
+from tests.support.servers.served_node import ServedNode
 
 
 def value(found: dict[str, dict[str, list[object]]], tag: str) -> object:
@@ -236,15 +218,14 @@ def test_a_result_is_found_in_the_study_of_its_source_and_retrieved(
 ) -> None:
     series = node.receive(ct_series(), tmp_path / "ct")
     job = node.finish_job(node.add_job(series))
-    identity = result_identity(job.job_id)
+    uids = node.result_uids(job)
 
     (found,) = client.search_for_series(
         series.study_instance_uid, search_filters={"Modality": "SEG"}
     )
-    assert value(found, "0020000E") == identity.series_instance_uid
+    assert value(found, "0020000E") == uids[1]
     (study,) = client.search_for_studies()
     assert study["00080061"]["Value"] == ["CT", "SEG"]
-    uids = (series.study_instance_uid, identity.series_instance_uid, identity.sop_instance_uid)
     dataset = client.retrieve_instance(*uids)
     volume = hd.seg.Segmentation.from_dataset(dataset).get_volume(combine_segments=True)
     assert np.array_equal(volume.array > 0, in_liver(voxel_positions(volume)))

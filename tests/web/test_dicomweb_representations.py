@@ -23,11 +23,10 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from node.domain.job import result_identity
 from node.domain.series import StoredSeries
 from tests.support.dicom.builders import CtFiles, ct_series, enhanced_ct
 from tests.support.dicom.small_ct import SLICES, small_ct
-from tests.support.servers.served_node import ServedNode, served_node
+from tests.support.servers.served_node import ServedNode
 
 XML = "{http://dicom.nema.org/PS3.19/models/NativeDICOM}"
 MULTIPART_XML = 'multipart/related; type="application/dicom+xml"'
@@ -46,22 +45,6 @@ REQUESTED = (
     JPEG2000Lossless,
     JPEGLSLossless,
 )
-
-
-@pytest.fixture
-def node(tmp_path: Path) -> Iterator[ServedNode]:
-    with served_node(tmp_path) as served:
-        yield served
-
-
-@pytest.fixture
-def client(node: ServedNode) -> DICOMwebClient:
-    return DICOMwebClient(node.dicomweb_url)
-
-
-@pytest.fixture
-def series(node: ServedNode, tmp_path: Path) -> StoredSeries:
-    return node.receive(small_ct(), tmp_path / "ct")
 
 
 def urls(node: ServedNode, series: StoredSeries) -> tuple[str, str, str]:
@@ -228,8 +211,7 @@ def test_bulk_data_of_a_segmentation_are_its_packed_bits(
     client: DICOMwebClient, node: ServedNode, tmp_path: Path
 ) -> None:
     series = node.receive(ct_series(), tmp_path / "ct")
-    identity = result_identity(node.finish_job(node.add_job(series)).job_id)
-    uids = (series.study_instance_uid, identity.series_instance_uid, identity.sop_instance_uid)
+    uids = node.result_uids(node.finish_job(node.add_job(series)))
     study, series_uid, instance_uid = uids
     resource = f"studies/{study}/series/{series_uid}/instances/{instance_uid}/metadata"
     (metadata,) = httpx.get(f"{node.dicomweb_url}/{resource}").json()
@@ -312,14 +294,14 @@ def test_a_transfer_syntax_that_is_not_available_is_not_acceptable(
     node: ServedNode, tmp_path: Path
 ) -> None:
     series = node.receive(ct_series(), tmp_path / "ct")
-    identity = result_identity(node.finish_job(node.add_job(series)).job_id)
+    _, series_uid, result_uid = node.result_uids(node.finish_job(node.add_job(series)))
     study, _, instance = urls(node, series)
     lossy = {"Accept": f"application/dicom; transfer-syntax={HTJ2KLossless}"}
     answer = httpx.get(instance, headers=lossy)
     assert answer.status_code == 406
     assert JPEGLSLossless in answer.json()["message"]
     # The bits of a segmentation are not compressed.
-    seg = f"{study}/series/{identity.series_instance_uid}/instances/{identity.sop_instance_uid}"
+    seg = f"{study}/series/{series_uid}/instances/{result_uid}"
     compressed = {"Accept": f"application/dicom; transfer-syntax={JPEG2000Lossless}"}
     assert httpx.get(seg, headers=compressed).status_code == 406
     either = {"Accept": f"{compressed['Accept']}, application/dicom"}

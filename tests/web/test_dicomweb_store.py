@@ -1,13 +1,11 @@
 """STOW-RS of the node, with dicomweb-client and with malformed requests."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
-import pytest
 from dicomweb_client.api import DICOMwebClient
 from pydicom import Dataset, dcmread
 from pydicom.uid import MPEG2MPML, MRImageStorage
@@ -16,18 +14,7 @@ from node.domain.identifiers import Uid
 from node.domain.instance import Channel, Origin
 from node.intake.part10 import part10_bytes, received_from_part10
 from tests.support.dicom.small_ct import SLICES, small_ct
-from tests.support.servers.served_node import ServedNode, served_node
-
-
-@pytest.fixture
-def node(tmp_path: Path) -> Iterator[ServedNode]:
-    with served_node(tmp_path) as served:
-        yield served
-
-
-@pytest.fixture
-def client(node: ServedNode) -> DICOMwebClient:
-    return DICOMwebClient(node.dicomweb_url)
+from tests.support.servers.served_node import ServedNode
 
 
 def test_stored_instances_go_through_the_inbox_once(

@@ -1,7 +1,6 @@
 """Requests of foreign web pages and under foreign host names are refused."""
 
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -11,12 +10,6 @@ from node.domain.series import StoredSeries
 from tests.support.dicom.body import grid
 from tests.support.dicom.builders import ct_series
 from tests.support.servers.served_node import ServedNode, served_node
-
-
-@pytest.fixture
-def node(tmp_path: Path) -> Iterator[ServedNode]:
-    with served_node(tmp_path) as served:
-        yield served
 
 
 @pytest.fixture

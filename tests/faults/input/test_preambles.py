@@ -15,7 +15,7 @@ from dicomweb_client.api import DICOMwebClient
 
 from node.delivery.destination import ResultFile
 from node.delivery.folder import Folder
-from node.domain.job import result_identity
+from node.domain.result_objects import SEG, ObjectUids
 from tests.support.dicom.body import grid
 from tests.support.dicom.builders import ct_series
 from tests.support.peers.dcmsend import dcmsend
@@ -101,12 +101,12 @@ def test_the_result_of_programs_is_delivered_without_their_preamble(
     (series,) = node.store.list_series()
     job = node.finish_job(node.add_job(series))
     assert job.result_path is not None
-    identity = result_identity(job.job_id)
+    result_uids = ObjectUids(job.job_id, SEG)
     result = ResultFile(
         job.result_path,
         job.study_instance_uid,
-        identity.series_instance_uid,
-        identity.sop_instance_uid,
+        result_uids.series_instance_uid,
+        result_uids.sop_instance_uid(),
     )
     Folder("archive", tmp_path / "archive").deliver([result])
     (delivered,) = (tmp_path / "archive").rglob("*.dcm")

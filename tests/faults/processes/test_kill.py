@@ -13,7 +13,8 @@ from pydicom import dcmread
 from node.demo.orthanc_pacs import OrthancPacs, orthanc_missing
 from node.domain.delivery import DeliveryState
 from node.domain.identifiers import Uid
-from node.domain.job import JobState, result_identity
+from node.domain.job import JobState
+from node.domain.result_objects import SEG, ObjectUids
 from node.processes.supervisor import Role
 from tests.support.processes.running_node import RunningNode, small_abdomen
 from tests.support.waiting import until
@@ -57,7 +58,7 @@ def test_a_node_killed_while_the_pacs_is_down_delivers_when_both_are_back(
     job = node.ended_job(series)
 
     assert job.state is JobState.DELIVERED, job.reason
-    assert node.results(study) == [result_identity(job.job_id).sop_instance_uid]
+    assert node.results(study) == [ObjectUids(job.job_id, SEG).sop_instance_uid()]
 
 
 def test_no_process_outlives_a_killed_supervisor(node: RunningNode) -> None:

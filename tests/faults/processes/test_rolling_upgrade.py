@@ -14,7 +14,8 @@ from pydicom import dcmread
 
 from node.demo.orthanc_pacs import OrthancPacs, orthanc_missing
 from node.domain.identifiers import Uid
-from node.domain.job import JobState, result_identity
+from node.domain.job import JobState
+from node.domain.result_objects import SEG, ObjectUids
 from node.store.migrate import LATEST_REVISION
 from tests.support.processes.hosts import MultiHostSite
 from tests.support.processes.running_node import small_abdomen
@@ -86,7 +87,7 @@ def test_a_site_upgraded_host_by_host_finishes_every_job(
     assert {job.series_instance_uid for job in jobs} == set(series)
     for job in jobs:
         assert job.state is JobState.DELIVERED, job.reason
-        expected = result_identity(job.job_id).sop_instance_uid
+        expected = ObjectUids(job.job_id, SEG).sop_instance_uid()
         assert site.results(series[job.series_instance_uid]) == [expected]
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from node.demo.orthanc_pacs import OrthancPacs, orthanc_missing
-from node.domain.job import JobState, result_identity
+from node.domain.job import JobState
+from node.domain.result_objects import SEG, ObjectUids
 from tests.support.peers.storing import statuses
 from tests.support.processes.hosts import Host, MultiHostSite
 from tests.support.processes.running_node import small_abdomen
@@ -138,5 +139,5 @@ def check_delivered_once(site: MultiHostSite) -> None:
     for job in site.store.list_jobs():
         assert job.state is JobState.DELIVERED, job.reason
         assert site.results(job.study_instance_uid) == [
-            result_identity(job.job_id).sop_instance_uid
+            ObjectUids(job.job_id, SEG).sop_instance_uid()
         ]

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from node.demo.orthanc_pacs import OrthancPacs, orthanc_missing
-from node.domain.job import JobState, result_identity
+from node.domain.job import JobState
+from node.domain.result_objects import SEG, ObjectUids
 from tests.support.peers.storing import statuses
 from tests.support.processes.hosts import MultiHostSite
 from tests.support.processes.listener_process import ListenerProcess
@@ -52,7 +53,7 @@ def test_a_database_outage_during_processing_loses_nothing(
 
             for job in site.store.list_jobs():
                 assert job.state is JobState.DELIVERED, job.reason
-                result = result_identity(job.job_id).sop_instance_uid
+                result = ObjectUids(job.job_id, SEG).sop_instance_uid()
                 assert site.results(job.study_instance_uid) == [result]
             processes = site.listener.log() + site.workers[0].log()
             assert "process.ended" not in processes, "they wait and keep running"

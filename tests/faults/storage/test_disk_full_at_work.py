@@ -9,7 +9,8 @@ from pydicom import dcmread
 
 from node.demo.orthanc_pacs import OrthancPacs, orthanc_missing
 from node.domain.identifiers import Uid
-from node.domain.job import JobState, result_identity
+from node.domain.job import JobState
+from node.domain.result_objects import SEG, ObjectUids
 from node.maintenance.verify import Verification
 from node.processes.supervisor import Role
 from tests.support.peers.storing import statuses
@@ -91,7 +92,7 @@ def test_a_disk_that_fills_up_during_a_job_delays_results_and_loses_nothing(
         header = dcmread(files[0], stop_before_pixels=True)
         job = node.ended_job(Uid(header.SeriesInstanceUID), instances=len(files))
         assert job.state is JobState.DELIVERED, job.reason
-        expected = result_identity(job.job_id).sop_instance_uid
+        expected = ObjectUids(job.job_id, SEG).sop_instance_uid()
         assert node.results(Uid(header.StudyInstanceUID)) == [expected]
         assert_kept(node, files)
     assert httpx.get(f"http://127.0.0.1:{node.web_port}/health").status_code == 200

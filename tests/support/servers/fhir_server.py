@@ -4,11 +4,12 @@ import json
 import re
 import ssl
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
 from typing import Any, Self
 from urllib.parse import unquote
+
+from tests.support.servers.post_server import Answer, PostServer
 
 Resource = dict[str, Any]
 
@@ -37,7 +38,7 @@ class FhirServer:
     @property
     def url(self) -> str:
         """The root of the service."""
-        return f"http://127.0.0.1:{self._server.server_address[1]}/r4"
+        return f"http://127.0.0.1:{self._server.port}/r4"
 
     def count(self, kind: str) -> int:
         """The number of stored resources of that type."""
@@ -52,46 +53,23 @@ class FhirServer:
         return f"{kind}/{name}"
 
     def __enter__(self) -> Self:
-        server = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                length = int(self.headers.get("Content-Length", "0"))
-                content = self.rfile.read(length)
-                server.requests += 1
-                if server.hangs:
-                    server._released.wait()
-                    return
-                status, body = server._respond(self.path, dict(self.headers), content)
-                encoded = body if isinstance(body, bytes) else json.dumps(body).encode()
-                self.send_response(status)
-                self.send_header("Content-Type", "application/fhir+json")
-                self.send_header("Content-Length", str(len(encoded)))
-                self.end_headers()
-                self.wfile.write(encoded)
-
-            def log_message(self, format: str, *args: object) -> None:
-                """Keep the tests' output quiet."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        if self.tls is not None:
-            self._server.socket = self.tls.wrap_socket(self._server.socket, server_side=True)
-        self._thread = threading.Thread(target=self._server.serve_forever)
-        self._thread.start()
+        self._server = PostServer(self._answer, tls=self.tls)
         return self
 
-    def __exit__(
-        self,
-        exception_type: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._released.set()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        self._server.close()
 
-    def _respond(self, path: str, headers: dict[str, str], content: bytes) -> tuple[int, Any]:
+    def _answer(self, path: str, headers: Mapping[str, str], content: bytes) -> Answer | None:
+        self.requests += 1
+        if self.hangs:
+            self._released.wait()
+            return None
+        status, body = self._respond(path, headers, content)
+        encoded = body if isinstance(body, bytes) else json.dumps(body).encode()
+        return Answer(status, "application/fhir+json", encoded)
+
+    def _respond(self, path: str, headers: Mapping[str, str], content: bytes) -> tuple[int, Any]:
         if self.answer is not None:
             return self.answer
         if path != "/r4":

@@ -17,6 +17,7 @@ from node.dicom.results.preview import overlay_png
 from node.domain.identifiers import Uid
 from node.domain.instance import Channel, Origin
 from node.domain.job import Job, JobState
+from node.domain.result_objects import SEG, ObjectUids
 from node.domain.series import StoredSeries
 from node.intake.inbox import Inbox
 from node.intake.part10 import received_from_file
@@ -97,6 +98,11 @@ class ServedNode:
             result_path=folder / "result.dcm",
             picture_path=folder / "overlay.png",
         )
+
+    def result_uids(self, job: Job) -> tuple[Uid, Uid, Uid]:
+        """Returns study, series and instance UID of the job's SEG."""
+        uids = ObjectUids(job.job_id, SEG)
+        return job.study_instance_uid, uids.series_instance_uid, uids.sop_instance_uid()
 
     def series(self, uid: str) -> StoredSeries:
         """Returns the series in its current state."""

@@ -1,11 +1,11 @@
 """A stub of the node's REST interface that records the requests."""
 
 import json
-import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
 from typing import Any, Self
+
+from tests.support.servers.post_server import Answer, PostServer
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,6 @@ class StubNode:
     port: int
     status: int = 202
     calls: list[Call] = field(default_factory=list)
-    _server: ThreadingHTTPServer | None = None
 
     @property
     def url(self) -> str:
@@ -32,34 +31,12 @@ class StubNode:
         return f"http://127.0.0.1:{self.port}"
 
     def __enter__(self) -> Self:
-        stub = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                length = int(self.headers.get("Content-Length", "0"))
-                body = json.loads(self.rfile.read(length))
-                stub.calls.append(Call(self.path, body, self.headers.get("User-Agent", "")))
-                answer = b'{"retrieval": 1}'
-                self.send_response(stub.status)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(answer)))
-                self.end_headers()
-                self.wfile.write(answer)
-
-            def log_message(self, format: str, *args: object) -> None:
-                """Keep the tests' output quiet."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        self._server = PostServer(self._answer, self.port)
         return self
 
-    def __exit__(
-        self,
-        exception_type: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._server is not None:
-            self._server.shutdown()
-            self._server.server_close()
-            self._server = None
+    def __exit__(self, *_: object) -> None:
+        self._server.close()
+
+    def _answer(self, path: str, headers: Mapping[str, str], content: bytes) -> Answer:
+        self.calls.append(Call(path, json.loads(content), headers.get("User-Agent", "")))
+        return Answer(self.status, "application/json", b'{"retrieval": 1}')

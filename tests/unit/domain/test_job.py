@@ -2,7 +2,7 @@
 
 import pytest
 
-from node.domain.job import JobState, can_transition, is_final, job_id, result_identity
+from node.domain.job import JobState, can_transition, is_final, job_id
 from node.domain.retry_policy import retry_delay_s
 from node.domain.series import series_digest
 
@@ -21,19 +21,6 @@ def test_the_same_series_model_and_version_are_one_job() -> None:
     }
     assert job not in others
     assert len(others) == 3
-
-
-def test_the_result_of_a_job_has_unique_and_stable_uids() -> None:
-    identity = result_identity("a job")
-    assert identity == result_identity("a job")
-    uids = {identity.series_instance_uid, identity.sop_instance_uid, identity.tracking_uid}
-    assert len(uids) == 3
-    assert uids.isdisjoint(
-        {
-            result_identity("another job").series_instance_uid,
-            result_identity("another job").sop_instance_uid,
-        }
-    )
 
 
 @pytest.mark.parametrize("state", list(JobState))

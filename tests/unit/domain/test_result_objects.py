@@ -4,8 +4,8 @@ from itertools import product
 
 import pytest
 
-from node.domain.job import result_identity
 from node.domain.result_objects import (
+    SEG,
     ObjectUids,
     ResultKind,
     ResultObject,
@@ -42,10 +42,10 @@ def test_a_report_references_the_seg_of_its_encoding() -> None:
 
 
 def test_the_first_seg_keeps_the_uids_of_earlier_versions() -> None:
-    uids, earlier = ObjectUids("job", ResultObject(ResultKind.SEG)), result_identity("job")
-    assert uids.series_instance_uid == earlier.series_instance_uid
-    assert uids.sop_instance_uid() == earlier.sop_instance_uid
-    assert tracking_uid("job", 1, label_count=1) == earlier.tracking_uid
+    uids = ObjectUids("job", SEG)
+    assert uids.series_instance_uid == "2.25.292530564658600660237803901100199529096"
+    assert uids.sop_instance_uid() == "2.25.210595579477350201391778428384322012064"
+    assert tracking_uid("job", 1, label_count=1) == "2.25.336200739068620755775061843652577200905"
 
 
 def test_all_uids_of_a_job_differ() -> None:
@@ -55,3 +55,4 @@ def test_all_uids_of_a_job_differ() -> None:
     minted += [u.derived_uid("dimensions") for u in uids]
     minted += [tracking_uid("job", index, label_count=2) for index in (1, 2)]
     assert len(set(minted)) == len(minted)
+    assert ObjectUids("another job", SEG).sop_instance_uid() not in minted

@@ -12,7 +12,8 @@ import pytest
 
 from node.domain.delivery import Receipt
 from node.domain.errors import Transient
-from node.domain.job import JobState, Priority, result_identity
+from node.domain.job import JobState, Priority
+from node.domain.result_objects import SEG, ObjectUids
 from node.domain.series import SeriesState
 from node.intake.inbox import Inbox
 from node.jobs.series_completion import SeriesCompletion
@@ -199,7 +200,7 @@ def test_a_late_slice_after_delivery_creates_a_job_that_names_the_replaced_resul
     first, second = site.store.jobs_of(SERIES)
     assert first.state is JobState.DELIVERED
     assert second.replaces is not None
-    assert second.replaces.sop_instance_uid == result_identity(first.job_id).sop_instance_uid
+    assert second.replaces.sop_instance_uid == ObjectUids(first.job_id, SEG).sop_instance_uid()
     assert second.replaces.instance_count == 1
 
 

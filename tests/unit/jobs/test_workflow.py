@@ -9,7 +9,8 @@ import pytest
 from pydicom import dcmread
 
 from node.domain.errors import Rejected, RejectionReason, Transient
-from node.domain.job import Job, JobState, ReplacedResult, result_identity
+from node.domain.job import Job, JobState, ReplacedResult
+from node.domain.result_objects import SEG, ObjectUids
 from node.store import IllegalChange
 from tests.support.factories import SERIES
 from tests.support.processes.worker_parts import WorkerParts, raising
@@ -27,7 +28,7 @@ def test_a_job_delivers_its_result_to_every_destination(node: WorkerParts) -> No
     assert job.result_path is not None
     assert job.picture_path is not None
     assert job.picture_path.read_bytes() == b"a picture"
-    assert dcmread(job.result_path).SOPInstanceUID == result_identity(job.job_id).sop_instance_uid
+    assert dcmread(job.result_path).SOPInstanceUID == ObjectUids(job.job_id, SEG).sop_instance_uid()
     assert [result.path for result in node.pacs.received] == [job.result_path]
     assert len(list((node.folder / "archive").rglob("*.dcm"))) == 1
 
@@ -205,7 +206,7 @@ def test_a_job_superseded_while_the_model_runs_is_not_delivered(node: WorkerPart
     first, second = node.jobs()
     assert (first.state, second.state) == (JobState.SUPERSEDED, JobState.DELIVERED)
     assert [r.sop_instance_uid for r in node.pacs.received] == [
-        result_identity(second.job_id).sop_instance_uid
+        ObjectUids(second.job_id, SEG).sop_instance_uid()
     ]
 
 
@@ -219,7 +220,7 @@ def test_a_late_slice_produces_a_result_that_names_the_replaced_one(node: Worker
 
     assert node.replaces == [
         None,
-        ReplacedResult(result_identity(first.job_id).sop_instance_uid, 1, "1.0"),
+        ReplacedResult(ObjectUids(first.job_id, SEG).sop_instance_uid(), 1, "1.0"),
     ]
 
 
