@@ -15,9 +15,9 @@ from node.domain.identifiers import Uid
 from node.domain.job import JobState
 from node.domain.result_objects import SEG, ObjectUids
 from tests.support.processes.running_node import RunningNode
+from tests.support.validators import unlisted_reports
 
 _SEED = 500
-from tests.support.validators import unlisted_reports
 
 
 def test_nine_organs_return_as_one_seg(tmp_path: Path) -> None:
