@@ -99,6 +99,9 @@ def _check_final_status(code: int | None, status: Dataset, remote: Remote) -> No
     if code == SUCCESS:
         return
     if code is None:
-        raise Transient(f"{remote} stopped answering during the query")
+        raise Transient(
+            f"{remote} stopped answering during the query: check whether it lets the AE title of "
+            "this node query"
+        )
     reason = FIND_FAILURES.get(code, "it cannot process it")
     raise Transient(f"{remote} refused the query: {reason} ({status_text(status)})")

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import Self
 
 NOT_FOR_DIAGNOSTIC_USE = "not for diagnostic use"
+# What a result says that has a finding of the rule's mark_on.
+MARKED = "Marked by the rules of the site: check the findings before any use"
 DEFAULT_SERIES_DESCRIPTION = "{organs}, {model} {version} (S{source_number} {source_description})"
 DEFAULT_CONTENT_DESCRIPTION = f"Automatic segmentation, {NOT_FOR_DIAGNOSTIC_USE}"
 TEMPLATE_FIELDS = (

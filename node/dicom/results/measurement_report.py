@@ -24,6 +24,7 @@ from node.dicom.results.references import reference_images
 from node.dicom.results.result_attributes import complete_result
 from node.dicom.results.series_texts import series_description, series_number
 from node.domain.result_objects import ResultObject
+from node.domain.result_texts import MARKED
 
 _CONTAINS = sr.RelationshipTypeValues.CONTAINS
 _CONTEXT = sr.RelationshipTypeValues.HAS_ACQ_CONTEXT
@@ -167,7 +168,7 @@ def _remarks(content: ResultContent) -> list[str]:
         f"Volumes: {', '.join(_volumes(content))}.",
     ]
     if content.is_marked:
-        remarks.append("Marked by the rules of the site: check the findings before any use.")
+        remarks.append(f"{MARKED}.")
     if replaces is not None:
         by = f" by version {replaces.model_version}" if replaces.model_version else ""
         remarks.append(

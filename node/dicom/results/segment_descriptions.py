@@ -7,6 +7,7 @@ from pydicom.sr.coding import Code as SrCode
 from models.manifest import Code, Label
 from node.dicom.results.content import ResultContent
 from node.domain.result_objects import tracking_uid
+from node.domain.result_texts import MARKED
 
 
 def segment_descriptions(content: ResultContent) -> list[hd.seg.SegmentDescription]:
@@ -35,7 +36,8 @@ def _description(content: ResultContent, label: Label, number: int) -> hd.seg.Se
         tracking_id=f"{spec.model_id} {label.name}",
         display_color=hd.color.CIELabColor.from_rgb(*label.display_rgb),
     )
-    description.SegmentDescription = f"{label.name}. {content.texts.content_description}"
+    mark = f". {MARKED}." if content.is_marked else ""
+    description.SegmentDescription = f"{label.name}. {content.texts.content_description}{mark}"
     return description
 
 

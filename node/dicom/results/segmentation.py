@@ -23,7 +23,7 @@ from node.dicom.results.series_texts import content_label, series_description, s
 from node.dicom.results.source_slices.label_interpolation import labels_on_source_slices
 from node.domain.identifiers import Uid
 from node.domain.result_objects import ResultObject, SegEncoding
-from node.domain.result_texts import NOT_FOR_DIAGNOSTIC_USE
+from node.domain.result_texts import MARKED, NOT_FOR_DIAGNOSTIC_USE
 
 _TYPES = {
     SegEncoding.ALL_FRAMES: hd.seg.SegmentationTypeValues.BINARY,
@@ -203,7 +203,8 @@ def _derivation(content: ResultContent) -> str:
         f"Segmented automatically by {spec.model_id} {spec.version} from "
         f"{content.source.slice_count} slices; {NOT_FOR_DIAGNOSTIC_USE}."
     )
-    text = " ".join([text, *(finding.text for finding in series_findings(content.source))])
+    mark = [f"{MARKED}."] * content.is_marked
+    text = " ".join([text, *mark, *(one.text for one in series_findings(content.source))])
     if replaces is None:
         return text
     by = f" by version {replaces.model_version}" if replaces.model_version else ""

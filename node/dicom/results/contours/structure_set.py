@@ -17,7 +17,7 @@ from node.dicom.results.references import check_source_uids
 from node.dicom.results.result_attributes import complete_result
 from node.dicom.results.series_texts import series_description, series_number
 from node.domain.result_objects import ResultObject
-from node.domain.result_texts import MAX_LONG_STRING, NOT_FOR_DIAGNOSTIC_USE
+from node.domain.result_texts import MARKED, MAX_LONG_STRING, NOT_FOR_DIAGNOSTIC_USE
 
 # The class that RT Referenced Study Sequence names by convention; it is retired (PS3.4 annex A).
 _DETACHED_STUDY_MANAGEMENT = "1.2.840.10008.3.1.2.3.1"
@@ -118,7 +118,7 @@ def _description(content: ResultContent) -> str:
         f"{content.source.slice_count} slices; {NOT_FOR_DIAGNOSTIC_USE}. They follow pixel edges."
     )
     if content.is_marked:
-        text += " Marked by the rules of the site: check the findings before any use."
+        text += f" {MARKED}."
     if replaces is not None:
         by = f" by version {replaces.model_version}" if replaces.model_version else ""
         text += (

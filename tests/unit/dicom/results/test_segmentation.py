@@ -235,6 +235,18 @@ def test_a_segment_names_its_type_and_algorithm(series: CtSeries) -> None:
 
 
 @ENCODINGS
+def test_a_marked_result_says_so(series: CtSeries, encoding: SegEncoding) -> None:
+    content = content_of(series)
+    plain, marked = (
+        encoded_seg(one, encoding) for one in (content, replace(content, is_marked=True))
+    )
+    for dataset, is_marked in ((plain, False), (marked, True)):
+        organ = next(item for item in dataset.SegmentSequence if item.SegmentNumber == 1)
+        for text in (dataset.DerivationDescription, organ.SegmentDescription):
+            assert ("check the findings before any use" in text) == is_marked
+
+
+@ENCODINGS
 def test_a_result_declares_that_it_is_not_for_diagnostic_use(
     series: CtSeries, encoding: SegEncoding
 ) -> None:
