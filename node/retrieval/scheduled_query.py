@@ -1,15 +1,15 @@
 """A query that runs at an interval and requests the series that the node does not have."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import structlog
 
-from node.dicom.query import FoundSeries, FoundStudy, SeriesQuery
+from node.dicom.query import FoundSeries, SeriesQuery
 from node.domain.identifiers import Uid
 from node.domain.series import SeriesState
-from node.retrieval.series_search import Find, find_series, find_studies
+from node.retrieval.series_search import find_series, find_studies
 from node.retrieval.sources import SearchableSource
 from node.store import Store
 
@@ -53,12 +53,18 @@ class ScheduledQuery:
             query = SeriesQuery(study_date=self._study_date(), modality=self.modality)
             studies = find_studies(find, query, _MAX_STUDIES)
             for study in studies:
-                undecided, new = self._process(find, query, study)
+                uid, images = study.study_instance_uid, study.instance_count
+                if images is not None and self._decided_studies.get(uid) == images:
+                    decided_studies[uid] = images  # unchanged: spare the source the next query
+                    continue
+                series = find_series(find, query, study, _MAX_STUDIES)
+                undecided, new = self._decide(series)
                 requested += new
                 waiting += len(undecided)
                 counts |= {one.series_instance_uid: one.instance_count for one in undecided}
-                if not undecided and study.instance_count is not None:
-                    decided_studies[study.study_instance_uid] = study.instance_count
+                # A source may list a study before it lists the study's series.
+                if series and not undecided and images is not None:
+                    decided_studies[uid] = images
         self._counts, self._decided_studies = counts, decided_studies
         _LOG.info(
             "query.finished",
@@ -69,14 +75,8 @@ class ScheduledQuery:
             waiting=waiting,
         )
 
-    def _process(
-        self, find: Find, query: SeriesQuery, study: FoundStudy
-    ) -> tuple[list[FoundSeries], int]:
-        """Returns the series of the study that stay undecided, and the number requested."""
-        uid, count = study.study_instance_uid, study.instance_count
-        if count is not None and self._decided_studies.get(uid) == count:
-            return [], 0  # nothing has changed: spare the source the query for its series
-        series = find_series(find, query, study, _MAX_STUDIES)
+    def _decide(self, series: Sequence[FoundSeries]) -> tuple[list[FoundSeries], int]:
+        """Returns the series that stay undecided, and the number requested."""
         decided = self.store.queried_counts(
             self.source.name, [one.series_instance_uid for one in series]
         )

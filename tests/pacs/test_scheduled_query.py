@@ -1,13 +1,19 @@
 """Scheduled queries against a real Orthanc: each new series is requested once."""
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pydicom.dataset import Dataset
 
+from node.dicom.query import QueryLevel
 from node.domain.identifiers import Uid
 from node.domain.series import SeriesState
 from node.retrieval.scheduled_query import ScheduledQuery
-from node.retrieval.sources import searchable_source
+from node.retrieval.series_search import Find
+from node.retrieval.sources import SearchableSource, searchable_source
 from tests.support.dicom.builders import CtFiles
 from tests.support.factories import NOON
 from tests.support.servers.fetching_node import METHODS, FetchingNode, small, store_in
@@ -55,6 +61,40 @@ def test_a_scheduled_query_requests_a_new_series_once_it_has_stopped_to_grow(
     series = site.store.get_series(found.series_instance_uid)
     assert series is not None
     assert series.instance_count == found.instance_count
+
+
+def without_series_at_first(source: SearchableSource) -> SearchableSource:
+    """The source, whose first connection lists studies but not yet their series."""
+    connections = 0
+
+    @contextmanager
+    def searching() -> Iterator[Find]:
+        nonlocal connections
+        connections += 1
+        first = connections == 1
+        with source.searching() as find:
+
+            def find_studies_only(
+                level: QueryLevel, keys: Mapping[str, str], max_matches: int
+            ) -> list[Dataset]:
+                if first and level is QueryLevel.SERIES:
+                    return []
+                return find(level, keys, max_matches)
+
+            yield find_studies_only
+
+    return replace(source, searching=searching)
+
+
+def test_a_study_whose_series_are_listed_late_is_searched_again(
+    site: FetchingNode, tmp_path: Path
+) -> None:
+    found = store_in(site.orthanc, small("late"), tmp_path / "late", StudyDate=TODAY)
+    query = scheduled(site)
+    query.source = without_series_at_first(query.source)
+    for _ in range(3):
+        query.run()
+    assert open_series(site) == [found.series_instance_uid]
 
 
 def test_a_decided_series_is_not_requested_again_by_a_restarted_worker(
