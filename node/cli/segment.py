@@ -13,7 +13,10 @@ def segment(
     source: Annotated[Path, typer.Argument(exists=True, help="A DICOM folder or a NIfTI file.")],
     output: Annotated[
         Path,
-        typer.Argument(help="The result: .dcm (DICOM SEG), .nii.gz (NIfTI) or .seg.nrrd (Slicer)."),
+        typer.Argument(
+            help="The result: .dcm (DICOM SEG), .nii.gz (NIfTI, with labels in NAME.json) or "
+            ".seg.nrrd (Slicer)."
+        ),
     ],
     model: Annotated[str, typer.Option(help="The model package to run.")] = "liver-ct",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.dataset import Dataset
+from pydicom.uid import UID, ExplicitVRLittleEndian
 from pynetdicom.association import Association
 from pynetdicom.presentation import build_context
 
@@ -13,7 +14,8 @@ from node.delivery.response_status import (
     receipt_with_warning,
     storage_errors_of,
 )
-from node.dicom.results.transcoding import uncompressed
+from node.dicom.results.transcoding import in_syntax, sent_syntaxes
+from node.dicom.uid_names import uid_name
 from node.dimse import scu
 from node.domain.delivery import Receipt
 from node.domain.errors import NotAccepted, Transient
@@ -22,11 +24,16 @@ from node.domain.identifiers import AeTitle
 
 @dataclass(frozen=True)
 class CStore:
-    """A remote application entity that stores results as they are encoded."""
+    """A remote application entity.
+
+    Results are sent as they are encoded, or uncompressed. With `deflated`, segmentations of single
+    bits are sent deflated where it accepts that.
+    """
 
     name: str
     remote: scu.Remote
     calling: AeTitle
+    deflated: bool = False
 
     def deliver(self, instances: Sequence[ResultFile]) -> Receipt:
         """See `Destination.deliver`. All instances go over one association."""
@@ -36,7 +43,7 @@ class CStore:
         ae.requested_contexts = [
             # One context for each transfer syntax: the acceptor can only accept or reject it.
             build_context(first.SOPClassUID, syntax)
-            for syntax in proposed_transfer_syntaxes(first.file_meta.TransferSyntaxUID)
+            for syntax in self._syntaxes(first)
         ]
         not_accepted = self._not_accepted(first.SOPClassUID)
         with scu.associated(ae, self.remote, no_context_error=not_accepted) as association:
@@ -53,8 +60,8 @@ class CStore:
         """Sends one instance; returns the warning of the response, or an empty text."""
         dataset = instance.read_dataset()
         accepted = {s for context in association.accepted_contexts for s in context.transfer_syntax}
-        if dataset.file_meta.TransferSyntaxUID not in accepted:
-            dataset = uncompressed(dataset)
+        syntax = next((s for s in self._syntaxes(dataset) if s in accepted), ExplicitVRLittleEndian)
+        dataset = in_syntax(dataset, syntax)
         try:
             with scu.broken_association_as_transient(self.remote):
                 response = association.send_c_store(dataset)
@@ -65,14 +72,13 @@ class CStore:
         with storage_errors_of(str(self.remote)):
             return check_storage_status(int(response.Status))
 
+    def _syntaxes(self, dataset: Dataset) -> tuple[UID, ...]:
+        own = dataset.file_meta.TransferSyntaxUID
+        return sent_syntaxes(dataset.SOPClassUID, own, deflated=self.deflated)
+
     def _not_accepted(self, sop_class_uid: UID) -> NotAccepted:
         return NotAccepted(
-            f"{self.remote} does not accept {UID(sop_class_uid).name}: allow this SOP class there "
+            f"{self.remote} does not accept {uid_name(sop_class_uid)}: allow this SOP class there "
             f"for {self.calling}, then retry the job; or leave it out of the destination's "
             "`objects`, or name a `fallback`"
         )
-
-
-def proposed_transfer_syntaxes(own: UID) -> tuple[UID, ...]:
-    """Returns the transfer syntaxes to propose for a file: its own, then the uncompressed ones."""
-    return tuple(dict.fromkeys((own, ExplicitVRLittleEndian, ImplicitVRLittleEndian)))

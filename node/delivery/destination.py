@@ -3,13 +3,16 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Protocol
 
-from pydicom import dcmread
+from pydicom import dcmread, dcmwrite
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
+from pydicom.filereader import read_file_meta_info
 
+from node.dicom.results.transcoding import in_syntax, sent_syntaxes
 from node.domain.delivery import Receipt
 from node.domain.errors import Transient
 from node.domain.identifiers import Uid
@@ -33,14 +36,29 @@ class ResultFile:
         with _read_errors_as_transient():
             return dcmread(self.path, specific_tags=tags)
 
-    def read_bytes(self) -> bytes:
-        """Returns the content of the file.
+    def encodings(self, *, deflated: bool) -> Iterator[bytes]:
+        """Yields the file in the encodings in which it can be sent, the best one first.
+
+        With `deflated`, that is the deflated one for a segmentation of single bits. The last one is
+        uncompressed.
 
         Raises:
             Transient: the file cannot be read.
         """
         with _read_errors_as_transient():
-            return self.path.read_bytes()
+            meta = read_file_meta_info(self.path)
+        stored = meta.TransferSyntaxUID
+        syntaxes = sent_syntaxes(meta.MediaStorageSOPClassUID, stored, deflated=deflated)
+        for syntax in syntaxes[:-1]:  # without the implicit one, which serves C-STORE alone
+            if syntax == stored:
+                with _read_errors_as_transient():
+                    content = self.path.read_bytes()
+                yield content
+            else:
+                file = BytesIO()
+                dataset = in_syntax(self.read_dataset(), syntax)
+                dcmwrite(file, dataset, enforce_file_format=True)
+                yield file.getvalue()
 
 
 @contextmanager

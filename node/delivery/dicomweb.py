@@ -14,7 +14,7 @@ from node.delivery.response_status import (
     storage_errors_of,
 )
 from node.domain.delivery import Receipt
-from node.domain.errors import Rejected, RejectionReason, Transient
+from node.domain.errors import NotAccepted, Rejected, RejectionReason, Transient
 from node.domain.identifiers import Uid
 
 # Seconds to connect, and seconds of silence while the server processes the request.
@@ -33,12 +33,17 @@ _TRANSIENT_STATUSES = {401, 403, 404, 405, 407, 408, 425, 429}
 
 @dataclass(frozen=True)
 class DicomWeb:
-    """A DICOMweb server; `url` is the root of the service, without a trailing slash."""
+    """A DICOMweb server; `url` is the root of the service, without a trailing slash.
+
+    Results are sent as they are encoded, and once more uncompressed if the server refuses that.
+    With `deflated`, segmentations of single bits are sent deflated.
+    """
 
     name: str
     url: str
     username: str = ""
     password: str = field(default="", repr=False)
+    deflated: bool = False
 
     def deliver(self, instances: Sequence[ResultFile]) -> Receipt:
         """See `Destination.deliver`. Each instance has a request of its own."""
@@ -49,18 +54,37 @@ class DicomWeb:
         )
 
     def _store(self, instance: ResultFile) -> str:
-        """Stores one instance; returns the server's warning, or an empty text."""
-        response = self._post(instance)
+        """Stores one instance; returns the server's warning, or an empty text.
+
+        A server refuses a transfer syntax by 415 or by a failure reason, of which several are in
+        use (PS3.18 I.2 has C122), so every refusal of a compressed file leads to an uncompressed
+        one.
+        """
+        encodings = instance.encodings(deflated=self.deflated)
+        file = next(encodings)
+        while True:
+            try:
+                return self._store_file(file, instance.sop_instance_uid)
+            except NotAccepted:
+                raise
+            except Rejected:
+                uncompressed = next(encodings, None)
+                if uncompressed is None:
+                    raise
+                file = uncompressed
+
+    def _store_file(self, file: bytes, sop_instance_uid: Uid) -> str:
+        response = self._post(file)
         if response.status_code not in _OUTCOME_IN_BODY:
             raise self._failure(response)
         with storage_errors_of(self.url):
-            return _check_outcome(response, instance.sop_instance_uid)
+            return _check_outcome(response, sop_instance_uid)
 
-    def _post(self, result: ResultFile) -> requests.Response:
+    def _post(self, file: bytes) -> requests.Response:
         boundary = uuid.uuid4().hex
         body = (
             f"--{boundary}\r\nContent-Type: application/dicom\r\n\r\n".encode()
-            + result.read_bytes()
+            + file
             + f"\r\n--{boundary}--\r\n".encode()
         )
         content_type = f'multipart/related; type="application/dicom"; boundary={boundary}'

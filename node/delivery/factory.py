@@ -42,15 +42,24 @@ def remote_of_peer(peer_name: str, settings: Settings) -> scu.Remote:
 
 def _destination(name: str, settings: Settings) -> Destination:
     match settings.destinations[name]:
-        case CStoreDestination(peer=peer_name):
+        case CStoreDestination() as cstore:
             return CStore(
-                name, remote_of_peer(peer_name, settings), AeTitle(settings.listener.ae_title)
+                name,
+                remote_of_peer(cstore.peer, settings),
+                AeTitle(settings.listener.ae_title),
+                deflated=cstore.deflated,
             )
         case DicomwebDestination() as dicomweb:
             password = password_from(dicomweb.password_env, f"destinations.{name}.password_env")
-            return DicomWeb(name, dicomweb.url.rstrip("/"), dicomweb.username or "", password)
-        case FolderDestination(path=path):
-            return Folder(name, path)
+            return DicomWeb(
+                name,
+                dicomweb.url.rstrip("/"),
+                dicomweb.username or "",
+                password,
+                deflated=dicomweb.deflated,
+            )
+        case FolderDestination(path=path, deflated=deflated):
+            return Folder(name, path, deflated=deflated)
         # The libraries of HL7 and FHIR take a quarter of a second to import.
         case Hl7Destination() as hl7:
             from node.delivery.his.hl7 import Hl7

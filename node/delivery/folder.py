@@ -1,6 +1,5 @@
 """A destination that is a folder, with files `<study>/<series>/<instance>.dcm`."""
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +12,14 @@ from node.store.files.durable import durable_file
 
 @dataclass(frozen=True)
 class Folder:
-    """A local or mounted folder; a file under its final name is always complete."""
+    """A local or mounted folder; a file under its final name is always complete.
+
+    With `deflated`, segmentations of single bits are deflated.
+    """
 
     name: str
     path: Path
+    deflated: bool = False
 
     def deliver(self, instances: Sequence[ResultFile]) -> Receipt:
         """See `Destination.deliver`."""
@@ -27,8 +30,8 @@ class Folder:
         folder = self.path / instance.study_instance_uid / instance.series_instance_uid
         target = folder / f"{instance.sop_instance_uid}{instance.path.suffix}"
         try:
-            with instance.path.open("rb") as source, durable_file(target) as file:
-                shutil.copyfileobj(source, file)
+            with durable_file(target) as file:
+                file.write(next(instance.encodings(deflated=self.deflated)))
         except OSError as error:
             raise Transient(
                 f"the folder {self.path} cannot be written: {error.strerror or error}"

@@ -17,6 +17,7 @@ _FAILURES: tuple[tuple[int, int, bool, str], ...] = (
     (0x0124, 0x0124, True, "the node is not authorized to store there"),
     (0xA700, 0xA7FF, True, "it is out of resources"),
     (0xA900, 0xA9FF, False, "the data set does not match its SOP class"),
+    (0xC122, 0xC122, False, "it does not support the transfer syntax"),
     (0xC000, 0xCFFF, False, "it cannot understand the object"),
 )
 

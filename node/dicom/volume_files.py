@@ -1,10 +1,9 @@
-"""Files for offline use: masks as NIfTI or 3D Slicer's .seg.nrrd, and volumes from NIfTI."""
+"""Files for offline use: their formats, masks as 3D Slicer's .seg.nrrd, volumes from NIfTI."""
 
 from enum import StrEnum
 from pathlib import Path
 
 import highdicom as hd
-import nibabel
 import nrrd
 import numpy as np
 
@@ -62,11 +61,6 @@ def read_nifti(path: Path) -> hd.Volume:
             f"the body has about -1000 HU. Give the CT in Hounsfield units.",
         )
     return volume
-
-
-def write_nifti(mask: Mask, path: Path) -> None:
-    """Writes the labels as NIfTI-1, unsigned 8-bit, on the axes of the mask."""
-    nibabel.save(mask.volume.astype(np.uint8).to_nibabel(), path)
 
 
 def write_slicer_segmentation(mask: Mask, path: Path) -> None:

@@ -19,6 +19,7 @@ from pynetdicom.presentation import build_context
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from node.dicom.equipment import this_node
+from node.dicom.uid_names import uid_name
 from node.dimse.pynetdicom_internals import connection_of
 from node.domain.errors import NodeError, Rejected, RejectionReason, Transient
 from node.domain.identifiers import AeTitle
@@ -220,8 +221,12 @@ def _send_file(association: Association, path: Path, remote: Remote) -> str:
     try:
         with broken_association_as_transient(remote):
             status = association.send_c_store(to_send)
-    except ValueError as error:  # no accepted presentation context for this file
-        return f"{path.name}: {remote.ae_title} does not accept this SOP class ({error})"
+    except ValueError:  # no accepted presentation context for this file
+        received = identified.received
+        return (
+            f"{path.name}: {remote.ae_title} does not accept {uid_name(received.sop_class_uid)} "
+            f"in {uid_name(received.transfer_syntax_uid)}"
+        )
     code = status.get("Status")
     if code is None:
         raise Transient(f"{remote} stopped answering while {path.name} was sent")

@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import highdicom as hd
-import nibabel
 import numpy as np
 
 from models.data import DataSet, InvalidDataset, ReadSeries
@@ -15,6 +14,7 @@ from models.data.images import read_image
 from node.dicom.ct.files import find_dicom_files
 from node.dicom.ct.reader import read_series
 from node.dicom.ct_writer import CtDescription, write_ct_series
+from node.dicom.nifti_files import write_volume
 from node.domain.errors import Rejected, RejectionReason
 
 # The images store unsigned 16-bit values that start at this value.
@@ -27,6 +27,8 @@ _CONVERTED = CtDescription(
     series_description="Converted from NIfTI or NRRD",
     body_part="",
 )
+# Of NIfTI files.
+_DESCRIPTION = "Converted by segnode"
 # Column, row, slice: the usual axis order of NIfTI.
 _NIFTI_AXES = (2, 1, 0)
 
@@ -48,7 +50,7 @@ def to_nifti(volume: hd.Volume, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     array = volume.array
     numeric = volume if array.dtype != np.bool_ else volume.astype(np.uint8)
-    nibabel.save(numeric.permute_spatial_axes(_NIFTI_AXES).to_nibabel(), path)
+    write_volume(numeric.permute_spatial_axes(_NIFTI_AXES), path, _DESCRIPTION)
 
 
 def series_to_nifti(source: Path, output: Path) -> hd.Volume:

@@ -13,18 +13,18 @@ from models.measurement import Measurement
 from node.dicom.ct.files import find_dicom_files, group_by_series
 from node.dicom.ct.headers import load_headers
 from node.dicom.ct.reader import read_series
+from node.dicom.nifti_files import Space, write_mask
 from node.dicom.volume_files import (
     OutputFormat,
     output_format,
     read_nifti,
-    write_nifti,
     write_slicer_segmentation,
 )
 from node.domain.errors import Rejected, RejectionReason
 from node.domain.identifiers import mint_uid
 from node.domain.instance import Channel, Origin
 from node.domain.job import job_id
-from node.domain.result_texts import ResultTexts
+from node.domain.result_texts import NOT_FOR_DIAGNOSTIC_USE, ResultTexts
 from node.domain.series import series_digest
 from node.intake.part10 import identified_from_part10, part10_bytes
 from node.pipeline import (
@@ -68,7 +68,7 @@ def segment_file(
 
     `made_at` is time zone aware and defaults to now. `series` is the Series Instance UID that
     selects one of several series in the folder. The extension of `output` selects its format:
-    .dcm, .nii, .nii.gz or .seg.nrrd.
+    .dcm, .nii, .nii.gz or .seg.nrrd. NIfTI gets a side-car `NAME.json` with the labels.
 
     Raises:
         Rejected: the input is not suitable for the model, or for the output format.
@@ -97,12 +97,13 @@ def segment_file(
     # On the grid and axes of the input, so that viewers load both on one grid.
     on_input_grid = found.mask.volume.match_geometry(original.get_geometry())
     mask = Mask(volume=on_input_grid, labels=found.mask.labels)
-    write = (
-        write_slicer_segmentation
-        if file_format is OutputFormat.SLICER_SEGMENTATION
-        else write_nifti
-    )
-    write(mask, output)
+    if file_format is OutputFormat.SLICER_SEGMENTATION:
+        write_slicer_segmentation(mask, output)
+    else:
+        space = Space.SAME_AS_SOURCE if is_nifti(source) else Space.SCANNER
+        spec = predictor.spec
+        description = f"{spec.model_id} {spec.version}; {NOT_FOR_DIAGNOSTIC_USE}"
+        write_mask(mask, output, description, space)
     return OfflineSummary(output, slice_count, found.measurements, found.timings_s)
 
 

@@ -34,13 +34,15 @@ class _ObjectDestination(_Destination):
 
     `objects` names what it gets, `segmentation` how a SEG stores its segments, and `fallback` what
     replaces an object that the destination does not accept. With `refusal_notice` it gets a page
-    with the reason for each series that a rule selected and the node refused.
+    with the reason for each series that a rule selected and the node refused. With `deflated`, a
+    SEG that is not a label map is sent deflated, if the destination accepts that.
     """
 
     objects: Annotated[tuple[ObjectName, ...], Field(min_length=1)] = ("seg",)
     segmentation: Literal["all-frames", "sparse", "labelmap"] = "all-frames"
     fallback: tuple[ObjectName, ...] = ()
     refusal_notice: bool = False
+    deflated: bool = False
 
     @property
     def wanted(self) -> WantedObjects:

@@ -12,16 +12,29 @@ import numpy as np
 import pytest
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
-from pydicom.uid import UID, ImplicitVRLittleEndian, RLELossless
+from pydicom.dataset import Dataset
+from pydicom.uid import (
+    UID,
+    CTImageStorage,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    RLELossless,
+)
+from pynetdicom import AE, evt
 
 from node.delivery.cstore import CStore
 from node.delivery.destination import Destination, ResultFile
 from node.delivery.dicomweb import DicomWeb
 from node.delivery.folder import Folder
 from node.demo.orthanc_pacs import OrthancPacs, free_ports, orthanc_missing
+from node.dicom.ct.reader import read_series
 from node.dimse import scu
-from node.domain.errors import Rejected, Transient
+from node.domain.errors import NotAccepted, Rejected, Transient
 from node.domain.identifiers import AeTitle, mint_uid
+from tests.support.dicom.builders import ct_series
+from tests.support.dicom.results import content_of, encoded_seg, part10
+from tests.support.peers.stow_server import StowServer
 from tests.support.waiting import until
 
 # pynetdicom leaves a socket that could not connect to the garbage collector.
@@ -146,15 +159,85 @@ def test_all_instances_of_an_object_are_stored(
     assert stored == names
 
 
+def with_bits(result: ResultFile) -> Dataset:
+    """Replaces the file by a segmentation of single bits; returns it."""
+    series = read_series(ct_series(seed=str(result.sop_instance_uid)).write(result.path.parent))
+    segmentation = encoded_seg(content_of(series))
+    segmentation.SOPInstanceUID = UID(result.sop_instance_uid)
+    segmentation.file_meta.MediaStorageSOPInstanceUID = UID(result.sop_instance_uid)
+    result.path.write_bytes(part10(segmentation))
+    return dcmread(result.path)
+
+
+@pytest.mark.parametrize("deflated", [False, True])
+def test_a_segmentation_is_sent_deflated_only_where_the_site_wants_it(
+    case: DestinationCase, result: ResultFile, *, deflated: bool
+) -> None:
+    segmentation = with_bits(result)
+
+    replace(case.destination, deflated=deflated).deliver([result])  # type: ignore[type-var]
+
+    (content,) = case.stored_files(result)
+    stored = dcmread(BytesIO(content))
+    assert stored == segmentation
+    expected = DeflatedExplicitVRLittleEndian if deflated else ExplicitVRLittleEndian
+    assert stored.file_meta.TransferSyntaxUID == expected
+
+
+def compress(result: ResultFile) -> Dataset:
+    """Compresses the file; returns what it was before."""
+    original = dcmread(result.path)
+    compressed = dcmread(result.path)
+    compressed.compress(RLELossless, generate_instance_uid=False)
+    compressed.save_as(result.path, enforce_file_format=True)
+    return original
+
+
+@pytest.mark.parametrize(
+    ("refusal", "failure_reason"), [(415, 0), (400, 0), (409, 0xC122), (409, 0xA900)]
+)
+def test_a_dicomweb_server_that_refuses_compression_gets_uncompressed_objects(
+    result: ResultFile, refusal: int, failure_reason: int
+) -> None:
+    original = compress(result)
+    with StowServer(refusal, failure_reason) as server:
+        receipt = DicomWeb("pacs", server.url).deliver([result])
+    assert receipt.destination == "pacs"
+    assert [each.file_meta.TransferSyntaxUID for each in server.received] == [
+        RLELossless,
+        ExplicitVRLittleEndian,
+    ]
+    (stored,) = server.stored
+    assert stored.SOPInstanceUID == result.sop_instance_uid
+    assert np.array_equal(stored.pixel_array, original.pixel_array)
+
+
+def test_a_dicomweb_server_that_refuses_every_encoding_is_not_asked_again(
+    result: ResultFile,
+) -> None:
+    compress(result)
+    with StowServer(accepted="none") as server:
+        with pytest.raises(Rejected, match="0xC122: it does not support the transfer syntax"):
+            DicomWeb("pacs", server.url).deliver([result])
+        assert len(server.received) == 2
+
+
+def test_a_dicomweb_server_that_does_not_store_the_sop_class_is_asked_once(
+    result: ResultFile,
+) -> None:
+    compress(result)
+    with StowServer(failure_reason=0x0122) as server:
+        with pytest.raises(NotAccepted):
+            DicomWeb("pacs", server.url).deliver([result])
+        assert len(server.received) == 1
+
+
 def test_a_peer_that_takes_no_compressed_objects_gets_them_uncompressed(
     result: ResultFile, tmp_path: Path
 ) -> None:
     if shutil.which("storescp") is None:
         pytest.skip("storescp is missing: apt-get install dcmtk")
-    original = dcmread(result.path)
-    compressed = dcmread(result.path)
-    compressed.compress(RLELossless, generate_instance_uid=False)
-    compressed.save_as(result.path, enforce_file_format=True)
+    original = compress(result)
     port = free_ports(1)[0]
     folder = tmp_path / "stored"
     folder.mkdir()
@@ -206,6 +289,28 @@ def test_an_unsupported_sop_class_is_rejected(orthanc: OrthancPacs, result: Resu
 
     with pytest.raises(Rejected, match="does not accept"):
         CStore("pacs", remote, _OURS).deliver([result])
+
+
+def test_a_refused_label_map_is_named(result: ResultFile) -> None:
+    dataset = dcmread(result.path)
+    dataset.SOPClassUID = UID("1.2.840.10008.5.1.4.1.1.66.7")
+    dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
+    dataset.save_as(result.path, enforce_file_format=True)
+    peer = AE("PEER")
+    peer.add_supported_context(CTImageStorage)
+    server = peer.start_server(
+        ("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_STORE, lambda _event: 0x0000)]
+    )
+    assert server is not None
+    try:
+        remote = scu.Remote(AeTitle("PEER"), "127.0.0.1", server.server_address[1])
+        with pytest.raises(NotAccepted, match="does not accept Label Map Segmentation Storage:"):
+            CStore("pacs", remote, _OURS).deliver([result])
+        plain = Path(str(get_testdata_file("CT_small.dcm")))
+        (failure,) = scu.send([plain, result.path], remote, _OURS).failures
+        assert "does not accept Label Map Segmentation Storage in Explicit VR Little" in failure
+    finally:
+        server.shutdown()
 
 
 def test_a_wrong_dicomweb_url_is_reported_with_advice(

@@ -12,13 +12,14 @@ from pydicom.uid import UID
 
 from models.installed_packages import find
 from node.commitment import scu as commitment_scu
-from node.delivery.cstore import proposed_transfer_syntaxes
 from node.delivery.response_status import check_storage_status
 from node.dicom.ct.reader import read_series
 from node.dicom.equipment import this_node
 from node.dicom.query import FoundStudy, QueryLevel, SeriesQuery
 from node.dicom.results.encoders import encode
 from node.dicom.results.measurement_groups import EVALUATIONS
+from node.dicom.results.transcoding import sent_syntaxes
+from node.dicom.uid_names import uid_name
 from node.dimse.find import FIND_FAILURES, QUERY_MODEL
 from node.dimse.retrieve import (
     GET_MODEL,
@@ -442,12 +443,13 @@ def test_the_proposed_presentation_contexts_equal_the_code(
     captures: dict[ResultKind, Dataset],
 ) -> None:
     produced = (*results.values(), report, structure_set, *captures.values())
-    names = {LABEL_MAP: "Label Map Segmentation Storage"}  # pydicom 3.0 does not know it
-    sop_classes = {uid: names.get(uid, uid.name) for uid in (each.SOPClassUID for each in produced)}
+    sop_classes = {each.SOPClassUID: uid_name(each.SOPClassUID) for each in produced}
     assert by_uid("SOP class of results") == list(sop_classes.items())
     syntaxes = {
         syntax: syntax.name
         for result in produced
-        for syntax in proposed_transfer_syntaxes(result.file_meta.TransferSyntaxUID)
+        for syntax in sent_syntaxes(
+            result.SOPClassUID, result.file_meta.TransferSyntaxUID, deflated=True
+        )
     }
     assert by_uid("Result transfer syntax") == list(syntaxes.items())

@@ -12,6 +12,7 @@ from pydicom.uid import JPEGLSTransferSyntaxes, JPEGTransferSyntaxes
 
 from node.dicom.ct.frames import Slice
 from node.dicom.ct.headers import disk_error
+from node.dicom.uid_names import uid_name
 from node.domain.errors import Rejected, RejectionReason
 
 # Air, and the lowest value of the Hounsfield scale in use (12 bits from −1024). Pixels outside the
@@ -70,7 +71,7 @@ def _stored(header: Dataset, name: str) -> Iterator[NDArray[np.integer]]:
         with raise_panics_as_errors():
             yield from iter_pixels(header, raw=True)
     except NotImplementedError as error:
-        syntax = header.file_meta.TransferSyntaxUID.name
+        syntax = uid_name(header.file_meta.TransferSyntaxUID)
         raise Rejected(
             RejectionReason.UNREADABLE,
             f"The pixels of {name} are stored in a way that cannot be read here ({syntax}). "

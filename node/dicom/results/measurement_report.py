@@ -102,7 +102,19 @@ def _document(
     # The library comes before the measurements, as in the template.
     items.insert(len(items) - 1, _image_library(images))
     items.append(qualitative_evaluations(content, remarks))
+    _separate_items(document[0])
     return document
+
+
+def _separate_items(item: Dataset) -> None:
+    """Separates the items of each container of the tree (PS3.3 C.18.8).
+
+    Viewers show the items of a continuous container as running text, without names of the values.
+    """
+    if item.ValueType == "CONTAINER":
+        item.ContinuityOfContent = "SEPARATE"
+    for child in item.get("ContentSequence") or ():
+        _separate_items(child)
 
 
 def _observation_context() -> sr.ObservationContext:

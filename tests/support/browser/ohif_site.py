@@ -131,7 +131,9 @@ class OhifSite(AbstractContextManager["OhifSite"]):
     async def _forward(self, request: Request) -> Response:
         """Forwards the request to the PACS."""
         path = f"{request.path_params['path']}?{request.url.query}".rstrip("?")
-        headers = {k: v for k, v in request.headers.items() if k in {"accept", "content-type"}}
+        # With the browser's Host, the PACS writes URLs of this site into metadata.
+        forwarded = {"accept", "content-type", "host"}
+        headers = {k: v for k, v in request.headers.items() if k in forwarded}
         body = await request.body()
         answer = await run_in_threadpool(
             self._pacs.request, request.method, path, headers=headers, content=body

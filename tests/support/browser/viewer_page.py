@@ -2,7 +2,7 @@
 
 import io
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,13 @@ _CANVAS_RECT = """() => {
     const rect = canvas.getBoundingClientRect();
     return { x: rect.x, y: rect.y, width: rect.width, height: rect.height };
 }"""
+# The canvas positions of the centres of pixel (0, 0) and of its neighbours to the right and below.
+_PIXEL_CORNERS = """() => {
+    const viewport = window.cornerstone.getEnabledElements()[0].viewport;
+    const image = viewport.getImageData().imageData;
+    return [[0, 0, 0], [1, 0, 0], [0, 1, 0]]
+        .map(index => [...viewport.worldToCanvas(image.indexToWorld(index))]);
+}"""
 _CURRENT = "() => window.cornerstone.getEnabledElements()[0]?.viewport.getCurrentImageId() ?? ''"
 # Whether the slice is shown; scrolls to it if not. Polled, because OHIF may still be building the
 # viewport and then returns to its first slice.
@@ -38,7 +45,11 @@ _SHOWN = """async uid => {
     await window.cornerstone.utilities.jumpToSlice(viewport.element, { imageIndex: index });
     return false;
 }"""
+_SHOWN_IN = """number =>
+    window.cornerstone.getEnabledElements()[number]?.viewport.getCurrentImageId() ?? ''"""
 _POLL_MS = 500
+_CONTROLS_PX = 90
+_Pixel = TypeVar("_Pixel", bound=np.generic)
 
 
 @dataclass(frozen=True)
@@ -62,10 +73,35 @@ class ViewerPage:
         page.get_by_text("Skip all").click()
         page.get_by_text("Confirm and hide").click()
 
-    def open_segmentation(self, description: str) -> None:
-        """Double-clicks the series with that description and answers Yes."""
+    def open_series(self, description: str) -> None:
+        """Double-clicks the series with that description: it takes the active viewport."""
         series = self._page.locator("[data-cy^=study-browser-thumbnail]")
         series.filter(has_text=description).dblclick()
+
+    def add_viewport(self) -> None:
+        """Shows two viewports, of which the second is the active one."""
+        self._page.locator("[data-cy=Layout]").click()
+        self._page.locator("[data-cy=Layout-0-1]").click()
+        panes = self._page.locator("[data-cy=viewport-pane]")
+        expect(panes).to_have_count(2)
+        panes.nth(1).click()
+
+    def link_slices(self) -> None:
+        """Turns on that all viewports show the slice nearest to that of the others."""
+        self._page.locator("[data-cy=MoreTools-split-button-secondary]").click()
+        self._page.locator("[data-cy=ImageSliceSync]").first.click()
+
+    def shown_in(self, number: int) -> str:
+        """Returns the address of the image in viewport `number`, from 0; empty if there is none."""
+        return str(self._page.evaluate(_SHOWN_IN, number))
+
+    def texts(self) -> str:
+        """Returns the texts in the viewports."""
+        return self._page.locator("[data-cy=viewport-grid]").inner_text()
+
+    def open_segmentation(self, description: str) -> None:
+        """Opens the series with that description and answers Yes."""
+        self.open_series(description)
         self._page.get_by_role("button", name="Yes", exact=True).click()
         expect(self._page.get_by_text("Do you want to open this Segmentation?")).to_be_hidden()
 
@@ -87,20 +123,36 @@ class ViewerPage:
         """Returns the pixels of `picture()` at which OHIF's geometry shows a mask (row, column)."""
         points: list[Any] = [plane.origin, plane.origin + plane.column_step]
         points.append(plane.origin + plane.row_step)
-        origin, right, down = np.array(
-            self._page.evaluate(_CORNERS, [list(point) for point in points])
-        )
+        corners = self._page.evaluate(_CORNERS, [list(point) for point in points])
+        shown, inside = self._sampled(mask, corners)
+        return shown & inside
+
+    def agreement(self, pixels: NDArray[np.uint8]) -> float:
+        """Returns the correlation of `picture()` with the image's pixels (row, column, RGB).
+
+        The strips at the top and bottom, where OHIF's own texts and controls are, do not count.
+        """
+        shown, inside = self._sampled(pixels, self._page.evaluate(_PIXEL_CORNERS))
+        inside[:_CONTROLS_PX] = inside[-_CONTROLS_PX:] = False
+        return float(np.corrcoef(shown[inside].ravel(), self.picture()[inside].ravel())[0, 1])
+
+    def _sampled(
+        self, image: NDArray[_Pixel], corners: list[list[float]]
+    ) -> tuple[NDArray[_Pixel], NDArray[np.bool_]]:
+        """Returns the nearest pixel of `image` at each (y, x) of `picture()`, and where it has one.
+
+        `corners` are the positions of its first pixel and of that one's right and lower neighbours.
+        """
+        origin, right, down = np.array(corners)
         height, width, _ = self.picture().shape
         y, x = np.mgrid[0:height, 0:width] + 0.5  # pixel centres
         steps = np.linalg.inv(np.stack([right - origin, down - origin], axis=1))
         column, row = np.rint(
             np.einsum("ij,jyx->iyx", steps, np.stack([x, y]) - origin[:, None, None])
-        )
-        rows, columns = mask.shape
-        inside = (row >= 0) & (row < rows) & (column >= 0) & (column < columns)
-        shown: NDArray[np.bool_] = np.zeros((height, width), dtype=bool)
-        shown[inside] = mask[row[inside].astype(int), column[inside].astype(int)]
-        return shown
+        ).astype(int)
+        rows, columns = image.shape[:2]
+        inside: NDArray[np.bool_] = (row >= 0) & (row < rows) & (column >= 0) & (column < columns)
+        return image[row.clip(0, rows - 1), column.clip(0, columns - 1)], inside
 
 
 def coloured(picture: NDArray[np.uint8], colour: tuple[int, int, int]) -> NDArray[np.bool_]:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from pydicom.data import get_testdata_file
 
 from node.delivery.destination import ResultFile
 from node.delivery.folder import Folder
@@ -13,15 +14,16 @@ from node.store.files.durable import durable_file
 
 def a_result(folder: Path) -> ResultFile:
     path = folder / "result.dcm"
-    path.write_bytes(b"a result")
+    path.write_bytes(Path(str(get_testdata_file("CT_small.dcm"))).read_bytes())
     return ResultFile(path, Uid("1.2"), Uid("1.2.3"), Uid("1.2.3.4"))
 
 
 def test_a_result_is_stored_below_its_study_and_series(tmp_path: Path) -> None:
-    Folder("archive", tmp_path / "archive").deliver([a_result(tmp_path)])
+    result = a_result(tmp_path)
+    Folder("archive", tmp_path / "archive").deliver([result])
 
     kept = tmp_path / "archive" / "1.2" / "1.2.3" / "1.2.3.4.dcm"
-    assert kept.read_bytes() == b"a result"
+    assert kept.read_bytes() == result.path.read_bytes()
 
 
 def test_a_delivery_leaves_no_temporary_files(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """Each encoding of the SEG has the geometry of the mask, its origin, and equal bytes again."""
 
-from copy import deepcopy
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from io import BytesIO
@@ -12,7 +11,13 @@ import pytest
 from numpy.typing import NDArray
 from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, RLELossless
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    RLELossless,
+)
 
 from models.installed_packages import installed
 from models.manifest import Label
@@ -20,7 +25,7 @@ from models.mask import Mask
 from models.phantom import abdomen
 from node.dicom.ct.reader import CtSeries, read_series
 from node.dicom.ct_writer import write_ct_series
-from node.dicom.results.transcoding import uncompressed
+from node.dicom.results.transcoding import in_syntax, sent_syntaxes, uncompressed
 from node.domain.errors import Rejected, RejectionReason
 from node.domain.identifiers import Uid
 from node.domain.job import ReplacedResult
@@ -381,20 +386,35 @@ def test_an_uncompressed_label_map_is_the_same_instance(series: CtSeries) -> Non
     assert part10(plain) == part10(uncompressed(compressed))
 
 
-def deflated(dataset: Dataset) -> Dataset:
-    """The same instance in Deflated Explicit VR Little Endian (PS3.5 A.5)."""
-    small = deepcopy(uncompressed(dataset))
-    small.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
-    return small
-
-
-def test_a_deflated_binary_seg_is_the_same_instance_and_much_smaller(series: CtSeries) -> None:
-    dataset = encoded(series, encoding=SegEncoding.SPARSE)
-    small = part10(deflated(dataset))
-    assert len(small) < len(part10(dataset)) / 2
+@pytest.mark.parametrize("encoding", [SegEncoding.ALL_FRAMES, SegEncoding.SPARSE])
+def test_a_deflated_binary_seg_is_the_same_instance_and_much_smaller(
+    series: CtSeries, encoding: SegEncoding
+) -> None:
+    dataset = encoded(series, encoding=encoding)
+    before = part10(dataset)
+    small = part10(in_syntax(dataset, DeflatedExplicitVRLittleEndian))
+    assert len(small) < len(before) / 2
+    assert part10(dataset) == before
     again = dcmread(BytesIO(small))
     assert again.file_meta.TransferSyntaxUID == DeflatedExplicitVRLittleEndian
-    assert part10(uncompressed(again)) == part10(dataset)
+    assert part10(uncompressed(again)) == before
+
+
+@pytest.mark.parametrize(
+    ("encoding", "deflated", "expected"),
+    [
+        (SegEncoding.LABELMAP, True, (RLELossless, ExplicitVRLittleEndian)),
+        (SegEncoding.SPARSE, False, (ExplicitVRLittleEndian,)),
+        (SegEncoding.SPARSE, True, (DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian)),
+    ],
+)
+def test_a_seg_can_be_sent_as_it_is_or_uncompressed_and_bits_deflated(
+    series: CtSeries, encoding: SegEncoding, expected: tuple[UID, ...], *, deflated: bool
+) -> None:
+    dataset = encoded(series, encoding=encoding)
+    own = dataset.file_meta.TransferSyntaxUID
+    syntaxes = sent_syntaxes(dataset.SOPClassUID, own, deflated=deflated)
+    assert syntaxes == (*expected, ImplicitVRLittleEndian)
 
 
 def test_the_size_of_a_result_of_nine_organs_is_limited(tmp_path: Path) -> None:
@@ -408,8 +428,10 @@ def test_the_size_of_a_result_of_nine_organs_is_limited(tmp_path: Path) -> None:
     assert sizes[SegEncoding.LABELMAP] < 5e6 / 16
     frames = sum(int(mask.of(label).any(axis=(1, 2)).sum()) for label in labels)
     assert sizes[SegEncoding.SPARSE] / sizes[SegEncoding.ALL_FRAMES] < frames / 900 + 0.05 < 0.35
-    sparse = encoded(series, mask, SegEncoding.SPARSE)
-    assert len(part10(deflated(sparse))) < 25e6 / 16 / 10
+    for encoding in (SegEncoding.ALL_FRAMES, SegEncoding.SPARSE):
+        dataset = encoded(series, mask, encoding)
+        deflated = in_syntax(dataset, DeflatedExplicitVRLittleEndian)
+        assert len(part10(deflated)) < 25e6 / 16 / 10
 
 
 def test_what_is_not_compressed_stays_as_it_is(series: CtSeries) -> None:
