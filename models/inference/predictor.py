@@ -7,7 +7,6 @@ from typing import Self
 import highdicom as hd
 import numpy as np
 import torch
-from monai.inferers import sliding_window_inference
 from torch import Tensor, nn
 
 from models.devices import select_device
@@ -15,6 +14,7 @@ from models.inference.postprocessing import keep_largest, remove_small
 from models.inference.preprocessing import prepare, restore
 from models.manifest import InvalidPackage, ModelSpec
 from models.mask import Mask
+from models.monai_parts import sliding_window_inference
 from models.networks.registry import divisor, load_network, run_padded
 
 Progress = Callable[[float], None]

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 import highdicom as hd
 import numpy as np
 import torch
-from monai.networks.layers import AffineTransform
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
 from models.manifest import ModelSpec
 from models.mask import Mask
+from models.monai_parts import AffineTransform
 
 Affine = NDArray[np.float64]
 

@@ -10,11 +10,11 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import monai.networks.nets as monai_networks
 import torch
 from torch import Tensor, nn
 
 from models.manifest import InvalidPackage
+from models.monai_parts import networks as monai_networks
 from models.networks.construction import construct
 
 # The segmentation networks of MONAI; no other class is built by name.

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
-from monai.networks.nets import SwinUNETR
 from torch import Tensor, nn
 from torch.nn import functional
+
+from models.monai_parts import networks
 
 # Five levels halve each length.
 SWIN_DIVISOR = 32
@@ -32,7 +33,7 @@ def swin_unetr(
     return network
 
 
-class _SwinUnetr(SwinUNETR):  # type: ignore[misc] # MONAI carries no type information
+class _SwinUnetr(networks.SwinUNETR):  # type: ignore[misc] # MONAI carries no type information
     """MONAI's network, which also accepts an input of 32 × 32 × 32."""
 
     def forward(self, image: Tensor) -> Tensor:

@@ -7,13 +7,14 @@ X). Each level after the first halves the resolution.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from monai.networks.nets import AttentionUnet, UNet
 from torch import nn
+
+from models.monai_parts import networks
 
 
 def unet(*, classes: int, channels: Sequence[int], residual_units: int) -> nn.Module:
     """U-Net with residual units (Çiçek et al. 2016; Kerfoot et al. 2018)."""
-    network: nn.Module = UNet(
+    network: nn.Module = networks.UNet(
         **_levels(classes, channels), num_res_units=residual_units, norm="INSTANCE"
     )
     return network
@@ -21,7 +22,7 @@ def unet(*, classes: int, channels: Sequence[int], residual_units: int) -> nn.Mo
 
 def attention_unet(*, classes: int, channels: Sequence[int], dropout: float = 0.0) -> nn.Module:
     """Attention U-Net (Oktay et al. 2018): gates weight the features of the skip connections."""
-    network: nn.Module = AttentionUnet(**_levels(classes, channels), dropout=dropout)
+    network: nn.Module = networks.AttentionUnet(**_levels(classes, channels), dropout=dropout)
     return network
 
 
