@@ -2,12 +2,16 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
+from highdicom import Volume
 
-from models.inference.predictor import Predictor
+from models.inference.predictor import Predictor, Progress
 from models.installed_packages import find
+from models.manifest import ModelSpec
+from models.mask import Mask
 from models.phantom import Phantom, head, labelled_scan, lung_apex, pelvis
 from models.training.validation import dice
 from node.domain.errors import Rejected, RejectionReason
@@ -15,6 +19,22 @@ from node.pipeline import segment_volume
 
 _SEEDS = range(400, 400 + int(os.environ.get("SEGNODE_MODEL_SCANS", "8")))
 _MAX_MB = 40
+
+
+@dataclass
+class Recorded:
+    """A model whose masks are kept."""
+
+    predictor: Predictor
+    masks: list[Mask] = field(default_factory=list)
+
+    @property
+    def spec(self) -> ModelSpec:
+        return self.predictor.spec
+
+    def predict(self, volume: Volume, progress: Progress | None = None) -> Mask:
+        self.masks.append(self.predictor.predict(volume, progress))
+        return self.masks[-1]
 
 
 @pytest.fixture(scope="module")
@@ -43,11 +63,12 @@ def test_livers_of_random_scans_are_found(liver_ct: Predictor) -> None:
 def test_a_scan_without_a_liver_gives_an_empty_mask_and_is_refused(
     liver_ct: Predictor, scan: Callable[[int], Phantom], seed: int
 ) -> None:
-    volume = scan(seed).volume
-    assert not liver_ct.predict(volume).volume.array.any()
+    recorded = Recorded(liver_ct)
     with pytest.raises(Rejected, match="No liver was found") as caught:
-        segment_volume(volume, liver_ct)
+        segment_volume(scan(seed).volume, recorded)
     assert caught.value.reason is RejectionReason.REGION_NOT_COVERED
+    (mask,) = recorded.masks
+    assert not mask.volume.array.any()
 
 
 def test_nine_organs_are_found() -> None:
