@@ -1,8 +1,9 @@
 """DIMSE as a service class user: associations, C-ECHO, and C-STORE of files."""
 
 import socket
+import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -14,6 +15,7 @@ from pydicom.errors import InvalidDicomError
 from pydicom.uid import UID
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
+from pynetdicom.events import Event
 from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 from pynetdicom.presentation import build_context
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
@@ -106,7 +108,7 @@ def associated(
     )
     if not association.is_established:
         raise _association_error(association, ae, remote, no_context_error)
-    _disable_send_delay(association)
+    _disable_delays(association)
     try:
         yield association
     finally:
@@ -136,14 +138,25 @@ def _association_error(
     return Transient(f"{remote} does not answer: check host, port and firewall")
 
 
-def _disable_send_delay(association: Association) -> None:
-    """Sets TCP_NODELAY.
+def _disable_delays(association: Association) -> None:
+    """Makes TCP send data and acknowledgements at once.
 
-    Otherwise the data set waits until the peer has acknowledged the command before it: 40 ms.
+    Otherwise the data set waits until the peer has acknowledged the command before it: 40 ms. So
+    does the response of a peer that sends it in two parts, as DCMTK does (Orthanc, for example).
     """
     connection = connection_of(association)
     if connection is not None:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if sys.platform == "linux":
+        # Linux delays acknowledgements again after it has sent data.
+        association.bind(evt.EVT_DATA_SENT, _acknowledge_at_once)
+
+
+def _acknowledge_at_once(event: Event) -> None:
+    connection = connection_of(event.assoc)
+    if connection is not None:
+        with suppress(OSError):  # it may have been closed meanwhile
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
 
 def status_text(status: Dataset) -> str:
