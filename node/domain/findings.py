@@ -3,6 +3,10 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+# Models agree on whole organs to a Dice coefficient of 0.93 or more where both are right, and a
+# reader sees the difference of masks below 0.9: their volumes may differ by a fifth.
+DEFAULT_MIN_AGREEMENT = 0.9
+
 
 class FindingKind(StrEnum):
     """A kind of finding; stable codes for rules and statistics."""
@@ -14,6 +18,8 @@ class FindingKind(StrEnum):
     UNUSUAL_VOLUME = "unusual-volume"
     UNUSUAL_ATTENUATION = "unusual-attenuation"
     NOT_FOUND = "not-found"
+    WINDOWS_DISAGREE = "windows-disagree"  # overlapping windows of the inference
+    MODELS_DISAGREE = "models-disagree"  # another model on the same series
     SEVERAL_ACQUISITIONS = "several-acquisitions"  # the result is of one of them
     EXCLUDED_IMAGES = "excluded-images"  # objects of the series that are no slices
 

@@ -15,14 +15,16 @@ from node.dicom.ct.headers import readable_headers
 from node.dicom.report_content import report_of
 from node.dicom.results.captures import refusal_notice
 from node.dicom.results.captures.refusal_notice import Refusal
+from node.dicom.results.comparison.other_result import OtherResult
+from node.dicom.results.comparison.stored_segments import NotComparable
 from node.dicom.results.content import ResultContent
 from node.dicom.results.encoders import encode
 from node.dicom.results.preview import overlay_png
 from node.domain.errors import Misconfigured, Rejected
 from node.domain.result_objects import NOTICE, ObjectUids, ResultKind, ResultObject
 from node.domain.result_texts import ResultTexts
-from node.jobs.segment_step import InferenceRequest, InferenceResult, ProducedObject
-from node.pipeline import ResultRequest, Segmenter, analyse
+from node.jobs.inference import InferenceRequest, InferenceResult, ProducedObject
+from node.pipeline import Analysis, ResultRequest, Segmenter, analyse, compared
 
 _LOG = structlog.get_logger()
 
@@ -38,6 +40,7 @@ class LoadedModels:
         self._threads = threads
         self._texts = texts
         self._loaded: dict[str, Segmenter] = {}
+        self._analysed: tuple[InferenceRequest, Analysis] | None = None  # waits for `finish`
 
     def load(self, model_ids: Sequence[str]) -> None:
         """Loads these models now, so that the first job does not wait for it.
@@ -55,50 +58,54 @@ class LoadedModels:
             Rejected: the series is not suitable for this model, and no notice is wanted.
             Transient: the disk with its files does not answer.
         """
+        refusal = self.analyse(request)
+        return self.finish(()) if refusal is None else refusal
+
+    def analyse(self, request: InferenceRequest) -> InferenceResult | None:
+        """Runs the job's model on its series; `finish` makes the result.
+
+        Returns the result now if the series is refused and a notice is wanted. Raises as `infer`.
+        """
+        self._analysed = None
         try:
-            return self._infer(request)
+            analysis = analyse(
+                request.files,
+                self._model(request.job.model_id),
+                self._described(request),
+                on_stage=lambda stage: _log_stage(request, stage),
+            )
         except Rejected as error:
             if not request.with_notice:
                 raise
             return _refused(request, str(error))
+        self._analysed = (request, analysis)
+        return None
 
-    def _infer(self, request: InferenceRequest) -> InferenceResult:
-        job = request.job
-        described = ResultRequest(
-            job_id=job.job_id,
+    def finish(self, other_results: Sequence[OtherResult]) -> InferenceResult:
+        """Compares the analysed series with other results, and writes the objects."""
+        if self._analysed is None:
+            raise RuntimeError("no series has been analysed")
+        request, analysis = self._analysed
+        self._analysed = None
+        for other in other_results:
+            try:
+                analysis = compared(analysis, other, self._described(request))
+            except NotComparable as error:
+                # The result is complete without the comparison.
+                job_id = request.job.job_id
+                _LOG.warning("job.not_compared", job=job_id, model=other.model, reason=str(error))
+        return _write_result(request, analysis)
+
+    def _described(self, request: InferenceRequest) -> ResultRequest:
+        return ResultRequest(
+            job_id=request.job.job_id,
             # The job's own time, so that a job that runs again writes the same object.
-            made_at=job.created_at,
+            made_at=request.job.created_at,
             replaces=request.replaces,
             texts=self._texts,
             mark_on=request.mark_on,
+            min_agreement=request.min_agreement,
             acquisitions=request.acquisitions,
-        )
-
-        def log_stage(stage: str) -> None:
-            _LOG.debug("job.stage", job=job.job_id, stage=stage)
-
-        found = analyse(request.files, self._model(job.model_id), described, on_stage=log_stage)
-        content = found.content
-        log_stage("encode")
-        encoding_started = perf_counter()
-        objects = tuple(
-            _write_report(content, request)
-            if each.kind is ResultKind.REPORT
-            else _write(encode(content, each), each, request.output)
-            for each in request.objects
-        )
-        preview_started = perf_counter()
-        picture = overlay_png(content.source.volume, content.mask, content.measurements)
-        timings_s = {
-            "encode": preview_started - encoding_started,
-            "picture": perf_counter() - preview_started,
-        }
-        return InferenceResult(
-            objects=objects,
-            picture_png=picture,
-            measurements={name: _stored_values(m) for name, m in content.measurements.items()},
-            timings_s=found.timings_s | timings_s,
-            findings=content.findings,
         )
 
     def _model(self, model_id: str) -> Segmenter:
@@ -131,6 +138,36 @@ class LoadedModels:
             seconds=round(perf_counter() - started, 2),
         )
         return predictor
+
+
+def _log_stage(request: InferenceRequest, stage: str) -> None:
+    _LOG.debug("job.stage", job=request.job.job_id, stage=stage)
+
+
+def _write_result(request: InferenceRequest, analysis: Analysis) -> InferenceResult:
+    """Writes the objects of an analysed series to the request's folder."""
+    content = analysis.content
+    _log_stage(request, "encode")
+    encoding_started = perf_counter()
+    objects = tuple(
+        _write_report(content, request)
+        if each.kind is ResultKind.REPORT
+        else _write(encode(content, each), each, request.output)
+        for each in request.objects
+    )
+    preview_started = perf_counter()
+    picture = overlay_png(content.source.volume, content.mask, content.measurements)
+    timings_s = {
+        "encode": preview_started - encoding_started,
+        "picture": perf_counter() - preview_started,
+    }
+    return InferenceResult(
+        objects=objects,
+        picture_png=picture,
+        measurements={name: _stored_values(m) for name, m in content.measurements.items()},
+        timings_s=analysis.timings_s | timings_s,
+        findings=content.findings,
+    )
 
 
 def _refused(request: InferenceRequest, reason: str) -> InferenceResult:

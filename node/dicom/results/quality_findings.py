@@ -79,6 +79,13 @@ def _findings(measured: Measurement, label: Label) -> Iterator[tuple[FindingKind
             f"which do not count in its volume of {measured.volume_ml:.0f} mL.",
         )
     yield from _unusual_values(measured, label)
+    agreement = measured.window_agreement
+    if agreement is not None and agreement < label.min_window_agreement:
+        yield (
+            FindingKind.WINDOWS_DISAGREE,
+            f"The model is not sure of the {name}: where its windows overlap, they agree to "
+            f"{agreement:.2f} (Dice), and at least {label.min_window_agreement:.2f} is usual.",
+        )
 
 
 def _not_found(measured: Measurement, label: Label) -> str:

@@ -16,7 +16,7 @@ from node.domain.result_objects import SEG
 from node.inference.loaded_models import LoadedModels
 from node.inference.pool import InferencePool
 from node.inference.process import InferenceError, InferenceProcess
-from node.jobs.segment_step import InferenceRequest, InferenceResult
+from node.jobs.inference import InferenceRequest, InferenceResult, OtherResults
 from tests.support.factories import job_of
 from tests.support.processes.worker_parts import WorkerParts, empty_result
 from tests.support.waiting import until
@@ -167,8 +167,10 @@ def test_a_job_that_hangs_twice_is_parked_and_the_next_job_is_delivered(
     process: InferenceProcess, plan: Path, tmp_path: Path
 ) -> None:
     class Parts(WorkerParts):
-        def infer(self, request: InferenceRequest) -> InferenceResult:
-            return process.infer(request)
+        def infer(
+            self, request: InferenceRequest, other_results: OtherResults | None = None
+        ) -> InferenceResult:
+            return process.infer(request, other_results)
 
     plan.write_text("hang hang fine")
     parts = Parts(tmp_path)

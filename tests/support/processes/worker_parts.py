@@ -22,8 +22,9 @@ from node.domain.series import AcquisitionChoice
 from node.intake.inbox import Inbox
 from node.jobs.commit_step import CommitStep
 from node.jobs.deliver_step import DeliverStep
+from node.jobs.inference import InferenceRequest, InferenceResult, OtherResults, ProducedObject
 from node.jobs.job_scheduling import JobScheduler
-from node.jobs.segment_step import InferenceRequest, InferenceResult, ProducedObject, SegmentStep
+from node.jobs.segment_step import SegmentStep
 from node.jobs.series_completion import SeriesCompletion
 from node.jobs.workflow import EngineOptions, Workflows
 from node.routing.conditions import Equals
@@ -155,7 +156,9 @@ class WorkerParts:
     def now(self) -> datetime:
         return datetime.now(UTC)
 
-    def infer(self, request: InferenceRequest) -> InferenceResult:
+    def infer(
+        self, request: InferenceRequest, _other_results: OtherResults | None = None
+    ) -> InferenceResult:
         self.replaces.append(request.replaces)
         self.choices.append(request.acquisitions)
         if self.on_inference:
