@@ -9,7 +9,7 @@ from torch import Tensor
 from models.manifest import Label
 
 # Of less, a voxel more or less at the edge of a window would decide.
-MIN_SHARED_ML = 5.0
+MIN_SHARED_ML = 10.0
 _MM3_PER_ML = 1000.0
 
 Box = tuple[slice, ...]  # a window on the axes of the network's grid (z, y, x)

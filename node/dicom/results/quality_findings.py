@@ -83,8 +83,9 @@ def _findings(measured: Measurement, label: Label) -> Iterator[tuple[FindingKind
     if agreement is not None and agreement < label.min_window_agreement:
         yield (
             FindingKind.WINDOWS_DISAGREE,
-            f"The model is not sure of the {name}: where its windows overlap, they agree to "
-            f"{agreement:.2f} (Dice), and at least {label.min_window_agreement:.2f} is usual.",
+            f"The model analyses the images in overlapping sections, and where these overlap, they "
+            f"agree on the {name} only to {agreement:.2f} (Dice, at least "
+            f"{label.min_window_agreement:.2f} is expected).",
         )
 
 
