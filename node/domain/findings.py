@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-# Models agree on whole organs to a Dice coefficient of 0.93 or more where both are right, and a
-# reader sees the difference of masks below 0.9: their volumes may differ by a fifth.
+# Dice coefficient. A correct mask of a liver reaches at least 0.907, of a spleen 0.940, also in
+# disease (Ahn 2020, doi 10.3348/kjr.2020.0237); two readers of a kidney reach about 0.95
+# (Joskowicz 2019, doi 10.1007/s00330-018-5695-5).
 DEFAULT_MIN_AGREEMENT = 0.9
 
 

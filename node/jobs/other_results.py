@@ -50,8 +50,9 @@ class OtherModels:
         Raises:
             Transient: the database or the file storage does not answer.
         """
-        self.store.record_analysis(job.job_id, self.now())
-        self._wait_for_earlier(job)
+        candidates = [each.job_id for each in self._others(job)]
+        earlier = self.store.record_analysis(job.job_id, candidates, self.now())
+        self._wait_for(job, earlier)
         others = [each for each in self._others(job) if self._has_result(each)]
         newest = {each.model_id: each for each in others}  # the jobs are oldest first
         paths = [each.result_path for each in newest.values() if each.result_path is not None]
@@ -78,13 +79,12 @@ class OtherModels:
             and self.store.files.exists(job.result_path)
         )
 
-    def _wait_for_earlier(self, job: Job) -> None:
-        """Waits until no other job that recorded its analysis earlier is storing its objects."""
-        others = [each.job_id for each in self._others(job)]
+    def _wait_for(self, job: Job, earlier: Mapping[str, datetime]) -> None:
+        """Waits until the jobs that recorded their organs earlier have stored their objects."""
         waited_s = 0.0
-        while waiting_for := self.store.analysed_before(job.job_id, others):
+        while storing := self.store.still_storing(earlier):
             if waited_s >= _MAX_WAIT_S:  # its worker may have died
-                _LOG.warning("job.not_compared", job=job.job_id, others=waiting_for)
+                _LOG.warning("job.not_compared", job=job.job_id, others=storing)
                 return
             self.sleep(_POLL_S)
             waited_s += _POLL_S

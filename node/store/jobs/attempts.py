@@ -1,9 +1,10 @@
 """Attempts of running jobs: which failed with a transient cause, and which know their organs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import and_, func, or_, select, update
+from sqlalchemy import Row, func, select, update
 
 from node.domain.job import JobState
 from node.store.audit import AuditEvent, append_event
@@ -54,32 +55,38 @@ class Attempts(Jobs):
         with self._database.writing() as connection:
             connection.execute(statement)
 
-    def record_analysis(self, job_id: str, now: datetime) -> None:
-        """Records that the organs of a RUNNING job are known; other jobs stay unchanged.
+    def record_analysis(
+        self, job_id: str, others: Sequence[str], now: datetime
+    ) -> dict[str, datetime]:
+        """Records that the organs of a RUNNING job are known; the next attempt forgets it.
 
-        The next attempt starts without that record.
+        Returns those of `others` that are RUNNING and have such a record already, with its time. Of
+        two jobs that record each other at once, exactly one gets the other: the rows are locked.
         """
-        statement = (
-            update(JOBS)
-            .where(JOBS.c.job_id == job_id, JOBS.c.state == JobState.RUNNING)
-            .values(analysed_at=now)
-        )
-        with self._database.writing() as connection:
-            connection.execute(statement)
-
-    def analysed_before(self, job_id: str, others: Sequence[str]) -> list[str]:
-        """Returns those of `others` that are RUNNING and whose organs were known earlier.
-
-        Of two jobs with the same time, the one with the lower id is the earlier.
-        """
-        own = select(JOBS.c.analysed_at).where(JOBS.c.job_id == job_id).scalar_subquery()
-        earlier = or_(
-            JOBS.c.analysed_at < own, and_(JOBS.c.analysed_at == own, JOBS.c.job_id < job_id)
-        )
-        query = (
-            select(JOBS.c.job_id)
-            .where(JOBS.c.job_id.in_(others), JOBS.c.state == JobState.RUNNING, earlier)
+        rows = (
+            select(JOBS.c.job_id, JOBS.c.state, JOBS.c.analysed_at)
+            .where(JOBS.c.job_id.in_([job_id, *others]))
             .order_by(JOBS.c.job_id)
+            .with_for_update()
         )
+        own = update(JOBS).where(JOBS.c.job_id == job_id, JOBS.c.state == JobState.RUNNING)
+        with self._database.writing() as connection:
+            found = _storing(connection.execute(rows).all())
+            connection.execute(own.values(analysed_at=now))
+        return {other: at for other, at in found.items() if other != job_id}
+
+    def still_storing(self, jobs: Mapping[str, datetime]) -> list[str]:
+        """Returns those of the jobs, by id, that are RUNNING since that record of their organs."""
+        query = select(JOBS.c.job_id, JOBS.c.state, JOBS.c.analysed_at)
         with self._database.reading() as connection:
-            return [str(found) for found in connection.execute(query).scalars()]
+            found = _storing(connection.execute(query.where(JOBS.c.job_id.in_(list(jobs)))).all())
+        return sorted(job_id for job_id, at in found.items() if at == jobs[job_id])
+
+
+def _storing(rows: Sequence[Row[*tuple[Any, ...]]]) -> dict[str, datetime]:
+    """Returns the jobs that are RUNNING and know their organs, with the time of that record."""
+    return {
+        row.job_id: row.analysed_at
+        for row in rows
+        if row.state == JobState.RUNNING and row.analysed_at is not None
+    }
