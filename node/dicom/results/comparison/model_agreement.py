@@ -70,6 +70,8 @@ def compare(
     own = labels_on_source_slices(content.mask, content.source)
     findings = []
     for label, segment in _shared(content, stored):
+        if segment.name not in other.measurements:
+            continue
         agreement = _dice(own, label.index, stored.numbers, segment.number)
         if agreement is None or agreement >= min_agreement:
             continue
@@ -86,7 +88,10 @@ def compare(
 def _shared(
     content: ResultContent, stored: StoredSegments
 ) -> Iterator[tuple[Label, StoredSegment]]:
-    """Yields each label whose organ the other SEG has, with that segment."""
+    """Yields each label whose organ the other SEG has, with that segment.
+
+    An organ that several labels or segments show is left out.
+    """
     organs = [CodedOrgan.of_label(label) for label in content.mask.labels]
     for label, organ in zip(content.mask.labels, organs, strict=True):
         segment = stored.of(organ)
@@ -120,8 +125,8 @@ def _own_volume(content: ResultContent, label: Label) -> _Volume:
 
 def _stored_volume(other: OtherResult, segment: StoredSegment) -> _Volume:
     """Returns the volume that the other result states, which is that of the same mask."""
-    measured = other.measurements.get(segment.name, {})
-    return _Volume(other.model, float(measured.get("volume_ml", 0.0)), is_lower_bound(measured))
+    measured = other.measurements[segment.name]
+    return _Volume(other.model, float(measured["volume_ml"]), is_lower_bound(measured))
 
 
 def _text(name: str, own: _Volume, stored: _Volume, agreement: str) -> str:
