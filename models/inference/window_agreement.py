@@ -29,7 +29,8 @@ class WindowAgreement:
 
     class_count: int
     _windows: list[tuple[Box, Tensor]] = field(default_factory=list, repr=False)
-    _shared: Tensor = field(init=False, repr=False)  # (classes, classes), voxels by both windows
+    # (classes, classes): voxels by the labels in two windows, without background in both.
+    _shared: Tensor = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         self._shared = torch.zeros((self.class_count, self.class_count), dtype=torch.int64)
@@ -61,7 +62,9 @@ class WindowAgreement:
         }
 
     def _count(self, first: Tensor, second: Tensor) -> None:
-        pairs = first.flatten().to(torch.int64) * self.class_count + second.flatten()
+        first, second = first.flatten(), second.flatten()
+        found = (first | second).nonzero()[:, 0]  # most voxels are background in both
+        pairs = first[found].to(torch.int64) * self.class_count + second[found]
         counts = torch.bincount(pairs, minlength=self.class_count**2)
         self._shared += counts.cpu().reshape(self.class_count, self.class_count)
 
