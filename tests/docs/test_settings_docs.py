@@ -30,7 +30,7 @@ def test_the_configuration_of_the_compose_file_is_valid() -> None:
 
 
 def test_the_example_names_every_finding() -> None:
-    assert not [kind for kind in FindingKind if not re.search(rf"[ (]{kind}[,:\n]", TEXT)]
+    assert not [kind for kind in FindingKind if not re.search(rf"(?m)^#   {kind} ", TEXT)]
 
 
 def test_the_example_names_every_setting() -> None:
