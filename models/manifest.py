@@ -21,6 +21,9 @@ from models.validation_messages import Table, describe, expected, expected_table
 # The package format. It is raised when a change keeps older versions of segnode from running it.
 FORMAT = "1"
 _SUPPORTED_FORMATS = ("1",)
+# Dice coefficient. In 36 good phantoms, the lowest is 0.81 (gallbladder), of a liver 0.965. Metal
+# streaks lead to 0.25 to 0.78; strong noise to 0.49 to 0.95, so not every bad scan is below.
+MIN_WINDOW_AGREEMENT = 0.8
 
 
 class InvalidPackage(ModelsError):
@@ -43,7 +46,8 @@ class Label:
     An organ smaller than `min_volume_ml` counts as not found. A volume over `max_volume_ml` or a
     mean attenuation outside `mean_hu` (HU) means that the input is not what the model is made for.
     `usual_volume_ml` and `usual_hu` are the ranges that are usual for adults; values outside them
-    are reported with the result.
+    are reported with the result. So is an agreement of overlapping windows (Dice coefficient) below
+    `min_window_agreement`.
     """
 
     index: int
@@ -56,6 +60,7 @@ class Label:
     mean_hu: tuple[float, float] | None = None
     usual_volume_ml: tuple[float, float] | None = None
     usual_hu: tuple[float, float] | None = None
+    min_window_agreement: float = MIN_WINDOW_AGREEMENT
 
 
 @dataclass(frozen=True)
@@ -197,6 +202,7 @@ class _LabelTable(Table):
     mean_hu: _TwoNumbers | None = None
     usual_volume_ml: _TwoNumbers | None = None
     usual_hu: _TwoNumbers | None = None
+    min_window_agreement: _SingleNumber = MIN_WINDOW_AGREEMENT
 
     def to_label(self) -> Label:
         return Label(
@@ -210,6 +216,7 @@ class _LabelTable(Table):
             mean_hu=self.mean_hu,
             usual_volume_ml=self.usual_volume_ml,
             usual_hu=self.usual_hu,
+            min_window_agreement=self.min_window_agreement,
         )
 
 
@@ -287,4 +294,6 @@ class _ManifestTable(Table):
                 range_ = getattr(label, key)
                 if range_ is not None and range_[0] >= range_[1]:
                     problems.append(f"{key} of {label.name} must be [low, high]")
+            if not 0 <= label.min_window_agreement <= 1:
+                problems.append(f"min_window_agreement of {label.name} must be from 0 to 1")
         return problems

@@ -30,7 +30,8 @@ class Measurement:
     organ reaches the edge of the images, or the edge of the reconstructed circle.
     `sd_hu` is the standard deviation over all voxels. `component_count` counts the parts that do
     not touch each other, of at least `MIN_COMPONENT_ML`. `holes_ml` is background that the organ
-    encloses completely; it is not part of `volume_ml`.
+    encloses completely; it is not part of `volume_ml`. `window_agreement` is the Dice coefficient
+    of the overlapping windows of the inference, None if it is not measured.
     """
 
     volume_ml: float
@@ -42,6 +43,7 @@ class Measurement:
     max_hu: float | None = None
     component_count: int = 0
     holes_ml: float = 0.0
+    window_agreement: float | None = None
 
     @property
     def is_lower_bound(self) -> bool:

@@ -13,6 +13,7 @@ from node.commitment.scp_reports import CommitmentReporter
 from node.commitment.scu import CommitmentReports
 from node.delivery.destination import Destination
 from node.delivery.factory import destinations_from, wanted_objects
+from node.dicom.results.comparison.coded_organ import comparable_models
 from node.dicom.results.recommended_colours import with_recommended_colours
 from node.dimse.scu import Remote
 from node.domain.errors import Misconfigured
@@ -27,6 +28,7 @@ from node.intake.retriever import Retriever
 from node.jobs.commit_step import CommitStep
 from node.jobs.deliver_step import DeliverStep
 from node.jobs.job_scheduling import JobScheduler
+from node.jobs.other_results import OtherModels
 from node.jobs.segment_step import SegmentStep
 from node.jobs.series_completion import SeriesCompletion
 from node.jobs.workflow import EngineOptions, Workflows
@@ -89,6 +91,7 @@ def build(settings: Settings, slot: str) -> App:
         jitter=random.random,
         wanted=wanted_objects(settings),
         rules={rule.name: rule for rule in settings.rules},
+        other_models=OtherModels(store, comparable_models(specs), utc_now),
     )
     deliver_step, commit_step = _delivery(settings, store, destinations, policy)
     membership = None if settings.is_embedded else _membership(store, slot)

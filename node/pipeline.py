@@ -4,7 +4,7 @@ It uses no database and no network.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -14,16 +14,19 @@ from typing import Protocol
 import highdicom as hd
 from pydicom.dataset import Dataset
 
+from models.inference.prediction import Prediction
 from models.manifest import ModelSpec
 from models.mask import Mask
 from models.measurement import Measurement, is_found, measure
 from node.dicom.ct.reader import CtSeries, read_series
+from node.dicom.results.comparison.model_agreement import compare
+from node.dicom.results.comparison.other_result import OtherResult
 from node.dicom.results.content import ResultContent
 from node.dicom.results.quality_findings import derive_findings, series_findings
 from node.dicom.results.segmentation import encode
 from node.dicom.results.source_slices.image_measurement import measure_in_images
 from node.domain.errors import Rejected, RejectionReason
-from node.domain.findings import FindingKind
+from node.domain.findings import DEFAULT_MIN_AGREEMENT, Finding, FindingKind
 from node.domain.job import ReplacedResult
 from node.domain.result_objects import SEG
 from node.domain.result_texts import ResultTexts
@@ -45,7 +48,7 @@ class Segmenter(Protocol):
         """The specification of the model."""
         ...
 
-    def predict(self, volume: hd.Volume, progress: Progress | None = None) -> Mask:
+    def predict(self, volume: hd.Volume, progress: Progress | None = None) -> Prediction:
         """Returns the mask on the grid of `volume`."""
         ...
 
@@ -59,6 +62,7 @@ class ResultRequest:
     replaces: ReplacedResult | None = None
     texts: ResultTexts = field(default_factory=ResultTexts)
     mark_on: frozenset[FindingKind] = frozenset()  # findings that mark the result
+    min_agreement: float = DEFAULT_MIN_AGREEMENT  # with other models, Dice coefficient
     acquisitions: AcquisitionChoice = AcquisitionChoice.REFUSE
 
 
@@ -138,9 +142,29 @@ def analyse(
         made_at=request.made_at,
         replaces=request.replaces,
         texts=request.texts,
-        is_marked=any(finding.kind in request.mark_on for finding in findings),
+        is_marked=_is_marked(findings, request),
     )
     return Analysis(content, {"read": read - started, **found.timings_s})
+
+
+def compared(analysis: Analysis, other: OtherResult, request: ResultRequest) -> Analysis:
+    """Adds the findings of the comparison with the stored result of another model.
+
+    Raises:
+        NotComparable: the stored SEG cannot be read, or is of other images.
+    """
+    started = perf_counter()
+    content = analysis.content
+    findings = (*content.findings, *compare(content, other, request.min_agreement))
+    compare_s = analysis.timings_s.get("compare", 0.0) + perf_counter() - started
+    return Analysis(
+        replace(content, findings=findings, is_marked=_is_marked(findings, request)),
+        analysis.timings_s | {"compare": compare_s},
+    )
+
+
+def _is_marked(findings: Sequence[Finding], request: ResultRequest) -> bool:
+    return any(finding.kind in request.mark_on for finding in findings)
 
 
 def segment_series(
@@ -182,6 +206,10 @@ def _segment(
     mask, measurements = measured(found)
     check_found(measurements, predictor.spec)
     check_plausible(measurements, predictor.spec)
+    measurements = {
+        name: replace(each, window_agreement=found.window_agreement.get(name))
+        for name, each in measurements.items()
+    }
     timings_s = {"segment": segmented - started, "measure": perf_counter() - segmented}
     return VolumeSegmentation(mask, measurements, timings_s)
 

@@ -1,7 +1,8 @@
 """A loaded model package: takes a CT volume, returns a mask on its grid."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Self
 
 import highdicom as hd
@@ -11,9 +12,10 @@ from torch import Tensor, nn
 
 from models.devices import select_device
 from models.inference.postprocessing import keep_largest, remove_small
+from models.inference.prediction import Prediction
 from models.inference.preprocessing import prepare, restore
+from models.inference.window_agreement import WindowAgreement
 from models.manifest import InvalidPackage, ModelSpec
-from models.mask import Mask
 from models.monai_parts import sliding_window_inference
 from models.networks.registry import divisor, load_network, run_padded
 
@@ -44,38 +46,59 @@ class Predictor:
             raise InvalidPackage(f"{spec.weights.parent}: {error}") from error
         return cls(spec, selected, network.to(selected).eval())
 
-    def predict(self, volume: hd.Volume, progress: Progress | None = None) -> Mask:
+    def predict(self, volume: hd.Volume, progress: Progress | None = None) -> Prediction:
         """Segments `volume` (HU; any orientation) and returns a mask on its grid.
 
         Calls `progress` with the completed fraction, 0 to 1.
         """
+        spec = self.spec
+        agreement = WindowAgreement(len(spec.labels) + 1)
         with torch.inference_mode():
-            prepared = prepare(volume, self.spec, self.device)
-            scores = infer(self.network, prepared.tensor, self.spec, progress)
-            mask = restore(scores[0], prepared, self.spec)
-        return remove_small(keep_largest(mask) if self.spec.keep_largest else mask)
+            prepared = prepare(volume, spec, self.device)
+            scores = infer(self.network, prepared.tensor, spec, progress, agreement)
+            mask = restore(scores[0], prepared, spec)
+        found = remove_small(keep_largest(mask) if spec.keep_largest else mask)
+        return Prediction(
+            found.volume, found.labels, agreement.dice(spec.labels, prod(spec.spacing_mm))
+        )
 
 
 def infer(
-    network: nn.Module, image: Tensor, spec: ModelSpec, progress: Progress | None = None
+    network: nn.Module,
+    image: Tensor,
+    spec: ModelSpec,
+    progress: Progress | None = None,
+    agreement: WindowAgreement | None = None,
 ) -> Tensor:
-    """Returns the class scores (1, C, Z, Y, X) of `image` (1, 1, Z, Y, X), by sliding window."""
+    """Returns the class scores (1, C, Z, Y, X) of `image` (1, 1, Z, Y, X), by sliding window.
+
+    Adds each window to `agreement`.
+    """
     sizes = zip(image.shape[2:], spec.patch, strict=True)
     patch = [length or whole for whole, length in sizes]
     total = _window_count(image.shape[2:], patch, spec.overlap)
     multiple = divisor(spec.network)
     done = 0
 
-    def run(window: Tensor) -> Tensor:
+    def run(window: Tensor, boxes: Sequence[Sequence[slice]]) -> Tensor:
         nonlocal done
         scores = run_padded(network, window, multiple)
+        if agreement is not None and total > 1:
+            (box,) = boxes  # (image, channels, z, y, x); one window at a time
+            agreement.add(tuple(box[2:]), scores)
         done += window.shape[0]
         if progress is not None:
             progress(min(1.0, done / total))
         return scores
 
     scores: Tensor = sliding_window_inference(
-        image, patch, sw_batch_size=1, predictor=run, overlap=spec.overlap, mode="gaussian"
+        image,
+        patch,
+        sw_batch_size=1,
+        predictor=run,
+        overlap=spec.overlap,
+        mode="gaussian",
+        with_coord=True,
     )
     return scores
 

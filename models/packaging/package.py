@@ -11,7 +11,15 @@ import torch
 from safetensors.torch import save as save_safetensors
 from torch import Tensor
 
-from models.manifest import FORMAT, Code, InvalidPackage, Label, ModelSpec, NetworkSpec
+from models.manifest import (
+    FORMAT,
+    MIN_WINDOW_AGREEMENT,
+    Code,
+    InvalidPackage,
+    Label,
+    ModelSpec,
+    NetworkSpec,
+)
 from models.networks.registry import load_network
 from models.packaging.card import card_of_import, card_of_run
 from models.training.config import InvalidConfig, TrainConfig
@@ -162,7 +170,9 @@ def manifest_text(spec: ModelSpec, file: str, sha256: str) -> str:
 
 
 def _label_lines(label: Label) -> list[str]:
-    optional = ("min_volume_ml", "max_volume_ml", "mean_hu", "usual_volume_ml", "usual_hu")
+    optional = ["min_volume_ml", "max_volume_ml", "mean_hu", "usual_volume_ml", "usual_hu"]
+    if label.min_window_agreement != MIN_WINDOW_AGREEMENT:  # a key that earlier versions refuse
+        optional.append("min_window_agreement")
     return [
         "",
         "[[labels]]",

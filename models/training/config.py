@@ -7,7 +7,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from models.errors import ModelsError
-from models.manifest import Code, Label, NetworkSpec
+from models.manifest import MIN_WINDOW_AGREEMENT, Code, Label, NetworkSpec
 
 PositiveInt = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -51,6 +51,7 @@ class LabelConfig(_Section):
     mean_hu: tuple[float, float] | None = None
     usual_volume_ml: tuple[float, float] | None = None
     usual_hu: tuple[float, float] | None = None
+    min_window_agreement: Fraction = MIN_WINDOW_AGREEMENT
 
     def label(self, index: int) -> Label:
         """Returns the manifest label with this index."""
@@ -65,6 +66,7 @@ class LabelConfig(_Section):
             self.mean_hu,
             self.usual_volume_ml,
             self.usual_hu,
+            self.min_window_agreement,
         )
 
 

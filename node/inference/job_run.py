@@ -1,7 +1,7 @@
 """One run of a job in an inference process: segments its series and writes its result objects."""
 
-from collections.abc import Iterable
-from dataclasses import asdict
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import perf_counter
 
@@ -14,51 +14,87 @@ from node.dicom.ct.headers import readable_headers
 from node.dicom.report_content import report_of
 from node.dicom.results.captures import refusal_notice
 from node.dicom.results.captures.refusal_notice import Refusal
+from node.dicom.results.comparison.other_result import OtherResult
+from node.dicom.results.comparison.stored_segments import NotComparable
 from node.dicom.results.content import ResultContent
 from node.dicom.results.encoders import encode
 from node.dicom.results.preview import overlay_png
 from node.domain.errors import Rejected
 from node.domain.result_objects import NOTICE, ObjectUids, ResultKind, ResultObject
 from node.domain.result_texts import ResultTexts
-from node.jobs.segment_step import InferenceRequest, InferenceResult, ProducedObject
-from node.pipeline import ResultRequest, Segmenter, analyse
+from node.jobs.inference import InferenceRequest, InferenceResult, ProducedObject
+from node.pipeline import Analysis, ResultRequest, Segmenter, analyse, compared
 
 _LOG = structlog.get_logger()
 
 
-def run_job(request: InferenceRequest, model: Segmenter, texts: ResultTexts) -> InferenceResult:
-    """Runs the model on the job's series, and writes the objects to the request's folder.
+@dataclass
+class JobRun:
+    """Runs a model on the series of one job; `texts` are those of the results."""
 
-    Raises:
-        Rejected: the series is not suitable for this model, and no notice is wanted.
-        Transient: the disk with its files does not answer.
-    """
-    try:
-        return _segmented(request, model, texts)
-    except Rejected as error:
-        if not request.with_notice:
-            raise
-        return _refused(request, str(error))
+    request: InferenceRequest
+    model: Segmenter
+    texts: ResultTexts
+    _analysis: Analysis | None = None
+
+    def analyse(self) -> InferenceResult | None:
+        """Segments and measures the series; `finish` makes the result.
+
+        Returns the result now if the series is refused and a notice is wanted.
+
+        Raises:
+            Rejected: the series is not suitable for this model, and no notice is wanted.
+            Transient: the disk with its files does not answer.
+        """
+        try:
+            self._analysis = analyse(
+                self.request.files,
+                self.model,
+                self._described(),
+                on_stage=lambda stage: _log_stage(self.request, stage),
+            )
+        except Rejected as error:
+            if not self.request.with_notice:
+                raise
+            return _refused(self.request, str(error))
+        return None
+
+    def finish(self, other_results: Sequence[OtherResult]) -> InferenceResult:
+        """Compares the analysed series with other results, and writes the objects."""
+        if self._analysis is None:
+            raise RuntimeError("the series has not been analysed")
+        analysis = self._analysis
+        for other in other_results:
+            try:
+                analysis = compared(analysis, other, self._described())
+            except NotComparable as error:
+                # The result is complete without the comparison.
+                job_id = self.request.job.job_id
+                _LOG.warning("job.not_compared", job=job_id, model=other.model, reason=str(error))
+        return _write_result(self.request, analysis)
+
+    def _described(self) -> ResultRequest:
+        request = self.request
+        return ResultRequest(
+            job_id=request.job.job_id,
+            # The job's own time, so that a job that runs again writes the same object.
+            made_at=request.job.created_at,
+            replaces=request.replaces,
+            texts=self.texts,
+            mark_on=request.mark_on,
+            min_agreement=request.min_agreement,
+            acquisitions=request.acquisitions,
+        )
 
 
-def _segmented(request: InferenceRequest, model: Segmenter, texts: ResultTexts) -> InferenceResult:
-    job = request.job
-    described = ResultRequest(
-        job_id=job.job_id,
-        # The job's own time, so that a job that runs again writes the same object.
-        made_at=job.created_at,
-        replaces=request.replaces,
-        texts=texts,
-        mark_on=request.mark_on,
-        acquisitions=request.acquisitions,
-    )
+def _log_stage(request: InferenceRequest, stage: str) -> None:
+    _LOG.debug("job.stage", job=request.job.job_id, stage=stage)
 
-    def log_stage(stage: str) -> None:
-        _LOG.debug("job.stage", job=job.job_id, stage=stage)
 
-    found = analyse(request.files, model, described, on_stage=log_stage)
-    content = found.content
-    log_stage("encode")
+def _write_result(request: InferenceRequest, analysis: Analysis) -> InferenceResult:
+    """Writes the objects of an analysed series to the request's folder."""
+    content = analysis.content
+    _log_stage(request, "encode")
     encoding_started = perf_counter()
     objects = tuple(
         _write_report(content, request)
@@ -76,7 +112,7 @@ def _segmented(request: InferenceRequest, model: Segmenter, texts: ResultTexts) 
         objects=objects,
         picture_png=picture,
         measurements={name: _stored_values(m) for name, m in content.measurements.items()},
-        timings_s=found.timings_s | timings_s,
+        timings_s=analysis.timings_s | timings_s,
         findings=content.findings,
     )
 

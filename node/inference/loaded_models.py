@@ -9,9 +9,11 @@ import structlog
 from models.manifest import InvalidPackage, ModelSpec
 from node.domain.errors import Misconfigured
 from node.domain.result_texts import ResultTexts
-from node.jobs.segment_step import InferenceRequest, InferenceResult
+from node.jobs.inference import InferenceRequest, InferenceResult
 
 if TYPE_CHECKING:
+    from node.dicom.results.comparison.other_result import OtherResult
+    from node.inference.job_run import JobRun
     from node.pipeline import Segmenter
 
 _LOG = structlog.get_logger()
@@ -32,6 +34,7 @@ class LoadedModels:
         self._threads = threads
         self._texts = texts
         self._loaded: dict[str, Segmenter] = {}
+        self._run: JobRun | None = None  # waits for `finish`
 
     def load(self, model_ids: Sequence[str]) -> None:
         """Loads these models now, so that the first job does not wait for it.
@@ -49,9 +52,29 @@ class LoadedModels:
             Rejected: the series is not suitable for this model, and no notice is wanted.
             Transient: the disk with its files does not answer.
         """
-        from node.inference.job_run import run_job
+        refusal = self.analyse(request)
+        return self.finish(()) if refusal is None else refusal
 
-        return run_job(request, self._model(request.job.model_id), self._texts)
+    def analyse(self, request: InferenceRequest) -> InferenceResult | None:
+        """Runs the job's model on its series; `finish` makes the result.
+
+        Returns the result now if the series is refused and a notice is wanted. Raises as `infer`.
+        """
+        from node.inference.job_run import JobRun
+
+        self._run = None
+        run = JobRun(request, self._model(request.job.model_id), self._texts)
+        refusal = run.analyse()
+        if refusal is None:
+            self._run = run
+        return refusal
+
+    def finish(self, other_results: Sequence["OtherResult"]) -> InferenceResult:
+        """Compares the analysed series with other results, and writes the objects."""
+        if self._run is None:
+            raise RuntimeError("no series has been analysed")
+        run, self._run = self._run, None
+        return run.finish(other_results)
 
     def _model(self, model_id: str) -> "Segmenter":
         if model_id not in self._loaded:

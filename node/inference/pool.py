@@ -6,7 +6,7 @@ from contextlib import nullcontext
 from queue import SimpleQueue
 
 from node.inference.process import InferenceProcess
-from node.jobs.segment_step import InferenceRequest, InferenceResult
+from node.jobs.inference import InferenceRequest, InferenceResult, OtherResults
 
 
 class InferencePool:
@@ -35,12 +35,14 @@ class InferencePool:
         for process in self._processes:
             process.load(model_ids)
 
-    def infer(self, request: InferenceRequest) -> InferenceResult:
+    def infer(
+        self, request: InferenceRequest, other_results: OtherResults | None = None
+    ) -> InferenceResult:
         """Runs the job's model on its series; see `InferenceProcess.infer`."""
         with self._model_limits.get(request.job.model_id, nullcontext()):
             process = self._idle.get()
             try:
-                return process.infer(request)
+                return process.infer(request, other_results)
             finally:
                 self._idle.put(process)
 

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from typing import Any
 
 from node.domain.errors import Misconfigured, NodeError, Rejected, RejectionReason, Transient
 from node.inference.loaded_models import LoadedModels
-from node.jobs.segment_step import InferenceRequest, InferenceResult
+from node.jobs.inference import InferenceRequest, InferenceResult, OtherResults
 
 # Enough for a gigabyte of weights from a slow disk onto a shared GPU.
 _LOAD_TIMEOUT_S = 600.0
@@ -69,8 +70,13 @@ class InferenceProcess:
         with self._lock:
             self._call("load", model_ids, timeout_s=_LOAD_TIMEOUT_S)
 
-    def infer(self, request: InferenceRequest) -> InferenceResult:
+    def infer(
+        self, request: InferenceRequest, other_results: OtherResults | None = None
+    ) -> InferenceResult:
         """Runs the job's model on its series.
+
+        With `other_results`, the process waits for these once it knows the organs. Its timeout does
+        not include that.
 
         Raises:
             Rejected: the series is not suitable for this model.
@@ -83,9 +89,21 @@ class InferenceProcess:
                 self._call("load", [request.job.model_id], timeout_s=_LOAD_TIMEOUT_S)
             except InferenceProcessDied:  # possibly while it was idle, so not because of this job
                 self._call("load", [request.job.model_id], timeout_s=_LOAD_TIMEOUT_S)
-            result = self._call("infer", request, timeout_s=self._timeout_s)
+            if other_results is None:
+                result = self._call("infer", request, timeout_s=self._timeout_s)
+            else:
+                result = self._infer_and_compare(request, other_results)
         assert isinstance(result, InferenceResult)  # noqa: S101 the return type of `LoadedModels.infer`
         return result
+
+    def _infer_and_compare(self, request: InferenceRequest, other_results: OtherResults) -> object:
+        started = time.monotonic()
+        refusal = self._call("analyse", request, timeout_s=self._timeout_s)
+        if refusal is not None:
+            return refusal
+        rest_s = max(0.0, self._timeout_s - (time.monotonic() - started))
+        with other_results() as others:
+            return self._call("finish", others, timeout_s=rest_s)
 
     @property
     def pid(self) -> int | None:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -11,7 +12,7 @@ import structlog
 from node.domain.delivery import DeliveryKey
 from node.domain.error_classification import Defect, attempt
 from node.domain.errors import Rejected, Transient
-from node.domain.findings import Finding, FindingKind
+from node.domain.findings import DEFAULT_MIN_AGREEMENT, Finding
 from node.domain.job import HELD, Job, JobState, ReplacedResult
 from node.domain.result_objects import (
     NOTICE,
@@ -23,7 +24,9 @@ from node.domain.result_objects import (
 )
 from node.domain.retry_policy import RetryPolicy, given_up
 from node.domain.series import AcquisitionChoice, StoredInstance, series_digest
+from node.jobs.inference import Infer, InferenceRequest, InferenceResult, OtherResults
 from node.jobs.job_completion import JobCompletion
+from node.jobs.other_results import OtherModels
 from node.routing.rules import Rule
 from node.store import Store
 from node.store.jobs.jobs import IllegalChange
@@ -35,53 +38,13 @@ _MAX_ATTEMPTS_AFTER_DEFECT = 2
 
 
 @dataclass(frozen=True)
-class InferenceRequest:
-    """The series in `files` and what a job makes of it, in the empty folder `output`."""
-
-    job: Job
-    files: tuple[Path, ...]
-    output: Path
-    objects: tuple[ResultObject, ...]
-    replaces: ReplacedResult | None = None
-    mark_on: frozenset[FindingKind] = frozenset()  # findings that mark the result
-    acquisitions: AcquisitionChoice = AcquisitionChoice.REFUSE
-    with_notice: bool = False  # a refusal produces a notice instead of an error
-
-
-@dataclass(frozen=True)
-class ProducedObject:
-    """An object in the folder of the request: one file for each instance, in their order.
-
-    `sop_class_uid` is empty if the object is not a DICOM object.
-    """
-
-    result_object: ResultObject
-    sop_class_uid: str
-    files: tuple[Path, ...]
-
-
-@dataclass(frozen=True)
-class InferenceResult:
-    """Output of the model for a series: objects, preview, measurements and timings."""
-
-    objects: tuple[ProducedObject, ...]
-    picture_png: bytes
-    measurements: dict[str, dict[str, float | bool]]  # label name -> {"volume_ml": ..., ...}
-    timings_s: dict[str, float]
-    findings: tuple[Finding, ...] = ()
-    refusal: str = ""  # why the series is refused; the only object is then the notice
-
-
-Infer = Callable[[InferenceRequest], InferenceResult]
-
-
-@dataclass(frozen=True)
 class SegmentStep:
     """Produces the objects of a job.
 
     `infer` runs the model on the files of a series; `installed_version` maps a model id to the
     version of its installed package. `wanted` names the objects by destination; one that it leaves
-    out gets the SEG. `rules` are by name. `policy` applies to transient errors; `jitter` is in
+    out gets the SEG. `rules` are by name. `other_models` finds what a result is compared with; None
+    compares with nothing. `policy` applies to transient errors; `jitter` is in
     [0, 1).
     """
 
@@ -93,6 +56,7 @@ class SegmentStep:
     jitter: Callable[[], float]
     wanted: Mapping[str, WantedObjects] = field(default_factory=dict)
     rules: Mapping[str, Rule] = field(default_factory=dict)
+    other_models: OtherModels | None = None
     retry_s: float = 5.0  # after a defect
 
     def run(self, job_id: str, number: int) -> float | None:
@@ -176,9 +140,16 @@ class SegmentStep:
                 self.store.files.local_copies([i.path for i in instances]) as files,
                 self.store.files.scratch_folder() as output,
             ):
-                inferred = self.infer(self._request(job, files, output, replaces))
+                request = self._request(job, files, output, replaces)
+                inferred = self.infer(request, self._other_results(job))
                 result = self._store_objects(job, inferred)
             self._record(job, inferred, result, started)
+
+    def _other_results(self, job: Job) -> OtherResults | None:
+        """Returns what provides the results to compare with; None if there will be none."""
+        if self.other_models is None or not self.other_models.may_exist(job):
+            return None
+        return partial(self.other_models.results, job)
 
     def _request(
         self, job: Job, files: Sequence[Path], output: Path, replaces: ReplacedResult | None
@@ -191,6 +162,7 @@ class SegmentStep:
             self._objects(job),
             replaces,
             mark_on=frozenset() if rule is None else rule.mark_on,
+            min_agreement=DEFAULT_MIN_AGREEMENT if rule is None else rule.min_agreement,
             acquisitions=AcquisitionChoice.REFUSE if rule is None else rule.acquisitions,
             with_notice=bool(self._notice_keys(job)),
         )

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from node.domain.findings import FindingKind
+from node.domain.findings import DEFAULT_MIN_AGREEMENT, FindingKind
 from node.domain.job import Priority
 from node.domain.series import AcquisitionChoice
 from node.routing.attributes import suggestion
@@ -24,6 +24,7 @@ _KEYS = (
     "when",
     "mark_on",
     "hold_on",
+    "min_agreement",
     "acquisitions",
 )
 
@@ -66,6 +67,7 @@ def _rule(table: Mapping[str, Any], path: KeyPath, quiet_seconds: float) -> Rule
         priority=Priority(table.get("priority", Priority.ROUTINE)),
         mark_on=frozenset(FindingKind(kind) for kind in table.get("mark_on", ())),
         hold_on=frozenset(FindingKind(kind) for kind in table.get("hold_on", ())),
+        min_agreement=float(table.get("min_agreement", DEFAULT_MIN_AGREEMENT)),
         acquisitions=AcquisitionChoice(table.get("acquisitions", AcquisitionChoice.REFUSE)),
     )
 
@@ -86,6 +88,8 @@ def _mistakes(table: Any, path: KeyPath) -> Iterator[Mistake]:
     if not _is_quiet_time(quiet):
         message = f"must be a number above 0 and up to {MAX_QUIET_SECONDS}"
         yield (*path, "quiet_seconds"), message
+    if not _is_share(table.get("min_agreement", DEFAULT_MIN_AGREEMENT)):
+        yield (*path, "min_agreement"), "must be a number from 0 to 1, such as 0.9"
     for key, choices in _CHOICES.items():
         if key in table and table[key] not in choices:
             known = " or ".join(f'"{choice}"' for choice in choices)
@@ -127,5 +131,12 @@ def _finding_mistakes(kinds: Any, path: KeyPath) -> Iterator[Mistake]:
 
 
 def _is_quiet_time(value: Any) -> bool:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return is_number and 0 < value <= MAX_QUIET_SECONDS
+    return _is_number(value) and 0 < value <= MAX_QUIET_SECONDS
+
+
+def _is_share(value: Any) -> bool:
+    return _is_number(value) and 0 <= value <= 1
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

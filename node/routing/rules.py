@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from node.domain.findings import FindingKind
+from node.domain.findings import DEFAULT_MIN_AGREEMENT, FindingKind
 from node.domain.job import Priority
 from node.domain.series import AcquisitionChoice
 from node.routing.conditions import Condition
@@ -16,7 +16,8 @@ class Rule:
     """A series that satisfies `when` is processed by `model`; results go to `destinations`.
 
     A result with a finding of `mark_on` is marked. One with a finding of `hold_on` waits until a
-    person releases it. `acquisitions` is the choice in a series that holds several of one region.
+    person releases it. Two models disagree on an organ below `min_agreement` (Dice coefficient).
+    `acquisitions` is the choice in a series that holds several of one region.
     """
 
     name: str
@@ -27,4 +28,5 @@ class Rule:
     priority: Priority = Priority.ROUTINE
     mark_on: frozenset[FindingKind] = frozenset()
     hold_on: frozenset[FindingKind] = frozenset()
+    min_agreement: float = DEFAULT_MIN_AGREEMENT
     acquisitions: AcquisitionChoice = AcquisitionChoice.REFUSE

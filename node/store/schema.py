@@ -99,6 +99,7 @@ JOBS = Table(
     Column("priority", _STATE, nullable=False, server_default="routine"),
     Column("source", Text, nullable=False, server_default=""),
     Column("turn", Integer, nullable=False, server_default="0"),
+    Column("analysed_at", UtcDateTime),
     Column("created_at", UtcDateTime, nullable=False),
     Column("updated_at", UtcDateTime, nullable=False),
     Index(None, "series_instance_uid", "created_at"),

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
+from node.domain.findings import FindingKind
 from node.routing.condition_parsing import CONDITION_KEYS
 from node.settings import Settings, load_settings
 
@@ -26,6 +27,10 @@ def test_the_example_configuration_is_valid() -> None:
 
 def test_the_configuration_of_the_compose_file_is_valid() -> None:
     assert load_settings(EXAMPLE.parent / "compose" / "segnode.toml").rules
+
+
+def test_the_example_names_every_finding() -> None:
+    assert not [kind for kind in FindingKind if not re.search(rf"(?m)^#   {kind} ", TEXT)]
 
 
 def test_the_example_names_every_setting() -> None:

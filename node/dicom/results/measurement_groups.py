@@ -39,6 +39,12 @@ EVALUATIONS = {
         "SEVERAL_PARTS", PRIVATE_SCHEME, "Segment consists of several separate parts"
     ),
     FindingKind.HOLES: SrCode("HOLES", PRIVATE_SCHEME, "Segment encloses holes"),
+    FindingKind.WINDOWS_DISAGREE: SrCode(
+        "WINDOWS_DISAGREE", PRIVATE_SCHEME, "Overlapping windows of the model disagree"
+    ),
+    FindingKind.MODELS_DISAGREE: SrCode(
+        "MODELS_DISAGREE", PRIVATE_SCHEME, "Another model disagrees"
+    ),
 }
 NOT_DETECTED = SrCode("260415000", "SCT", "Not detected")
 # Further normality codes than those of PS3.16 CID 222, which is extensible: they do not call a
@@ -81,19 +87,19 @@ def measurement_groups(
 def qualitative_evaluations(content: ResultContent, remarks: Sequence[str]) -> Dataset:
     """Returns the container of what is said about the whole series (PS3.16 TID 1500, row 12).
 
-    It holds the findings about the series, the organs that were not found, then the `remarks`.
+    It holds the findings about the series and about organs that were not found, then the `remarks`.
     """
     container = sr.ContainerContentItem(
         name=SrCode("C0034375", "UMLS", "Qualitative Evaluations"), relationship_type=_CONTAINS
     )
     items = sr.ContentSequence()
     types = {label.name: label.type for label in content.mask.labels}
+    not_found = {f.organ for f in content.findings if f.kind is FindingKind.NOT_FOUND}
     for finding in content.findings:
         if finding.kind is FindingKind.NOT_FOUND:
             organ = _code(types[finding.organ])
             items.append(sr.CodeContentItem(organ, NOT_DETECTED, _CONTAINS))
-            items.append(_comment(finding.text))
-        elif not finding.organ:
+        if not finding.organ or finding.organ in not_found:  # an organ without a group
             items.append(_comment(finding.text))
     for remark in remarks:
         items.append(_comment(remark))

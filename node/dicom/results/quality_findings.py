@@ -79,6 +79,14 @@ def _findings(measured: Measurement, label: Label) -> Iterator[tuple[FindingKind
             f"which do not count in its volume of {measured.volume_ml:.0f} mL.",
         )
     yield from _unusual_values(measured, label)
+    agreement = measured.window_agreement
+    if agreement is not None and agreement < label.min_window_agreement:
+        yield (
+            FindingKind.WINDOWS_DISAGREE,
+            f"The model analyses the images in overlapping sections, and where these overlap, they "
+            f"agree on the {name} only to {agreement:.2f} (Dice, at least "
+            f"{label.min_window_agreement:.2f} is expected).",
+        )
 
 
 def _not_found(measured: Measurement, label: Label) -> str:

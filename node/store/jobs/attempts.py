@@ -1,8 +1,10 @@
-"""Failed attempts of jobs with a transient cause, such as a full disk."""
+"""Attempts of running jobs: which failed with a transient cause, and which know their organs."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import Row, func, select, update
 
 from node.domain.job import JobState
 from node.store.audit import AuditEvent, append_event
@@ -15,7 +17,7 @@ _START_EVENTS = ("job.queued", "job.rerun")
 
 
 class Attempts(Jobs):
-    """The failed attempts in the audit trail, and the reason why a job waits."""
+    """The failed attempts in the audit trail, why a job waits, and how far an attempt is."""
 
     def record_failed_attempt(self, job_id: str, error: str, now: datetime) -> None:
         """Records that running the model or storing its result failed for now."""
@@ -52,3 +54,39 @@ class Attempts(Jobs):
         )
         with self._database.writing() as connection:
             connection.execute(statement)
+
+    def record_analysis(
+        self, job_id: str, others: Sequence[str], now: datetime
+    ) -> dict[str, datetime]:
+        """Records that the organs of a RUNNING job are known; the next attempt forgets it.
+
+        Returns those of `others` that are RUNNING and have such a record already, with its time. Of
+        two jobs that record each other at once, exactly one gets the other: the rows are locked.
+        """
+        rows = (
+            select(JOBS.c.job_id, JOBS.c.state, JOBS.c.analysed_at)
+            .where(JOBS.c.job_id.in_([job_id, *others]))
+            .order_by(JOBS.c.job_id)
+            .with_for_update()
+        )
+        own = update(JOBS).where(JOBS.c.job_id == job_id, JOBS.c.state == JobState.RUNNING)
+        with self._database.writing() as connection:
+            found = _storing(connection.execute(rows).all())
+            connection.execute(own.values(analysed_at=now))
+        return {other: at for other, at in found.items() if other != job_id}
+
+    def still_storing(self, jobs: Mapping[str, datetime]) -> list[str]:
+        """Returns those of the jobs, by id, that are RUNNING since that record of their organs."""
+        query = select(JOBS.c.job_id, JOBS.c.state, JOBS.c.analysed_at)
+        with self._database.reading() as connection:
+            found = _storing(connection.execute(query.where(JOBS.c.job_id.in_(list(jobs)))).all())
+        return sorted(job_id for job_id, at in found.items() if at == jobs[job_id])
+
+
+def _storing(rows: Sequence[Row[*tuple[Any, ...]]]) -> dict[str, datetime]:
+    """Returns the jobs that are RUNNING and know their organs, with the time of that record."""
+    return {
+        row.job_id: row.analysed_at
+        for row in rows
+        if row.state == JobState.RUNNING and row.analysed_at is not None
+    }

@@ -116,6 +116,8 @@ class Jobs(Repository):
             "picture_path": self._to_row(picture_path),
         }
         values.update({name: value for name, value in given.items() if value is not None})
+        if state is JobState.RUNNING:
+            values["analysed_at"] = None  # of an earlier attempt
         with self._database.writing() as connection:
             return self._change_job(connection, job_id, values, now)
 

@@ -101,6 +101,7 @@ _STAGES: Mapping[str, str] = {
     "read": "Reading the images",
     "segment": "Segmenting",
     "measure": "Measuring",
+    "compare": "Comparing with other models",
     "encode": "Writing the DICOM SEG",
     "deliver": "Delivering",
 }

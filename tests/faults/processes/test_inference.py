@@ -5,10 +5,13 @@ import signal
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from node.dicom.results.comparison.other_result import OtherResult
 from node.domain.errors import Misconfigured, Rejected, RejectionReason, Transient
 from node.domain.identifiers import Uid
 from node.domain.job import JobState
@@ -16,7 +19,7 @@ from node.domain.result_objects import SEG
 from node.inference.loaded_models import LoadedModels
 from node.inference.pool import InferencePool
 from node.inference.process import InferenceError, InferenceProcess
-from node.jobs.segment_step import InferenceRequest, InferenceResult
+from node.jobs.inference import InferenceRequest, InferenceResult, OtherResults
 from tests.support.factories import job_of
 from tests.support.processes.worker_parts import WorkerParts, empty_result
 from tests.support.waiting import until
@@ -53,6 +56,15 @@ class Models(LoadedModels):
             case "wait":
                 raise Transient("an image cannot be read: Stale file handle")
         return empty_result(request)
+
+    def analyse(self, request: InferenceRequest) -> InferenceResult | None:
+        self._request = request
+        result = self.infer(request)
+        return replace(result, refusal="too few") if self._plan.read_text() == "notice" else None
+
+    def finish(self, other_results: Sequence[OtherResult]) -> InferenceResult:
+        result = self.infer(self._request)
+        return replace(result, timings_s={other.model: 1.0 for other in other_results})
 
 
 class ConcurrencyProbe(LoadedModels):
@@ -163,12 +175,59 @@ def test_a_configuration_error_keeps_its_type(process: InferenceProcess) -> None
         process.load(["missing"])
 
 
+@contextmanager
+def _others() -> Iterator[Sequence[OtherResult]]:
+    yield [OtherResult("organs-ct", "0.2", Path("other.dcm"), {})]
+
+
+def test_the_results_to_compare_with_are_fetched_after_the_analysis(
+    process: InferenceProcess, plan: Path
+) -> None:
+    plan.write_text("fine fine")
+    left: list[str] = []
+
+    @contextmanager
+    def others() -> Iterator[Sequence[OtherResult]]:
+        left.append(plan.read_text())
+        with _others() as results:
+            yield results
+        left.append(plan.read_text())
+
+    result = process.infer(request_in(plan), others)
+    assert result.timings_s == {"organs-ct 0.2": 1.0}
+    assert left == ["fine", ""], "they exist until the objects are written"
+
+
+def test_a_refused_series_is_compared_with_nothing(process: InferenceProcess, plan: Path) -> None:
+    plan.write_text("refuse")
+    with pytest.raises(Rejected):
+        process.infer(request_in(plan), _fail)
+    plan.write_text("fine notice")
+    assert process.infer(request_in(plan), _fail).refusal == "too few"
+
+
+def _fail() -> AbstractContextManager[Sequence[OtherResult]]:
+    raise AssertionError("nothing is to be compared")
+
+
+@pytest.mark.parametrize("word", ["hang", "die", "break"])
+def test_the_next_comparison_works_after_a_failure(
+    process: InferenceProcess, plan: Path, word: str
+) -> None:
+    plan.write_text(f"fine {word} fine fine")
+    with pytest.raises(InferenceError):
+        process.infer(request_in(plan), _others)
+    assert process.infer(request_in(plan), _others).timings_s == {"organs-ct 0.2": 1.0}
+
+
 def test_a_job_that_hangs_twice_is_parked_and_the_next_job_is_delivered(
     process: InferenceProcess, plan: Path, tmp_path: Path
 ) -> None:
     class Parts(WorkerParts):
-        def infer(self, request: InferenceRequest) -> InferenceResult:
-            return process.infer(request)
+        def infer(
+            self, request: InferenceRequest, other_results: OtherResults | None = None
+        ) -> InferenceResult:
+            return process.infer(request, other_results)
 
     plan.write_text("hang hang fine")
     parts = Parts(tmp_path)

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import EnhancedCTImageStorage, ExplicitVRLittleEndian
 
+from models.inference.prediction import Prediction
 from models.manifest import Code, Label, ModelSpec, NetworkSpec
-from models.mask import Mask
 from node.dicom.ct_writer import CtDescription, ct_datasets
 from node.domain.identifiers import mint_uid
 from tests.support.dicom.body import AXIAL, THRESHOLD_HU, Directions, body, grid
@@ -232,9 +232,11 @@ class ThresholdSegmenter:
 
     spec: ModelSpec = field(default_factory=model_spec)
 
-    def predict(self, volume: hd.Volume, progress: Callable[[float], None] | None = None) -> Mask:
+    def predict(
+        self, volume: hd.Volume, progress: Callable[[float], None] | None = None
+    ) -> Prediction:
         """Returns the mask of all voxels brighter than tissue."""
         if progress is not None:
             progress(1.0)
         bright = (volume.array > THRESHOLD_HU).astype(np.uint8)
-        return Mask(volume=volume.with_array(bright), labels=self.spec.labels)
+        return Prediction(volume=volume.with_array(bright), labels=self.spec.labels)

@@ -12,6 +12,7 @@ from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 from node.commitment.scu import CommitmentScu
 from node.delivery.destination import ResultFile
 from node.delivery.folder import Folder
+from node.dicom.results.comparison.other_result import OtherResult
 from node.domain.delivery import Receipt
 from node.domain.errors import Rejected, RejectionReason
 from node.domain.findings import Finding, FindingKind
@@ -22,8 +23,10 @@ from node.domain.series import AcquisitionChoice
 from node.intake.inbox import Inbox
 from node.jobs.commit_step import CommitStep
 from node.jobs.deliver_step import DeliverStep
+from node.jobs.inference import InferenceRequest, InferenceResult, OtherResults, ProducedObject
 from node.jobs.job_scheduling import JobScheduler
-from node.jobs.segment_step import InferenceRequest, InferenceResult, ProducedObject, SegmentStep
+from node.jobs.other_results import OtherModels
+from node.jobs.segment_step import SegmentStep
 from node.jobs.series_completion import SeriesCompletion
 from node.jobs.workflow import EngineOptions, Workflows
 from node.routing.conditions import Equals
@@ -91,6 +94,8 @@ class WorkerParts:
     choices: list[AcquisitionChoice] = field(default_factory=list)  # of each inference
     refusal: str = ""  # of each inference; empty: the series is segmented
     replaces: list[ReplacedResult | None] = field(default_factory=list)  # of each inference
+    comparable: dict[str, set[str]] = field(default_factory=dict)  # other models by model
+    others: list[OtherResult] = field(default_factory=list)  # of all inferences
     database_url: str = ""
     # Creates the commitment requester of "pacs" from the opened store.
     requester: Callable[[Store], CommitmentScu] | None = None
@@ -121,6 +126,7 @@ class WorkerParts:
             jitter=lambda: 0.0,
             wanted=self.wanted,
             rules={rule.name: rule},
+            other_models=OtherModels(self.store, self.comparable, now),
             retry_s=0.05,
         )
         requesters = {} if self.requester is None else {"pacs": self.requester(self.store)}
@@ -155,7 +161,12 @@ class WorkerParts:
     def now(self) -> datetime:
         return datetime.now(UTC)
 
-    def infer(self, request: InferenceRequest) -> InferenceResult:
+    def infer(
+        self, request: InferenceRequest, other_results: OtherResults | None = None
+    ) -> InferenceResult:
+        if other_results is not None:
+            with other_results() as others:
+                self.others += others
         self.replaces.append(request.replaces)
         self.choices.append(request.acquisitions)
         if self.on_inference:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from models.manifest import Code, InvalidPackage, ModelSpec
+from models.manifest import MIN_WINDOW_AGREEMENT, Code, InvalidPackage, ModelSpec
 
 _GOOD = """
 model_id = "kidney-ct"
@@ -38,6 +38,7 @@ min_volume_ml = 20.5
 mean_hu = [-20, 400]
 usual_volume_ml = [85, 280]
 usual_hu = [10, 320]
+min_window_agreement = 0.75
 """
 
 
@@ -64,6 +65,7 @@ def test_a_manifest_is_read_completely(tmp_path: Path) -> None:
     assert kidney.mean_hu == (-20.0, 400.0)
     assert kidney.usual_volume_ml == (85.0, 280.0)
     assert kidney.usual_hu == (10.0, 320.0)
+    assert kidney.min_window_agreement == 0.75
 
 
 def test_usual_ranges_are_optional(tmp_path: Path) -> None:
@@ -71,6 +73,11 @@ def test_usual_ranges_are_optional(tmp_path: Path) -> None:
     (kidney,) = _load(tmp_path, text).labels
     assert kidney.usual_volume_ml is None
     assert kidney.usual_hu is None
+
+
+def test_the_agreement_of_windows_has_a_default(tmp_path: Path) -> None:
+    (kidney,) = _load(tmp_path, _GOOD.replace("min_window_agreement = 0.75\n", "")).labels
+    assert kidney.min_window_agreement == MIN_WINDOW_AGREEMENT
 
 
 @pytest.mark.parametrize(
@@ -81,6 +88,11 @@ def test_usual_ranges_are_optional(tmp_path: Path) -> None:
         ("spacing_mm = [3.0, 2.0, 2.0]", "spacing_mm = [3.0, 2.0]", "spacing_mm must be a list of"),
         ("spacing_mm = [3.0, 2.0, 2.0]", "spacing_mm = [3.0, 0.0, 2.0]", "spacing_mm must be pos"),
         ("hu_window = [-100, 300]", "hu_window = [300, -100]", "hu_window must be [low, high]"),
+        (
+            "min_window_agreement = 0.75",
+            "min_window_agreement = 75",
+            "min_window_agreement of Kidney must be from 0 to 1",
+        ),
         ("patch = [65, 0, 0]", "patch = [-1, 0, 0]", "patch must not be negative"),
         ("overlap = 0.25", "overlap = 1.0", "overlap must be"),
         ("overlap = 0.25", "overlap = true", "overlap must be a number"),

@@ -55,6 +55,15 @@ def test_a_rule_names_the_findings_that_mark_and_hold(tmp_path: Path) -> None:
     assert rule.hold_on == {FindingKind.SEVERAL_COMPONENTS}
 
 
+def test_a_rule_sets_from_which_agreement_on_two_models_agree(tmp_path: Path) -> None:
+    (default,) = load_settings(write(tmp_path, VALID)).rules
+    assert default.min_agreement == 0.9
+    keys = 'min_agreement = 0.75\nhold_on = ["models-disagree", "windows-disagree"]\nmodel ='
+    (rule,) = load_settings(write(tmp_path, VALID.replace("model =", keys))).rules
+    assert rule.min_agreement == 0.75
+    assert rule.hold_on == {FindingKind.MODELS_DISAGREE, FindingKind.WINDOWS_DISAGREE}
+
+
 def test_a_rule_chooses_among_acquisitions(tmp_path: Path) -> None:
     (default,) = load_settings(write(tmp_path, VALID)).rules
     assert default.acquisitions is AcquisitionChoice.REFUSE
@@ -95,6 +104,9 @@ def test_a_rule_inherits_the_sites_quiet_time_unless_it_sets_its_own(tmp_path: P
         ("model =", "priority = 1\nmodel =", 'must be "stat" or "routine"'),
         ("model =", 'acquisitions = "all"\nmodel =', 'must be "refuse" or "first" or "last"'),
         ("model =", "acquisitions = 1\nmodel =", 'must be "refuse" or "first" or "last"'),
+        ("model =", "min_agreement = 90\nmodel =", "must be a number from 0 to 1"),
+        ("model =", 'min_agreement = "0.9"\nmodel =', "must be a number from 0 to 1"),
+        ("model =", "min_agreement = true\nmodel =", "must be a number from 0 to 1"),
         ("model =", "modle =", "unknown setting of a rule (did you mean 'model'?)"),
         ('equals = "CT"', 'matches = "(CT"', "is not a regular expression"),
         ('equals = "CT"', "range = [5, 1]", "the lower end 5 lies above the upper end 1"),

@@ -25,6 +25,7 @@ from node.dicom.results.measurement_groups import (
     PRIVATE_SCHEME,
 )
 from node.dicom.results.measurement_report import encode
+from node.domain.findings import Finding, FindingKind
 from node.domain.identifiers import Uid
 from node.domain.job import ReplacedResult
 from node.domain.result_objects import ResultKind, ResultObject, SegEncoding, tracking_uid
@@ -275,6 +276,36 @@ def test_findings_are_coded_and_stated_in_the_group_of_their_organ(organs: Resul
     assert cut.value == codes.SCT.Yes
     stated = [item.TextValue for item in aorta[0].ContentSequence if item.get("TextValue")]
     assert [f.text for f in organs.findings if f.organ == "Aorta"] == stated[-1:]
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"),
+    [
+        (FindingKind.WINDOWS_DISAGREE, "WINDOWS_DISAGREE"),
+        (FindingKind.MODELS_DISAGREE, "MODELS_DISAGREE"),
+    ],
+)
+def test_a_disagreement_is_coded_in_the_group_of_its_organ(
+    organs: ResultContent, kind: FindingKind, code: str
+) -> None:
+    found = Finding(kind, "Liver", "They disagree on the liver.")
+    marked = replace(organs, findings=(*organs.findings, found))
+    for group in organ_groups(report(marked)):
+        name = hd.sr.CodedConcept(code, PRIVATE_SCHEME, "any meaning")
+        values = [item.value for item in group.get_qualitative_evaluations(name=name)]
+        texts = [item.TextValue for item in group[0].ContentSequence if item.get("TextValue")]
+        is_liver = group.tracking_identifier == "organs-ct Liver"
+        assert values == ([codes.SCT.Yes] if is_liver else [])
+        assert ("They disagree on the liver." in texts) == is_liver
+
+
+def test_a_disagreement_on_an_organ_that_was_not_found_is_stated(organs: ResultContent) -> None:
+    found = Finding(FindingKind.MODELS_DISAGREE, "Pancreas", "Another model has a pancreas.")
+    dataset = report(replace(organs, findings=(*organs.findings, found)))
+    (evaluations,) = named(dataset, "C0034375")
+    texts = [item.get("TextValue") for item in evaluations.ContentSequence]
+    assert texts.count("Another model has a pancreas.") == 1
+    assert [item.get("TextValue") for item in items(dataset)].count(found.text) == 1
 
 
 def test_every_private_code_is_of_the_identified_scheme(organs: ResultContent) -> None:

@@ -35,6 +35,8 @@ def _findings(**changed: object) -> list[tuple[FindingKind, str]]:
 def test_a_usual_organ_has_no_finding() -> None:
     assert _findings() == []
     assert _findings(volume_ml=800.0, mean_hu=180.0, holes_ml=0.9) == []
+    assert _findings(window_agreement=0.8) == []
+    assert _findings(window_agreement=None) == [], "not measured"
 
 
 @pytest.mark.parametrize(
@@ -79,6 +81,12 @@ def test_a_usual_organ_has_no_finding() -> None:
             "The liver has 12 HU on average, less than the 40 to 180 HU that are usual for adults.",
         ),
         (
+            {"window_agreement": 0.612},
+            FindingKind.WINDOWS_DISAGREE,
+            "The model analyses the images in overlapping sections, and where these overlap, they "
+            "agree on the liver only to 0.61 (Dice, at least 0.80 is expected).",
+        ),
+        (
             {"volume_ml": 0.0, "mean_hu": None},
             FindingKind.NOT_FOUND,
             "No liver was found in the series.",
@@ -110,6 +118,14 @@ def test_a_lower_bound_is_not_called_less_than_usual_but_may_be_more(bound: str)
 def test_an_organ_without_usual_ranges_is_never_unusual() -> None:
     measured = replace(_USUAL, volume_ml=9000.0, mean_hu=-500.0)
     assert derive_findings({"Spleen": measured}, (SPLEEN,)) == ()
+
+
+def test_the_model_sets_from_which_agreement_of_windows_on() -> None:
+    strict = replace(_LIVER, min_window_agreement=0.95)
+    measured = {"Liver": replace(_USUAL, window_agreement=0.9)}
+    assert derive_findings(measured, (_LIVER,)) == ()
+    (finding,) = derive_findings(measured, (strict,))
+    assert "only to 0.90 (Dice, at least 0.95" in finding.text
 
 
 def test_findings_have_the_order_of_the_labels() -> None:
