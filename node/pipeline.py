@@ -28,6 +28,7 @@ from node.domain.job import ReplacedResult
 from node.domain.result_objects import SEG
 from node.domain.result_texts import ResultTexts
 from node.domain.series import AcquisitionChoice
+from node.domain.series_part import SeriesPart
 
 Progress = Callable[[float], None]
 StageCallback = Callable[[str], None]
@@ -60,6 +61,7 @@ class ResultRequest:
     texts: ResultTexts = field(default_factory=ResultTexts)
     mark_on: frozenset[FindingKind] = frozenset()  # findings that mark the result
     acquisitions: AcquisitionChoice = AcquisitionChoice.REFUSE
+    part: SeriesPart | None = None  # the part of the series that the job is about
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,7 @@ def analyse(
     """
     started = perf_counter()
     on_stage("load")
-    source = read_series(paths, request.acquisitions)
+    source = read_series(paths, request.acquisitions, request.part)
     read = perf_counter()
     on_stage("segment")
     found = segment_series(source, predictor, progress)

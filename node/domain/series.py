@@ -22,12 +22,14 @@ class AcquisitionChoice(StrEnum):
     """A choice among the acquisitions, phases or reconstructions of a series.
 
     They are in the order of their image numbers. The values are those of the setting of a rule.
+    With EACH, every one of them becomes a job and a result of its own.
     """
 
     REFUSE = "refuse"
     FIRST = "first"
     LAST = "last"
     MOST_SLICES = "most-slices"  # the first of those with the most slices
+    EACH = "each"
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from pydicom.dataset import Dataset
 
 from models.manifest import InvalidPackage, ModelSpec
 from models.measurement import Measurement
+from node.dicom.ct.acquisitions import headers_of_part
 from node.dicom.ct.headers import readable_headers
 from node.dicom.report_content import report_of
 from node.dicom.results.captures import refusal_notice
@@ -72,6 +73,7 @@ class LoadedModels:
             texts=self._texts,
             mark_on=request.mark_on,
             acquisitions=request.acquisitions,
+            part=job.part,
         )
 
         def log_stage(stage: str) -> None:
@@ -136,14 +138,16 @@ class LoadedModels:
 def _refused(request: InferenceRequest, reason: str) -> InferenceResult:
     """Writes the notice of a refused series."""
     job = request.job
+    headers = readable_headers(request.files)
     refusal = Refusal(
         study_instance_uid=job.study_instance_uid,
-        headers=readable_headers(request.files),
-        instance_count=len(request.files),
+        headers=headers if job.part is None else headers_of_part(headers, job.part),
+        instance_count=len(request.files) if job.part is None else job.part.instance_count,
         rule=job.rule,
         model=f"{job.model_id} {job.model_version}",
         reason=reason,
         made_at=job.created_at,
+        part=job.part,
     )
     uids = ObjectUids(job.job_id, NOTICE)
     notice = refusal_notice.encode(

@@ -24,7 +24,7 @@ from node.domain.result_objects import (
 from node.domain.retry_policy import RetryPolicy, given_up
 from node.domain.series import AcquisitionChoice, StoredInstance, series_digest
 from node.jobs.job_completion import JobCompletion
-from node.routing.rules import Rule
+from node.routing.rules import CombinedRules, Rule
 from node.store import Store
 from node.store.jobs.jobs import IllegalChange
 
@@ -81,8 +81,8 @@ class SegmentStep:
 
     `infer` runs the model on the files of a series; `installed_version` maps a model id to the
     version of its installed package. `wanted` names the objects by destination; one that it leaves
-    out gets the SEG. `rules` are by name. `policy` applies to transient errors; `jitter` is in
-    [0, 1).
+    out gets the SEG. `rules` are by name, in the order of the configuration. `policy` applies to
+    transient errors; `jitter` is in [0, 1).
     """
 
     store: Store
@@ -170,7 +170,7 @@ class SegmentStep:
                 return
             # An earlier result may have been sent after this job was created.
             replaces = job.replaces or self.store.previous_result(
-                job.job_id, job.series_instance_uid, job.model_id
+                job.job_id, job.series_instance_uid, job.model_id, job.part
             )
             with (
                 self.store.files.local_copies([i.path for i in instances]) as files,
@@ -183,15 +183,15 @@ class SegmentStep:
     def _request(
         self, job: Job, files: Sequence[Path], output: Path, replaces: ReplacedResult | None
     ) -> InferenceRequest:
-        rule = self.rules.get(job.rule)
+        combined = self._combined_rules(job)
         return InferenceRequest(
             job,
             tuple(files),
             output,
             self._objects(job),
             replaces,
-            mark_on=frozenset() if rule is None else rule.mark_on,
-            acquisitions=AcquisitionChoice.REFUSE if rule is None else rule.acquisitions,
+            mark_on=combined.mark_on,
+            acquisitions=combined.acquisitions,
             with_notice=bool(self._notice_keys(job)),
         )
 
@@ -224,10 +224,14 @@ class SegmentStep:
         if held:
             _LOG.warning("job.held", job=job.job_id, findings=len(inferred.findings))
 
+    def _combined_rules(self, job: Job) -> CombinedRules:
+        """Combines the job's rules as they are configured now; one that is gone does not count."""
+        return CombinedRules.of([rule for name, rule in self.rules.items() if name in job.rules])
+
     def _why_held(self, job: Job, findings: Sequence[Finding]) -> str:
-        """Returns the findings for which the rule holds the result; empty if it does not."""
-        rule = self.rules.get(job.rule)
-        texts = [f.text for f in findings if rule is not None and f.kind in rule.hold_on]
+        """Returns the findings for which the rules hold the result; empty if they do not."""
+        hold_on = self._combined_rules(job).hold_on
+        texts = [finding.text for finding in findings if finding.kind in hold_on]
         return f"{HELD}{' '.join(texts)}" if texts else ""
 
     def _objects(self, job: Job) -> tuple[ResultObject, ...]:

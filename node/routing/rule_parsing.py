@@ -66,8 +66,12 @@ def _rule(table: Mapping[str, Any], path: KeyPath, quiet_seconds: float) -> Rule
         priority=Priority(table.get("priority", Priority.ROUTINE)),
         mark_on=frozenset(FindingKind(kind) for kind in table.get("mark_on", ())),
         hold_on=frozenset(FindingKind(kind) for kind in table.get("hold_on", ())),
-        acquisitions=AcquisitionChoice(table.get("acquisitions", AcquisitionChoice.REFUSE)),
+        acquisitions=_choice(table.get("acquisitions")),
     )
+
+
+def _choice(name: str | None) -> AcquisitionChoice | None:
+    return None if name is None else AcquisitionChoice(name)
 
 
 def _mistakes(table: Any, path: KeyPath) -> Iterator[Mistake]:
