@@ -16,7 +16,6 @@ from node.domain.error_classification import Defect, attempt
 from node.domain.errors import Rejected, Transient
 from node.domain.job import Job, JobState, Priority, job_id
 from node.domain.series import (
-    AcquisitionChoice,
     SeriesState,
     StoredInstance,
     StoredSeries,
@@ -27,7 +26,7 @@ from node.jobs.job_completion import JobCompletion
 from node.jobs.quiet_time import QuietTimes
 from node.routing.fact_extraction import facts_from_dataset
 from node.routing.rule_matching import Decision, decide
-from node.routing.rules import CombinedRules, Rule
+from node.routing.rules import Rule, models_to_split
 from node.store import Store
 from node.store.files import Files
 
@@ -101,11 +100,11 @@ class SeriesCompletion:
 
         There is one for each of the `parts` if the rules choose so, else one for the series.
         """
-        jobs = []
+        jobs, split = [], models_to_split(matching)
         for model_id in dict.fromkeys(rule.model for rule in matching):
             rules = [rule for rule in matching if rule.model == model_id]
             whole = self._job(series, instances, model_id, rules)
-            own_parts = parts if _are_split(rules) else ()
+            own_parts = parts if model_id in split else ()
             jobs += [self._job_of(whole, part) for part in own_parts] or [whole]
         return jobs
 
@@ -196,7 +195,7 @@ class SeriesCompletion:
         """
         state = SeriesState.ACCEPTED if decision.rules else SeriesState.IGNORED
         uid, count = series.series_instance_uid, len(instances)
-        parts = self._parts(series, instances) if _is_any_split(matching) else ()
+        parts = self._parts(series, instances) if models_to_split(matching) else ()
         jobs = self._jobs(series, instances, matching, parts)
         decision = replace(decision, parts=tuple(part.title for part in parts))
         recorded = self.store.record_decision(
@@ -217,16 +216,6 @@ class SeriesCompletion:
                 model=f"{job.model_id} {job.model_version}",
                 replaces_earlier=job.replaces is not None,
             )
-
-
-def _are_split(rules: Sequence[Rule]) -> bool:
-    """Whether the rules of one model make each acquisition of the series a job of its own."""
-    return CombinedRules.of(rules).acquisitions is AcquisitionChoice.EACH
-
-
-def _is_any_split(matching: Sequence[Rule]) -> bool:
-    models = {rule.model for rule in matching}
-    return any(_are_split([rule for rule in matching if rule.model == m]) for m in models)
 
 
 def _peer(series: StoredSeries) -> str:

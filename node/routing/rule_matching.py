@@ -82,12 +82,9 @@ def explain(decision: Decision) -> str:
             lines.append(f"Rule {match.rule!r} did not match")
         lines.extend(_verdict_lines(match.verdict, depth=1))
     if decision.parts:
-        lines.append(f"Each of its {len(decision.parts)} parts has a job: {_listed(decision)}")
+        listed = ", ".join(decision.parts)
+        lines.append(f"{len(decision.parts)} parts, each with a job of its own: {listed}")
     return "\n".join(lines)
-
-
-def _listed(decision: Decision) -> str:
-    return ", ".join(decision.parts)
 
 
 def _verdict_lines(verdict: Verdict, depth: int) -> list[str]:

@@ -1,13 +1,13 @@
 """Rules: which series a model processes, and the destinations of the result."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Self
 
 from node.domain.findings import FindingKind
 from node.domain.job import Priority
 from node.domain.series import AcquisitionChoice
-from node.routing.conditions import Condition
+from node.routing.conditions import All, Condition
 
 # One day: after a longer pause, a scanner has started a new examination.
 MAX_QUIET_SECONDS = 86400
@@ -54,3 +54,37 @@ class CombinedRules:
             hold_on=frozenset().union(*(rule.hold_on for rule in rules)),
             acquisitions=choices[0] if choices else AcquisitionChoice.REFUSE,
         )
+
+
+def models_to_split(rules: Sequence[Rule]) -> frozenset[str]:
+    """Returns the models that process each acquisition of a series that these rules match."""
+    models = {rule.model for rule in rules}
+    return frozenset(
+        model
+        for model in models
+        if CombinedRules.of([rule for rule in rules if rule.model == model]).acquisitions
+        is AcquisitionChoice.EACH
+    )
+
+
+def overridden_choices(rules: Sequence[Rule]) -> Iterator[tuple[int, Rule]]:
+    """Yields the index of each rule whose choice among acquisitions never applies, and why not.
+
+    The reason is an earlier rule for the same model with another choice, which matches every series
+    that the later one matches: all of its conditions are among those that the later one requires.
+    """
+    for index, rule in enumerate(rules):
+        for earlier in rules[:index]:
+            choices = {earlier.acquisitions, rule.acquisitions}
+            if earlier.model != rule.model or None in choices or len(choices) == 1:
+                continue
+            if _required(earlier.when) <= _required(rule.when):
+                yield index, earlier
+                break
+
+
+def _required(condition: Condition) -> frozenset[Condition]:
+    """Returns the conditions that must all hold for this one to hold."""
+    if isinstance(condition, All):
+        return frozenset().union(*(_required(part) for part in condition.conditions))
+    return frozenset({condition})

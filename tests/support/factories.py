@@ -78,6 +78,7 @@ def job_of(series_instance_uid: Uid, *, job_id: str = "") -> Job:
         picture_path=None,
         created_at=NOON,
         updated_at=NOON,
+        rules=("liver",),
     )
 
 

@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, exists, select, update
 
 from node.domain.job import Job, JobState, ReplacedResult
 from node.domain.series import SeriesState, StoredSeries
+from node.domain.series_outcome import leading_job
 from node.domain.series_part import SeriesPart
 from node.store.audit import append_event
 from node.store.jobs.jobs import Jobs
@@ -32,20 +33,25 @@ class SeriesOutcome:
 
     @property
     def job(self) -> Job | None:
-        """The newest job, if there is one."""
-        return self.jobs[0] if self.jobs else None
+        """The newest job, or the most urgent of the newest parts; None if there is none."""
+        return leading_job(self.jobs)
 
     @property
     def outcome(self) -> str:
-        """`receiving`, `ignored` or the newest job's state; `accepted` until there is a job."""
-        if self.series.state is SeriesState.ACCEPTED and self.jobs:
-            return self.jobs[0].state.value
+        """`receiving`, `ignored` or the state of `job`; `accepted` until there is a job."""
+        job = self.job
+        if self.series.state is SeriesState.ACCEPTED and job is not None:
+            return job.state.value
         return self.series.state.value
 
     @property
     def reason(self) -> str:
-        """Why the newest job was refused, parked or postponed, in plain words; else empty."""
-        return self.jobs[0].reason if self.outcome != self.series.state.value else ""
+        """Why `job` was refused, parked or postponed, in plain words; else empty."""
+        job = self.job
+        if job is None or self.outcome == self.series.state.value:
+            return ""
+        of_part = f"{job.part.title}: " if job.part is not None and job.reason else ""
+        return f"{of_part}{job.reason}"
 
 
 @dataclass(frozen=True)
