@@ -13,7 +13,6 @@ from models.installed_packages import installed
 from models.manifest import InvalidPackage, ModelSpec
 from node.routing.attributes import suggestion
 from node.routing.condition_parsing import KeyPath, Mistake
-from node.routing.rules import overridden_choices
 from node.settings.information_systems import information_system_mistakes
 from node.settings.options import Settings
 from node.settings.organ_codes import unknown_organs
@@ -143,12 +142,6 @@ def contradictions(settings: Settings, base: Path) -> Iterator[Mistake]:
         message = f"is below least_free_gib, {settings.least_free_gib:g}: nothing would come in"
         yield ("retention", "free_gib"), message
     yield from _repeated_objects(settings)
-    for i, earlier in overridden_choices(settings.rules):
-        message = (
-            f"never applies: rule {earlier.name!r} comes first, matches every such series for the "
-            f"same model, and has {earlier.acquisitions.value if earlier.acquisitions else ''!r}"
-        )
-        yield ("rules", i, "acquisitions"), message
     for name, peer in settings.peers.items():
         if peer.retrieve is not None and name in settings.sources:
             message = f"a source has the name {name!r}, too: rename one, so that it is clear which"

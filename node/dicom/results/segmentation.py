@@ -204,6 +204,8 @@ def _number_source_frames(result: Dataset, numbers: tuple[int, ...]) -> None:
     """
     if not numbers:
         return
+    for image in result.get("SourceImageSequence") or ():  # PS3.3 C.7.6.1.1.4
+        image.ReferencedFrameNumber = list(numbers)
     for frame in result.PerFrameFunctionalGroupsSequence:
         for derivation in frame.get("DerivationImageSequence") or ():  # PS3.3 C.7.6.16.2.6
             for image in derivation.SourceImageSequence:
