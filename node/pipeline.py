@@ -27,8 +27,7 @@ from node.domain.findings import FindingKind
 from node.domain.job import ReplacedResult
 from node.domain.result_objects import SEG
 from node.domain.result_texts import ResultTexts
-from node.domain.series import AcquisitionChoice
-from node.domain.series_part import SeriesPart
+from node.domain.series import AcquisitionChoice, SeriesPart
 
 Progress = Callable[[float], None]
 StageCallback = Callable[[str], None]

@@ -9,7 +9,7 @@ from pathlib import Path
 from node.domain.findings import Finding
 from node.domain.identifiers import Uid
 from node.domain.result_objects import NOTICE, SEG, ObjectUids, ResultObject
-from node.domain.series_part import SeriesPart
+from node.domain.series import SeriesPart
 
 
 class JobState(StrEnum):

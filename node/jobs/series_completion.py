@@ -16,12 +16,12 @@ from node.domain.error_classification import Defect, attempt
 from node.domain.errors import Rejected, Transient
 from node.domain.job import Job, JobState, Priority, job_id
 from node.domain.series import (
+    SeriesPart,
     SeriesState,
     StoredInstance,
     StoredSeries,
     series_digest,
 )
-from node.domain.series_part import SeriesPart
 from node.jobs.job_completion import JobCompletion
 from node.jobs.quiet_time import QuietTimes
 from node.routing.fact_extraction import facts_from_dataset

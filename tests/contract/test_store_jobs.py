@@ -9,8 +9,7 @@ from node.domain.delivery import DeliveryState, Receipt
 from node.domain.identifiers import Uid
 from node.domain.job import JobState, ReplacedResult
 from node.domain.result_objects import SEG, ObjectUids
-from node.domain.series import SeriesState
-from node.domain.series_part import SeriesPart
+from node.domain.series import SeriesPart, SeriesState
 from node.store import IllegalChange, Store, UnknownDelivery, UnknownJob
 from tests.support.factories import LATER, NOON, SERIES, add_instances, job_of
 
@@ -169,7 +168,7 @@ def test_a_result_replaces_that_of_the_same_part_or_the_same_images(store: Store
         found = store.previous_result("new", SERIES, "liver-ct", part)
         return "" if found is None else found.sop_instance_uid
 
-    uids = {name: result_identity(name).sop_instance_uid for name in ("whole", "second")}
+    uids = {name: ObjectUids(name, SEG).sop_instance_uid() for name in ("whole", "second")}
     assert replaced(None) == uids["whole"]
     assert replaced(replace(second, digest="grown", slice_count=30)) == uids["second"]
     assert replaced(replace(second, keyword="KVP", value="80")) == uids["second"]

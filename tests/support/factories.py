@@ -15,7 +15,7 @@ from node.domain.identifiers import Uid
 from node.domain.instance import Channel, Origin, ReceivedInstance
 from node.domain.job import Job, JobState
 from node.domain.job import job_id as name_of_job
-from node.domain.series_part import SeriesPart
+from node.domain.series import SeriesPart
 from node.store import Store
 
 NOON = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)

@@ -15,8 +15,7 @@ from node.dicom.ct.geometry import Stack, stack_slices
 from node.dicom.ct.headers import PARSE_ERRORS
 from node.dicom.ct.suitability import check_slices
 from node.domain.errors import Rejected, RejectionReason
-from node.domain.series import AcquisitionChoice, series_digest
-from node.domain.series_part import PART_ATTRIBUTES, SeriesPart
+from node.domain.series import PART_ATTRIBUTES, AcquisitionChoice, SeriesPart, series_digest
 
 # More parts than any dynamic examination has would be single slices or rotations.
 MAX_PARTS = 64

@@ -21,8 +21,7 @@ from node.dicom.ct.pixels import read_hounsfield
 from node.dicom.ct.source_grid import SourceGrid
 from node.dicom.ct.suitability import check_objects, check_one_series, check_slices
 from node.domain.errors import Rejected
-from node.domain.series import AcquisitionChoice
-from node.domain.series_part import SeriesPart
+from node.domain.series import AcquisitionChoice, SeriesPart
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from sqlalchemy import Row
 from node.domain.findings import Finding, FindingKind
 from node.domain.identifiers import Uid
 from node.domain.job import Job, JobState, Priority, ReplacedResult
-from node.domain.series_part import SeriesPart
+from node.domain.series import SeriesPart
 from node.store.repository import Repository
 
 _MAX_RULE_TEXT = 200  # characters of the column

@@ -8,9 +8,8 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, exists, select, update
 
 from node.domain.job import Job, JobState, ReplacedResult
-from node.domain.series import SeriesState, StoredSeries
-from node.domain.series_outcome import leading_job
-from node.domain.series_part import SeriesPart
+from node.domain.job_summary import leading_job
+from node.domain.series import SeriesPart, SeriesState, StoredSeries
 from node.store.audit import append_event
 from node.store.jobs.jobs import Jobs
 from node.store.received.series import SeriesRepository

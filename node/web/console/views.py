@@ -7,8 +7,8 @@ from enum import StrEnum
 
 from node.domain.delivery import Delivery, DeliveryState
 from node.domain.job import Job, JobState, can_rerun, is_final
+from node.domain.job_summary import current_jobs
 from node.domain.series import SeriesState, StoredSeries
-from node.domain.series_outcome import current_jobs
 from node.routing.rule_matching import Decision
 from node.store import AuditEvent, SeriesOutcome, Store
 from node.web.console.state_text import (

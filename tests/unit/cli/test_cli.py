@@ -12,8 +12,7 @@ from node.cli.main import main
 from node.domain.findings import Finding, FindingKind
 from node.domain.identifiers import Uid
 from node.domain.job import Job, JobState
-from node.domain.series import SeriesState
-from node.domain.series_part import SeriesPart
+from node.domain.series import SeriesPart, SeriesState
 from node.routing.rule_matching import Decision
 from node.settings import load_settings
 from node.store import Store

@@ -9,9 +9,9 @@ from sqlalchemy import select
 
 from node.domain.errors import Rejected, RejectionReason
 from node.domain.job import Job, JobState, job_id
+from node.domain.job_summary import leading_job
 from node.domain.result_objects import SEG, ObjectUids
 from node.domain.series import AcquisitionChoice, SeriesState
-from node.domain.series_outcome import leading_job
 from node.routing.rule_matching import Decision
 from node.store.schema import JOBS
 from tests.support.dicom.builders import CtFiles

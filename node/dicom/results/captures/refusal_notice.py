@@ -26,7 +26,7 @@ from node.dicom.results.result_attributes import complete_from_header, local_tim
 from node.dicom.results.series_texts import part_offset
 from node.domain.identifiers import Uid
 from node.domain.result_texts import MAX_LONG_STRING
-from node.domain.series_part import SeriesPart
+from node.domain.series import SeriesPart
 
 SERIES_NUMBER = 990
 _FOOTER = "This notice is about the automatic segmentation only. It is not a medical finding."

@@ -10,8 +10,7 @@ from node.dicom.ct.acquisitions import headers_of_part
 from node.dicom.ct.headers import readable_headers
 from node.dicom.ct.reader import parts_of_series, read_series
 from node.domain.errors import Rejected, RejectionReason
-from node.domain.series import AcquisitionChoice, series_digest
-from node.domain.series_part import SeriesPart
+from node.domain.series import AcquisitionChoice, SeriesPart, series_digest
 from tests.support.dicom.body import AXIAL, grid
 from tests.support.dicom.builders import CtFiles, ct_series
 from tests.support.dicom.phases import (

@@ -13,7 +13,7 @@ from pydicom.tag import Tag
 from node.dicom.results.captures.refusal_notice import Refusal, encode, notice_page
 from node.dicom.results.pages.layout import PlacedText, lay_out
 from node.domain.identifiers import Uid, mint_uid
-from node.domain.series_part import SeriesPart
+from node.domain.series import SeriesPart
 from tests.support.dicom.builders import MADE_AT, ct_series
 from tests.support.dicom.nested_sequences import with_defined_length
 from tests.support.dicom.result_content import read_back

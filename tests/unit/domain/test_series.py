@@ -7,8 +7,8 @@ import pytest
 
 from node.domain.identifiers import Uid
 from node.domain.job import Job, JobState, job_id
-from node.domain.series_outcome import current_jobs, leading_job
-from node.domain.series_part import SeriesPart
+from node.domain.job_summary import current_jobs, leading_job
+from node.domain.series import SeriesPart
 from tests.support.factories import NOON, job_of
 
 PART = SeriesPart("AcquisitionNumber", "2", 2, 3, 24, 24, "digest")
