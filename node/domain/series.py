@@ -104,16 +104,17 @@ class SeriesPart:
         return f"{self.keyword}={self.value}"
 
     @property
-    def attribute(self) -> str:
-        """The name of the attribute in plain words."""
-        return PART_ATTRIBUTES[self.keyword]
-
-    @property
     def title(self) -> str:
         """Names the part, such as `acquisition 2`; unique in its series."""
+        attribute = part_attribute(self.keyword)
         if 0 < len(self.value) <= _MAX_VALUE:
-            return f"{self.attribute} {self.value}"
-        return f"part {self.number} of {self.count} by {self.attribute}"
+            return f"{attribute} {self.value}"
+        return f"part {self.number} of {self.count} by {attribute}"
+
+
+def part_attribute(keyword: str) -> str:
+    """Returns the attribute in plain words; its keyword if only a later version divides by it."""
+    return PART_ATTRIBUTES.get(keyword, keyword)
 
 
 def series_digest(sop_instance_uids: Iterable[str]) -> str:

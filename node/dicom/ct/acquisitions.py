@@ -15,10 +15,16 @@ from node.dicom.ct.geometry import Stack, stack_slices
 from node.dicom.ct.headers import PARSE_ERRORS
 from node.dicom.ct.suitability import check_slices
 from node.domain.errors import Rejected, RejectionReason
-from node.domain.series import PART_ATTRIBUTES, AcquisitionChoice, SeriesPart, series_digest
+from node.domain.series import (
+    PART_ATTRIBUTES,
+    AcquisitionChoice,
+    SeriesPart,
+    part_attribute,
+    series_digest,
+)
 
 # More parts than any dynamic examination has would be single slices or rotations.
-MAX_PARTS = 64
+_MAX_PARTS = 64
 # Reasons for which a series is divided. Different image sizes or orientations count only where each
 # part becomes a result of its own.
 DIVISIBLE = frozenset({RejectionReason.SEVERAL_ACQUISITIONS, RejectionReason.MIXED_GEOMETRY})
@@ -48,7 +54,7 @@ class Division:
         listed = ", ".join(
             f"{value or 'not stated'} ({len(slices)} slices)" for value, slices in self.groups
         )
-        return f"{len(self.groups)} parts by {PART_ATTRIBUTES[self.keyword]}: {listed}"
+        return f"{len(self.groups)} parts by {part_attribute(self.keyword)}: {listed}"
 
     def chosen(self, choice: AcquisitionChoice) -> tuple[str, tuple[Slice, ...]]:
         """Returns the value and slices of the part that FIRST, LAST or MOST_SLICES selects."""
@@ -104,7 +110,7 @@ def stack_acquisition(slices: Sequence[Slice], choice: AcquisitionChoice) -> tup
                 "start), so that each part gets a job of its own.",
             ) from error
     value, chosen = division.chosen(choice)
-    attribute = PART_ATTRIBUTES[division.keyword]
+    attribute = part_attribute(division.keyword)
     return stack_slices(chosen), _sentence(division, f"{attribute} {value or 'not stated'}")
 
 
@@ -168,7 +174,7 @@ def divide_for_each(slices: Sequence[Slice]) -> Division | None:
 def _possible(slices: Sequence[Slice]) -> list[Division]:
     """Returns the slices by each attribute that has a possible number of values."""
     divisions = (_group(slices, keyword) for keyword in PART_ATTRIBUTES)
-    return [division for division in divisions if 2 <= len(division.groups) <= MAX_PARTS]
+    return [division for division in divisions if 2 <= len(division.groups) <= _MAX_PARTS]
 
 
 def _group(slices: Sequence[Slice], keyword: str) -> Division:
