@@ -30,7 +30,7 @@ from node.domain.findings import DEFAULT_MIN_AGREEMENT, Finding, FindingKind
 from node.domain.job import ReplacedResult
 from node.domain.result_objects import SEG
 from node.domain.result_texts import ResultTexts
-from node.domain.series import AcquisitionChoice
+from node.domain.series import AcquisitionChoice, SeriesPart
 
 Progress = Callable[[float], None]
 StageCallback = Callable[[str], None]
@@ -64,6 +64,7 @@ class ResultRequest:
     mark_on: frozenset[FindingKind] = frozenset()  # findings that mark the result
     min_agreement: float = DEFAULT_MIN_AGREEMENT  # with other models, Dice coefficient
     acquisitions: AcquisitionChoice = AcquisitionChoice.REFUSE
+    part: SeriesPart | None = None  # the part of the series that the job is about
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,7 @@ def analyse(
     """
     started = perf_counter()
     on_stage("load")
-    source = read_series(paths, request.acquisitions)
+    source = read_series(paths, request.acquisitions, request.part)
     read = perf_counter()
     on_stage("segment")
     found = segment_series(source, predictor, progress)

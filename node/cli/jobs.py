@@ -78,7 +78,8 @@ def _format_series(series: StoredSeries, jobs: Sequence[Job]) -> list[str]:
     ]
     for job in jobs:
         text = outcome(job)
-        lines.append(f"  job {job.job_id[:8]} {job.state}" + (f": {text}" if text else ""))
+        part = "" if job.part is None else f", {job.part.title}"
+        lines.append(f"  job {job.job_id[:8]}{part} {job.state}" + (f": {text}" if text else ""))
     return lines
 
 

@@ -1,6 +1,7 @@
 """`segnode serve`, `check` and `explain`: runs the node, checks and explains its configuration."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +16,7 @@ from node.domain.job_summary import outcome
 from node.domain.result_objects import ResultKind
 
 if TYPE_CHECKING:
+    from node.routing.rule_matching import Decision
     from node.settings import Settings
 
 
@@ -126,7 +128,9 @@ def explain(
 
     typer.echo(explain_decision(Decision.from_json(decision)))
     for job in jobs:
-        typer.echo(f"Job {job.job_id[:8]} ({job.model_id} {job.model_version}): {job.state}")
+        part = "" if job.part is None else f", {job.part.title}"
+        about = f"{job.model_id} {job.model_version}{part}"
+        typer.echo(f"Job {job.job_id[:8]} ({about}): {job.state}")
         if text := outcome(job):
             typer.echo(f"  {text}")
         for finding in job.findings:
@@ -135,21 +139,28 @@ def explain(
 
 def _explain_folder(folder: Path, settings: "Settings") -> str:
     """Explains the decision that the rules would make on the DICOM files in `folder`."""
-    from pydicom import dcmread
-
     from node.dicom.ct.files import find_dicom_files, group_by_series
-    from node.dicom.ct.non_slices import representative_header
-    from node.routing.fact_extraction import facts_from_dataset
-    from node.routing.rule_matching import decide
     from node.routing.rule_matching import explain as explain_decision
 
-    explanations = []
-    for uid, files in group_by_series(find_dicom_files([folder])).items():
-        headers = (dcmread(file, stop_before_pixels=True) for file in files)
-        header = representative_header(headers)
-        facts = facts_from_dataset(header, len(files), "")
-        explanations.append(
-            f"Series {uid or 'without a UID'}, {len(files)} images:\n"
-            f"{explain_decision(decide(settings.rules, facts))}"
-        )
-    return "\n\n".join(explanations)
+    return "\n\n".join(
+        f"Series {uid or 'without a UID'}, {len(files)} images:\n"
+        f"{explain_decision(_decision_on(files, settings))}"
+        for uid, files in group_by_series(find_dicom_files([folder])).items()
+    )
+
+
+def _decision_on(files: list[Path], settings: "Settings") -> "Decision":
+    from pydicom import dcmread
+
+    from node.dicom.ct.non_slices import representative_header
+    from node.dicom.ct.reader import parts_of_series
+    from node.routing.fact_extraction import facts_from_dataset
+    from node.routing.rule_matching import decide
+    from node.routing.rules import models_to_split
+
+    headers = (dcmread(file, stop_before_pixels=True) for file in files)
+    facts = facts_from_dataset(representative_header(headers), len(files), "")
+    decision = decide(settings.rules, facts)
+    if not models_to_split([rule for rule in settings.rules if rule.name in decision.rules]):
+        return decision
+    return replace(decision, parts=tuple(part.title for part in parts_of_series(files)))

@@ -57,7 +57,7 @@ def report_of(content: ResultContent, objects: Sequence[ResultObject]) -> Report
         series=ReportSeries(
             series_instance_uid=_text(header, "SeriesInstanceUID"),
             number=_whole_number(header, "SeriesNumber"),
-            description=_text(header, "SeriesDescription"),
+            description=_described(content, header),
             slice_count=content.source.slice_count,
         ),
         model=ReportModel(
@@ -78,6 +78,13 @@ def report_of(content: ResultContent, objects: Sequence[ResultObject]) -> Report
         notice=NOTICE,
         is_marked=content.is_marked,
     )
+
+
+def _described(content: ResultContent, header: Dataset) -> str:
+    """Returns the description of the source series, with the part of it that was segmented."""
+    part = content.source.part
+    texts = [_text(header, "SeriesDescription"), "" if part is None else part.title]
+    return ", ".join(text for text in texts if text)
 
 
 def _reported(content: ResultContent, result_object: ResultObject) -> ReportedObject:

@@ -1,4 +1,4 @@
-"""A job: one version of a series, one version of a model, one result."""
+"""A job: one version of a series or of a part of it, one version of a model, one result."""
 
 import hashlib
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from pathlib import Path
 from node.domain.findings import Finding
 from node.domain.identifiers import Uid
 from node.domain.result_objects import NOTICE, SEG, ObjectUids, ResultObject
+from node.domain.series import SeriesPart
 
 
 class JobState(StrEnum):
@@ -83,9 +84,12 @@ def is_final(state: JobState) -> bool:
     return not _TRANSITIONS[state]
 
 
-def job_id(digest: str, model_id: str, model_version: str) -> str:
-    """The job's id: the same series content, model and version always give the same job."""
-    return hashlib.sha256(f"{digest}\n{model_id}\n{model_version}".encode()).hexdigest()[:32]
+def job_id(digest: str, model_id: str, model_version: str, part: SeriesPart | None = None) -> str:
+    """The job's id: the same series content, part, model and version always give the same job."""
+    identity = f"{digest}\n{model_id}\n{model_version}"
+    if part is not None:
+        identity += f"\n{part.key}"
+    return hashlib.sha256(identity.encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True)
@@ -101,7 +105,9 @@ class ReplacedResult:
 class Job:
     """A job as stored. Times are UTC; `reason` is plain text; `timings_s` is by stage.
 
-    `source` is the peer that sent the series. The store sets `turn`: lower runs sooner.
+    `rules` are the names of the rules that selected the model; `rule` is their text. `source` is
+    the peer that sent the series. The store sets `turn`: lower runs sooner. With a `part`, the
+    job is about that part of the series only, and `instance_count` is that of the part.
     """
 
     job_id: str
@@ -126,6 +132,8 @@ class Job:
     source: str = ""
     turn: int = 0
     findings: tuple[Finding, ...] = ()
+    rules: tuple[str, ...] = ()
+    part: SeriesPart | None = None
 
     @property
     def is_held(self) -> bool:

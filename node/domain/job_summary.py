@@ -1,8 +1,21 @@
-"""One-line summary of a job."""
+"""Summaries: a job in one line, and the jobs that count in a series."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from node.domain.job import Job
+from node.domain.job import Job, JobState
+
+# States of the parts of a series; the first that one of them has stands for the series. What needs
+# a person comes first, then what goes on, then what has ended.
+_URGENCY = (
+    JobState.PARKED,
+    JobState.RUNNING,
+    JobState.QUEUED,
+    JobState.DELIVERING,
+    JobState.REFUSED,
+    JobState.DELIVERED,
+    JobState.DISCARDED,
+    JobState.SUPERSEDED,
+)
 
 
 def is_lower_bound(measured: Mapping[str, float | bool]) -> bool:
@@ -20,3 +33,42 @@ def outcome(job: Job) -> str:
         volume = f"{bound}{measured['volume_ml']:.0f} mL"
         volumes.append(f"{label} {volume if measured['volume_ml'] > 0 else 'not found'}")
     return ", ".join(volumes)
+
+
+def current_jobs(jobs: Sequence[Job]) -> tuple[Job, ...]:
+    """Returns the jobs that no newer job of their model has replaced.
+
+    `jobs` are those of a series, newest first. If a series has parts, these are the jobs of all
+    parts, in the order of the parts.
+    """
+    newest = {job.model_id: job for job in reversed(jobs)}
+    ordered = dict.fromkeys(job.model_id for job in jobs)
+    return tuple(job for model_id in ordered for job in _beside(newest[model_id], jobs))
+
+
+def leading_job(jobs: Sequence[Job]) -> Job | None:
+    """Returns the job whose state is that of the series; `jobs` are newest first.
+
+    It is the newest one. If that is about a part of the series, it is the job among those of the
+    other parts whose state is most urgent.
+    """
+    if not jobs:
+        return None
+    return min(_beside(jobs[0], jobs), key=lambda job: _URGENCY.index(job.state))
+
+
+def _beside(newest: Job, jobs: Sequence[Job]) -> list[Job]:
+    """Returns the job and those for the other parts of the same version of the series."""
+    if newest.part is None:
+        return [newest]
+    keyword = newest.part.keyword
+    parts = [
+        (job.part.number, job)
+        for job in jobs
+        if job.part is not None
+        and job.part.keyword == keyword
+        and job.model_id == newest.model_id
+        and job.model_version == newest.model_version
+        and job.series_digest == newest.series_digest
+    ]
+    return [job for _number, job in sorted(parts, key=lambda part: part[0])]

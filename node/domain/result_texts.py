@@ -19,6 +19,7 @@ TEMPLATE_FIELDS = (
     "source_number",
     "source_description",
     "object",
+    "part",
 )
 TEMPLATE_FIELD = re.compile(r"\{(\w*)\}")
 MAX_LONG_STRING = 64  # characters of a Long String, PS3.5 6.2

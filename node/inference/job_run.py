@@ -10,6 +10,7 @@ from pydicom import dcmwrite
 from pydicom.dataset import Dataset
 
 from models.measurement import Measurement
+from node.dicom.ct.acquisitions import headers_of_part
 from node.dicom.ct.headers import readable_headers
 from node.dicom.report_content import report_of
 from node.dicom.results.captures import refusal_notice
@@ -84,6 +85,7 @@ class JobRun:
             mark_on=request.mark_on,
             min_agreement=request.min_agreement,
             acquisitions=request.acquisitions,
+            part=request.job.part,
         )
 
 
@@ -120,14 +122,16 @@ def _write_result(request: InferenceRequest, analysis: Analysis) -> InferenceRes
 def _refused(request: InferenceRequest, reason: str) -> InferenceResult:
     """Writes the notice of a refused series."""
     job = request.job
+    headers = readable_headers(request.files)
     refusal = Refusal(
         study_instance_uid=job.study_instance_uid,
-        headers=readable_headers(request.files),
-        instance_count=len(request.files),
+        headers=headers if job.part is None else headers_of_part(headers, job.part),
+        instance_count=len(request.files) if job.part is None else job.part.instance_count,
         rule=job.rule,
         model=f"{job.model_id} {job.model_version}",
         reason=reason,
         made_at=job.created_at,
+        part=job.part,
     )
     uids = ObjectUids(job.job_id, NOTICE)
     notice = refusal_notice.encode(

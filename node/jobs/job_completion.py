@@ -42,6 +42,7 @@ class JobCompletion:
             state=ended.state.value,
             series=ended.series_instance_uid,
             instances=ended.instance_count,
+            part="" if ended.part is None else ended.part.title,
             model=f"{ended.model_id} {ended.model_version}",
             reason=ended.reason,
             seconds={stage: round(s, 2) for stage, s in ended.timings_s.items()},

@@ -63,11 +63,11 @@ class OtherModels:
             ]
 
     def _others(self, job: Job) -> list[Job]:
-        """Returns the jobs of other models for the same instances, oldest first."""
+        """Returns the jobs of other models for the same images, oldest first."""
         return [
             each
             for each in self.store.jobs_of(job.series_instance_uid)
-            if each.series_digest == job.series_digest
+            if (each.series_digest, each.part) == (job.series_digest, job.part)
             and each.model_id in self.comparable.get(job.model_id, ())
         ]
 

@@ -12,7 +12,7 @@ import structlog
 from node.domain.delivery import DeliveryKey
 from node.domain.error_classification import Defect, attempt
 from node.domain.errors import Rejected, Transient
-from node.domain.findings import DEFAULT_MIN_AGREEMENT, Finding
+from node.domain.findings import Finding
 from node.domain.job import HELD, Job, JobState, ReplacedResult
 from node.domain.result_objects import (
     NOTICE,
@@ -23,11 +23,11 @@ from node.domain.result_objects import (
     WantedObjects,
 )
 from node.domain.retry_policy import RetryPolicy, given_up
-from node.domain.series import AcquisitionChoice, StoredInstance, series_digest
+from node.domain.series import StoredInstance, series_digest
 from node.jobs.inference import Infer, InferenceRequest, InferenceResult, OtherResults
 from node.jobs.job_completion import JobCompletion
 from node.jobs.other_results import OtherModels
-from node.routing.rules import Rule
+from node.routing.rules import CombinedRules, Rule
 from node.store import Store
 from node.store.jobs.jobs import IllegalChange
 
@@ -43,9 +43,9 @@ class SegmentStep:
 
     `infer` runs the model on the files of a series; `installed_version` maps a model id to the
     version of its installed package. `wanted` names the objects by destination; one that it leaves
-    out gets the SEG. `rules` are by name. `other_models` finds what a result is compared with; None
-    compares with nothing. `policy` applies to transient errors; `jitter` is in
-    [0, 1).
+    out gets the SEG. `rules` are by name, in the order of the configuration. `other_models` finds
+    what a result is compared with; None compares with nothing. `policy` applies to transient
+    errors; `jitter` is in [0, 1).
     """
 
     store: Store
@@ -134,7 +134,7 @@ class SegmentStep:
                 return
             # An earlier result may have been sent after this job was created.
             replaces = job.replaces or self.store.previous_result(
-                job.job_id, job.series_instance_uid, job.model_id
+                job.job_id, job.series_instance_uid, job.model_id, job.part
             )
             with (
                 self.store.files.local_copies([i.path for i in instances]) as files,
@@ -154,16 +154,16 @@ class SegmentStep:
     def _request(
         self, job: Job, files: Sequence[Path], output: Path, replaces: ReplacedResult | None
     ) -> InferenceRequest:
-        rule = self.rules.get(job.rule)
+        combined = self._combined_rules(job)
         return InferenceRequest(
             job,
             tuple(files),
             output,
             self._objects(job),
             replaces,
-            mark_on=frozenset() if rule is None else rule.mark_on,
-            min_agreement=DEFAULT_MIN_AGREEMENT if rule is None else rule.min_agreement,
-            acquisitions=AcquisitionChoice.REFUSE if rule is None else rule.acquisitions,
+            mark_on=combined.mark_on,
+            min_agreement=combined.min_agreement,
+            acquisitions=combined.acquisitions,
             with_notice=bool(self._notice_keys(job)),
         )
 
@@ -196,10 +196,14 @@ class SegmentStep:
         if held:
             _LOG.warning("job.held", job=job.job_id, findings=len(inferred.findings))
 
+    def _combined_rules(self, job: Job) -> CombinedRules:
+        """Combines the job's rules as they are configured now; one that is gone does not count."""
+        return CombinedRules.of([rule for name, rule in self.rules.items() if name in job.rules])
+
     def _why_held(self, job: Job, findings: Sequence[Finding]) -> str:
-        """Returns the findings for which the rule holds the result; empty if it does not."""
-        rule = self.rules.get(job.rule)
-        texts = [f.text for f in findings if rule is not None and f.kind in rule.hold_on]
+        """Returns the findings for which the rules hold the result; empty if they do not."""
+        hold_on = self._combined_rules(job).hold_on
+        texts = [finding.text for finding in findings if finding.kind in hold_on]
         return f"{HELD}{' '.join(texts)}" if texts else ""
 
     def _objects(self, job: Job) -> tuple[ResultObject, ...]:

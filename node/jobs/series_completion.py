@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 
@@ -11,14 +11,22 @@ from pydicom import Dataset, dcmread
 
 from node.dicom.ct.headers import PARSE_ERRORS, disk_error
 from node.dicom.ct.non_slices import is_non_slice
+from node.dicom.ct.reader import parts_of_series
 from node.domain.error_classification import Defect, attempt
+from node.domain.errors import Rejected, Transient
 from node.domain.job import Job, JobState, Priority, job_id
-from node.domain.series import SeriesState, StoredInstance, StoredSeries, series_digest
+from node.domain.series import (
+    SeriesPart,
+    SeriesState,
+    StoredInstance,
+    StoredSeries,
+    series_digest,
+)
 from node.jobs.job_completion import JobCompletion
 from node.jobs.quiet_time import QuietTimes
 from node.routing.fact_extraction import facts_from_dataset
 from node.routing.rule_matching import Decision, decide
-from node.routing.rules import Rule
+from node.routing.rules import Rule, models_to_split
 from node.store import Store
 from node.store.files import Files
 
@@ -81,6 +89,25 @@ class SeriesCompletion:
         facts = facts_from_dataset(header, len(instances), _peer(series))
         return decide(self.rules, facts)
 
+    def _jobs(
+        self,
+        series: StoredSeries,
+        instances: Sequence[StoredInstance],
+        matching: Sequence[Rule],
+        parts: Sequence[SeriesPart],
+    ) -> list[Job]:
+        """Returns the jobs of each model that the matching rules name.
+
+        There is one for each of the `parts` if the rules choose so, else one for the series.
+        """
+        jobs, split = [], models_to_split(matching)
+        for model_id in dict.fromkeys(rule.model for rule in matching):
+            rules = [rule for rule in matching if rule.model == model_id]
+            whole = self._job(series, instances, model_id, rules)
+            own_parts = parts if model_id in split else ()
+            jobs += [self._job_of(whole, part) for part in own_parts] or [whole]
+        return jobs
+
     def _job(
         self,
         series: StoredSeries,
@@ -113,7 +140,47 @@ class SeriesCompletion:
             updated_at=now,
             priority=min((rule.priority for rule in rules), key=list(Priority).index),
             source=_peer(series),
+            rules=tuple(rule.name for rule in rules),
         )
+
+    def _job_of(self, whole: Job, part: SeriesPart) -> Job:
+        """Returns the job of one part of the series."""
+        name = job_id(whole.series_digest, whole.model_id, whole.model_version, part)
+        return replace(
+            whole,
+            job_id=name,
+            instance_count=part.instance_count,
+            part=part,
+            replaces=self.store.previous_result(
+                name, whole.series_instance_uid, whole.model_id, part
+            ),
+        )
+
+    def _parts(
+        self, series: StoredSeries, instances: Sequence[StoredInstance]
+    ) -> tuple[SeriesPart, ...]:
+        """Returns the parts of the series, read from its headers; none if it is not divided.
+
+        Raises:
+            Transient: the images cannot be read for now.
+        """
+
+        def read() -> tuple[SeriesPart, ...]:
+            with self.store.files.local_copies([i.path for i in instances]) as files:
+                return parts_of_series(files)
+
+        found = attempt(read)
+        match found:
+            case Transient():
+                raise found
+            case Rejected():
+                return ()
+            case Defect():
+                # The job of the whole series shows the error, if it has the same one.
+                uid = series.series_instance_uid
+                JobCompletion(self.store, self.now).record_defect(uid, found)
+                return ()
+        return found
 
     def _record(
         self,
@@ -122,28 +189,30 @@ class SeriesCompletion:
         decision: Decision,
         matching: Sequence[Rule],
     ) -> None:
-        """Stores the decision, with one job for each model of a matching rule.
+        """Stores the decision, with the jobs for each model of a matching rule.
 
-        The job delivers to the destinations of all matching rules for its model.
+        They deliver to the destinations of all matching rules for their model.
         """
         state = SeriesState.ACCEPTED if decision.rules else SeriesState.IGNORED
         uid, count = series.series_instance_uid, len(instances)
-        jobs = [
-            self._job(series, instances, model_id, [r for r in matching if r.model == model_id])
-            for model_id in dict.fromkeys(rule.model for rule in matching)
-        ]
+        parts = self._parts(series, instances) if models_to_split(matching) else ()
+        jobs = self._jobs(series, instances, matching, parts)
+        decision = replace(decision, parts=tuple(part.title for part in parts))
         recorded = self.store.record_decision(
             uid, decision.to_json(), state, self.now(), seen_count=count, jobs=jobs
         )
         if recorded is None:
             return
-        _LOG.info("series.decided", series=uid, instances=count, state=state.value)
+        _LOG.info(
+            "series.decided", series=uid, instances=count, state=state.value, parts=len(parts)
+        )
         for job in recorded.new_jobs:
             _LOG.info(
                 "job.queued",
                 job=job.job_id,
                 series=uid,
-                instances=count,
+                instances=job.instance_count,
+                part="" if job.part is None else job.part.title,
                 model=f"{job.model_id} {job.model_version}",
                 replaces_earlier=job.replaces is not None,
             )

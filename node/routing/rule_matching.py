@@ -27,9 +27,13 @@ class RuleVerdict:
 
 @dataclass(frozen=True)
 class Decision:
-    """The verdict of every rule on one series; stored with these field names."""
+    """The verdict of every rule on one series; stored with these field names.
+
+    `parts` are the titles of the parts of the series that have a job of their own each.
+    """
 
     matches: tuple[RuleVerdict, ...]
+    parts: tuple[str, ...] = ()
 
     @property
     def rules(self) -> tuple[str, ...]:
@@ -42,15 +46,15 @@ class Decision:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Parses the stored form that `to_json` returns."""
-        return cls(
-            tuple(
-                RuleVerdict(
-                    m["rule"], m["model"], tuple(m["destinations"]), _parse_verdict(m["verdict"])
-                )
-                for m in json.loads(text)["matches"]
+        """Parses the stored form that `to_json` returns, or that of an earlier version."""
+        table = json.loads(text)
+        matches = tuple(
+            RuleVerdict(
+                m["rule"], m["model"], tuple(m["destinations"]), _parse_verdict(m["verdict"])
             )
+            for m in table["matches"]
         )
+        return cls(matches, tuple(table.get("parts", ())))
 
 
 def _parse_verdict(table: dict[str, Any]) -> Verdict:
@@ -77,6 +81,9 @@ def explain(decision: Decision) -> str:
         else:
             lines.append(f"Rule {match.rule!r} did not match")
         lines.extend(_verdict_lines(match.verdict, depth=1))
+    if decision.parts:
+        listed = ", ".join(decision.parts)
+        lines.append(f"{len(decision.parts)} parts, each with a job of its own: {listed}")
     return "\n".join(lines)
 
 

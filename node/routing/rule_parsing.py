@@ -1,6 +1,6 @@
 """Parsing of the `[[rules]]` of a configuration, with every mistake in them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from node.domain.findings import DEFAULT_MIN_AGREEMENT, FindingKind
@@ -13,7 +13,7 @@ from node.routing.condition_parsing import (
     Mistake,
     parse_condition,
 )
-from node.routing.rules import MAX_QUIET_SECONDS, Rule
+from node.routing.rules import MAX_QUIET_SECONDS, Rule, overridden_choices
 
 _KEYS = (
     "name",
@@ -54,7 +54,19 @@ def parse_rules(tables: Any, quiet_seconds: float, mistakes: list[Mistake]) -> t
     mistakes += found
     if found:
         return ()
-    return tuple(_rule(table, ("rules", i), quiet_seconds) for i, table in enumerate(tables))
+    rules = tuple(_rule(table, ("rules", i), quiet_seconds) for i, table in enumerate(tables))
+    mistakes += _overridden(rules)
+    return rules
+
+
+def _overridden(rules: Sequence[Rule]) -> Iterator[Mistake]:
+    """Yields the choices among acquisitions that never apply."""
+    for i, earlier in overridden_choices(rules):
+        message = (
+            f"never applies: rule {earlier.name!r} comes first, matches every such series for the "
+            "same model, and chooses otherwise"
+        )
+        yield ("rules", i, "acquisitions"), message
 
 
 def _rule(table: Mapping[str, Any], path: KeyPath, quiet_seconds: float) -> Rule:
@@ -68,8 +80,12 @@ def _rule(table: Mapping[str, Any], path: KeyPath, quiet_seconds: float) -> Rule
         mark_on=frozenset(FindingKind(kind) for kind in table.get("mark_on", ())),
         hold_on=frozenset(FindingKind(kind) for kind in table.get("hold_on", ())),
         min_agreement=float(table.get("min_agreement", DEFAULT_MIN_AGREEMENT)),
-        acquisitions=AcquisitionChoice(table.get("acquisitions", AcquisitionChoice.REFUSE)),
+        acquisitions=_choice(table.get("acquisitions")),
     )
+
+
+def _choice(name: str | None) -> AcquisitionChoice | None:
+    return None if name is None else AcquisitionChoice(name)
 
 
 def _mistakes(table: Any, path: KeyPath) -> Iterator[Mistake]:

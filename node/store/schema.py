@@ -32,6 +32,7 @@ _UID = String(64)
 _JOB_ID = String(32)
 _NAME = String(200)
 _STATE = String(16)
+_OPTIONAL_JSON = JSON(none_as_null=True)
 
 SERIES = Table(
     "series",
@@ -81,7 +82,9 @@ JOBS = Table(
     Column("study_instance_uid", _UID, nullable=False),
     Column("series_digest", String(64), nullable=False),
     Column("instance_count", Integer, nullable=False),
-    Column("rule", _NAME, nullable=False),
+    Column("rule", _NAME, nullable=False),  # as text, see `job_rows`
+    Column("rules", _OPTIONAL_JSON),
+    Column("part", _OPTIONAL_JSON),
     Column("model_id", _NAME, nullable=False),
     Column("model_version", _NAME, nullable=False),
     Column("destinations", JSON, nullable=False),

@@ -9,7 +9,7 @@ from node.domain.delivery import DeliveryState, Receipt
 from node.domain.identifiers import Uid
 from node.domain.job import JobState, ReplacedResult
 from node.domain.result_objects import SEG, ObjectUids
-from node.domain.series import SeriesState
+from node.domain.series import SeriesPart, SeriesState
 from node.store import IllegalChange, Store, UnknownDelivery, UnknownJob
 from tests.support.factories import LATER, NOON, SERIES, add_instances, job_of
 
@@ -124,6 +124,56 @@ def test_a_newer_job_supersedes_jobs_that_have_sent_nothing(store: Store) -> Non
     assert earlier is not None
     assert earlier.sop_instance_uid == ObjectUids("half delivered", SEG).sop_instance_uid()
     assert store.previous_result("newest", SERIES, "spleen-ct") is None
+
+
+PART = SeriesPart("AcquisitionNumber", "1", 1, 2, 24, 24, "first")
+
+
+def test_the_jobs_of_the_parts_of_a_series_stand_beside_each_other(store: Store) -> None:
+    add_instances(store, "1.2.3.1")
+    whole = job_of(SERIES, job_id="whole")
+    second = replace(PART, value="2", number=2, digest="second")
+    parts = [
+        replace(
+            job_of(SERIES, job_id=f"part{part.number}"), part=part, rules=("a", "b"), rule="a, b"
+        )
+        for part in (PART, second)
+    ]
+    state = SeriesState.ACCEPTED
+    store.record_decision(SERIES, "{}", state, NOON, seen_count=1, jobs=[whole])
+    recorded = store.record_decision(SERIES, "{}", state, LATER, seen_count=1, jobs=parts)
+    again = store.record_decision(SERIES, "{}", state, LATER, seen_count=1, jobs=parts)
+
+    assert recorded is not None
+    assert again is not None
+    assert (len(recorded.new_jobs), len(again.new_jobs)) == (2, 0)
+    found = {job.job_id: job for job in store.jobs_of(SERIES)}
+    assert found["whole"].state is JobState.SUPERSEDED
+    for job in parts:
+        assert replace(found[job.job_id], turn=0) == job
+
+
+def test_a_result_replaces_that_of_the_same_part_or_the_same_images(store: Store) -> None:
+    add_instances(store, "1.2.3.1")
+    second = replace(PART, value="2", number=2, digest="second")
+    whole = replace(job_of(SERIES, job_id="whole"), series_digest=PART.digest)
+    for job in (whole, replace(job_of(SERIES, job_id="second"), part=second)):
+        store.add_job(job)
+        store.add_deliveries(job.job_id, ["pacs"], NOON)
+        for state in (JobState.RUNNING, JobState.DELIVERING):
+            store.change_job(job.job_id, state, NOON)
+        store.record_receipt(job.job_id, "pacs", Receipt("pacs", "kept"), NOON)
+
+    def replaced(part: SeriesPart | None) -> str:
+        found = store.previous_result("new", SERIES, "liver-ct", part)
+        return "" if found is None else found.sop_instance_uid
+
+    uids = {name: ObjectUids(name, SEG).sop_instance_uid() for name in ("whole", "second")}
+    assert replaced(None) == uids["whole"]
+    assert replaced(replace(second, digest="grown", slice_count=30)) == uids["second"]
+    assert replaced(replace(second, keyword="KVP", value="80")) == uids["second"]
+    assert replaced(PART) == uids["whole"]
+    assert replaced(replace(PART, value="3", digest="third")) == ""
 
 
 def test_an_outdated_decision_changes_nothing(store: Store) -> None:

@@ -15,6 +15,7 @@ from node.domain.identifiers import Uid
 from node.domain.instance import Channel, Origin, ReceivedInstance
 from node.domain.job import Job, JobState
 from node.domain.job import job_id as name_of_job
+from node.domain.series import SeriesPart
 from node.store import Store
 
 NOON = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
@@ -78,7 +79,13 @@ def job_of(series_instance_uid: Uid, *, job_id: str = "") -> Job:
         picture_path=None,
         created_at=NOON,
         updated_at=NOON,
+        rules=("liver",),
     )
+
+
+def part_of_two(number: int) -> SeriesPart:
+    """Returns acquisition 1 or 2 of a series of two, with 24 slices each."""
+    return SeriesPart("AcquisitionNumber", str(number), number, 2, 24, 24, f"digest {number}")
 
 
 def encoded(

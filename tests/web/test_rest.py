@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -18,6 +19,7 @@ from node.routing.series_facts import SeriesFacts
 from node.runtime.locks import LockedProcess, hold_process_lock
 from tests.support.dicom.body import grid
 from tests.support.dicom.builders import MADE_AT, ct_series
+from tests.support.factories import job_of, part_of_two
 from tests.support.servers.served_node import ServedNode, running_worker, served_node
 from tests.support.waiting import until
 
@@ -129,6 +131,31 @@ def test_series_and_jobs_are_listed_without_file_paths(
     one = httpx.get(f"{node.url}/api/jobs/{parked.job_id}").json()
     assert one["deliveries"] == []
     assert httpx.get(f"{node.url}/api/jobs?limit=0").status_code == 422
+
+
+def test_a_job_says_which_part_of_its_series_it_is_about(
+    node: ServedNode, series: StoredSeries
+) -> None:
+    uid, now = series.series_instance_uid, MADE_AT
+    jobs = [
+        replace(job_of(uid, job_id=f"part{number}"), part=part_of_two(number)) for number in (1, 2)
+    ]
+    facts = SeriesFacts({"BodyPartExamined": ("LIVER",)}, 3, "CT1")
+    decision = decide(node.settings.rules, facts)
+    decided = replace(decision, parts=("acquisition 1", "acquisition 2")).to_json()
+    store = node.store
+    store.record_decision(uid, decided, SeriesState.ACCEPTED, now, seen_count=3, jobs=jobs)
+    store.change_job("part2", JobState.RUNNING, now)
+    store.change_job("part2", JobState.REFUSED, now, reason="Slices are missing.")
+    (listed,) = httpx.get(f"{node.url}/api/series").json()
+    titles = {job["job_id"]: job["part"]["title"] for job in listed["jobs"]}
+    assert titles == {"part1": "acquisition 1", "part2": "acquisition 2"}
+    assert listed["outcome"] == "queued"
+    one = httpx.get(f"{node.url}/api/jobs/part2").json()
+    assert (one["part"]["value"], one["part"]["count"], one["rules"]) == ("2", 2, ["liver"])
+    explained = httpx.get(f"{node.url}/api/series/{uid}/explain").json()
+    assert "2 parts, each with a job of its own: acquisition 1" in explained["text"]
+    assert explained["decision"]["parts"] == ["acquisition 1", "acquisition 2"]
 
 
 def test_the_picture_of_a_finished_job_is_its_overlay(node: ServedNode, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
 from pydicom.uid import (
     CTImageStorage,
     EnhancedCTImageStorage,
@@ -26,11 +27,21 @@ PHASE_KEYWORDS = (
     "FrameAcquisitionNumber",
     "TemporalPositionIdentifier",
     "TemporalPositionIndex",
+    "TemporalPositionTimeOffset",
     "NominalPercentageOfCardiacPhase",
+    "StackID",
     "KVP",
 )
 # Further attributes that may differ between two reconstructions of the same position.
 RECONSTRUCTION_KEYWORDS = ("AcquisitionTime", "ConvolutionKernel", "TriggerTime")
+# Their functional groups in a multi-frame object (PS3.3 C.7.6.16.2, C.8.15.3); those that are not
+# listed are in Frame Content (C.7.6.16.2.2).
+_FUNCTIONAL_GROUPS = {
+    "TemporalPositionTimeOffset": "TemporalPositionSequence",
+    "NominalPercentageOfCardiacPhase": "CardiacSynchronizationSequence",
+    "KVP": "CTXRayDetailsSequence",
+    "ConvolutionKernel": "CTReconstructionSequence",
+}
 
 
 @dataclass(frozen=True)
@@ -50,8 +61,8 @@ class Slice:
     rescale_intercept: float
     rescale_type: str  # the unit of the rescaled values; empty if absent
     image_type: tuple[str, ...]
-    phase: tuple[str, ...]
-    reconstruction: tuple[str, ...]
+    phase: tuple[str, ...]  # the values of PHASE_KEYWORDS; empty texts if absent
+    reconstruction: tuple[str, ...]  # the values of RECONSTRUCTION_KEYWORDS
 
     @property
     def name(self) -> str:
@@ -130,10 +141,8 @@ def _slice(header: Dataset, frame_number: int | None, lookup: _Lookup) -> Slice:
         rescale_intercept=0.0,
         rescale_type=str(lookup("PixelValueTransformationSequence", "RescaleType") or ""),
         image_type=image_type_of(header) if frame_type is None else _texts(frame_type),
-        phase=tuple(str(lookup("FrameContentSequence", k)) for k in PHASE_KEYWORDS),
-        reconstruction=tuple(
-            str(lookup("CTReconstructionSequence", k)) for k in RECONSTRUCTION_KEYWORDS
-        ),
+        phase=tuple(_text(lookup, keyword) for keyword in PHASE_KEYWORDS),
+        reconstruction=tuple(_text(lookup, keyword) for keyword in RECONSTRUCTION_KEYWORDS),
     )
     if "LOCALIZER" in draft.image_type:
         return draft  # `check_slices` refuses it before its geometry is used
@@ -169,6 +178,14 @@ def _slice(header: Dataset, frame_number: int | None, lookup: _Lookup) -> Slice:
         phase=draft.phase,
         reconstruction=draft.reconstruction,
     )
+
+
+def _text(lookup: _Lookup, keyword: str) -> str:
+    """Returns the values of an attribute as one text; empty if it is absent."""
+    value: Any = lookup(_FUNCTIONAL_GROUPS.get(keyword, "FrameContentSequence"), keyword)
+    if value is None:
+        return ""
+    return "\\".join(map(str, value)) if isinstance(value, MultiValue) else str(value)
 
 
 def image_type_of(header: Dataset) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """Conversion of stored pixel values to Hounsfield units, into one array for the series."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -57,19 +57,22 @@ def read_hounsfield(slices: tuple[Slice, ...]) -> HounsfieldArray:
         for k, slice_ in enumerate(slices):
             _convert(slice_, next(_stored(slice_.header, slice_.name)), volume[k])
         return volume
-    index_of = {s.frame_number: k for k, s in enumerate(slices)}
-    header = slices[0].header
-    for number, stored in enumerate(_stored(header, "the multi-frame CT"), start=1):
-        _convert(slices[index_of[number]], stored, volume[index_of[number]])
+    by_frame = sorted((s.frame_number or 0, k) for k, s in enumerate(slices))
+    frames = [number - 1 for number, _k in by_frame]
+    decoded = _stored(slices[0].header, "the multi-frame CT", frames)
+    for (_number, k), stored in zip(by_frame, decoded, strict=True):
+        _convert(slices[k], stored, volume[k])
     return volume
 
 
-def _stored(header: Dataset, name: str) -> Iterator[NDArray[np.integer]]:
-    """Yields the stored values of each frame, (row, column)."""
+def _stored(
+    header: Dataset, name: str, frames: Sequence[int] | None = None
+) -> Iterator[NDArray[np.integer]]:
+    """Yields the stored values of these frames, from 0, or of all frames, (row, column)."""
     try:
         _check_complete(header)
         with raise_panics_as_errors():
-            yield from iter_pixels(header, raw=True)
+            yield from iter_pixels(header, raw=True, indices=frames)
     except NotImplementedError as error:
         syntax = uid_name(header.file_meta.TransferSyntaxUID)
         raise Rejected(

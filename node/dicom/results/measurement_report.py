@@ -12,6 +12,7 @@ from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code as SrCode
 
 from models.measurement import is_found
+from node.dicom.ct.reader import CtSeries
 from node.dicom.equipment import this_node
 from node.dicom.results.content import ResultContent
 from node.dicom.results.measurement_groups import (
@@ -50,13 +51,14 @@ def encode(content: ResultContent, result_object: ResultObject) -> list[Dataset]
     """
     node = this_node()
     uids = content.uids(result_object)
-    images = reference_images(content.source)
+    source = content.source
+    images = reference_images(source)
     description = series_description(content, result_object)
     remarks = _remarks(content)
     procedures = _procedures(content.source.sources[0])
     report = sr.Comprehensive3DSR(
         evidence=[*images, _segmentation(content, result_object)],
-        content=_document(content, result_object, images, procedures, remarks)[0],
+        content=_document(content, result_object, _image_library(images, source), remarks)[0],
         series_instance_uid=uids.series_instance_uid,
         series_number=series_number(content, result_object),
         sop_instance_uid=uids.sop_instance_uid(),
@@ -86,21 +88,20 @@ def encode(content: ResultContent, result_object: ResultObject) -> list[Dataset]
 def _document(
     content: ResultContent,
     result_object: ResultObject,
-    images: Sequence[Dataset],
-    procedures: Sequence[SrCode],
+    library: Dataset,
     remarks: Sequence[str],
 ) -> sr.MeasurementReport:
-    """Returns the content tree (PS3.16 TID 1500)."""
+    """Returns the content tree (PS3.16 TID 1500) with the image library."""
     document = sr.MeasurementReport(
         observation_context=_observation_context(),
-        procedure_reported=procedures,
+        procedure_reported=_procedures(content.source.sources[0]),
         imaging_measurements=measurement_groups(content, result_object),
         title=codes.DCM.ImagingMeasurementReport,
         language_of_content_item_and_descendants=sr.LanguageOfContentItemAndDescendants(_LANGUAGE),
     )
     items = document[0].ContentSequence
     # The library comes before the measurements, as in the template.
-    items.insert(len(items) - 1, _image_library(images))
+    items.insert(len(items) - 1, library)
     items.append(qualitative_evaluations(content, remarks))
     _separate_items(document[0])
     return document
@@ -132,8 +133,9 @@ def _observation_context() -> sr.ObservationContext:
     )
 
 
-def _image_library(images: Sequence[Dataset]) -> Dataset:
+def _image_library(images: Sequence[Dataset], source: CtSeries) -> Dataset:
     """Lists the source images as one group, which states what they share (PS3.16 TID 1600)."""
+    frames = source.referenced_frames
     group = sr.ContainerContentItem(codes.DCM.ImageLibraryGroup, relationship_type=_CONTAINS)
     group.ContentSequence = sr.ContentSequence(
         [
@@ -146,6 +148,7 @@ def _image_library(images: Sequence[Dataset]) -> Dataset:
                     name=SrCode("260753009", "SCT", "Source"),
                     referenced_sop_class_uid=image.SOPClassUID,
                     referenced_sop_instance_uid=image.SOPInstanceUID,
+                    referenced_frame_numbers=list(frames) or None,
                     relationship_type=_CONTAINS,
                 )
                 for image in images

@@ -62,7 +62,7 @@ def reference_images(series: CtSeries) -> list[Dataset]:
     """Returns clean headers of the source images, in the order of `series.sources`."""
     distance_mm = series.extent_mm / (series.slice_count - 1)
     if series.frame_numbers:
-        return [_multi_frame(series.sources[0], distance_mm)]
+        return [_multi_frame(series, distance_mm)]
     thickness = _thickness([source.get("SliceThickness") for source in series.sources], distance_mm)
     images = []
     for source in series.sources:
@@ -90,15 +90,21 @@ def _clean_header(source: Dataset) -> Dataset:
     return image
 
 
-def _multi_frame(source: Dataset, distance_mm: float) -> Dataset:
-    """Returns a multi-frame CT whose frames share one orientation and pixel measures."""
-    slices = list(slices_of(source))
+def _multi_frame(series: CtSeries, distance_mm: float) -> Dataset:
+    """Returns a multi-frame CT of the frames of the series, with one orientation and spacing.
+
+    They are in the order of the frames. If the series has only some of them, they are numbered
+    anew; `series.referenced_frames` are their numbers in the source.
+    """
+    source, numbers = series.sources[0], sorted(series.frame_numbers)
+    all_slices = list(slices_of(source))
+    slices = [all_slices[number - 1] for number in numbers]
     image = _clean_header(source)
     image.NumberOfFrames = len(slices)
     shared = Dataset()
     shared.PlaneOrientationSequence = [_item("ImageOrientationPatient", slices[0].orientation)]
     measures = _item("PixelSpacing", slices[0].pixel_spacing_mm)
-    measures.SliceThickness = _thickness(list(_frame_thicknesses(source)), distance_mm)
+    measures.SliceThickness = _thickness(list(_frame_thicknesses(source, numbers)), distance_mm)
     shared.PixelMeasuresSequence = [measures]
     image.SharedFunctionalGroupsSequence = [shared]
     image.PerFrameFunctionalGroupsSequence = [_plane_position(slice_) for slice_ in slices]
@@ -117,12 +123,13 @@ def _item(keyword: str, values: tuple[float, ...]) -> Dataset:
     return item
 
 
-def _frame_thicknesses(source: Dataset) -> Iterator[object]:
-    """Yields every SliceThickness of a multi-frame CT: the shared one, then those of frames."""
-    for groups in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"):
-        for group in source.get(groups) or ():
-            for measures in group.get("PixelMeasuresSequence") or ():
-                yield measures.get("SliceThickness")
+def _frame_thicknesses(source: Dataset, numbers: Sequence[int]) -> Iterator[object]:
+    """Yields the SliceThickness of a multi-frame CT: the shared one, then those of the frames."""
+    frames = source.PerFrameFunctionalGroupsSequence
+    shared = source.get("SharedFunctionalGroupsSequence") or ()
+    for group in (*shared, *(frames[number - 1] for number in numbers)):
+        for measures in group.get("PixelMeasuresSequence") or ():
+            yield measures.get("SliceThickness")
 
 
 def _thickness(values: Sequence[object], distance_mm: float) -> float:

@@ -58,6 +58,7 @@ def encode(content: ResultContent, result_object: ResultObject) -> list[Dataset]
         _number_dimension_of_segments(segmentation)
     organization = content.uids(result_object).derived_uid("dimensions")
     _set_dimension_organization_uid(segmentation, organization)
+    _number_source_frames(segmentation, source.referenced_frames)
     texts = (
         segmentation.SeriesDescription,
         segmentation.ContentDescription,
@@ -194,6 +195,21 @@ def _set_dimension_organization_uid(result: Dataset, organization: Uid) -> None:
     result.DimensionOrganizationSequence[0].DimensionOrganizationUID = organization
     for dimension in result.DimensionIndexSequence:
         dimension.DimensionOrganizationUID = organization
+
+
+def _number_source_frames(result: Dataset, numbers: tuple[int, ...]) -> None:
+    """Replaces numbers among the frames of a part by `numbers`, those in the source object.
+
+    Without `numbers`, all frames of the source are referenced, and their numbers are right.
+    """
+    if not numbers:
+        return
+    for image in result.get("SourceImageSequence") or ():  # PS3.3 C.7.6.1.1.4
+        image.ReferencedFrameNumber = list(numbers)
+    for frame in result.PerFrameFunctionalGroupsSequence:
+        for derivation in frame.get("DerivationImageSequence") or ():  # PS3.3 C.7.6.16.2.6
+            for image in derivation.SourceImageSequence:
+                image.ReferencedFrameNumber = numbers[int(image.ReferencedFrameNumber) - 1]
 
 
 def _derivation(content: ResultContent) -> str:

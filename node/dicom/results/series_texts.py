@@ -9,6 +9,7 @@ from node.dicom.ct.headers import PARSE_ERRORS
 from node.dicom.results.content import ResultContent
 from node.domain.result_objects import ResultKind, ResultObject, SegEncoding
 from node.domain.result_texts import MAX_INTEGER_STRING, MAX_LONG_STRING, TEMPLATE_FIELD
+from node.domain.series import SeriesPart
 
 _TITLES = {
     ResultKind.SEG: "Segmentation",
@@ -36,6 +37,8 @@ _NUMBERED_OBJECTS = (
 # Source series are rarely numbered above 9000, so the numbers of two objects do not meet.
 _OBJECT_STEP = 10_000
 _MODEL_STEP = 1_000_000
+# Apart from the steps of 20 models; an Integer String holds the sum for 64 parts.
+_PART_STEP = 20_000_000
 _MAX_LISTED_ORGANS = 3
 _ORGANS_BEFORE_MORE = 2
 _MAX_CODE_STRING = 16  # characters, PS3.5 6.2
@@ -47,7 +50,8 @@ def series_description(content: ResultContent, result_object: ResultObject) -> s
     """Returns Series Description (0008,103E), PS3.3 C.7.3.1: at most 64 characters.
 
     A missing value takes the rest of its word with it. Objects other than the SEG begin with their
-    title, unless the template says where the title goes.
+    title, and a result of a part of the series with that part, unless the template says where they
+    go.
     """
     header = content.source.sources[0]
     title = _TITLES[result_object.kind]
@@ -59,11 +63,13 @@ def series_description(content: ResultContent, result_object: ResultObject) -> s
         "source_number": "" if number is None else str(number),
         "source_description": _text(header, "SeriesDescription"),
         "object": title,
+        "part": part_title(content.source.part),
     }
     template = content.texts.series_description
-    if result_object.kind is not ResultKind.SEG and "object" not in TEMPLATE_FIELD.findall(
-        template
-    ):
+    fields = TEMPLATE_FIELD.findall(template)
+    if content.source.part is not None and "part" not in fields:
+        template = f"{{part}}: {template}"
+    if result_object.kind is not ResultKind.SEG and "object" not in fields:
         template = f"{{object}}: {template}"
     return _cut(_fill(template, values))
 
@@ -73,19 +79,31 @@ def series_number(content: ResultContent, result_object: ResultObject) -> int:
 
     It is the site's fixed number, or its first number plus that of the source series, plus
     1,000,000 for each model before this one in `texts.models`. Each object after the SEG adds
-    10,000. Where an Integer String cannot hold the sum, the number of the source does not count,
-    and where it still cannot, the first number stands alone.
+    10,000, and each part of the series after the first 20,000,000. Where an Integer String cannot
+    hold the sum, the number of the source does not count, and where it still cannot, the first
+    number stands alone.
     """
     rule, models = content.texts.series_number, content.texts.models
     model_id = content.spec.model_id
     numbered = ResultObject.of(result_object.kind, result_object.encoding)
     number = rule.first + _OBJECT_STEP * _NUMBERED_OBJECTS.index(numbered)
+    number += part_offset(content.source.part)
     source = 0
     if rule.follows_source:
         number += _MODEL_STEP * (models.index(model_id) if model_id in models else 0)
         source = source_series_number(content.source.sources[0]) or 0
     candidates = (number + source, number, rule.first)
     return next(each for each in candidates if each <= MAX_INTEGER_STRING)
+
+
+def part_offset(part: SeriesPart | None) -> int:
+    """Returns what a result of that part adds to its Series Number; 0 for a whole series."""
+    return 0 if part is None else _PART_STEP * (part.number - 1)
+
+
+def part_title(part: SeriesPart | None) -> str:
+    """Returns the title of the part with a capital, such as `Acquisition 2`; empty without one."""
+    return "" if part is None else part.title[0].upper() + part.title[1:]
 
 
 def content_label(content: ResultContent) -> str:

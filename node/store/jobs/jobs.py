@@ -4,17 +4,15 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, exists, func, select, update
+from sqlalchemy import ColumnElement, and_, exists, func, select, update
 from sqlalchemy.engine import Connection
 
 from node.domain.delivery import DeliveryState
-from node.domain.findings import Finding, FindingKind
-from node.domain.identifiers import Uid
-from node.domain.job import Job, JobState, Priority, ReplacedResult, can_transition
+from node.domain.findings import Finding
+from node.domain.job import Job, JobState, can_transition
 from node.store.audit import append_event
-from node.store.repository import Repository
+from node.store.jobs.job_rows import JobRows
 from node.store.schema import DELIVERIES, JOBS
 
 
@@ -33,7 +31,7 @@ _SENT: ColumnElement[bool] = exists().where(
 )
 
 
-class Jobs(Repository):
+class Jobs(JobRows):
     """The jobs; every state change is checked against the allowed ones."""
 
     def add_job(self, job: Job) -> bool:
@@ -168,6 +166,8 @@ class Jobs(Repository):
         if added is None:
             return False
         detail = f"{job.instance_count} instances, {job.model_id} {job.model_version}"
+        if job.part is not None:
+            detail = f"{job.part.title}: {detail}"
         append_event(connection, job.created_at, job.job_id, f"job.{job.state}", detail)
         return True
 
@@ -188,15 +188,18 @@ class Jobs(Repository):
         first, own = connection.execute(select(first_turn, last_of_source.scalar_subquery())).one()
         return int(first) if own is None else max(int(first), int(own) + 1)
 
-    def _supersede_jobs(self, connection: Connection, newest: Job, now: datetime) -> None:
+    def _supersede_jobs(
+        self, connection: Connection, newest: Job, kept: Collection[str], now: datetime
+    ) -> None:
         """Supersedes the other jobs for the same series and model that have sent nothing.
 
-        These are jobs that are QUEUED, RUNNING, or DELIVERING with no destination reached.
+        These are jobs that are QUEUED, RUNNING, or DELIVERING with no destination reached. Those in
+        `kept`, the jobs of the same decision, stay: they are about other parts of the series.
         """
         unsent = select(JOBS.c.job_id).where(
             JOBS.c.series_instance_uid == newest.series_instance_uid,
             JOBS.c.model_id == newest.model_id,
-            JOBS.c.job_id != newest.job_id,
+            JOBS.c.job_id.not_in(kept),
             JOBS.c.state.in_([JobState.QUEUED, JobState.RUNNING, JobState.DELIVERING]),
             ~_SENT,
         )
@@ -223,67 +226,3 @@ class Jobs(Repository):
         ).one()
         append_event(connection, now, job_id, f"job.{new_state}", str(values.get("reason", "")))
         return self._job(row)
-
-    def _job_row(self, job: Job) -> dict[str, object]:
-        replaces = job.replaces
-        return {
-            "job_id": job.job_id,
-            "series_instance_uid": job.series_instance_uid,
-            "study_instance_uid": job.study_instance_uid,
-            "series_digest": job.series_digest,
-            "instance_count": job.instance_count,
-            "rule": job.rule,
-            "model_id": job.model_id,
-            "model_version": job.model_version,
-            "destinations": list(job.destinations),
-            "state": job.state,
-            "reason": job.reason,
-            "replaces_sop_instance_uid": None if replaces is None else replaces.sop_instance_uid,
-            "replaces_instance_count": None if replaces is None else replaces.instance_count,
-            "replaces_model_version": None if replaces is None else replaces.model_version,
-            "timings_s": job.timings_s,
-            "measurements": job.measurements,
-            "findings": [asdict(each) for each in job.findings],
-            "result_path": self._to_row(job.result_path),
-            "picture_path": self._to_row(job.picture_path),
-            "run_number": 1,
-            "priority": job.priority,
-            "source": job.source,
-            "created_at": job.created_at,
-            "updated_at": job.updated_at,
-        }
-
-    def _job(self, row: Row[Any]) -> Job:
-        return Job(
-            job_id=row.job_id,
-            series_instance_uid=Uid(row.series_instance_uid),
-            study_instance_uid=Uid(row.study_instance_uid),
-            series_digest=row.series_digest,
-            instance_count=row.instance_count,
-            rule=row.rule,
-            model_id=row.model_id,
-            model_version=row.model_version,
-            destinations=tuple(row.destinations),
-            state=JobState(row.state),
-            reason=row.reason,
-            replaces=None
-            if row.replaces_sop_instance_uid is None
-            else ReplacedResult(
-                Uid(row.replaces_sop_instance_uid),
-                row.replaces_instance_count,
-                row.replaces_model_version or "",
-            ),
-            timings_s=row.timings_s,
-            measurements=row.measurements,
-            result_path=self._from_row(row.result_path),
-            picture_path=self._from_row(row.picture_path),
-            created_at=row.created_at,
-            updated_at=row.updated_at,
-            priority=Priority(row.priority),
-            source=row.source,
-            turn=row.turn,
-            findings=tuple(
-                Finding(FindingKind(each["kind"]), each["organ"], each["text"])
-                for each in row.findings or ()
-            ),
-        )

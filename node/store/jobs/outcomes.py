@@ -8,7 +8,8 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, exists, select, update
 
 from node.domain.job import Job, JobState, ReplacedResult
-from node.domain.series import SeriesState, StoredSeries
+from node.domain.job_summary import leading_job
+from node.domain.series import SeriesPart, SeriesState, StoredSeries
 from node.store.audit import append_event
 from node.store.jobs.jobs import Jobs
 from node.store.received.series import SeriesRepository
@@ -31,20 +32,25 @@ class SeriesOutcome:
 
     @property
     def job(self) -> Job | None:
-        """The newest job, if there is one."""
-        return self.jobs[0] if self.jobs else None
+        """The newest job, or the most urgent of the newest parts; None if there is none."""
+        return leading_job(self.jobs)
 
     @property
     def outcome(self) -> str:
-        """`receiving`, `ignored` or the newest job's state; `accepted` until there is a job."""
-        if self.series.state is SeriesState.ACCEPTED and self.jobs:
-            return self.jobs[0].state.value
+        """`receiving`, `ignored` or the state of `job`; `accepted` until there is a job."""
+        job = self.job
+        if self.series.state is SeriesState.ACCEPTED and job is not None:
+            return job.state.value
         return self.series.state.value
 
     @property
     def reason(self) -> str:
-        """Why the newest job was refused, parked or postponed, in plain words; else empty."""
-        return self.jobs[0].reason if self.outcome != self.series.state.value else ""
+        """Why `job` was refused, parked or postponed, in plain words; else empty."""
+        job = self.job
+        if job is None or self.outcome == self.series.state.value:
+            return ""
+        of_part = f"{job.part.title}: " if job.part is not None and job.reason else ""
+        return f"{of_part}{job.reason}"
 
 
 @dataclass(frozen=True)
@@ -80,8 +86,9 @@ class Outcomes(SeriesRepository, Jobs):
             if count != seen_count:
                 return None
             new_jobs = tuple(job for job in jobs if self._add_job(connection, job))
-            for job in jobs:
-                self._supersede_jobs(connection, job, now)
+            kept = [job.job_id for job in jobs]
+            for job in {job.model_id: job for job in jobs}.values():
+                self._supersede_jobs(connection, job, kept, now)
             connection.execute(
                 update(SERIES).where(SERIES.c.series_instance_uid == uid).values(values)
             )
@@ -102,10 +109,13 @@ class Outcomes(SeriesRepository, Jobs):
                 jobs[row.series_instance_uid].append(self._job(row))
         return [SeriesOutcome(item, tuple(jobs[item.series_instance_uid])) for item in series]
 
-    def previous_result(self, job_id: str, series_uid: str, model_id: str) -> ReplacedResult | None:
-        """Returns the newest other result for the series and model that reached a destination.
+    def previous_result(
+        self, job_id: str, series_uid: str, model_id: str, part: SeriesPart | None = None
+    ) -> ReplacedResult | None:
+        """Returns the newest other result that reached a destination and that the job replaces.
 
-        It was computed from fewer slices or by another version of the model.
+        It is for the same model and the same part of the series, or the same images, and was
+        computed from fewer slices or by another version of the model.
         """
         query = (
             select(JOBS)
@@ -117,8 +127,17 @@ class Outcomes(SeriesRepository, Jobs):
                 _EVER_SENT,
             )
             .order_by(JOBS.c.created_at.desc())
-            .limit(1)
         )
         with self._database.reading() as connection:
-            row = connection.execute(query).first()
-        return None if row is None else self._job(row).as_replaced()
+            earlier = [self._job(row) for row in connection.execute(query)]
+        return next((job.as_replaced() for job in earlier if _is_replaced(job, part)), None)
+
+
+def _is_replaced(earlier: Job, part: SeriesPart | None) -> bool:
+    """Whether a result of that part, or of the whole series if None, replaces an earlier one.
+
+    A part also replaces the result of the same images from before the series had parts.
+    """
+    if part is None or earlier.part is None:
+        return earlier.part is None and (part is None or earlier.series_digest == part.digest)
+    return earlier.part.key == part.key or earlier.part.digest == part.digest

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from node.domain.delivery import Delivery, DeliveryState
 from node.domain.job import Job, JobState, can_rerun, is_final
+from node.domain.job_summary import current_jobs
 from node.domain.series import SeriesState, StoredSeries
 from node.routing.rule_matching import Decision
 from node.store import AuditEvent, SeriesOutcome, Store
@@ -70,13 +71,26 @@ class DeliveryView:
 
 @dataclass(frozen=True)
 class JobView:
-    """One job; `is_current` unless a newer job of the same model has replaced it."""
+    """One job; `is_current` unless a newer job of the same model has replaced it.
+
+    The parts of a series do not replace each other.
+    """
 
     job: Job
     state: StateText
     volumes: tuple[tuple[str, str], ...]
     deliveries: tuple[DeliveryView, ...]
     is_current: bool
+
+    @property
+    def part(self) -> str:
+        """Which part of the series the job is about; empty if it is about the whole series."""
+        return "" if self.job.part is None else self.job.part.title
+
+    @property
+    def name(self) -> str:
+        """Names the job among those of its series."""
+        return f"{self.job.model_id}, {self.part}" if self.part else self.job.model_id
 
     @property
     def has_picture(self) -> bool:
@@ -128,8 +142,15 @@ class SeriesView:
 
     @property
     def current_jobs(self) -> tuple[JobView, ...]:
-        """The newest job of each model."""
+        """The newest job of each model, or those of the parts of the series."""
         return tuple(job for job in self.jobs if job.is_current)
+
+    @property
+    def tones(self) -> frozenset[Tone]:
+        """The tones of the series and, after its decision, of each part."""
+        settled = self.series.state is SeriesState.ACCEPTED
+        parts = {job.state.tone for job in self.current_jobs if job.part and settled}
+        return frozenset({self.state.tone, *parts})
 
     @property
     def is_receiving(self) -> bool:
@@ -171,7 +192,7 @@ def list_series_views(store: Store, show: SeriesFilter, limit: int) -> tuple[Ser
     if show is SeriesFilter.ATTENTION:
         return _series_with_parked_jobs(store, limit)
     views = (series_view(store, found) for found in store.series_with_outcome(limit))
-    return tuple(v for v in views if show is SeriesFilter.ALL or v.state.tone is _TONES[show])
+    return tuple(v for v in views if show is SeriesFilter.ALL or _TONES[show] in v.tones)
 
 
 def count_series(store: Store) -> dict[SeriesFilter, int]:
@@ -207,20 +228,18 @@ def load_series_page(store: Store, series_uid: str) -> SeriesPage | None:
 
 def series_view(store: Store, found: SeriesOutcome, *, all_deliveries: bool = False) -> SeriesView:
     """Returns a series for the list; with `all_deliveries`, each delivery and its receipt."""
-    seen: set[str] = set()
-    jobs = []
-    for job in found.jobs:
-        deliveries = _deliveries(store, job, all_deliveries)
-        jobs.append(
-            JobView(
-                job,
-                job_state_text(job),
-                measured_volumes(job),
-                deliveries,
-                job.model_id not in seen,
-            )
+    current = current_jobs(found.jobs)
+    earlier = [job for job in found.jobs if job not in current]
+    jobs = [
+        JobView(
+            job,
+            job_state_text(job),
+            measured_volumes(job),
+            _deliveries(store, job, all_deliveries),
+            job in current,
         )
-        seen.add(job.model_id)
+        for job in (*current, *earlier)
+    ]
     settled = found.series.state is SeriesState.ACCEPTED and found.job is not None
     state = job_state_text(found.job) if settled and found.job else STATES[found.series.state]
     peer, channel = peer_and_channel(found.series.origin)

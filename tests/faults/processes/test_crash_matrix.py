@@ -6,7 +6,6 @@ By default each step kills one process, in turn; `make soak` kills every process
 SEGNODE_CRASH_ROUNDS times.
 """
 
-import json
 import os
 import signal
 from collections import Counter
@@ -27,6 +26,7 @@ from node.maintenance.verify import Verification
 from node.processes.supervisor import Role
 from tests.support.peers.dcmsend import dcmsend
 from tests.support.processes.running_node import RunningNode
+from tests.support.processes.stages import Stages
 from tests.support.tiny_model import TINY, tiny_catalogue, tiny_scan
 from tests.support.waiting import until
 
@@ -87,37 +87,6 @@ class Series:
     def is_sent(self) -> bool:
         """Whether all images are acknowledged."""
         return len(self.acknowledged) == len(self.files)
-
-
-@dataclass
-class Stages:
-    """The stages of jobs that the node logs from now on."""
-
-    log: Path
-    entered: list[tuple[str, str]] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self._file = self.log.open("rb")
-        self._file.seek(0, os.SEEK_END)
-        self._rest = b""
-
-    def read(self) -> list[tuple[str, str]]:
-        """Each stage with its job, in order."""
-        *lines, self._rest = (self._rest + self._file.read()).split(b"\n")
-        for line in lines:
-            with suppress(ValueError):
-                event = json.loads(line)
-                if event.get("event") == "job.stage":
-                    self.entered.append((event["stage"], event["job"]))
-        return self.entered
-
-    def of(self, job: str) -> str:
-        """The current stage of a job."""
-        return [stage for stage, entered_by in self.read() if entered_by == job][-1]
-
-    def close(self) -> None:
-        """Closes the log file."""
-        self._file.close()
 
 
 @dataclass

@@ -121,9 +121,13 @@ def enhanced_ct(
     directions: Directions = AXIAL, *, frame_order: Sequence[int] | None = None
 ) -> FileDataset:
     """Builds the body as one Enhanced CT; `frame_order` lists the slice index of each frame."""
-    geometry = grid(directions)
-    singles = ct_datasets(body(geometry), CtDescription(seed="enhanced"))
+    singles = ct_datasets(body(grid(directions)), CtDescription(seed="enhanced"))
     order = range(len(singles)) if frame_order is None else frame_order
+    return enhanced_of([singles[k] for k in order])
+
+
+def enhanced_of(singles: Sequence[Dataset]) -> FileDataset:
+    """Returns the images as the frames of one Enhanced CT, in their order."""
     first = singles[0]
     meta = FileMetaDataset()
     meta.update(first.file_meta)
@@ -133,12 +137,12 @@ def enhanced_ct(
         if element.keyword not in _PER_FRAME:
             enhanced.add(element)
     enhanced.SOPClassUID = EnhancedCTImageStorage
-    enhanced.NumberOfFrames = len(order)
+    enhanced.NumberOfFrames = len(singles)
     enhanced.SharedFunctionalGroupsSequence = [_shared_groups(first)]
     enhanced.PerFrameFunctionalGroupsSequence = [
-        _frame_groups(singles[k], number) for number, k in enumerate(order, start=1)
+        _frame_groups(single, number) for number, single in enumerate(singles, start=1)
     ]
-    enhanced.PixelData = b"".join(singles[k].PixelData for k in order)
+    enhanced.PixelData = b"".join(single.PixelData for single in singles)
     return enhanced
 
 

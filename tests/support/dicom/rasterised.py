@@ -41,7 +41,7 @@ def rasterised(contours: Iterable[Dataset], source: CtSeries) -> NDArray[np.bool
     }
     order = _order(source)
     first = source.sources[0]
-    voxels = np.zeros((len(slices), first.Rows, first.Columns), dtype=bool)
+    voxels = np.zeros((len(order), first.Rows, first.Columns), dtype=bool)
     for contour in contours:
         (reference,) = contour.ContourImageSequence
         key = (reference.ReferencedSOPInstanceUID, reference.get("ReferencedFrameNumber"))

@@ -65,6 +65,7 @@ name = "liver"
 model = "{model}"
 destinations = {destinations}
 quiet_seconds = {quiet_seconds}
+{rule}
 when = {{ attribute = "Modality", equals = "CT" }}
 """
 
@@ -104,10 +105,11 @@ class RunningNode:
         commitment: bool = False,
         destination: str = "",
         archive: bool = False,
+        rule: str = "",
     ) -> None:
         """Writes the configuration; it applies from the next start.
 
-        `destination` holds further settings of the destination. With `archive`, the folder
+        `destination` and `rule` hold further settings of each. With `archive`, the folder
         `archive` is a second destination with the same settings.
         """
         more = f'log_level = "{log_level}"\n'
@@ -126,6 +128,7 @@ class RunningNode:
                 destinations='["pacs", "archive"]' if archive else '["pacs"]',
                 quiet_seconds=quiet_seconds,
                 model=model,
+                rule=rule,
             )
         )
 
@@ -204,6 +207,15 @@ class RunningNode:
     def ended_job(self, series: Uid, *, instances: int | None = None) -> Job:
         """Waits until the newest job of a series has ended; returns it."""
         return self.job_in(series, *_ENDED, instances=instances)
+
+    def ended_jobs(self, series: Uid, count: int) -> tuple[Job, ...]:
+        """Waits until a series has `count` jobs and all of them have ended; returns them."""
+
+        def ended() -> tuple[Job, ...]:
+            jobs = self.store.jobs_of(series)
+            return jobs if len(jobs) == count and {job.state for job in jobs} <= _ENDED else ()
+
+        return until(ended, _RESULT_SECONDS, f"{count} jobs to end")
 
     def memory(self) -> dict[str, float]:
         """Resident memory of the processes in MB, by module."""

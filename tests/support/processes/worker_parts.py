@@ -16,11 +16,13 @@ from node.dicom.results.comparison.other_result import OtherResult
 from node.domain.delivery import Receipt
 from node.domain.errors import Rejected, RejectionReason
 from node.domain.findings import Finding, FindingKind
+from node.domain.instance import Channel, Origin
 from node.domain.job import Job, JobState, ReplacedResult
 from node.domain.result_objects import NOTICE, ObjectUids, ResultKind, WantedObjects
 from node.domain.retry_policy import RetryPolicy
 from node.domain.series import AcquisitionChoice
 from node.intake.inbox import Inbox
+from node.intake.part10 import received_from_file
 from node.jobs.commit_step import CommitStep
 from node.jobs.deliver_step import DeliverStep
 from node.jobs.inference import InferenceRequest, InferenceResult, OtherResults, ProducedObject
@@ -90,8 +92,9 @@ class WorkerParts:
     wanted: dict[str, WantedObjects] = field(default_factory=dict)  # by destination
     findings: tuple[Finding, ...] = ()  # of each inference
     hold_on: frozenset[FindingKind] = frozenset()  # of the rule
-    acquisitions: AcquisitionChoice = AcquisitionChoice.REFUSE  # of the rule
-    choices: list[AcquisitionChoice] = field(default_factory=list)  # of each inference
+    acquisitions: AcquisitionChoice | None = None  # of the rule
+    requests: list[InferenceRequest] = field(default_factory=list)  # of each inference
+    more_rules: tuple[Rule, ...] = ()  # after the rule "liver"
     refusal: str = ""  # of each inference; empty: the series is segmented
     replaces: list[ReplacedResult | None] = field(default_factory=list)  # of each inference
     comparable: dict[str, set[str]] = field(default_factory=dict)  # other models by model
@@ -117,6 +120,7 @@ class WorkerParts:
             hold_on=self.hold_on,
             acquisitions=self.acquisitions,
         )
+        rules = [rule, *self.more_rules]
         segment_step = SegmentStep(
             store=self.store,
             infer=self.infer,
@@ -125,7 +129,7 @@ class WorkerParts:
             now=now,
             jitter=lambda: 0.0,
             wanted=self.wanted,
-            rules={rule.name: rule},
+            rules={each.name: each for each in rules},
             other_models=OtherModels(self.store, self.comparable, now),
             retry_s=0.05,
         )
@@ -148,7 +152,7 @@ class WorkerParts:
         self.workflows = Workflows(segment_step, deliver_step, commit_step, options)
         self.workflows.launch()
         self.series_completion = SeriesCompletion(
-            self.store, [rule], 1.0, lambda _: self.installed, now
+            self.store, rules, 1.0, lambda _: self.installed, now
         )
         self.job_scheduler = JobScheduler(
             self.store, self.workflows, deliver_step, commit_step, now
@@ -168,7 +172,7 @@ class WorkerParts:
             with other_results() as others:
                 self.others += others
         self.replaces.append(request.replaces)
-        self.choices.append(request.acquisitions)
+        self.requests.append(request)
         if self.on_inference:
             self.on_inference.pop(0)(request.job)
         if not self.refusal:
@@ -183,13 +187,28 @@ class WorkerParts:
         dataset = encoded(sop_instance_uid=uid)
         self.inbox.accept(received(sop_instance_uid=uid, dataset=dataset), self.now())
 
-    def poll(self) -> None:
-        self.store.request_start(SERIES, self.now())
+    def receive_files(self, paths: Sequence[Path]) -> None:
+        """Receives the files of a CT series."""
+        for path in paths:
+            origin = Origin(Channel.C_STORE, "MODALITY1")
+            self.inbox.accept(received_from_file(path, origin), self.now())
+
+    def poll(self, series: str = SERIES) -> None:
+        self.store.request_start(series, self.now())
         self.series_completion.poll()
         self.job_scheduler.poll()
 
-    def jobs(self) -> tuple[Job, ...]:
-        return self.store.jobs_of(SERIES)
+    def jobs(self, series: str = SERIES) -> tuple[Job, ...]:
+        return self.store.jobs_of(series)
+
+    def ended_jobs(self, series: str, count: int) -> tuple[Job, ...]:
+        """Waits until the series has `count` jobs and all of them have ended; returns them."""
+
+        def ended() -> tuple[Job, ...]:
+            jobs = self.jobs(series)
+            return jobs if len(jobs) == count and {j.state for j in jobs} <= _ENDED else ()
+
+        return until(ended, 20, f"{count} jobs to end")
 
     def job_in(self, state: JobState) -> Job:
         """Waits until the newest job is in `state`; returns it."""

@@ -12,12 +12,13 @@ from node.cli.main import main
 from node.domain.findings import Finding, FindingKind
 from node.domain.identifiers import Uid
 from node.domain.job import Job, JobState
-from node.domain.series import SeriesState
+from node.domain.series import SeriesPart, SeriesState
 from node.routing.rule_matching import Decision
 from node.settings import load_settings
 from node.store import Store
 from tests.support.dicom.body import grid
 from tests.support.dicom.builders import ct_series
+from tests.support.dicom.phases import two_phases
 from tests.support.factories import NOON, job_of, received
 
 
@@ -193,6 +194,52 @@ def test_explain_reports_each_series_of_a_folder(
     assert "is CT" in output
     assert "Series 1.2.3, 3 images:" in output
     assert "is MR" in output
+
+
+EACH = """
+[destinations.archive]
+kind = "folder"
+path = "archive"
+
+[[rules]]
+name = "phases"
+model = "liver-ct"
+destinations = ["archive"]
+acquisitions = "each"
+when = { attribute = "Modality", equals = "CT" }
+"""
+
+
+def test_explain_names_the_parts_of_a_folder(
+    config: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    config.write_text(config.read_text(encoding="utf-8") + EACH, encoding="utf-8")
+    two_phases().write(tmp_path / "ct")
+    assert run(monkeypatch, "explain", str(tmp_path / "ct"), "-c", str(config)) == 0
+    parts = "2 parts, each with a job of its own: acquisition 1, acquisition 2"
+    assert parts in capsys.readouterr().out
+
+
+def test_list_show_and_explain_say_which_part_a_job_is_about(
+    config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = load_settings(config)
+    store = Store.open(settings.database_url, settings.data_dir)
+    store.add_instance(received(), settings.data_dir / "1.dcm", 1, NOON)
+    part = SeriesPart("AcquisitionNumber", "2", 2, 2, 24, 24, "digest")
+    job = replace(job_of(Uid("1.2.3")), part=part)
+    decision = Decision((), ("acquisition 1", "acquisition 2")).to_json()
+    store.record_decision("1.2.3", decision, SeriesState.ACCEPTED, NOON, 1, jobs=[job])
+    store.close()
+    assert run(monkeypatch, "jobs", "list", "-c", str(config)) == 0
+    assert f"job {job.job_id[:8]}, acquisition 2 queued" in capsys.readouterr().out
+    assert run(monkeypatch, "jobs", "show", job.job_id, "-c", str(config)) == 0
+    assert json.loads(capsys.readouterr().out)["part"]["value"] == "2"
+    assert run(monkeypatch, "explain", "1.2.3", "-c", str(config)) == 0
+    assert "(liver-ct 1.0, acquisition 2): queued" in capsys.readouterr().out
 
 
 def test_explain_tells_the_findings_of_a_job(

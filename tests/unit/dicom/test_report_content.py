@@ -11,13 +11,14 @@ from pydicom.sequence import Sequence as Items
 from pydicom.tag import Tag
 
 from models.measurement import Measurement, measure
-from node.dicom.ct.reader import CtSeries, read_series
+from node.dicom.ct.reader import CtSeries, parts_of_series, read_series
 from node.dicom.report_content import report_of
 from node.dicom.results.content import ResultContent
 from node.domain.findings import Finding, FindingKind
 from node.domain.report import Issuer, NameComponents, Report, ReportCode, ReportIdentifier
 from node.domain.result_objects import ResultKind, ResultObject
 from tests.support.dicom.builders import MADE_AT, ThresholdSegmenter, ct_series
+from tests.support.dicom.phases import two_phases
 
 _FINDING = Finding(FindingKind.HOLES, "Liver", "The liver has holes.")
 
@@ -297,3 +298,14 @@ def test_line_breaks_in_texts_become_spaces(tmp_path: Path) -> None:
         header._dict[tag] = RawDataElement(tag, None, 6, b"a\r\nb\x1cc", 0, True, True)
 
     assert report_of(intact, []).study.description == "a b c"
+
+
+def test_the_report_of_a_part_names_it(tmp_path: Path) -> None:
+    paths = two_phases().write(tmp_path)
+    described = []
+    for part in parts_of_series(paths):
+        source = read_series(paths, part=part)
+        series = report_of(content_of(source), [ResultObject(ResultKind.SEG)]).series
+        assert series.slice_count == part.slice_count
+        described.append(series.description)
+    assert [text.rpartition(", ")[2] for text in described] == ["acquisition 1", "acquisition 2"]

@@ -12,6 +12,7 @@ from node.dicom.results.comparison.other_result import OtherResult
 from node.domain.identifiers import Uid
 from node.domain.job import Job, JobState
 from node.domain.result_objects import NOTICE, SEG, ResultObject
+from node.domain.series import SeriesPart
 from node.jobs.other_results import OtherModels
 from node.store import Store
 from tests.support.factories import NOON, SERIES, add_instances, job_of, sqlite_url
@@ -30,10 +31,19 @@ def store(tmp_path: Path) -> Iterator[Store]:
     store.close()
 
 
-def running(store: Store, model: str, *, version: str = "1.0", digest: str = "0" * 64) -> Job:
+def running(
+    store: Store,
+    model: str,
+    *,
+    version: str = "1.0",
+    digest: str = "0" * 64,
+    part: SeriesPart | None = None,
+) -> Job:
     """A job of the model that runs."""
+    of_part = "" if part is None else part.value
     job = replace(
-        job_of(Uid(SERIES), job_id=f"{model}-{version}-{digest[:4]}"),
+        job_of(Uid(SERIES), job_id=f"{model}-{version}-{digest[:4]}{of_part}"),
+        part=part,
         model_id=model,
         model_version=version,
         series_digest=digest,
@@ -77,6 +87,17 @@ def test_a_job_without_a_result_of_these_images_is_not_compared(store: Store) ->
     finished(store, running(store, "liver-ct", version="0.9"))  # the same model
     finished(store, running(store, "organs-ct", version="2"), what=NOTICE)  # refused
     assert found(store, ours) == []
+
+
+def test_each_phase_is_compared_with_the_same_phase(store: Store) -> None:
+    arterial = SeriesPart("AcquisitionNumber", "1", 1, 2, 20, 20, "1" * 64)
+    venous = replace(arterial, value="2", number=2, digest="2" * 64)
+    finished(store, running(store, "organs-ct", part=arterial))
+    finished(store, running(store, "organs-ct"))  # of the whole series
+    assert found(store, running(store, "liver-ct", part=venous)) == []
+    path = finished(store, running(store, "organs-ct", part=venous))
+    (other,) = found(store, running(store, "liver-ct", version="2", part=venous))
+    assert other.segmentation == path
 
 
 @pytest.mark.parametrize("state", [JobState.DELIVERED, JobState.PARKED])

@@ -66,10 +66,51 @@ def test_a_rule_sets_from_which_agreement_on_two_models_agree(tmp_path: Path) ->
 
 def test_a_rule_chooses_among_acquisitions(tmp_path: Path) -> None:
     (default,) = load_settings(write(tmp_path, VALID)).rules
-    assert default.acquisitions is AcquisitionChoice.REFUSE
+    assert default.acquisitions is None
     text = VALID.replace("model =", 'acquisitions = "most-slices"\nmodel =')
     (rule,) = load_settings(write(tmp_path, text)).rules
     assert rule.acquisitions is AcquisitionChoice.MOST_SLICES
+
+
+def _two_rules(first: str, second: str, *, second_when: str = "") -> str:
+    """A configuration with two rules for one model and these choices among acquisitions."""
+    rule = VALID[VALID.index("[[rules]]") :]
+    when = rule[rule.index("when =") :]
+    other = rule.replace('"liver"', '"other"').replace(when, f"{second_when or when}\n")
+    one = VALID.replace("model =", f'acquisitions = "{first}"\nmodel =')
+    return one + other.replace("model =", f'acquisitions = "{second}"\nmodel =')
+
+
+_THIN = """when = { all = [
+  { attribute = "SliceThickness", range = [0, 2] }, { attribute = "Modality", equals = "CT" } ] }"""
+
+
+@pytest.mark.parametrize("when", ["", _THIN])
+def test_a_choice_that_an_earlier_rule_always_overrides_is_a_mistake(
+    when: str, tmp_path: Path
+) -> None:
+    text = _two_rules("first", "each", second_when=when)
+    (mistake,) = mistakes_in(tmp_path, text)
+    line = line_of(text, 'acquisitions = "each"')
+    assert mistake.startswith(f"site.toml:{line}: ")
+    assert "never applies: rule 'liver' comes first" in mistake
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(_two_rules("each", "each"), id="equal choices"),
+        pytest.param(
+            _two_rules("first", "each", second_when='when = { attribute = "KVP", equals = "80" }'),
+            id="other conditions",
+        ),
+        pytest.param(
+            _two_rules("first", "each").replace('"liver-ct"', '"organs-ct"', 1), id="model"
+        ),
+    ],
+)
+def test_choices_that_may_apply_are_accepted(text: str, tmp_path: Path) -> None:
+    assert len(load_settings(write(tmp_path, text)).rules) == 2
 
 
 def test_a_rule_inherits_the_sites_quiet_time_unless_it_sets_its_own(tmp_path: Path) -> None:

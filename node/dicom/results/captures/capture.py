@@ -115,12 +115,12 @@ def _complete(image: Dataset, content: ResultContent, k: int) -> Dataset:
     """Adds what ties the capture to its source slice, then what every result has."""
     source = content.source
     header = source.sources[0] if source.frame_numbers else source.sources[k]
-    frame_number = source.frame_numbers[k] if source.frame_numbers else None
+    frame_numbers = source.frame_numbers[k : k + 1]  # empty if it is an image of its own
     # PS3.3 C.7.6.1.1.1: toward which side columns, then rows, ascend.
     toward = source.volume.get_closest_patient_orientation()
     image.PatientOrientation = [toward[2].value, toward[1].value]
     image.SourceImageSequence = [  # PS3.3 C.12.4.1.1
-        source_image(header, frame_number=frame_number, same_location=True)
+        source_image(header, frame_numbers=frame_numbers, same_location=True)
     ]
     image.ReferencedSeriesSequence = referenced_series([header])  # PS3.3 C.12.2
     spec = content.spec
@@ -182,14 +182,15 @@ def _windowed(hu: NDArray[np.generic], options: CaptureOptions) -> NDArray[np.ui
 
 
 def _captions(content: ResultContent) -> list[Caption]:
-    """Returns the warning, then each organ with its volume in its colour."""
+    """Returns the warning, the part of the series, then each organ and its volume in its colour."""
     organs = [
         Caption(f"{label.name} {volume_text(content.measurements[label.name])}", label.display_rgb)
         for label in content.mask.labels
     ]
     model = f"{content.spec.model_id} {content.spec.version}"
     mark = [Caption(CHECK_FINDINGS)] if content.is_marked else []
-    return [Caption(f"Not for diagnostic use ({model})"), *mark, *organs]
+    part = [] if content.source.part is None else [Caption(content.source.part.title)]
+    return [Caption(f"Not for diagnostic use ({model})"), *part, *mark, *organs]
 
 
 def _instance_numbers(source: CtSeries) -> list[int]:

@@ -54,7 +54,9 @@ def _set_document(result: Dataset, pdf: bytes, content: ResultContent) -> None:
         instance_reference(source) for source in content.source.sources
     ]
     spec = content.spec
-    result.DocumentTitle = f"Automatic segmentation, {spec.model_id} {spec.version}"
+    part = content.source.part
+    of_part = "" if part is None else f", {part.title}"
+    result.DocumentTitle = f"Automatic segmentation, {spec.model_id} {spec.version}{of_part}"
     title = Dataset()  # PS3.16 CID 7020
     title.CodeValue = "126000"
     title.CodingSchemeDesignator = "DCM"

@@ -23,7 +23,10 @@ from node.dicom.results.pages.header_texts import header_text, series_texts
 from node.dicom.results.pages.page import Page, Section
 from node.dicom.results.pages.page_picture import page_picture
 from node.dicom.results.result_attributes import complete_from_header, local_time
+from node.dicom.results.series_texts import part_offset
 from node.domain.identifiers import Uid
+from node.domain.result_texts import MAX_LONG_STRING
+from node.domain.series import SeriesPart
 
 SERIES_NUMBER = 990
 _FOOTER = "This notice is about the automatic segmentation only. It is not a medical finding."
@@ -36,7 +39,8 @@ class Refusal:
 
     `headers` are those of its instances that can be read, without pixel data; none may be left.
     `reason` is one or two sentences with the remedy. `model` is the model with its version.
-    `made_at` is time zone aware.
+    `made_at` is time zone aware. With a `part`, only that part of the series is refused, and
+    headers and count are those of the part.
     """
 
     study_instance_uid: Uid
@@ -46,6 +50,7 @@ class Refusal:
     model: str
     reason: str
     made_at: datetime
+    part: SeriesPart | None = None
 
 
 def encode(
@@ -69,8 +74,8 @@ def encode(
         study_instance_uid=refusal.study_instance_uid,
         series_instance_uid=series_instance_uid,
         sop_instance_uid=sop_instance_uid,
-        series_number=series_number,
-        series_description=f"Not segmented, {refusal.model}"[:64],
+        series_number=series_number + part_offset(refusal.part),
+        series_description=_description(refusal),
         instance_number=1,
     )
     picture = page_picture(notice_page(refusal))
@@ -93,18 +98,26 @@ def encode(
     return finish_capture(result, header)
 
 
+def _description(refusal: Refusal) -> str:
+    part = "" if refusal.part is None else f", {refusal.part.title}"
+    return f"Not segmented{part}, {refusal.model}"[:MAX_LONG_STRING]
+
+
 def notice_page(refusal: Refusal) -> Page:
     """Returns the page, without patient data."""
     headers = [_readable(header) for header in refusal.headers]
     count = refusal.instance_count
     images = "1 image" if count == 1 else f"{count} images"
     local = local_time(_context(headers), refusal.made_at)
+    part = refusal.part
+    refused = "this series" if part is None else "a part of this series"
+    of_part = () if part is None else (f"Only {part.title} of {part.count} parts",)
     return Page(
         title="Not segmented",
-        subtitle="The automatic segmentation refused this series. It makes no result of it.",
+        subtitle=f"The automatic segmentation refused {refused}. It makes no result of it.",
         sections=(
             Section("Reason", (refusal.reason,)),
-            Section("Series", series_texts(headers, images)),
+            Section("Series", (*series_texts(headers, images), *of_part)),
             Section("Model", (refusal.model, f"Selected by the rule {refusal.rule}")),
             Section("Refused", (f"{local:%Y-%m-%d %H:%M %Z}",)),
         ),

@@ -17,15 +17,16 @@ def instance_reference(image: Dataset) -> Dataset:
 
 
 def source_image(
-    image: Dataset, *, frame_number: int | None = None, same_location: bool = False
+    image: Dataset, *, frame_numbers: Sequence[int] = (), same_location: bool = False
 ) -> Dataset:
     """Returns an item of Source Image Sequence (PS3.3 C.12.4.1.1).
 
-    `same_location` means that the derived image shows the same place pixel by pixel.
+    Without frame numbers, it references every frame. `same_location` means that the derived image
+    shows the same place pixel by pixel.
     """
     item = instance_reference(image)
-    if frame_number is not None:
-        item.ReferencedFrameNumber = frame_number
+    if frame_numbers:
+        item.ReferencedFrameNumber = list(frame_numbers)
     purpose = Dataset()  # PS3.16 CID 7202
     purpose.CodeValue = "121322"
     purpose.CodingSchemeDesignator = "DCM"

@@ -45,7 +45,10 @@ def encode(content: ResultContent, result_object: ResultObject) -> list[Dataset]
     )
     picture = page_picture(summary_page(content, with_patient=False))
     image = secondary_capture(picture, identity, ConversionType.SYNTHETIC)
-    image.SourceImageSequence = [source_image(source) for source in sources]  # PS3.3 C.12.4.1.1
+    frames = content.source.referenced_frames
+    image.SourceImageSequence = [  # PS3.3 C.12.4.1.1
+        source_image(source, frame_numbers=frames) for source in sources
+    ]
     image.ReferencedSeriesSequence = referenced_series(sources)  # PS3.3 C.12.2
     spec = content.spec
     derivation = f"Summary of {spec.model_id} {spec.version}; not for diagnostic use."

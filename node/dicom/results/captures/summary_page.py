@@ -43,7 +43,10 @@ def _findings(content: ResultContent) -> Section:
 
 def _source(content: ResultContent) -> Section:
     source = content.source
-    return Section("Source", series_texts(source.sources, f"{source.slice_count} slices"))
+    lines = series_texts(source.sources, f"{source.slice_count} slices")
+    if source.part is None:
+        return Section("Source", lines)
+    return Section("Source", (*lines, f"Only {source.part.title} of {source.part.count} parts"))
 
 
 def _model(content: ResultContent) -> Section:

@@ -47,13 +47,13 @@ def contour_sequences(
             yield label, contours
 
 
-def contour_image(image: Dataset, frame_number: int | None = None) -> Dataset:
-    """Returns an item of Contour Image Sequence: an image, or one frame of it."""
+def contour_image(image: Dataset, frame_numbers: Sequence[int] = ()) -> Dataset:
+    """Returns an item of Contour Image Sequence: an image, or some frames of it."""
     item = Dataset()
     item.ReferencedSOPClassUID = image.SOPClassUID
     item.ReferencedSOPInstanceUID = image.SOPInstanceUID
-    if frame_number is not None:
-        item.ReferencedFrameNumber = frame_number
+    if frame_numbers:
+        item.ReferencedFrameNumber = list(frame_numbers)
     return item
 
 
@@ -70,9 +70,10 @@ def _contours(inside: NDArray[np.bool_], plane: Slice) -> Iterator[Dataset]:
     to_patient = ImageToReferenceTransformer(
         plane.position, plane.orientation, plane.pixel_spacing_mm
     )
+    frame_numbers = () if plane.frame_number is None else (plane.frame_number,)
     for points, data in _contour_data(regions_of(inside), to_patient):
         contour = Dataset()
-        contour.ContourImageSequence = [contour_image(plane.header, plane.frame_number)]
+        contour.ContourImageSequence = [contour_image(plane.header, frame_numbers)]
         contour.ContourGeometricType = "CLOSED_PLANAR"
         contour.NumberOfContourPoints = points
         contour[Tag("ContourData")] = _raw_decimal_strings("ContourData", data)

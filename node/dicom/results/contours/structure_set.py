@@ -134,7 +134,8 @@ def _referenced_frame_of_reference(content: ResultContent) -> Dataset:
     images = content.source.sources
     series = Dataset()
     series.SeriesInstanceUID = images[0].SeriesInstanceUID
-    series.ContourImageSequence = [contour_image(image) for image in images]
+    frames = content.source.referenced_frames
+    series.ContourImageSequence = [contour_image(image, frames) for image in images]
     study = Dataset()
     study.ReferencedSOPClassUID = _DETACHED_STUDY_MANAGEMENT
     study.ReferencedSOPInstanceUID = images[0].StudyInstanceUID

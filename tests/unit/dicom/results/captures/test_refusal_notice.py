@@ -13,6 +13,7 @@ from pydicom.tag import Tag
 from node.dicom.results.captures.refusal_notice import Refusal, encode, notice_page
 from node.dicom.results.pages.layout import PlacedText, lay_out
 from node.domain.identifiers import Uid, mint_uid
+from node.domain.series import SeriesPart
 from tests.support.dicom.builders import MADE_AT, ct_series
 from tests.support.dicom.nested_sequences import with_defined_length
 from tests.support.dicom.result_content import read_back
@@ -150,3 +151,14 @@ def test_equal_refusals_give_equal_bytes() -> None:
 def test_a_time_without_zone_is_refused() -> None:
     with pytest.raises(ValueError, match="time zone"):
         notice(replace(refusal(), made_at=MADE_AT.replace(tzinfo=None)))
+
+
+def test_the_notice_of_a_part_names_it() -> None:
+    part = SeriesPart("AcquisitionNumber", "2", 2, 3, 24, 24, "digest")
+    whole = refusal(*headers())
+    made = replace(whole, part=part)
+    assert notice(made).SeriesDescription == "Not segmented, acquisition 2, liver-ct 0.3.0"
+    assert notice(made).SeriesNumber != notice(whole).SeriesNumber
+    text = page_text(made)
+    assert "refused a part of this series" in text
+    assert "Only acquisition 2 of 3 parts" in text
