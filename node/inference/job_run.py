@@ -38,7 +38,7 @@ def run_job(request: InferenceRequest, model: Segmenter, texts: ResultTexts) -> 
     except Rejected as error:
         if not request.with_notice:
             raise
-        return _refused(request, str(error))
+        return _refused(request, error)
 
 
 def _segmented(request: InferenceRequest, model: Segmenter, texts: ResultTexts) -> InferenceResult:
@@ -81,7 +81,7 @@ def _segmented(request: InferenceRequest, model: Segmenter, texts: ResultTexts) 
     )
 
 
-def _refused(request: InferenceRequest, reason: str) -> InferenceResult:
+def _refused(request: InferenceRequest, error: Rejected) -> InferenceResult:
     """Writes the notice of a refused series."""
     job = request.job
     refusal = Refusal(
@@ -90,7 +90,7 @@ def _refused(request: InferenceRequest, reason: str) -> InferenceResult:
         instance_count=len(request.files),
         rule=job.rule,
         model=f"{job.model_id} {job.model_version}",
-        reason=reason,
+        reason=str(error),
         made_at=job.created_at,
     )
     uids = ObjectUids(job.job_id, NOTICE)
@@ -100,7 +100,7 @@ def _refused(request: InferenceRequest, reason: str) -> InferenceResult:
         sop_instance_uid=uids.sop_instance_uid(),
     )
     written = _write([notice], NOTICE, request.output)
-    return InferenceResult((written,), b"", {}, {}, refusal=reason)
+    return InferenceResult((written,), b"", {}, {}, refusal=str(error), rejection=error.reason)
 
 
 def _write(

@@ -10,7 +10,7 @@ import structlog
 
 from node.domain.delivery import DeliveryKey
 from node.domain.error_classification import Defect, attempt
-from node.domain.errors import Rejected, Transient
+from node.domain.errors import Rejected, RejectionReason, Transient
 from node.domain.findings import Finding, FindingKind
 from node.domain.job import HELD, Job, JobState, ReplacedResult
 from node.domain.result_objects import (
@@ -70,6 +70,7 @@ class InferenceResult:
     timings_s: dict[str, float]
     findings: tuple[Finding, ...] = ()
     refusal: str = ""  # why the series is refused; the only object is then the notice
+    rejection: RejectionReason | None = None  # the code of that reason
 
 
 Infer = Callable[[InferenceRequest], InferenceResult]
@@ -139,6 +140,7 @@ class SegmentStep:
         completion = JobCompletion(self.store, self.now)
         match failure:
             case Rejected():
+                self.store.record_rejection(job.job_id, failure.reason, self.now())
                 completion.end(job, JobState.REFUSED, str(failure))
             case Transient():
                 self.store.record_failed_attempt(job.job_id, str(failure), self.now())
@@ -197,6 +199,8 @@ class SegmentStep:
 
     def _record(self, job: Job, inferred: InferenceResult, result: Path, started: datetime) -> None:
         """Adds the deliveries and changes the state of a job whose objects are stored."""
+        if inferred.rejection is not None:
+            self.store.record_rejection(job.job_id, inferred.rejection, self.now())
         picture = None
         if inferred.picture_png:
             picture = self._folder(job) / "overlay.png"

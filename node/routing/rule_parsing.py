@@ -13,6 +13,7 @@ from node.routing.condition_parsing import (
     Mistake,
     parse_condition,
 )
+from node.routing.conditions import All, RequestedByWorkItem
 from node.routing.rules import MAX_QUIET_SECONDS, Rule
 
 _KEYS = (
@@ -25,6 +26,7 @@ _KEYS = (
     "mark_on",
     "hold_on",
     "acquisitions",
+    "only_for_work_items",
 )
 
 
@@ -57,16 +59,21 @@ def parse_rules(tables: Any, quiet_seconds: float, mistakes: list[Mistake]) -> t
 
 
 def _rule(table: Mapping[str, Any], path: KeyPath, quiet_seconds: float) -> Rule:
+    when = parse_condition(table["when"], (*path, "when"))
+    only_for_work_items = table.get("only_for_work_items", False)
+    if only_for_work_items:
+        when = All((RequestedByWorkItem(table["name"]), when))
     return Rule(
         name=table["name"],
         model=table["model"],
         destinations=tuple(table["destinations"]),
-        when=parse_condition(table["when"], (*path, "when")),
+        when=when,
         quiet_seconds=float(table.get("quiet_seconds", quiet_seconds)),
         priority=Priority(table.get("priority", Priority.ROUTINE)),
         mark_on=frozenset(FindingKind(kind) for kind in table.get("mark_on", ())),
         hold_on=frozenset(FindingKind(kind) for kind in table.get("hold_on", ())),
         acquisitions=AcquisitionChoice(table.get("acquisitions", AcquisitionChoice.REFUSE)),
+        only_for_work_items=only_for_work_items,
     )
 
 
@@ -90,6 +97,8 @@ def _mistakes(table: Any, path: KeyPath) -> Iterator[Mistake]:
         if key in table and table[key] not in choices:
             known = " or ".join(f'"{choice}"' for choice in choices)
             yield (*path, key), f"must be {known}"
+    if not isinstance(table.get("only_for_work_items", False), bool):
+        yield (*path, "only_for_work_items"), "must be true or false"
     for key in ("mark_on", "hold_on"):
         yield from _finding_mistakes(table.get(key, []), (*path, key))
     if "when" not in table:

@@ -17,6 +17,8 @@ class Rule:
 
     A result with a finding of `mark_on` is marked. One with a finding of `hold_on` waits until a
     person releases it. `acquisitions` is the choice in a series that holds several of one region.
+    A rule that is `only_for_work_items` applies to series that a work item requests it for; its
+    `when` includes that condition.
     """
 
     name: str
@@ -28,3 +30,4 @@ class Rule:
     mark_on: frozenset[FindingKind] = frozenset()
     hold_on: frozenset[FindingKind] = frozenset()
     acquisitions: AcquisitionChoice = AcquisitionChoice.REFUSE
+    only_for_work_items: bool = False
