@@ -15,7 +15,7 @@ from websockets.exceptions import ConnectionClosed, WebSocketException
 from websockets.sync.client import ClientConnection, connect
 
 from node.domain.retry_policy import RetryPolicy
-from node.domain.work_item import Code
+from node.domain.worklists.codes import Code
 from node.store import Store
 
 _LOG = structlog.get_logger()

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from node.domain.coding_schemes import LOCAL_SCHEME
 from node.domain.identifiers import Uid
 from node.domain.retry_policy import RetryPolicy
-from node.domain.work_item import Code
+from node.domain.worklists.codes import Code
 from node.settings import Settings
 from node.settings.passwords import password_from
 from node.settings.worklists import WorklistOptions

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from node.domain.work_item import Code, WorkItem
+from node.domain.worklists.codes import Code
+from node.domain.worklists.work_item import WorkItem
 from node.store import Store
 from node.worklists.input_progress import Ending, InputProgress
 from node.worklists.outputs import Archive, outputs_of

@@ -7,7 +7,8 @@ from enum import Enum
 from node.domain.errors import RejectionReason
 from node.domain.job import Job, JobState
 from node.domain.series import SeriesState
-from node.domain.work_item import Discontinuation, WorkItem, WorkItemInput
+from node.domain.worklists.codes import Discontinuation
+from node.domain.worklists.work_item import WorkItem, WorkItemInput
 from node.routing.rule_matching import Decision
 from node.routing.rules import Rule
 from node.store import Store

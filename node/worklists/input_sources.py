@@ -7,7 +7,7 @@ from operator import attrgetter
 
 from node.domain.errors import Rejected, RejectionReason
 from node.domain.identifiers import Uid
-from node.domain.work_item import WorkItemInput
+from node.domain.worklists.work_item import WorkItemInput
 from node.settings import Settings
 from node.worklists.scheduled import ScheduledInput, ScheduledWorkItem
 

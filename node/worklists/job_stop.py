@@ -7,7 +7,7 @@ from datetime import datetime
 
 from node.domain.delivery import DeliveryState
 from node.domain.job import Job, JobState
-from node.domain.work_item import WorkItem
+from node.domain.worklists.work_item import WorkItem
 from node.routing.rules import Rule
 from node.store import IllegalChange, Store
 

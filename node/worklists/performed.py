@@ -7,7 +7,7 @@ from datetime import datetime
 from pydicom.dataset import Dataset
 
 from node.domain.identifiers import Uid
-from node.domain.work_item import Code
+from node.domain.worklists.codes import Code
 
 # PS3.5 6.2: the lengths of ST, LT and LO.
 _MAX_DESCRIPTION = 1024

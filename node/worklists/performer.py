@@ -12,7 +12,8 @@ from pydicom.dataset import Dataset
 from node.domain.error_classification import Defect, attempt
 from node.domain.errors import Rejected, Transient
 from node.domain.retry_policy import RetryPolicy, given_up
-from node.domain.work_item import OWNED, Code, Discontinuation, WorkItem, WorkItemState
+from node.domain.worklists.codes import Code, Discontinuation
+from node.domain.worklists.work_item import OWNED, WorkItem, WorkItemState
 from node.routing.rules import Rule
 from node.store import Store
 from node.worklists.final_report import FinalReports

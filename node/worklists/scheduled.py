@@ -9,7 +9,7 @@ from pydicom.valuerep import DT
 
 from node.domain.errors import Rejected
 from node.domain.identifiers import Uid
-from node.domain.work_item import Code
+from node.domain.worklists.codes import Code
 
 # What a search asks for beside the attributes that a server returns anyway (PS3.4 CC.2.8.1).
 RETURN_KEYS = (

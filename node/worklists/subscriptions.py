@@ -6,7 +6,7 @@ from urllib.parse import quote
 import structlog
 
 from node.domain.error_classification import Defect, attempt
-from node.domain.work_item import WorkItem
+from node.domain.worklists.work_item import WorkItem
 from node.worklists.ups_client import UpsServer
 
 _LOG = structlog.get_logger()

@@ -10,7 +10,7 @@ import structlog
 from node.domain.error_classification import Defect, attempt
 from node.domain.identifiers import Uid
 from node.domain.retry_policy import RetryPolicy
-from node.domain.work_item import Code
+from node.domain.worklists.codes import Code
 from node.store import Store
 from node.worklists.scheduled import RETURN_KEYS, ScheduledWorkItem, read_many
 from node.worklists.ups_client import UpsServer

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from node.domain.job import JobState
-from node.domain.work_item import WorkItemState
+from node.domain.worklists.work_item import WorkItemState
 from tests.support.dicom.work_items import code
 from tests.support.servers.performing_node import (
     SERIES,

@@ -12,7 +12,7 @@ import requests
 from node.domain.errors import RejectionReason
 from node.domain.job import JobState
 from node.domain.retry_policy import RetryPolicy
-from node.domain.work_item import WorkItemState
+from node.domain.worklists.work_item import WorkItemState
 from node.worklists.ups_client import UpsServer
 from tests.support.servers.performing_node import SERIES, PerformingNode, performing_node
 from tests.support.servers.ups_server import Received, UpsOriginServer

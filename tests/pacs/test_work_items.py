@@ -8,7 +8,7 @@ import pytest
 from node.domain.errors import RejectionReason
 from node.domain.identifiers import Uid
 from node.domain.job import JobState
-from node.domain.work_item import WorkItemState
+from node.domain.worklists.work_item import WorkItemState
 from tests.support.dicom.work_items import series_input
 from tests.support.servers.performing_node import (
     SEG_STORAGE,

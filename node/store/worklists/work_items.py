@@ -9,7 +9,8 @@ from sqlalchemy import Row, exists, insert, select, update
 from sqlalchemy.engine import Connection
 
 from node.domain.identifiers import Uid
-from node.domain.work_item import FINAL_STATES, Code, WorkItem, WorkItemInput, WorkItemState
+from node.domain.worklists.codes import Code
+from node.domain.worklists.work_item import FINAL_STATES, WorkItem, WorkItemInput, WorkItemState
 from node.store.audit import append_event
 from node.store.received.retrievals import add_retrieval
 from node.store.repository import Repository

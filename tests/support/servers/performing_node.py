@@ -15,7 +15,7 @@ from node.domain.instance import ReceivedInstance
 from node.domain.job import Job, JobState
 from node.domain.result_objects import SEG, StoredObject
 from node.domain.retry_policy import RetryPolicy
-from node.domain.work_item import WorkItem, WorkItemState
+from node.domain.worklists.work_item import WorkItem, WorkItemState
 from node.intake.inbox import Inbox
 from node.intake.retriever import Accept, Retriever
 from node.jobs.series_completion import SeriesCompletion

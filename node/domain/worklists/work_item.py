@@ -1,10 +1,12 @@
 """A work item of a worklist (Unified Procedure Step) that the node performs."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
-from enum import Enum, StrEnum
+from enum import StrEnum
+from typing import Any
 
 from node.domain.identifiers import Uid
+from node.domain.worklists.codes import Code
 
 
 class WorkItemState(StrEnum):
@@ -20,42 +22,9 @@ class WorkItemState(StrEnum):
     WITHDRAWN = "withdrawn"  # final: it is not, or no longer, the node's; see the reason
 
 
-_FINAL = frozenset({WorkItemState.COMPLETED, WorkItemState.CANCELED, WorkItemState.WITHDRAWN})
+FINAL_STATES = (WorkItemState.COMPLETED, WorkItemState.CANCELED, WorkItemState.WITHDRAWN)
 # The states in which the node works on it.
 OWNED = frozenset({WorkItemState.CLAIMED, WorkItemState.PERFORMING})
-
-
-class Discontinuation(Enum):
-    """Why the node cancels a work item: code value (DCM) and meaning from PS3.16 CID 9300."""
-
-    EQUIPMENT_FAILURE = ("110501", "Equipment failure")
-    UNSPECIFIED = ("110513", "Discontinued for unspecified reason")
-    OBJECTS_MALFORMED = ("110521", "Objects incorrectly formatted")
-    OBJECT_TYPES_NOT_SUPPORTED = ("110522", "Object Types not supported")
-    OBJECT_SET_INCOMPLETE = ("110523", "Object Set incomplete")
-    ASSIGNMENT_REJECTED = ("110530", "Workitem assignment rejected by assigned resource")
-
-
-@dataclass(frozen=True)
-class Code:
-    """A coded entry (PS3.3 8); `str` is its value and scheme."""
-
-    value: str
-    scheme: str
-    meaning: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.value} ({self.scheme})"
-
-    def is_same(self, other: "Code") -> bool:
-        """Whether value and scheme are equal, which identify a concept (PS3.3 8.1)."""
-        return (self.value, self.scheme) == (other.value, other.scheme)
-
-    @classmethod
-    def of(cls, reason: Discontinuation) -> "Code":
-        """Returns the code of a reason."""
-        value, meaning = reason.value
-        return cls(value, "DCM", meaning)
 
 
 @dataclass(frozen=True)
@@ -102,7 +71,9 @@ class WorkItem:
     @property
     def is_final(self) -> bool:
         """Whether no state follows this one."""
-        return self.state in _FINAL
+        return self.state in FINAL_STATES
 
-
-FINAL_STATES = tuple(_FINAL)
+    def public_fields(self) -> dict[str, Any]:
+        """Returns the fields without the key of the owner and without the final data set."""
+        hidden = {"transaction_uid", "report"}
+        return {name: value for name, value in asdict(self).items() if name not in hidden}
