@@ -87,6 +87,7 @@ class UpsOriginServer:
     received: list[Received] = field(default_factory=list)
     refused: list[tuple[str, str]] = field(default_factory=list)  # transaction, warning
     changes: list[tuple[str, str]] = field(default_factory=list)  # work item, new state
+    answer: Answer | None = None  # of every request
     password: str = ""
     _deleted: set[str] = field(default_factory=set)
     _owners: dict[str, str] = field(default_factory=dict)  # work item -> Transaction UID
@@ -240,6 +241,8 @@ class UpsOriginServer:
         credentials = base64.b64encode(f"performer:{self.password}".encode()).decode()
         if self.password and headers.get("Authorization") != f"Basic {credentials}":
             answer = Answer(401)
+        elif self.answer is not None:
+            answer = self.answer
         elif content and headers.get("Content-Type") != _JSON:
             answer = Answer(415)
         else:
