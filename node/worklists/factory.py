@@ -33,8 +33,8 @@ class Worklist:
 
     def poll_server(self) -> None:
         """Searches for new work items, and finds those that the server has ended."""
-        self.search.poll()
-        self.performer.check_owned()
+        if self.search.poll():
+            self.performer.check_owned()
 
 
 def worklists_from(

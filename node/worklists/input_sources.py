@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
+from urllib.parse import urlsplit
 
 from node.domain.errors import Rejected, RejectionReason
 from node.domain.identifiers import Uid
@@ -76,7 +77,9 @@ class InputSources:
                 return self.by_ae_title[title]
         if self.default is not None:
             return self.default
-        named = ", ".join(urls + titles) or "no place"
+        # The host is enough to correct the configuration, and cannot name a patient.
+        hosts = [urlsplit(url).netloc for url in urls]
+        named = ", ".join(dict.fromkeys(hosts + titles)) or "no place"
         raise _rejected(
             f"the work item names {named} to retrieve its input from, which is neither a source "
             "nor a peer with `retrieve` of this station's configuration"

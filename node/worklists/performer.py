@@ -247,8 +247,8 @@ class Performer:
 
     def _withdraw(self, item: WorkItem, reason: str) -> None:
         """Ends a work item that is not, or no longer, the node's."""
-        self._record_end(item, WorkItemState.WITHDRAWN, reason)
         self._discard_jobs(item)
+        self._record_end(item, WorkItemState.WITHDRAWN, reason)
 
     def _record_end(self, item: WorkItem, state: WorkItemState, reason: str) -> None:
         if not self.store.change_work_item(item, state, self.now(), reason=reason):

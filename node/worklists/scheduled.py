@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 
+from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
 from pydicom.valuerep import DT
 
@@ -20,6 +21,18 @@ RETURN_KEYS = (
     "ScheduledProcedureStepPriority",
     "InputReadinessState",
     "WorklistLabel",
+)
+# The elements of a work item that the node reads, by tag as in DICOM JSON. It parses no others:
+# they may name a patient, and a mistake in them does not matter.
+READ_TAGS = frozenset(
+    f"{tag_for_keyword(word):08X}"
+    for word in (
+        *RETURN_KEYS,
+        "SOPInstanceUID",
+        "ProcedureStepState",
+        "TimezoneOffsetFromUTC",
+        "InputInformationSequence",
+    )
 )
 _PRIORITIES = ("HIGH", "MEDIUM", "LOW")
 

@@ -11,6 +11,7 @@ from pydicom.dataset import Dataset
 
 from node.domain.errors import Rejected, RejectionReason, Transient
 from node.domain.identifiers import Uid
+from node.worklists.scheduled import READ_TAGS
 
 # Connect timeout and read timeout.
 _TIMEOUT_SECONDS = (10.0, 60.0)
@@ -44,7 +45,10 @@ class UpsServer:
     password: str = field(default="", repr=False)
 
     def search(self, parameters: Mapping[str, str], include: tuple[str, ...]) -> list[Dataset]:
-        """Returns the work items that match `parameters` (PS3.18 11.9)."""
+        """Returns the work items that match `parameters` (PS3.18 11.9).
+
+        Of each, it has those elements that the node reads.
+        """
         query = [*parameters.items(), *(("includefield", word) for word in include)]
         response = self._request("GET", "/workitems", query=query)
         if response.status_code == HTTPStatus.NO_CONTENT:
@@ -55,7 +59,7 @@ class UpsServer:
         return [self._dataset(item) for item in items]
 
     def retrieve(self, uid: Uid) -> Dataset:
-        """Returns the contents of a work item (PS3.18 11.5).
+        """Returns the contents of a work item (PS3.18 11.5): what the node reads.
 
         Raises:
             WorkItemGone: the server has deleted it.
@@ -142,8 +146,9 @@ class UpsServer:
         return Transient(answer)
 
     def _dataset(self, item: Any) -> Dataset:
+        """Returns the elements of a work item that the node reads."""
         try:
-            return Dataset.from_json(item)
+            return Dataset.from_json({tag: e for tag, e in item.items() if tag in READ_TAGS})
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise Transient(f"{self.url} answered with no DICOM JSON") from error
 

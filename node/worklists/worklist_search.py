@@ -85,14 +85,17 @@ class WorklistSearch:
     _failures: int = field(default=0)
     _not_before: float = field(default=0.0)
 
-    def poll(self) -> None:
-        """Searches once, unless a failure is too recent; keeps the status of the server."""
+    def poll(self) -> bool:
+        """Searches once, unless a failure is too recent; keeps the status of the server.
+
+        Returns whether the server has answered.
+        """
         if self.clock() < self._not_before:
-            return
+            return False
         failure = attempt(self._search)
         if failure is None:
             self._record_answer()
-            return
+            return True
         error = failure.message if isinstance(failure, Defect) else str(failure)
         trace = failure.trace if isinstance(failure, Defect) else ""
         if self._failures == 0:
@@ -100,6 +103,7 @@ class WorklistSearch:
         self._failures += 1
         self._not_before = self.clock() + self.policy.delay_s(self._failures, _JITTER)
         self.store.record_worklist_failure(self.worklist, error, self.now())
+        return False
 
     def _record_answer(self) -> None:
         if self._failures:

@@ -13,7 +13,7 @@ from tests.support.servers.performing_node import (
     PerformingNode,
     performing_node,
 )
-from tests.support.servers.ups_server import Received, UpsOriginServer
+from tests.support.servers.ups_server import Answer, Received, UpsOriginServer
 
 
 @pytest.fixture
@@ -230,3 +230,22 @@ def test_images_are_not_retrieved_from_an_address_that_the_configuration_does_no
         assert ups.state(uid) == "CANCELED"
         assert "neither a source nor a peer" in node.item(uid).reason
         assert node.store.list_retrievals() == []
+
+
+def test_a_mistake_in_what_the_node_does_not_read_is_no_matter(
+    node: PerformingNode, ups: UpsOriginServer
+) -> None:
+    node.add_images()
+    uid = node.schedule()
+    ups.added_elements["00101010"] = {"vr": "AS", "Value": [{"Alphabetic": "old"}, 7]}
+    node.poll()
+    assert ups.state(uid) == "IN PROGRESS"
+
+
+@pytest.mark.parametrize("body", [None, {}, [1], [{"00080018": 5}], "text"])
+def test_an_answer_that_is_no_list_of_work_items_is_a_failure_of_the_server(
+    node: PerformingNode, ups: UpsOriginServer, body: object
+) -> None:
+    ups.answer = Answer(200, body)
+    node.poll()
+    assert "answered" in node.store.worklist_status("hospital").error

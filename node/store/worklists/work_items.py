@@ -12,7 +12,7 @@ from node.domain.identifiers import Uid
 from node.domain.worklists.codes import Code
 from node.domain.worklists.work_item import FINAL_STATES, WorkItem, WorkItemInput, WorkItemState
 from node.store.audit import append_event
-from node.store.received.retrievals import add_retrieval
+from node.store.received.retrievals import add_own_retrieval
 from node.store.repository import Repository
 from node.store.schema import WORK_ITEM_INPUTS, WORK_ITEMS
 
@@ -146,7 +146,7 @@ class WorkItems(Repository):
             if not _change(connection, item, values, now):
                 return False
             for each in inputs:
-                retrieval_id = add_retrieval(
+                retrieval_id = add_own_retrieval(
                     connection, each.source, each.study_instance_uid, each.series_instance_uid, now
                 )
                 connection.execute(

@@ -51,4 +51,3 @@ def _require(store: Store, worklist: str, uid: str) -> WorkItem:
         message = f"worklist {worklist!r} has no work item {uid} that this node has claimed"
         raise HTTPException(HTTPStatus.NOT_FOUND, message)
     return item
-

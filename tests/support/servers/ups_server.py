@@ -88,6 +88,7 @@ class UpsOriginServer:
     refused: list[tuple[str, str]] = field(default_factory=list)  # transaction, warning
     changes: list[tuple[str, str]] = field(default_factory=list)  # work item, new state
     answer: Answer | None = None  # of every request
+    added_elements: dict[str, Any] = field(default_factory=dict)  # DICOM JSON, to every work item
     password: str = ""
     _deleted: set[str] = field(default_factory=set)
     _owners: dict[str, str] = field(default_factory=dict)  # work item -> Transaction UID
@@ -264,7 +265,7 @@ class UpsOriginServer:
         answer = Answer(501)
         match received.name:
             case "retrieve":
-                answer = Answer(200, [self.items[uid].to_json_dict()])
+                answer = Answer(200, [self.items[uid].to_json_dict() | self.added_elements])
             case "update":
                 answer = self._update(uid, received)
             case "subscribe" if self.supports_subscriptions:
@@ -284,7 +285,7 @@ class UpsOriginServer:
         if keys.keys() - _KEYS:
             return Answer(400, warning=f"unknown keys {sorted(keys.keys() - _KEYS)}")
         matching = [
-            item.to_json_dict()
+            item.to_json_dict() | self.added_elements
             for item in self.items.values()
             if self.ignores_keys or all(_has(item, key, value) for key, value in keys.items())
         ]
