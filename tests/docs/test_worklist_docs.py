@@ -27,7 +27,8 @@ from node.worklists.scheduled import RETURN_KEYS
 from tests.support.dicom.work_items import series_input
 from tests.support.factories import NOON
 from tests.support.servers.performing_node import SERIES, PerformingNode, performing_node
-from tests.support.servers.ups_server import Answer, Received, UpsOriginServer
+from tests.support.servers.ups_server import UpsOriginServer
+from tests.support.servers.ups_worklist import Answer, Received
 
 ROOT = Path(__file__).parents[2]
 STATEMENT = (ROOT / "conformance_statement.md").read_text(encoding="utf-8")

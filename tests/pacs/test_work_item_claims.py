@@ -13,7 +13,8 @@ from tests.support.servers.performing_node import (
     PerformingNode,
     performing_node,
 )
-from tests.support.servers.ups_server import Answer, Received, UpsOriginServer
+from tests.support.servers.ups_server import UpsOriginServer
+from tests.support.servers.ups_worklist import Answer, Received
 
 
 @pytest.fixture

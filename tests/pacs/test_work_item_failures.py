@@ -15,7 +15,8 @@ from node.domain.retry_policy import RetryPolicy
 from node.domain.worklists.work_item import WorkItemState
 from node.worklists.ups_client import UpsServer
 from tests.support.servers.performing_node import SERIES, PerformingNode, performing_node
-from tests.support.servers.ups_server import Received, UpsOriginServer
+from tests.support.servers.ups_server import UpsOriginServer
+from tests.support.servers.ups_worklist import Received
 
 
 @pytest.fixture

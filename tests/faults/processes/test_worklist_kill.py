@@ -9,7 +9,8 @@ import pytest
 from node.demo.orthanc_pacs import orthanc_missing
 from node.domain.worklists.work_item import WorkItemState
 from tests.support.processes.worklist_site import worklist_site
-from tests.support.servers.ups_server import Received, UpsOriginServer
+from tests.support.servers.ups_server import UpsOriginServer
+from tests.support.servers.ups_worklist import Received
 
 pytestmark = pytest.mark.skipif(bool(orthanc_missing()), reason=orthanc_missing())
 
