@@ -24,7 +24,8 @@ class JobStop:
 
     def has_sent(self, item: WorkItem, rule: Rule) -> bool:
         """Whether a destination has a result of the work item, so that it is too late."""
-        return any(self._is_sent(job) for job in self._jobs(item, rule))
+        newest = {job.series_instance_uid: job for job in self._jobs(item, rule)}
+        return any(self._is_sent(job) for job in newest.values())
 
     def discard_jobs(self, item: WorkItem, rule: Rule, reason: str) -> None:
         """Discards the unfinished jobs that nothing but this work item asks for.
@@ -43,6 +44,7 @@ class JobStop:
                 self.store.change_job(job.job_id, JobState.DISCARDED, self.now())
 
     def _jobs(self, item: WorkItem, rule: Rule) -> list[Job]:
+        """The jobs of each series for the rule's model, oldest first."""
         return [
             job
             for one in item.inputs

@@ -117,6 +117,21 @@ def test_a_request_comes_too_late_once_a_destination_has_the_result(
     assert node.job().state is JobState.DELIVERED
 
 
+def test_an_earlier_result_of_fewer_images_does_not_keep_a_newer_one_from_cancellation(
+    node: PerformingNode, ups: UpsOriginServer
+) -> None:
+    node.claim()
+    node.deliver(node.job())
+    node.poll()
+    node.add_images(count=3)
+    uid = node.schedule()
+    node.poll()
+    assert node.job().instance_count == 3
+    node.store.request_cancellation("hospital", uid, None, node.time)
+    node.poll()
+    assert ups.state(uid) == "CANCELED"
+
+
 def test_a_job_that_another_work_item_needs_continues(
     node: PerformingNode, ups: UpsOriginServer
 ) -> None:
