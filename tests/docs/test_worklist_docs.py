@@ -24,6 +24,7 @@ from node.worklists.performed import (
     progress_report,
 )
 from node.worklists.scheduled import RETURN_KEYS
+from tests.support.conformance_statement import keyword, table
 from tests.support.dicom.work_items import series_input
 from tests.support.factories import NOON
 from tests.support.servers.performing_node import SERIES, PerformingNode, performing_node
@@ -31,19 +32,14 @@ from tests.support.servers.ups_server import UpsOriginServer
 from tests.support.servers.ups_worklist import Answer, Received
 
 ROOT = Path(__file__).parents[2]
-STATEMENT = (ROOT / "conformance_statement.md").read_text(encoding="utf-8")
 GUIDE = (ROOT / "deploy" / "worklists.md").read_text(encoding="utf-8")
 EXAMPLE = (ROOT / "deploy" / "segnode.toml").read_text(encoding="utf-8")
 
 
-def table(text: str, first_heading: str) -> list[list[str]]:
-    """The rows of the only table with that first heading, without backquotes."""
-    tables = re.findall(rf"^\| {first_heading} \|.*\n\|[-|]+\n((?:\|.*\n)+)", text, re.MULTILINE)
-    assert len(tables) == 1, f"{len(tables)} tables start with a column {first_heading!r}"
-    return [
-        [cell.strip().replace("`", "") for cell in row.strip("|").split("|")]
-        for row in tables[0].splitlines()
-    ]
+def guide_table(first_heading: str) -> list[list[str]]:
+    """The rows of the only table of the guide with that first heading."""
+    (rows,) = re.findall(rf"^\| {first_heading} \|.*\n\|[-|]+\n((?:\|.*\n)+)", GUIDE, re.MULTILINE)
+    return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows.splitlines()]
 
 
 @pytest.fixture
@@ -87,13 +83,13 @@ def test_the_transactions_equal_what_a_performer_sends(
 
 def rows_of_transactions() -> list[list[str]]:
     """The table of transactions."""
-    return table(STATEMENT, "Worklist transaction")
+    return table("Worklist transaction")
 
 
 def test_the_query_keys_equal_a_search(node: PerformingNode, ups: UpsOriginServer) -> None:
     node.poll()
     search = next(r for r in ups.received if r.name == "search")
-    documented = dict(table(STATEMENT, "Worklist query key"))
+    documented = dict(table("Worklist query key"))
     names = {name for key in documented for name in key.split(", ")}
     assert names == set(search.query)
     for key in ("ProcedureStepState", "InputReadinessState"):
@@ -102,7 +98,7 @@ def test_the_query_keys_equal_a_search(node: PerformingNode, ups: UpsOriginServe
 
 
 def test_the_guide_names_the_attributes_of_a_search() -> None:
-    rows = table(GUIDE, "Attribute")
+    rows = guide_table("Attribute")
     words = set()
     for name, _ in rows:
         match = re.fullmatch(r"(?:> )?(.+) \((....),(....)\)", name)
@@ -113,7 +109,7 @@ def test_the_guide_names_the_attributes_of_a_search() -> None:
     assert set(RETURN_KEYS) < words
 
 
-@pytest.mark.parametrize("row", table(STATEMENT, "Status of a worklist response"), ids="-".join)
+@pytest.mark.parametrize("row", table("Status of a worklist response"), ids="-".join)
 def test_the_reaction_to_a_status_equals_the_code(
     node: PerformingNode, ups: UpsOriginServer, row: list[str]
 ) -> None:
@@ -183,8 +179,8 @@ def words_of(dataset: Dataset) -> set[str]:
 @pytest.mark.parametrize("state", REPORTS)
 def test_the_attributes_of_the_final_report_equal_the_code(state: str) -> None:
     documented = set()
-    for name, tag, presence, _ in table(STATEMENT, "Work item attribute"):
-        word = keyword_for_tag(tag.strip("()").replace(",", ""))
+    for name, tag, presence, _ in table("Work item attribute"):
+        word = keyword(tag)
         assert name == dictionary_description(word)
         if presence in {"ALWAYS", "ANAP", state}:
             documented.add(word)
@@ -192,27 +188,24 @@ def test_the_attributes_of_the_final_report_equal_the_code(state: str) -> None:
 
 
 def test_a_progress_update_has_the_first_three_attributes() -> None:
-    first = [
-        keyword_for_tag(tag.strip("()").replace(",", ""))
-        for _, tag, _, _ in table(STATEMENT, "Work item attribute")[:3]
-    ]
+    first = [keyword(tag) for _, tag, _, _ in table("Work item attribute")[:3]]
     assert set(first) == words_of(progress_report(10, "text"))
 
 
 def test_the_reasons_of_cancellation_equal_the_code() -> None:
-    documented = {(code, meaning) for meaning, code in table(STATEMENT, "Reason of cancellation")}
+    documented = {(code, meaning) for meaning, code in table("Reason of cancellation")}
     assert documented == {reason.value for reason in Discontinuation}
-    in_guide = {code for _, code in table(GUIDE, "Case") if code[0] == "1"}
+    in_guide = {code for _, code in guide_table("Case") if code[0] == "1"}
     assert in_guide == {" ".join(reason.value) for reason in Discontinuation}
 
 
 def test_every_requirement_of_the_profile_that_is_met_has_a_test() -> None:
-    tests = "".join(file.read_text() for file in (ROOT / "tests").rglob("test_work*.py"))
-    for requirement, met, how, test in table(STATEMENT, "AIW-I requirement"):
+    for requirement, met, how, test in table("AIW-I requirement"):
         assert how
         assert met in {"yes", "no"}
         assert bool(test) == (met == "yes"), requirement
-        assert not test or f"def {test}(" in tests, requirement
+        file, _, name = test.partition("::")
+        assert not test or f"def {name}(" in (ROOT / file).read_text(), requirement
 
 
 def test_the_example_of_the_guide_is_valid(tmp_path: Path) -> None:
