@@ -1,6 +1,7 @@
 """Requests to cancel work items arrive by WebSocket, and the node honours them in time."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -124,6 +125,7 @@ def test_an_earlier_result_of_fewer_images_does_not_keep_a_newer_one_from_cancel
     node.deliver(node.job())
     node.poll()
     node.add_images(count=3)
+    node.time += timedelta(minutes=1)
     uid = node.schedule()
     node.poll()
     assert node.job().instance_count == 3
