@@ -39,6 +39,7 @@ from node.runtime.heartbeat import Membership
 from node.settings import Settings
 from node.store import Store
 from node.store.files.factory import open_files
+from node.worklists.factory import Worklist, worklists_from
 
 
 def utc_now() -> datetime:
@@ -58,6 +59,7 @@ class App:
     job_scheduler: JobScheduler
     retriever: Retriever
     queries: Mapping[str, ScheduledQuery]
+    worklists: Mapping[str, Worklist]
     retention: Retention
     commitment_reporter: CommitmentReporter
     membership: Membership | None  # None for a single worker
@@ -112,6 +114,7 @@ def build(settings: Settings, slot: str) -> App:
         job_scheduler=JobScheduler(store, workflows, deliver_step, commit_step, utc_now),
         retriever=Retriever(retrieval_sources(settings, store), store, inbox, utc_now, policy),
         queries={name: _query(settings, store, name) for name in settings.queries},
+        worklists=worklists_from(settings, store, utc_now, policy),
         commitment_reporter=_commitment_reporter(settings, store, policy),
         retention=Retention(store, settings.retention.keep, settings.retention.free_bytes, utc_now),
         membership=membership,

@@ -20,6 +20,7 @@ from node.cli import (
     store,
     train,
 )
+from node.cli.worklists import commands as worklist
 from node.domain.errors import NodeError
 
 app = typer.Typer(
@@ -38,6 +39,7 @@ app.command()(segment.segment)
 app.command()(serve.explain)
 app.command()(serve.check)
 app.add_typer(jobs.app, name="jobs")
+app.add_typer(worklist.app, name="worklist")
 app.add_typer(store.app, name="store")
 app.command()(convert.convert)
 app.command()(convert.dataset)

@@ -18,6 +18,7 @@ from node.domain.result_objects import ResultKind
 if TYPE_CHECKING:
     from node.routing.rule_matching import Decision
     from node.settings import Settings
+    from node.settings.worklists import WorklistOptions
 
 
 def serve(
@@ -67,8 +68,14 @@ def _summary(settings: "Settings") -> str:
         for name, query in settings.queries.items()
     ]
     lines += [
+        f"Worklist {name!r}: {_tasks(worklist)} from {worklist.url} every "
+        f"{worklist.poll_seconds:g} s."
+        for name, worklist in settings.worklists.items()
+    ]
+    lines += [
         f"Rule {rule.name!r}{' (STAT)' if rule.priority is Priority.STAT else ''}: "
         f"{rule.model} -> {', '.join(rule.destinations)}"
+        f"{', only for work items' if rule.only_for_work_items else ''}"
         for rule in settings.rules
     ] or ["There are no rules: every series will be ignored."]
     lines += _remarks(settings)
@@ -90,6 +97,11 @@ def _remarks(settings: "Settings") -> Iterator[str]:
                 f"Destination {name!r}: objects has sr without seg; the measurements then refer to "
                 "a segmentation that the destination does not have."
             )
+
+
+def _tasks(worklist: "WorklistOptions") -> str:
+    tasks = ", ".join(f"{task.code} -> rule {task.rule!r}" for task in worklist.tasks)
+    return f"{tasks}, station {worklist.station}," if worklist.station else f"{tasks},"
 
 
 def explain(

@@ -8,6 +8,8 @@ from typing import Self
 from node.domain.result_objects import SEG, ResultObject
 
 _SEPARATOR = "@"
+# The receipt of a delivery whose destination got a fallback instead starts with this.
+REPLACED = "not accepted, "
 
 
 class DeliveryState(StrEnum):
@@ -73,3 +75,8 @@ class Delivery:
     def result_object(self) -> ResultObject:
         """The object that is delivered."""
         return DeliveryKey.parse(self.key).result_object
+
+    @property
+    def has_arrived(self) -> bool:
+        """Whether the destination has the object itself, not a fallback instead."""
+        return self.state is DeliveryState.DELIVERED and not self.receipt.startswith(REPLACED)

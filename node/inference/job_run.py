@@ -57,7 +57,7 @@ class JobRun:
         except Rejected as error:
             if not self.request.with_notice:
                 raise
-            return _refused(self.request, str(error))
+            return _refused(self.request, error)
         return None
 
     def finish(self, other_results: Sequence[OtherResult]) -> InferenceResult:
@@ -119,7 +119,7 @@ def _write_result(request: InferenceRequest, analysis: Analysis) -> InferenceRes
     )
 
 
-def _refused(request: InferenceRequest, reason: str) -> InferenceResult:
+def _refused(request: InferenceRequest, error: Rejected) -> InferenceResult:
     """Writes the notice of a refused series."""
     job = request.job
     headers = readable_headers(request.files)
@@ -129,7 +129,7 @@ def _refused(request: InferenceRequest, reason: str) -> InferenceResult:
         instance_count=len(request.files) if job.part is None else job.part.instance_count,
         rule=job.rule,
         model=f"{job.model_id} {job.model_version}",
-        reason=reason,
+        reason=str(error),
         made_at=job.created_at,
         part=job.part,
     )
@@ -140,7 +140,7 @@ def _refused(request: InferenceRequest, reason: str) -> InferenceResult:
         sop_instance_uid=uids.sop_instance_uid(),
     )
     written = _write([notice], NOTICE, request.output)
-    return InferenceResult((written,), b"", {}, {}, refusal=reason)
+    return InferenceResult((written,), b"", {}, {}, refusal=str(error), rejection=error.reason)
 
 
 def _write(

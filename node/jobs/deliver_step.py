@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from node.delivery.destination import Destination, ResultFile
-from node.domain.delivery import Delivery, DeliveryKey, DeliveryState, Receipt
+from node.domain.delivery import REPLACED, Delivery, DeliveryKey, DeliveryState, Receipt
 from node.domain.error_classification import Defect, attempt
 from node.domain.errors import NotAccepted, Rejected, RejectionReason, Transient
 from node.domain.identifiers import mint_uid
@@ -101,7 +101,7 @@ class DeliverStep:
                 # The fallback is added first: a job without open deliveries ends.
                 self.store.add_deliveries(job_id, [str(each) for each in fallback], now)
                 names = " and ".join(each.result_object.name for each in fallback)
-                receipt = Receipt(key.destination, f"not accepted, {names} sent instead: {outcome}")
+                receipt = Receipt(key.destination, f"{REPLACED}{names} sent instead: {outcome}")
                 return self.store.record_receipt(job_id, this.key, receipt, now)
             case Transient() if self.may_retry(job_id, this.key):
                 return self.store.record_failed_delivery(

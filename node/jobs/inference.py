@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from node.dicom.results.comparison.other_result import OtherResult
+from node.domain.errors import RejectionReason
 from node.domain.findings import DEFAULT_MIN_AGREEMENT, Finding, FindingKind
 from node.domain.job import Job, ReplacedResult
 from node.domain.result_objects import ResultObject
@@ -50,6 +51,7 @@ class InferenceResult:
     timings_s: dict[str, float]
     findings: tuple[Finding, ...] = ()
     refusal: str = ""  # why the series is refused; the only object is then the notice
+    rejection: RejectionReason | None = None  # the code of that reason
 
 
 # The results of other models to compare with; their files exist until the context ends. It is

@@ -103,6 +103,7 @@ class SegmentStep:
         completion = JobCompletion(self.store, self.now)
         match failure:
             case Rejected():
+                self.store.record_rejection(job.job_id, failure.reason, self.now())
                 completion.end(job, JobState.REFUSED, str(failure))
             case Transient():
                 self.store.record_failed_attempt(job.job_id, str(failure), self.now())
@@ -169,6 +170,8 @@ class SegmentStep:
 
     def _record(self, job: Job, inferred: InferenceResult, result: Path, started: datetime) -> None:
         """Adds the deliveries and changes the state of a job whose objects are stored."""
+        if inferred.rejection is not None:
+            self.store.record_rejection(job.job_id, inferred.rejection, self.now())
         picture = None
         if inferred.picture_png:
             picture = self._folder(job) / "overlay.png"

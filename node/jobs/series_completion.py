@@ -86,7 +86,8 @@ class SeriesCompletion:
 
     def _decision(self, series: StoredSeries, instances: Sequence[StoredInstance]) -> Decision:
         header = _header(instances, self.store.files)
-        facts = facts_from_dataset(header, len(instances), _peer(series))
+        requested = self.store.requested_rules(series.series_instance_uid)
+        facts = facts_from_dataset(header, len(instances), _peer(series), requested)
         return decide(self.rules, facts)
 
     def _jobs(

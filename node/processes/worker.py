@@ -18,6 +18,7 @@ from node.runtime.ready_notification import notify_ready
 from node.runtime.signals import StopSignal
 from node.runtime.timers import Timers
 from node.settings import Settings
+from node.worklists.cancel_events import CancelEvents
 
 _LOG = structlog.get_logger()
 _REPAIR_SECONDS = 20.0
@@ -94,6 +95,14 @@ def _timers(app: App) -> Timers:
             _for_leader(membership, query.run),
             first_after_s=_FIRST_QUERY_SECONDS,
         )
+    for name, worklist in app.worklists.items():
+        search_s = app.settings.worklists[name].poll_seconds
+        timers.add(f"worklist {name}", search_s, _for_leader(membership, worklist.poll_server))
+        perform = _for_leader(membership, worklist.performer.poll)
+        timers.add(f"work items of {name}", poll_s, perform)
+        if worklist.events is not None:
+            listen = partial(_listen_if_leader, membership, worklist.events)
+            timers.add(f"events of {name}", poll_s, listen)
     if membership is not None:
         timers.add("heartbeat", HEARTBEAT_SECONDS, partial(_send_heartbeat, membership))
         timers.add("takeover", HEARTBEAT_SECONDS, partial(_take_over, app))
@@ -107,6 +116,14 @@ def _for_leader(membership: Membership | None, run_task: Callable[[], None]) -> 
 def _run_if_leader(membership: Membership, run_task: Callable[[], None]) -> None:
     if membership.leads:
         run_task()
+
+
+def _listen_if_leader(membership: Membership | None, events: CancelEvents) -> None:
+    """Receives events; a worker that is no longer the leader leaves them to the new one."""
+    if membership is None or membership.leads:
+        events.poll()
+    else:
+        events.close()
 
 
 def _send_heartbeat(membership: Membership) -> None:

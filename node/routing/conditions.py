@@ -150,6 +150,18 @@ class FromAe:
 
 
 @dataclass(frozen=True)
+class RequestedByWorkItem:
+    """A work item requests the rule with this name for the series."""
+
+    rule: str
+
+    def evaluate(self, facts: SeriesFacts) -> Verdict:
+        """Looks the rule up among the requested ones."""
+        held = self.rule in facts.requested_rules
+        return Verdict("requested by a work item", held, "" if held else "no work item names it")
+
+
+@dataclass(frozen=True)
 class All:
     """All of the conditions hold."""
 

@@ -11,8 +11,15 @@ from node.routing.attributes import is_comparable, parse_finite
 from node.routing.series_facts import SeriesFacts
 
 
-def facts_from_dataset(header: Dataset, instance_count: int, peer: str) -> SeriesFacts:
+def facts_from_dataset(
+    header: Dataset,
+    instance_count: int,
+    peer: str,
+    requested_rules: frozenset[str] = frozenset(),
+) -> SeriesFacts:
     """Returns the facts of a series whose instances all have as many frames as `header`.
+
+    Work items request the `requested_rules` for it.
 
     In an Enhanced CT, attributes that all frames share (PS3.3 C.7.6.16.1.1: slice thickness,
     kernel) count as top-level attributes. Sequences and binary values are omitted, because no
@@ -27,7 +34,7 @@ def facts_from_dataset(header: Dataset, instance_count: int, peer: str) -> Serie
             if texts:
                 attributes[element.keyword] = texts
     frames = parse_finite(attributes.get("NumberOfFrames", ("1",))[0]) or 1.0
-    return SeriesFacts(attributes, instance_count * max(1, int(frames)), peer)
+    return SeriesFacts(attributes, instance_count * max(1, int(frames)), peer, requested_rules)
 
 
 def _elements(dataset: Dataset) -> Iterator[DataElement]:

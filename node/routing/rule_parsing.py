@@ -13,6 +13,7 @@ from node.routing.condition_parsing import (
     Mistake,
     parse_condition,
 )
+from node.routing.conditions import All, RequestedByWorkItem
 from node.routing.rules import MAX_QUIET_SECONDS, Rule, overridden_choices
 
 _KEYS = (
@@ -26,6 +27,7 @@ _KEYS = (
     "hold_on",
     "min_agreement",
     "acquisitions",
+    "only_for_work_items",
 )
 
 
@@ -70,17 +72,22 @@ def _overridden(rules: Sequence[Rule]) -> Iterator[Mistake]:
 
 
 def _rule(table: Mapping[str, Any], path: KeyPath, quiet_seconds: float) -> Rule:
+    when = parse_condition(table["when"], (*path, "when"))
+    only_for_work_items = table.get("only_for_work_items", False)
+    if only_for_work_items:
+        when = All((RequestedByWorkItem(table["name"]), when))
     return Rule(
         name=table["name"],
         model=table["model"],
         destinations=tuple(table["destinations"]),
-        when=parse_condition(table["when"], (*path, "when")),
+        when=when,
         quiet_seconds=float(table.get("quiet_seconds", quiet_seconds)),
         priority=Priority(table.get("priority", Priority.ROUTINE)),
         mark_on=frozenset(FindingKind(kind) for kind in table.get("mark_on", ())),
         hold_on=frozenset(FindingKind(kind) for kind in table.get("hold_on", ())),
         min_agreement=float(table.get("min_agreement", DEFAULT_MIN_AGREEMENT)),
         acquisitions=_choice(table.get("acquisitions")),
+        only_for_work_items=only_for_work_items,
     )
 
 
@@ -110,16 +117,19 @@ def _mistakes(table: Any, path: KeyPath) -> Iterator[Mistake]:
         if key in table and table[key] not in choices:
             known = " or ".join(f'"{choice}"' for choice in choices)
             yield (*path, key), f"must be {known}"
+    if not isinstance(table.get("only_for_work_items", False), bool):
+        yield (*path, "only_for_work_items"), "must be true or false"
     for key in ("mark_on", "hold_on"):
         yield from _finding_mistakes(table.get(key, []), (*path, key))
+    yield from _condition_mistakes(table, (*path, "when"))
+
+
+def _condition_mistakes(table: Mapping[str, Any], path: KeyPath) -> Iterator[Mistake]:
     if "when" not in table:
-        yield (
-            (*path, "when"),
-            'a rule needs a when: when = { attribute = "Modality", equals = "CT" }',
-        )
+        yield path, 'a rule needs a when: when = { attribute = "Modality", equals = "CT" }'
         return
     try:
-        parse_condition(table["when"], (*path, "when"))
+        parse_condition(table["when"], path)
     except InvalidCondition as error:
         yield from error.mistakes
 

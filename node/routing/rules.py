@@ -21,6 +21,8 @@ class Rule:
     person releases it. Two models disagree on an organ below `min_agreement` (Dice coefficient).
     `acquisitions` is the choice in a series that holds several of one region; None if the rule
     makes none.
+    A rule that is `only_for_work_items` applies to series that a work item requests it for; its
+    `when` includes that condition.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Rule:
     hold_on: frozenset[FindingKind] = frozenset()
     min_agreement: float = DEFAULT_MIN_AGREEMENT
     acquisitions: AcquisitionChoice | None = None
+    only_for_work_items: bool = False
 
 
 @dataclass(frozen=True)

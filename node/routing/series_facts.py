@@ -11,3 +11,4 @@ class SeriesFacts:
     attributes: Mapping[str, tuple[str, ...]]  # keyword -> values, as texts
     slice_count: int
     origin_peer: str
+    requested_rules: frozenset[str] = frozenset()  # by work items that name the series

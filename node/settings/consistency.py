@@ -16,6 +16,7 @@ from node.routing.condition_parsing import KeyPath, Mistake
 from node.settings.information_systems import information_system_mistakes
 from node.settings.options import Settings
 from node.settings.organ_codes import unknown_organs
+from node.settings.worklists import worklist_mistakes
 
 
 def unknown_references(values: Mapping[str, Any], base: Path) -> Iterator[Mistake]:
@@ -29,6 +30,7 @@ def unknown_references(values: Mapping[str, Any], base: Path) -> Iterator[Mistak
                 path = ("destinations", name, key)
                 yield path, f"there is no peer {peer!r}{suggestion(peer, peers)}"
     yield from _unknown_query_sources(values, peers)
+    yield from worklist_mistakes(values)
     models, mistakes = _installed_models(values.get("catalogues"), base)
     yield from mistakes
     if models is not None:
@@ -146,7 +148,11 @@ def contradictions(settings: Settings, base: Path) -> Iterator[Mistake]:
         if peer.retrieve is not None and name in settings.sources:
             message = f"a source has the name {name!r}, too: rename one, so that it is clear which"
             yield ("peers", name, "retrieve"), message
-    for table, servers in (("sources", settings.sources), ("destinations", settings.destinations)):
+    for table, servers in (
+        ("sources", settings.sources),
+        ("destinations", settings.destinations),
+        ("worklists", settings.worklists),
+    ):
         for name, server in servers.items():
             if getattr(server, "password_env", None) and not getattr(server, "username", None):
                 yield (table, name, "password_env"), "has no effect without a username"

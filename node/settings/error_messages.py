@@ -11,6 +11,7 @@ from node.routing.attributes import closest_match, suggestion
 from node.routing.condition_parsing import KeyPath, Mistake
 from node.settings.destinations import DESTINATION_KINDS, ObservationCode
 from node.settings.options import DicomwebSource, Peer, QueryOptions, Settings
+from node.settings.worklists import WorkItemTask, WorklistOptions
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -21,6 +22,7 @@ _NAMED_TABLES: dict[str, type[BaseModel]] = {
     "peers": Peer,
     "sources": DicomwebSource,
     "queries": QueryOptions,
+    "worklists": WorklistOptions,
 }
 # By pydantic's error type; for other types pydantic's own message is clear enough.
 _MESSAGES = {
@@ -81,20 +83,21 @@ def _unknown_setting(path: KeyPath, loc: KeyPath) -> str:
 
 def _settings_beside(loc: KeyPath) -> list[str]:
     """Returns the settings that exist in the table of the unknown one."""
+    model: object = Settings
     match loc:
         case (str() as table, _, _) if table in _NAMED_TABLES:
-            return _field_names(_NAMED_TABLES[table])
+            model = _NAMED_TABLES[table]
         case ("destinations", _, str() as kind, _) if kind in DESTINATION_KINDS:
-            return _field_names(DESTINATION_KINDS[kind])
+            model = DESTINATION_KINDS[kind]
         case ("destinations", _, _, "codes", _, _):
-            return _field_names(ObservationCode)
+            model = ObservationCode
+        case ("worklists", _, "tasks", _, _):
+            model = WorkItemTask
         case (str() as section, _):
-            options = Settings.model_fields[section].annotation
-            if isinstance(options, type) and issubclass(options, BaseModel):
-                return _field_names(options)
-            return []
-        case _:
-            return _field_names(Settings)
+            model = Settings.model_fields[section].annotation
+    if isinstance(model, type) and issubclass(model, BaseModel):
+        return _field_names(model)
+    return []
 
 
 def _field_names(model: type[BaseModel]) -> list[str]:

@@ -35,6 +35,7 @@ from node.settings.value_types import (
     Url,
     Whole,
 )
+from node.settings.worklists import WorklistOptions
 
 
 class ListenerOptions(Options):
@@ -189,6 +190,7 @@ class Settings(BaseModel):
     peers: dict[Name, Peer] = Field(default_factory=dict)
     sources: dict[Name, DicomwebSource] = Field(default_factory=dict)
     queries: dict[Name, QueryOptions] = Field(default_factory=dict)
+    worklists: dict[Name, WorklistOptions] = Field(default_factory=dict)
     destinations: dict[Name, Destination] = Field(default_factory=dict)
     rules: tuple[InstanceOf[Rule], ...] = ()
 

@@ -36,6 +36,22 @@ def _empty_or_web_address(url: str) -> str:
     return _web_address(url) if url else url
 
 
+def _events_url(url: str) -> str:
+    """Checks the address of a WebSocket service; it may be empty."""
+    if url and not re.match(r"wss?://", url):
+        raise ValueError("must begin with ws:// or wss://")
+    return url and _web_address(f"http{url[2:]}") and url
+
+
+def _code_text(text: str) -> str:
+    """Checks a Short String (PS3.5 6.2), such as a code value."""
+    if not 0 < len(text) <= 16 or "\\" in text or not text.isprintable() or text != text.strip():
+        raise ValueError(
+            "must have 1 to 16 printable characters, without a backslash or spaces around them"
+        )
+    return text
+
+
 def _viewer_url(url: str) -> str:
     """Checks the address of a viewer, in which {study} stands for the Study Instance UID."""
     if not url:
@@ -165,6 +181,8 @@ Device = Annotated[str, AfterValidator(_device)]
 DatabaseUrl = Annotated[str, AfterValidator(_database)]
 BucketUrl = Annotated[str, AfterValidator(_bucket)]
 OptionalUrl = Annotated[str, AfterValidator(_empty_or_web_address)]
+EventsUrl = Annotated[str, AfterValidator(_events_url)]
+CodeText = Annotated[str, AfterValidator(_code_text)]
 ViewerUrl = Annotated[str, AfterValidator(_viewer_url)]
 Uri = Annotated[str, AfterValidator(_uri)]
 Hl7Name = Annotated[str, AfterValidator(_hl7_name)]

@@ -19,6 +19,8 @@ from node.store.received.queried_series import QueriedSeriesRepository
 from node.store.received.retrievals import Retrievals
 from node.store.site.files_check import check_files
 from node.store.site.workers import Workers
+from node.store.worklists.work_items import WorkItems
+from node.store.worklists.worklists import Worklists
 
 
 class Store(
@@ -30,12 +32,14 @@ class Store(
     RequestedCommitments,
     Retrievals,
     QueriedSeriesRepository,
+    WorkItems,
+    Worklists,
     ReceivedCommitments,
     Cleanup,
     Workers,
     AuditTrail,
 ):
-    """Instances, series, jobs, deliveries, retrievals, commitments, workers, the audit trail.
+    """Instances, series, jobs, deliveries, retrievals, work items, workers, the audit trail.
 
     Each method is one short transaction that is durable when the method returns. All methods take
     and return aware UTC times. Any number of threads and processes may use one database. Any method

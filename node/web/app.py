@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 from node.domain.errors import Rejected, Transient
 from node.settings import Settings
 from node.store import Store
-from node.web.api import health, jobs, retrievals, series
+from node.web.api import health, jobs, retrievals, series, work_items
 from node.web.console import routes as console
 from node.web.dicomweb import capabilities, metadata, qido, rendered, stow, wado
 from node.web.security import SecurityMiddleware
@@ -33,7 +33,7 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
     app.state.settings = settings
     app.state.store = store
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
-    for module in (console, series, jobs, retrievals, health, *_DICOMWEB):
+    for module in (console, series, jobs, retrievals, work_items, health, *_DICOMWEB):
         app.include_router(module.ROUTER)
     for error, handler in _ERROR_HANDLERS.items():
         app.add_exception_handler(error, handler)

@@ -9,6 +9,7 @@ import pytest
 from pydicom import Dataset, dcmread
 
 from node.demo.orthanc_pacs import OrthancPacs, orthanc_missing
+from node.domain.errors import RejectionReason
 from node.domain.identifiers import Uid
 from node.domain.job import JobState
 from node.domain.result_objects import NOTICE, ResultKind
@@ -96,6 +97,7 @@ def test_a_refused_series_leaves_a_notice_in_the_pacs(
     job = node.ended_job(Uid(header.SeriesInstanceUID))
     assert job.state is JobState.REFUSED
     assert "needs at least 10" in job.reason
+    assert node.store.rejection_of(job.job_id) is RejectionReason.TOO_FEW_SLICES
     (stored,) = node.store.objects_of(job)
     assert stored.result_object == NOTICE
     (notice,) = _in_orthanc(orthanc, stored.uids.series_instance_uid)

@@ -6,12 +6,14 @@ from typing import Any
 
 from sqlalchemy import Row, func, select, update
 
+from node.domain.errors import RejectionReason
 from node.domain.job import JobState
 from node.store.audit import AuditEvent, append_event
 from node.store.jobs.jobs import Jobs
 from node.store.schema import AUDIT, JOBS
 
 _FAILED_EVENT = "job.failed"
+_REJECTED_EVENT = "job.rejected"
 # Events that start a job, by the rules or by a person; earlier failures no longer count.
 _START_EVENTS = ("job.queued", "job.rerun")
 
@@ -44,6 +46,23 @@ class Attempts(Jobs):
                 AuditEvent(row.happened_at, row.subject, row.event, row.detail)
                 for row in connection.execute(query)
             )
+
+    def record_rejection(self, job_id: str, reason: RejectionReason, now: datetime) -> None:
+        """Records the code of the reason for which the job refuses the series."""
+        with self._database.writing() as connection:
+            append_event(connection, now, job_id, _REJECTED_EVENT, reason.value)
+
+    def rejection_of(self, job_id: str) -> RejectionReason | None:
+        """Returns the last recorded code; None if there is none."""
+        query = (
+            select(AUDIT.c.detail)
+            .where(AUDIT.c.subject == job_id, AUDIT.c.event == _REJECTED_EVENT)
+            .order_by(AUDIT.c.event_id.desc())
+            .limit(1)
+        )
+        with self._database.reading() as connection:
+            detail = connection.execute(query).scalar_one_or_none()
+        return None if detail is None else RejectionReason(detail)
 
     def set_waiting_reason(self, job_id: str, reason: str, now: datetime) -> None:
         """Sets the reason why a RUNNING job waits and until when; other jobs stay unchanged."""

@@ -87,14 +87,29 @@ def add_retrieval(
     connection: Connection, source: str, study_uid: Uid, series_uid: Uid, now: datetime
 ) -> int:
     """Adds a request; returns its id, or that of an open one for the same series."""
+    existing = _open_retrieval(connection, source, series_uid)
+    if existing is not None:
+        return existing
+    return add_own_retrieval(connection, source, study_uid, series_uid, now)
+
+
+def _open_retrieval(connection: Connection, source: str, series_uid: Uid) -> int | None:
     open_request = select(RETRIEVALS.c.retrieval_id).where(
         RETRIEVALS.c.source == source,
         RETRIEVALS.c.series_instance_uid == series_uid,
         RETRIEVALS.c.finished_at.is_(None),
     )
     existing = connection.execute(open_request).scalars().first()
-    if existing is not None:
-        return int(existing)
+    return None if existing is None else int(existing)
+
+
+def add_own_retrieval(
+    connection: Connection, source: str, study_uid: Uid, series_uid: Uid, now: datetime
+) -> int:
+    """Adds a request even if one for the same series is open; returns its id.
+
+    Its end is followed by a new decision about the series; that of an open one may be past.
+    """
     added = connection.execute(
         RETRIEVALS.insert()
         .values(

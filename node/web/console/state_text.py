@@ -119,6 +119,7 @@ _EVENTS: Mapping[str, str] = {
     "job.parked": "Stopped",
     "job.discarded": "Discarded",
     "job.failed": "Attempt failed",
+    "job.rejected": "Series not suitable",
     "delivery.failed": "Delivery failed; will be retried",
     "delivery.delivered": "Delivered",
     "delivery.parked": "Delivery given up",

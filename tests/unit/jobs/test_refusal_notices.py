@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from node.domain.errors import NotAccepted, Transient
+from node.domain.errors import NotAccepted, RejectionReason, Transient
 from node.domain.job import JobState
 from node.domain.result_objects import NOTICE, SEG, WantedObjects
 from tests.support.processes.worker_parts import WorkerParts
@@ -79,3 +79,10 @@ def test_a_refused_job_that_runs_again_sends_its_result(node: WorkerParts) -> No
     assert node.ended_job().state is JobState.DELIVERED
     uid = node.jobs()[-1].result_uids.sop_instance_uid()
     assert [r.sop_instance_uid for r in node.pacs.received] == [uid]
+
+
+def test_the_code_of_the_refusal_is_recorded(node: WorkerParts) -> None:
+    node.wanted["pacs"] = WantedObjects((SEG,))
+    node.receive()
+    node.poll()
+    assert node.store.rejection_of(node.ended_job().job_id) is RejectionReason.TOO_FEW_SLICES

@@ -1,14 +1,17 @@
 """Rules and decisions: which series match, and how the decision is explained."""
 
+from dataclasses import replace
+
 import pytest
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 
-from node.routing.condition_parsing import parse_condition
+from node.routing.condition_parsing import Mistake, parse_condition
 from node.routing.fact_extraction import facts_from_dataset
 from node.routing.rule_matching import Decision, decide, explain
+from node.routing.rule_parsing import parse_rules
 from node.routing.rules import Rule
 from node.routing.series_facts import SeriesFacts
 
@@ -141,3 +144,26 @@ def test_an_invalid_value_in_the_header_does_not_affect_other_facts(
     facts = facts_from_dataset(header, 7, "CT1")
     assert facts.attributes["Modality"] == ("CT",)
     assert facts.slice_count == 7
+
+
+def test_a_rule_only_for_work_items_matches_where_one_requests_it_and_its_condition_holds() -> None:
+    mistakes: list[Mistake] = []
+    (only,) = parse_rules(
+        [
+            {
+                "name": "on order",
+                "model": "liver-ct",
+                "destinations": ["pacs"],
+                "only_for_work_items": True,
+                "when": {"attribute": "Modality", "equals": "CT"},
+            }
+        ],
+        10.0,
+        mistakes,
+    )
+    assert mistakes == []
+    requested = replace(CT, requested_rules=frozenset({"on order"}))
+    assert decide([only], CT).rules == ()
+    assert "✗ requested by a work item (no work item names it)" in explain(decide([only], CT))
+    assert decide([only], requested).rules == ("on order",)
+    assert decide([only], replace(requested, attributes={})).rules == ()

@@ -1,0 +1,1 @@
+"""Worklists: the node performs work items of UPS-RS servers (IHE AI Workflow for Imaging)."""

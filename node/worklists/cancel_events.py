@@ -1,0 +1,120 @@
+"""Receives requests to cancel work items by WebSocket (PS3.18 8.10.4, 8.10.5 and 11.13)."""
+
+import base64
+import json
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote
+
+import structlog
+from websockets.exceptions import ConnectionClosed, WebSocketException
+from websockets.sync.client import ClientConnection, connect
+
+from node.domain.retry_policy import RetryPolicy
+from node.domain.worklists.codes import Code
+from node.store import Store
+
+_LOG = structlog.get_logger()
+_JITTER = 0.5
+_OPEN_TIMEOUT_SECONDS = 10.0
+# Event Type ID (PS3.4 Table CC.2.4-1).
+_UPS_CANCEL_REQUESTED = 2
+_EVENT_TYPE_ID, _AFFECTED_SOP_INSTANCE_UID = "00001002", "00001000"
+_DISCONTINUATION_REASON = "0074100E"
+
+
+@dataclass
+class CancelEvents:
+    """A connection over which a server sends the events of the node's work items.
+
+    `events_url` is the root of the service. The connection is opened again when it is lost; what
+    the server sends in the meantime is lost, unless it keeps events.
+    """
+
+    worklist: str
+    events_url: str
+    ae_title: str
+    store: Store
+    now: Callable[[], datetime]
+    policy: RetryPolicy
+    username: str = ""
+    password: str = field(default="", repr=False)
+    clock: Callable[[], float] = time.monotonic
+    _failures: int = field(default=0)
+    _not_before: float = field(default=0.0)
+    _open: ExitStack = field(default_factory=ExitStack)
+    _connection: ClientConnection | None = field(default=None)
+
+    def poll(self) -> None:
+        """Opens the connection if it is not open; records the requests that have arrived."""
+        if self._connection is None and self.clock() >= self._not_before:
+            self._connect()
+        while self._connection is not None:
+            try:
+                message = self._connection.recv(timeout=0)
+            except TimeoutError:
+                return
+            except ConnectionClosed as error:
+                self._lost(str(error))
+                return
+            self._handle(message)
+
+    def close(self) -> None:
+        """Closes the connection."""
+        self._connection = None
+        self._open.close()
+
+    def _connect(self) -> None:
+        url = f"{self.events_url}/subscribers/{quote(self.ae_title, safe='')}"
+        headers = {}
+        if self.username:
+            credentials = base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
+            headers["Authorization"] = f"Basic {credentials}"
+        try:
+            self._connection = self._open.enter_context(
+                connect(url, additional_headers=headers, open_timeout=_OPEN_TIMEOUT_SECONDS)
+            )
+        except (OSError, WebSocketException) as error:
+            self._lost(f"{url} cannot be opened: {error}")
+            return
+        if self._failures:
+            _LOG.info("worklist.events_again", worklist=self.worklist)
+        self._failures = 0
+
+    def _lost(self, error: str) -> None:
+        self.close()
+        if self._failures == 0:
+            _LOG.warning("worklist.events_failed", worklist=self.worklist, error=error)
+        self._failures += 1
+        self._not_before = self.clock() + self.policy.delay_s(self._failures, _JITTER)
+
+    def _handle(self, message: str | bytes) -> None:
+        """Records a request to cancel; ignores every other event, and what is no event."""
+        try:
+            event = json.loads(message)
+        except ValueError:
+            return
+        if _first(event, _EVENT_TYPE_ID) != _UPS_CANCEL_REQUESTED:
+            return
+        uid = str(_first(event, _AFFECTED_SOP_INSTANCE_UID))
+        code = _code(_first(event, _DISCONTINUATION_REASON))
+        if self.store.request_cancellation(self.worklist, uid, code, self.now()):
+            _LOG.info("work_item.cancel_requested", worklist=self.worklist, work_item=uid)
+
+
+def _first(dataset: Any, tag: str) -> Any:
+    """Returns the first value of an element in DICOM JSON; None where there is none."""
+    element = dataset.get(tag) if isinstance(dataset, dict) else None
+    values = element.get("Value") if isinstance(element, dict) else None
+    return values[0] if isinstance(values, list) and values else None
+
+
+def _code(item: Any) -> Code | None:
+    value, scheme, meaning = (_first(item, tag) for tag in ("00080100", "00080102", "00080104"))
+    if not value or not scheme:
+        return None
+    return Code(str(value), str(scheme), str(meaning or value))
