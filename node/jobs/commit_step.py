@@ -8,6 +8,7 @@ import structlog
 
 from node.commitment.scu import CommitmentScu
 from node.domain.delivery import DeliveryKey, DeliveryState
+from node.domain.destination_health import DeliveryOutcome, DeliveryStage
 from node.domain.error_classification import Defect, attempt
 from node.domain.errors import Rejected, Transient
 from node.jobs.deliver_step import DeliverStep, DeliveryAttempt, local_instances
@@ -72,6 +73,11 @@ class CommitStep:
             if requested.answered_at is not None and not requested.failure:
                 self.store.record_commitment(job_id, key, self.now())
                 self.store.close_commitment(requested.transaction_uid, self.now())
+                self.deliver_step.health.record_answer(
+                    DeliveryKey.parse(key).destination,
+                    DeliveryOutcome.DELIVERED,
+                    DeliveryStage.COMMIT,
+                )
                 self.deliver_step.finish_if_settled(job_id)
                 continue
             wait_s = self._send_again(requested, Transient(self._error(requested)))
@@ -94,6 +100,9 @@ class CommitStep:
         wait_s = None
         delivery = self.store.get_delivery(job_id, key)
         if delivery is not None and delivery.state is DeliveryState.COMMITTING:
+            self.deliver_step.health.record_failure(
+                delivery.destination, str(error), DeliveryStage.COMMIT
+            )
             if isinstance(error, Transient) and self.deliver_step.may_retry(job_id, key):
                 wait_s = self.deliver_step.delay_s(delivery.attempts)
             next_try_at = None if wait_s is None else now + timedelta(seconds=wait_s)

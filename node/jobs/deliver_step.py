@@ -1,14 +1,16 @@
 """Second step of a job: one delivery per object and destination, each with its own retries."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import structlog
 
-from node.delivery.destination import Destination, ResultFile
+from node.delivery.destination import Destination, ResultFile, UnreadableResult
+from node.delivery.destination_health import DestinationHealthRecorder
 from node.domain.delivery import Delivery, DeliveryKey, DeliveryState, Receipt
+from node.domain.destination_health import DeliveryOutcome
 from node.domain.error_classification import Defect, attempt
 from node.domain.errors import NotAccepted, Rejected, RejectionReason, Transient
 from node.domain.identifiers import mint_uid
@@ -131,9 +133,34 @@ class DeliverStep:
     def _deliver(self, job: Job, key: DeliveryKey) -> Receipt:
         destination = self.destinations.get(key.destination)
         if destination is None:
-            raise Transient(f"the configuration no longer has a destination {key.destination!r}")
+            error = f"the configuration no longer has a destination {key.destination!r}"
+            self.health.record_failure(key.destination, error)
+            raise Transient(error)
         with local_instances(self.store, job, key.result_object) as instances:
-            return destination.deliver(instances)
+            return self._send(destination, instances)
+
+    def _send(self, destination: Destination, instances: Sequence[ResultFile]) -> Receipt:
+        """Sends the instances and records how the destination answers."""
+        try:
+            receipt = destination.deliver(instances)
+        except UnreadableResult:
+            raise
+        except Transient as error:
+            self.health.record_failure(destination.name, str(error))
+            raise
+        except Rejected:
+            self.health.record_answer(destination.name, DeliveryOutcome.REFUSED)
+            raise
+        is_committing = destination.name in self.committing
+        self.health.record_answer(
+            destination.name, None if is_committing else DeliveryOutcome.DELIVERED
+        )
+        return receipt
+
+    @property
+    def health(self) -> DestinationHealthRecorder:
+        """Records how the destinations answer."""
+        return DestinationHealthRecorder(self.store, self.now)
 
     def open_fallbacks(self, this: DeliveryAttempt) -> list[tuple[str, int]]:
         """Returns the deliveries that replace this one and have not been attempted.

@@ -36,6 +36,8 @@ class JobCompletion:
             )
         except IllegalChange:
             return
+        if state is JobState.DELIVERED:
+            self.store.add_stage_durations(ended.model_id, ended.timings_s)
         _LOG.info(
             "job.ended",
             job=ended.job_id,

@@ -63,7 +63,7 @@ class Membership:
             seen[worker.name] = (worker.heartbeats, missed)
             if missed >= _MAX_MISSED_HEARTBEATS and worker.name != self.name:
                 _LOG.error("worker.dead", worker=worker.name)
-                self.store.remove_worker(worker.name)
+                self.store.remove_dead_worker(worker.name, self.now())
         self._seen = seen
         leads = bool(workers) and workers[0].name == self.name
         if leads and not self._leads:
