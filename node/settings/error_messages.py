@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from node.routing.attributes import closest_match, suggestion
 from node.routing.condition_parsing import KeyPath, Mistake
+from node.settings.alerting import ALERT_CHANNELS
 from node.settings.destinations import DESTINATION_KINDS, ObservationCode
 from node.settings.options import DicomwebSource, Peer, QueryOptions, Settings
 
@@ -82,8 +83,8 @@ def _unknown_setting(path: KeyPath, loc: KeyPath) -> str:
 def _settings_beside(loc: KeyPath) -> list[str]:
     """Returns the settings that exist in the table of the unknown one."""
     match loc:
-        case (str() as table, _, _) if table in _NAMED_TABLES:
-            return _field_names(_NAMED_TABLES[table])
+        case (str() as table, name, _) if (model := _table_within(table, name)) is not None:
+            return _field_names(model)
         case ("destinations", _, str() as kind, _) if kind in DESTINATION_KINDS:
             return _field_names(DESTINATION_KINDS[kind])
         case ("destinations", _, _, "codes", _, _):
@@ -95,6 +96,11 @@ def _settings_beside(loc: KeyPath) -> list[str]:
             return []
         case _:
             return _field_names(Settings)
+
+
+def _table_within(table: str, name: str | int) -> type[BaseModel] | None:
+    """Returns the options of [table.name]; None where they depend on more than that."""
+    return ALERT_CHANNELS.get(str(name)) if table == "alerts" else _NAMED_TABLES.get(table)
 
 
 def _field_names(model: type[BaseModel]) -> list[str]:

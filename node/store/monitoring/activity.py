@@ -14,7 +14,7 @@ from node.store.schema import JOBS, SERIES
 # Turnaround times are read for so many jobs at most; the newest count.
 _MAX_TURNAROUNDS = 5_000
 _MAX_SENDERS = 50
-# Finished jobs that the comparison with earlier weeks reads at most: three per minute for five weeks.
+# The comparison with earlier weeks reads so many jobs at most: three per minute for five weeks.
 _MAX_FINISHED = 150_000
 
 
@@ -86,7 +86,8 @@ class ActivityQueries(Repository):
         """Returns since when the oldest queued job waits; None if none does."""
         query = select(func.min(JOBS.c.updated_at)).where(JOBS.c.state == JobState.QUEUED)
         with self._database.reading() as connection:
-            return connection.execute(query).scalar_one()
+            oldest: datetime | None = connection.execute(query).scalar_one()
+        return oldest
 
     def turnarounds_s(self, since: datetime) -> list[float]:
         """Returns the seconds from last image to delivery of the jobs delivered since then.

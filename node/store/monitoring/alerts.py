@@ -147,9 +147,7 @@ class Alerts(Repository):
         old = and_(ALERTS.c.ended_at.is_not(None), ALERTS.c.ended_at < before)
         ids = select(ALERTS.c.alert_id).where(old)
         with self._database.writing() as connection:
-            connection.execute(
-                delete(ALERT_MESSAGES).where(ALERT_MESSAGES.c.alert_id.in_(ids))
-            )
+            connection.execute(delete(ALERT_MESSAGES).where(ALERT_MESSAGES.c.alert_id.in_(ids)))
             connection.execute(delete(ALERTS).where(old))
 
 

@@ -25,7 +25,7 @@ class DestinationHealthRepository(Repository):
     ) -> None:
         """Records an attempt that failed for a temporary reason."""
         with self._database.writing() as connection:
-            row = self._locked_row(connection, destination)
+            row = self._locked_health(connection, destination)
             last = row.last_failed_at
             is_same = row.failures > 0 and last is not None and now - last < _SAME_FAILURE
             values: dict[str, object] = {
@@ -36,7 +36,7 @@ class DestinationHealthRepository(Repository):
                 "failed_stage": stage,
                 "failed_count": row.failed_count + 1,
             }
-            self._update(connection, destination, values)
+            _update_health(connection, destination, values)
 
     def record_answer(
         self,
@@ -52,7 +52,7 @@ class DestinationHealthRepository(Repository):
         been reported and end now.
         """
         with self._database.writing() as connection:
-            row = self._locked_row(connection, destination)
+            row = self._locked_health(connection, destination)
             values: dict[str, object] = {"last_answered_at": now}
             if outcome is not None:
                 column = f"{outcome}_count"
@@ -66,7 +66,7 @@ class DestinationHealthRepository(Repository):
                     "failed_stage": "",
                     "attention_since": None,
                 }
-            self._update(connection, destination, values)
+            _update_health(connection, destination, values)
         return _health(row) if ends and row.attention_since is not None else None
 
     def begin_attention(self, destination: str, now: datetime) -> bool:
@@ -102,13 +102,9 @@ class DestinationHealthRepository(Repository):
         It is by name. Deliveries of jobs that have ended do not wait.
         """
         waiting = (
-            select(
-                DELIVERIES.c.destination, func.count(), func.min(DELIVERIES.c.next_try_at)
-            )
+            select(DELIVERIES.c.destination, func.count(), func.min(DELIVERIES.c.next_try_at))
             .join(JOBS, JOBS.c.job_id == DELIVERIES.c.job_id)
-            .where(
-                DELIVERIES.c.state == DeliveryState.WAITING, JOBS.c.state == JobState.DELIVERING
-            )
+            .where(DELIVERIES.c.state == DeliveryState.WAITING, JOBS.c.state == JobState.DELIVERING)
             .group_by(DELIVERIES.c.destination)
         )
         with self._database.reading() as connection:
@@ -128,7 +124,7 @@ class DestinationHealthRepository(Repository):
             )
         return found
 
-    def _locked_row(self, connection: Connection, destination: str) -> Row[Any]:
+    def _locked_health(self, connection: Connection, destination: str) -> Row[Any]:
         """Returns the row of the destination, which no other transaction changes meanwhile."""
         counters = ("failures", "delivered_count", "failed_count", "refused_count")
         row = {"destination": destination, "last_error": "", "failed_stage": ""}
@@ -140,11 +136,10 @@ class DestinationHealthRepository(Repository):
         this = DESTINATION_HEALTH.c.destination == destination
         return connection.execute(select(DESTINATION_HEALTH).where(this).with_for_update()).one()
 
-    def _update(
-        self, connection: Connection, destination: str, values: dict[str, object]
-    ) -> None:
-        this = DESTINATION_HEALTH.c.destination == destination
-        connection.execute(update(DESTINATION_HEALTH).where(this).values(values))
+
+def _update_health(connection: Connection, destination: str, values: dict[str, object]) -> None:
+    this = DESTINATION_HEALTH.c.destination == destination
+    connection.execute(update(DESTINATION_HEALTH).where(this).values(values))
 
 
 def _health(row: Row[Any]) -> DestinationHealth:

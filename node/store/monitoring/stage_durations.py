@@ -66,7 +66,10 @@ class StageDurations(Repository):
             return [
                 StageHistogram(
                     # A row's own attribute `count` is the method of tuples.
-                    row.model_id, row.stage, row._mapping["count"], row.sum_s,
+                    row.model_id,
+                    row.stage,
+                    row._mapping["count"],
+                    row.sum_s,
                     tuple(row.bucket_counts),
                 )
                 for row in connection.execute(query)
