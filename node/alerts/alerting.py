@@ -17,9 +17,9 @@ from node.store import Store
 _LOG = structlog.get_logger()
 # A process that is restarted is away for some seconds, and a model needs some more to load.
 _PATIENCE: Mapping[ProblemKind, timedelta] = {
-    ProblemKind.WORKER_MISSING: timedelta(seconds=20),
-    ProblemKind.LISTENER_MISSING: timedelta(seconds=20),
-    ProblemKind.STORAGE: timedelta(seconds=20),
+    ProblemKind.WORKER_MISSING: timedelta(seconds=15),
+    ProblemKind.LISTENER_MISSING: timedelta(seconds=15),
+    ProblemKind.STORAGE: timedelta(seconds=15),
 }
 # An alert about alerts would not be sent either; it appears in the console.
 _WITHOUT_ALERT = {ProblemKind.ALERT_NOT_SENT, ProblemKind.DATABASE}

@@ -8,6 +8,7 @@ import typer
 
 from models.errors import ModelsError
 from node.cli import (
+    alerts,
     convert,
     demo,
     evaluate,
@@ -39,6 +40,7 @@ app.command()(serve.explain)
 app.command()(serve.check)
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(store.app, name="store")
+app.add_typer(alerts.app, name="alerts")
 app.command()(convert.convert)
 app.command()(convert.dataset)
 app.command()(train.train)

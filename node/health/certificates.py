@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cryptography import x509
 
-from node.domain.problem import Problem, ProblemKind, Urgency
+from node.domain.problem import Problem, ProblemKind, Urgency, sentence_end
 from node.settings import Settings
 
 # The settings that name files with certificates; a key file holds none.
@@ -68,6 +68,6 @@ def _unreadable(key: str, file: Path, error: Exception) -> Problem:
         kind=ProblemKind.CERTIFICATE_EXPIRING,
         subject=key,
         urgency=Urgency.WARNING,
-        text=f"The certificate in {file} ({key}) cannot be read: {error}",
+        text=sentence_end(f"The certificate in {file} ({key}) cannot be read: {error}"),
         remedy="Make the file readable for the node, or correct the setting.",
     )

@@ -7,7 +7,7 @@ from datetime import datetime
 import structlog
 
 from node.domain.destination_health import AttentionPolicy, DestinationHealth
-from node.domain.problem import Problem, ProblemKind, Urgency
+from node.domain.problem import Problem, ProblemKind, Urgency, sentence_end
 from node.settings import Settings
 from node.store import Store
 
@@ -45,10 +45,12 @@ def destination_problems(
             kind=ProblemKind.DESTINATION_FAILING,
             subject=health.name,
             urgency=Urgency.WARNING,
-            text=f"The destination {health.name} does not take results: {health.last_error}",
+            text=sentence_end(
+                f"The destination {health.name} does not take results: {health.last_error}"
+            ),
             remedy=(
-                "Check that it runs and accepts this node. The node continues to send and "
-                "discards nothing."
+                "Correct the cause. The node continues by itself as soon as it can, and discards "
+                "nothing."
             ),
             since=health.failing_since,
         )

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from node.domain.alert import AlertMessage
 from node.domain.errors import Transient
-from node.domain.problem import Problem, ProblemKind, Urgency, by_urgency
+from node.domain.problem import Problem, ProblemKind, Urgency, by_urgency, sentence_end
 from node.health.certificates import certificate_problems
 from node.health.destinations import attention_policy, destination_problems
 from node.health.parts import database_gone, part_problems
@@ -107,7 +107,7 @@ def _parked_problem(job: ParkedJob) -> Problem:
         kind=ProblemKind.JOB_PARKED,
         subject=job.job_id,
         urgency=Urgency.WARNING,
-        text=f"Job {job.job_id[:8]} {verb} {job.reason}",
+        text=sentence_end(f"Job {job.job_id[:8]} {verb} {job.reason}"),
         remedy=remedy,
         since=job.parked_at,
         link=f"/series/{job.series_instance_uid}#job-{job.job_id}",
@@ -153,7 +153,7 @@ def _unsent_problems(failed: Sequence[AlertMessage]) -> list[Problem]:
             kind=ProblemKind.ALERT_NOT_SENT,
             subject=channel,
             urgency=Urgency.WARNING,
-            text=f"Alerts by {channel} are not sent: {message.last_error}",
+            text=sentence_end(f"Alerts by {channel} are not sent: {message.last_error}"),
             remedy="Correct [alerts] in the configuration, and test it: segnode alerts test.",
         )
         for channel, message in sorted(by_channel.items())

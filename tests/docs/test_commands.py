@@ -15,12 +15,13 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 GROUPS = {
     "jobs": ["list", "show", "start", "retry", "discard", "export"],
     "store": ["verify", "repair"],
+    "alerts": ["list", "test"],
 }
 TOP = sorted(set(get_command(app).commands) - set(GROUPS))  # type: ignore[attr-defined]
 COMMANDS = [[name] for name in TOP]
 COMMANDS += [[group, name] for group, names in GROUPS.items() for name in names]
 README_COMMANDS = sorted(
-    set(re.findall(r"(?:^|[`/])segnode ((?:(?:jobs|store) )?[a-z]+)", README, re.MULTILINE))
+    set(re.findall(r"(?:^|[`/])segnode ((?:(?:jobs|store|alerts) )?[a-z]+)", README, re.MULTILINE))
 )
 
 

@@ -26,7 +26,8 @@ class Alerts(Repository):
 
     def latest_alerts(self, limit: int) -> tuple[Alert, ...]:
         """Returns the latest alerts, newest first."""
-        query = select(ALERTS).order_by(ALERTS.c.alert_id.desc()).limit(limit)
+        newest_first = (ALERTS.c.started_at.desc(), ALERTS.c.alert_id.desc())
+        query = select(ALERTS).order_by(*newest_first).limit(limit)
         with self._database.reading() as connection:
             return tuple(_alert(row) for row in connection.execute(query))
 

@@ -32,7 +32,7 @@ _PARTS = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # the registry wants it hashable, and settings are not
 class SiteCollector:
     """A collector of prometheus-client for one scrape at `now`."""
 
@@ -157,7 +157,7 @@ class SiteCollector:
             labels=["model", "stage"],
         )
         for histogram in self.store.stage_durations():
-            bounds = [*(f"{bound:g}" for bound in BUCKETS_S), "+Inf"]
+            bounds = [*(str(bound) for bound in BUCKETS_S), "+Inf"]
             buckets = list(zip(bounds, accumulate(histogram.bucket_counts), strict=True))
             stages.add_metric([histogram.model_id, histogram.stage], buckets, histogram.sum_s)
         yield stages

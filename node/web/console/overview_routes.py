@@ -51,5 +51,6 @@ def _context(settings: Settings, store: Store) -> dict[str, object]:
         "state": state,
         "all_well": all_well(state),
         "destination_states": states,
-        "settings": settings,
+        "in_bucket": bool(settings.store_url),
+        "sends_alerts": any((settings.alerts.webhook, settings.alerts.mail)),
     }

@@ -27,6 +27,7 @@ from node.settings import Settings, load_settings
 from node.store import Store
 from node.store.files.factory import open_files
 from node.web.app import create_app
+from node.web.event_streams import streams_of
 from tests.support.dicom.builders import MADE_AT, CtFiles, ThresholdSegmenter
 from tests.support.factories import job_of
 from tests.support.waiting import until
@@ -130,9 +131,8 @@ def served_node(folder: Path, configuration: str = "") -> Iterator[ServedNode]:
     settings = load_settings(config)
     store = Store.open(settings.database_url, settings.data_dir, open_files(settings))
     listening = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(
-        uvicorn.Config(create_app(settings, store), log_config=None, lifespan="off", ws="none")
-    )
+    app = create_app(settings, store)
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off", ws="none"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
     try:
@@ -140,6 +140,7 @@ def served_node(folder: Path, configuration: str = "") -> Iterator[ServedNode]:
         port = listening.getsockname()[1]
         yield ServedNode(settings, store, f"http://127.0.0.1:{port}")
     finally:
+        streams_of(app).close()
         server.should_exit = True
         thread.join()
         listening.close()
