@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from node.domain.alert import Alert, AlertChannel
-from node.domain.problem import Problem, ProblemKind
+from node.domain.monitoring.alert import Alert, AlertChannel
+from node.domain.monitoring.problem import Problem, ProblemKind
 from node.store import Store
 
 _LOG = structlog.get_logger()

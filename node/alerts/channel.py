@@ -6,7 +6,7 @@ from typing import Protocol
 from node.alerts.mail import MailChannel
 from node.alerts.message import MessageContent
 from node.alerts.webhook import WebhookChannel
-from node.domain.alert import AlertChannel
+from node.domain.monitoring.alert import AlertChannel
 from node.settings import Settings
 from node.settings.passwords import password_from
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from node.domain.alert import Alert, AlertMessage, AlertPhase
+from node.domain.monitoring.alert import Alert, AlertMessage, AlertPhase
 from node.settings import Settings
 
 # The layout of the JSON, described in deploy/monitoring.md; raised by an incompatible change.

@@ -13,7 +13,7 @@ from node.alerts.alerting import Alerting
 from node.alerts.channel import channels_from
 from node.alerts.message import site_name
 from node.alerts.sending import AlertSender
-from node.domain.problem import Problem, ProblemKind
+from node.domain.monitoring.problem import Problem, ProblemKind
 from node.health.destinations import DestinationWatch, attention_policy
 from node.health.drift import RECENT, REFERENCE, drift_problems
 from node.health.problems import current_problems

@@ -8,8 +8,8 @@ import structlog
 
 from node.alerts.channel import Channel
 from node.alerts.message import content_of
-from node.domain.alert import AlertChannel, AlertMessage
 from node.domain.errors import Transient
+from node.domain.monitoring.alert import AlertChannel, AlertMessage
 from node.domain.retry_policy import RetryPolicy
 from node.store import Store
 

@@ -8,7 +8,6 @@ import typer
 
 from models.errors import ModelsError
 from node.cli import (
-    alerts,
     convert,
     demo,
     evaluate,
@@ -21,6 +20,7 @@ from node.cli import (
     store,
     train,
 )
+from node.cli.monitoring import alerts
 from node.domain.errors import NodeError
 
 app = typer.Typer(

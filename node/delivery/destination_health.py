@@ -6,7 +6,7 @@ from datetime import datetime
 
 import structlog
 
-from node.domain.destination_health import DeliveryOutcome, DeliveryStage
+from node.domain.monitoring.destination_health import DeliveryOutcome, DeliveryStage
 from node.store import Store
 
 _LOG = structlog.get_logger()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cryptography import x509
 
-from node.domain.problem import Problem, ProblemKind, Urgency, sentence_end
+from node.domain.monitoring.problem import Problem, ProblemKind, Urgency, sentence_end
 from node.settings import Settings
 
 # The settings that name files with certificates; a key file holds none.

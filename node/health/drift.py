@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from math import sqrt
 from statistics import median
 
-from node.domain.problem import Problem, ProblemKind, Urgency
+from node.domain.monitoring.problem import Problem, ProblemKind, Urgency
 from node.store.monitoring.activity import FinishedJob
 
 RECENT = timedelta(days=7)

@@ -7,11 +7,11 @@ from math import ceil
 from shutil import disk_usage
 from statistics import median
 
-from node.domain.alert import Alert
-from node.domain.destination_health import AttentionPolicy, DestinationHealth
 from node.domain.errors import Transient
 from node.domain.job import JobState
-from node.domain.problem import Problem, ProblemKind
+from node.domain.monitoring.alert import Alert
+from node.domain.monitoring.destination_health import AttentionPolicy, DestinationHealth
+from node.domain.monitoring.problem import Problem, ProblemKind
 from node.domain.series import SeriesState
 from node.health.destinations import attention_policy, health_of_destinations
 from node.health.problems import current_problems

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from node.domain.errors import Transient
-from node.domain.problem import Problem, ProblemKind, Urgency
+from node.domain.monitoring.problem import Problem, ProblemKind, Urgency
 from node.runtime.locks import LockedProcess, is_running, process_lock_file
 from node.settings import Settings
 from node.store import Store

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from node.domain.alert import AlertMessage
 from node.domain.errors import Transient
-from node.domain.problem import Problem, ProblemKind, Urgency, by_urgency, sentence_end
+from node.domain.monitoring.alert import AlertMessage
+from node.domain.monitoring.problem import Problem, ProblemKind, Urgency, by_urgency, sentence_end
 from node.health.certificates import certificate_problems
 from node.health.destinations import attention_policy, destination_problems
 from node.health.parts import database_gone, part_problems

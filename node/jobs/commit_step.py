@@ -8,9 +8,9 @@ import structlog
 
 from node.commitment.scu import CommitmentScu
 from node.domain.delivery import DeliveryKey, DeliveryState
-from node.domain.destination_health import DeliveryOutcome, DeliveryStage
 from node.domain.error_classification import Defect, attempt
 from node.domain.errors import Rejected, Transient
+from node.domain.monitoring.destination_health import DeliveryOutcome, DeliveryStage
 from node.jobs.deliver_step import DeliverStep, DeliveryAttempt, local_instances
 from node.store import Store
 from node.store.commitment.requested import RequestedCommitment

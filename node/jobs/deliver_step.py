@@ -10,11 +10,11 @@ import structlog
 from node.delivery.destination import Destination, ResultFile, UnreadableResult
 from node.delivery.destination_health import DestinationHealthRecorder
 from node.domain.delivery import Delivery, DeliveryKey, DeliveryState, Receipt
-from node.domain.destination_health import DeliveryOutcome
 from node.domain.error_classification import Defect, attempt
 from node.domain.errors import NotAccepted, Rejected, RejectionReason, Transient
 from node.domain.identifiers import mint_uid
 from node.domain.job import Job, JobState
+from node.domain.monitoring.destination_health import DeliveryOutcome
 from node.domain.result_objects import ResultObject, WantedObjects
 from node.domain.retry_policy import RetryPolicy, given_up
 from node.jobs.job_completion import JobCompletion

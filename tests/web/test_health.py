@@ -9,7 +9,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
-from node.domain.destination_health import DeliveryOutcome, DeliveryStage
+from node.domain.monitoring.destination_health import DeliveryOutcome, DeliveryStage
 from tests.support.browser.overview_site import (
     CONFIGURATION,
     PACS_ERROR,

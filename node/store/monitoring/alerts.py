@@ -7,8 +7,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, Update, and_, delete, exists, select, update
 from sqlalchemy.engine import Connection
 
-from node.domain.alert import Alert, AlertChannel, AlertMessage, AlertPhase
-from node.domain.problem import Problem, ProblemKind, Urgency
+from node.domain.monitoring.alert import Alert, AlertChannel, AlertMessage, AlertPhase
+from node.domain.monitoring.problem import Problem, ProblemKind, Urgency
 from node.store.repository import Repository
 from node.store.schema import ALERT_MESSAGES, ALERTS
 

@@ -8,8 +8,12 @@ from sqlalchemy import Row, func, select, update
 from sqlalchemy.engine import Connection
 
 from node.domain.delivery import DeliveryKey, DeliveryState
-from node.domain.destination_health import DeliveryOutcome, DeliveryStage, DestinationHealth
 from node.domain.job import JobState
+from node.domain.monitoring.destination_health import (
+    DeliveryOutcome,
+    DeliveryStage,
+    DestinationHealth,
+)
 from node.store.repository import Repository
 from node.store.schema import DELIVERIES, DESTINATION_HEALTH, JOBS
 

@@ -13,9 +13,9 @@ from typing import Any
 from fastapi import APIRouter
 from starlette.responses import JSONResponse
 
-from node.domain.destination_health import DestinationHealth
 from node.domain.errors import Transient
-from node.domain.problem import Problem, ProblemKind
+from node.domain.monitoring.destination_health import DestinationHealth
+from node.domain.monitoring.problem import Problem, ProblemKind
 from node.health.destinations import attention_policy, health_of_destinations, needs_attention
 from node.health.parts import (
     database_problem,

@@ -15,9 +15,9 @@ from prometheus_client.core import (
     Metric,
 )
 
-from node.domain.destination_health import DeliveryOutcome
 from node.domain.errors import Transient
-from node.domain.problem import ProblemKind
+from node.domain.monitoring.destination_health import DeliveryOutcome
+from node.domain.monitoring.problem import ProblemKind
 from node.health.destinations import attention_policy, health_of_destinations, needs_attention
 from node.health.parts import part_problems
 from node.settings import Settings

@@ -2,8 +2,8 @@
 
 from datetime import datetime, timedelta
 
-from node.domain.destination_health import DestinationHealth
-from node.domain.problem import Urgency
+from node.domain.monitoring.destination_health import DestinationHealth
+from node.domain.monitoring.problem import Urgency
 from node.health.destinations import needs_attention
 from node.health.overview import Overview, SiteState
 from node.health.problems import duration_text

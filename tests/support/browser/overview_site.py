@@ -3,12 +3,12 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from node.domain.alert import AlertChannel
 from node.domain.delivery import Receipt
-from node.domain.destination_health import DeliveryOutcome, DeliveryStage
 from node.domain.identifiers import Uid
 from node.domain.job import Job, JobState, job_id
-from node.domain.problem import Problem, ProblemKind, Urgency
+from node.domain.monitoring.alert import AlertChannel
+from node.domain.monitoring.destination_health import DeliveryOutcome, DeliveryStage
+from node.domain.monitoring.problem import Problem, ProblemKind, Urgency
 from node.domain.series import SeriesState
 from node.store.site.workers import MachineStatus
 from tests.support.factories import job_of, received

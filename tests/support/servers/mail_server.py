@@ -45,7 +45,7 @@ class MailServer:
         """Takes one message."""
         content = cast("bytes", envelope.content)
         message = message_from_bytes(content, policy=policy.default)
-        self.messages.append(cast("EmailMessage", message))
+        self.messages.append(message)
         self.recipients.append(list(envelope.rcpt_tos))
         return "250 OK"
 

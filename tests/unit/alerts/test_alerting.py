@@ -10,9 +10,9 @@ import pytest
 from node.alerts.alerting import Alerting
 from node.alerts.message import MessageContent
 from node.alerts.sending import AlertSender
-from node.domain.alert import AlertChannel, AlertPhase
 from node.domain.errors import Transient
-from node.domain.problem import Problem, ProblemKind, Urgency
+from node.domain.monitoring.alert import AlertChannel, AlertPhase
+from node.domain.monitoring.problem import Problem, ProblemKind, Urgency
 from node.store import Store
 from tests.support.factories import NOON, sqlite_url
 

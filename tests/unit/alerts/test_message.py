@@ -3,8 +3,8 @@
 from datetime import timedelta
 
 from node.alerts.message import content_of
-from node.domain.alert import Alert, AlertChannel, AlertMessage, AlertPhase
-from node.domain.problem import ProblemKind, Urgency
+from node.domain.monitoring.alert import Alert, AlertChannel, AlertMessage, AlertPhase
+from node.domain.monitoring.problem import ProblemKind, Urgency
 from tests.support.factories import NOON
 
 

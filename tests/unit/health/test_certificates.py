@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from node.domain.problem import Urgency
+from node.domain.monitoring.problem import Urgency
 from node.health.certificates import certificate_problems
 from node.settings import Settings, load_settings
 from tests.support.certificates import Certificate

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from node.domain.problem import ProblemKind, Urgency
+from node.domain.monitoring.problem import ProblemKind, Urgency
 
 
 class AlertPhase(StrEnum):

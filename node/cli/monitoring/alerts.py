@@ -11,7 +11,7 @@ from node.cli.options import ConfigOption
 from node.domain.errors import Misconfigured, Transient
 
 if TYPE_CHECKING:
-    from node.domain.alert import Alert
+    from node.domain.monitoring.alert import Alert
 
 app = typer.Typer(no_args_is_help=True, help="Alerts by webhook and e-mail.")
 
