@@ -8,7 +8,7 @@ from node.domain.monitoring.alert import AlertMessage
 from node.domain.monitoring.problem import Problem, ProblemKind, Urgency, by_urgency, sentence_end
 from node.health.certificates import certificate_problems
 from node.health.destinations import attention_policy, destination_problems
-from node.health.parts import database_gone, part_problems
+from node.health.parts import database_gone, full_text, node_problem, part_problems
 from node.settings import Settings
 from node.store import Store
 from node.store.monitoring.activity import ParkedJob
@@ -35,6 +35,20 @@ def current_problems(
             problems.append(database_gone(error))
     problems += [*certificate_problems(settings, now), *drift]
     return sorted(problems, key=by_urgency)
+
+
+def banner_text(settings: Settings, store: Store, now: datetime) -> str:
+    """The most urgent problem of the node or a destination, and its remedy; empty without one.
+
+    Raises:
+        Transient: the database does not answer.
+    """
+    stopping = node_problem(settings, store, now)
+    if stopping:
+        return stopping
+    health = store.destination_health().values()
+    problems = destination_problems(health, attention_policy(settings), now)
+    return full_text(problems[0]) if problems else ""
 
 
 def site_problems(settings: Settings, store: Store, now: datetime) -> list[Problem]:

@@ -122,6 +122,12 @@ def test_a_failing_destination_and_its_recovery_appear_without_a_reload(
     assert overview.evaluate("streaming") is True
 
 
+def test_the_list_of_series_names_a_failing_destination(node: ServedNode, page: Page) -> None:
+    add_problems(node)
+    page.goto(node.url)
+    expect(page.get_by_role("alert")).to_contain_text("The destination pacs does not take results")
+
+
 def test_the_page_works_without_scripts(browser: Browser, node: ServedNode) -> None:
     add_problems(node)
     context = browser.new_context(java_script_enabled=False)

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from node.domain.job import Job
-from node.health.parts import node_problem
+from node.health.problems import banner_text
 from node.settings import Settings
 from node.store import Store
 from node.web import operations
@@ -131,7 +131,7 @@ def _list_context(
         "show": show,
         "counts": count_series(store),
         "max_series": _MAX_SERIES,
-        "problem": node_problem(settings, store, now),
+        "problem": banner_text(settings, store, now),
     }
 
 
