@@ -119,7 +119,7 @@ def build(settings: Settings, slot: str) -> App:
         retention=Retention(store, settings.retention.keep, settings.retention.free_bytes, utc_now),
         membership=membership,
         heartbeat=SingleWorker(store, slot, utc_now) if membership is None else membership,
-        monitoring=monitoring_from(settings, store, utc_now),
+        monitoring=monitoring_from(settings, store, utc_now, compares_results=True),
     )
 
 

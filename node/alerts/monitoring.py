@@ -64,20 +64,25 @@ class Monitoring:
             )
 
 
-def monitoring_from(settings: Settings, store: Store, now: Callable[[], datetime]) -> Monitoring:
+def monitoring_from(
+    settings: Settings, store: Store, now: Callable[[], datetime], *, compares_results: bool
+) -> Monitoring:
     """Builds the monitoring of the site.
+
+    A process that `compares_results` with earlier weeks is busy for seconds every hour.
 
     Raises:
         Misconfigured: a password or token of a channel is missing.
     """
     channels = channels_from(settings)
-    drift = DriftWatch(store, now) if settings.monitoring.detect_drift else None
+    is_wanted = settings.monitoring.detect_drift
+    drift = DriftWatch(store, now) if is_wanted and compares_results else None
 
     def problems(moment: datetime) -> tuple[Sequence[Problem], Collection[ProblemKind]]:
-        drifting = () if drift is None else drift.problems
+        drifting = None if drift is None else drift.problems
         found = current_problems(settings, store, moment, drift=drifting or ())
         unknown = set()
-        if drifting is None:
+        if is_wanted and drifting is None:
             unknown.add(ProblemKind.RESULTS_DRIFTING)
         if any(problem.kind is ProblemKind.STORAGE for problem in found):
             unknown.add(ProblemKind.DISK_LOW)  # the disk got worse, not better

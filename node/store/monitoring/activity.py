@@ -14,6 +14,7 @@ from node.store.schema import JOBS, SERIES
 # Turnaround times are read for so many jobs at most; the newest count.
 _MAX_TURNAROUNDS = 5_000
 _MAX_SENDERS = 50
+_MAX_SENDER_SERIES = 20_000
 # The comparison with earlier weeks reads so many jobs at most: three per minute for five weeks.
 _MAX_FINISHED = 150_000
 
@@ -113,12 +114,18 @@ class ActivityQueries(Repository):
             ]
 
     def senders_since(self, since: datetime) -> list[Sender]:
-        """Returns who sent images since then, the latest first."""
-        latest = func.max(SERIES.c.last_received_at)
-        query = (
-            select(SERIES.c.origin, latest)
+        """Returns who sent images since then, the latest first; the newest 20,000 series count."""
+        newest = (
+            select(SERIES.c.origin, SERIES.c.last_received_at)
             .where(SERIES.c.last_received_at >= since)
-            .group_by(SERIES.c.origin)
+            .order_by(SERIES.c.last_received_at.desc())
+            .limit(_MAX_SENDER_SERIES)
+            .subquery()
+        )
+        latest = func.max(newest.c.last_received_at)
+        query = (
+            select(newest.c.origin, latest)
+            .group_by(newest.c.origin)
             .order_by(latest.desc())
             .limit(_MAX_SENDERS)
         )
