@@ -73,12 +73,12 @@ class CommitStep:
             if requested.answered_at is not None and not requested.failure:
                 self.store.record_commitment(job_id, key, self.now())
                 self.store.close_commitment(requested.transaction_uid, self.now())
+                self.deliver_step.finish_if_settled(job_id)
                 self.deliver_step.health.record_answer(
                     DeliveryKey.parse(key).destination,
                     DeliveryOutcome.DELIVERED,
                     DeliveryStage.COMMIT,
                 )
-                self.deliver_step.finish_if_settled(job_id)
                 continue
             wait_s = self._send_again(requested, Transient(self._error(requested)))
             delivery = self.store.get_delivery(job_id, key)
@@ -100,9 +100,6 @@ class CommitStep:
         wait_s = None
         delivery = self.store.get_delivery(job_id, key)
         if delivery is not None and delivery.state is DeliveryState.COMMITTING:
-            self.deliver_step.health.record_failure(
-                delivery.destination, str(error), DeliveryStage.COMMIT
-            )
             if isinstance(error, Transient) and self.deliver_step.may_retry(job_id, key):
                 wait_s = self.deliver_step.delay_s(delivery.attempts)
             next_try_at = None if wait_s is None else now + timedelta(seconds=wait_s)
@@ -110,5 +107,8 @@ class CommitStep:
                 job_id, key, now, error=str(error), next_try_at=next_try_at
             )
             self.deliver_step.finish_if_settled(job_id)
+            self.deliver_step.health.record_failure(
+                delivery.destination, str(error), DeliveryStage.COMMIT
+            )
         self.store.close_commitment(requested.transaction_uid, now)
         return wait_s
