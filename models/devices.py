@@ -30,3 +30,15 @@ def select_device(name: str) -> torch.device:
         reason = str(error).splitlines()[0].rstrip(".")
         raise UnusableDevice(f"the device {name!r} cannot be used here: {reason}") from error
     return device
+
+
+def device_name(device: torch.device) -> str:
+    """Returns the name of a device for people, such as "NVIDIA H100 (cuda:0)"."""
+    match device.type:
+        case "cuda":
+            index = torch.cuda.current_device() if device.index is None else device.index
+            return f"{torch.cuda.get_device_name(index)} (cuda:{index})"
+        case "cpu":
+            return "CPU"
+        case other:
+            return other

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from models.installed_packages import installed
 from models.manifest import InvalidPackage, ModelSpec
+from node.alerts.monitoring import Monitoring, monitoring_from
 from node.commitment.factory import commitment_requesters_from
 from node.commitment.scp_reports import CommitmentReporter
 from node.commitment.scu import CommitmentReports
@@ -35,7 +36,7 @@ from node.jobs.workflow import EngineOptions, Workflows
 from node.maintenance.retention import Retention
 from node.retrieval.scheduled_query import ScheduledQuery
 from node.retrieval.sources import retrieval_sources, searchable_source
-from node.runtime.heartbeat import Membership
+from node.runtime.heartbeat import Membership, SingleWorker
 from node.settings import Settings
 from node.store import Store
 from node.store.files.factory import open_files
@@ -63,6 +64,8 @@ class App:
     retention: Retention
     commitment_reporter: CommitmentReporter
     membership: Membership | None  # None for a single worker
+    heartbeat: Membership | SingleWorker
+    monitoring: Monitoring
 
 
 def build(settings: Settings, slot: str) -> App:
@@ -118,6 +121,8 @@ def build(settings: Settings, slot: str) -> App:
         commitment_reporter=_commitment_reporter(settings, store, policy),
         retention=Retention(store, settings.retention.keep, settings.retention.free_bytes, utc_now),
         membership=membership,
+        heartbeat=SingleWorker(store, slot, utc_now) if membership is None else membership,
+        monitoring=monitoring_from(settings, store, utc_now, compares_results=True),
     )
 
 

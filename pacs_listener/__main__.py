@@ -10,8 +10,8 @@ from node.domain.identifiers import AeTitle
 from node.intake.inbox import Inbox
 from node.processes.entry_point import run_process
 from node.runtime.locks import LockedProcess, hold_process_lock
-from node.runtime.ready_notification import notify_ready
 from node.runtime.signals import StopSignal
+from node.runtime.supervisor_pipe import SIGN_SECONDS, SupervisorPipe
 from node.settings import Settings
 from node.store import Store
 from node.store.files.factory import open_files
@@ -38,6 +38,7 @@ def run(settings: Settings) -> None:
     # pynetdicom logs a failure of our own code in a request here, and answers with status C211.
     logging.getLogger("pynetdicom").setLevel(logging.ERROR)
     stop = StopSignal()
+    supervisor = SupervisorPipe()
     store = Store.open(settings.database_url, settings.data_dir, open_files(settings))
     try:
         inbox = Inbox(store, settings.min_free_bytes)
@@ -48,8 +49,9 @@ def run(settings: Settings) -> None:
         port = listener.start()
         with hold_process_lock(LockedProcess.LISTENER, settings.data_dir):
             _LOG.info("listener.ready", ae_title=settings.listener.ae_title, port=port)
-            notify_ready()
-            stop.wait()
+            supervisor.send_sign()
+            while not stop.wait(SIGN_SECONDS):
+                supervisor.send_sign()
         _LOG.info("listener.stopping")
         listener.stop(_GRACE_S)
     finally:

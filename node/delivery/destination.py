@@ -18,6 +18,10 @@ from node.domain.errors import Transient
 from node.domain.identifiers import Uid
 
 
+class UnreadableResult(Transient):
+    """The node cannot read its own file of a result, which says nothing about the destination."""
+
+
 @dataclass(frozen=True)
 class ResultFile:
     """One instance of a result on disk: a Part 10 file and its UIDs."""
@@ -66,7 +70,7 @@ def _read_errors_as_transient() -> Iterator[None]:
     try:
         yield
     except (OSError, InvalidDicomError) as error:
-        raise Transient(f"the result's file cannot be read: {error}") from error
+        raise UnreadableResult(f"the result's file cannot be read: {error}") from error
 
 
 class Destination(Protocol):

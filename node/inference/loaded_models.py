@@ -36,14 +36,21 @@ class LoadedModels:
         self._loaded: dict[str, Segmenter] = {}
         self._run: JobRun | None = None  # waits for `finish`
 
-    def load(self, model_ids: Sequence[str]) -> None:
+    def load(self, model_ids: Sequence[str]) -> str:
         """Loads these models now, so that the first job does not wait for it.
+
+        Returns the name of the device; empty without a model.
 
         Raises:
             Misconfigured: a package is damaged or not installed.
         """
         for model_id in model_ids:
             self._model(model_id)
+        if not model_ids:
+            return ""
+        from models.devices import device_name, select_device
+
+        return device_name(select_device(self._device))
 
     def infer(self, request: InferenceRequest) -> InferenceResult:
         """Runs the job's model on its series, and writes the objects to the request's folder.

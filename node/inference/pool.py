@@ -30,10 +30,10 @@ class InferencePool:
             model: threading.BoundedSemaphore(limit) for model, limit in max_per_model.items()
         }
 
-    def load(self, model_ids: Sequence[str]) -> None:
+    def load(self, model_ids: Sequence[str]) -> str:
         """Starts every process and loads these models in it; see `InferenceProcess.load`."""
-        for process in self._processes:
-            process.load(model_ids)
+        devices = [process.load(model_ids) for process in self._processes]
+        return devices[0]
 
     def infer(
         self, request: InferenceRequest, other_results: OtherResults | None = None

@@ -60,15 +60,15 @@ class InferenceProcess:
         self._child: _Child | None = None
         self._lock = threading.Lock()
 
-    def load(self, model_ids: Sequence[str]) -> None:
-        """Starts the process and loads these models in it.
+    def load(self, model_ids: Sequence[str]) -> str:
+        """Starts the process and loads these models in it; returns the name of the device.
 
         Raises:
             Misconfigured: a package is damaged or not installed, or the device does not exist.
             InferenceError: the process died, or loading took longer than ten minutes.
         """
         with self._lock:
-            self._call("load", model_ids, timeout_s=_LOAD_TIMEOUT_S)
+            return str(self._call("load", model_ids, timeout_s=_LOAD_TIMEOUT_S))
 
     def infer(
         self, request: InferenceRequest, other_results: OtherResults | None = None

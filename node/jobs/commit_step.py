@@ -10,6 +10,7 @@ from node.commitment.scu import CommitmentScu
 from node.domain.delivery import DeliveryKey, DeliveryState
 from node.domain.error_classification import Defect, attempt
 from node.domain.errors import Rejected, Transient
+from node.domain.monitoring.destination_health import DeliveryOutcome, DeliveryStage
 from node.jobs.deliver_step import DeliverStep, DeliveryAttempt, local_instances
 from node.store import Store
 from node.store.commitment.requested import RequestedCommitment
@@ -73,6 +74,11 @@ class CommitStep:
                 self.store.record_commitment(job_id, key, self.now())
                 self.store.close_commitment(requested.transaction_uid, self.now())
                 self.deliver_step.finish_if_settled(job_id)
+                self.deliver_step.health.record_answer(
+                    DeliveryKey.parse(key).destination,
+                    DeliveryOutcome.DELIVERED,
+                    DeliveryStage.COMMIT,
+                )
                 continue
             wait_s = self._send_again(requested, Transient(self._error(requested)))
             delivery = self.store.get_delivery(job_id, key)
@@ -101,5 +107,8 @@ class CommitStep:
                 job_id, key, now, error=str(error), next_try_at=next_try_at
             )
             self.deliver_step.finish_if_settled(job_id)
+            self.deliver_step.health.record_failure(
+                delivery.destination, str(error), DeliveryStage.COMMIT
+            )
         self.store.close_commitment(requested.transaction_uid, now)
         return wait_s

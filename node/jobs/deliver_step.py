@@ -1,18 +1,20 @@
 """Second step of a job: one delivery per object and destination, each with its own retries."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import structlog
 
-from node.delivery.destination import Destination, ResultFile
+from node.delivery.destination import Destination, ResultFile, UnreadableResult
+from node.delivery.destination_health import DestinationHealthRecorder
 from node.domain.delivery import REPLACED, Delivery, DeliveryKey, DeliveryState, Receipt
 from node.domain.error_classification import Defect, attempt
 from node.domain.errors import NotAccepted, Rejected, RejectionReason, Transient
 from node.domain.identifiers import mint_uid
 from node.domain.job import Job, JobState
+from node.domain.monitoring.destination_health import DeliveryOutcome
 from node.domain.result_objects import ResultObject, WantedObjects
 from node.domain.retry_policy import RetryPolicy, given_up
 from node.jobs.job_completion import JobCompletion
@@ -90,6 +92,14 @@ class DeliverStep:
         _LOG.debug("job.stage", job=job.job_id, stage="deliver")
         key = DeliveryKey.parse(this.key)
         outcome = attempt(lambda: self._deliver(job, key))
+        delivery = self._record_outcome(job, this, outcome)
+        self._record_health(key.destination, outcome)
+        return delivery
+
+    def _record_outcome(
+        self, job: Job, this: DeliveryAttempt, outcome: Receipt | Rejected | Transient | Defect
+    ) -> Delivery:
+        key = DeliveryKey.parse(this.key)
         now, job_id = self.now(), this.job_id
         match outcome:
             case Receipt() if key.destination in self.committing:
@@ -132,8 +142,29 @@ class DeliverStep:
         destination = self.destinations.get(key.destination)
         if destination is None:
             raise Transient(f"the configuration no longer has a destination {key.destination!r}")
-        with local_instances(self.store, job, key.result_object) as instances:
+        with _readable_instances(self.store, job, key.result_object) as instances:
             return destination.deliver(instances)
+
+    @property
+    def health(self) -> DestinationHealthRecorder:
+        """Records how the destinations answer."""
+        return DestinationHealthRecorder(self.store, self.now)
+
+    def _record_health(
+        self, destination: str, outcome: Receipt | Rejected | Transient | Defect
+    ) -> None:
+        """Records what the outcome of an attempt says about the destination."""
+        match outcome:
+            case Receipt():
+                is_committing = destination in self.committing
+                answer = None if is_committing else DeliveryOutcome.DELIVERED
+                self.health.record_answer(destination, answer)
+            case UnreadableResult() | MissingObject() | Defect():
+                pass
+            case Transient():
+                self.health.record_failure(destination, str(outcome))
+            case Rejected():
+                self.health.record_answer(destination, DeliveryOutcome.REFUSED)
 
     def open_fallbacks(self, this: DeliveryAttempt) -> list[tuple[str, int]]:
         """Returns the deliveries that replace this one and have not been attempted.
@@ -186,6 +217,26 @@ class DeliverStep:
             completion.end(job, JobState.DELIVERED, "")
 
 
+class MissingObject(Rejected):
+    """The job has not produced the object that is to be delivered."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(RejectionReason.INVALID_INSTANCE, message)
+
+
+@contextmanager
+def _readable_instances(
+    store: Store, job: Job, result_object: ResultObject
+) -> Iterator[list[ResultFile]]:
+    """As `local_instances`, but storage that does not answer raises UnreadableResult."""
+    with ExitStack() as stack:
+        try:
+            instances = stack.enter_context(local_instances(store, job, result_object))
+        except Transient as error:
+            raise UnreadableResult(str(error)) from error
+        yield instances
+
+
 @contextmanager
 def local_instances(
     store: Store, job: Job, result_object: ResultObject
@@ -194,12 +245,11 @@ def local_instances(
 
     Raises:
         Transient: the storage of the files does not answer.
-        Rejected: the job has not produced this object.
+        MissingObject: the job has not produced this object.
     """
     stored = store.get_object(job, result_object)
     if stored is None:
-        raise Rejected(
-            RejectionReason.INVALID_INSTANCE,
+        raise MissingObject(
             f"the job has no {result_object.name}, because the destination did not ask for it "
             "when the job ran: run the job again",
         )

@@ -47,6 +47,8 @@ class JobCompletion:
             reason=ended.reason,
             seconds={stage: round(s, 2) for stage, s in ended.timings_s.items()},
         )
+        if state is JobState.DELIVERED:
+            self.store.add_stage_durations(ended.model_id, ended.timings_s)
 
     def record_defect(self, subject: str, defect: Defect) -> None:
         """Stores a defect's trace in the audit trail of its job or series, and logs it."""

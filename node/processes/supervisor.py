@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -15,12 +16,14 @@ import structlog
 from node.domain.errors import Transient
 from node.log import configure_logging
 from node.processes.entry_point import MISCONFIGURED_STATUS
-from node.runtime.ready_notification import READY_VARIABLE
+from node.runtime.service_manager import ServiceManager
 from node.runtime.signals import StopSignal
+from node.runtime.supervisor_pipe import PIPE_VARIABLE, SIGN_SECONDS
 from node.settings import Settings, load_settings
 
 _LOG = structlog.get_logger()
 _POLL_SECONDS = 0.1
+_PIPE_BYTES = 4096
 _FIRST_RESTART_DELAY_SECONDS = 0.5
 _MAX_RESTART_DELAY_SECONDS = 30.0
 # After this run time a crash counts as the first one again.
@@ -29,6 +32,11 @@ _STABLE_SECONDS = 60.0
 # that was ready: the processes that still run are worth more than none.
 _MAX_CRASHES_AT_START = 4
 _STOP_SECONDS = 30.0
+_MAX_SILENCE_SECONDS = 10 * SIGN_SECONDS
+# A process that starts gives no signs; loading a model from a slow disk takes minutes.
+_MAX_START_SECONDS = 900.0
+# Signs to the service manager within its time, so that a late one does no harm.
+_SIGNS_PER_WATCHDOG_TIME = 3
 
 
 class Role(StrEnum):
@@ -52,10 +60,32 @@ class _RoleProcess:
 
     role: Role
     process: subprocess.Popen[bytes]
-    ready_pipe: int  # the process writes to the other end when it is ready
+    pipe: int  # the process writes signs of life to the other end, from when it is ready
     started_at: float
     crashes: int = 0
     restart_at: float | None = None
+    last_sign_at: float | None = None
+    is_silent: bool = False  # its silence has been logged
+
+    def read_signs(self, now: float) -> None:
+        """Reads the signs of life that have arrived."""
+        # A probe of its port could reach another program that listens there.
+        with suppress(BlockingIOError):
+            if os.read(self.pipe, _PIPE_BYTES):
+                self.last_sign_at = now
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it has been ready since it started."""
+        return self.last_sign_at is not None
+
+    def hangs(self, now: float) -> bool:
+        """Whether it has given no sign for too long; one that ended is restarted instead."""
+        if self.restart_at is not None:
+            return False
+        if self.last_sign_at is None:
+            return now - self.started_at > _MAX_START_SECONDS
+        return now - self.last_sign_at > _MAX_SILENCE_SECONDS
 
 
 class Supervisor:
@@ -65,8 +95,15 @@ class Supervisor:
         Misconfigured: the configuration is wrong.
     """
 
-    def __init__(self, config: Path | None, roles: Sequence[Role] = tuple(Role)) -> None:
+    def __init__(
+        self,
+        config: Path | None,
+        roles: Sequence[Role] = tuple(Role),
+        manager: ServiceManager | None = None,
+    ) -> None:
         self.settings: Settings = load_settings(config)
+        self._manager = ServiceManager() if manager is None else manager
+        self._next_sign_at = 0.0
         self._config = config
         self._roles = tuple(roles)
         self._parts: list[_RoleProcess] = []
@@ -115,12 +152,36 @@ class Supervisor:
         waiting = set(self._roles)
         while not self._failure and not self._stopping.wait(_POLL_SECONDS):
             self._parts = [self._supervised(part) for part in self._parts]
-            pending = [part for part in self._parts if part.role in waiting]
-            waiting -= {part.role for part in pending if self._is_ready(part)}
+            waiting -= {part.role for part in self._parts if part.is_ready}
             if not waiting and not self._ready.is_set():
                 _LOG.info("node.ready")
                 self._ready.set()
+                self._manager.notify_ready()
+            self._watch(time.monotonic())
+        self._manager.notify_stopping()
         self._stop_all()
+
+    def _watch(self, now: float) -> None:
+        """Logs processes that hang; while none does, gives signs to the service manager.
+
+        A service manager without signs restarts the node.
+        """
+        for part in self._parts:
+            hangs = part.hangs(now)
+            if hangs and not part.is_silent:
+                since = part.started_at if part.last_sign_at is None else part.last_sign_at
+                _LOG.error("process.hangs", role=part.role.value, silent_s=round(now - since))
+                self._manager.notify_status(f"the {part.role} hangs")
+            elif part.is_silent and not hangs:
+                _LOG.info("process.resumed", role=part.role.value)
+                self._manager.notify_status("")
+            part.is_silent = hangs
+        watchdog_s = self._manager.watchdog_s
+        if watchdog_s is None or now < self._next_sign_at:
+            return
+        if not any(part.is_silent for part in self._parts):
+            self._next_sign_at = now + watchdog_s / _SIGNS_PER_WATCHDOG_TIME
+            self._manager.send_sign()
 
     def _spawn(self, role: Role) -> _RoleProcess:
         reading, writing = os.pipe()
@@ -129,7 +190,7 @@ class Supervisor:
         command = [*python, "node.processes.child_process", str(os.getpid()), MODULES[role]]
         if self._config is not None:
             command += ["--config", str(self._config)]
-        environment = os.environ | {READY_VARIABLE: str(writing)}
+        environment = os.environ | {PIPE_VARIABLE: str(writing)}
         try:
             # Its own process group: the supervisor passes on Ctrl-C.
             process = subprocess.Popen(
@@ -146,10 +207,11 @@ class Supervisor:
 
     def _supervised(self, part: _RoleProcess) -> _RoleProcess:
         """Checks one process: restarts it after a delay, or gives up on the node."""
+        now = time.monotonic()
+        part.read_signs(now)
         status = part.process.poll()
         if status is None:
             return part
-        now = time.monotonic()
         if part.restart_at is None:
             was_stable = now - part.started_at > _STABLE_SECONDS
             part.crashes = 1 if was_stable else part.crashes + 1
@@ -166,17 +228,10 @@ class Supervisor:
             return part
         if now < part.restart_at:
             return part
-        os.close(part.ready_pipe)
+        os.close(part.pipe)
         restarted = self._spawn(part.role)
         restarted.crashes = part.crashes
         return restarted
-
-    def _is_ready(self, part: _RoleProcess) -> bool:
-        # A probe of its port could reach another program that listens there.
-        try:
-            return bool(os.read(part.ready_pipe, 1))
-        except BlockingIOError:
-            return False
 
     def _stop_all(self) -> None:
         for part in self._parts:
@@ -189,7 +244,7 @@ class Supervisor:
             except subprocess.TimeoutExpired:
                 part.process.kill()
                 part.process.wait()
-            os.close(part.ready_pipe)
+            os.close(part.pipe)
 
 
 def serve_until_stopped(config: Path | None, roles: Sequence[Role] = tuple(Role)) -> int:
@@ -198,7 +253,7 @@ def serve_until_stopped(config: Path | None, roles: Sequence[Role] = tuple(Role)
     Raises:
         Misconfigured: the configuration is wrong.
     """
-    supervisor = Supervisor(config, roles)
+    supervisor = Supervisor(config, roles, ServiceManager.from_environment())
     settings = supervisor.settings
     configure_logging(settings.log_level)
     stop = StopSignal()

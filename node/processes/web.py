@@ -3,17 +3,24 @@
 import signal
 import socket
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import structlog
 import uvicorn
 
+from node.alerts.monitoring import monitoring_from
 from node.domain.errors import Misconfigured
 from node.processes.entry_point import run_process
-from node.runtime.ready_notification import notify_ready
+from node.runtime.supervisor_pipe import SIGN_SECONDS, SupervisorPipe
+from node.runtime.timers import Timers
 from node.settings import Settings
 from node.store import Store
 from node.store.files.factory import open_files
 from node.web.app import create_app
+from node.web.dependencies import utc_now
+from node.web.event_streams import EventStreams, streams_of
 
 _LOG = structlog.get_logger()
 # Time for running responses to finish after a stop signal.
@@ -37,13 +44,15 @@ def run(settings: Settings) -> None:
     received_signals: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, _frame: received_signals.append(number))
+    supervisor = SupervisorPipe()
     store = Store.open(settings.database_url, settings.data_dir, open_files(settings))
     try:
         store.files.remove_abandoned()
         with _open_socket(settings) as server_socket:
+            app = create_app(settings, store)
             # No access log: QIDO-RS URLs can contain patient names.
             config = uvicorn.Config(
-                create_app(settings, store),
+                app,
                 access_log=False,
                 ws="none",
                 log_config=None,
@@ -51,9 +60,23 @@ def run(settings: Settings) -> None:
                 server_header=False,
                 timeout_graceful_shutdown=_GRACE_S,
             )
-            _Server(config, received_signals).run(sockets=[server_socket])
+            with _running_timers(settings, store) as timers:
+                server = _Server(config, received_signals, supervisor, timers, streams_of(app))
+                server.run(sockets=[server_socket])
     finally:
         store.close()
+
+
+@contextmanager
+def _running_timers(settings: Settings, store: Store) -> Iterator[Timers]:
+    """Runs the tasks of monitoring beside the server."""
+    timers = Timers()
+    monitoring_from(settings, store, utc_now, compares_results=False).add_to(timers)
+    timers.start()
+    try:
+        yield timers
+    finally:
+        timers.stop()
 
 
 def _open_socket(settings: Settings) -> socket.socket:
@@ -74,11 +97,25 @@ def _open_socket(settings: Settings) -> socket.socket:
 
 
 class _Server(uvicorn.Server):
-    """Logs when and on which port it serves; exits if a signal arrived before."""
+    """Logs when and on which port it serves; exits if a signal arrived before.
 
-    def __init__(self, config: uvicorn.Config, received_signals: list[int]) -> None:
+    Its event loop gives the signs of life: one that is blocked serves nobody.
+    """
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        received_signals: list[int],
+        supervisor: SupervisorPipe,
+        timers: Timers,
+        streams: EventStreams,
+    ) -> None:
         super().__init__(config)
         self._received_signals = received_signals
+        self._supervisor = supervisor
+        self._timers = timers
+        self._streams = streams
+        self._next_sign_at = 0.0
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -87,7 +124,19 @@ class _Server(uvicorn.Server):
         for server_socket in sockets or []:
             host, port = server_socket.getsockname()[:2]
             _LOG.info("web.ready", host=host, port=port)
-        notify_ready()
+
+    async def on_tick(self, counter: int) -> bool:
+        """uvicorn calls this every 0.1 s."""
+        now = time.monotonic()
+        if now >= self._next_sign_at:
+            self._next_sign_at = now + SIGN_SECONDS
+            self._supervisor.send_sign()
+            self._timers.handle_clock_change()
+        return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._streams.close()
+        await super().shutdown(sockets)
 
 
 if __name__ == "__main__":

@@ -12,10 +12,11 @@ import structlog
 from node.app import App, build
 from node.domain.errors import Transient
 from node.processes.entry_point import run_process
-from node.runtime.heartbeat import HEARTBEAT_SECONDS, Membership, WorkerRemoved
+from node.runtime.heartbeat import HEARTBEAT_SECONDS, Membership, SingleWorker, WorkerRemoved
 from node.runtime.locks import lock_numbered_worker, lock_single_worker
-from node.runtime.ready_notification import notify_ready
+from node.runtime.machine import machine_status
 from node.runtime.signals import StopSignal
+from node.runtime.supervisor_pipe import SIGN_SECONDS, SupervisorPipe
 from node.runtime.timers import Timers
 from node.settings import Settings
 from node.worklists.cancel_events import CancelEvents
@@ -24,6 +25,7 @@ _LOG = structlog.get_logger()
 _REPAIR_SECONDS = 20.0
 _RETENTION_SECONDS = 60.0
 _CLOCK_SECONDS = 1.0
+_STATUS_SECONDS = 15.0
 # By then the leader of a new site is known.
 _FIRST_QUERY_SECONDS = 10.0
 
@@ -41,25 +43,27 @@ def run(settings: Settings) -> None:
         Transient: the database does not answer.
     """
     stop = StopSignal()
+    supervisor = SupervisorPipe()
     with _worker_lock(settings) as slot:
         app = build(settings, slot)
         app.store.files.remove_abandoned()
-        app.models.load(list(dict.fromkeys(rule.model for rule in settings.rules)))
-        if app.membership is not None:
-            app.membership.join()
+        if app.membership is None:
+            app.heartbeat.leave()
+        device = app.models.load(list(dict.fromkeys(rule.model for rule in settings.rules)))
+        app.heartbeat.join()
         app.workflows.launch()
         timers = _timers(app)
+        _add_signs_of_life(timers, app, supervisor, device or settings.worker.device)
         timers.start()
         _LOG.info("worker.ready", slot=slot)
-        notify_ready()
+        supervisor.send_sign()
         while not stop.wait(_CLOCK_SECONDS):
             timers.handle_clock_change()
         _LOG.info("worker.stopping")
         timers.stop()
         app.workflows.close()
-        if app.membership is not None:
-            with suppress(Transient):  # the other workers then detect it by its heartbeat
-                app.membership.leave()
+        with suppress(Transient):  # the other workers then detect it by its heartbeat
+            app.heartbeat.leave()
 
 
 def _worker_lock(settings: Settings) -> AbstractContextManager[str]:
@@ -103,10 +107,21 @@ def _timers(app: App) -> Timers:
         if worklist.events is not None:
             listen = partial(_listen_if_leader, membership, worklist.events)
             timers.add(f"events of {name}", poll_s, listen)
+    timers.add("heartbeat", HEARTBEAT_SECONDS, partial(_send_heartbeat, app.heartbeat))
     if membership is not None:
-        timers.add("heartbeat", HEARTBEAT_SECONDS, partial(_send_heartbeat, membership))
         timers.add("takeover", HEARTBEAT_SECONDS, partial(_take_over, app))
+    app.monitoring.add_to(timers)
     return timers
+
+
+def _add_signs_of_life(timers: Timers, app: App, supervisor: SupervisorPipe, device: str) -> None:
+    """Adds the signs to the supervisor, which need nothing but working timers, and the status."""
+    timers.add("signs of life", SIGN_SECONDS, supervisor.send_sign)
+
+    def report() -> None:
+        app.store.record_machine_status(app.heartbeat.name, machine_status(device))
+
+    timers.add_with_first_run("machine status", _STATUS_SECONDS, report, first_after_s=0.0)
 
 
 def _for_leader(membership: Membership | None, run_task: Callable[[], None]) -> Callable[[], None]:
@@ -126,12 +141,12 @@ def _listen_if_leader(membership: Membership | None, events: CancelEvents) -> No
         events.close()
 
 
-def _send_heartbeat(membership: Membership) -> None:
+def _send_heartbeat(heartbeat: Membership | SingleWorker) -> None:
     try:
-        membership.send_heartbeat()
+        heartbeat.send_heartbeat()
     except WorkerRemoved:
         # Other workers may run this worker's jobs by now. The supervisor restarts it.
-        _LOG.critical("worker.removed", worker=membership.name)
+        _LOG.critical("worker.removed", worker=heartbeat.name)
         os._exit(1)
 
 

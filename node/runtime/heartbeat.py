@@ -1,4 +1,4 @@
-"""Heartbeats of the workers that share a database: liveness, leader, removal of dead workers.
+"""Heartbeats of the workers: liveness, and among several the leader and removal of dead ones.
 
 No clock of another host is trusted: a worker counts as dead when its heartbeat counter did not
 change during a number of checks. A worker that was only cut off finds itself removed, and exits
@@ -21,6 +21,40 @@ _MAX_MISSED_HEARTBEATS = 10
 
 class WorkerRemoved(Exception):
     """The other workers removed this one as dead and took over its work."""
+
+
+@dataclass(frozen=True)
+class SingleWorker:
+    """The heartbeat of the only worker of a site; it shows whether the worker hangs.
+
+    It has an entry while it works, and none while it starts.
+    """
+
+    store: Store
+    slot: str
+    now: Callable[[], datetime]
+
+    @property
+    def name(self) -> str:
+        """The name of its entry."""
+        return self.slot
+
+    def join(self) -> None:
+        """Adds the entry."""
+        self.store.add_worker(self.name, self.slot, self.now())
+
+    def leave(self) -> None:
+        """Removes the entry, also one that an earlier process left."""
+        self.store.remove_worker(self.name)
+
+    def send_heartbeat(self) -> None:
+        """Records a heartbeat.
+
+        Raises:
+            Transient: the database does not answer.
+        """
+        if not self.store.record_heartbeat(self.name, self.now()):
+            self.join()
 
 
 @dataclass
@@ -63,7 +97,7 @@ class Membership:
             seen[worker.name] = (worker.heartbeats, missed)
             if missed >= _MAX_MISSED_HEARTBEATS and worker.name != self.name:
                 _LOG.error("worker.dead", worker=worker.name)
-                self.store.remove_worker(worker.name)
+                self.store.remove_dead_worker(worker.name, self.now())
         self._seen = seen
         leads = bool(workers) and workers[0].name == self.name
         if leads and not self._leads:

@@ -1,4 +1,4 @@
-"""Periodic tasks of the worker, independent of changes to the system clock (APScheduler)."""
+"""Periodic tasks of a process, independent of changes to the system clock (APScheduler)."""
 
 import logging
 import time

@@ -1,5 +1,6 @@
 """The site's settings: one frozen tree, read from a TOML file and the environment, validated."""
 
+from node.settings.alerting import AlertOptions, MailOptions, MonitoringOptions, WebhookOptions
 from node.settings.destinations import (
     CStoreDestination,
     Destination,
@@ -23,6 +24,7 @@ from node.settings.options import (
 )
 
 __all__ = [
+    "AlertOptions",
     "CStoreDestination",
     "DeliveryOptions",
     "Destination",
@@ -32,12 +34,15 @@ __all__ = [
     "FolderDestination",
     "Hl7Destination",
     "ListenerOptions",
+    "MailOptions",
+    "MonitoringOptions",
     "ObservationCode",
     "Peer",
     "ResultOptions",
     "RetentionOptions",
     "Settings",
     "WebOptions",
+    "WebhookOptions",
     "WorkerOptions",
     "load_settings",
 ]

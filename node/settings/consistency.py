@@ -144,6 +144,7 @@ def contradictions(settings: Settings, base: Path) -> Iterator[Mistake]:
         message = f"is below least_free_gib, {settings.least_free_gib:g}: nothing would come in"
         yield ("retention", "free_gib"), message
     yield from _repeated_objects(settings)
+    yield from _alert_mistakes(settings, base)
     for name, peer in settings.peers.items():
         if peer.retrieve is not None and name in settings.sources:
             message = f"a source has the name {name!r}, too: rename one, so that it is clear which"
@@ -170,6 +171,26 @@ def _repeated_objects(settings: Settings) -> Iterator[Mistake]:
             for i, each in enumerate(listed):
                 if each in listed[:i]:
                     yield (*path, key, i), f"{each!r} is named twice"
+
+
+def _alert_mistakes(settings: Settings, base: Path) -> Iterator[Mistake]:
+    """Yields settings of monitoring and alerts that cannot work."""
+    low_gib = settings.monitoring.low_disk_gib
+    if low_gib is not None and low_gib < settings.least_free_gib:
+        message = (
+            f"is below least_free_gib, {settings.least_free_gib:g}: the warning comes too late"
+        )
+        yield ("monitoring", "low_disk_gib"), message
+    mail = settings.alerts.mail
+    if mail is not None and mail.password_env is not None and mail.username is None:
+        yield ("alerts", "mail", "password_env"), "has no effect without a username"
+    if mail is not None and mail.username is not None and mail.security == "none":
+        message = '"none" would send the password in clear text: use "starttls" or "tls"'
+        yield ("alerts", "mail", "security"), message
+    for name, channel in (("webhook", settings.alerts.webhook), ("mail", mail)):
+        ca_file = None if channel is None else channel.ca_file
+        if ca_file is not None and not (base / ca_file).is_file():
+            yield ("alerts", name, "ca_file"), f"there is no file {base / ca_file}"
 
 
 def _table(value: Any) -> Mapping[str, Any]:

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from node.routing.attributes import closest_match, suggestion
 from node.routing.condition_parsing import KeyPath, Mistake
+from node.settings.alerting import ALERT_CHANNELS
 from node.settings.destinations import DESTINATION_KINDS, ObservationCode
 from node.settings.options import DicomwebSource, Peer, QueryOptions, Settings
 from node.settings.worklists import WorkItemTask, WorklistOptions
@@ -85,8 +86,8 @@ def _settings_beside(loc: KeyPath) -> list[str]:
     """Returns the settings that exist in the table of the unknown one."""
     model: object = Settings
     match loc:
-        case (str() as table, _, _) if table in _NAMED_TABLES:
-            model = _NAMED_TABLES[table]
+        case (str() as table, name, _) if (model := _table_within(table, name)) is not None:
+            pass
         case ("destinations", _, str() as kind, _) if kind in DESTINATION_KINDS:
             model = DESTINATION_KINDS[kind]
         case ("destinations", _, _, "codes", _, _):
@@ -98,6 +99,11 @@ def _settings_beside(loc: KeyPath) -> list[str]:
     if isinstance(model, type) and issubclass(model, BaseModel):
         return _field_names(model)
     return []
+
+
+def _table_within(table: str, name: str | int) -> type[BaseModel] | None:
+    """Returns the options of [table.name]; None where they depend on more than that."""
+    return ALERT_CHANNELS.get(str(name)) if table == "alerts" else _NAMED_TABLES.get(table)
 
 
 def _field_names(model: type[BaseModel]) -> list[str]:

@@ -12,6 +12,7 @@ from node.routing.condition_parsing import Mistake
 from node.routing.conditions import All, Equals, Matches, Not
 from node.routing.rule_parsing import parse_rules
 from node.routing.rules import Rule
+from node.settings.alerting import AlertOptions, MailOptions, WebhookOptions
 from node.settings.consistency import contradictions, unknown_references
 from node.settings.destinations import Destination, FolderDestination
 from node.settings.environment import environment_values, merge, unknown_variables, variable_for
@@ -81,13 +82,25 @@ def _resolve_paths(settings: Settings, base: Path) -> Settings:
             name: destination.model_copy(update=_absolute_paths(destination, base))
             for name, destination in settings.destinations.items()
         },
+        "alerts": _resolve_alert_paths(settings.alerts, base),
     }
     return settings.model_copy(update=update)
 
 
-def _absolute_paths(destination: Destination, base: Path) -> dict[str, Path]:
-    """Returns the paths among the settings of a destination, each absolute."""
-    return {key: base / value for key, value in destination if isinstance(value, Path)}
+def _resolve_alert_paths(alerts: AlertOptions, base: Path) -> AlertOptions:
+    channels = {
+        name: channel.model_copy(update=_absolute_paths(channel, base))
+        for name, channel in (("webhook", alerts.webhook), ("mail", alerts.mail))
+        if channel is not None
+    }
+    return alerts.model_copy(update=channels)
+
+
+def _absolute_paths(
+    options: Destination | WebhookOptions | MailOptions, base: Path
+) -> dict[str, Path]:
+    """Returns the paths among the settings of a destination or channel, each absolute."""
+    return {key: base / value for key, value in options if isinstance(value, Path)}
 
 
 def _all_mistakes(mistakes: list[Mistake], source: TomlSource | None) -> Misconfigured:

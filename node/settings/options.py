@@ -12,6 +12,7 @@ from node.domain.result_texts import (
     SeriesNumberRule,
 )
 from node.routing.rules import Rule
+from node.settings.alerting import AlertOptions, MonitoringOptions
 from node.settings.destinations import Destination
 from node.settings.value_types import (
     Ae,
@@ -187,6 +188,8 @@ class Settings(BaseModel):
     result: ResultOptions = ResultOptions()
     delivery: DeliveryOptions = DeliveryOptions()
     retention: RetentionOptions = RetentionOptions()
+    monitoring: MonitoringOptions = MonitoringOptions()
+    alerts: AlertOptions = AlertOptions()
     peers: dict[Name, Peer] = Field(default_factory=dict)
     sources: dict[Name, DicomwebSource] = Field(default_factory=dict)
     queries: dict[Name, QueryOptions] = Field(default_factory=dict)
@@ -203,3 +206,9 @@ class Settings(BaseModel):
     def min_free_bytes(self) -> int:
         """`least_free_gib` in bytes."""
         return round(self.least_free_gib * (1 << 30))
+
+    @property
+    def low_disk_bytes(self) -> int:
+        """The free space below which an administrator is warned."""
+        low_gib = self.monitoring.low_disk_gib
+        return round((2 * self.least_free_gib if low_gib is None else low_gib) * (1 << 30))

@@ -110,6 +110,13 @@ def _host(host: str) -> str:
         return _host_name(host)
 
 
+def _mail_address(address: str) -> str:
+    """Checks an e-mail address, as it stands in the header of a message."""
+    if not re.fullmatch(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9.-]+", address):
+        raise ValueError(f"must be an address such as pacs@hospital.example, not {address!r}")
+    return address
+
+
 def _device(device: str) -> str:
     if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
         raise ValueError(f'must be "auto", "cpu", "mps", "cuda" or "cuda:0", not {device!r}')
@@ -169,6 +176,7 @@ Name = Annotated[str, Field(min_length=1)]
 Host = Annotated[str, AfterValidator(_host)]
 CodeString = Annotated[str, AfterValidator(_code_string)]
 HostName = Annotated[str, AfterValidator(_host_name)]
+MailAddress = Annotated[str, AfterValidator(_mail_address)]
 LongString = Annotated[str, AfterValidator(_long_string)]
 DescriptionTemplate = Annotated[str, AfterValidator(check_description_template)]
 SeriesNumber = Annotated[int | str, BeforeValidator(_series_number)]

@@ -13,6 +13,10 @@ from node.store.jobs.outcomes import Outcomes
 from node.store.jobs.reruns import Reruns
 from node.store.jobs.result_objects import ResultObjects
 from node.store.migrate import run_migrations
+from node.store.monitoring.activity import ActivityQueries
+from node.store.monitoring.alerts import Alerts
+from node.store.monitoring.destination_health import DestinationHealthRepository
+from node.store.monitoring.stage_durations import StageDurations
 from node.store.received.cleanup import Cleanup
 from node.store.received.instances import Instances
 from node.store.received.queried_series import QueriedSeriesRepository
@@ -37,9 +41,14 @@ class Store(
     ReceivedCommitments,
     Cleanup,
     Workers,
+    DestinationHealthRepository,
+    Alerts,
+    ActivityQueries,
+    StageDurations,
     AuditTrail,
 ):
-    """Instances, series, jobs, deliveries, retrievals, work items, workers, the audit trail.
+    """Instances, series, jobs, deliveries, retrievals, work items, commitments, workers, health,
+    alerts, the audit trail.
 
     Each method is one short transaction that is durable when the method returns. All methods take
     and return aware UTC times. Any number of threads and processes may use one database. Any method

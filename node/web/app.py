@@ -14,9 +14,11 @@ from starlette.responses import JSONResponse, Response
 from node.domain.errors import Rejected, Transient
 from node.settings import Settings
 from node.store import Store
-from node.web.api import health, jobs, retrievals, series, work_items
+from node.web.api import health, jobs, metrics, retrievals, series, work_items
+from node.web.console import overview_routes
 from node.web.console import routes as console
 from node.web.dicomweb import capabilities, metadata, qido, rendered, stow, wado
+from node.web.event_streams import EventStreams
 from node.web.security import SecurityMiddleware
 
 _LOG = structlog.get_logger()
@@ -32,8 +34,19 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
     app = FastAPI(title="segnode", docs_url=None, redoc_url=None, openapi_url="/api/openapi.json")
     app.state.settings = settings
     app.state.store = store
+    app.state.streams = EventStreams()
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
-    for module in (console, series, jobs, retrievals, work_items, health, *_DICOMWEB):
+    for module in (
+        console,
+        overview_routes,
+        series,
+        jobs,
+        retrievals,
+        work_items,
+        health,
+        metrics,
+        *_DICOMWEB,
+    ):
         app.include_router(module.ROUTER)
     for error, handler in _ERROR_HANDLERS.items():
         app.add_exception_handler(error, handler)
@@ -79,7 +92,7 @@ def _handle_http_error(request: Request, error: Exception) -> Response:
 
 def _error_response(request: Request, status: HTTPStatus, code: str, message: str) -> Response:
     """Returns the error as JSON for programs, as a page for people."""
-    if not request.url.path.startswith(("/api/", "/dicom-web", "/health")):
+    if not request.url.path.startswith(("/api/", "/dicom-web", "/health", "/metrics", "/events/")):
         return console.error_page(request, status, message)
     return JSONResponse({"error": code, "message": message}, status)
 

@@ -21,10 +21,11 @@ def _store(request: Request) -> Store:
     return store
 
 
-def _now() -> datetime:
+def utc_now() -> datetime:
+    """The current time, time zone aware."""
     return datetime.now(UTC)
 
 
 SiteSettings = Annotated[Settings, Depends(_settings)]
 SiteStore = Annotated[Store, Depends(_store)]
-Now = Annotated[datetime, Depends(_now)]
+Now = Annotated[datetime, Depends(utc_now)]

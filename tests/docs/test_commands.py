@@ -16,15 +16,15 @@ GROUPS = {
     "jobs": ["list", "show", "start", "retry", "discard", "export"],
     "store": ["verify", "repair"],
     "worklist": ["list", "show", "cancel"],
+    "alerts": ["list", "test"],
 }
 TOP = sorted(set(get_command(app).commands) - set(GROUPS))  # type: ignore[attr-defined]
 COMMANDS = [[name] for name in TOP]
 COMMANDS += [[group, name] for group, names in GROUPS.items() for name in names]
-README_COMMANDS = sorted(
-    set(
-        re.findall(r"(?:^|[`/])segnode ((?:(?:jobs|store|worklist) )?[a-z]+)", README, re.MULTILINE)
-    )
+_COMMAND_IN_TEXT = re.compile(
+    rf"(?:^|[`/])segnode ((?:(?:{'|'.join(GROUPS)}) )?[a-z]+)", re.MULTILINE
 )
+README_COMMANDS = sorted(set(_COMMAND_IN_TEXT.findall(README)))
 
 
 def help_of(*command: str) -> str:

@@ -1,5 +1,10 @@
-"""Health for monitoring: 200 when every part of the node is healthy, 503 when one is not."""
+"""Health for monitoring and for orchestrators.
 
+`/health` names every part. `/health/live` says whether this process serves, and `/health/ready`
+whether the node can receive and process. Each answers HEAD as well.
+"""
+
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
 from http import HTTPStatus
@@ -9,33 +14,120 @@ from fastapi import APIRouter
 from starlette.responses import JSONResponse
 
 from node.domain.errors import Transient
-from node.runtime.health_checks import (
+from node.domain.monitoring.destination_health import DestinationHealth
+from node.domain.monitoring.problem import Problem, ProblemKind
+from node.health.destinations import attention_policy, health_of_destinations, needs_attention
+from node.health.parts import (
     database_problem,
     files_problem,
+    full_text,
     listener_problem,
+    part_problems,
     worker_problem,
 )
+from node.health.problems import site_problems
 from node.settings import Settings
 from node.store import Store
 from node.web.dependencies import Now, SiteSettings, SiteStore
 
 ROUTER = APIRouter()
 _MIB = 1 << 20
+_NOT_CACHED = {"Cache-Control": "no-store"}
+# What a person must see to, although the node receives and processes. Stopped jobs and results
+# that change are the business of alerts: they say nothing about the node.
+_DEGRADING = {
+    ProblemKind.DESTINATION_FAILING,
+    ProblemKind.QUEUE_TOO_OLD,
+    ProblemKind.DISK_LOW,
+    ProblemKind.WORKER_MISSING,
+    ProblemKind.ALERT_NOT_SENT,
+}
 
 
 @ROUTER.get("/health")
+@ROUTER.head("/health", include_in_schema=False)
 def health(settings: SiteSettings, store: SiteStore, now: Now) -> JSONResponse:
-    """Returns the health of each part, and how many series and jobs are in each state."""
+    """Returns the health of each part, and how many series and jobs are in each state.
+
+    The status is `ok`, `degraded` (the node works, but a destination, the queue or the disk needs
+    attention; 200) or `not well` (a part does not work; 503).
+    """
     parts = {
         "database": _database(store),
         "disk": _disk(settings, store),
         "listener": _part(listener_problem(settings)),
         "worker": _worker(settings, store, now),
     }
-    healthy = all(part["ok"] for part in parts.values())
-    status = HTTPStatus.OK if healthy else HTTPStatus.SERVICE_UNAVAILABLE
-    content = {"status": "ok" if healthy else "not well", **parts}
-    return JSONResponse(content, status, headers={"Cache-Control": "no-store"})
+    works = all(part["ok"] for part in parts.values())
+    problems = _degrading_problems(settings, store, now) if works else []
+    content = {
+        "status": _status(works, problems),
+        **parts,
+        "destinations": _destinations(settings, store, now),
+        "problems": [
+            {"kind": p.kind.value, "subject": p.subject, "message": full_text(p)} for p in problems
+        ],
+    }
+    status = HTTPStatus.OK if works else HTTPStatus.SERVICE_UNAVAILABLE
+    return JSONResponse(content, status, headers=_NOT_CACHED)
+
+
+@ROUTER.get("/health/live")
+@ROUTER.head("/health/live", include_in_schema=False)
+async def live() -> JSONResponse:
+    """Returns 200 while the web process serves; it checks nothing else."""
+    return JSONResponse({"status": "ok"}, headers=_NOT_CACHED)
+
+
+@ROUTER.get("/health/ready")
+@ROUTER.head("/health/ready", include_in_schema=False)
+def ready(settings: SiteSettings, store: SiteStore, now: Now) -> JSONResponse:
+    """Returns 200 while the node can receive and process, else 503 with the reasons."""
+    problems = part_problems(settings, store, now)
+    if not problems:
+        return JSONResponse({"status": "ok"}, headers=_NOT_CACHED)
+    content = {"status": "not ready", "problems": [full_text(problem) for problem in problems]}
+    return JSONResponse(content, HTTPStatus.SERVICE_UNAVAILABLE, headers=_NOT_CACHED)
+
+
+def _status(works: bool, problems: Sequence[Problem]) -> str:
+    if not works:
+        return "not well"
+    return "degraded" if problems else "ok"
+
+
+def _degrading_problems(settings: Settings, store: Store, now: datetime) -> list[Problem]:
+    try:
+        found = site_problems(settings, store, now)
+    except Transient:
+        return []
+    return [problem for problem in found if problem.kind in _DEGRADING]
+
+
+def _destinations(settings: Settings, store: Store, now: datetime) -> dict[str, Any]:
+    policy = attention_policy(settings)
+    try:
+        found = health_of_destinations(settings, store)
+    except Transient:
+        return {}
+    return {each.name: _destination(each, needs_attention(each, policy, now)) for each in found}
+
+
+def _destination(health: DestinationHealth, attention: bool) -> dict[str, Any]:
+    return {
+        "state": "failing" if health.is_failing else "reachable",
+        "needs_attention": attention,
+        "failing_since": _timestamp(health.failing_since),
+        "failures": health.failures,
+        "last_error": health.last_error,
+        "last_answered_at": _timestamp(health.last_answered_at),
+        "waiting": health.waiting,
+        "next_attempt_at": _timestamp(health.next_attempt_at),
+    }
+
+
+def _timestamp(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat(timespec="seconds")
 
 
 def _database(store: Store) -> dict[str, Any]:
@@ -62,8 +154,8 @@ def _worker(settings: Settings, store: Store, now: datetime) -> dict[str, Any]:
     try:
         return _part(worker_problem(settings, store, now))
     except Transient as error:
-        return _part(str(error))
+        return {"ok": False, "message": str(error)}
 
 
-def _part(problem: str) -> dict[str, Any]:
-    return {"ok": False, "message": problem} if problem else {"ok": True}
+def _part(problem: Problem | None) -> dict[str, Any]:
+    return {"ok": True} if problem is None else {"ok": False, "message": full_text(problem)}

@@ -1,24 +1,19 @@
 """Routes of the console, in which administrators follow received series and their results."""
 
-import hashlib
 from datetime import datetime
-from functools import lru_cache
 from http import HTTPStatus
-from importlib.metadata import version
-from pathlib import Path
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from node.domain.job import Job
-from node.runtime.health_checks import node_problem
+from node.health.problems import banner_text
 from node.settings import Settings
 from node.store import Store
 from node.web import operations
-from node.web.console import state_text
 from node.web.console.configuration_text import describe_configuration
+from node.web.console.rendering import page, render
 from node.web.console.views import (
     SeriesFilter,
     count_series,
@@ -29,7 +24,6 @@ from node.web.dependencies import Now, SiteSettings, SiteStore
 
 ROUTER = APIRouter(include_in_schema=False)
 ShownSeries = Annotated[SeriesFilter, Query(description="Which series.")]
-_TEMPLATES = Path(__file__).parent / "templates"
 _MAX_SERIES = 100
 
 
@@ -43,7 +37,7 @@ def series_list(
 ) -> Response:
     """Shows the list of series."""
     context = _list_context(settings, store, show, now)
-    return _page(request, settings, "series_list.html", **context)
+    return page(request, settings, "series_list.html", **context)
 
 
 @ROUTER.get("/fragments/series")
@@ -56,7 +50,7 @@ def series_list_fragment(
 ) -> Response:
     """Returns the part of the list that an open page updates."""
     context = _list_context(settings, store, show, now)
-    return _page(request, settings, "fragments/series_list.html", **context)
+    return page(request, settings, "fragments/series_list.html", **context)
 
 
 @ROUTER.get("/series/{series_uid}")
@@ -64,7 +58,7 @@ def series_page(
     request: Request, series_uid: str, settings: SiteSettings, store: SiteStore
 ) -> Response:
     """Shows one series with its jobs, decision and audit trail."""
-    return _page(request, settings, "series.html", **_series_context(store, series_uid))
+    return page(request, settings, "series.html", **_series_context(store, series_uid))
 
 
 @ROUTER.get("/fragments/series/{series_uid}")
@@ -72,7 +66,7 @@ def series_page_fragment(
     request: Request, series_uid: str, settings: SiteSettings, store: SiteStore
 ) -> Response:
     """Returns the part of a series page that an open page updates."""
-    return _page(request, settings, "fragments/series.html", **_series_context(store, series_uid))
+    return page(request, settings, "fragments/series.html", **_series_context(store, series_uid))
 
 
 @ROUTER.get("/jobs/{job_id}")
@@ -95,7 +89,7 @@ def result_file(job_id: str, store: SiteStore) -> Response:
 def configuration_page(request: Request, settings: SiteSettings) -> Response:
     """Shows the configuration: addresses, rules, destinations and models."""
     configuration = describe_configuration(settings)
-    return _page(request, settings, "node.html", configuration=configuration)
+    return page(request, settings, "node.html", configuration=configuration)
 
 
 @ROUTER.post("/series/{series_uid}/start")
@@ -125,7 +119,7 @@ def discard(job_id: str, store: SiteStore, now: Now) -> Response:
 
 def error_page(request: Request, status: HTTPStatus, message: str) -> Response:
     """Returns an error as a page for people."""
-    text = _render("error.html", status=status, message=message, node=None, path=request.url.path)
+    text = render("error.html", status=status, message=message, node=None, path=request.url.path)
     return HTMLResponse(text, status)
 
 
@@ -137,15 +131,15 @@ def _list_context(
         "show": show,
         "counts": count_series(store),
         "max_series": _MAX_SERIES,
-        "problem": node_problem(settings, store, now),
+        "problem": banner_text(settings, store, now),
     }
 
 
 def _series_context(store: Store, series_uid: str) -> dict[str, object]:
-    page = load_series_page(store, series_uid)
-    if page is None:
+    loaded = load_series_page(store, series_uid)
+    if loaded is None:
         raise operations.unknown_series(series_uid)
-    return {"page": page}
+    return {"page": loaded}
 
 
 def _to_job(job: Job) -> Response:
@@ -155,41 +149,3 @@ def _to_job(job: Job) -> Response:
 def _redirect(address: str) -> Response:
     # 303: the browser continues with GET, so that a reload does not repeat the action.
     return RedirectResponse(address, HTTPStatus.SEE_OTHER)
-
-
-def _page(request: Request, settings: Settings, name: str, **context: object) -> Response:
-    """Returns the rendered template, or 304 when the browser has the same page already."""
-    text = _render(
-        name, node=settings.listener, path=request.url.path, peers=settings.peers, **context
-    )
-    tag = f'"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'
-    headers = {"ETag": tag, "Cache-Control": "no-cache"}
-    if request.headers.get("if-none-match") == tag:
-        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
-    return HTMLResponse(text, headers=headers)
-
-
-def _render(name: str, **context: object) -> str:
-    return _environment().get_template(name).render(version=_version(), **context)
-
-
-@lru_cache(maxsize=1)
-def _version() -> str:
-    return version("segnode")
-
-
-@lru_cache(maxsize=1)
-def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=select_autoescape(),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals.update(SeriesFilter=SeriesFilter, Tone=state_text.Tone)
-    environment.filters["short_uid"] = state_text.short_uid
-    environment.filters["event_name"] = state_text.event_name
-    environment.filters["volume_text"] = state_text.volume_text
-    environment.filters["sentence"] = state_text.sentence
-    return environment

@@ -37,9 +37,10 @@ class Models(LoadedModels):
     def __init__(self, plan: Path) -> None:
         self._plan = plan
 
-    def load(self, model_ids: Sequence[str]) -> None:
+    def load(self, model_ids: Sequence[str]) -> str:
         if "missing" in model_ids:
             raise Misconfigured("model 'missing' is not installed", key="rules.model")
+        return "CPU"
 
     def infer(self, request: InferenceRequest) -> InferenceResult:
         word, *rest = self._plan.read_text().split()
@@ -73,8 +74,8 @@ class ConcurrencyProbe(LoadedModels):
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def load(self, model_ids: Sequence[str]) -> None:
-        pass
+    def load(self, model_ids: Sequence[str]) -> str:
+        return "CPU"
 
     def infer(self, request: InferenceRequest) -> InferenceResult:
         own = self._folder / f"{os.getpid()}"

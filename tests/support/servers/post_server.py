@@ -14,6 +14,7 @@ class Answer:
     status: int
     content_type: str
     body: bytes
+    location: str = ""  # of a redirection
 
 
 # Receives path, headers and body; None leaves the request without an answer.
@@ -33,6 +34,8 @@ class PostServer:
                 self.send_response(answer.status)
                 self.send_header("Content-Type", answer.content_type)
                 self.send_header("Content-Length", str(len(answer.body)))
+                if answer.location:
+                    self.send_header("Location", answer.location)
                 self.end_headers()
                 self.wfile.write(answer.body)
 

@@ -27,6 +27,7 @@ from node.settings import Settings, load_settings
 from node.store import Store
 from node.store.files.factory import open_files
 from node.web.app import create_app
+from node.web.event_streams import EventStreams, streams_of
 from tests.support.dicom.builders import MADE_AT, CtFiles, ThresholdSegmenter
 from tests.support.factories import job_of
 from tests.support.waiting import until
@@ -39,11 +40,20 @@ class ServedNode:
     settings: Settings
     store: Store
     url: str
+    streams: EventStreams
 
     @property
     def dicomweb_url(self) -> str:
         """The root URL of DICOMweb."""
         return f"{self.url}/dicom-web"
+
+    def open_streams(self) -> int:
+        """Returns the number of open event streams."""
+        return self.streams.open_count
+
+    def close_streams(self) -> None:
+        """Ends the event streams, as a server that stops does."""
+        self.streams.close()
 
     def receive(self, series: CtFiles, folder: Path, peer: str = "CT1") -> StoredSeries:
         """Receives a series, as by C-STORE."""
@@ -123,23 +133,23 @@ def running_worker(node: ServedNode) -> Iterator[None]:
 
 
 @contextmanager
-def served_node(folder: Path, configuration: str = "") -> Iterator[ServedNode]:
-    """Serves a node in `folder` with this TOML configuration on a free port."""
+def served_node(folder: Path, configuration: str = "", *, port: int = 0) -> Iterator[ServedNode]:
+    """Serves a node in `folder` with this TOML configuration; port 0 selects a free one."""
     config = folder / "segnode.toml"
     config.write_text(f'data_dir = "data"\n{configuration}', encoding="utf-8")
     settings = load_settings(config)
     store = Store.open(settings.database_url, settings.data_dir, open_files(settings))
-    listening = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(
-        uvicorn.Config(create_app(settings, store), log_config=None, lifespan="off", ws="none")
-    )
+    listening = socket.create_server(("127.0.0.1", port))
+    app = create_app(settings, store)
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off", ws="none"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
     try:
         until(lambda: server.started, 10, "the web server to start")
-        port = listening.getsockname()[1]
-        yield ServedNode(settings, store, f"http://127.0.0.1:{port}")
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        yield ServedNode(settings, store, url, streams_of(app))
     finally:
+        streams_of(app).close()
         server.should_exit = True
         thread.join()
         listening.close()

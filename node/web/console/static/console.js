@@ -7,6 +7,7 @@ const TIMEOUT_MS = 10000;
 const live = document.querySelector("[data-live]");
 const connection = document.getElementById("connection");
 let tag = "";
+let streaming = false; // stream.js updates the page
 let updatedAt = new Date();
 
 // Times: the node sends UTC, the page shows the time zone of the browser.
@@ -111,11 +112,15 @@ async function fetchUpdate() {
   const response = await fetch(live.dataset.live, { headers, cache: "no-store", signal: AbortSignal.timeout(TIMEOUT_MS) });
   if (response.status === 304) return "";
   if (!response.ok) return `The node answers with an error (${response.status}).`;
-  const page = new DOMParser().parseFromString(await response.text(), "text/html");
-  updateTimes(page);
-  updateChildren(live, page.body);
+  showUpdate(await response.text());
   tag = response.headers.get("ETag") ?? "";
   return "";
+}
+
+function showUpdate(html) {
+  const page = new DOMParser().parseFromString(html, "text/html");
+  updateTimes(page);
+  updateChildren(live, page.body);
 }
 
 async function poll() {
@@ -130,7 +135,7 @@ async function poll() {
 }
 
 async function pollRepeatedly() {
-  if (!document.hidden) await poll();
+  if (!document.hidden && !streaming) await poll();
   setTimeout(pollRepeatedly, PERIOD_MS);
 }
 
@@ -171,5 +176,5 @@ updateTimes(document);
 if (live) {
   setTimeout(pollRepeatedly, PERIOD_MS);
   setInterval(() => updateTimes(live), 1000);
-  document.addEventListener("visibilitychange", () => { if (!document.hidden) poll(); });
+  document.addEventListener("visibilitychange", () => { if (!document.hidden && !streaming) poll(); });
 }

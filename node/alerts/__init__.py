@@ -1,0 +1,1 @@
+"""Alerts by webhook and e-mail: one message when a problem starts, one when it ends."""

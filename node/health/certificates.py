@@ -1,0 +1,73 @@
+"""Expiry of the certificate files that the configuration names."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from functools import lru_cache
+from pathlib import Path
+
+from cryptography import x509
+
+from node.domain.monitoring.problem import Problem, ProblemKind, Urgency, sentence_end
+from node.settings import Settings
+
+# The settings that name files with certificates; a key file holds none.
+_CERTIFICATE_SETTINGS = ("certificate_file", "ca_file")
+
+
+def certificate_problems(settings: Settings, now: datetime) -> list[Problem]:
+    """Returns a problem for each configured certificate file that expires soon or cannot be read.
+
+    A file with several certificates expires with the first of them.
+    """
+    margin = timedelta(days=settings.monitoring.certificate_days)
+    problems = []
+    for key, file in _certificate_files(settings):
+        try:
+            expires_at = _first_expiry(file, file.stat().st_mtime_ns)
+        except (OSError, ValueError) as error:
+            problems.append(_unreadable(key, file, error))
+            continue
+        if expires_at - now < margin:
+            problems.append(_expiring(key, file, expires_at, now))
+    return problems
+
+
+def _certificate_files(settings: Settings) -> Iterator[tuple[str, Path]]:
+    """Yields the files with the settings that name them."""
+    channels = {"alerts.webhook": settings.alerts.webhook, "alerts.mail": settings.alerts.mail}
+    tables = {f"destinations.{name}": table for name, table in settings.destinations.items()}
+    for prefix, table in (tables | channels).items():
+        for key in _CERTIFICATE_SETTINGS:
+            file = getattr(table, key, None)
+            if isinstance(file, Path):
+                yield f"{prefix}.{key}", file
+
+
+@lru_cache(maxsize=32)
+def _first_expiry(file: Path, _modified_ns: int) -> datetime:
+    certificates = x509.load_pem_x509_certificates(file.read_bytes())
+    return min(certificate.not_valid_after_utc for certificate in certificates)
+
+
+def _expiring(key: str, file: Path, expires_at: datetime, now: datetime) -> Problem:
+    has_expired = expires_at <= now
+    return Problem(
+        kind=ProblemKind.CERTIFICATE_EXPIRING,
+        subject=key,
+        urgency=Urgency.WARNING if has_expired else Urgency.NOTICE,
+        text=(
+            f"A certificate in {file} ({key}) {'expired' if has_expired else 'expires'} "
+            f"on {expires_at:%Y-%m-%d}."
+        ),
+        remedy="Replace the file with a renewed certificate, then restart the node.",
+    )
+
+
+def _unreadable(key: str, file: Path, error: Exception) -> Problem:
+    return Problem(
+        kind=ProblemKind.CERTIFICATE_EXPIRING,
+        subject=key,
+        urgency=Urgency.WARNING,
+        text=sentence_end(f"The certificate in {file} ({key}) cannot be read: {error}"),
+        remedy="Make the file readable for the node, or correct the setting.",
+    )

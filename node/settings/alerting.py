@@ -1,0 +1,83 @@
+"""The settings of monitoring and of alerts."""
+
+from datetime import timedelta
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field
+
+from node.settings.value_types import (
+    Host,
+    MailAddress,
+    Name,
+    Options,
+    Positive,
+    Real,
+    SitePath,
+    Url,
+    Whole,
+)
+
+
+class MonitoringOptions(Options):
+    """When a state of the node counts as a problem.
+
+    A destination needs attention after `attention_after_failures` failed attempts in a row or
+    after `attention_after_minutes`. The default of `low_disk_gib` is twice `least_free_gib`.
+    """
+
+    attention_after_failures: Annotated[Whole, Field(ge=1, le=1000)] = 3
+    attention_after_minutes: Positive = 5.0
+    max_queue_minutes: Positive = 60.0
+    low_disk_gib: Annotated[Real, Field(gt=0, le=1_000_000, allow_inf_nan=False)] | None = None
+    certificate_days: Annotated[Whole, Field(ge=1, le=3650)] = 30
+    detect_drift: bool = True
+
+    @property
+    def attention_time(self) -> timedelta:
+        """`attention_after_minutes` as a timedelta."""
+        return timedelta(minutes=self.attention_after_minutes)
+
+
+class WebhookOptions(Options):
+    """Alerts as JSON by HTTP POST.
+
+    `token_env` names the environment variable that holds a bearer token; `ca_file` the authority
+    that signed the server's certificate.
+    """
+
+    url: Url
+    token_env: Name | None = None
+    ca_file: SitePath | None = None
+    timeout_seconds: Positive = 15.0
+
+
+class MailOptions(Options):
+    """Alerts by e-mail (SMTP). The default port is 587 for STARTTLS, 465 for TLS, 25 for none.
+
+    `password_env` names the environment variable that holds the password.
+    """
+
+    host: Host
+    sender: MailAddress
+    recipients: Annotated[tuple[MailAddress, ...], Field(min_length=1)]
+    security: Literal["starttls", "tls", "none"] = "starttls"
+    port: Annotated[Whole, Field(ge=1, le=65535)] | None = None
+    username: Name | None = None
+    password_env: Name | None = None
+    ca_file: SitePath | None = None
+    timeout_seconds: Positive = 30.0
+
+
+class AlertOptions(Options):
+    """Where alerts go; without either, they appear in the console and in metrics alone.
+
+    `site` names the node in messages; the default is the AE title and the host name.
+    """
+
+    site: str = ""
+    webhook: WebhookOptions | None = None
+    mail: MailOptions | None = None
+
+
+# The settings of [alerts.CHANNEL], by channel.
+ALERT_CHANNELS: dict[str, type[BaseModel]] = {"webhook": WebhookOptions, "mail": MailOptions}

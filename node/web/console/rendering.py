@@ -1,0 +1,63 @@
+"""Renders the templates of the console."""
+
+import hashlib
+from functools import lru_cache
+from http import HTTPStatus
+from importlib.metadata import version
+from pathlib import Path
+
+from fastapi import Request
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from starlette.responses import HTMLResponse, Response
+
+from node.settings import Settings
+from node.web.console import monitoring_text, state_text
+from node.web.console.views import SeriesFilter
+
+_TEMPLATES = Path(__file__).parent / "templates"
+
+
+def page(request: Request, settings: Settings, name: str, **context: object) -> Response:
+    """Returns the rendered template, or 304 when the browser has the same page already."""
+    text = render_page(request.url.path, settings, name, **context)
+    tag = f'"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'
+    headers = {"ETag": tag, "Cache-Control": "no-cache"}
+    if request.headers.get("if-none-match") == tag:
+        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
+    return HTMLResponse(text, headers=headers)
+
+
+def render_page(path: str, settings: Settings, name: str, **context: object) -> str:
+    """Returns the rendered template of the page at `path`."""
+    return render(name, node=settings.listener, path=path, peers=settings.peers, **context)
+
+
+def render(name: str, **context: object) -> str:
+    """Returns the rendered template."""
+    return _environment().get_template(name).render(version=_version(), **context)
+
+
+@lru_cache(maxsize=1)
+def _version() -> str:
+    return version("segnode")
+
+
+@lru_cache(maxsize=1)
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=select_autoescape(),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals.update(SeriesFilter=SeriesFilter, Tone=state_text.Tone)
+    environment.filters["short_uid"] = state_text.short_uid
+    environment.filters["event_name"] = state_text.event_name
+    environment.filters["volume_text"] = state_text.volume_text
+    environment.filters["sentence"] = state_text.sentence
+    environment.filters["duration"] = monitoring_text.duration
+    environment.filters["size"] = monitoring_text.size
+    environment.filters["urgency_name"] = monitoring_text.urgency_name
+    environment.filters["peer_and_channel"] = state_text.peer_and_channel
+    return environment

@@ -1,0 +1,200 @@
+"""A process of the node that hangs is found: by the health checks and by the service manager."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import pytest
+
+from node.demo.orthanc_pacs import free_ports
+from node.processes.supervisor import MODULES, Role
+from tests.support.servers.http_receiver import HttpReceiver, http_receiver
+from tests.support.waiting import until
+
+# A hung worker is found within a minute.
+DETECTED_S = 60.0
+WATCHDOG_US = 3_000_000
+CONFIGURATION = """
+data_dir = "data"
+[listener]
+host = "127.0.0.1"
+port = {dicom_port}
+[web]
+port = {web_port}
+[alerts.webhook]
+url = "{webhook}"
+[destinations.archive]
+kind = "folder"
+path = "archive"
+[[rules]]
+name = "liver"
+model = "liver-ct"
+destinations = ["archive"]
+when = {{ attribute = "Modality", equals = "CT" }}
+"""
+
+
+@dataclass
+class ServiceManagerStandIn:
+    """The socket of systemd: keeps the notifications."""
+
+    path: Path
+    notifications: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(str(self.path))
+        self._thread = threading.Thread(target=self._receive, daemon=True)
+        self._thread.start()
+
+    def _receive(self) -> None:
+        while True:
+            message = self._socket.recv(4096).decode()
+            if message == "END":
+                return
+            self.notifications.append(message)
+
+    def close(self) -> None:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ending:
+            ending.sendto(b"END", str(self.path))
+        self._thread.join()
+        self._socket.close()
+
+
+@dataclass
+class Service:
+    """A running node, as a service manager started it."""
+
+    config: Path
+    manager: ServiceManagerStandIn
+    receiver: HttpReceiver
+    url: str
+    log: Path
+    supervisor: "subprocess.Popen[bytes]"
+
+    def process_of(self, role: Role) -> int:
+        """Returns the process id of a role."""
+        wanted = [MODULES[role].encode(), str(self.config).encode()]
+        for entry in Path("/proc").iterdir():
+            with suppress(OSError):
+                arguments = (entry / "cmdline").read_bytes().split(b"\0")
+                if all(text in arguments for text in wanted):
+                    return int(entry.name)
+        raise AssertionError(f"no {role} process runs")
+
+    def status(self) -> str:
+        """Returns the status that /health reports."""
+        return str(httpx.get(f"{self.url}/health").json()["status"])
+
+    def hangs_logged(self, role: Role) -> int:
+        """Returns how often the log says that the role hangs."""
+        events = [json.loads(line) for line in self.log.read_text().splitlines()]
+        return sum(e["event"] == "process.hangs" and e["role"] == role for e in events)
+
+    def gives_signs(self) -> bool:
+        """Whether another sign of life arrives within twice the watchdog's time."""
+        before = len(self.manager.notifications)
+        try:
+            until(
+                lambda: "WATCHDOG=1" in self.manager.notifications[before:],
+                2 * WATCHDOG_US / 1e6,
+                "a sign of life",
+            )
+        except AssertionError:
+            return False
+        return True
+
+
+@contextmanager
+def running_service(folder: Path) -> Iterator[Service]:
+    """Starts the node with a service manager and a webhook."""
+    dicom_port, web_port = free_ports(2)
+    config = folder / "segnode.toml"
+    log = folder / "log"
+    manager = ServiceManagerStandIn(folder / "notify")
+    with http_receiver() as receiver:
+        config.write_text(
+            CONFIGURATION.format(dicom_port=dicom_port, web_port=web_port, webhook=receiver.url)
+        )
+        environment = os.environ | {
+            "NOTIFY_SOCKET": str(manager.path),
+            "WATCHDOG_USEC": str(WATCHDOG_US),
+        }
+        with log.open("wb") as output:
+            supervisor = subprocess.Popen(
+                [sys.executable, "-m", "node.cli", "serve", "--config", str(config)],
+                stdout=output,
+                stderr=output,
+                env=environment,
+            )
+        try:
+            until(lambda: "READY=1" in manager.notifications, 120, "the node to come up")
+            url = f"http://127.0.0.1:{web_port}"
+            yield Service(config, manager, receiver, url, log, supervisor)
+        finally:
+            supervisor.kill()
+            supervisor.wait()
+            manager.close()
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with running_service(tmp_path_factory.mktemp("service")) as running:
+        yield running
+
+
+def test_a_hung_worker_is_found_by_its_heartbeat_and_reported_until_it_continues(
+    service: Service,
+) -> None:
+    assert service.status() == "ok"
+    worker = service.process_of(Role.WORKER)
+    os.kill(worker, signal.SIGSTOP)
+    try:
+        until(lambda: service.status() == "not well", DETECTED_S, "the hung worker to be found")
+        until(lambda: service.receiver.posted, DETECTED_S, "the alert about it")
+    finally:
+        os.kill(worker, signal.SIGCONT)
+    until(lambda: service.status() == "ok", 30, "the worker to continue")
+    until(lambda: len(service.receiver.posted) == 2, 30, "the end of the alert")
+    started, ended = (posted.content for posted in service.receiver.posted)
+    assert (started["event"], started["kind"]) == ("started", "worker-missing")
+    assert "The worker hangs" in started["text"]
+    assert (ended["event"], ended["kind"]) == ("ended", "worker-missing")
+
+
+@pytest.mark.parametrize("role", list(Role))
+def test_the_signs_to_the_service_manager_stop_while_a_process_hangs(
+    service: Service, role: Role
+) -> None:
+    assert service.gives_signs()
+    process = service.process_of(role)
+    before = len(service.manager.notifications)
+    logged = service.hangs_logged(role)
+    os.kill(process, signal.SIGSTOP)
+    try:
+        until(
+            lambda: f"STATUS=the {role} hangs" in service.manager.notifications[before:],
+            DETECTED_S,
+            "the supervisor to find it",
+        )
+        assert not service.gives_signs()
+    finally:
+        os.kill(process, signal.SIGCONT)
+    until(service.gives_signs, 60, "the signs to return")
+    assert service.hangs_logged(role) == logged + 1
+
+
+def test_a_stop_is_announced_to_the_service_manager(tmp_path: Path) -> None:
+    with running_service(tmp_path) as service:
+        service.supervisor.send_signal(signal.SIGTERM)
+        assert service.supervisor.wait(60) == 0
+        until(lambda: "STOPPING=1" in service.manager.notifications, 10, "the notification")
