@@ -1,4 +1,4 @@
-"""What a job produced, as references that tell where each series can be retrieved."""
+"""What a job produced, as references that name where each series can be retrieved."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping

@@ -37,8 +37,8 @@ _ENDED = {"COMPLETED", "CANCELED"}
 class Performer:
     """Takes each open work item one step further, whenever it can.
 
-    Every step can be repeated: what it decides is durable before the server is told, and the
-    server takes the same request twice. `give_up_after` limits the time between claim and end;
+    Every step can be repeated: what it decides is durable before the server gets the request,
+    and the server takes the same request twice. `give_up_after` limits the time between claim and end;
     that of `policy` limits how long the server may fail to take the claim or the end.
     """
 

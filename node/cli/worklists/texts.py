@@ -12,7 +12,7 @@ _MEANINGS = {
     WorkItemState.CLAIMING: "to be claimed",
     WorkItemState.CLAIMED: "claimed",
     WorkItemState.PERFORMING: "in progress",
-    WorkItemState.COMPLETING: "done, the server is to be told",
+    WorkItemState.COMPLETING: "performed, to be completed at the server",
     WorkItemState.CANCELING: "to be canceled at the server",
     WorkItemState.COMPLETED: "completed",
     WorkItemState.CANCELED: "canceled",

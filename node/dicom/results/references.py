@@ -94,7 +94,7 @@ def _multi_frame(series: CtSeries, distance_mm: float) -> Dataset:
     """Returns a multi-frame CT of the frames of the series, with one orientation and spacing.
 
     They are in the order of the frames. If the series has only some of them, they are numbered
-    anew; `series.referenced_frames` are their numbers in the source.
+    from 1; `series.referenced_frames` are their numbers in the source.
     """
     source, numbers = series.sources[0], sorted(series.frame_numbers)
     all_slices = list(slices_of(source))

@@ -15,8 +15,8 @@ class WorkItemState(StrEnum):
     CLAIMING = "claiming"  # the claim is to be sent, or its outcome is not known
     CLAIMED = "claimed"  # the node owns it and has not read its contents yet
     PERFORMING = "performing"  # images are retrieved, and jobs run
-    COMPLETING = "completing"  # performed; the server is to be told
-    CANCELING = "canceling"  # not performed; the server is to be told
+    COMPLETING = "completing"  # performed; to be reported to the server
+    CANCELING = "canceling"  # not performed; to be reported to the server
     COMPLETED = "completed"  # final
     CANCELED = "canceled"  # final: see the reason
     WITHDRAWN = "withdrawn"  # final: it is not, or no longer, the node's; see the reason
