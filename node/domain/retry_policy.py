@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
+# The jitter of work that only one process of a site retries: its delays need no spread.
+NO_SPREAD_JITTER = 0.5
+
 
 @dataclass(frozen=True)
 class RetryPolicy:

@@ -11,14 +11,12 @@ from node.domain.error_classification import Defect, attempt
 from node.domain.errors import Rejected, Transient
 from node.domain.identifiers import Uid
 from node.domain.instance import ReceivedInstance
-from node.domain.retry_policy import RetryPolicy, given_up
+from node.domain.retry_policy import NO_SPREAD_JITTER, RetryPolicy, given_up
 from node.intake.inbox import Inbox
 from node.store import Store
 from node.store.received.retrievals import Retrieval
 
 _LOG = structlog.get_logger()
-# The delay needs no spread: a site has one retriever.
-_JITTER = 0.5
 
 Accept = Callable[[ReceivedInstance], object]
 # Retrieves a series of a study, passes each instance to `Accept` unless the listener receives it,
@@ -99,7 +97,7 @@ class Retriever:
         if age > self.policy.give_up_after:
             self._finish(request, given_up(age, str(error)))
             return
-        wait_s = self.policy.delay_s(request.attempts + 1, _JITTER)
+        wait_s = self.policy.delay_s(request.attempts + 1, NO_SPREAD_JITTER)
         self._not_before[request.retrieval_id] = self.clock() + wait_s
         self.store.postpone_retrieval(
             request.retrieval_id, str(error), now + timedelta(seconds=wait_s)

@@ -122,8 +122,8 @@ def _rule_mistakes(
         known = " or ".join(_RETRIEVABLE)
         yield (
             path,
-            f"rule {name!r} needs a destination of kind {known}: its report to the workflow manager "
-            "names where the result can be retrieved",
+            f"rule {name!r} needs a destination of kind {known}: its report to the workflow "
+            "manager names where the result can be retrieved",
         )
 
 

@@ -14,12 +14,11 @@ import structlog
 from websockets.exceptions import ConnectionClosed, WebSocketException
 from websockets.sync.client import ClientConnection, connect
 
-from node.domain.retry_policy import RetryPolicy
+from node.domain.retry_policy import NO_SPREAD_JITTER, RetryPolicy
 from node.domain.worklists.codes import Code
 from node.store import Store
 
 _LOG = structlog.get_logger()
-_JITTER = 0.5
 _OPEN_TIMEOUT_SECONDS = 10.0
 # Event Type ID (PS3.4 Table CC.2.4-1).
 _UPS_CANCEL_REQUESTED = 2
@@ -90,7 +89,7 @@ class CancelEvents:
         if self._failures == 0:
             _LOG.warning("worklist.events_failed", worklist=self.worklist, error=error)
         self._failures += 1
-        self._not_before = self.clock() + self.policy.delay_s(self._failures, _JITTER)
+        self._not_before = self.clock() + self.policy.delay_s(self._failures, NO_SPREAD_JITTER)
 
     def _handle(self, message: str | bytes) -> None:
         """Records a request to cancel; ignores every other event, and what is no event."""

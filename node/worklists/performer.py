@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset
 
 from node.domain.error_classification import Defect, attempt
 from node.domain.errors import Rejected, Transient
-from node.domain.retry_policy import RetryPolicy, given_up
+from node.domain.retry_policy import NO_SPREAD_JITTER, RetryPolicy, given_up
 from node.domain.worklists.codes import Code, Discontinuation
 from node.domain.worklists.work_item import OWNED, WorkItem, WorkItemState
 from node.routing.rules import Rule
@@ -26,8 +26,6 @@ from node.worklists.subscriptions import Subscriptions
 from node.worklists.ups_client import RequestRefused, UpsServer, WorkItemGone
 
 _LOG = structlog.get_logger()
-# The delay needs no spread: a site has one performer.
-_JITTER = 0.5
 _SCHEDULED, _IN_PROGRESS = "SCHEDULED", "IN PROGRESS"
 _FINAL_STATE = {WorkItemState.COMPLETING: "COMPLETED", WorkItemState.CANCELING: "CANCELED"}
 _ENDED = {"COMPLETED", "CANCELED"}
@@ -38,8 +36,8 @@ class Performer:
     """Takes each open work item one step further, whenever it can.
 
     Every step can be repeated: what it decides is durable before the server gets the request,
-    and the server takes the same request twice. `give_up_after` limits the time between claim and end;
-    that of `policy` limits how long the server may fail to take the claim or the end.
+    and the server takes the same request twice. `give_up_after` limits the time between claim and
+    end; that of `policy` limits how long the server may fail to take the claim or the end.
     """
 
     worklist: str
@@ -275,7 +273,7 @@ class Performer:
         elif item.state not in OWNED and age > self.policy.give_up_after:
             self._withdraw(item, given_up(age, error))
         else:
-            wait_s = self.policy.delay_s(item.attempts + 1, _JITTER)
+            wait_s = self.policy.delay_s(item.attempts + 1, NO_SPREAD_JITTER)
             self._not_before[item.work_item_uid] = self.clock() + wait_s
             self.store.record_failed_work_item(item, error)
             if error != item.error:

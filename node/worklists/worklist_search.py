@@ -9,15 +9,13 @@ import structlog
 
 from node.domain.error_classification import Defect, attempt
 from node.domain.identifiers import Uid
-from node.domain.retry_policy import RetryPolicy
+from node.domain.retry_policy import NO_SPREAD_JITTER, RetryPolicy
 from node.domain.worklists.codes import Code
 from node.store import Store
 from node.worklists.scheduled import RETURN_KEYS, ScheduledWorkItem, read_many
 from node.worklists.ups_client import UpsServer
 
 _LOG = structlog.get_logger()
-# The delay needs no spread: a site has one performer.
-_JITTER = 0.5
 _PAGE = 100
 _MAX_PAGES = 50
 
@@ -101,7 +99,7 @@ class WorklistSearch:
         if self._failures == 0:
             _LOG.error("worklist.failed", worklist=self.worklist, error=error, trace=trace)
         self._failures += 1
-        self._not_before = self.clock() + self.policy.delay_s(self._failures, _JITTER)
+        self._not_before = self.clock() + self.policy.delay_s(self._failures, NO_SPREAD_JITTER)
         self.store.record_worklist_failure(self.worklist, error, self.now())
         return False
 

@@ -99,10 +99,6 @@ class Deliveries(Repository):
         with self._database.reading() as connection:
             return [_delivery(row) for row in connection.execute(query)]
 
-    def next_due_delivery(self) -> Delivery | None:
-        """Returns the delivery whose next attempt is due first."""
-        return next(iter(self.waiting_deliveries(limit=1)), None)
-
     def record_failed_delivery(
         self,
         job_id: str,
