@@ -1,6 +1,5 @@
 """Work items of a strict UPS-RS server: claimed, performed, completed or canceled."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,21 +14,8 @@ from tests.support.servers.performing_node import (
     SERIES,
     STUDY,
     PerformingNode,
-    performing_node,
 )
 from tests.support.servers.ups_server import UpsOriginServer
-
-
-@pytest.fixture
-def ups() -> Iterator[UpsOriginServer]:
-    with UpsOriginServer() as server:
-        yield server
-
-
-@pytest.fixture
-def node(tmp_path: Path, ups: UpsOriginServer) -> Iterator[PerformingNode]:
-    with performing_node(tmp_path, ups) as made:
-        yield made
 
 
 def reason_code(ups: UpsOriginServer, uid: str) -> str:

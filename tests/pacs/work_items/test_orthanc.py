@@ -1,6 +1,5 @@
 """Work items performed by a complete node, with images from Orthanc and results in it."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,12 +14,6 @@ from tests.support.servers.ups_server import UpsOriginServer
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.skipif(bool(orthanc_missing()), reason=orthanc_missing())
-
-
-@pytest.fixture
-def ups() -> Iterator[UpsOriginServer]:
-    with UpsOriginServer() as server:
-        yield server
 
 
 def at_url(url: str) -> list[Dataset]:

@@ -1,6 +1,5 @@
 """Requests to cancel work items arrive by WebSocket, and the node honours them in time."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,18 +15,6 @@ from tests.support.servers.performing_node import (
 )
 from tests.support.servers.ups_server import UpsOriginServer
 from tests.support.waiting import until
-
-
-@pytest.fixture
-def ups() -> Iterator[UpsOriginServer]:
-    with UpsOriginServer() as server:
-        yield server
-
-
-@pytest.fixture
-def node(tmp_path: Path, ups: UpsOriginServer) -> Iterator[PerformingNode]:
-    with performing_node(tmp_path, ups) as made:
-        yield made
 
 
 def listen(node: PerformingNode) -> None:

@@ -19,18 +19,6 @@ from tests.support.servers.ups_server import UpsOriginServer
 from tests.support.servers.ups_worklist import Received
 
 
-@pytest.fixture
-def ups() -> Iterator[UpsOriginServer]:
-    with UpsOriginServer() as server:
-        yield server
-
-
-@pytest.fixture
-def node(tmp_path: Path, ups: UpsOriginServer) -> Iterator[PerformingNode]:
-    with performing_node(tmp_path, ups) as made:
-        yield made
-
-
 class Killed(BaseException):
     """Ends the node in the middle of a step; nothing catches it."""
 

@@ -18,18 +18,6 @@ from tests.support.servers.ups_worklist import Answer, Received
 
 
 @pytest.fixture
-def ups() -> Iterator[UpsOriginServer]:
-    with UpsOriginServer() as server:
-        yield server
-
-
-@pytest.fixture
-def node(tmp_path: Path, ups: UpsOriginServer) -> Iterator[PerformingNode]:
-    with performing_node(tmp_path, ups) as made:
-        yield made
-
-
-@pytest.fixture
 def station(tmp_path: Path, ups: UpsOriginServer) -> Iterator[PerformingNode]:
     """A node that performs only the work items of its station and worklist."""
     options = 'station = "AI-1"\nstation_scheme = "99HOSP"\nlabel = "AI"\nmax_open = 2'
