@@ -11,7 +11,6 @@ from pydicom import Dataset, dcmread
 
 from node.dicom.ct.headers import PARSE_ERRORS, disk_error
 from node.dicom.ct.non_slices import is_non_slice
-from node.dicom.ct.reader import parts_of_series
 from node.domain.error_classification import Defect, attempt
 from node.domain.errors import Rejected, Transient
 from node.domain.job import Job, JobState, Priority, job_id
@@ -167,6 +166,9 @@ class SeriesCompletion:
         """
 
         def read() -> tuple[SeriesPart, ...]:
+            # Imported here: only a rule with `acquisitions = "each"` makes the worker read CT.
+            from node.dicom.ct.reader import parts_of_series
+
             with self.store.files.local_copies([i.path for i in instances]) as files:
                 return parts_of_series(files)
 

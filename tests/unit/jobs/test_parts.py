@@ -168,7 +168,7 @@ def test_a_defect_in_the_division_leaves_the_series_to_one_job(
     def fail(_paths: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("node.jobs.series_completion.parts_of_series", fail)
+    monkeypatch.setattr("node.dicom.ct.reader.parts_of_series", fail)
     series = send(node, two_phases())
     (job,) = node.ended_jobs(series, 1)
     assert job.part is None
