@@ -5,12 +5,15 @@ every attribute and signature that is used here, and names what an upgrade has c
 """
 
 import socket
+import threading
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
 from pynetdicom import _config, evt
 from pynetdicom.pdu import A_ABORT_RQ
+
+from node.dimse.reactor_checkpoint import ReactorCheckpoint
 
 if TYPE_CHECKING:
     from pynetdicom.association import Association
@@ -58,6 +61,19 @@ def wrap_threads(
     # no other way
     association.run = partial(service, association.run)  # type: ignore[method-assign]
     association.dul.run = partial(reactor, association.dul.run)  # type: ignore[method-assign]
+
+
+def pause_reliably(association: "Association") -> None:
+    """Makes the association keep every response for the request that it belongs to.
+
+    Call it on a new association, before the first request; see `reactor_checkpoint`.
+    """
+
+    def must_pause() -> bool:
+        return association.is_alive() and threading.current_thread() is not association
+
+    # no other way
+    association._reactor_checkpoint = ReactorCheckpoint(must_pause)  # type: ignore[assignment]
 
 
 def stop_reactor(association: "Association") -> None:

@@ -22,7 +22,7 @@ from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from node.dicom.equipment import this_node
 from node.dicom.uid_names import uid_name
-from node.dimse.pynetdicom_internals import connection_of
+from node.dimse.pynetdicom_internals import connection_of, pause_reliably
 from node.domain.errors import NodeError, Rejected, RejectionReason, Transient
 from node.domain.identifiers import AeTitle
 from node.domain.instance import Channel, Origin
@@ -108,6 +108,7 @@ def associated(
     )
     if not association.is_established:
         raise _association_error(association, ae, remote, no_context_error)
+    pause_reliably(association)
     _disable_delays(association)
     try:
         yield association

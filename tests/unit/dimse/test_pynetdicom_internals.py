@@ -21,6 +21,7 @@ from pynetdicom.transport import (
 )
 
 from node.dimse import pynetdicom_internals as internals
+from node.dimse.reactor_checkpoint import ReactorCheckpoint
 
 _HOW_TO_CONTINUE = "adapt node/dimse/pynetdicom_internals.py and run tests/faults/input"
 
@@ -65,6 +66,19 @@ def test_a_function_of_pynetdicom_has_the_expected_parameters(name: str) -> None
     assert parameters == expected, incompatible(f"{name} has the parameters {parameters}")
 
 
+_PAUSING = {
+    "_run_reactor": ["wait"],
+    "release": ["clear", "set"],
+    "send_c_echo": ["clear", "set"],
+    "send_c_store": ["clear", "set"],
+    "send_c_find": ["clear"],
+    "_wrap_find_responses": ["set"],
+    "send_c_move": ["clear"],
+    "send_c_get": ["clear"],
+    "_wrap_get_move_responses": ["set"],
+    "send_n_action": ["clear", "set"],
+    "send_n_event_report": ["clear", "set"],
+}
 _INSTANCE_ATTRIBUTES = [
     "dul",
     "dul.socket",
@@ -113,6 +127,20 @@ def test_message_logs_are_disabled(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_an_association_without_connection_has_none(association: Association) -> None:
     assert internals.connection_of(association) is None
+
+
+def test_a_request_pauses_by_the_checkpoint_of_the_association(association: Association) -> None:
+    internals.pause_reliably(association)
+    checkpoint: object = association._reactor_checkpoint
+    assert isinstance(checkpoint, ReactorCheckpoint)
+    checkpoint.clear()  # the thread has not started, so there is nothing to wait for
+    association.kill()
+    assert checkpoint.is_set(), incompatible("Association.kill does not use _reactor_checkpoint")
+    sources = {name: inspect.getsource(getattr(Association, name)) for name in _PAUSING}
+    for name, calls in _PAUSING.items():
+        for call in calls:
+            text = f"self._reactor_checkpoint.{call}()"
+            assert text in sources[name], incompatible(f"Association.{name} has no {text}")
 
 
 def test_a_replaced_receive_function_reads_from_the_connection(association: Association) -> None:
