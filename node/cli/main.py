@@ -21,6 +21,7 @@ from node.cli import (
     train,
 )
 from node.cli.monitoring import alerts
+from node.cli.routing import rules
 from node.cli.worklists import commands as worklist
 from node.domain.errors import NodeError
 
@@ -43,6 +44,7 @@ app.add_typer(jobs.app, name="jobs")
 app.add_typer(worklist.app, name="worklist")
 app.add_typer(store.app, name="store")
 app.add_typer(alerts.app, name="alerts")
+app.add_typer(rules.app, name="rules")
 app.command()(convert.convert)
 app.command()(convert.dataset)
 app.command()(train.train)

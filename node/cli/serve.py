@@ -76,6 +76,7 @@ def _summary(settings: "Settings") -> str:
         f"Rule {rule.name!r}{' (STAT)' if rule.priority is Priority.STAT else ''}: "
         f"{rule.model} -> {', '.join(rule.destinations)}"
         f"{', only for work items' if rule.only_for_work_items else ''}"
+        f"{'' if rule.enabled else ', disabled'}"
         for rule in settings.rules
     ] or ["There are no rules: every series will be ignored."]
     lines += _remarks(settings)

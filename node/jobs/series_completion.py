@@ -7,10 +7,7 @@ from datetime import datetime
 from functools import partial
 
 import structlog
-from pydicom import Dataset, dcmread
 
-from node.dicom.ct.headers import PARSE_ERRORS, disk_error
-from node.dicom.ct.non_slices import is_non_slice
 from node.domain.error_classification import Defect, attempt
 from node.domain.errors import Rejected, Transient
 from node.domain.job import Job, JobState, Priority, job_id
@@ -23,11 +20,10 @@ from node.domain.series import (
 )
 from node.jobs.job_completion import JobCompletion
 from node.jobs.quiet_time import QuietTimes
-from node.routing.fact_extraction import facts_from_dataset
+from node.jobs.stored_facts import facts_of, sender
 from node.routing.rule_matching import Decision, decide
 from node.routing.rules import Rule, models_to_split
 from node.store import Store
-from node.store.files import Files
 
 _LOG = structlog.get_logger()
 # A series whose decision failed with a defect is retried after this time; others are not delayed.
@@ -84,10 +80,7 @@ class SeriesCompletion:
             self._record(series, instances, decision, matching)
 
     def _decision(self, series: StoredSeries, instances: Sequence[StoredInstance]) -> Decision:
-        header = _header(instances, self.store.files)
-        requested = self.store.requested_rules(series.series_instance_uid)
-        facts = facts_from_dataset(header, len(instances), _peer(series), requested)
-        return decide(self.rules, facts)
+        return decide(self.rules, facts_of(self.store, series, instances))
 
     def _jobs(
         self,
@@ -139,7 +132,7 @@ class SeriesCompletion:
             created_at=now,
             updated_at=now,
             priority=min((rule.priority for rule in rules), key=list(Priority).index),
-            source=_peer(series),
+            source=sender(series),
             rules=tuple(rule.name for rule in rules),
         )
 
@@ -219,33 +212,3 @@ class SeriesCompletion:
                 model=f"{job.model_id} {job.model_version}",
                 replaces_earlier=job.replaces is not None,
             )
-
-
-def _peer(series: StoredSeries) -> str:
-    return series.origin.partition(" ")[2]
-
-
-def _header(instances: Sequence[StoredInstance], files: Files) -> Dataset:
-    """Returns the header of the first readable slice, else of the first readable instance.
-
-    It is empty if no instance is readable, so that no rule matches.
-
-    Raises:
-        Transient: no slice is readable for now, because the disk or bucket fails.
-    """
-    storage_error = None
-    first = None
-    for instance in instances:
-        try:
-            with files.local_copies([instance.path]) as (file,):
-                header = dcmread(file, stop_before_pixels=True)
-        except PARSE_ERRORS as error:
-            _LOG.warning("series.unreadable", instance=instance.sop_instance_uid)
-            storage_error = disk_error(error) or storage_error
-            continue
-        if not is_non_slice(header):
-            return header
-        first = header if first is None else first
-    if storage_error is not None:
-        raise storage_error
-    return Dataset() if first is None else first

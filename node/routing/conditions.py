@@ -162,6 +162,15 @@ class RequestedByWorkItem:
 
 
 @dataclass(frozen=True)
+class Enabled:
+    """The rule is enabled; the condition belongs to rules that are not, and never holds."""
+
+    def evaluate(self, facts: SeriesFacts) -> Verdict:
+        """Returns that the rule is disabled."""
+        return Verdict("the rule is enabled", held=False, actual="it is disabled")
+
+
+@dataclass(frozen=True)
 class All:
     """All of the conditions hold."""
 

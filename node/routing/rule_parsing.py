@@ -13,7 +13,7 @@ from node.routing.condition_parsing import (
     Mistake,
     parse_condition,
 )
-from node.routing.conditions import All, RequestedByWorkItem
+from node.routing.conditions import All, Enabled, RequestedByWorkItem
 from node.routing.rules import MAX_QUIET_SECONDS, Rule, overridden_choices
 
 _KEYS = (
@@ -28,7 +28,9 @@ _KEYS = (
     "min_agreement",
     "acquisitions",
     "only_for_work_items",
+    "enabled",
 )
+_SWITCHES = ("only_for_work_items", "enabled")
 
 
 # Keys whose value is one of a few texts.
@@ -76,6 +78,9 @@ def _rule(table: Mapping[str, Any], path: KeyPath, quiet_seconds: float) -> Rule
     only_for_work_items = table.get("only_for_work_items", False)
     if only_for_work_items:
         when = All((RequestedByWorkItem(table["name"]), when))
+    enabled = table.get("enabled", True)
+    if not enabled:
+        when = All((Enabled(), when))
     return Rule(
         name=table["name"],
         model=table["model"],
@@ -88,6 +93,7 @@ def _rule(table: Mapping[str, Any], path: KeyPath, quiet_seconds: float) -> Rule
         min_agreement=float(table.get("min_agreement", DEFAULT_MIN_AGREEMENT)),
         acquisitions=_choice(table.get("acquisitions")),
         only_for_work_items=only_for_work_items,
+        enabled=enabled,
     )
 
 
@@ -117,8 +123,9 @@ def _mistakes(table: Any, path: KeyPath) -> Iterator[Mistake]:
         if key in table and table[key] not in choices:
             known = " or ".join(f'"{choice}"' for choice in choices)
             yield (*path, key), f"must be {known}"
-    if not isinstance(table.get("only_for_work_items", False), bool):
-        yield (*path, "only_for_work_items"), "must be true or false"
+    for key in _SWITCHES:
+        if not isinstance(table.get(key, False), bool):
+            yield (*path, key), "must be true or false"
     for key in ("mark_on", "hold_on"):
         yield from _finding_mistakes(table.get(key, []), (*path, key))
     yield from _condition_mistakes(table, (*path, "when"))

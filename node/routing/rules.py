@@ -21,6 +21,7 @@ class Rule:
     person releases it. Two models disagree on an organ below `min_agreement` (Dice coefficient).
     `acquisitions` is the choice in a series that holds several of one region; None if the rule
     makes none.
+    A rule that is not `enabled` matches no series; its `when` includes that condition.
     A rule that is `only_for_work_items` applies to series that a work item requests it for; its
     `when` includes that condition.
     """
@@ -36,6 +37,7 @@ class Rule:
     min_agreement: float = DEFAULT_MIN_AGREEMENT
     acquisitions: AcquisitionChoice | None = None
     only_for_work_items: bool = False
+    enabled: bool = True
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,8 @@ def overridden_choices(rules: Sequence[Rule]) -> Iterator[tuple[int, Rule]]:
     that the later one matches: all of its conditions are among those that the later one requires.
     """
     for index, rule in enumerate(rules):
+        if not rule.enabled:
+            continue
         for earlier in rules[:index]:
             choices = {earlier.acquisitions, rule.acquisitions}
             if earlier.model != rule.model or None in choices or len(choices) == 1:

@@ -112,6 +112,8 @@ def _rule_mistakes(
     if name not in rules:
         yield path, f"there is no rule {name!r}{suggestion(name, rules)}"
         return
+    if rules[name].get("enabled") is False:
+        yield path, f"rule {name!r} is disabled, so it would perform no work item"
     destinations = _table(values.get("destinations"))
     kinds = {
         _table(destinations.get(destination)).get("kind")

@@ -28,6 +28,24 @@ class SeriesRepository(Repository):
         with self._database.reading() as connection:
             return [stored_series(row) for row in connection.execute(query)]
 
+    def series_received_since(self, since: datetime, limit: int) -> list[StoredSeries]:
+        """Returns the series whose last image arrived at `since` or later, newest first."""
+        query = (
+            select(SERIES)
+            .where(SERIES.c.last_received_at >= since)
+            .order_by(SERIES.c.last_received_at.desc(), SERIES.c.series_instance_uid)
+            .limit(limit)
+        )
+        with self._database.reading() as connection:
+            return [stored_series(row) for row in connection.execute(query)]
+
+    def count_series_received_since(self, since: datetime) -> int:
+        """Returns the number of series whose last image arrived at `since` or later."""
+        received = SERIES.c.last_received_at >= since
+        query = select(func.count()).select_from(SERIES).where(received)
+        with self._database.reading() as connection:
+            return int(connection.execute(query).scalar_one())
+
     def series_of_study(self, study_uid: str) -> list[StoredSeries]:
         """Returns the series of a study, first received first."""
         query = (

@@ -46,6 +46,19 @@ def test_check_summarises_a_valid_configuration(
     assert "no mistakes" in capsys.readouterr().out
 
 
+def test_check_says_which_rules_are_disabled(
+    config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config.write_text(
+        '[destinations.archive]\nkind = "folder"\npath = "archive"\n'
+        '[[rules]]\nname = "later"\nmodel = "liver-ct"\ndestinations = ["archive"]\n'
+        "enabled = false\nwhen = { at_least_slices = 20 }\n",
+        encoding="utf-8",
+    )
+    assert run(monkeypatch, "check", "-c", str(config)) == 0
+    assert "Rule 'later': liver-ct -> archive, disabled" in capsys.readouterr().out
+
+
 def test_check_names_the_scheduled_queries(
     config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

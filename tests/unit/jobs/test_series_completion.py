@@ -301,7 +301,7 @@ def test_a_temporary_disk_error_does_not_make_a_series_ignored(
     site.receive(1)
     site.pass_time(11)
     with monkeypatch.context() as patched:
-        patched.setattr("node.jobs.series_completion.dcmread", stale)
+        patched.setattr("node.jobs.stored_facts.dcmread", stale)
         with pytest.raises(Transient, match="Stale file handle"):
             completion.poll()
     assert site.state() is SeriesState.RECEIVING

@@ -38,6 +38,10 @@ def test_a_worklist_names_a_rule_for_each_code(tmp_path: Path) -> None:
         (VALID + WORKLIST + 'events_url = "ws://"\n', "must be an address"),
         (VALID + WORKLIST + 'password_env = "P"\n', "has no effect without a username"),
         (VALID + WORKLIST.replace('"http://workflow/dicom-web"', '"workflow"'), "an address such"),
+        (
+            VALID.replace("when = ", "enabled = false\nwhen = ") + WORKLIST,
+            "rule 'liver' is disabled, so it would perform no work item",
+        ),
         (ONLY, "no task of a worklist names this rule, so it would never apply"),
         (ONLY.replace("true", '"yes"') + WORKLIST, "must be true or false"),
     ],
