@@ -6,6 +6,7 @@ from typing import Self
 from node.store.audit import AuditTrail
 from node.store.commitment.received import ReceivedCommitments
 from node.store.commitment.requested import RequestedCommitments
+from node.store.connections.rejected import RejectedConnections
 from node.store.database import Database, parse_url
 from node.store.files import DataFolder, Files
 from node.store.jobs.attempts import Attempts
@@ -45,10 +46,11 @@ class Store(
     Alerts,
     ActivityQueries,
     StageDurations,
+    RejectedConnections,
     AuditTrail,
 ):
     """Instances, series, jobs, deliveries, retrievals, work items, commitments, workers, health,
-    alerts, the audit trail.
+    alerts, rejected connections, the audit trail.
 
     Each method is one short transaction that is durable when the method returns. All methods take
     and return aware UTC times. Any number of threads and processes may use one database. Any method
