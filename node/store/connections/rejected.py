@@ -18,8 +18,8 @@ from node.store.connections.tables import REJECTED_CONNECTIONS, REJECTION_COUNTS
 from node.store.repository import Repository
 
 # A port scanner that varies its AE title must neither fill the disk nor displace other senders.
-MAX_ROWS = 1000
-MAX_ROWS_PER_ADDRESS = 200
+MAX_ROWS = 5000
+MAX_ROWS_PER_ADDRESS = 300
 KEPT = timedelta(days=30)
 _T = REJECTED_CONNECTIONS.c
 _KEY = (_T.calling_ae, _T.called_ae, _T.address, _T.reason, _T.sop_class_uid, _T.status)
