@@ -10,7 +10,7 @@ from node.settings.destinations import (
     Hl7Destination,
     ObservationCode,
 )
-from node.settings.load import load_settings
+from node.settings.load import load_location, load_revision, load_settings
 from node.settings.options import (
     DeliveryOptions,
     DicomwebSource,
@@ -44,5 +44,7 @@ __all__ = [
     "WebOptions",
     "WebhookOptions",
     "WorkerOptions",
+    "load_location",
+    "load_revision",
     "load_settings",
 ]

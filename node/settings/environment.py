@@ -12,8 +12,8 @@ from node.settings.value_types import SitePath
 
 _PREFIX = "SEGNODE_"
 _NESTED_DELIMITER = "__"
-# The command line names the file; the environment cannot.
-_EXCLUDED = ("file",)
+# The command line names the file; the environment cannot. SEGNODE_CONFIG names the file for it.
+_EXCLUDED = ("file", "config")
 
 
 def environment_values() -> dict[str, Any]:
@@ -95,6 +95,8 @@ def variable_for(path: KeyPath) -> str:
     """
     if str(path[0]).startswith(_PREFIX):
         return str(path[0])
+    if path[0] in _EXCLUDED:
+        return ""
     variables = {name.upper(): name for name in os.environ}
     for length in range(len(path), 0, -1):
         name = _PREFIX + _NESTED_DELIMITER.join(str(part) for part in path[:length]).upper()

@@ -2,13 +2,14 @@
 
 import math
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from node.domain.errors import Misconfigured
-from node.routing.condition_parsing import Mistake
+from node.routing.condition_parsing import KeyPath, Mistake
 from node.routing.conditions import All, Equals, Matches, Not
 from node.routing.rule_parsing import parse_rules
 from node.routing.rules import Rule
@@ -17,6 +18,7 @@ from node.settings.consistency import contradictions, unknown_references
 from node.settings.destinations import Destination, FolderDestination
 from node.settings.environment import environment_values, merge, unknown_variables, variable_for
 from node.settings.error_messages import mistake_from_error
+from node.settings.location import LOCATION_KEYS, location_values, revision_values
 from node.settings.options import Settings
 from node.settings.toml_source import TomlSource
 
@@ -32,8 +34,74 @@ def load_settings(file: Path | None) -> Settings:
         Misconfigured: lists every mistake on its own line, with file and line number.
     """
     source = None if file is None else TomlSource.read(file.resolve())
-    base = Path.cwd() if source is None else source.file.parent
     values = merge({} if source is None else source.values, environment_values())
+    return _settings_of(values, _Origin(source, source))
+
+
+def load_location(file: Path | None) -> Settings:
+    """Returns the settings of `file` and the environment that say where the host keeps its data.
+
+    All others have their defaults, whatever the file says.
+
+    Raises:
+        Misconfigured: as `load_settings`.
+    """
+    source = None if file is None else TomlSource.read(file.resolve())
+    values = merge({} if source is None else source.values, environment_values())
+    mistakes: list[Mistake] = []
+    settings = _validate(location_values(values), mistakes)
+    origin = _Origin(source, source)
+    if mistakes:
+        raise _all_mistakes(mistakes, origin)
+    return _resolve_paths(settings, origin.base).model_copy(update={"file": origin.file})
+
+
+def load_revision(file: Path | None, text: str, name: str) -> Settings:
+    """Returns the settings of a revision: the locations of `file`, everything else of `text`.
+
+    The environment overrides both. Mistakes in the text name it as `name`. Relative paths start
+    from the folder of `file`.
+
+    Raises:
+        Misconfigured: as `load_settings`.
+    """
+    host = None if file is None else TomlSource.read(file.resolve())
+    revision = TomlSource.parse(text.encode("utf-8"), Path(name))
+    misplaced: list[Mistake] = [
+        ((key,), "belongs to each host: set it in the host's file, and remove it here")
+        for key in location_values(revision.values)
+    ]
+    if misplaced:
+        raise _all_mistakes(misplaced, _Origin(revision, revision))
+    own = {} if host is None else location_values(host.values)
+    values = merge(own | revision_values(revision.values), environment_values())
+    return _settings_of(values, _Origin(host, revision))
+
+
+@dataclass(frozen=True)
+class _Origin:
+    """Where values come from: those of the location from `host`, all others from `content`."""
+
+    host: TomlSource | None
+    content: TomlSource | None
+
+    @property
+    def base(self) -> Path:
+        """The folder that relative paths start from."""
+        return Path.cwd() if self.host is None else self.host.file.parent
+
+    @property
+    def file(self) -> Path | None:
+        """The file that messages name."""
+        return None if self.content is None else self.content.file
+
+    def of(self, path: KeyPath) -> TomlSource | None:
+        """The source of the value at `path`."""
+        return self.host if path[0] in LOCATION_KEYS else self.content
+
+
+def _settings_of(values: dict[str, Any], origin: _Origin) -> Settings:
+    base = origin.base
     mistakes = unknown_variables() + list(unknown_references(values, base))
     settings = _validate({k: v for k, v in values.items() if k != "rules"}, mistakes)
     if "rules" in values:
@@ -42,14 +110,13 @@ def load_settings(file: Path | None) -> Settings:
         rules = () if "destinations" in values else (_default_rule(settings.quiet_seconds),)
     mistakes += contradictions(settings, base)
     if mistakes:
-        raise _all_mistakes(mistakes, source)
+        raise _all_mistakes(mistakes, origin)
     resolved = _resolve_paths(settings, base)
     destinations = resolved.destinations
     if "rules" not in values and "destinations" not in values:
         archive = FolderDestination(kind="folder", path=resolved.data_dir / "archive")
         destinations = {"archive": archive}
-    settings_file = None if source is None else source.file
-    update = {"file": settings_file, "rules": rules, "destinations": destinations}
+    update = {"file": origin.file, "rules": rules, "destinations": destinations}
     return resolved.model_copy(update=update)
 
 
@@ -103,7 +170,7 @@ def _absolute_paths(
     return {key: base / value for key, value in options if isinstance(value, Path)}
 
 
-def _all_mistakes(mistakes: list[Mistake], source: TomlSource | None) -> Misconfigured:
+def _all_mistakes(mistakes: list[Mistake], origin: _Origin) -> Misconfigured:
     """Combines the mistakes: those of the environment first, then the file's in line order.
 
     Items of a list count from 1: `rules.1` is the first rule.
@@ -113,6 +180,7 @@ def _all_mistakes(mistakes: list[Mistake], source: TomlSource | None) -> Misconf
         if variable := variable_for(path):
             errors.append(Misconfigured(message, key=variable))
         else:
+            source = origin.of(path)
             file = None if source is None else source.file
             line = None if source is None else source.line(path)
             key = ".".join(str(part + 1 if isinstance(part, int) else part) for part in path)

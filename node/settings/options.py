@@ -174,6 +174,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
     file: Path | None = None
+    config: Literal["file", "database"] = "file"
     data_dir: SitePath = Field(default_factory=_default_data_dir)
     database_url: DatabaseUrl = ""
     store_url: BucketUrl = ""

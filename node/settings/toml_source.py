@@ -32,10 +32,21 @@ class TomlSource:
             Misconfigured: the file cannot be read, or is not valid TOML.
         """
         try:
-            content = file.read_bytes().removeprefix(codecs.BOM_UTF8)
-            values = tomllib.loads(content.decode("utf-8"))
+            content = file.read_bytes()
         except OSError as error:
             raise Misconfigured(f"cannot be read: {error.strerror}", file=file) from error
+        return cls.parse(content, file)
+
+    @classmethod
+    def parse(cls, content: bytes, file: Path) -> Self:
+        """Parses the content of `file`, which need not exist: mistakes name it.
+
+        Raises:
+            Misconfigured: the content is not valid TOML.
+        """
+        content = content.removeprefix(codecs.BOM_UTF8)
+        try:
+            values = tomllib.loads(content.decode("utf-8"))
         except UnicodeDecodeError as error:
             line = content[: error.start].count(b"\n") + 1
             raise Misconfigured("is not UTF-8 here", file=file, line=line) from error

@@ -6,6 +6,8 @@ from typing import Self
 from node.store.audit import AuditTrail
 from node.store.commitment.received import ReceivedCommitments
 from node.store.commitment.requested import RequestedCommitments
+from node.store.configuration.processes import ConfiguredProcesses
+from node.store.configuration.revisions import Revisions
 from node.store.connections.rejected import RejectedConnections
 from node.store.database import Database, parse_url
 from node.store.files import DataFolder, Files
@@ -47,10 +49,12 @@ class Store(
     ActivityQueries,
     StageDurations,
     RejectedConnections,
+    Revisions,
+    ConfiguredProcesses,
     AuditTrail,
 ):
     """Instances, series, jobs, deliveries, retrievals, work items, commitments, workers, health,
-    alerts, rejected connections, the audit trail.
+    alerts, rejected connections, the configuration, the audit trail.
 
     Each method is one short transaction that is durable when the method returns. All methods take
     and return aware UTC times. Any number of threads and processes may use one database. Any method

@@ -1,0 +1,1 @@
+"""The configuration as revisions in the database: changes, roll back, and the switch of processes."""

@@ -1,0 +1,34 @@
+"""The settings of the active configuration, for a command that runs beside the node."""
+
+from pathlib import Path
+
+from node.configuration.site_configuration import (
+    file_text,
+    is_in_database,
+    revision_name,
+)
+from node.settings import Settings, load_location, load_revision, load_settings
+from node.store import Store
+from node.store.files.factory import open_files
+
+
+def active_settings(file: Path | None) -> Settings:
+    """Returns the settings of the file, or of the active revision where it is in the database.
+
+    Before the first start in that mode, they are those that this start imports.
+
+    Raises:
+        Misconfigured: the configuration has mistakes.
+        Transient: the database does not answer.
+    """
+    if not is_in_database(file):
+        return load_settings(file)
+    location = load_location(file)
+    store = Store.open(location.database_url, location.data_dir, open_files(location))
+    try:
+        active = store.active_revision()
+    finally:
+        store.close()
+    if active is None:
+        return load_revision(file, file_text(file), str(file))
+    return load_revision(file, active.text, revision_name(active.number))

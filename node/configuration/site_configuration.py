@@ -1,0 +1,174 @@
+"""The configuration of a site: reads, checks and changes it.
+
+With `config = "file"`, the file of each host holds it, and only a person changes it there. With
+`config = "database"`, the active revision holds it for all hosts, and the file of each host only
+says where that host keeps its data.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from difflib import unified_diff
+from pathlib import Path
+
+from node.configuration.location_lines import without_location
+from node.domain.errors import NodeError
+from node.settings import Settings, load_location, load_revision, load_settings
+from node.settings.toml_source import TomlSource
+from node.store import Store
+from node.store.configuration.revisions import Revision, RevisionConflict, RevisionDraft
+
+# How messages name a text that is not a revision yet.
+PROPOSED = "configuration"
+
+
+class ConfigurationReadOnly(NodeError):
+    """The configuration is in a file."""
+
+    def __init__(self, file: Path | None) -> None:
+        super().__init__(
+            f"the configuration is in {file or 'no file: the defaults apply'}. Change the file and "
+            'run `segnode reload`, or set config = "database" in it and restart the node'
+        )
+
+
+class UnknownRevision(NodeError):
+    """There is no revision of that number."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"there is no revision {number}; `segnode config list` shows them all")
+
+
+def is_in_database(file: Path | None) -> bool:
+    """Whether the configuration of this host is in the database.
+
+    Raises:
+        Misconfigured: the file cannot be read, or is not valid TOML.
+    """
+    return file is not None and TomlSource.read(file).values.get("config") == "database"
+
+
+def revision_name(number: int) -> str:
+    """How messages name a revision."""
+    return f"revision {number}"
+
+
+@dataclass(frozen=True)
+class SiteConfiguration:
+    """The configuration of the site of `store`; `file` is that of this host, None without one."""
+
+    store: Store
+    file: Path | None
+
+    @property
+    def is_writable(self) -> bool:
+        """Whether it is in the database, where revisions change it."""
+        return is_in_database(self.file)
+
+    def text(self) -> str:
+        """Returns the active text, in TOML, without what belongs to each host."""
+        if self.is_writable:
+            active = self.store.active_revision()
+            if active is not None:
+                return active.text
+        return file_text(self.file)
+
+    def check(self, text: str) -> Settings:
+        """Returns the settings of a text as a revision on this host.
+
+        Raises:
+            Misconfigured: lists every mistake on its own line, with its line number.
+        """
+        return load_revision(self.file, text, PROPOSED)
+
+    def propose(self, draft: RevisionDraft, base: int | None, now: datetime) -> Revision:
+        """Adds a revision and makes it active; `base` is the number of the revision it changes.
+
+        Raises:
+            ConfigurationReadOnly: the configuration is in a file.
+            Misconfigured: the text has mistakes; nothing changes.
+            RevisionConflict: another revision has become active; nothing changes.
+        """
+        if not self.is_writable:
+            raise ConfigurationReadOnly(self.file)
+        text = draft.text.replace("\r\n", "\n").rstrip("\n") + "\n"
+        self.check(text)
+        return self.store.activate_revision(replace(draft, text=text), base, now)
+
+    def roll_back(
+        self, number: int, author: str, reason: str, base: int | None, now: datetime
+    ) -> Revision:
+        """Adds a revision with the text of revision `number`, and makes it active.
+
+        Raises:
+            UnknownRevision: there is none of that number.
+            ConfigurationReadOnly, Misconfigured, RevisionConflict: as `propose`.
+        """
+        old = self.revision(number)
+        return self.propose(RevisionDraft(old.text, author, reason), base, now)
+
+    def revision(self, number: int) -> Revision:
+        """Returns the revision of that number.
+
+        Raises:
+            UnknownRevision: there is none.
+        """
+        found = self.store.get_revision(number)
+        if found is None:
+            raise UnknownRevision(number)
+        return found
+
+    def difference(self, old: int | None, new: int) -> str:
+        """Returns the unified diff between two revisions; against nothing if `old` is None.
+
+        Raises:
+            UnknownRevision: one of them does not exist.
+        """
+        before = "" if old is None else self.revision(old).text
+        name = "nothing" if old is None else revision_name(old)
+        return unified_difference(before, self.revision(new).text, name, revision_name(new))
+
+
+def unified_difference(old: str, new: str, old_name: str, new_name: str) -> str:
+    """Returns the unified diff of two texts; empty if they are the same."""
+    lines = unified_diff(old.splitlines(), new.splitlines(), old_name, new_name, lineterm="")
+    return "\n".join(lines)
+
+
+def file_text(file: Path | None) -> str:
+    """Returns the text of the file without what belongs to each host; empty without a file.
+
+    Raises:
+        Misconfigured: the file cannot be read, or is not valid TOML.
+    """
+    if file is None:
+        return ""
+    TomlSource.read(file)
+    text = file.read_text(encoding="utf-8-sig").replace("\r\n", "\n")
+    return without_location(text, str(file))
+
+
+def import_file(store: Store, file: Path | None, now: datetime) -> None:
+    """Makes the text of the file the first revision, where there is none yet.
+
+    Raises:
+        Misconfigured: the file has mistakes.
+        Transient: the database does not answer.
+    """
+    if store.active_revision_number() is not None:
+        return
+    text = file_text(file)
+    load_revision(file, text, str(file))
+    draft = RevisionDraft(text, "segnode", f"imported from {file} at the first start")
+    try:
+        store.activate_revision(draft, None, now)
+    except RevisionConflict:
+        pass  # another process or host was first
+
+
+def host_settings(file: Path | None) -> Settings:
+    """Returns the settings that open the store: all of them where they are in the file.
+
+    Raises:
+        Misconfigured: the file has mistakes.
+    """
+    return load_location(file) if is_in_database(file) else load_settings(file)

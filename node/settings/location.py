@@ -1,0 +1,28 @@
+"""The settings that say where a host keeps its data: the file of each host holds them.
+
+With `config = "database"`, the other settings come from the active revision in the database.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+# `log_level` and `catalogues` depend on the host, too: what it logs, and which models it has.
+LOCATION_KEYS = (
+    "config",
+    "data_dir",
+    "database_url",
+    "store_url",
+    "store_endpoint",
+    "log_level",
+    "catalogues",
+)
+
+
+def location_values(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns those of the values that say where the host keeps its data."""
+    return {key: value for key, value in values.items() if key in LOCATION_KEYS}
+
+
+def revision_values(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the values that a revision holds."""
+    return {key: value for key, value in values.items() if key not in LOCATION_KEYS}
