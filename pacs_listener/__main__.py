@@ -16,6 +16,7 @@ from node.settings import Settings
 from node.store import Store
 from node.store.files.factory import open_files
 from pacs_listener.commitment import CommitmentService
+from pacs_listener.rejection_recorder import RejectionRecorder
 from pacs_listener.scp import AssociationPolicy, Listener
 
 _LOG = structlog.get_logger()
@@ -45,8 +46,10 @@ def run(settings: Settings) -> None:
         inbox.remove_abandoned()
         policy = policy_from(settings)
         commitment = CommitmentService(store, policy.calling_ae_titles, _utc_now)
-        listener = Listener(policy, inbox, commitment, _utc_now)
+        rejections = RejectionRecorder(store, _utc_now)
+        listener = Listener(policy, inbox, commitment, _utc_now, rejections)
         port = listener.start()
+        rejections.start()
         with hold_process_lock(LockedProcess.LISTENER, settings.data_dir):
             _LOG.info("listener.ready", ae_title=settings.listener.ae_title, port=port)
             supervisor.send_sign()
@@ -54,6 +57,7 @@ def run(settings: Settings) -> None:
                 supervisor.send_sign()
         _LOG.info("listener.stopping")
         listener.stop(_GRACE_S)
+        rejections.stop()
     finally:
         store.close()
 

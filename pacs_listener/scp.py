@@ -29,6 +29,7 @@ from pacs_listener.presentation_contexts import (
     VERIFICATION,
     VERIFICATION_TRANSFER_SYNTAXES,
 )
+from pacs_listener.rejection_recorder import RejectionRecorder
 from pacs_listener.store_status import DoesNotMatch, StoreStatus, error_comment, status_of
 
 _LOG = structlog.get_logger()
@@ -58,7 +59,10 @@ class AssociationPolicy:
 
 
 class Listener:
-    """A Verification, Storage and Storage Commitment SCP; stores before it answers success."""
+    """A Verification, Storage and Storage Commitment SCP; stores before it answers success.
+
+    Without `rejections`, what it rejects appears in the log alone.
+    """
 
     def __init__(
         self,
@@ -66,11 +70,13 @@ class Listener:
         inbox: Inbox,
         commitment: CommitmentService,
         now: Callable[[], datetime],
+        rejections: RejectionRecorder | None = None,
     ) -> None:
         self._policy = policy
         self._inbox = inbox
         self._commitment = commitment
         self._now = now
+        self._rejections = rejections
         self._ae = _application_entity(policy)
         self._server: LimitedServer | None = None
 
@@ -91,6 +97,7 @@ class Listener:
                     *limits.handlers,
                     *self.handlers,
                     *self._commitment.handlers,
+                    *([] if self._rejections is None else self._rejections.handlers),
                 ],
                 server_class=LimitedServer,
             )
@@ -142,6 +149,8 @@ class Listener:
                 "association.rejected_without_space", address=requestor.address, error=str(error)
             )
             reject_association(event.assoc, *_TEMPORARY_CONGESTION)
+            if self._rejections is not None:
+                self._rejections.record_association(event)
 
     def _store(self, event: Event) -> Dataset | int:
         """Answers one C-STORE request (PS3.7 9.1.1)."""
@@ -154,6 +163,9 @@ class Listener:
             _LOG.warning(
                 "instance.refused", calling_ae=calling, status=f"{status:04X}", error=str(error)
             )
+            if self._rejections is not None:
+                sop_class = str(cast(C_STORE, event.request).AffectedSOPClassUID)
+                self._rejections.record_instance(event, sop_class, status)
             return _response(status, error_comment(error))
         if identified.filled_in_uids:
             names = ", ".join(identified.filled_in_uids)

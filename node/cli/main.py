@@ -20,6 +20,7 @@ from node.cli import (
     store,
     train,
 )
+from node.cli.connections import commands as connections
 from node.cli.monitoring import alerts
 from node.cli.routing import rules
 from node.cli.worklists import commands as worklist
@@ -45,6 +46,7 @@ app.add_typer(worklist.app, name="worklist")
 app.add_typer(store.app, name="store")
 app.add_typer(alerts.app, name="alerts")
 app.add_typer(rules.app, name="rules")
+app.add_typer(connections.app, name="connections")
 app.command()(convert.convert)
 app.command()(convert.dataset)
 app.command()(train.train)

@@ -26,12 +26,12 @@ def echo(
 
     Example: segnode echo ORTHANC@localhost:4242
     """
-    from node.dimse import scu
+    from node.probes import dicom
     from node.settings import load_settings
 
     settings = load_settings(config)
     remote = _remote(target, settings)
-    scu.echo(remote, _calling_ae_title(calling, settings))
+    dicom.echo(remote, _calling_ae_title(calling, settings))
     typer.echo(f"{remote} answered C-ECHO.")
 
 

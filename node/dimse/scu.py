@@ -1,4 +1,4 @@
-"""DIMSE as a service class user: associations, C-ECHO, and C-STORE of files."""
+"""DIMSE as a service class user: associations, and C-STORE of files."""
 
 import socket
 import sys
@@ -18,11 +18,11 @@ from pynetdicom.association import Association
 from pynetdicom.events import Event
 from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 from pynetdicom.presentation import build_context
-from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from node.dicom.equipment import this_node
 from node.dicom.uid_names import uid_name
 from node.dimse.pynetdicom_internals import connection_of, pause_reliably
+from node.dimse.rejection import association_rejected
 from node.domain.errors import NodeError, Rejected, RejectionReason, Transient
 from node.domain.identifiers import AeTitle
 from node.domain.instance import Channel, Origin
@@ -95,7 +95,8 @@ def associated(
     `negotiation` proposes roles. `handlers` serve requests of the remote on this association.
 
     Raises:
-        Transient: no answer, or the association is rejected.
+        Transient: no answer.
+        ConnectionFailure: the association is rejected.
         NodeError: `no_context_error`, where the remote accepts no presentation context at all.
     """
     association = ae.associate(
@@ -130,10 +131,7 @@ def _association_error(
     association: Association, ae: AE, remote: Remote, no_context_error: NodeError | None
 ) -> NodeError:
     if association.is_rejected:
-        return Transient(
-            f"{remote} answered but rejected the association: check both AE titles and whether "
-            f"{ae.ae_title} is known there"
-        )
+        return association_rejected(association, remote, remote.ae_title, ae.ae_title)
     if association.rejected_contexts and no_context_error is not None:
         return no_context_error
     return Transient(f"{remote} does not answer: check host, port and firewall")
@@ -164,20 +162,6 @@ def status_text(status: Dataset) -> str:
     """Returns the status of a DIMSE response in words; a response may have none."""
     code = status.get("Status")
     return "no status" if code is None else f"status 0x{code:04X}"
-
-
-def echo(remote: Remote, calling: AeTitle) -> None:
-    """Sends C-ECHO to `remote` (PS3.7 9.1.5).
-
-    Raises:
-        Transient: no answer, a rejected association or a failure status.
-    """
-    ae = application_entity(calling)
-    ae.add_requested_context(Verification)
-    with associated(ae, remote) as association:
-        status = association.send_c_echo()
-    if status.get("Status") != SUCCESS:
-        raise Transient(f"{remote} answered C-ECHO with {status_text(status)}")
 
 
 def send(

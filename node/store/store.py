@@ -8,6 +8,7 @@ from node.store.commitment.received import ReceivedCommitments
 from node.store.commitment.requested import RequestedCommitments
 from node.store.configuration.processes import ConfiguredProcesses
 from node.store.configuration.revisions import Revisions
+from node.store.connections.rejected import RejectedConnections
 from node.store.database import Database, parse_url
 from node.store.files import DataFolder, Files
 from node.store.jobs.attempts import Attempts
@@ -47,12 +48,13 @@ class Store(
     Alerts,
     ActivityQueries,
     StageDurations,
+    RejectedConnections,
     Revisions,
     ConfiguredProcesses,
     AuditTrail,
 ):
     """Instances, series, jobs, deliveries, retrievals, work items, commitments, workers, health,
-    alerts, the configuration, the audit trail.
+    alerts, rejected connections, the configuration, the audit trail.
 
     Each method is one short transaction that is durable when the method returns. All methods take
     and return aware UTC times. Any number of threads and processes may use one database. Any method

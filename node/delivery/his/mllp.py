@@ -65,7 +65,7 @@ class MllpReceiver:
 
     @contextmanager
     def _connected(self) -> Iterator[socket.socket]:
-        context = None if self.tls is None else self._tls_context(self.tls)
+        context = None if self.tls is None else tls_context(self.tls, str(self))
         try:
             plain = socket.create_connection((self.host, self.port), self.timeout_seconds)
         except OSError as error:
@@ -99,18 +99,6 @@ class MllpReceiver:
             f"{self} closed the connection before it acknowledged the message: check {reason}"
         )
 
-    def _tls_context(self, files: TlsFiles) -> ssl.SSLContext:
-        try:
-            context = ssl.create_default_context(cafile=files.ca)
-            if files.certificate is not None:
-                context.load_cert_chain(files.certificate, files.key)
-        except (OSError, ValueError) as error:
-            raise Transient(
-                f"the TLS files for {self} cannot be used: {error}; check ca_file, "
-                "certificate_file and key_file"
-            ) from error
-        return context
-
     def _answer(self, connection: socket.socket, deadline: float) -> bytes:
         received = bytearray()
         while END_BLOCK not in received:
@@ -128,3 +116,21 @@ class MllpReceiver:
                     "port is that of its MLLP interface"
                 )
         return bytes(received[1 : received.index(END_BLOCK)])
+
+
+def tls_context(files: TlsFiles, receiver: str) -> ssl.SSLContext:
+    """Returns the TLS settings for `receiver`, host and port.
+
+    Raises:
+        Transient: a file is missing or cannot be used.
+    """
+    try:
+        context = ssl.create_default_context(cafile=files.ca)
+        if files.certificate is not None:
+            context.load_cert_chain(files.certificate, files.key)
+    except (OSError, ValueError) as error:
+        raise Transient(
+            f"the TLS files for {receiver} cannot be used: {error}; check ca_file, "
+            "certificate_file and key_file"
+        ) from error
+    return context

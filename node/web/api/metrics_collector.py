@@ -56,7 +56,7 @@ class SiteCollector:
         yield from self._disk()
         try:
             yield from [*self._states(), *self._destinations(), *self._workers(), *self._alerts()]
-            yield from [*self._queue(), *self._stages()]
+            yield from [*self._queue(), *self._stages(), *self._rejections()]
         except Transient:
             return  # segnode_part_healthy shows it
 
@@ -161,6 +161,24 @@ class SiteCollector:
             buckets = list(zip(bounds, accumulate(histogram.bucket_counts), strict=True))
             stages.add_metric([histogram.model_id, histogram.stage], buckets, histogram.sum_s)
         yield stages
+
+    def _rejections(self) -> Iterator[Metric]:
+        associations = CounterMetricFamily(
+            "segnode_listener_rejected_associations",
+            "Associations that the listener has rejected.",
+            None,
+            ["reason"],
+        )
+        parts = CounterMetricFamily(
+            "segnode_listener_rejected_requests",
+            "Presentation contexts and C-STORE requests that the listener has rejected.",
+            None,
+            ["reason"],
+        )
+        for reason, count in self.store.rejection_counts().items():
+            family = associations if reason.ends_association else parts
+            family.add_metric([reason.value], count)
+        yield from (associations, parts)
 
 
 def _gauge(name: str, documentation: str, value: float) -> GaugeMetricFamily:

@@ -1,0 +1,1 @@
+"""Commands about peers, destinations and sources."""

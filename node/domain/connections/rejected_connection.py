@@ -1,0 +1,64 @@
+"""Requests of senders that the listener rejects, counted by sender and reason."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class ListenerRejection(StrEnum):
+    """Why the listener rejects a sender's request; the values are labels of a metric."""
+
+    CALLED_AE_TITLE = "called-ae-title"  # the sender uses another AE title for this node
+    CALLING_AE_TITLE = "calling-ae-title"  # no peer has the sender's AE title
+    TOO_MANY_ASSOCIATIONS = "too-many-associations"
+    NO_SPACE = "no-space"  # the disk has less free space than the minimum
+    SOP_CLASS = "sop-class"  # a presentation context: the node stores no such objects
+    TRANSFER_SYNTAX = "transfer-syntax"  # a presentation context: no offered one is known
+    INSTANCE = "instance"  # a C-STORE request with a failure status
+    OTHER = "other"
+
+    @property
+    def ends_association(self) -> bool:
+        """Whether the whole association is rejected, not a part of it."""
+        return self not in {
+            ListenerRejection.SOP_CLASS,
+            ListenerRejection.TRANSFER_SYNTAX,
+            ListenerRejection.INSTANCE,
+        }
+
+
+@dataclass(frozen=True)
+class RejectionKey:
+    """What rejections have in common that count as one connection.
+
+    `sop_class_uid` is empty where the association is rejected. `status` is that of the C-STORE
+    response as four hexadecimal digits, empty for other rejections.
+    """
+
+    calling_ae_title: str
+    called_ae_title: str
+    address: str
+    reason: ListenerRejection
+    sop_class_uid: str = ""
+    status: str = ""
+
+
+@dataclass(frozen=True)
+class RejectionTally:
+    """How often something was rejected since the last tally, and when first and last.
+
+    `transfer_syntax_uids` are those that the sender offered last.
+    """
+
+    count: int
+    first_at: datetime
+    last_at: datetime
+    transfer_syntax_uids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class RejectedConnection:
+    """A connection that the listener has rejected in the same way `count` times."""
+
+    key: RejectionKey
+    tally: RejectionTally

@@ -1,0 +1,156 @@
+"""Rejected connections in plain words: which sender, why, and what to do."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from node.dicom.uid_names import uid_name
+from node.domain.connections.rejected_connection import (
+    ListenerRejection,
+    RejectedConnection,
+    RejectionKey,
+)
+from node.domain.identifiers import AeTitle
+from node.settings import Settings
+
+_OUT_OF_RESOURCES = "A700"
+# What happened, and the remedy.
+_WORDS: Mapping[ListenerRejection, tuple[str, str]] = {
+    ListenerRejection.CALLING_AE_TITLE: (
+        "No peer has this AE title, and only peers may send.",
+        "If it belongs to this site, accept it: that adds a peer with its AE title.",
+    ),
+    ListenerRejection.CALLED_AE_TITLE: (
+        "It calls this node {called}, not {own}.",
+        "On the sender, enter {own} as the AE title of this node.",
+    ),
+    ListenerRejection.TOO_MANY_ASSOCIATIONS: (
+        "More than {associations} associations were open at the time (max_associations).",
+        "Senders try again. If this happens often, raise max_associations.",
+    ),
+    ListenerRejection.NO_SPACE: (
+        "The disk had less than {free_gib} GiB of free space (least_free_gib).",
+        "Free some space. Then send the series again, if the sender does not.",
+    ),
+    ListenerRejection.SOP_CLASS: (
+        "It offered types of objects that this node does not store; it stores CT.",
+        "Nothing, if CT arrives. Otherwise, let the sender send CT images only.",
+    ),
+    ListenerRejection.TRANSFER_SYNTAX: (
+        "It offered objects only in transfer syntaxes that this node cannot read.",
+        "On the sender, allow Explicit VR Little Endian, or another lossless one.",
+    ),
+    ListenerRejection.INSTANCE: (
+        "This node did not store some of its images.",
+        "The log of the listener gives the reason of each image (instance.refused).",
+    ),
+    ListenerRejection.OTHER: (
+        "Its request for an association was invalid.",
+        "Check whether it is a DICOM node at all, and not a port scanner.",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class RejectedSender:
+    """What the listener has rejected of one sender for one reason.
+
+    `details` are the SOP classes, each with the transfer syntaxes that were offered, or the
+    statuses of refused images. `is_resolved` says that the configuration accepts it now.
+    `can_be_accepted` says that a peer with this AE title would let it send.
+    """
+
+    calling_ae_title: str
+    called_ae_title: str
+    address: str
+    reason: ListenerRejection
+    count: int
+    first_at: datetime
+    last_at: datetime
+    title: str
+    text: str
+    remedy: str
+    details: tuple[str, ...]
+    is_resolved: bool
+    can_be_accepted: bool
+
+
+def explain_rejections(
+    found: Iterable[RejectedConnection], settings: Settings
+) -> list[RejectedSender]:
+    """Returns the senders, the latest first, those that are resolved last."""
+    groups: dict[tuple[str, str, str, ListenerRejection], list[RejectedConnection]] = {}
+    for one in found:
+        key = one.key
+        group = (key.calling_ae_title, key.called_ae_title, key.address, key.reason)
+        groups.setdefault(group, []).append(one)
+    senders = [_sender(group, settings) for group in groups.values()]
+    return sorted(senders, key=lambda sender: sender.is_resolved)
+
+
+def _sender(group: list[RejectedConnection], settings: Settings) -> RejectedSender:
+    key = group[0].key
+    known = {peer.ae_title for peer in settings.peers.values()}
+    is_resolved = (
+        key.reason is ListenerRejection.CALLING_AE_TITLE
+        and (not known or key.calling_ae_title in known)
+    ) or (
+        key.reason is ListenerRejection.CALLED_AE_TITLE
+        and key.called_ae_title == settings.listener.ae_title
+    )
+    details = tuple(_detail(one) for one in group)
+    text, remedy = _words(key, settings)
+    return RejectedSender(
+        calling_ae_title=key.calling_ae_title,
+        called_ae_title=key.called_ae_title,
+        address=key.address,
+        reason=key.reason,
+        # One association has several contexts: the largest count is that of the associations.
+        count=sum(one.tally.count for one in group)
+        if key.reason is ListenerRejection.INSTANCE
+        else max(one.tally.count for one in group),
+        first_at=min(one.tally.first_at for one in group),
+        last_at=max(one.tally.last_at for one in group),
+        title=f"{key.calling_ae_title or 'A sender without an AE title'} at {key.address}",
+        text=text,
+        remedy="The configuration accepts it now." if is_resolved else remedy,
+        details=tuple(detail for detail in details if detail),
+        is_resolved=is_resolved,
+        can_be_accepted=key.reason is ListenerRejection.CALLING_AE_TITLE
+        and not is_resolved
+        and _is_ae_title(key.calling_ae_title),
+    )
+
+
+def _words(key: RejectionKey, settings: Settings) -> tuple[str, str]:
+    """Returns what happened, and the remedy."""
+    text, remedy = _WORDS[key.reason]
+    values = {
+        "own": settings.listener.ae_title,
+        "called": key.called_ae_title or "nothing",
+        "associations": settings.listener.max_associations,
+        "free_gib": f"{settings.least_free_gib:g}",
+    }
+    if key.status == _OUT_OF_RESOURCES:
+        remedy = "Check disk and database. Then send the series again, if the sender does not."
+    return text.format_map(values), remedy.format_map(values)
+
+
+def _detail(one: RejectedConnection) -> str:
+    key = one.key
+    if not key.sop_class_uid:
+        return ""
+    name = uid_name(key.sop_class_uid)
+    if key.status:
+        return f"{name}: {one.tally.count} with status {key.status}"
+    if key.reason is ListenerRejection.TRANSFER_SYNTAX and one.tally.transfer_syntax_uids:
+        return f"{name} in {', '.join(map(uid_name, one.tally.transfer_syntax_uids))}"
+    return name
+
+
+def _is_ae_title(text: str) -> bool:
+    try:
+        AeTitle(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""Probes of connections: whether a peer, a destination or a source answers, and if not, why."""

@@ -1,0 +1,29 @@
+"""The database tables of connections; migrations create them, as those of `node.store.schema`."""
+
+from sqlalchemy import BigInteger, Column, Index, String, Table, Text
+
+from node.store.database import UtcDateTime
+from node.store.schema import METADATA
+
+REJECTED_CONNECTIONS = Table(
+    "rejected_connections",
+    METADATA,
+    Column("calling_ae", String(16), primary_key=True),
+    Column("called_ae", String(16), primary_key=True),
+    Column("address", String(64), primary_key=True),
+    Column("reason", String(32), primary_key=True),
+    Column("sop_class_uid", String(64), primary_key=True),
+    Column("status", String(16), primary_key=True),
+    Column("count", BigInteger, nullable=False),
+    Column("first_at", UtcDateTime, nullable=False),
+    Column("last_at", UtcDateTime, nullable=False),
+    Column("transfer_syntax_uids", Text, nullable=False),
+    Index(None, "last_at"),
+)
+
+REJECTION_COUNTS = Table(
+    "rejection_counts",
+    METADATA,
+    Column("reason", String(32), primary_key=True),
+    Column("count", BigInteger, nullable=False),
+)

@@ -1,0 +1,173 @@
+"""Counts what the listener rejects, and stores the counts every few seconds.
+
+An association only changes counts in memory. It never waits for the database.
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+import structlog
+from pynetdicom import evt
+from pynetdicom.events import Event
+from pynetdicom.pdu_primitives import A_ASSOCIATE
+
+from node.domain.connections.rejected_connection import (
+    ListenerRejection,
+    RejectionKey,
+    RejectionTally,
+)
+from node.domain.errors import Transient
+from node.store import Store
+
+_LOG = structlog.get_logger()
+_PERIOD_S = 5.0
+# Further senders within one period share one row of their address.
+_MAX_KEYS = 500
+_OTHERS = "*"
+_AE_LENGTH, _UID_LENGTH = 16, 64
+# Result, source and reason of a rejection (PS3.8 9.3.4).
+_REASONS = {
+    (0x01, 0x01, 0x03): ListenerRejection.CALLING_AE_TITLE,
+    (0x01, 0x01, 0x07): ListenerRejection.CALLED_AE_TITLE,
+    (0x02, 0x03, 0x01): ListenerRejection.NO_SPACE,
+    (0x02, 0x03, 0x02): ListenerRejection.TOO_MANY_ASSOCIATIONS,
+}
+# Results of a presentation context (PS3.8 9.3.3.2).
+_CONTEXT_REASONS = {
+    0x03: ListenerRejection.SOP_CLASS,
+    0x04: ListenerRejection.TRANSFER_SYNTAX,
+}
+
+
+class RejectionRecorder:
+    """Records rejections of a listener between `start` and `stop`."""
+
+    def __init__(self, store: Store, now: Callable[[], datetime]) -> None:
+        self._store = store
+        self._now = now
+        self._tallies: dict[RejectionKey, RejectionTally] = {}
+        self._lock = threading.Lock()
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._store_periodically, daemon=True)
+        self._failed = False
+
+    @property
+    def handlers(self) -> list[evt.EventHandlerType]:
+        """The handlers of an association's events."""
+        return [
+            (evt.EVT_REJECTED, self.record_association),
+            (evt.EVT_ACCEPTED, self._record_contexts),
+        ]
+
+    def start(self) -> None:
+        """Starts to store the counts every few seconds, on a thread of its own."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stores the last counts, if the database answers."""
+        self._stopped.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        self.flush()
+
+    def record_association(self, event: Event) -> None:
+        """Records that the whole association is rejected."""
+        answer = event.assoc.acceptor.primitive
+        fields = (
+            (answer.result, answer.result_source, answer.diagnostic)
+            if isinstance(answer, A_ASSOCIATE)
+            else ()
+        )
+        self._record(event, _REASONS.get(fields, ListenerRejection.OTHER))
+
+    def record_instance(self, event: Event, sop_class_uid: str, status: int) -> None:
+        """Records that a C-STORE request is answered with a failure status."""
+        self._record(event, ListenerRejection.INSTANCE, sop_class_uid, status=f"{status:04X}")
+
+    def _record_contexts(self, event: Event) -> None:
+        """Records the presentation contexts that are rejected in an accepted association."""
+        offered: dict[tuple[ListenerRejection, str], list[str]] = {}
+        for context in event.assoc.rejected_contexts:
+            reason = _CONTEXT_REASONS.get(context.result)
+            if reason is not None:
+                syntaxes = offered.setdefault((reason, str(context.abstract_syntax)), [])
+                syntaxes += map(str, _requested_syntaxes(event, context.context_id))
+        accepted = {str(c.abstract_syntax) for c in event.assoc.accepted_contexts}
+        for (reason, sop_class_uid), syntaxes in offered.items():
+            # Senders offer each transfer syntax in a context of its own, and need only one.
+            if sop_class_uid not in accepted:
+                self._record(event, reason, sop_class_uid, syntaxes)
+
+    def _record(
+        self,
+        event: Event,
+        reason: ListenerRejection,
+        sop_class_uid: str = "",
+        transfer_syntax_uids: Sequence[str] = (),
+        status: str = "",
+    ) -> None:
+        request = event.assoc.requestor.primitive
+        if not isinstance(request, A_ASSOCIATE):
+            return
+        key = RejectionKey(
+            calling_ae_title=_printable(request.calling_ae_title, _AE_LENGTH),
+            called_ae_title=_printable(request.called_ae_title, _AE_LENGTH),
+            address=str(event.assoc.requestor.address),
+            reason=reason,
+            sop_class_uid=_printable(sop_class_uid, _UID_LENGTH),
+            status=status,
+        )
+        now = self._now()
+        with self._lock:
+            self._add(key, RejectionTally(1, now, now, tuple(dict.fromkeys(transfer_syntax_uids))))
+
+    def _add(self, key: RejectionKey, tally: RejectionTally) -> None:
+        """Adds a tally; the caller holds the lock."""
+        if key not in self._tallies and len(self._tallies) >= _MAX_KEYS:
+            key = replace(key, calling_ae_title=_OTHERS, called_ae_title=_OTHERS)
+        known = self._tallies.get(key)
+        if known is not None:
+            count = known.count + tally.count
+            tally = replace(tally, count=count, first_at=known.first_at)
+        self._tallies[key] = tally
+
+    def flush(self) -> None:
+        """Stores the counts since the last call; keeps them if the database does not answer."""
+        with self._lock:
+            tallies, self._tallies = self._tallies, {}
+        if not tallies:
+            return
+        try:
+            self._store.record_rejections(tallies, self._now())
+        except Transient as error:
+            if not self._failed:
+                _LOG.warning("listener.rejections_not_stored", error=str(error))
+            self._failed = True
+            self._keep(tallies)
+        else:
+            self._failed = False
+
+    def _keep(self, tallies: dict[RejectionKey, RejectionTally]) -> None:
+        with self._lock:
+            newer, self._tallies = self._tallies, tallies
+            for key, tally in newer.items():
+                self._add(key, tally)
+
+    def _store_periodically(self) -> None:
+        while not self._stopped.wait(_PERIOD_S):
+            self.flush()
+
+
+def _requested_syntaxes(event: Event, context_id: int | None) -> Sequence[str]:
+    """Returns the transfer syntaxes that the sender offered in a presentation context."""
+    for context in event.assoc.requestor.requested_contexts:
+        if context.context_id == context_id:
+            return context.transfer_syntax
+    return ()
+
+
+def _printable(text: str, length: int) -> str:
+    """Returns the text as a row can hold it; a sender may use any bytes."""
+    return "".join(c if c.isprintable() else "?" for c in str(text).strip())[:length]
