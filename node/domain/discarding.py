@@ -25,15 +25,18 @@ class Discarding:
         Raises:
             Rejected: the reason or the user is missing or too long.
         """
-        texts = " ".join(reason.split()), " ".join(by.split())
-        for name, text, limit in zip(("reason", "user"), texts, (MAX_REASON, MAX_USER), strict=True):
+        decision = cls(" ".join(reason.split()), " ".join(by.split()))
+        for name, text, limit in (
+            ("reason", decision.reason, MAX_REASON),
+            ("user", decision.by, MAX_USER),
+        ):
             if not text:
                 message = f"the {name} is missing: state why the job is discarded and by whom"
                 raise Rejected(RejectionReason.INVALID_INSTANCE, message)
             if len(text) > limit:
                 message = f"the {name} has {len(text)} characters; at most {limit} are stored"
                 raise Rejected(RejectionReason.INVALID_INSTANCE, message)
-        return cls(*texts)
+        return decision
 
     def __str__(self) -> str:
         """The text that the job and its audit trail keep."""
