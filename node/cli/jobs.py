@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from node.cli.options import ConfigOption
+from node.cli.options import ConfigOption, operating_system_user
+from node.domain.discarding import Discarding
 from node.domain.errors import Rejected, RejectionReason, Transient
 from node.domain.identifiers import Uid
 from node.domain.job import Job, JobState
@@ -181,14 +182,21 @@ def rerun(job: JobArgument, config: ConfigOption = None) -> None:
 
 
 @app.command()
-def discard(job: JobArgument, config: ConfigOption = None) -> None:
+def discard(
+    job: JobArgument,
+    reason: Annotated[str, typer.Option(help="Why; the audit trail keeps it.")],
+    config: ConfigOption = None,
+) -> None:
     """Discard a parked job; its result, if there is one, is kept but no longer sent.
 
-    Example: segnode jobs discard 3f1c9a02
+    The audit trail keeps the reason and your user name.
+
+    Example: segnode jobs discard 3f1c9a02 --reason "repeated scan"
     """
+    discarding = Discarding.of(reason, operating_system_user())
     with open_store(config) as store:
         found = _find_parked(store, job, "discarded")
-        store.change_job(found.job_id, JobState.DISCARDED, datetime.now(UTC))
+        store.discard_job(found.job_id, discarding, datetime.now(UTC))
     typer.echo(f"Job {found.job_id[:8]} is discarded.")
 
 

@@ -1,6 +1,8 @@
 """Options that several commands share."""
 
 import json
+import os
+from getpass import getuser
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +19,14 @@ ConfigOption = Annotated[
         help="Configuration file (TOML); without it, the built-in defaults apply.",
     ),
 ]
+
+
+def operating_system_user() -> str:
+    """Returns the name of the user who runs the command; its number if it has no name."""
+    try:
+        return getuser()
+    except (KeyError, OSError):  # KeyError before Python 3.13
+        return f"user {os.getuid()}"
 
 
 def json_object(text: str, option: str) -> dict[str, object]:

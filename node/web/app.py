@@ -20,6 +20,7 @@ from node.web.console import routes as console
 from node.web.dicomweb import capabilities, metadata, qido, rendered, stow, wado
 from node.web.event_streams import EventStreams
 from node.web.security import SecurityMiddleware
+from node.web.viewer import routes as viewer
 
 _LOG = structlog.get_logger()
 _STATIC = Path(__file__).parent / "console" / "static"
@@ -40,6 +41,7 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
         console,
         overview_routes,
         series,
+        viewer,
         jobs,
         retrievals,
         work_items,

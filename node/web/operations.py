@@ -10,7 +10,8 @@ from pathlib import Path
 
 from fastapi import HTTPException
 
-from node.domain.job import Job, JobState
+from node.domain.discarding import Discarding
+from node.domain.job import Job
 from node.domain.series import StoredSeries
 from node.store import Store
 from node.store.jobs.jobs import IllegalChange, UnknownJob
@@ -65,14 +66,14 @@ def rerun_job(store: Store, job_id: str, now: datetime) -> Job:
     return _change(job_id, lambda: store.rerun_job(job_id, now), refusal)
 
 
-def discard_job(store: Store, job_id: str, now: datetime) -> Job:
+def discard_job(store: Store, job_id: str, discarding: Discarding, now: datetime) -> Job:
     """Discards a parked job."""
 
     def refusal(_error: IllegalChange) -> str:
         state = require_job(store, job_id).state
         return f"job {job_id} is {state}; only a parked job can be discarded"
 
-    return _change(job_id, lambda: store.change_job(job_id, JobState.DISCARDED, now), refusal)
+    return _change(job_id, lambda: store.discard_job(job_id, discarding, now), refusal)
 
 
 def unknown_series(series_uid: str) -> HTTPException:

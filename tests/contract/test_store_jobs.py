@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from node.domain.delivery import DeliveryState, Receipt
+from node.domain.discarding import Discarding
 from node.domain.identifiers import Uid
 from node.domain.job import JobState, ReplacedResult
 from node.domain.result_objects import SEG, ObjectUids
@@ -245,3 +246,41 @@ def test_of_concurrent_retries_exactly_one_succeeds(store: Store) -> None:
     with ThreadPoolExecutor(4) as threads:
         assert list(threads.map(retry, range(4))).count(True) == 1
     assert store.run_number(job.job_id) == 2
+
+
+def test_a_discarded_job_keeps_who_discarded_it_and_why(store: Store) -> None:
+    add_instances(store, "1.2.3.1")
+    job = job_of(SERIES)
+    store.add_job(job)
+    why = Discarding.of(" repeated\n scan ", "roe")
+    with pytest.raises(IllegalChange):
+        store.discard_job(job.job_id, why, NOON)
+    store.change_job(job.job_id, JobState.PARKED, NOON, reason="the disk is full")
+    discarded = store.discard_job(job.job_id, why, LATER)
+    assert (discarded.state, discarded.reason) == (
+        JobState.DISCARDED,
+        "discarded by roe: repeated scan",
+    )
+    *_, parked, last = store.audit_of(job.job_id)
+    assert (parked.event, parked.detail) == ("job.parked", "the disk is full")
+    assert (last.event, last.detail) == ("job.discarded", "discarded by roe: repeated scan")
+
+
+def test_the_events_of_a_series_and_its_jobs_are_in_the_order_of_time(store: Store) -> None:
+    add_instances(store, "1.2.3.1")
+    job = replace(job_of(SERIES), created_at=NOON)
+    accepted = SeriesState.ACCEPTED
+    assert store.record_decision(SERIES, '{"matches": []}', accepted, NOON, 1, jobs=[job])
+    store.change_job(job.job_id, JobState.RUNNING, LATER)
+    store.audit(LATER, SERIES, "series.first")
+    store.audit(LATER, job.job_id, "job.second")
+    store.audit(NOON, job.job_id, "job.early")  # after the clock was set back
+    events = [event.event for event in store.audit_of_all([SERIES, job.job_id])]
+    assert events == [
+        "series.accepted",
+        "job.queued",
+        "job.early",
+        "job.running",
+        "series.first",
+        "job.second",
+    ]

@@ -208,18 +208,40 @@ def test_only_a_parked_job_can_be_retried(node: ServedNode, parked: Job) -> None
 
 def test_only_a_parked_job_can_be_discarded(node: ServedNode, parked: Job) -> None:
     url = f"{node.url}/api/jobs/{parked.job_id}/discard"
-    assert httpx.post(url).json()["state"] == "discarded"
-    again = httpx.post(url)
+    why = {"reason": "repeated scan", "by": "Dr. Roe"}
+    assert httpx.post(url, json=why).json()["state"] == "discarded"
+    again = httpx.post(url, json=why)
     assert again.status_code == 409
     assert "is discarded" in again.json()["message"]
-    assert httpx.post(f"{node.url}/api/jobs/unknown/discard").status_code == 404
+    assert httpx.post(f"{node.url}/api/jobs/unknown/discard", json=why).status_code == 404
     assert httpx.post(f"{node.url}/api/jobs/{parked.job_id}/retry").status_code == 409
     page = httpx.get(f"{node.url}/series/{parked.series_instance_uid}").text
     assert "Discarded" in page
+    assert "discarded by Dr. Roe: repeated scan" in page
+
+
+@pytest.mark.parametrize("body", [{}, {"reason": " "}, {"reason": "x" * 501}, {"why": "x"}])
+def test_a_job_is_not_discarded_without_a_reason(
+    node: ServedNode, parked: Job, body: dict[str, str]
+) -> None:
+    answer = httpx.post(f"{node.url}/api/jobs/{parked.job_id}/discard", json=body)
+    assert answer.status_code in {400, 422}
+    assert "reason" in answer.json()["message"]
+    form = httpx.post(f"{node.url}/jobs/{parked.job_id}/discard", data={"reason": " "})
+    assert (form.status_code, "The reason is missing" in form.text) == (400, True)
+    unchanged = node.store.get_job(parked.job_id)
+    assert unchanged is not None
+    assert unchanged.state is JobState.PARKED
+
+
+def test_a_form_longer_than_any_is_refused(node: ServedNode, parked: Job) -> None:
+    long = {"reason": "x" * 100_000}
+    answer = httpx.post(f"{node.url}/jobs/{parked.job_id}/discard", data=long)
+    assert answer.status_code == 413
 
 
 def test_an_ended_job_can_be_run_again(node: ServedNode, parked: Job) -> None:
-    httpx.post(f"{node.url}/api/jobs/{parked.job_id}/discard")
+    httpx.post(f"{node.url}/api/jobs/{parked.job_id}/discard", json={"reason": "a mistake"})
     page = httpx.get(f"{node.url}/series/{parked.series_instance_uid}").text
     assert "Run again" in page
     url = f"{node.url}/api/jobs/{parked.job_id}/rerun"

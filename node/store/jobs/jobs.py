@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, and_, exists, func, select, update
 from sqlalchemy.engine import Connection
 
 from node.domain.delivery import DeliveryState
+from node.domain.discarding import Discarding
 from node.domain.findings import Finding
 from node.domain.job import Job, JobState, can_transition
 from node.store.audit import append_event
@@ -141,6 +142,15 @@ class Jobs(JobRows):
             job = self._change_job(connection, job_id, values, now)
             connection.execute(due_again)
         return job
+
+    def discard_job(self, job_id: str, discarding: Discarding, now: datetime) -> Job:
+        """Discards a PARKED job; the job and its audit trail keep the reason and the user.
+
+        Raises:
+            UnknownJob: no job has this id.
+            IllegalChange: the job is not PARKED.
+        """
+        return self.change_job(job_id, JobState.DISCARDED, now, reason=str(discarding))
 
     def run_number(self, job_id: str) -> int:
         """Returns the number of the current run: 1, plus one for each retry by a person.

@@ -85,6 +85,7 @@ class Outcomes(SeriesRepository, Jobs):
             count = connection.execute(count_query.with_for_update()).scalar_one_or_none()
             if count != seen_count:
                 return None
+            append_event(connection, now, uid, f"series.{state}", f"{seen_count} instances")
             new_jobs = tuple(job for job in jobs if self._add_job(connection, job))
             kept = [job.job_id for job in jobs]
             for job in {job.model_id: job for job in jobs}.values():
@@ -92,7 +93,6 @@ class Outcomes(SeriesRepository, Jobs):
             connection.execute(
                 update(SERIES).where(SERIES.c.series_instance_uid == uid).values(values)
             )
-            append_event(connection, now, uid, f"series.{state}", f"{seen_count} instances")
         return RecordedDecision(new_jobs)
 
     def series_with_outcome(self, limit: int = 100) -> list[SeriesOutcome]:

@@ -4,8 +4,10 @@ from http import HTTPStatus
 from typing import Any
 
 from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
+from node.domain.discarding import MAX_REASON, MAX_USER, Discarding
 from node.web import operations
 from node.web.api.serialization import Limit, delivery_to_json, job_to_json, object_to_json
 from node.web.dependencies import Now, SiteStore
@@ -16,6 +18,15 @@ _PICTURE_HEADERS = {
     # A browser shows a picture alone in a viewer page of its own, which has inline styles.
     "Content-Security-Policy": "default-src 'none'; img-src 'self'; style-src 'unsafe-inline'",
 }
+
+
+class DiscardRequest(BaseModel):
+    """Why a job is discarded, and by whom."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: str = Field(max_length=MAX_REASON)
+    by: str = Field("REST API", max_length=MAX_USER)
 
 
 @ROUTER.get("")
@@ -54,6 +65,7 @@ def rerun(job_id: str, store: SiteStore, now: Now) -> dict[str, Any]:
 
 
 @ROUTER.post("/{job_id}/discard")
-def discard(job_id: str, store: SiteStore, now: Now) -> dict[str, Any]:
-    """Discards a parked job."""
-    return job_to_json(operations.discard_job(store, job_id, now))
+def discard(job_id: str, request: DiscardRequest, store: SiteStore, now: Now) -> dict[str, Any]:
+    """Discards a parked job; the audit trail keeps the reason and the user."""
+    discarding = Discarding.of(request.reason, request.by)
+    return job_to_json(operations.discard_job(store, job_id, discarding, now))

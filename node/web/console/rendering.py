@@ -54,6 +54,7 @@ def _environment() -> Environment:
     environment.globals.update(SeriesFilter=SeriesFilter, Tone=state_text.Tone)
     environment.filters["short_uid"] = state_text.short_uid
     environment.filters["event_name"] = state_text.event_name
+    environment.filters["event_detail"] = state_text.event_detail
     environment.filters["volume_text"] = state_text.volume_text
     environment.filters["sentence"] = state_text.sentence
     environment.filters["duration"] = monitoring_text.duration

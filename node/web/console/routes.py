@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from node.domain.discarding import MAX_REASON, Discarding
 from node.domain.job import Job
 from node.health.problems import banner_text
 from node.settings import Settings
@@ -20,7 +21,7 @@ from node.web.console.views import (
     list_series_views,
     load_series_page,
 )
-from node.web.dependencies import Now, SiteSettings, SiteStore
+from node.web.dependencies import CurrentUser, Now, PostedForm, SiteSettings, SiteStore
 
 ROUTER = APIRouter(include_in_schema=False)
 ShownSeries = Annotated[SeriesFilter, Query(description="Which series.")]
@@ -112,9 +113,12 @@ def rerun(job_id: str, store: SiteStore, now: Now) -> Response:
 
 
 @ROUTER.post("/jobs/{job_id}/discard")
-def discard(job_id: str, store: SiteStore, now: Now) -> Response:
-    """Handles the button "Discard"."""
-    return _to_job(operations.discard_job(store, job_id, now))
+def discard(
+    job_id: str, form: PostedForm, user: CurrentUser, store: SiteStore, now: Now
+) -> Response:
+    """Handles the form "Discard", which states the reason."""
+    discarding = Discarding.of(form.get("reason", ""), user)
+    return _to_job(operations.discard_job(store, job_id, discarding, now))
 
 
 def error_page(request: Request, status: HTTPStatus, message: str) -> Response:
@@ -139,7 +143,7 @@ def _series_context(store: Store, series_uid: str) -> dict[str, object]:
     loaded = load_series_page(store, series_uid)
     if loaded is None:
         raise operations.unknown_series(series_uid)
-    return {"page": loaded}
+    return {"page": loaded, "max_reason": MAX_REASON}
 
 
 def _to_job(job: Job) -> Response:

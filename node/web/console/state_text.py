@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from node.domain.delivery import Delivery, DeliveryState
+from node.domain.delivery import Delivery, DeliveryKey, DeliveryState
 from node.domain.instance import Channel
 from node.domain.job import Job, JobState
 from node.domain.job_summary import is_lower_bound
@@ -21,6 +21,7 @@ class Tone(StrEnum):
     QUIET = "quiet"
     REFUSED = "refused"
     ATTENTION = "attention"
+    DISCARDED = "discarded"
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,9 @@ STATES: Mapping[SeriesState | JobState, StateText] = {
     JobState.PARKED: StateText(
         "Stopped", Tone.ATTENTION, "Stopped after errors. Correct the cause, then retry."
     ),
-    JobState.DISCARDED: StateText("Discarded", Tone.QUIET, "Somebody discarded the job."),
+    JobState.DISCARDED: StateText(
+        "Discarded", Tone.DISCARDED, "A person discarded the job; its result is not sent."
+    ),
 }
 # What a delivery sends, beside the name of its destination; the SEG goes without saying.
 OBJECT_NAMES: Mapping[ResultKind, str] = {
@@ -65,7 +68,7 @@ OBJECT_NAMES: Mapping[ResultKind, str] = {
     ResultKind.SUMMARY: "summary",
     ResultKind.PDF: "PDF",
     ResultKind.RTSTRUCT: "contours",
-    ResultKind.NOTICE: "notice",
+    ResultKind.NOTICE: "refusal notice",
     ResultKind.REPORT: "report",
 }
 _HELD = StateText("Held", Tone.ATTENTION, "The result waits for a person because of its findings.")
@@ -81,7 +84,7 @@ DELIVERY_STATES: Mapping[DeliveryState, StateText] = {
         Tone.BUSY,
         "The destination has the result and has yet to confirm that it keeps it.",
     ),
-    DeliveryState.DELIVERED: StateText("Delivered", Tone.DONE, "The destination has the result."),
+    DeliveryState.DELIVERED: StateText("Delivered", Tone.DONE, "The destination has received it."),
     DeliveryState.PARKED: StateText(
         "Given up", Tone.ATTENTION, "The node does not retry until somebody requests it."
     ),
@@ -173,6 +176,17 @@ def stage_name(stage: str) -> str:
 def event_name(event: AuditEvent) -> str:
     """Returns the name of an event in the audit trail."""
     return _EVENTS.get(event.event, event.event.replace(".", ": ").replace("_", " "))
+
+
+def event_detail(event: AuditEvent) -> str:
+    """Returns the detail of an event; of a delivery, what was sent where in words."""
+    if not event.event.startswith("delivery."):
+        return event.detail
+    text, separator, answer = event.detail.partition(": ")
+    key = DeliveryKey.parse(text)
+    what = OBJECT_NAMES[key.result_object.kind]
+    sent = f"{what} to {key.destination}" if what else key.destination
+    return f"{sent}{separator}{answer}"
 
 
 def short_uid(uid: str) -> str:

@@ -218,11 +218,10 @@ def load_series_page(store: Store, series_uid: str) -> SeriesPage | None:
         return None
     decision = store.decision_of(series_uid)
     subjects = [series_uid, *(job.job_id for job in found.jobs)]
-    events = [event for subject in subjects for event in store.audit_of(subject)]
     return SeriesPage(
         view=series_view(store, found, all_deliveries=True),
         decision=None if decision is None else Decision.from_json(decision),
-        events=tuple(sorted(events, key=lambda event: event.happened_at)),
+        events=store.audit_of_all(subjects),
     )
 
 
@@ -247,7 +246,7 @@ def series_view(store: Store, found: SeriesOutcome, *, all_deliveries: bool = Fa
 
 
 def _deliveries(store: Store, job: Job, all_deliveries: bool) -> tuple[DeliveryView, ...]:
-    if all_deliveries or job.state in _STATES_WITH_OPEN_DELIVERIES:
+    if all_deliveries or job.is_refusal or job.state in _STATES_WITH_OPEN_DELIVERIES:
         found = store.deliveries_of(job.job_id)
         # The deliveries of an ended job do not wait: a refused job has no result to send.
         over = is_final(job.state)

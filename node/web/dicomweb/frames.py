@@ -17,6 +17,7 @@ from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
 from pydicom.pixels.utils import pixel_array
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
+from node.dicom.display_window import DisplayWindow, rescaled
 from node.web.dicomweb.archive import file_errors_as_transient
 
 UNCOMPRESSED = "application/octet-stream"
@@ -121,34 +122,51 @@ class ImageFile:
             value: bytes = dcmread(self.path).PixelData
         yield value
 
-    def render(self, number: int, media_type: str, max_size: int | None = None) -> bytes:
-        """Returns a frame as image/png or image/jpeg: its first window, 8 bits, grey or colour.
+    def render(
+        self,
+        number: int,
+        media_type: str,
+        max_size: int | None = None,
+        window: DisplayWindow | None = None,
+    ) -> bytes:
+        """Returns a frame as image/png or image/jpeg: 8 bits, grey or colour.
 
-        With `max_size`, neither side of the picture has more pixels.
+        Grey values are shown in `window`, or in the first window of the image. With `max_size`,
+        neither side of the picture has more pixels.
 
         Raises:
             Transient: the file is missing or damaged.
         """
         encoding = "PNG" if media_type == "image/png" else "JPEG"
         with file_errors_as_transient(self.path):
-            return self._render(number, encoding, max_size)
+            return self._render(number, encoding, max_size, window)
 
-    def _render(self, number: int, encoding: str, max_size: int | None) -> bytes:
-        header, pixels = self.header, self._decode(number, raw=False)
+    def _render(
+        self, number: int, encoding: str, max_size: int | None, window: DisplayWindow | None
+    ) -> bytes:
+        pixels = self._decode(number, raw=False)
         if pixels.ndim == 2:
-            rescaled = apply_modality_lut(pixels, header)
-            values = np.asarray(apply_voi_lut(rescaled, header), np.float64)
-            low, high = float(values.min()), float(values.max())
-            # A frame with a single value becomes black.
-            pixels = ((values - low) / max(high - low, 1.0) * 255).astype(np.uint8)
-            if header.PhotometricInterpretation == "MONOCHROME1":
-                pixels = 255 - pixels
+            pixels = self._brightness(pixels, number, window)
         picture = Image.fromarray(pixels)
         if max_size is not None:
             picture.thumbnail((max_size, max_size))
         buffer = BytesIO()
         picture.save(buffer, format=encoding)
         return buffer.getvalue()
+
+    def _brightness(
+        self, pixels: NDArray[np.generic], number: int, window: DisplayWindow | None
+    ) -> NDArray[np.uint8]:
+        """Returns the brightness of stored values, 0 to 255: (row, column)."""
+        header = self.header
+        if window is not None:
+            brightness = window.brightness(rescaled(pixels, header, number))
+        else:
+            values = np.asarray(apply_voi_lut(apply_modality_lut(pixels, header), header), float)
+            low, high = float(values.min()), float(values.max())
+            # A frame with a single value becomes black.
+            brightness = ((values - low) / max(high - low, 1.0) * 255).astype(np.uint8)
+        return 255 - brightness if header.PhotometricInterpretation == "MONOCHROME1" else brightness
 
     def _pixel_data(self) -> BinaryIO:
         """Opens the file at the value of Pixel Data."""

@@ -9,6 +9,7 @@ from pydicom import Dataset
 from pydicom.datadict import tag_for_keyword
 from starlette.responses import Response
 
+from node.dicom.display_window import DisplayWindow
 from node.web.dicomweb import frames
 from node.web.dicomweb.archive import ArchivedInstance, read_attributes
 from node.web.dicomweb.content_negotiation import (
@@ -18,7 +19,12 @@ from node.web.dicomweb.content_negotiation import (
     not_acceptable,
     produce_first,
 )
-from node.web.dicomweb.dependencies import InstanceFile, SiteArchive, require_instances
+from node.web.dicomweb.dependencies import (
+    InstanceFile,
+    RequestedWindow,
+    SiteArchive,
+    require_instances,
+)
 from node.web.dicomweb.urls import SERVICE_PATH
 
 ROUTER = APIRouter(prefix=SERVICE_PATH + "/studies/{study}")
@@ -34,27 +40,33 @@ _PICTURE_OF = {_JPEG: _JPEG, "image/*": _JPEG, "*/*": _JPEG, _PNG: _PNG}
 
 
 @ROUTER.get("/rendered")
-def rendered_study(study: str, request: Request, archive: SiteArchive) -> Response:
+def rendered_study(
+    study: str, request: Request, archive: SiteArchive, window: RequestedWindow
+) -> Response:
     """Returns the first frame of every image of a study, one picture each."""
-    return _pictures(request, _images(require_instances(archive, study)))
+    return _pictures(request, _images(require_instances(archive, study)), window)
 
 
 @ROUTER.get(_SERIES + "/rendered")
-def rendered_series(study: str, series: str, request: Request, archive: SiteArchive) -> Response:
+def rendered_series(
+    study: str, series: str, request: Request, archive: SiteArchive, window: RequestedWindow
+) -> Response:
     """Returns the first frame of every image of a series, one picture each."""
-    return _pictures(request, _images(require_instances(archive, study, series)))
+    return _pictures(request, _images(require_instances(archive, study, series)), window)
 
 
 @ROUTER.get(_INSTANCE + "/rendered")
-def rendered_instance(request: Request, file: InstanceFile) -> Response:
-    """Returns the first frame as a picture, in its first window."""
-    return rendered_frame(1, request, file)
+def rendered_instance(request: Request, file: InstanceFile, window: RequestedWindow) -> Response:
+    """Returns the first frame as a picture, in that window or in its first one."""
+    return rendered_frame(1, request, file, window)
 
 
 @ROUTER.get(_FRAME + "/rendered")
-def rendered_frame(number: int, request: Request, file: InstanceFile) -> Response:
-    """Returns a frame as a picture, in its first window."""
-    return _picture(request, frames.ImageFile.open(file), number, None)
+def rendered_frame(
+    number: int, request: Request, file: InstanceFile, window: RequestedWindow
+) -> Response:
+    """Returns a frame as a picture, in that window or in its first one."""
+    return _picture(request, frames.ImageFile.open(file), number, None, window)
 
 
 @ROUTER.get("/thumbnail")
@@ -118,31 +130,38 @@ def _thumbnail(request: Request, images: Sequence[ArchivedInstance]) -> Response
 
 
 def _picture(
-    request: Request, image: frames.ImageFile, number: int, max_size: int | None
+    request: Request,
+    image: frames.ImageFile,
+    number: int,
+    max_size: int | None,
+    window: DisplayWindow | None = None,
 ) -> Response:
     image.require_frame(number)
     for accepted in accepted_media_ranges(request):
         media_type = _PICTURE_OF.get(accepted.media_type)
         if media_type is not None:
-            return Response(image.render(number, media_type, max_size), media_type=media_type)
+            picture = image.render(number, media_type, max_size, window)
+            return Response(picture, media_type=media_type)
     raise not_acceptable(f"{_JPEG} or {_PNG}")
 
 
-def _pictures(request: Request, images: Sequence[ArchivedInstance]) -> Response:
+def _pictures(
+    request: Request, images: Sequence[ArchivedInstance], window: DisplayWindow | None
+) -> Response:
     """Returns one part for each image, or the middle image to a client that accepts one picture."""
     if not images:
         raise _no_images()
     for accepted in accepted_media_ranges(request):
         media_type = _PICTURE_OF.get(accepted.media_type)
         if media_type is not None and accepted.is_multipart:
-            parts = (BodyPart(media_type, [_rendered(one, media_type)]) for one in images)
+            parts = (BodyPart(media_type, [_rendered(one, media_type, window)]) for one in images)
             return multipart_response(produce_first(parts), media_type)
         if media_type is not None:
             middle = images[len(images) // 2]
-            return Response(_rendered(middle, media_type), media_type=media_type)
+            return Response(_rendered(middle, media_type, window), media_type=media_type)
     raise not_acceptable(f'{_JPEG}, {_PNG} or multipart/related; type="{_JPEG}" or "{_PNG}"')
 
 
-def _rendered(instance: ArchivedInstance, media_type: str) -> bytes:
+def _rendered(instance: ArchivedInstance, media_type: str, window: DisplayWindow | None) -> bytes:
     with instance.local_copy() as file:
-        return frames.ImageFile.open(file).render(1, media_type)
+        return frames.ImageFile.open(file).render(1, media_type, window=window)

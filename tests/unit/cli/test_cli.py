@@ -3,6 +3,7 @@
 import json
 import sys
 from dataclasses import replace
+from getpass import getuser
 from importlib.metadata import version
 from pathlib import Path
 
@@ -130,7 +131,7 @@ def test_jobs_list_prints_json(
         (("jobs", "start", "1.2.3"), "no series 1.2.3 has been received"),
         (("jobs", "show", "abc"), "no job id starts with 'abc'"),
         (("jobs", "retry", "abc"), "no job id starts with 'abc'"),
-        (("jobs", "discard", "abc"), "no job id starts with 'abc'"),
+        (("jobs", "discard", "abc", "--reason", "x"), "no job id starts with 'abc'"),
         (("jobs", "export", "abc", "x.dcm"), "no job id starts with 'abc'"),
         (("explain", "1.2.3"), "no series 1.2.3 has been received"),
         (("explain", "not a uid"), "is not a valid DICOM UID"),
@@ -179,9 +180,14 @@ def test_a_parked_job_is_exported_and_discarded(
     missing_folder = str(tmp_path / "nowhere" / "out.dcm")
     assert run(monkeypatch, "jobs", "export", name, missing_folder, "-c", str(config)) == 1
     assert "cannot be written" in capsys.readouterr().err
-    assert run(monkeypatch, "jobs", "discard", name, "-c", str(config)) == 0
-    for command in ("discard", "retry"):
-        assert run(monkeypatch, "jobs", command, name, "-c", str(config)) == 1
+    discard, retry = ("discard", name, "--reason", "repeated scan"), ("retry", name)
+    assert run(monkeypatch, "jobs", "discard", name, "-c", str(config)) == 2
+    assert "--reason" in capsys.readouterr().err
+    assert run(monkeypatch, "jobs", *discard, "-c", str(config)) == 0
+    assert run(monkeypatch, "jobs", "list", "-c", str(config)) == 0
+    assert f"discarded by {getuser()}: repeated scan" in capsys.readouterr().out
+    for command in (discard, retry):
+        assert run(monkeypatch, "jobs", *command, "-c", str(config)) == 1
         assert "is discarded; only a parked job can be" in capsys.readouterr().err
     assert run(monkeypatch, "jobs", "export", name, str(output), "-c", str(config)) == 0
     capsys.readouterr()

@@ -149,7 +149,8 @@ document.addEventListener("submit", async (event) => {
   const rowId = form.closest("tr")?.id;
   button.disabled = true;
   try {
-    const response = await fetch(form.action, { method: "POST", redirect: "manual" });
+    const body = new URLSearchParams(new FormData(form));
+    const response = await fetch(form.action, { method: "POST", redirect: "manual", body });
     if (response.type !== "opaqueredirect" && !response.ok) form.submit(); // the browser shows the error page
     await poll();
   } catch {
