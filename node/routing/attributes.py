@@ -39,7 +39,7 @@ _IDENTIFYING = frozenset(
 _MAX_DISPLAYED_CHARACTERS = 64  # of a value; a text attribute can hold pages
 
 # Attributes that rules often test: the first candidates for a misspelt keyword.
-_FREQUENT = (
+FREQUENT_ATTRIBUTES = (
     "AccessionNumber",
     "BodyPartExamined",
     "ContrastBolusAgent",
@@ -172,7 +172,7 @@ def _keyword_suggestion(attribute: str) -> str:
         except KeyError:
             match = ""
     else:
-        match = closest_match(attribute, _FREQUENT) or closest_match(
+        match = closest_match(attribute, FREQUENT_ATTRIBUTES) or closest_match(
             attribute, entries_by_keyword()
         )
     return f" (did you mean {match!r}?)" if match else '; one is "SeriesDescription" (PS3.6)'

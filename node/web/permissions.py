@@ -13,7 +13,7 @@ class Permission(StrEnum):
     ADMINISTER = "administer"  # users and the node itself
 
 
-_VIEW, _OPERATE = Permission.VIEW, Permission.OPERATE
+_VIEW, _OPERATE, _CONFIGURE = Permission.VIEW, Permission.OPERATE, Permission.CONFIGURE
 # By method and path, as the routes declare them. A mounted folder has no method.
 ROUTE_PERMISSIONS: Mapping[tuple[str, str], Permission] = {
     ("", "/static"): _VIEW,
@@ -34,6 +34,12 @@ ROUTE_PERMISSIONS: Mapping[tuple[str, str], Permission] = {
     ("POST", "/jobs/{job_id}/retry"): _OPERATE,
     ("POST", "/jobs/{job_id}/rerun"): _OPERATE,
     ("POST", "/jobs/{job_id}/discard"): _OPERATE,
+    ("GET", "/configuration/rules"): _VIEW,
+    ("POST", "/configuration/rules"): _CONFIGURE,
+    ("GET", "/configuration/rules/{number}"): _VIEW,
+    ("POST", "/configuration/rules/{number}"): _CONFIGURE,
+    ("POST", "/fragments/configuration/rules/{number}"): _CONFIGURE,
+    ("POST", "/api/rules/dry-run"): _CONFIGURE,
     ("GET", "/overview"): _VIEW,
     ("GET", "/fragments/overview"): _VIEW,
     ("GET", "/events/overview"): _VIEW,

@@ -1,0 +1,192 @@
+"""The state of the page on which a person edits one rule, as a form and as text."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from node.configuration.rule_blocks import RuleBlocks
+from node.configuration.rule_form import (
+    Comparison,
+    ConditionRow,
+    RuleForm,
+    new_rule,
+    read_form,
+    write_form,
+)
+from node.configuration.site_configuration import SiteConfiguration
+from node.configuration.toml_edit import CannotEdit
+from node.domain.errors import Misconfigured, NodeError
+from node.domain.findings import FindingKind
+from node.jobs.dry_run import DryRun
+from node.routing.dicom_dictionary import entries_by_keyword
+from node.settings import Settings
+
+DEFAULT_DAYS = 7.0
+_MAX_DAYS = 3650.0
+_MAX_ROWS = 100
+_MESSAGE = re.compile(r"^configuration(?::(?P<line>\d+))?: (?P<message>.*)$")
+
+
+@dataclass(frozen=True)
+class Message:
+    """A mistake; `line` counts from 1 in the text of the rule, None if it is elsewhere."""
+
+    text: str
+    line: int | None = None
+
+
+@dataclass(frozen=True)
+class RuleEditor:
+    """One rule in both forms, the mistakes in it, and the last dry run.
+
+    `number` counts from 1 in the order of the rules, None for a new one. `form` is None while the
+    text cannot be read. `whole` is the text of the configuration with this rule.
+    """
+
+    number: int | None
+    text: str
+    form: RuleForm | None
+    whole: str
+    messages: tuple[Message, ...] = ()
+    result: DryRun | None = None
+    days: float = DEFAULT_DAYS
+
+    @property
+    def rows(self) -> tuple[ConditionRow, ...]:
+        """The rows of conditions, with an empty one to fill in."""
+        empty = ConditionRow(Comparison.EQUALS, "")
+        rows = () if self.form is None or self.form.conditions is None else self.form.conditions
+        return (*rows, empty)
+
+    def finding_choice(self, kind: FindingKind) -> str:
+        """Returns what happens to a result with that finding: deliver, mark or hold."""
+        if self.form is not None and kind in self.form.hold_on:
+            return "hold"
+        return "mark" if self.form is not None and kind in self.form.mark_on else "deliver"
+
+
+def open_editor(blocks: RuleBlocks, number: int | None, settings: Settings) -> RuleEditor:
+    """Returns the editor of a rule as it is, or of a new one.
+
+    Raises:
+        IndexError: there is no rule of that number.
+    """
+    if number is None:
+        models = [rule.model for rule in settings.rules] or ["liver-ct"]
+        text = new_rule(models[0], next(iter(settings.destinations), ""))
+    elif 1 <= number <= len(blocks.blocks):
+        text = blocks.blocks[number - 1]
+    else:
+        raise IndexError(number)
+    return _with_text(blocks, number, text)
+
+
+def edited(blocks: RuleBlocks, number: int | None, fields: Mapping[str, str]) -> RuleEditor:
+    """Returns the editor after a change: the half that was edited last determines the other.
+
+    Raises:
+        IndexError: there is no rule of that number.
+    """
+    if number is not None and not 1 <= number <= len(blocks.blocks):
+        raise IndexError(number)
+    text = fields.get("text", "").replace("\r\n", "\n")
+    if fields.get("edited") != "form":
+        return _with_text(blocks, number, text)
+    try:
+        text = write_form(text, _form(fields))
+    except (CannotEdit, ValueError) as error:
+        return RuleEditor(number, text, None, "", (Message(_in_words(error)),))
+    return _with_text(blocks, number, text)
+
+
+def checked(
+    editor: RuleEditor, configuration: SiteConfiguration
+) -> tuple[RuleEditor, Settings | None]:
+    """Returns the editor with the mistakes that a check finds, and the settings without any."""
+    if editor.form is None:
+        return editor, None
+    try:
+        return editor, configuration.check(editor.whole)
+    except Misconfigured as error:
+        start = editor.whole.index(editor.text)
+        first_line = editor.whole[:start].count("\n")
+        line_count = editor.text.count("\n") + 1
+        messages = tuple(_message(line, first_line, line_count) for line in str(error).split("\n"))
+        return replace(editor, messages=messages), None
+
+
+def days_of(fields: Mapping[str, str]) -> float:
+    """Returns the period of a dry run in days; the default for anything but a sensible number."""
+    try:
+        days = float(fields.get("days", ""))
+    except ValueError:
+        return DEFAULT_DAYS
+    return days if 0 < days <= _MAX_DAYS else DEFAULT_DAYS
+
+
+def attribute_help(attribute: str) -> str:
+    """Returns the name and the tag of an attribute; empty if it is none."""
+    entry = entries_by_keyword().get(attribute)
+    if entry is None:
+        return ""
+    return f"{entry.name} ({entry.tag >> 16:04X},{entry.tag & 0xFFFF:04X})"
+
+
+def _with_text(blocks: RuleBlocks, number: int | None, text: str) -> RuleEditor:
+    try:
+        form = read_form(text)
+    except ValueError as error:
+        return RuleEditor(number, text, None, "", (Message(_in_words(error)),))
+    text = text if text.endswith("\n") else f"{text}\n"
+    changed = blocks.added(text) if number is None else blocks.replaced(number - 1, text)
+    return RuleEditor(number, text, form, changed.text)
+
+
+def _form(fields: Mapping[str, str]) -> RuleForm:
+    """Returns the fields of a posted form."""
+    kinds = {kind: fields.get(f"finding.{kind}", "deliver") for kind in FindingKind}
+    return RuleForm(
+        name=fields.get("name", "").strip(),
+        model=fields.get("model", ""),
+        destinations=tuple(
+            name.removeprefix("destination.") for name in fields if name.startswith("destination.")
+        ),
+        enabled="enabled" in fields,
+        quiet_seconds=fields.get("quiet_seconds", "").strip(),
+        priority=fields.get("priority", ""),
+        acquisitions=fields.get("acquisitions", ""),
+        mark_on=tuple(kind.value for kind, choice in kinds.items() if choice == "mark"),
+        hold_on=tuple(kind.value for kind, choice in kinds.items() if choice == "hold"),
+        conditions=_posted_rows(fields) if "row.0.test" in fields else None,
+    )
+
+
+def _posted_rows(fields: Mapping[str, str]) -> tuple[ConditionRow, ...]:
+    rows = []
+    for i in range(_MAX_ROWS):
+        test = fields.get(f"row.{i}.test")
+        if test is None:
+            break
+        value = fields.get(f"row.{i}.value", "").strip()
+        attribute = fields.get(f"row.{i}.attribute", "").strip()
+        if value or attribute:
+            comparison = Comparison(test)
+            named = attribute if comparison.needs_attribute else ""
+            rows.append(ConditionRow(comparison, value, named, f"row.{i}.negated" in fields))
+    return tuple(rows)
+
+
+def _message(line: str, first_line: int, line_count: int) -> Message:
+    found = _MESSAGE.match(line)
+    if found is None:
+        return Message(line)
+    if found["line"] is None:
+        return Message(found["message"])
+    number = int(found["line"]) - first_line
+    if 1 <= number <= line_count:
+        return Message(found["message"], number)
+    return Message(f"line {found['line']} of the configuration: {found['message']}")
+
+
+def _in_words(error: NodeError | ValueError) -> str:
+    return f"the text cannot be read as a rule: {error}"

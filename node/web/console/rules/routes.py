@@ -1,0 +1,187 @@
+"""Routes of the console for rules: their order, a form and a text for each, and dry runs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, HTTPException, Path, Request
+from starlette.responses import RedirectResponse, Response
+
+from models.installed_packages import installed
+from models.manifest import InvalidPackage
+from node.configuration.rule_form import Comparison
+from node.configuration.toml_edit import CannotEdit
+from node.domain.errors import NodeError
+from node.domain.findings import FindingKind
+from node.domain.job import Priority
+from node.domain.series import AcquisitionChoice
+from node.jobs.dry_run import dry_run, summary
+from node.routing.attributes import FREQUENT_ATTRIBUTES
+from node.settings import Settings
+from node.store.configuration.revisions import RevisionDraft
+from node.web.console.rendering import page
+from node.web.console.rules.changes import RuleAction, change_rules
+from node.web.console.rules.editor import (
+    Message,
+    RuleEditor,
+    attribute_help,
+    checked,
+    days_of,
+    edited,
+    open_editor,
+)
+from node.web.console.rules.rule_list import blocks_of, list_rules
+from node.web.dependencies import Configuration, CurrentUser, Now, PostedForm, SiteSettings
+
+ROUTER = APIRouter(include_in_schema=False)
+_Number = Annotated[str, Path(pattern=r"^(new|[1-9][0-9]{0,3})$")]
+_LIST = "/configuration/rules"
+
+
+@dataclass(frozen=True)
+class _Site:
+    """What every route of this module needs."""
+
+    request: Request
+    configuration: Configuration
+    settings: SiteSettings
+    user: CurrentUser
+    now: Now
+
+
+_OfSite = Annotated[_Site, Depends()]
+
+
+@ROUTER.get("/configuration/rules")
+def rules_page(site: _OfSite) -> Response:
+    """Shows the rules in their order."""
+    return _list(site)
+
+
+@ROUTER.post("/configuration/rules")
+def change_list(site: _OfSite, fields: PostedForm) -> Response:
+    """Handles the buttons beside a rule: earlier, later, enable, disable and remove."""
+    try:
+        number, action = int(fields.get("number", "")), RuleAction(fields.get("action", ""))
+        changed, reason = change_rules(blocks_of(site.configuration), number, action)
+    except (IndexError, ValueError) as error:
+        raise HTTPException(HTTPStatus.BAD_REQUEST, "there is no such rule or change") from error
+    try:
+        draft = RevisionDraft(changed.text, site.user, reason)
+        site.configuration.propose(draft, _base(fields), site.now)
+    except NodeError as error:
+        return _list(site, str(error))
+    return RedirectResponse(_LIST, HTTPStatus.SEE_OTHER)
+
+
+@ROUTER.get("/configuration/rules/{number}")
+def rule_page(site: _OfSite, number: _Number) -> Response:
+    """Shows one rule as a form and as text."""
+    try:
+        blocks = blocks_of(site.configuration)
+        editor = open_editor(blocks, _number(number), site.settings)
+    except (IndexError, CannotEdit) as error:
+        raise _unknown_rule(number) from error
+    editor, _ = checked(editor, site.configuration)
+    return _editor(site, "rule.html", editor)
+
+
+@ROUTER.post("/configuration/rules/{number}")
+def submit_rule(site: _OfSite, number: _Number, fields: PostedForm) -> Response:
+    """Saves a rule, or shows it with its mistakes or the result of a dry run."""
+    editor, proposed = _posted(site, number, fields)
+    if fields.get("do") == "save" and proposed is not None:
+        name = "" if editor.form is None else editor.form.name
+        reason = fields.get("reason", "").strip() or f"rule {name!r} is changed"
+        draft = RevisionDraft(editor.whole, site.user, reason)
+        try:
+            site.configuration.propose(draft, _base(fields), site.now)
+        except NodeError as error:
+            editor = replace(editor, messages=(Message(str(error)),))
+        else:
+            return RedirectResponse(_LIST, HTTPStatus.SEE_OTHER)
+    return _editor(site, "rule.html", _dry_run(site, editor, proposed, fields), fields)
+
+
+@ROUTER.post("/fragments/configuration/rules/{number}")
+def rule_fragment(site: _OfSite, number: _Number, fields: PostedForm) -> Response:
+    """Returns the form and the text of a rule after a change of one of them."""
+    editor, proposed = _posted(site, number, fields)
+    editor = _dry_run(site, editor, proposed, fields)
+    return _editor(site, "fragments/rule.html", editor, fields)
+
+
+def _posted(
+    site: _Site, number: str, fields: Mapping[str, str]
+) -> tuple[RuleEditor, Settings | None]:
+    try:
+        editor = edited(blocks_of(site.configuration), _number(number), fields)
+    except (IndexError, CannotEdit) as error:
+        raise _unknown_rule(number) from error
+    return checked(replace(editor, days=days_of(fields)), site.configuration)
+
+
+def _dry_run(
+    site: _Site, editor: RuleEditor, proposed: Settings | None, fields: Mapping[str, str]
+) -> RuleEditor:
+    if fields.get("do") != "dry-run" or proposed is None:
+        return editor
+    store, current = site.configuration.store, site.settings.rules
+    result = dry_run(store, current, proposed.rules, site.now, days=editor.days)
+    return replace(editor, result=result)
+
+
+def _list(site: _Site, error: str = "") -> Response:
+    rules = list_rules(site.configuration, site.settings)
+    context = {"rules": rules, "error": error, "action": RuleAction}
+    return page(site.request, site.settings, "rules.html", **context)
+
+
+def _editor(
+    site: _Site, template: str, editor: RuleEditor, fields: Mapping[str, str] | None = None
+) -> Response:
+    rules = list_rules(site.configuration, site.settings)
+    base = rules.base if fields is None else _base(fields)
+    return page(
+        site.request,
+        site.settings,
+        template,
+        editor=editor,
+        rules=rules,
+        base="" if base is None else base,
+        reason="" if fields is None else fields.get("reason", ""),
+        can_save=site.configuration.is_writable,
+        models=_models(site.settings),
+        destinations=tuple(site.settings.destinations),
+        comparisons=tuple(Comparison),
+        priorities=tuple(Priority),
+        acquisitions=tuple(AcquisitionChoice),
+        finding_kinds=tuple(FindingKind),
+        attributes={name: attribute_help(name) for name in FREQUENT_ATTRIBUTES},
+        attribute_help=attribute_help,
+        summary="" if editor.result is None else summary(editor.result),
+    )
+
+
+def _models(settings: Settings) -> tuple[str, ...]:
+    try:
+        return tuple(installed(settings.catalogues))
+    except InvalidPackage:
+        return tuple(dict.fromkeys(rule.model for rule in settings.rules))
+
+
+def _number(number: str) -> int | None:
+    return None if number == "new" else int(number)
+
+
+def _base(fields: Mapping[str, str]) -> int | None:
+    """Returns the revision that the change starts from; ends the request if it is no number."""
+    text = fields.get("base", "")
+    if text and not text.isdecimal():
+        raise HTTPException(HTTPStatus.BAD_REQUEST, "base must be the number of a revision")
+    return int(text) if text else None
+
+
+def _unknown_rule(number: str) -> HTTPException:
+    return HTTPException(HTTPStatus.NOT_FOUND, f"there is no rule {number} that can be edited")

@@ -1,0 +1,75 @@
+"use strict";
+// Keeps the form and the text of a rule equal: after a change of one, the node returns both.
+
+const QUIET_MS = 400;
+const rule = document.getElementById("rule-editor");
+let timer = 0;
+let isBehind = false;
+
+function halfOf(element) {
+  if (element.closest("#rule-form")) return "form";
+  return element.id === "text" ? "text" : "";
+}
+
+async function fetchEditor(button) {
+  clearTimeout(timer);
+  isBehind = false;
+  const body = new URLSearchParams(new FormData(rule));
+  if (button) body.set("do", button.value);
+  const response = await fetch(rule.dataset.rule, { method: "POST", body });
+  if (!response.ok) {
+    showConnection(`The node answers with an error (${response.status}).`);
+    return;
+  }
+  const changed = new DOMParser().parseFromString(await response.text(), "text/html");
+  // What a person types in the meantime stays.
+  if (!isBehind) replaceParts(changed);
+}
+
+function replaceParts(changed) {
+  const half = rule.querySelector("#edited").value;
+  const wanted = half === "form" ? ["text", "messages", "dry-run"] : ["rule-form", "messages", "dry-run"];
+  for (const id of wanted) {
+    const current = document.getElementById(id);
+    const next = changed.getElementById(id);
+    if (id === "text") current.value = next.value;
+    else if (id === "rule-form") replaceForm(current, next);
+    else updateNode(current, next);
+  }
+  if (half === "form") replaceRows(changed);
+}
+
+function replaceForm(current, next) {
+  // Attributes alone do not change a field that a person has edited.
+  if (current.querySelector("#more")?.open) next.querySelector("#more")?.setAttribute("open", "");
+  current.replaceWith(next);
+}
+
+// A filled last row gets an empty one after it; the help of each attribute follows it.
+function replaceRows(changed) {
+  const focused = document.activeElement?.id;
+  const current = rule.querySelector(".condition-row")?.closest("fieldset");
+  const next = changed.querySelector(".condition-row")?.closest("fieldset");
+  if (!current || !next || current.isEqualNode(next)) return;
+  if (document.activeElement?.matches(".condition-row input") && rule.querySelectorAll(".condition-row").length === changed.querySelectorAll(".condition-row").length) return;
+  current.replaceWith(next);
+  if (focused) document.getElementById(focused)?.focus();
+}
+
+rule.addEventListener("input", (event) => {
+  const half = halfOf(event.target);
+  if (!half) return;
+  rule.querySelector("#edited").value = half;
+  isBehind = true;
+  clearTimeout(timer);
+  timer = setTimeout(fetchEditor, QUIET_MS);
+});
+
+rule.addEventListener("submit", async (event) => {
+  const button = event.submitter;
+  if (button?.value !== "dry-run") return;
+  event.preventDefault();
+  button.disabled = true;
+  await fetchEditor(button);
+  document.getElementById("try").disabled = false;
+});

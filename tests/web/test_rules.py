@@ -1,0 +1,198 @@
+"""The pages of rules in a real browser: order, form and text, dry run, save, and read-only mode."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from node.configuration.site_configuration import SiteConfiguration, import_file
+from node.web.dependencies import utc_now
+from tests.support.dicom.small_ct import small_ct
+from tests.support.servers.served_node import ServedNode, served_node
+
+_RULES = """
+[destinations.archive]
+kind = "folder"
+path = "archive"
+
+[destinations.research]
+kind = "folder"
+path = "research"
+
+# Livers.
+[[rules]]
+name = "liver"
+model = "liver-ct"
+destinations = ["archive"]
+when = { attribute = "Modality", equals = "CT" }
+
+[[rules]]
+name = "organs"
+model = "organs-ct"
+destinations = ["archive"]
+[rules.when]
+any = [{ at_least_slices = 500 }, { attribute = "Modality", equals = "MR" }]
+"""
+_PHONE = {"width": 390, "height": 844}
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Iterator[ServedNode]:
+    """A node with its configuration in the database and one series."""
+    with served_node(tmp_path, f'config = "database"\n{_RULES}') as served:
+        import_file(served.store, served.settings.file, utc_now())
+        served.receive(small_ct(), tmp_path / "ct")
+        yield served
+
+
+@pytest.fixture
+def rules(console: Page, node: ServedNode) -> Page:
+    """The list of rules."""
+    console.goto(f"{node.url}/configuration/rules")
+    return console
+
+
+def active_text(node: ServedNode) -> str:
+    return SiteConfiguration(node.store, node.settings.file).text()
+
+
+def test_rules_are_reordered_disabled_and_removed(rules: Page, node: ServedNode) -> None:
+    names = rules.locator(".rule-list h2")
+    expect(names).to_have_text(["liver", "organs"])
+    rules.click("#down-1")
+    expect(names).to_have_text(["organs", "liver"])
+    rules.click("#disable-2")
+    expect(names).to_have_text(["organs", "liver disabled"])
+    rules.click("#enable-2")
+    expect(names).to_have_text(["organs", "liver"])
+    rules.locator("li", has_text="organs-ct").locator("summary").click()
+    rules.click("#remove-1")
+    expect(names).to_have_text(["liver"])
+    assert "# Livers.\n[[rules]]" in active_text(node)
+    reasons = [revision.reason for revision in node.store.list_revisions(10)]
+    assert reasons[:2] == ["rule 'organs' is removed", "rule 'liver' is enabled"]
+    assert {revision.author for revision in node.store.list_revisions(4)} == {"console"}
+
+
+def test_a_change_of_the_form_changes_the_text_and_the_other_way_round(rules: Page) -> None:
+    rules.click("#edit-1")
+    rules.fill("#name", "abdomen")
+    expect(rules.locator("#text")).to_have_value(
+        '# Livers.\n[[rules]]\nname = "abdomen"\nmodel = "liver-ct"\ndestinations = ["archive"]\n'
+        'when = { attribute = "Modality", equals = "CT" }\n'
+    )
+    rules.fill("#attribute-1", "SliceThickness")
+    rules.select_option("#test-1", "range")
+    rules.fill("#value-1", "0.5, 2")
+    expect(rules.locator("#text")).to_have_value(containing("range = [0.5, 2]"))
+    text = rules.locator("#text").input_value()
+    rules.fill("#text", text.replace('"abdomen"', '"by text"'))
+    expect(rules.locator("#name")).to_have_value("by text")
+    expect(rules.locator("#row-1")).to_contain_text("Slice Thickness (0018,0050)")
+
+
+def test_an_invalid_rule_is_explained_at_its_line_and_cannot_be_saved(
+    rules: Page, node: ServedNode
+) -> None:
+    before = active_text(node)
+    rules.click("#edit-2")
+    text = rules.locator("#text").input_value()
+    rules.fill("#text", text.replace("Modality", "Modalty"))
+    messages = rules.locator("#messages")
+    expect(messages).to_contain_text("Line 6:")
+    expect(messages).to_contain_text("(did you mean 'Modality'?)")
+    rules.click("#save")
+    expect(messages).to_contain_text("(did you mean 'Modality'?)")
+    assert active_text(node) == before
+
+
+def test_a_dry_run_names_the_series_that_change_and_the_condition(rules: Page) -> None:
+    rules.click("#edit-1")
+    rules.fill("#value-0", "MR")
+    expect(rules.locator("#text")).to_have_value(containing('equals = "MR"'))
+    rules.click("#try")
+    result = rules.locator("#dry-run")
+    expect(result).to_contain_text("1 of 1 series of the last 7 days would be decided differently")
+    expect(result).to_contain_text(
+        "Rule “liver” no longer matches, because of: Modality equals MR (is CT)."
+    )
+    expect(result).to_contain_text("No rule matches it then, so it would be ignored.")
+
+
+def test_a_rule_is_added_and_saved_with_its_reason(rules: Page, node: ServedNode) -> None:
+    rules.click("#add-rule")
+    rules.fill("#name", "thin slices")
+    rules.check("#destination-research")
+    expect(rules.locator("#text")).to_have_value(containing('"research"'))
+    rules.fill("#reason", "new scanner")
+    rules.click("#save")
+    expect(rules.locator(".rule-list h2")).to_have_text(["liver", "organs", "thin slices"])
+    revision = node.store.active_revision()
+    assert revision is not None
+    assert (revision.author, revision.reason) == ("console", "new scanner")
+
+
+def test_a_change_that_somebody_else_made_is_not_overwritten(rules: Page, node: ServedNode) -> None:
+    rules.click("#edit-1")
+    other = httpx.post(
+        f"{node.url}/configuration/rules", data={"number": "2", "action": "disable", "base": "1"}
+    )
+    assert other.status_code == httpx.codes.SEE_OTHER
+    rules.click("#save")
+    expect(rules.locator("#messages")).to_contain_text("revision 2 has become active in between")
+
+
+def test_the_pages_have_no_accessibility_violations(rules: Page) -> None:
+    for size in ({"width": 1280, "height": 900}, _PHONE):
+        rules.set_viewport_size(size)  # type: ignore[arg-type]
+        for scheme in ("light", "dark"):
+            rules.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            assert violations(rules) == ""
+    rules.click("#edit-1")
+    rules.locator("#more summary").click()
+    for scheme in ("light", "dark"):
+        rules.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        assert violations(rules) == ""
+    width = rules.evaluate("document.documentElement.scrollWidth")
+    assert width <= _PHONE["width"]
+
+
+def test_in_file_mode_a_rule_can_be_tried_and_not_saved(page: Page, tmp_path: Path) -> None:
+    with served_node(tmp_path, _RULES) as node:
+        page.goto(f"{node.url}/configuration/rules")
+        expect(page.locator("main")).to_contain_text("segnode reload")
+        expect(page.locator("#disable-1")).to_have_count(0)
+        page.click("#edit-1")
+        expect(page.locator("#save")).to_have_count(0)
+        answer = httpx.post(
+            f"{node.url}/configuration/rules",
+            data={"number": "1", "action": "remove", "base": ""},
+        )
+        assert "the configuration is in" in answer.text
+
+
+def test_the_api_tries_a_changed_configuration(node: ServedNode) -> None:
+    changed = _RULES.replace('equals = "CT"', 'equals = "MR"')
+    answer = httpx.post(f"{node.url}/api/rules/dry-run", json={"text": changed})
+    assert answer.status_code == httpx.codes.OK, answer.text
+    (series,) = answer.json()["changed"]
+    assert series["changes"][0]["deciding_conditions"] == ["Modality equals MR"]
+    wrong = httpx.post(
+        f"{node.url}/api/rules/dry-run", json={"text": changed.replace("Modality", "Modalty")}
+    )
+    assert wrong.status_code == httpx.codes.BAD_REQUEST
+    assert "did you mean 'Modality'?" in wrong.json()["message"]
+
+
+def containing(text: str) -> re.Pattern[str]:
+    return re.compile(re.escape(text))
+
+
+def violations(page: Page) -> str:
+    """What axe finds wrong with the page; empty if nothing is."""
+    found = Axe().run(page)
+    return found.generate_report() if found.violations_count else ""
