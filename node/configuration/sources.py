@@ -64,7 +64,7 @@ class FileSource:
         """Yields the file."""
         yield self._candidate()
 
-    def newer(self, tried: Candidate, *, failed: bool) -> Candidate | None:  # noqa: ARG002 the protocol's
+    def newer(self, tried: Candidate, *, failed: bool) -> Candidate | None:
         """Returns the file after a request to reload it."""
         return self._candidate() if self.reload_requested() else None
 

@@ -11,6 +11,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
+from node.configuration.site_configuration import SiteConfiguration
 from node.domain.errors import Rejected, Transient
 from node.settings import Settings
 from node.store import Store
@@ -28,12 +29,18 @@ _RETRY_AFTER_S = 5
 _DICOMWEB = (qido, wado, metadata, rendered, stow, capabilities)
 
 
-def create_app(settings: Settings, store: Store) -> FastAPI:
-    """Returns the application with console, REST API, health and DICOMweb over one store."""
+def create_app(
+    settings: Settings, store: Store, configuration: SiteConfiguration | None = None
+) -> FastAPI:
+    """Returns the application with console, REST API, health and DICOMweb over one store.
+
+    `configuration` is that of the file in the settings if None.
+    """
     # The interactive documentation would load its scripts from another site.
     app = FastAPI(title="segnode", docs_url=None, redoc_url=None, openapi_url="/api/openapi.json")
-    app.state.settings = settings
+    use_settings(app, settings)
     app.state.store = store
+    app.state.configuration = configuration or SiteConfiguration(store, settings.file)
     app.state.streams = EventStreams()
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
     for module in (
@@ -50,8 +57,19 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
         app.include_router(module.ROUTER)
     for error, handler in _ERROR_HANDLERS.items():
         app.add_exception_handler(error, handler)
-    app.add_middleware(SecurityMiddleware, names=settings.web.names)
+    app.add_middleware(SecurityMiddleware, names=lambda: _settings_of(app).web.names)
     return app
+
+
+def use_settings(app: FastAPI, settings: Settings) -> None:
+    """Answers requests with these settings from now on."""
+    app.state.settings = settings
+
+
+def _settings_of(app: FastAPI) -> Settings:
+    settings = app.state.settings
+    assert isinstance(settings, Settings)  # noqa: S101 set by create_app
+    return settings
 
 
 def _handle_rejected(request: Request, error: Exception) -> Response:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from node.configuration.site_configuration import SiteConfiguration
 from node.settings import Settings
 from node.store import Store
 
@@ -26,6 +27,13 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+def _configuration(request: Request) -> SiteConfiguration:
+    configuration = request.app.state.configuration
+    assert isinstance(configuration, SiteConfiguration)  # noqa: S101 set by create_app
+    return configuration
+
+
+Configuration = Annotated[SiteConfiguration, Depends(_configuration)]
 SiteSettings = Annotated[Settings, Depends(_settings)]
 SiteStore = Annotated[Store, Depends(_store)]
 Now = Annotated[datetime, Depends(utc_now)]
