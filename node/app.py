@@ -1,7 +1,6 @@
-"""Composition root: chooses the implementations of the worker by the settings."""
+"""Composition root: chooses the implementations of the worker by its settings."""
 
 import random
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -28,18 +27,15 @@ from node.intake.inbox import Inbox
 from node.intake.retriever import Retriever
 from node.jobs.commit_step import CommitStep
 from node.jobs.deliver_step import DeliverStep
-from node.jobs.job_scheduling import JobScheduler
 from node.jobs.other_results import OtherModels
 from node.jobs.segment_step import SegmentStep
 from node.jobs.series_completion import SeriesCompletion
-from node.jobs.workflow import EngineOptions, Workflows
+from node.jobs.workflow import EngineOptions, JobSteps
 from node.maintenance.retention import Retention
 from node.retrieval.scheduled_query import ScheduledQuery
 from node.retrieval.sources import retrieval_sources, searchable_source
-from node.runtime.heartbeat import Membership, SingleWorker
-from node.settings import Settings
+from node.settings import Settings, WorkerOptions
 from node.store import Store
-from node.store.files.factory import open_files
 from node.worklists.factory import Worklist, worklists_from
 
 
@@ -49,44 +45,96 @@ def utc_now() -> datetime:
 
 
 @dataclass(frozen=True)
+class Inference:
+    """What the inference processes run with: another configuration may share them."""
+
+    specs: Mapping[str, ModelSpec]
+    worker: WorkerOptions
+    texts: ResultTexts
+    log_level: str
+
+    def pool(self) -> InferencePool:
+        """Builds the processes; nothing runs yet."""
+        worker = self.worker
+        loaded = LoadedModels(self.specs, worker.device, worker.threads, self.texts)
+        return InferencePool(
+            lambda: InferenceProcess(loaded, worker.longest_inference_seconds, self.log_level),
+            worker.inferences_at_once,
+            worker.most_of_model_at_once,
+        )
+
+
+@dataclass(frozen=True)
 class App:
-    """The components of a worker."""
+    """The components of a worker that its configuration makes: another one replaces them all."""
 
     settings: Settings
-    store: Store
+    inference: Inference
     models: InferencePool
-    workflows: Workflows
+    steps: JobSteps
+    engine: EngineOptions
     series_completion: SeriesCompletion
-    job_scheduler: JobScheduler
     retriever: Retriever
     queries: Mapping[str, ScheduledQuery]
     worklists: Mapping[str, Worklist]
     retention: Retention
     commitment_reporter: CommitmentReporter
-    membership: Membership | None  # None for a single worker
-    heartbeat: Membership | SingleWorker
     monitoring: Monitoring
 
+    @property
+    def wanted_models(self) -> list[str]:
+        """The models of the rules, which a worker loads before it starts."""
+        return list(dict.fromkeys(rule.model for rule in self.settings.rules))
 
-def build(settings: Settings, slot: str) -> App:
-    """Builds the worker of the slot `slot`; nothing runs yet.
+
+def build(settings: Settings, store: Store, name: str, current: App | None = None) -> App:
+    """Builds the components of the worker `name`; nothing runs yet.
+
+    It shares the inference processes of `current` where they would be the same.
 
     Raises:
         Misconfigured: a model or a secret that the configuration names is missing.
-        Transient: the database does not answer.
     """
     specs = {model_id: coloured(settings, spec) for model_id, spec in _models(settings).items()}
-    destinations = destinations_from(settings)
-    store = Store.open(settings.database_url, settings.data_dir, open_files(settings))
-    inbox = Inbox(store, settings.min_free_bytes)
-    worker = settings.worker
-    loaded = LoadedModels(specs, worker.device, worker.threads, result_texts(settings))
-    models = InferencePool(
-        lambda: InferenceProcess(loaded, worker.longest_inference_seconds, settings.log_level),
-        worker.inferences_at_once,
-        worker.most_of_model_at_once,
-    )
+    inference = Inference(specs, settings.worker, result_texts(settings), settings.log_level)
+    is_same = current is not None and current.inference == inference
+    models = current.models if current is not None and is_same else inference.pool()
     policy = _retry_policy(settings)
+    return App(
+        settings=settings,
+        inference=inference,
+        models=models,
+        steps=_job_steps(settings, store, models, specs, policy),
+        engine=_engine_options(settings, name),
+        series_completion=SeriesCompletion(
+            store=store,
+            rules=settings.rules,
+            quiet_seconds=settings.quiet_seconds,
+            installed_version=lambda model_id: specs[model_id].version,
+            now=utc_now,
+        ),
+        retriever=Retriever(
+            retrieval_sources(settings, store),
+            store,
+            Inbox(store, settings.min_free_bytes),
+            utc_now,
+            policy,
+        ),
+        queries={name: _query(settings, store, name) for name in settings.queries},
+        worklists=worklists_from(settings, store, utc_now, policy),
+        commitment_reporter=_commitment_reporter(settings, store, policy),
+        retention=Retention(store, settings.retention.keep, settings.retention.free_bytes, utc_now),
+        monitoring=monitoring_from(settings, store, utc_now, compares_results=True),
+    )
+
+
+def _job_steps(
+    settings: Settings,
+    store: Store,
+    models: InferencePool,
+    specs: Mapping[str, ModelSpec],
+    policy: RetryPolicy,
+) -> JobSteps:
     segment_step = SegmentStep(
         store=store,
         infer=models.infer,
@@ -98,32 +146,8 @@ def build(settings: Settings, slot: str) -> App:
         rules={rule.name: rule for rule in settings.rules},
         other_models=OtherModels(store, comparable_models(specs), utc_now),
     )
-    deliver_step, commit_step = _delivery(settings, store, destinations, policy)
-    membership = None if settings.is_embedded else _membership(store, slot)
-    name = slot if membership is None else membership.name
-    workflows = Workflows(segment_step, deliver_step, commit_step, _engine_options(settings, name))
-    return App(
-        settings=settings,
-        store=store,
-        models=models,
-        workflows=workflows,
-        series_completion=SeriesCompletion(
-            store=store,
-            rules=settings.rules,
-            quiet_seconds=settings.quiet_seconds,
-            installed_version=lambda model_id: specs[model_id].version,
-            now=utc_now,
-        ),
-        job_scheduler=JobScheduler(store, workflows, deliver_step, commit_step, utc_now),
-        retriever=Retriever(retrieval_sources(settings, store), store, inbox, utc_now, policy),
-        queries={name: _query(settings, store, name) for name in settings.queries},
-        worklists=worklists_from(settings, store, utc_now, policy),
-        commitment_reporter=_commitment_reporter(settings, store, policy),
-        retention=Retention(store, settings.retention.keep, settings.retention.free_bytes, utc_now),
-        membership=membership,
-        heartbeat=SingleWorker(store, slot, utc_now) if membership is None else membership,
-        monitoring=monitoring_from(settings, store, utc_now, compares_results=True),
-    )
+    deliver_step, commit_step = _delivery(settings, store, destinations_from(settings), policy)
+    return JobSteps(segment_step, deliver_step, commit_step)
 
 
 def _retry_policy(settings: Settings) -> RetryPolicy:
@@ -159,10 +183,6 @@ def _delivery(
     )
     timeout = timedelta(seconds=settings.delivery.longest_commitment_seconds)
     return deliver_step, CommitStep(store, deliver_step, requesters, timeout, utc_now)
-
-
-def _membership(store: Store, slot: str) -> Membership:
-    return Membership(store, f"{slot}:{uuid.uuid4().hex[:8]}", slot, utc_now)
 
 
 def _models(settings: Settings) -> Mapping[str, ModelSpec]:

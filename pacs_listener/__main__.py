@@ -2,19 +2,21 @@
 
 import logging
 import sys
-from datetime import UTC, datetime
+import time
+from dataclasses import dataclass
 
 import structlog
 
+from node.configuration.follower import POLL_SECONDS
 from node.domain.identifiers import AeTitle
 from node.intake.inbox import Inbox
-from node.processes.entry_point import run_process
+from node.processes.entry_point import Host, RestartNeeded, run_process, utc_now
 from node.runtime.locks import LockedProcess, hold_process_lock
 from node.runtime.signals import StopSignal
 from node.runtime.supervisor_pipe import SIGN_SECONDS, SupervisorPipe
+from node.runtime.timers import Timers
 from node.settings import Settings
 from node.store import Store
-from node.store.files.factory import open_files
 from pacs_listener.commitment import CommitmentService
 from pacs_listener.rejection_recorder import RejectionRecorder
 from pacs_listener.scp import AssociationPolicy, Listener
@@ -22,6 +24,10 @@ from pacs_listener.scp import AssociationPolicy, Listener
 _LOG = structlog.get_logger()
 # Associations that run at a stop get this long to end by themselves.
 _GRACE_S = 20.0
+# Counts of rejections stay in memory for this time.
+_STORE_REJECTIONS_S = 5.0
+# A listener that is to restart accepts associations until none is open, for at most this time.
+_MAX_WAIT_S = 60.0
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -29,41 +35,91 @@ def main(arguments: list[str] | None = None) -> int:
     return run_process("listener", "pacs_listener", __doc__, run, arguments)
 
 
-def run(settings: Settings) -> None:
+def run(host: Host) -> None:
     """Listens until SIGTERM or SIGINT, then lets running associations end.
 
     Raises:
         Misconfigured: the address or the database cannot be used.
         Transient: the database does not answer.
+        RestartNeeded: another address or AE title is configured, and the associations have ended.
     """
     # pynetdicom logs a failure of our own code in a request here, and answers with status C211.
     logging.getLogger("pynetdicom").setLevel(logging.ERROR)
     stop = StopSignal()
     supervisor = SupervisorPipe()
-    store = Store.open(settings.database_url, settings.data_dir, open_files(settings))
+    store = host.open_store()
+    rejections = RejectionRecorder(store, utc_now)
+    process = ListenerProcess(store, rejections)
     try:
-        inbox = Inbox(store, settings.min_free_bytes)
-        inbox.remove_abandoned()
-        policy = policy_from(settings)
-        commitment = CommitmentService(store, policy.calling_ae_titles, _utc_now)
-        rejections = RejectionRecorder(store, _utc_now)
-        listener = Listener(policy, inbox, commitment, _utc_now, rejections)
-        port = listener.start()
-        rejections.start()
-        with hold_process_lock(LockedProcess.LISTENER, settings.data_dir):
-            _LOG.info("listener.ready", ae_title=settings.listener.ae_title, port=port)
+        Inbox(store, 0).remove_abandoned()
+        follower = host.follower(store, "listener", stop.reload_requested, process.use)
+        follower.start()
+        timers = Timers()
+        timers.add("configuration", POLL_SECONDS, follower.poll)
+        timers.add("rejections", _STORE_REJECTIONS_S, rejections.flush)
+        with hold_process_lock(LockedProcess.LISTENER, host.settings.data_dir):
+            _LOG.info("listener.ready", ae_title=process.ae_title, port=process.port)
             supervisor.send_sign()
-            while not stop.wait(SIGN_SECONDS):
+            timers.start()
+            while not stop.wait(SIGN_SECONDS) and not process.may_restart():
                 supervisor.send_sign()
+                timers.handle_clock_change()
+        timers.stop()
         _LOG.info("listener.stopping")
-        listener.stop(_GRACE_S)
-        rejections.stop()
+        process.stop()
+        rejections.flush()
     finally:
         store.close()
+    if not stop.wait(0.0):
+        raise RestartNeeded
 
 
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
+@dataclass
+class ListenerProcess:
+    """The listener, and the configuration that it has."""
+
+    store: Store
+    rejections: RejectionRecorder
+    port: int = 0
+    _policy: AssociationPolicy | None = None
+    _listener: Listener | None = None
+    _restart_at: float | None = None
+
+    @property
+    def ae_title(self) -> str:
+        """The AE title that it has."""
+        return "" if self._policy is None else str(self._policy.ae_title)
+
+    def use(self, settings: Settings) -> None:
+        """Starts to listen, or switches to other settings; another address needs a restart.
+
+        Raises:
+            Misconfigured: the address cannot be listened on.
+        """
+        policy, inbox = policy_from(settings), Inbox(self.store, settings.min_free_bytes)
+        if self._listener is None or self._policy is None:
+            commitment = CommitmentService(self.store, policy.calling_ae_titles, utc_now)
+            listener = Listener(policy, inbox, commitment, utc_now, self.rejections)
+            self.port = listener.start()
+            self._listener = listener
+        elif policy.address != self._policy.address:
+            self._restart_at = time.monotonic() + _MAX_WAIT_S
+            return
+        else:
+            self._restart_at = None  # back to the address that it has
+            self._listener.use(policy, inbox)
+        self._policy = policy
+
+    def may_restart(self) -> bool:
+        """Whether a restart is needed, and no association is open or the wait was long enough."""
+        if self._restart_at is None or self._listener is None:
+            return False
+        return self._listener.is_idle or time.monotonic() > self._restart_at
+
+    def stop(self) -> None:
+        """Accepts no more associations; open ones get some time to end."""
+        if self._listener is not None:
+            self._listener.stop(_GRACE_S)
 
 
 def policy_from(settings: Settings) -> AssociationPolicy:

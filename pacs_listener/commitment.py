@@ -32,13 +32,17 @@ RESOURCE_LIMITATION = 0x0213
 _MAX_REFERENCES = 100_000
 
 
-@dataclass(frozen=True)
+@dataclass
 class CommitmentService:
     """Handles requests of `peers`; the report needs an address, so others are refused."""
 
     store: Store
     peers: Collection[str]
     now: Callable[[], datetime]
+
+    def use(self, peers: Collection[str]) -> None:
+        """Handles the requests of these peers from now on."""
+        self.peers = peers
 
     @property
     def handlers(self) -> list[evt.EventHandlerType]:

@@ -1,4 +1,4 @@
-"""Counts what the listener rejects, and stores the counts every few seconds.
+"""Counts what the listener rejects, until a timer stores the counts.
 
 An association only changes counts in memory. It never waits for the database.
 """
@@ -22,8 +22,7 @@ from node.domain.errors import Transient
 from node.store import Store
 
 _LOG = structlog.get_logger()
-_PERIOD_S = 5.0
-# Further senders within one period share one row of their address.
+# Further senders until the next `flush` share one row of their address.
 _MAX_KEYS = 500
 _OTHERS = "*"
 _AE_LENGTH, _UID_LENGTH = 16, 64
@@ -42,15 +41,13 @@ _CONTEXT_REASONS = {
 
 
 class RejectionRecorder:
-    """Records rejections of a listener between `start` and `stop`."""
+    """Records rejections in memory; `flush` stores them."""
 
     def __init__(self, store: Store, now: Callable[[], datetime]) -> None:
         self._store = store
         self._now = now
         self._tallies: dict[RejectionKey, RejectionTally] = {}
         self._lock = threading.Lock()
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._store_periodically, daemon=True)
         self._failed = False
 
     @property
@@ -60,17 +57,6 @@ class RejectionRecorder:
             (evt.EVT_REJECTED, self.record_association),
             (evt.EVT_ACCEPTED, self._record_contexts),
         ]
-
-    def start(self) -> None:
-        """Starts to store the counts every few seconds, on a thread of its own."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Stores the last counts, if the database answers."""
-        self._stopped.set()
-        if self._thread.is_alive():
-            self._thread.join()
-        self.flush()
 
     def record_association(self, event: Event) -> None:
         """Records that the whole association is rejected."""
@@ -154,10 +140,6 @@ class RejectionRecorder:
             newer, self._tallies = self._tallies, tallies
             for key, tally in newer.items():
                 self._add(key, tally)
-
-    def _store_periodically(self) -> None:
-        while not self._stopped.wait(_PERIOD_S):
-            self.flush()
 
 
 def _requested_syntaxes(event: Event, context_id: int | None) -> Sequence[str]:

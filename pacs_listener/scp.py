@@ -57,6 +57,11 @@ class AssociationPolicy:
     max_associations: int
     calling_ae_titles: tuple[AeTitle, ...]
 
+    @property
+    def address(self) -> tuple[AeTitle, str, int]:
+        """What a listener cannot change while it listens."""
+        return self.ae_title, self.host, self.port
+
 
 class Listener:
     """A Verification, Storage and Storage Commitment SCP; stores before it answers success.
@@ -77,6 +82,7 @@ class Listener:
         self._commitment = commitment
         self._now = now
         self._rejections = rejections
+        self._limits = LimitEnforcer(_limits(policy))
         self._ae = _application_entity(policy)
         self._server: LimitedServer | None = None
 
@@ -88,13 +94,12 @@ class Listener:
         """
         disable_message_logs()
         address = (self._policy.host, self._policy.port)
-        limits = LimitEnforcer(Limits(self._policy.max_pdu, NETWORK_TIMEOUT_S))
         try:
             server = self._ae.make_server(
                 address,
                 evt_handlers=[
                     (evt.EVT_CONN_OPEN, end_threads_together),
-                    *limits.handlers,
+                    *self._limits.handlers,
                     *self.handlers,
                     *self._commitment.handlers,
                     *([] if self._rejections is None else self._rejections.handlers),
@@ -111,6 +116,24 @@ class Listener:
         threading.Thread(target=server.serve_forever, name="listener", daemon=True).start()
         self._server = server
         return int(server.server_address[1])
+
+    def use(self, policy: AssociationPolicy, inbox: Inbox) -> None:
+        """Applies to new associations from now on; open ones go on as they began.
+
+        The AE title and the address of `policy` are those that it has.
+        """
+        self._policy, self._inbox = policy, inbox
+        self._limits.limits = _limits(policy)
+        self._commitment.use(policy.calling_ae_titles)
+        _set_policy(self._ae, policy)
+        if self._server is not None:
+            self._server.max_connections = policy.max_associations + _SPARE_CONNECTIONS
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no association is open."""
+        server = self._server
+        return server is None or not any(a.is_established for a in server.active_associations)
 
     def stop(self, grace_s: float) -> None:
         """Accepts no new association, and aborts running ones after `grace_s` seconds."""
@@ -179,10 +202,8 @@ def _application_entity(policy: AssociationPolicy) -> AE:
     node = this_node()
     ae.implementation_class_uid = node.implementation_class_uid
     ae.implementation_version_name = node.implementation_version_name
-    ae.maximum_pdu_size = policy.max_pdu
-    ae.maximum_associations = policy.max_associations
     ae.require_called_aet = True
-    ae.require_calling_aet = [str(title) for title in policy.calling_ae_titles]
+    _set_policy(ae, policy)
     ae.network_timeout = NETWORK_TIMEOUT_S
     ae.acse_timeout = ACSE_TIMEOUT_S
     ae.dimse_timeout = DIMSE_TIMEOUT_S
@@ -198,6 +219,17 @@ def _application_entity(policy: AssociationPolicy) -> AE:
     for sop_class in STORAGE_SOP_CLASSES:
         ae.add_supported_context(sop_class, list(STORAGE_TRANSFER_SYNTAXES))
     return ae
+
+
+def _set_policy(ae: AE, policy: AssociationPolicy) -> None:
+    """Sets what pynetdicom reads for each new association."""
+    ae.maximum_pdu_size = policy.max_pdu
+    ae.maximum_associations = policy.max_associations
+    ae.require_calling_aet = [str(title) for title in policy.calling_ae_titles]
+
+
+def _limits(policy: AssociationPolicy) -> Limits:
+    return Limits(policy.max_pdu, NETWORK_TIMEOUT_S)
 
 
 def _identified(event: Event, origin: Origin) -> IdentifiedInstance:

@@ -34,10 +34,10 @@ def fetch(
 
     Example: segnode fetch pacs --accession A123 --study-date 20260101-20260131 --dry-run
     """
+    from node.configuration.active import active_settings
     from node.retrieval.sources import searchable_source
-    from node.settings import load_settings
 
-    settings = load_settings(config)
+    settings = active_settings(config)
     if state:
         typer.echo(_state(settings, limit))
         return

@@ -20,6 +20,7 @@ from node.cli import (
     store,
     train,
 )
+from node.cli.configuration import commands as configuration
 from node.cli.connections import commands as connections
 from node.cli.monitoring import alerts
 from node.cli.routing import rules
@@ -41,6 +42,8 @@ app.command()(fetch.fetch)
 app.command()(segment.segment)
 app.command()(serve.explain)
 app.command()(serve.check)
+app.command()(configuration.reload)
+app.add_typer(configuration.app, name="config")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(worklist.app, name="worklist")
 app.add_typer(store.app, name="store")

@@ -26,10 +26,10 @@ def echo(
 
     Example: segnode echo ORTHANC@localhost:4242
     """
+    from node.configuration.active import active_settings
     from node.probes import dicom
-    from node.settings import load_settings
 
-    settings = load_settings(config)
+    settings = active_settings(config)
     remote = _remote(target, settings)
     dicom.echo(remote, _calling_ae_title(calling, settings))
     typer.echo(f"{remote} answered C-ECHO.")
@@ -45,11 +45,11 @@ def send(
 
     Example: segnode send SEGNODE@localhost:11112 /data/ct/abdomen
     """
+    from node.configuration.active import active_settings
     from node.dicom.ct.files import find_dicom_files
     from node.dimse import scu
-    from node.settings import load_settings
 
-    settings = load_settings(config)
+    settings = active_settings(config)
     remote = _remote(target, settings)
     files = find_dicom_files(paths)
     with progress_bar() as bar:

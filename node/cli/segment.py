@@ -32,10 +32,10 @@ def segment(
     from models.inference.predictor import Predictor
     from models.installed_packages import find
     from node.app import coloured, result_texts
+    from node.configuration.active import active_settings
     from node.offline.segment import segment_file
-    from node.settings import load_settings
 
-    settings = load_settings(config)
+    settings = active_settings(config)
     with progress_bar() as bar:
         task = bar.add_task(f"Segmenting with {model}", total=1.0)
         predictor = Predictor.load(coloured(settings, find(model, settings.catalogues)), device)

@@ -32,7 +32,8 @@ def serve(
 
     Example: segnode serve --config /etc/segnode/segnode.toml
     """
-    from node.processes.supervisor import Role, serve_until_stopped
+    from node.processes.role_process import Role
+    from node.processes.supervisor import serve_until_stopped
 
     try:
         roles = tuple(Role(r) for r in role) if role else tuple(Role)
@@ -47,9 +48,9 @@ def check(config: ConfigOption = None) -> None:
 
     Example: segnode check --config /etc/segnode/segnode.toml
     """
-    from node.settings import load_settings
+    from node.configuration.active import active_settings
 
-    typer.echo(_summary(load_settings(config)))
+    typer.echo(_summary(active_settings(config)))
 
 
 def _summary(settings: "Settings") -> str:
@@ -116,9 +117,9 @@ def explain(
     Example: segnode explain 1.2.840.113619.2.55.3
     """
     if Path(series).exists():
-        from node.settings import load_settings
+        from node.configuration.active import active_settings
 
-        typer.echo(_explain_folder(Path(series), load_settings(config)))
+        typer.echo(_explain_folder(Path(series), active_settings(config)))
         return
     with open_store(config) as store:
         uid = Uid(series)

@@ -1,1 +1,1 @@
-"""The configuration as revisions in the database: changes, roll back, and the switch of processes."""
+"""The configuration of a site: its revisions, and how processes switch to another one."""

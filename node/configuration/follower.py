@@ -17,7 +17,7 @@ POLL_SECONDS = 1.0
 # A process that has not reported for longer has ended.
 REPORT_SECONDS = 30.0
 # What a process cannot change while it runs.
-_FIXED = ("config", "data_dir", "database_url", "store_url", "store_endpoint")
+_FIXED = ("config", "data_dir", "database_url", "store_url", "store_endpoint", "log_level")
 
 
 @dataclass
@@ -99,7 +99,7 @@ class ConfigurationFollower:
     def _load_and_use(self, candidate: Candidate) -> Settings:
         settings = candidate.load()
         if self._settings is not None:
-            _require_same_location(self._settings, settings)
+            settings = _with_fixed(self._settings, settings)
         self.use(settings)
         return settings
 
@@ -112,9 +112,11 @@ def _problem(candidate: Candidate, error: str) -> str:
     return f"{candidate.name} cannot be used: {error}"
 
 
-def _require_same_location(current: Settings, new: Settings) -> None:
-    changed = [key for key in _FIXED if getattr(current, key) != getattr(new, key)]
+def _with_fixed(current: Settings, new: Settings) -> Settings:
+    """Returns the new settings with the current values of those that only a restart changes."""
+    changed = {
+        key: getattr(current, key) for key in _FIXED if getattr(current, key) != getattr(new, key)
+    }
     if changed:
-        raise Misconfigured(
-            f"changes {' and '.join(changed)}: restart the node for that", file=new.file
-        )
+        _LOG.warning("configuration.needs_restart", settings=sorted(changed))
+    return new.model_copy(update=changed)

@@ -5,6 +5,7 @@ With `config = "file"`, the file of each host holds it, and only a person change
 says where that host keeps its data.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from difflib import unified_diff
@@ -72,16 +73,20 @@ class SiteConfiguration:
                 return active.text
         return file_text(self.file)
 
-    def check(self, text: str) -> Settings:
-        """Returns the settings of a text as a revision on this host.
+    def check(self, text: str, *, name: str = PROPOSED) -> Settings:
+        """Returns the settings of a text as a revision on this host; mistakes call it `name`.
 
         Raises:
             Misconfigured: lists every mistake on its own line, with its line number.
         """
-        return load_revision(self.file, text, PROPOSED)
+        return load_revision(self.file, text, name)
 
-    def propose(self, draft: RevisionDraft, base: int | None, now: datetime) -> Revision:
+    def propose(
+        self, draft: RevisionDraft, base: int | None, now: datetime, *, name: str = PROPOSED
+    ) -> Revision:
         """Adds a revision and makes it active; `base` is the number of the revision it changes.
+
+        Mistakes call the text `name`.
 
         Raises:
             ConfigurationReadOnly: the configuration is in a file.
@@ -90,8 +95,8 @@ class SiteConfiguration:
         """
         if not self.is_writable:
             raise ConfigurationReadOnly(self.file)
-        text = draft.text.replace("\r\n", "\n").rstrip("\n") + "\n"
-        self.check(text)
+        self.check(draft.text, name=name)
+        text = _without_outer_blank_lines(draft.text)
         return self.store.activate_revision(replace(draft, text=text), base, now)
 
     def roll_back(
@@ -147,6 +152,10 @@ def file_text(file: Path | None) -> str:
     return without_location(text, str(file))
 
 
+def _without_outer_blank_lines(text: str) -> str:
+    return text.replace("\r\n", "\n").strip("\n") + "\n"
+
+
 def import_file(store: Store, file: Path | None, now: datetime) -> None:
     """Makes the text of the file the first revision, where there is none yet.
 
@@ -158,11 +167,10 @@ def import_file(store: Store, file: Path | None, now: datetime) -> None:
         return
     text = file_text(file)
     load_revision(file, text, str(file))
-    draft = RevisionDraft(text, "segnode", f"imported from {file} at the first start")
-    try:
+    reason = f"imported from {file} at the first start"
+    draft = RevisionDraft(_without_outer_blank_lines(text), "segnode", reason)
+    with suppress(RevisionConflict):  # another process or host was first
         store.activate_revision(draft, None, now)
-    except RevisionConflict:
-        pass  # another process or host was first
 
 
 def host_settings(file: Path | None) -> Settings:

@@ -23,6 +23,7 @@ from node.dicom.equipment import this_node
 from node.dicom.uid_names import uid_name
 from node.dimse.pynetdicom_internals import connection_of, pause_reliably
 from node.dimse.rejection import association_rejected
+from node.domain.connections.failure import ConnectionFailure, ConnectionFault
 from node.domain.errors import NodeError, Rejected, RejectionReason, Transient
 from node.domain.identifiers import AeTitle
 from node.domain.instance import Channel, Origin
@@ -96,18 +97,26 @@ def associated(
 
     Raises:
         Transient: no answer.
-        ConnectionFailure: the association is rejected.
+        ConnectionFailure: the name is not known, or the association is rejected.
         NodeError: `no_context_error`, where the remote accepts no presentation context at all.
     """
-    association = ae.associate(
-        remote.host,
-        remote.port,
-        ae_title=remote.ae_title,
-        max_pdu=_MAX_PDU,
-        ext_neg=list(negotiation),
-        evt_handlers=list(handlers),
-    )
+    try:
+        association = ae.associate(
+            remote.host,
+            remote.port,
+            ae_title=remote.ae_title,
+            max_pdu=_MAX_PDU,
+            ext_neg=list(negotiation),
+            evt_handlers=list(handlers),
+        )
+    except socket.gaierror as error:
+        raise ConnectionFailure(
+            ConnectionFault.NAME_NOT_FOUND,
+            f"{remote} cannot be reached: this machine does not know the name {remote.host}",
+            "check its spelling, or enter the IP address",
+        ) from error
     if not association.is_established:
+        _close(association)
         raise _association_error(association, ae, remote, no_context_error)
     pause_reliably(association)
     _disable_delays(association)
@@ -135,6 +144,13 @@ def _association_error(
     if association.rejected_contexts and no_context_error is not None:
         return no_context_error
     return Transient(f"{remote} does not answer: check host, port and firewall")
+
+
+def _close(association: Association) -> None:
+    """Closes the connection, which pynetdicom leaves open where the peer has closed it first."""
+    connection = connection_of(association)
+    if connection is not None:
+        connection.close()
 
 
 def _disable_delays(association: Association) -> None:

@@ -1,8 +1,8 @@
 """A pool of inference processes, with a limit on parallel inferences for each model."""
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from queue import SimpleQueue
 
 from node.inference.process import InferenceProcess
@@ -29,6 +29,9 @@ class InferencePool:
         self._model_limits = {
             model: threading.BoundedSemaphore(limit) for model, limit in max_per_model.items()
         }
+        self._lock = threading.Lock()
+        self._users = 0
+        self._is_retired = False
 
     def load(self, model_ids: Sequence[str]) -> str:
         """Starts every process and loads these models in it; see `InferenceProcess.load`."""
@@ -39,12 +42,31 @@ class InferencePool:
         self, request: InferenceRequest, other_results: OtherResults | None = None
     ) -> InferenceResult:
         """Runs the job's model on its series; see `InferenceProcess.infer`."""
-        with self._model_limits.get(request.job.model_id, nullcontext()):
+        with self._used(), self._model_limits.get(request.job.model_id, nullcontext()):
             process = self._idle.get()
             try:
                 return process.infer(request, other_results)
             finally:
                 self._idle.put(process)
+
+    def retire(self) -> None:
+        """Ends the processes once no inference runs: another pool takes the next ones."""
+        with self._lock:
+            self._is_retired = True
+            if self._users == 0:
+                self.close()
+
+    @contextmanager
+    def _used(self) -> Iterator[None]:
+        with self._lock:
+            self._users += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._users -= 1
+                if self._is_retired and self._users == 0:
+                    self.close()
 
     def close(self) -> None:
         """Kills every process, running inferences included."""

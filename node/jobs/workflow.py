@@ -73,8 +73,20 @@ class EngineOptions:
     inferences_at_once: int = 1
 
 
+@dataclass(frozen=True)
+class JobSteps:
+    """The steps of a job, as one configuration makes them."""
+
+    segment: SegmentStep
+    deliver: DeliverStep
+    commit: CommitStep
+
+
 class Workflows:
-    """DBOS with the two workflows; at most one per process at a time."""
+    """DBOS with the two workflows; at most one per process at a time.
+
+    A workflow that has started keeps its steps, also where `use` replaces them meanwhile.
+    """
 
     def __init__(
         self,
@@ -84,43 +96,55 @@ class Workflows:
         options: EngineOptions,
     ) -> None:
         self._options = options
-        self._segment_step = segment_step
+        self._steps = JobSteps(segment_step, deliver_step, commit_step)
+        self._is_launched = False
 
         @DBOS.workflow(name="run_job", max_recovery_attempts=_MAX_STARTS - 1)
         def run_job(job_id: str) -> None:
-            number = 1
-            wait_s = DBOS.run_step(_step("segment"), segment_step.run, job_id, number)
+            steps, number = self._steps, 1
+            wait_s = DBOS.run_step(_step("segment"), steps.segment.run, job_id, number)
             while wait_s is not None:
                 DBOS.sleep(wait_s)
                 number += 1
-                wait_s = DBOS.run_step(_step("segment"), segment_step.run, job_id, number)
-            attempts = DBOS.run_step(_step("open_tries"), deliver_step.open_attempts, job_id)
+                wait_s = DBOS.run_step(_step("segment"), steps.segment.run, job_id, number)
+            attempts = DBOS.run_step(_step("open_tries"), steps.deliver.open_attempts, job_id)
             part = RunPart.of(str(DBOS.workflow_id))
             for key, attempt_number in attempts:
                 this = DeliveryAttempt(job_id, key, attempt_number, streak=1)
                 self.start_delivery(this, repair=run_suffix(part.run_number))
-            postponed = DBOS.run_step(_step("put_off"), self._postpone, part)
+            postponed = DBOS.run_step(_step("put_off"), _postpone, steps.segment, part)
             if postponed is not None:
                 wait_s, priority = postponed
                 self._start_part(part.next(), priority, after_s=wait_s)
 
         @DBOS.workflow(name="deliver_result")
         def deliver_result(job_id: str, key: str, number: int, streak: int) -> None:
-            this = DeliveryAttempt(job_id, key, number, streak)
-            wait_s = DBOS.run_step(_step("deliver"), deliver_step.run, this)
-            if wait_s is None and this.destination in commit_step.requesters:
-                wait_s = DBOS.run_step(_step("commit"), commit_step.request, this)
+            steps, this = self._steps, DeliveryAttempt(job_id, key, number, streak)
+            wait_s = DBOS.run_step(_step("deliver"), steps.deliver.run, this)
+            if wait_s is None and this.destination in steps.commit.requesters:
+                wait_s = DBOS.run_step(_step("commit"), steps.commit.request, this)
             if wait_s is not None:
                 following = DeliveryAttempt(job_id, key, number + 1, streak + 1)
                 self.start_delivery(following, after_s=wait_s)
                 return
-            fallbacks = DBOS.run_step(_step("open_fallbacks"), deliver_step.open_fallbacks, this)
+            fallbacks = DBOS.run_step(_step("open_fallbacks"), steps.deliver.open_fallbacks, this)
             for fallback, run_number in fallbacks:
                 first = DeliveryAttempt(job_id, fallback, number=1, streak=1)
                 self.start_delivery(first, repair=run_suffix(run_number))
 
         self._run_job = run_job
         self._deliver_result = deliver_result
+
+    def use(self, steps: JobSteps, options: EngineOptions) -> None:
+        """Replaces the steps of workflows that start from now on, and the limits of the queues.
+
+        Raises:
+            Transient: the database of DBOS does not answer; nothing changes.
+        """
+        if self._is_launched:
+            with database_errors_as_transient():
+                _register_queues(options)
+        self._steps, self._options = steps, options
 
     def launch(self) -> None:
         """Starts DBOS; this worker's unfinished workflows resume.
@@ -144,7 +168,8 @@ class Workflows:
         )
         with database_errors_as_transient():
             DBOS.launch()
-            self._register_queues()
+            _register_queues(self._options)
+        self._is_launched = True
 
     def close(self) -> None:
         """Stops DBOS immediately; the next start resumes running workflows."""
@@ -225,26 +250,6 @@ class Workflows:
         )
         return {job_and_key(workflow.workflow_id) for workflow in active}
 
-    def _register_queues(self) -> None:
-        poll_seconds = self._options.poll_seconds
-        DBOS.register_queue(
-            _INFERENCE,
-            worker_concurrency=self._options.inferences_at_once,
-            polling_interval_sec=poll_seconds,
-        )
-        DBOS.register_queue(
-            _DELIVERIES,
-            worker_concurrency=_MAX_DELIVERIES,
-            partition_worker_concurrency=_MAX_DELIVERIES_PER_DESTINATION,
-            polling_interval_sec=poll_seconds,
-        )
-
-    def _postpone(self, part: RunPart) -> tuple[float, int] | None:
-        """Returns the delay in seconds and queue priority of a postponed job, else None."""
-        wait_s = self._segment_step.postpone(part.job_id, part.run_number)
-        job = self._segment_step.store.get_job(part.job_id)
-        return None if wait_s is None or job is None else (wait_s, _queue_priority(job))
-
     def _start_part(self, part: RunPart, priority: int, *, after_s: float | None = None) -> None:
         """Queues the part; idempotent."""
         with (
@@ -252,6 +257,27 @@ class Workflows:
             SetEnqueueOptions(priority=priority, delay_seconds=after_s),
         ):
             DBOS.enqueue_workflow(_INFERENCE, self._run_job, part.job_id)
+
+
+def _register_queues(options: EngineOptions) -> None:
+    DBOS.register_queue(
+        _INFERENCE,
+        worker_concurrency=options.inferences_at_once,
+        polling_interval_sec=options.poll_seconds,
+    )
+    DBOS.register_queue(
+        _DELIVERIES,
+        worker_concurrency=_MAX_DELIVERIES,
+        partition_worker_concurrency=_MAX_DELIVERIES_PER_DESTINATION,
+        polling_interval_sec=options.poll_seconds,
+    )
+
+
+def _postpone(segment_step: SegmentStep, part: RunPart) -> tuple[float, int] | None:
+    """Returns the delay in seconds and queue priority of a postponed job, else None."""
+    wait_s = segment_step.postpone(part.job_id, part.run_number)
+    job = segment_step.store.get_job(part.job_id)
+    return None if wait_s is None or job is None else (wait_s, _queue_priority(job))
 
 
 def _queue_priority(job: Job) -> int:

@@ -1,28 +1,85 @@
 """Shared entry point of the node's processes: options, settings, logs and exit status."""
 
 import argparse
+import socket
 from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
 
+from node.configuration.follower import ConfigurationFollower
+from node.configuration.site_configuration import host_settings
+from node.configuration.sources import configuration_source
 from node.domain.errors import Misconfigured, NodeError
 from node.log import configure_logging
-from node.settings import Settings, load_settings
+from node.settings import Settings
+from node.store import Store
+from node.store.files.factory import open_files
 
 _LOG = structlog.get_logger()
 # Exit status of a process whose configuration is wrong: a restart does not help.
 MISCONFIGURED_STATUS = 2
+# Exit status of a process that its supervisor starts again, with another configuration.
+RESTART_STATUS = 75
+
+
+class RestartNeeded(Exception):
+    """The process has stopped to start again: it cannot change its address while it runs."""
+
+
+@dataclass(frozen=True)
+class Host:
+    """The host of a process; `settings` open its store, and `file` is its configuration file.
+
+    Where the configuration is in the database, `settings` have defaults for all that it holds.
+    """
+
+    file: Path | None
+    settings: Settings
+
+    def open_store(self) -> Store:
+        """Opens the store.
+
+        Raises:
+            Misconfigured: the database cannot be used.
+            Transient: the database does not answer.
+        """
+        settings = self.settings
+        return Store.open(settings.database_url, settings.data_dir, open_files(settings))
+
+    def follower(
+        self,
+        store: Store,
+        role: str,
+        reload_requested: Callable[[], bool],
+        use: Callable[[Settings], None],
+    ) -> ConfigurationFollower:
+        """Returns what keeps the process on the active configuration; `use` switches it.
+
+        Raises:
+            Misconfigured: the file cannot be read.
+        """
+
+        process = f"{socket.gethostname()}/{role}"
+        source = configuration_source(self.file, store, process, reload_requested, utc_now)
+        return ConfigurationFollower(source, use)
+
+
+def utc_now() -> datetime:
+    """The current time, time zone aware."""
+    return datetime.now(UTC)
 
 
 def run_process(
     name: str,
     module: str,
     description: str | None,
-    run: Callable[[Settings], None],
+    run: Callable[[Host], None],
     arguments: list[str] | None = None,
 ) -> int:
-    """Runs one process of the node with the settings of its `--config`; returns the exit status.
+    """Runs one process of the node with the file of its `--config`; returns the exit status.
 
     `name` is the prefix of the log events; `arguments` are those of the command line if None.
     """
@@ -30,9 +87,12 @@ def run_process(
     parser.add_argument("--config", type=Path, help="the configuration (TOML)")
     options = parser.parse_args(arguments)
     try:
-        settings = load_settings(options.config)
-        configure_logging(settings.log_level)
-        run(settings)
+        host = Host(options.config, host_settings(options.config))
+        configure_logging(host.settings.log_level)
+        run(host)
+    except RestartNeeded:
+        _LOG.info(f"{name}.restarts")
+        return RESTART_STATUS
     except Misconfigured as error:
         _LOG.error(f"{name}.misconfigured", error=str(error))
         return MISCONFIGURED_STATUS

@@ -2,28 +2,25 @@
 
 import os
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
 import structlog
 
-from node.domain.errors import Transient
+from node.configuration.site_configuration import host_settings
+from node.domain.errors import Misconfigured, Transient
 from node.log import configure_logging
-from node.processes.entry_point import MISCONFIGURED_STATUS
+from node.processes.entry_point import MISCONFIGURED_STATUS, RESTART_STATUS
+from node.processes.role_process import Role, RoleProcess, spawn
 from node.runtime.service_manager import ServiceManager
 from node.runtime.signals import StopSignal
-from node.runtime.supervisor_pipe import PIPE_VARIABLE, SIGN_SECONDS
-from node.settings import Settings, load_settings
+from node.runtime.supervisor_file import hold_supervisor_file
+from node.settings import Settings
 
 _LOG = structlog.get_logger()
 _POLL_SECONDS = 0.1
-_PIPE_BYTES = 4096
 _FIRST_RESTART_DELAY_SECONDS = 0.5
 _MAX_RESTART_DELAY_SECONDS = 30.0
 # After this run time a crash counts as the first one again.
@@ -32,60 +29,8 @@ _STABLE_SECONDS = 60.0
 # that was ready: the processes that still run are worth more than none.
 _MAX_CRASHES_AT_START = 4
 _STOP_SECONDS = 30.0
-_MAX_SILENCE_SECONDS = 10 * SIGN_SECONDS
-# A process that starts gives no signs; loading a model from a slow disk takes minutes.
-_MAX_START_SECONDS = 900.0
 # Signs to the service manager within its time, so that a late one does no harm.
 _SIGNS_PER_WATCHDOG_TIME = 3
-
-
-class Role(StrEnum):
-    """A role of the node, run as its own process."""
-
-    LISTENER = "listener"
-    WORKER = "worker"
-    WEB = "web"
-
-
-MODULES = {
-    Role.LISTENER: "pacs_listener",
-    Role.WORKER: "node.processes.worker",
-    Role.WEB: "node.processes.web",
-}
-
-
-@dataclass
-class _RoleProcess:
-    """The process of one role, and its number of crashes in a row."""
-
-    role: Role
-    process: subprocess.Popen[bytes]
-    pipe: int  # the process writes signs of life to the other end, from when it is ready
-    started_at: float
-    crashes: int = 0
-    restart_at: float | None = None
-    last_sign_at: float | None = None
-    is_silent: bool = False  # its silence has been logged
-
-    def read_signs(self, now: float) -> None:
-        """Reads the signs of life that have arrived."""
-        # A probe of its port could reach another program that listens there.
-        with suppress(BlockingIOError):
-            if os.read(self.pipe, _PIPE_BYTES):
-                self.last_sign_at = now
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether it has been ready since it started."""
-        return self.last_sign_at is not None
-
-    def hangs(self, now: float) -> bool:
-        """Whether it has given no sign for too long; one that ended is restarted instead."""
-        if self.restart_at is not None:
-            return False
-        if self.last_sign_at is None:
-            return now - self.started_at > _MAX_START_SECONDS
-        return now - self.last_sign_at > _MAX_SILENCE_SECONDS
 
 
 class Supervisor:
@@ -101,13 +46,14 @@ class Supervisor:
         roles: Sequence[Role] = tuple(Role),
         manager: ServiceManager | None = None,
     ) -> None:
-        self.settings: Settings = load_settings(config)
+        self.settings: Settings = host_settings(config)
         self._manager = ServiceManager() if manager is None else manager
         self._next_sign_at = 0.0
         self._config = config
         self._roles = tuple(roles)
-        self._parts: list[_RoleProcess] = []
+        self._parts: list[RoleProcess] = []
         self._stopping = threading.Event()
+        self._reload = threading.Event()
         self._failure = ""
         self._monitor = threading.Thread(target=self._run, name="supervisor", daemon=True)
         self._ready = threading.Event()
@@ -137,7 +83,20 @@ class Supervisor:
     def wait(self, stop: StopSignal) -> None:
         """Returns on a stop signal, or when the supervisor gives up on the node."""
         while not stop.wait(_POLL_SECONDS) and not self._failure:
-            pass
+            if stop.reload_requested():
+                self.reload()
+
+    def reload(self) -> None:
+        """Has every process read the configuration again, unless it has mistakes: these are logged.
+
+        The processes go on with what they do.
+        """
+        try:
+            host_settings(self._config)
+        except Misconfigured as error:
+            _LOG.error("configuration.not_used", error=str(error))
+            return
+        self._reload.set()
 
     def stop(self) -> None:
         """Stops every process; the next start resumes unfinished work."""
@@ -152,6 +111,7 @@ class Supervisor:
         waiting = set(self._roles)
         while not self._failure and not self._stopping.wait(_POLL_SECONDS):
             self._parts = [self._supervised(part) for part in self._parts]
+            self._pass_on_reload()
             waiting -= {part.role for part in self._parts if part.is_ready}
             if not waiting and not self._ready.is_set():
                 _LOG.info("node.ready")
@@ -160,6 +120,13 @@ class Supervisor:
             self._watch(time.monotonic())
         self._manager.notify_stopping()
         self._stop_all()
+
+    def _pass_on_reload(self) -> None:
+        is_requested = self._reload.is_set()
+        self._reload.clear()
+        for part in self._parts:
+            part.is_to_reload = part.is_to_reload or is_requested
+            part.pass_on_reload()
 
     def _watch(self, now: float) -> None:
         """Logs processes that hang; while none does, gives signs to the service manager.
@@ -183,35 +150,19 @@ class Supervisor:
             self._next_sign_at = now + watchdog_s / _SIGNS_PER_WATCHDOG_TIME
             self._manager.send_sign()
 
-    def _spawn(self, role: Role) -> _RoleProcess:
-        reading, writing = os.pipe()
-        # -P: a folder named `models` in the working directory must not shadow our package.
-        python = [sys.executable, "-P", "-m"]
-        command = [*python, "node.processes.child_process", str(os.getpid()), MODULES[role]]
-        if self._config is not None:
-            command += ["--config", str(self._config)]
-        environment = os.environ | {PIPE_VARIABLE: str(writing)}
-        try:
-            # Its own process group: the supervisor passes on Ctrl-C.
-            process = subprocess.Popen(
-                command,
-                env=environment,
-                pass_fds=[writing],
-                process_group=0,
-                stdin=subprocess.DEVNULL,
-            )
-        finally:
-            os.close(writing)
-        os.set_blocking(reading, False)
-        return _RoleProcess(role, process, reading, time.monotonic())
+    def _spawn(self, role: Role) -> RoleProcess:
+        return spawn(role, self._config)
 
-    def _supervised(self, part: _RoleProcess) -> _RoleProcess:
+    def _supervised(self, part: RoleProcess) -> RoleProcess:
         """Checks one process: restarts it after a delay, or gives up on the node."""
         now = time.monotonic()
         part.read_signs(now)
         status = part.process.poll()
         if status is None:
             return part
+        if status == RESTART_STATUS:
+            os.close(part.pipe)
+            return self._spawn(part.role)
         if part.restart_at is None:
             was_stable = now - part.started_at > _STABLE_SECONDS
             part.crashes = 1 if was_stable else part.crashes + 1
@@ -261,14 +212,25 @@ def serve_until_stopped(config: Path | None, roles: Sequence[Role] = tuple(Role)
     _LOG.info(
         "node.started",
         roles=[role.value for role in roles],
-        dicom=f"{settings.listener.ae_title}@{settings.listener.host}:{settings.listener.port}",
-        console=f"http://{settings.web.host}:{settings.web.port}/",
         data_dir=str(settings.data_dir),
+        **_addresses(settings),
     )
-    supervisor.wait(stop)
+    with hold_supervisor_file(settings.data_dir):
+        supervisor.wait(stop)
     supervisor.stop()
     if supervisor.failure:
         _LOG.error("node.given_up", reason=supervisor.failure)
         return 1
     _LOG.info("node.stopped")
     return 0
+
+
+def _addresses(settings: Settings) -> dict[str, str]:
+    """The addresses for the log; where the database has them, the processes log them."""
+    if settings.config == "database":
+        return {"configuration": "database"}
+    listener, web = settings.listener, settings.web
+    return {
+        "dicom": f"{listener.ae_title}@{listener.host}:{listener.port}",
+        "console": f"http://{web.host}:{web.port}/",
+    }

@@ -4,22 +4,23 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 import structlog
 import uvicorn
+from fastapi import FastAPI
 
 from node.alerts.monitoring import monitoring_from
+from node.configuration.follower import POLL_SECONDS
+from node.configuration.site_configuration import SiteConfiguration
 from node.domain.errors import Misconfigured
-from node.processes.entry_point import run_process
+from node.processes.entry_point import Host, RestartNeeded, run_process, utc_now
+from node.runtime.signals import ReloadSignal
 from node.runtime.supervisor_pipe import SIGN_SECONDS, SupervisorPipe
 from node.runtime.timers import Timers
 from node.settings import Settings
 from node.store import Store
-from node.store.files.factory import open_files
-from node.web.app import create_app
-from node.web.dependencies import utc_now
+from node.web.app import create_app, use_settings
 from node.web.event_streams import EventStreams, streams_of
 
 _LOG = structlog.get_logger()
@@ -33,50 +34,92 @@ def main(arguments: list[str] | None = None) -> int:
     return run_process("web", "node.processes.web", __doc__, run, arguments)
 
 
-def run(settings: Settings) -> None:
+def run(host: Host) -> None:
     """Serves until SIGTERM or SIGINT, then lets running responses finish.
 
     Raises:
         Misconfigured: the address or the database cannot be used.
         Transient: the database does not answer.
+        RestartNeeded: another address is configured.
     """
     # uvicorn handles these signals while it serves, then raises them again for these handlers.
     received_signals: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, _frame: received_signals.append(number))
+    reload_signal = ReloadSignal()
     supervisor = SupervisorPipe()
-    store = Store.open(settings.database_url, settings.data_dir, open_files(settings))
+    store = host.open_store()
+    process = WebProcess(store, SiteConfiguration(store, host.file))
     try:
         store.files.remove_abandoned()
-        with _open_socket(settings) as server_socket:
-            app = create_app(settings, store)
-            # No access log: QIDO-RS URLs can contain patient names.
-            config = uvicorn.Config(
-                app,
-                access_log=False,
-                ws="none",
-                log_config=None,
-                lifespan="off",
-                server_header=False,
-                timeout_graceful_shutdown=_GRACE_S,
-            )
-            with _running_timers(settings, store) as timers:
-                server = _Server(config, received_signals, supervisor, timers, streams_of(app))
-                server.run(sockets=[server_socket])
+        follower = host.follower(store, "web", reload_signal.requested, process.use)
+        follower.start()
+        process.timers.add("configuration", POLL_SECONDS, follower.poll)
+        process.serve(received_signals, supervisor)
     finally:
+        process.close()
         store.close()
+    if not received_signals:
+        raise RestartNeeded
 
 
-@contextmanager
-def _running_timers(settings: Settings, store: Store) -> Iterator[Timers]:
-    """Runs the tasks of monitoring beside the server."""
-    timers = Timers()
-    monitoring_from(settings, store, utc_now, compares_results=False).add_to(timers)
-    timers.start()
-    try:
-        yield timers
-    finally:
-        timers.stop()
+@dataclass
+class WebProcess:
+    """The web application, its socket and the tasks of monitoring beside it."""
+
+    store: Store
+    configuration: SiteConfiguration
+    timers: Timers = field(default_factory=Timers)
+    needs_restart: bool = False
+    _app: FastAPI | None = None
+    _address: tuple[str, int] | None = None
+    _socket: socket.socket | None = None
+
+    def use(self, settings: Settings) -> None:
+        """Opens the socket, or switches to other settings; another address needs a restart.
+
+        Raises:
+            Misconfigured: the address or a channel of alerts cannot be used.
+        """
+        address = (settings.web.host, settings.web.port)
+        self.needs_restart = self._address is not None and self._address != address
+        if self.needs_restart:
+            return
+        monitoring = monitoring_from(settings, self.store, utc_now, compares_results=False)
+        if self._app is None:
+            self._socket = _open_socket(settings)
+            self._app = create_app(settings, self.store, self.configuration)
+        else:
+            use_settings(self._app, settings)
+        self._address = address
+        with self.timers.replacing():
+            monitoring.add_to(self.timers)
+
+    def serve(self, received_signals: list[int], supervisor: SupervisorPipe) -> None:
+        """Serves until a signal arrives or a restart is needed."""
+        assert self._app is not None  # noqa: S101 `use` comes first
+        assert self._socket is not None  # noqa: S101 as above
+        # No access log: QIDO-RS URLs can contain patient names.
+        config = uvicorn.Config(
+            self._app,
+            access_log=False,
+            ws="none",
+            log_config=None,
+            lifespan="off",
+            server_header=False,
+            timeout_graceful_shutdown=_GRACE_S,
+        )
+        self.timers.start()
+        try:
+            server = _Server(config, received_signals, supervisor, self, streams_of(self._app))
+            server.run(sockets=[self._socket])
+        finally:
+            self.timers.stop()
+
+    def close(self) -> None:
+        """Closes the socket."""
+        if self._socket is not None:
+            self._socket.close()
 
 
 def _open_socket(settings: Settings) -> socket.socket:
@@ -107,13 +150,13 @@ class _Server(uvicorn.Server):
         config: uvicorn.Config,
         received_signals: list[int],
         supervisor: SupervisorPipe,
-        timers: Timers,
+        process: WebProcess,
         streams: EventStreams,
     ) -> None:
         super().__init__(config)
         self._received_signals = received_signals
         self._supervisor = supervisor
-        self._timers = timers
+        self._process = process
         self._streams = streams
         self._next_sign_at = 0.0
 
@@ -127,11 +170,13 @@ class _Server(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         """uvicorn calls this every 0.1 s."""
+        if self._process.needs_restart:
+            self.should_exit = True
         now = time.monotonic()
         if now >= self._next_sign_at:
             self._next_sign_at = now + SIGN_SECONDS
             self._supervisor.send_sign()
-            self._timers.handle_clock_change()
+            self._process.timers.handle_clock_change()
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

@@ -3,15 +3,20 @@
 import os
 import socket
 import sys
+import uuid
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass, field
 from functools import partial
 
 import structlog
 
-from node.app import App, build
+from node.app import App, build, utc_now
+from node.configuration.follower import POLL_SECONDS
 from node.domain.errors import Transient
-from node.processes.entry_point import run_process
+from node.jobs.job_scheduling import JobScheduler
+from node.jobs.workflow import Workflows
+from node.processes.entry_point import Host, run_process
 from node.runtime.heartbeat import HEARTBEAT_SECONDS, Membership, SingleWorker, WorkerRemoved
 from node.runtime.locks import lock_numbered_worker, lock_single_worker
 from node.runtime.machine import machine_status
@@ -19,6 +24,7 @@ from node.runtime.signals import StopSignal
 from node.runtime.supervisor_pipe import SIGN_SECONDS, SupervisorPipe
 from node.runtime.timers import Timers
 from node.settings import Settings
+from node.store import Store
 from node.worklists.cancel_events import CancelEvents
 
 _LOG = structlog.get_logger()
@@ -35,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
     return run_process("worker", "node.processes.worker", __doc__, run, arguments)
 
 
-def run(settings: Settings) -> None:
+def run(host: Host) -> None:
     """Works until SIGTERM or SIGINT.
 
     Raises:
@@ -44,26 +50,29 @@ def run(settings: Settings) -> None:
     """
     stop = StopSignal()
     supervisor = SupervisorPipe()
-    with _worker_lock(settings) as slot:
-        app = build(settings, slot)
-        app.store.files.remove_abandoned()
-        if app.membership is None:
-            app.heartbeat.leave()
-        device = app.models.load(list(dict.fromkeys(rule.model for rule in settings.rules)))
-        app.heartbeat.join()
-        app.workflows.launch()
-        timers = _timers(app)
-        _add_signs_of_life(timers, app, supervisor, device or settings.worker.device)
-        timers.start()
+    with _worker_lock(host.settings) as slot:
+        store = host.open_store()
+        store.files.remove_abandoned()
+        membership = None if host.settings.is_embedded else _membership(store, slot)
+        worker = Worker(store, membership or SingleWorker(store, slot, utc_now), membership)
+        if membership is None:
+            worker.heartbeat.leave()
+        follower = host.follower(store, slot, stop.reload_requested, worker.use)
+        follower.start()
+        worker.heartbeat.join()
+        worker.launch()
+        _add_fixed_tasks(worker, supervisor)
+        worker.timers.add("configuration", POLL_SECONDS, follower.poll)
+        worker.timers.start()
         _LOG.info("worker.ready", slot=slot)
         supervisor.send_sign()
         while not stop.wait(_CLOCK_SECONDS):
-            timers.handle_clock_change()
+            worker.timers.handle_clock_change()
         _LOG.info("worker.stopping")
-        timers.stop()
-        app.workflows.close()
+        worker.timers.stop()
+        worker.close()
         with suppress(Transient):  # the other workers then detect it by its heartbeat
-            app.heartbeat.leave()
+            worker.heartbeat.leave()
 
 
 def _worker_lock(settings: Settings) -> AbstractContextManager[str]:
@@ -73,18 +82,96 @@ def _worker_lock(settings: Settings) -> AbstractContextManager[str]:
     return lock_numbered_worker(settings.data_dir, socket.gethostname())
 
 
-def _timers(app: App) -> Timers:
-    """The periodic tasks; with several workers, the leader alone runs the shared ones."""
+def _membership(store: Store, slot: str) -> Membership:
+    return Membership(store, f"{slot}:{uuid.uuid4().hex[:8]}", slot, utc_now)
+
+
+@dataclass
+class Worker:
+    """What stays while the worker runs, and the components that its configuration makes.
+
+    `membership` is None for a single worker.
+    """
+
+    store: Store
+    heartbeat: Membership | SingleWorker
+    membership: Membership | None
+    timers: Timers = field(default_factory=Timers)
+    device: str = ""
+    _app: App | None = None
+    _workflows: Workflows | None = None
+
+    def use(self, settings: Settings) -> None:
+        """Switches to other settings: jobs that run end with the components that they have.
+
+        Raises:
+            Misconfigured: a model or a secret is missing; the worker stays as it is.
+            InferenceError: a model cannot be loaded; the worker stays as it is.
+            Transient: the database does not answer; the worker stays as it is.
+        """
+        current = self._app
+        app = build(settings, self.store, self.heartbeat.name, current)
+        try:
+            device = app.models.load(app.wanted_models)
+            workflows = self._workflows_with(app)
+        except BaseException:
+            if current is None or app.models is not current.models:
+                app.models.close()
+            raise
+        self._app, self._workflows = app, workflows
+        self.device = device or settings.worker.device
+        with self.timers.replacing():
+            _add_tasks(self.timers, app, workflows, self.store, self.membership)
+        if current is not None:
+            _retire(current, app)
+
+    def _workflows_with(self, app: App) -> Workflows:
+        """Returns the workflows, which from now on start with the steps of `app`."""
+        steps = app.steps
+        if self._workflows is None:
+            return Workflows(steps.segment, steps.deliver, steps.commit, app.engine)
+        self._workflows.use(steps, app.engine)
+        return self._workflows
+
+    def launch(self) -> None:
+        """Starts the workflows: unfinished jobs resume."""
+        if self._workflows is not None:
+            self._workflows.launch()
+
+    def close(self) -> None:
+        """Stops the workflows; the next start resumes them."""
+        if self._workflows is not None:
+            self._workflows.close()
+
+    def take_over(self) -> None:
+        """As the leader, reassigns the work of workers that are gone."""
+        membership, workflows = self.membership, self._workflows
+        if membership is not None and membership.leads and workflows is not None:
+            workflows.take_over([worker.name for worker in self.store.workers()])
+
+
+def _retire(old: App, new: App) -> None:
+    """Ends what only the old configuration used."""
+    for worklist in old.worklists.values():
+        if worklist.events is not None:
+            worklist.events.close()
+    if old.models is not new.models:
+        old.models.retire()
+
+
+def _add_tasks(
+    timers: Timers, app: App, workflows: Workflows, store: Store, membership: Membership | None
+) -> None:
+    """Adds the tasks of a configuration; with several workers, the leader alone runs them."""
     poll_s = app.settings.worker.poll_seconds
-    membership = app.membership
     retriever = app.retriever
-    timers = Timers()
+    scheduler = JobScheduler(store, workflows, app.steps.deliver, app.steps.commit, utc_now)
     for name, seconds, run_task in (
         ("series", poll_s, app.series_completion.poll),
-        ("jobs", poll_s, app.job_scheduler.poll),
-        ("settlements", poll_s, app.job_scheduler.settle_commitments),
+        ("jobs", poll_s, scheduler.poll),
+        ("settlements", poll_s, scheduler.settle_commitments),
         ("retrievals", poll_s, retriever.refuse_unknown_sources),
-        ("repair", _REPAIR_SECONDS, app.job_scheduler.repair),
+        ("repair", _REPAIR_SECONDS, scheduler.repair),
         ("commitments", poll_s, app.commitment_reporter.poll),
         ("retention", _RETENTION_SECONDS, app.retention.poll),
     ):
@@ -99,6 +186,12 @@ def _timers(app: App) -> Timers:
             _for_leader(membership, query.run),
             first_after_s=_FIRST_QUERY_SECONDS,
         )
+    _add_worklist_tasks(timers, app, membership)
+    app.monitoring.add_to(timers)
+
+
+def _add_worklist_tasks(timers: Timers, app: App, membership: Membership | None) -> None:
+    poll_s = app.settings.worker.poll_seconds
     for name, worklist in app.worklists.items():
         search_s = app.settings.worklists[name].poll_seconds
         timers.add(f"worklist {name}", search_s, _for_leader(membership, worklist.poll_server))
@@ -107,19 +200,21 @@ def _timers(app: App) -> Timers:
         if worklist.events is not None:
             listen = partial(_listen_if_leader, membership, worklist.events)
             timers.add(f"events of {name}", poll_s, listen)
-    timers.add("heartbeat", HEARTBEAT_SECONDS, partial(_send_heartbeat, app.heartbeat))
-    if membership is not None:
-        timers.add("takeover", HEARTBEAT_SECONDS, partial(_take_over, app))
-    app.monitoring.add_to(timers)
-    return timers
 
 
-def _add_signs_of_life(timers: Timers, app: App, supervisor: SupervisorPipe, device: str) -> None:
-    """Adds the signs to the supervisor, which need nothing but working timers, and the status."""
+def _add_fixed_tasks(worker: Worker, supervisor: SupervisorPipe) -> None:
+    """Adds the tasks that no configuration changes.
+
+    The signs to the supervisor need nothing but working timers.
+    """
+    timers, heartbeat = worker.timers, worker.heartbeat
+    timers.add("heartbeat", HEARTBEAT_SECONDS, partial(_send_heartbeat, heartbeat))
+    if worker.membership is not None:
+        timers.add("takeover", HEARTBEAT_SECONDS, worker.take_over)
     timers.add("signs of life", SIGN_SECONDS, supervisor.send_sign)
 
     def report() -> None:
-        app.store.record_machine_status(app.heartbeat.name, machine_status(device))
+        worker.store.record_machine_status(heartbeat.name, machine_status(worker.device))
 
     timers.add_with_first_run("machine status", _STATUS_SECONDS, report, first_after_s=0.0)
 
@@ -148,11 +243,6 @@ def _send_heartbeat(heartbeat: Membership | SingleWorker) -> None:
         # Other workers may run this worker's jobs by now. The supervisor restarts it.
         _LOG.critical("worker.removed", worker=heartbeat.name)
         os._exit(1)
-
-
-def _take_over(app: App) -> None:
-    if app.membership is not None and app.membership.leads:
-        app.workflows.take_over([worker.name for worker in app.store.workers()])
 
 
 if __name__ == "__main__":

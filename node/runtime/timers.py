@@ -1,8 +1,10 @@
 """Periodic tasks of a process, independent of changes to the system clock (APScheduler)."""
 
 import logging
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -16,6 +18,8 @@ from node.domain.error_classification import Defect, attempt
 _LOG = structlog.get_logger()
 # NTP adjusts a clock by less than this at a time.
 _CLOCK_JUMP_SECONDS = 2.0
+# More than any site has tasks; a thread starts when a task needs it.
+_MAX_THREADS = 1000
 
 
 @dataclass
@@ -41,6 +45,9 @@ class Timers:
 
     _interval_s: dict[str, float] = field(default_factory=dict)
     _clock_offset_s: float = 0.0  # system clock minus monotonic clock
+    _replaceable: set[str] = field(default_factory=set)
+    _is_replacing: bool = False
+    _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def __post_init__(self) -> None:
         logging.getLogger("apscheduler").setLevel(logging.ERROR)
@@ -50,8 +57,13 @@ class Timers:
 
     def add(self, name: str, seconds: float, run: Callable[[], None]) -> None:
         """Adds a task that runs every `seconds`."""
-        self._interval_s[name] = seconds
-        self._scheduler.add_job(_Task(name, run), "interval", seconds=seconds, id=name)
+        with self._lock:
+            self._interval_s[name] = seconds
+            if self._is_replacing:
+                self._replaceable.add(name)
+            self._scheduler.add_job(
+                _Task(name, run), "interval", seconds=seconds, id=name, replace_existing=True
+            )
 
     def add_with_first_run(
         self, name: str, seconds: float, run: Callable[[], None], *, first_after_s: float
@@ -61,10 +73,28 @@ class Timers:
         first = datetime.now(UTC) + timedelta(seconds=first_after_s)
         self._scheduler.modify_job(name, next_run_time=first)
 
+    @contextmanager
+    def replacing(self) -> Iterator[None]:
+        """Replaces the tasks that the last such block added by those that this block adds.
+
+        A run that goes on ends normally. A task starts again only after the run of the one with
+        the same name that it replaces.
+        """
+        with self._lock:
+            earlier, self._replaceable = self._replaceable, set()
+            self._is_replacing = True
+            try:
+                yield
+            finally:
+                self._is_replacing = False
+            for name in earlier - self._replaceable:
+                del self._interval_s[name]
+                self._scheduler.remove_job(name)
+
     def start(self) -> None:
         """Starts the timers."""
         # A task that waits for a slow peer must not hold up the others.
-        self._scheduler.add_executor(ThreadPoolExecutor(max(1, len(self._interval_s))))
+        self._scheduler.add_executor(ThreadPoolExecutor(_MAX_THREADS))
         self._clock_offset_s = time.time() - time.monotonic()
         self._scheduler.start()
 
@@ -79,9 +109,10 @@ class Timers:
         if set_back_s < _CLOCK_JUMP_SECONDS:
             return
         _LOG.warning("clock.set_back", seconds=round(set_back_s))
-        for name, seconds in self._interval_s.items():
-            # A new trigger, because a trigger starts at a time of day, too.
-            self._scheduler.reschedule_job(name, trigger=IntervalTrigger(seconds=seconds))
+        with self._lock:
+            for name, seconds in self._interval_s.items():
+                # A new trigger, because a trigger starts at a time of day, too.
+                self._scheduler.reschedule_job(name, trigger=IntervalTrigger(seconds=seconds))
 
     def stop(self) -> None:
         """Starts no further run."""

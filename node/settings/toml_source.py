@@ -84,7 +84,7 @@ def _lines_of_document(root: Node) -> Lines:
             case "pair":
                 yield from _lines_of_pair(node, ())
             case "table" | "table_array_element":
-                key = _indexed_path(_keys(node.named_children[0]), counts)
+                key = _indexed_path(keys_of(node.named_children[0]), counts)
                 if node.type == "table_array_element":
                     counts[key] = counts.get(key, 0) + 1
                     yield key, _line_number(node)
@@ -107,7 +107,7 @@ def _indexed_path(keys: KeyPath, counts: dict[KeyPath, int]) -> KeyPath:
 
 def _lines_of_pair(node: Node, parent: KeyPath) -> Lines:
     key, value = node.named_children[0], node.named_children[-1]
-    path = (*parent, *_keys(key))
+    path = (*parent, *keys_of(key))
     yield path, _line_number(node)
     yield from _lines_of_value(value, path)
 
@@ -124,10 +124,10 @@ def _lines_of_value(node: Node, path: KeyPath) -> Lines:
             yield from _lines_of_value(child, (*path, i))
 
 
-def _keys(node: Node) -> KeyPath:
+def keys_of(node: Node) -> KeyPath:
     """Splits a bare, quoted or dotted key into its parts."""
     if node.type == "dotted_key":
-        return tuple(part for child in node.named_children for part in _keys(child))
+        return tuple(part for child in node.named_children for part in keys_of(child))
     text = (node.text or b"").decode("utf-8")
     if node.type == "quoted_key":
         # tomllib decodes the escape sequences.

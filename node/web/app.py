@@ -11,12 +11,15 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
+from node.configuration.site_configuration import SiteConfiguration
 from node.domain.errors import Rejected, Transient
 from node.settings import Settings
 from node.store import Store
 from node.web.api import health, jobs, metrics, retrievals, series, work_items
+from node.web.api import rules as rules_api
 from node.web.console import overview_routes
 from node.web.console import routes as console
+from node.web.console.rules import routes as rules
 from node.web.dicomweb import capabilities, metadata, qido, rendered, stow, wado
 from node.web.event_streams import EventStreams
 from node.web.security import SecurityMiddleware
@@ -25,35 +28,43 @@ from node.web.viewer import routes as viewer
 _LOG = structlog.get_logger()
 _STATIC = Path(__file__).parent / "console" / "static"
 _RETRY_AFTER_S = 5
+_CONSOLE = (console, overview_routes, rules, viewer)
+_API = (series, jobs, retrievals, work_items, rules_api, health, metrics)
 # The last one answers what the others do not.
 _DICOMWEB = (qido, wado, metadata, rendered, stow, capabilities)
 
 
-def create_app(settings: Settings, store: Store) -> FastAPI:
-    """Returns the application with console, REST API, health and DICOMweb over one store."""
+def create_app(
+    settings: Settings, store: Store, configuration: SiteConfiguration | None = None
+) -> FastAPI:
+    """Returns the application with console, REST API, health and DICOMweb over one store.
+
+    `configuration` is that of the file in the settings if None.
+    """
     # The interactive documentation would load its scripts from another site.
     app = FastAPI(title="segnode", docs_url=None, redoc_url=None, openapi_url="/api/openapi.json")
-    app.state.settings = settings
+    use_settings(app, settings)
     app.state.store = store
+    app.state.configuration = configuration or SiteConfiguration(store, settings.file)
     app.state.streams = EventStreams()
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
-    for module in (
-        console,
-        overview_routes,
-        series,
-        viewer,
-        jobs,
-        retrievals,
-        work_items,
-        health,
-        metrics,
-        *_DICOMWEB,
-    ):
+    for module in (*_CONSOLE, *_API, *_DICOMWEB):
         app.include_router(module.ROUTER)
     for error, handler in _ERROR_HANDLERS.items():
         app.add_exception_handler(error, handler)
-    app.add_middleware(SecurityMiddleware, names=settings.web.names)
+    app.add_middleware(SecurityMiddleware, names=lambda: _settings_of(app).web.names)
     return app
+
+
+def use_settings(app: FastAPI, settings: Settings) -> None:
+    """Answers requests with these settings from now on."""
+    app.state.settings = settings
+
+
+def _settings_of(app: FastAPI) -> Settings:
+    settings = app.state.settings
+    assert isinstance(settings, Settings)  # noqa: S101 set by create_app
+    return settings
 
 
 def _handle_rejected(request: Request, error: Exception) -> Response:

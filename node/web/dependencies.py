@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl
 
 from fastapi import Depends, HTTPException, Request
 
+from node.configuration.site_configuration import SiteConfiguration
 from node.domain.discarding import CONSOLE_USER
 from node.settings import Settings
 from node.store import Store
@@ -50,6 +51,13 @@ async def _posted_form(request: Request) -> Mapping[str, str]:
     return dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
 
 
+def _configuration(request: Request) -> SiteConfiguration:
+    configuration = request.app.state.configuration
+    assert isinstance(configuration, SiteConfiguration)  # noqa: S101 set by create_app
+    return configuration
+
+
+Configuration = Annotated[SiteConfiguration, Depends(_configuration)]
 SiteSettings = Annotated[Settings, Depends(_settings)]
 SiteStore = Annotated[Store, Depends(_store)]
 Now = Annotated[datetime, Depends(utc_now)]

@@ -6,7 +6,7 @@ request forgery) nor read it under its own name that resolves to this machine (D
 
 import ipaddress
 import socket
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -31,12 +31,17 @@ class SecurityMiddleware:
     """Refuses requests of foreign pages and adds security headers to responses.
 
     A request must address this node as localhost, by its machine's name, by an IP address, or by
-    one of `names`: the names that a site gives it, such as that of a proxy before it.
+    one of the current `names`: those that a site gives it, such as that of a proxy before it.
     """
 
-    def __init__(self, app: ASGIApp, names: Collection[str]) -> None:
+    def __init__(self, app: ASGIApp, names: Callable[[], Collection[str]]) -> None:
         self._app = app
-        self._own_names = {name.lower() for name in ("localhost", socket.gethostname(), *names)}
+        self._names = names
+
+    @property
+    def _own_names(self) -> Collection[str]:
+        names = ("localhost", socket.gethostname(), *self._names())
+        return {name.lower() for name in names}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes the request on, or answers it with a refusal."""

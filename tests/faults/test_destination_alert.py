@@ -8,7 +8,7 @@ import pytest
 
 from node.demo.orthanc_pacs import OrthancPacs, orthanc_missing
 from node.domain.job import JobState
-from node.processes.supervisor import Role
+from node.processes.role_process import Role
 from tests.support.processes.running_node import RunningNode, small_abdomen
 from tests.support.servers.http_receiver import HttpReceiver, http_receiver
 from tests.support.waiting import until

@@ -12,7 +12,7 @@ from pydicom import dcmread
 from node.demo.orthanc_pacs import OrthancPacs
 from node.domain.identifiers import Uid
 from node.domain.job import JobState
-from node.processes.supervisor import Role
+from node.processes.role_process import Role
 from tests.pacs.conftest import StartOrthanc
 from tests.support.processes.running_node import RunningNode, small_abdomen
 from tests.support.waiting import until

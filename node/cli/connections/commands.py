@@ -31,10 +31,10 @@ def test_connections(
     """
     import json
 
+    from node.configuration.active import active_settings
     from node.probes.site import probe
-    from node.settings import load_settings
 
-    settings = load_settings(config)
+    settings = active_settings(config)
     reports = [probe(settings, one) for one in _selected(settings, names or [])]
     if as_json:
         typer.echo(json.dumps([asdict(report) for report in reports], indent=2))
@@ -75,10 +75,10 @@ def list_rejected(config: ConfigOption = None, as_json: JsonOption = False) -> N
     """
     import json
 
+    from node.configuration.active import active_settings
     from node.health.rejected_connections import explain_rejections
-    from node.settings import load_settings
 
-    settings = load_settings(config)
+    settings = active_settings(config)
     with open_store(config) as store:
         found = store.rejected_connections(datetime.now(UTC))
     if as_json:

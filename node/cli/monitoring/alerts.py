@@ -61,9 +61,9 @@ def test_alerts(config: ConfigOption = None) -> None:
     """
     from node.alerts.channel import channels_from
     from node.alerts.message import content_of_test, site_name
-    from node.settings import load_settings
+    from node.configuration.active import active_settings
 
-    settings = load_settings(config)
+    settings = active_settings(config)
     channels = channels_from(settings)
     if not channels:
         raise Misconfigured(

@@ -34,9 +34,9 @@ def list_work_items(
 
     Example: segnode worklist list --limit 10
     """
-    from node.settings import load_settings
+    from node.configuration.active import active_settings
 
-    names = list(load_settings(config).worklists)
+    names = list(active_settings(config).worklists)
     with open_store(config) as store:
         statuses = [store.worklist_status(name) for name in names]
         items = store.list_work_items(limit)

@@ -23,7 +23,7 @@ from node.dicom.ct_writer import CtDescription, write_ct_series
 from node.domain.identifiers import Uid
 from node.domain.job import JobState
 from node.maintenance.verify import Verification
-from node.processes.supervisor import Role
+from node.processes.role_process import Role
 from tests.support.peers.dcmsend import dcmsend
 from tests.support.processes.running_node import RunningNode
 from tests.support.processes.stages import Stages

@@ -15,7 +15,7 @@ from node.domain.delivery import DeliveryState
 from node.domain.identifiers import Uid
 from node.domain.job import JobState
 from node.domain.result_objects import SEG, ObjectUids
-from node.processes.supervisor import Role
+from node.processes.role_process import Role
 from tests.support.processes.running_node import RunningNode, small_abdomen
 from tests.support.waiting import until
 

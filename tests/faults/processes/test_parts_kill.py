@@ -13,7 +13,7 @@ from node.dicom.ct_writer import CtDescription, ct_datasets
 from node.domain.identifiers import Uid
 from node.domain.job import JobState
 from node.domain.result_objects import SEG, ObjectUids
-from node.processes.supervisor import Role
+from node.processes.role_process import Role
 from tests.support.dicom.builders import CtFiles
 from tests.support.processes.running_node import RunningNode
 from tests.support.processes.stages import Stages

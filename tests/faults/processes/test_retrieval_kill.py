@@ -17,7 +17,7 @@ from pydicom import dcmread
 from node.demo.orthanc_pacs import OrthancPacs, free_ports
 from node.domain.identifiers import Uid
 from node.domain.job import JobState
-from node.processes.supervisor import Role
+from node.processes.role_process import Role
 from node.store import Retrieval
 from tests.support.peers.archive import Archive
 from tests.support.processes.running_node import RunningNode, small_abdomen

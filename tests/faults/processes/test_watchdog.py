@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from node.demo.orthanc_pacs import free_ports
-from node.processes.supervisor import MODULES, Role
+from node.processes.role_process import MODULES, Role
 from tests.support.servers.http_receiver import HttpReceiver, http_receiver
 from tests.support.waiting import until
 

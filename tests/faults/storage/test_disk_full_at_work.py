@@ -12,7 +12,7 @@ from node.domain.identifiers import Uid
 from node.domain.job import JobState
 from node.domain.result_objects import SEG, ObjectUids
 from node.maintenance.verify import Verification
-from node.processes.supervisor import Role
+from node.processes.role_process import Role
 from tests.support.peers.storing import statuses
 from tests.support.processes.running_node import RunningNode, small_abdomen
 from tests.support.small_disk import SmallDisk, small_disk

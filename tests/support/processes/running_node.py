@@ -15,7 +15,7 @@ from node.dicom.ct_writer import write_ct_series
 from node.dimse import scu
 from node.domain.identifiers import AeTitle, Uid
 from node.domain.job import Job, JobState
-from node.processes.supervisor import MODULES, Role
+from node.processes.role_process import MODULES, Role
 from node.settings import load_settings
 from node.store import Store
 from tests.support.waiting import until

@@ -39,12 +39,11 @@ def test_many_ae_titles_between_two_writes_share_a_row_and_are_all_counted(
     store.close()
 
 
-def test_the_last_counts_are_stored_at_a_stop(tmp_path: Path) -> None:
+def test_counts_are_stored(tmp_path: Path) -> None:
     store = Store.open(sqlite_url(tmp_path), tmp_path)
     recorder = RejectionRecorder(store, lambda: NOON)
-    recorder.start()
     recorder.record_association(rejection("CT1"))
-    recorder.stop()
+    recorder.flush()
     (found,) = store.rejected_connections(NOON)
     assert found.key.calling_ae_title == "CT1"
     store.close()

@@ -6,8 +6,7 @@ import pytest
 
 from node.domain.errors import Misconfigured, NodeError, Transient
 from node.processes import entry_point
-from node.processes.entry_point import MISCONFIGURED_STATUS, run_process
-from node.settings import Settings
+from node.processes.entry_point import MISCONFIGURED_STATUS, Host, run_process
 
 
 @pytest.fixture(autouse=True)
@@ -24,10 +23,10 @@ def config(tmp_path: Path) -> Path:
 
 
 def test_the_process_runs_with_the_settings_of_its_configuration(config: Path) -> None:
-    received: list[Settings] = []
+    received: list[Host] = []
     status = run_process("test", "tests.process", None, received.append, ["--config", str(config)])
     assert status == 0
-    assert [settings.quiet_seconds for settings in received] == [7]
+    assert [(host.file, host.settings.quiet_seconds) for host in received] == [(config, 7)]
 
 
 @pytest.mark.parametrize(
@@ -40,7 +39,7 @@ def test_the_process_runs_with_the_settings_of_its_configuration(config: Path) -
 def test_an_error_is_logged_and_gives_the_exit_status(
     config: Path, capsys: pytest.CaptureFixture[str], error: NodeError, event: str, status: int
 ) -> None:
-    def run(_settings: Settings) -> None:
+    def run(_host: Host) -> None:
         raise error
 
     assert run_process("test", "tests.process", None, run, ["--config", str(config)]) == status
@@ -53,7 +52,7 @@ def test_an_invalid_configuration_is_logged_and_the_process_does_not_run(
     config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config.write_text('data_dri = "data"\n', encoding="utf-8")
-    received: list[Settings] = []
+    received: list[Host] = []
     status = run_process("test", "tests.process", None, received.append, ["--config", str(config)])
     assert (status, received) == (MISCONFIGURED_STATUS, [])
     assert "data_dri" in "".join(capsys.readouterr())

@@ -1,0 +1,1 @@
+"""The command group `config`, and `reload`."""
