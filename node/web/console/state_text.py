@@ -8,6 +8,7 @@ from node.domain.delivery import Delivery, DeliveryState
 from node.domain.instance import Channel
 from node.domain.job import Job, JobState
 from node.domain.job_summary import is_lower_bound
+from node.domain.number_texts import millilitres
 from node.domain.result_objects import ResultKind
 from node.domain.series import SeriesState
 from node.store import AuditEvent
@@ -160,9 +161,11 @@ def measured_volumes(job: Job) -> tuple[tuple[str, str], ...]:
 
 
 def volume_text(measured: Mapping[str, float | bool]) -> str:
-    """Returns "1,417 mL", or "at least 900 mL" if the organ is not completely in the series."""
+    """Returns "1417 mL", or "at least 900 mL" if the organ is not completely in the series."""
     bound = "at least " if is_lower_bound(measured) else ""
-    return f"{bound}{measured['volume_ml']:,.0f} mL" if measured["volume_ml"] > 0 else "not found"
+    return (
+        f"{bound}{millilitres(measured['volume_ml'])}" if measured["volume_ml"] > 0 else "not found"
+    )
 
 
 def stage_name(stage: str) -> str:
