@@ -25,6 +25,7 @@ from node.routing.conditions import (
     Not,
     OneOf,
 )
+from node.routing.contradictions import contradiction
 
 KeyPath = tuple[str | int, ...]  # keys and indices from the top of the file
 Mistake = tuple[KeyPath, str]  # location and message
@@ -58,7 +59,13 @@ def parse_condition(table: Any, path: KeyPath) -> Condition:
             mistakes += error.mistakes
     if mistakes:
         raise InvalidCondition(*mistakes)
-    return conditions[0] if len(conditions) == 1 else All(tuple(conditions))
+    condition = conditions[0] if len(conditions) == 1 else All(tuple(conditions))
+    if excluded := contradiction(condition):
+        within = [key for key in table if key != "attribute"]
+        raise InvalidCondition(
+            ((*path, *within) if len(within) == 1 else path, f"can never hold: {excluded}")
+        )
+    return condition
 
 
 def _attribute_mistakes(table: Mapping[str, Any], path: KeyPath) -> Iterator[Mistake]:

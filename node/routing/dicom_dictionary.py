@@ -18,14 +18,15 @@ class DictionaryEntry(NamedTuple):
 
     tag: int
     vr: str  # "US or SS" where several are possible
+    vm: str  # "1", "3" or "1-n"
 
 
 @cache
 def entries_by_keyword() -> dict[str, DictionaryEntry]:
     """Returns the attributes of PS3.6 by keyword, without those of repeating groups."""
     return {
-        keyword: DictionaryEntry(tag, vr)
-        for tag, (vr, _vm, _name, _retired, keyword) in _load_dictionary().items()
+        keyword: DictionaryEntry(tag, vr, vm)
+        for tag, (vr, vm, _name, _retired, keyword) in _load_dictionary().items()
         if keyword
     }
 
