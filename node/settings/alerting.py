@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field
 
 from node.settings.value_types import (
+    Boolean,
     Host,
     MailAddress,
     Name,
@@ -30,7 +31,7 @@ class MonitoringOptions(Options):
     max_queue_minutes: Positive = 60.0
     low_disk_gib: Annotated[Real, Field(gt=0, le=1_000_000, allow_inf_nan=False)] | None = None
     certificate_days: Annotated[Whole, Field(ge=1, le=3650)] = 30
-    detect_drift: bool = True
+    detect_drift: Boolean = True
 
     @property
     def attention_time(self) -> timedelta:

@@ -13,6 +13,7 @@ from models.installed_packages import installed
 from models.manifest import InvalidPackage, ModelSpec
 from node.routing.attributes import suggestion
 from node.routing.condition_parsing import KeyPath, Mistake
+from node.settings.destinations import Destination, FhirDestination, Hl7Destination
 from node.settings.information_systems import information_system_mistakes
 from node.settings.options import Settings
 from node.settings.organ_codes import unknown_organs
@@ -143,7 +144,9 @@ def contradictions(settings: Settings, base: Path) -> Iterator[Mistake]:
     if 0 < settings.retention.free_bytes < settings.min_free_bytes:
         message = f"is below least_free_gib, {settings.least_free_gib:g}: nothing would come in"
         yield ("retention", "free_gib"), message
-    yield from _repeated_objects(settings)
+    for name, destination in settings.destinations.items():
+        for part, message in _object_mistakes(destination):
+            yield ("destinations", name, *part), message
     yield from _alert_mistakes(settings, base)
     for name, peer in settings.peers.items():
         if peer.retrieve is not None and name in settings.sources:
@@ -162,15 +165,24 @@ def contradictions(settings: Settings, base: Path) -> Iterator[Mistake]:
             yield ("destinations", name, *part), message
 
 
-def _repeated_objects(settings: Settings) -> Iterator[Mistake]:
-    """Yields objects that a destination names twice."""
-    for name, destination in settings.destinations.items():
-        path = ("destinations", name)
-        for key in ("objects", "fallback"):
-            listed = getattr(destination, key, ())
-            for i, each in enumerate(listed):
-                if each in listed[:i]:
-                    yield (*path, key, i), f"{each!r} is named twice"
+def _object_mistakes(destination: Destination) -> Iterator[Mistake]:
+    """Yields what is wrong with the objects of a destination, each with its path below it."""
+    for key in ("objects", "fallback"):
+        listed = getattr(destination, key, ())
+        for i, each in enumerate(listed):
+            if each in listed[:i]:
+                yield (key, i), f"{each!r} is named twice"
+    if isinstance(destination, Hl7Destination | FhirDestination):
+        return
+    for i, each in enumerate(destination.fallback):
+        if each in destination.objects:
+            message = f"replaces nothing: the destination gets {each!r} anyway (objects)"
+            yield ("fallback", i), message
+    if destination.deflated and destination.segmentation == "labelmap":
+        message = 'has no effect with segmentation = "labelmap", which is compressed otherwise'
+        yield ("deflated",), message
+    elif destination.deflated and "seg" not in (*destination.objects, *destination.fallback):
+        yield ("deflated",), 'has no effect without "seg" in objects'
 
 
 def _alert_mistakes(settings: Settings, base: Path) -> Iterator[Mistake]:

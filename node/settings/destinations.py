@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field
 from node.domain.report import Quantity
 from node.domain.result_objects import ResultKind, ResultObject, SegEncoding, WantedObjects
 from node.settings.value_types import (
+    Boolean,
     Hl7Name,
     Host,
     Name,
@@ -41,8 +42,8 @@ class _ObjectDestination(_Destination):
     objects: Annotated[tuple[ObjectName, ...], Field(min_length=1)] = ("seg",)
     segmentation: Literal["all-frames", "sparse", "labelmap"] = "all-frames"
     fallback: tuple[ObjectName, ...] = ()
-    refusal_notice: bool = False
-    deflated: bool = False
+    refusal_notice: Boolean = False
+    deflated: Boolean = False
 
     @property
     def wanted(self) -> WantedObjects:
@@ -118,7 +119,7 @@ class Hl7Destination(_ReportDestination):
     kind: Literal["hl7"]
     host: Host
     port: Annotated[Whole, Field(ge=1, le=65535)]
-    tls: bool = False
+    tls: Boolean = False
     ca_file: SitePath | None = None
     certificate_file: SitePath | None = None
     key_file: SitePath | None = None

@@ -151,6 +151,19 @@ def _not_boolean(number: object) -> object:
     return number
 
 
+class EnvironmentText(str):
+    """A text from an environment variable, which has no other types."""
+
+    __slots__ = ()
+
+
+def _boolean(value: object) -> object:
+    """Checks true or false; texts and numbers that resemble them count in the environment alone."""
+    if not isinstance(value, bool | EnvironmentText):
+        raise ValueError("must be true or false, without quotation marks")  # noqa: TRY004 pydantic reports ValueError
+    return value
+
+
 def _series_number(value: object) -> object:
     """Checks a fixed Series Number or its rule; returns a fixed number as a whole number."""
     if isinstance(value, bool) or not isinstance(value, int | str):
@@ -170,6 +183,7 @@ def _expand_home(path: Path) -> Path:
 
 Whole = Annotated[int, BeforeValidator(_not_boolean)]
 Real = Annotated[float, BeforeValidator(_not_boolean)]
+Boolean = Annotated[bool, BeforeValidator(_boolean)]
 Port = Annotated[Whole, Field(ge=0, le=65535)]
 Ae = Annotated[str, AfterValidator(AeTitle)]
 Name = Annotated[str, Field(min_length=1)]

@@ -8,6 +8,7 @@ from pydantic import Field
 from node.routing.attributes import suggestion
 from node.routing.condition_parsing import Mistake
 from node.settings.value_types import (
+    Boolean,
     CodeText,
     EventsUrl,
     LongString,
@@ -53,7 +54,7 @@ class WorklistOptions(Options):
     poll_seconds: Positive = 30.0
     max_open: Annotated[Whole, Field(ge=1, le=1000)] = 10
     give_up_after_hours: Positive = 24.0
-    subscribe: bool = True
+    subscribe: Boolean = True
     events_url: EventsUrl = ""
 
 
