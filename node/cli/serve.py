@@ -51,7 +51,7 @@ def check(config: ConfigOption = None) -> None:
 
 
 def _summary(settings: "Settings") -> str:
-    from node.settings.remarks import remarks
+    from node.settings.messages.remarks import remarks
 
     peers = (
         "only from " + ", ".join(p.ae_title for p in settings.peers.values())

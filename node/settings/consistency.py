@@ -11,7 +11,7 @@ from typing import Any
 
 from models.installed_packages import installed
 from models.manifest import InvalidPackage, ModelSpec
-from node.routing.attributes import suggestion
+from node.routing.attributes import closest_match, suggestion
 from node.routing.condition_parsing import KeyPath, Mistake
 from node.settings.destinations import Destination, FhirDestination, Hl7Destination
 from node.settings.information_systems import information_system_mistakes
@@ -84,7 +84,7 @@ def _unknown_senders(
     value: Any, path: KeyPath, peers: Mapping[str, Any], sources: Collection[str]
 ) -> Iterator[Mistake]:
     """Yields senders in `from_ae` that the node rejects because they are not listed as peers."""
-    titles = [str(_table(peer).get("ae_title", "")).strip() for peer in peers.values()]
+    titles = {str(_table(peer).get("ae_title", "")).strip() for peer in peers.values()}
     if isinstance(value, list):
         for i, item in enumerate(value):
             yield from _unknown_senders(item, (*path, i), peers, sources)
@@ -93,10 +93,18 @@ def _unknown_senders(
             yield from _unknown_senders(item, (*path, key), peers, sources)
             continue
         for i, name in enumerate(item if isinstance(item, list) else []):
-            known = [*titles, *sources]
+            known = {*titles, *sources}
             if isinstance(name, str) and name.strip() not in known and not _is_ip_address(name):
-                message = f"no peer has the AE title {name!r}{suggestion(name, known)}"
-                yield (*path, key, i), message
+                hint = _sender_hint(name, titles, sources)
+                yield (*path, key, i), f"no peer has the AE title {name!r}{hint}"
+
+
+def _sender_hint(name: str, titles: Collection[str], sources: Collection[str]) -> str:
+    """Returns the sender that was meant; where none is similar, all senders, by what they are."""
+    if match := closest_match(name, [*titles, *sources]):
+        return f" (did you mean {match!r}?)"
+    hint = f"; the peers have {', '.join(sorted(titles))}"
+    return f"{hint}; the sources are {', '.join(sorted(sources))}" if sources else hint
 
 
 def _is_ip_address(name: str) -> bool:

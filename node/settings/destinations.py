@@ -18,6 +18,7 @@ from node.settings.value_types import (
     Url,
     ViewerUrl,
     Whole,
+    within,
 )
 
 
@@ -118,7 +119,7 @@ class Hl7Destination(_ReportDestination):
 
     kind: Literal["hl7"]
     host: Host
-    port: Annotated[Whole, Field(ge=1, le=65535)]
+    port: Annotated[Whole, within(1, 65535)]
     tls: Boolean = False
     ca_file: SitePath | None = None
     certificate_file: SitePath | None = None

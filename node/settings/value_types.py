@@ -151,6 +151,28 @@ def _not_boolean(number: object) -> object:
     return number
 
 
+def within(low: int, high: int) -> AfterValidator:
+    """Limits a number to a range that includes both ends."""
+
+    def check(number: float) -> float:
+        if not low <= number <= high:  # also where the number is NaN
+            raise ValueError(f"must be from {low} to {high}, not {number}")
+        return number
+
+    return AfterValidator(check)
+
+
+def above_zero_up_to(high: int) -> AfterValidator:
+    """Limits a number to a range that excludes 0 and includes `high`."""
+
+    def check(number: float) -> float:
+        if not 0 < number <= high:
+            raise ValueError(f"must be above 0 and at most {high}, not {number:g}")
+        return number
+
+    return AfterValidator(check)
+
+
 class EnvironmentText(str):
     """A text from an environment variable, which has no other types."""
 
@@ -184,7 +206,7 @@ def _expand_home(path: Path) -> Path:
 Whole = Annotated[int, BeforeValidator(_not_boolean)]
 Real = Annotated[float, BeforeValidator(_not_boolean)]
 Boolean = Annotated[bool, BeforeValidator(_boolean)]
-Port = Annotated[Whole, Field(ge=0, le=65535)]
+Port = Annotated[Whole, within(0, 65535)]
 Ae = Annotated[str, AfterValidator(AeTitle)]
 Name = Annotated[str, Field(min_length=1)]
 Host = Annotated[str, AfterValidator(_host)]
@@ -195,8 +217,8 @@ LongString = Annotated[str, AfterValidator(_long_string)]
 DescriptionTemplate = Annotated[str, AfterValidator(check_description_template)]
 SeriesNumber = Annotated[int | str, BeforeValidator(_series_number)]
 # 11 days in seconds, 114 years in hours: longer times overflow a clock.
-Positive = Annotated[Real, Field(gt=0, le=1_000_000, allow_inf_nan=False)]
-QuietSeconds = Annotated[Real, Field(gt=0, le=MAX_QUIET_SECONDS, allow_inf_nan=False)]
+Positive = Annotated[Real, above_zero_up_to(1_000_000)]
+QuietSeconds = Annotated[Real, above_zero_up_to(MAX_QUIET_SECONDS)]
 Url = Annotated[str, AfterValidator(_web_address)]
 SitePath = Annotated[Path, BeforeValidator(_not_empty), AfterValidator(_expand_home)]
 Device = Annotated[str, AfterValidator(_device)]

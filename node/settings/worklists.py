@@ -17,6 +17,7 @@ from node.settings.value_types import (
     Positive,
     Url,
     Whole,
+    within,
 )
 
 # Kinds of destinations from which the workflow manager can retrieve what a work item produced.
@@ -52,7 +53,7 @@ class WorklistOptions(Options):
     label: LongString | None = None
     source: Name | None = None
     poll_seconds: Positive = 30.0
-    max_open: Annotated[Whole, Field(ge=1, le=1000)] = 10
+    max_open: Annotated[Whole, within(1, 1000)] = 10
     give_up_after_hours: Positive = 24.0
     subscribe: Boolean = True
     events_url: EventsUrl = ""

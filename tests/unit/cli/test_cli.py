@@ -196,6 +196,30 @@ def test_explain_reports_each_series_of_a_folder(
     assert "is MR" in output
 
 
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("wen", "the configuration has no source 'wen' (did you mean 'web'?)"),
+        ("ct", "peer 'ct' has no setting `retrieve`"),
+        ("web", "the query would match every study"),
+    ],
+)
+def test_fetch_checks_the_source_before_the_criteria(
+    config: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    source: str,
+    message: str,
+) -> None:
+    config.write_text(
+        'data_dir = "data"\n[sources.web]\nurl = "http://pacs/dicom-web"\n'
+        '[peers.ct]\nae_title = "CT"\nhost = "ct"\nport = 104\n',
+        encoding="utf-8",
+    )
+    assert run(monkeypatch, "fetch", source, "-c", str(config)) != 0
+    assert message in " ".join(capsys.readouterr().err.replace("│", " ").split())
+
+
 EACH = """
 [destinations.archive]
 kind = "folder"

@@ -27,7 +27,7 @@ def test_the_environment_overrides_the_file(
         ("SEGNODE_LISTNER__PORT", "104", "unknown setting (did you mean 'LISTENER'?)"),
         ("SEGNODE_CATALOGUES", "/not/there", "there is no folder /not/there"),
         ("SEGNODE_MONITORING__DETECT_DRIFT", "maybe", "must be true or false"),
-        ("SEGNODE_QUIET_SECONDS", "-1", "must be greater than 0"),
+        ("SEGNODE_QUIET_SECONDS", "-1", "must be above 0"),
     ],
 )
 def test_a_mistake_in_the_environment_is_reported_with_its_variable(

@@ -70,7 +70,7 @@ def test_every_setting_is_read_and_paths_start_from_the_file(tmp_path: Path) -> 
         ('viewer_url = "viewer.example/{study}"', "must be an address such as"),
         ('sending_application = " SEGNODE"', "at most 20 printable characters"),
         ('sending_facility = "a facility with a long name"', "at most 20 printable characters"),
-        ("timeout_seconds = 0", "must be greater than 0"),
+        ("timeout_seconds = 0", "must be above 0"),
         ('ca_file = "site.toml"', "has no effect without tls = true"),
         ('tls = true\nca_file = "missing.pem"', "there is no file"),
         ('tls = true\nkey_file = "site.toml"', "has no effect without a certificate_file"),

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from node.settings import load_settings
-from node.settings.remarks import remarks
+from node.settings.messages.remarks import remarks
 from tests.unit.settings.site import VALID, write
 
 _TWO = '[peers.two]\nae_title = "PACS"\nhost = "b"\nport = 1\nretrieve = "get"\n'
