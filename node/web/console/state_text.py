@@ -9,7 +9,6 @@ from node.domain.instance import Channel
 from node.domain.job import Job, JobState
 from node.domain.job_summary import is_lower_bound
 from node.domain.number_texts import millilitres
-from node.domain.result_objects import ResultKind
 from node.domain.series import SeriesState
 from node.store import AuditEvent
 
@@ -57,17 +56,6 @@ STATES: Mapping[SeriesState | JobState, StateText] = {
         "Stopped", Tone.ATTENTION, "Stopped after errors. Correct the cause, then retry."
     ),
     JobState.DISCARDED: StateText("Discarded", Tone.QUIET, "Somebody discarded the job."),
-}
-# What a delivery sends, beside the name of its destination; the SEG goes without saying.
-OBJECT_NAMES: Mapping[ResultKind, str] = {
-    ResultKind.SEG: "",
-    ResultKind.SR: "measurements",
-    ResultKind.CAPTURE: "captures",
-    ResultKind.SUMMARY: "summary",
-    ResultKind.PDF: "PDF",
-    ResultKind.RTSTRUCT: "contours",
-    ResultKind.NOTICE: "notice",
-    ResultKind.REPORT: "report",
 }
 _HELD = StateText("Held", Tone.ATTENTION, "The result waits for a person because of its findings.")
 _POSTPONED = StateText(

@@ -11,7 +11,7 @@ import pytest
 from node.cli.main import main
 from node.domain.findings import Finding, FindingKind
 from node.domain.identifiers import Uid
-from node.domain.job import Job, JobState
+from node.domain.job import HELD, Job, JobState
 from node.domain.series import SeriesPart, SeriesState
 from node.routing.rule_matching import Decision
 from node.settings import load_settings
@@ -176,6 +176,22 @@ def test_a_parked_job_is_exported_and_discarded(
     assert "queued to run again from its images" in capsys.readouterr().out
     assert run(monkeypatch, "jobs", "rerun", name, "-c", str(config)) == 1
     assert "is queued; only an ended job" in capsys.readouterr().err
+
+
+def test_a_job_is_released_once(
+    config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = load_settings(config)
+    store = Store.open(settings.database_url, settings.data_dir)
+    store.add_instance(received(), settings.data_dir / "1.dcm", 1, NOON)
+    job = job_of(Uid("1.2.3"))
+    store.add_job(job)
+    store.change_job(job.job_id, JobState.PARKED, NOON, reason=f"{HELD}The liver has 3 parts.")
+    store.close()
+    name = job.job_id[:8]
+    assert run(monkeypatch, "jobs", "release", name, "-c", str(config)) == 0
+    assert run(monkeypatch, "jobs", "release", name, "-c", str(config)) == 1
+    assert f"job {name} is already released; it is queued" in capsys.readouterr().err
 
 
 def test_explain_reports_each_series_of_a_folder(
