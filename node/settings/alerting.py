@@ -14,7 +14,7 @@ from node.settings.value_types import (
     Positive,
     Real,
     SitePath,
-    Url,
+    WebhookUrl,
     Whole,
     above_zero_up_to,
     within,
@@ -48,7 +48,7 @@ class WebhookOptions(Options):
     that signed the server's certificate.
     """
 
-    url: Url
+    url: WebhookUrl
     token_env: Name | None = None
     ca_file: SitePath | None = None
     timeout_seconds: Positive = 15.0

@@ -182,10 +182,6 @@ def _object_mistakes(destination: Destination) -> Iterator[Mistake]:
                 yield (key, i), f"{each!r} is named twice"
     if isinstance(destination, Hl7Destination | FhirDestination):
         return
-    for i, each in enumerate(destination.fallback):
-        if each in destination.objects:
-            message = f"replaces nothing: the destination gets {each!r} anyway (objects)"
-            yield ("fallback", i), message
     if destination.deflated and destination.segmentation == "labelmap":
         message = 'has no effect with segmentation = "labelmap", which is compressed otherwise'
         yield ("deflated",), message

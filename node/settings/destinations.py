@@ -8,6 +8,7 @@ from node.domain.report import Quantity
 from node.domain.result_objects import ResultKind, ResultObject, SegEncoding, WantedObjects
 from node.settings.value_types import (
     Boolean,
+    FhirUrl,
     Hl7Name,
     Host,
     Name,
@@ -141,7 +142,7 @@ class FhirDestination(_ReportDestination):
     """
 
     kind: Literal["fhir"]
-    url: Url
+    url: FhirUrl
     ca_file: SitePath | None = None
     token_env: str | None = None
     patient_system: Uri = ""

@@ -19,28 +19,42 @@ class Options(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-def _web_address(url: str) -> str:
+def _web_address(
+    url: str,
+    example: str = "http://server:8042/dicom-web",
+    credentials: str = "username and password_env",
+) -> str:
+    """Checks the address; `credentials` are the settings that belong there instead of in it."""
     if re.match(r"https?://[^/]*@", url):
-        raise ValueError("must hold no name and password: use username and password_env")
+        raise ValueError(f"must hold no name and password: use {credentials}")
     try:
         parts = urlsplit(url)
         known = parts.scheme in {"http", "https"} and parts.port != 0 and not re.search(r"\s", url)
     except ValueError:
         known = False
     if not known or not parts.hostname:
-        raise ValueError("must be an address such as http://server:8042/dicom-web")
+        raise ValueError(f"must be an address such as {example}")
     return url
 
 
-def _empty_or_web_address(url: str) -> str:
-    return _web_address(url) if url else url
+def _fhir_address(url: str) -> str:
+    return _web_address(url, "https://fhir.hospital.example/r4", "token_env")
+
+
+def _webhook_address(url: str) -> str:
+    return _web_address(url, "https://chat.hospital.example/hooks/segnode", "token_env")
+
+
+def _store_endpoint(url: str) -> str:
+    """Checks the address of an S3 server; it may be empty."""
+    return url and _web_address(url, "http://minio:9000", "the environment variables of AWS")
 
 
 def _events_url(url: str) -> str:
     """Checks the address of a WebSocket service; it may be empty."""
     if url and not re.match(r"wss?://", url):
         raise ValueError("must begin with ws:// or wss://")
-    return url and _web_address(f"http{url[2:]}") and url
+    return url and _web_address(f"http{url[2:]}", "wss://server/dicom-web") and url
 
 
 def _code_text(text: str) -> str:
@@ -61,7 +75,8 @@ def _viewer_url(url: str) -> str:
             "must hold {study} once, where the viewer expects the Study Instance UID, and no "
             "other braces"
         )
-    return _web_address(url.replace("{study}", "1")) and url
+    example = "https://viewer.hospital.example/viewer?StudyInstanceUIDs={study}"
+    return _web_address(url.replace("{study}", "1"), example, "a viewer that asks for them") and url
 
 
 def _uri(uri: str) -> str:
@@ -224,7 +239,9 @@ SitePath = Annotated[Path, BeforeValidator(_not_empty), AfterValidator(_expand_h
 Device = Annotated[str, AfterValidator(_device)]
 DatabaseUrl = Annotated[str, AfterValidator(_database)]
 BucketUrl = Annotated[str, AfterValidator(_bucket)]
-OptionalUrl = Annotated[str, AfterValidator(_empty_or_web_address)]
+FhirUrl = Annotated[str, AfterValidator(_fhir_address)]
+WebhookUrl = Annotated[str, AfterValidator(_webhook_address)]
+OptionalUrl = Annotated[str, AfterValidator(_store_endpoint)]
 EventsUrl = Annotated[str, AfterValidator(_events_url)]
 CodeText = Annotated[str, AfterValidator(_code_text)]
 ViewerUrl = Annotated[str, AfterValidator(_viewer_url)]

@@ -10,6 +10,7 @@ from models.installed_packages import installed
 from node.domain.result_objects import ResultKind
 from node.routing.conditions import All, Equals
 from node.routing.contradictions import contradiction
+from node.settings.destinations import Destination
 from node.settings.options import Settings
 from node.settings.organ_codes import uncoded_measurements
 
@@ -26,10 +27,20 @@ def remarks(settings: Settings) -> Iterator[str]:
                 f"Destination {name!r}: objects has sr without seg; the measurements then refer to "
                 "a segmentation that the destination does not have."
             )
+        yield from _fallback_remarks(name, destination)
     for subject, options in _with_credentials(settings).items():
         yield from _credential_remarks(subject, options)
     yield from _shared_ae_titles(settings)
     yield from _unused_queries(settings)
+
+
+def _fallback_remarks(name: str, destination: Destination) -> Iterator[str]:
+    for each in getattr(destination, "fallback", ()):
+        if each in getattr(destination, "objects", ()):
+            yield (
+                f"Destination {name!r}: fallback has {each}, which objects has as well; it "
+                "replaces nothing, and what is not accepted then counts as delivered."
+            )
 
 
 def _with_credentials(settings: Settings) -> Mapping[str, BaseModel]:

@@ -179,3 +179,17 @@ def test_measurements_without_a_code_of_the_site_are_listed(tmp_path: Path) -> N
     )
     assert uncoded(f"{routed}codes = [{codes}]") == []
     assert uncoded(VALID + _HL7) == []
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("fhir.example/r4", "must be an address such as https://fhir.hospital.example/r4"),
+        ("https://me:pw@fhir.example/r4", "must hold no name and password: use token_env"),
+    ],
+)
+def test_the_address_of_a_fhir_server_is_explained_as_such(
+    tmp_path: Path, url: str, message: str
+) -> None:
+    (mistake,) = mistakes_in(tmp_path, VALID + _FHIR.replace("https://fhir.example/r4", url))
+    assert mistake.endswith(f"destinations.ehr.url: {message}")

@@ -141,11 +141,6 @@ def test_a_rule_inherits_the_sites_quiet_time_unless_it_sets_its_own(tmp_path: P
         ('kind = "cstore"', 'fallback = "capture"\nkind = "cstore"', "must be a list"),
         (
             'kind = "cstore"',
-            'fallback = ["seg"]\nkind = "cstore"',
-            "replaces nothing: the destination gets 'seg' anyway",
-        ),
-        (
-            'kind = "cstore"',
             'deflated = true\nsegmentation = "labelmap"\nkind = "cstore"',
             'has no effect with segmentation = "labelmap"',
         ),
@@ -187,6 +182,11 @@ def test_a_rule_inherits_the_sites_quiet_time_unless_it_sets_its_own(tmp_path: P
         ('data_dir = "data"', 'web = { names = ["a b"] }', "must be a name such as"),
         ('data_dir = "data"', 'sources = { x = { url = "http://s:99999/x" } }', "an address such"),
         ('data_dir = "data"', 'sources = { x = { url = "server/x" } }', "an address such"),
+        (
+            'data_dir = "data"',
+            'alerts = { webhook = { url = "chat" } }',
+            "must be an address such as https://chat.hospital.example/hooks/segnode",
+        ),
         ("port = 4242", 'port = "x"', "must be a whole number"),
         ('data_dir = "data"', "data_dir = 5", "must be a path in quotation marks"),
         ('data_dir = "data"', 'quiet_seconds = "soon"', "must be a number"),

@@ -47,6 +47,12 @@ def test_what_is_valid_and_useless_has_a_remark(tmp_path: Path, added: str, rema
     assert found.startswith(remark)
 
 
+def test_a_fallback_that_is_sent_anyway_has_a_remark(tmp_path: Path) -> None:
+    objects = 'objects = ["seg", "capture"]\nfallback = ["capture", "pdf"]\nkind ='
+    (found,) = remarks(load_settings(write(tmp_path, VALID.replace("kind =", objects, 1))))
+    assert found.startswith("Destination 'pacs': fallback has capture, which objects has as well")
+
+
 def test_a_complete_configuration_has_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SET_PASSWORD", "secret")
     login = 'username = "u"\npassword_env = "SET_PASSWORD"\n'
