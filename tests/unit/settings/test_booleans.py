@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Annotated
 
 import pytest
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from node.settings import Settings
@@ -18,9 +18,10 @@ def _tables(table: type[Options]) -> Iterator[type[Options]]:
 
 
 def _booleans() -> dict[str, FieldInfo]:
+    tables: tuple[type[BaseModel], ...] = (Settings, *_tables(Options))
     return {
         f"{table.__name__}.{name}": field
-        for table in (Settings, *_tables(Options))
+        for table in tables
         for name, field in table.model_fields.items()
         if field.annotation is bool
     }
