@@ -123,7 +123,9 @@ def _range(attribute: str, value: Any, path: KeyPath) -> Condition:
         raise InvalidCondition((path, "must be two numbers, such as [0.5, 5.0]"))
     low, high = numbers
     if low > high:
-        raise InvalidCondition((path, f"the lower end {low:g} lies above the upper end {high:g}"))
+        raise InvalidCondition(
+            (path, f"the lower end {low:.10g} lies above the upper end {high:.10g}")
+        )
     if not attribute_mistake(attribute) and not is_ordered(attribute):
         message = f"{attribute} is a text, not a number; use equals, one_of or matches"
         raise InvalidCondition((path, message))

@@ -11,13 +11,14 @@ from typing import Any
 
 from models.installed_packages import installed
 from models.manifest import InvalidPackage, ModelSpec
+from node.domain.number_texts import exact
 from node.routing.attributes import closest_match, suggestion
 from node.routing.condition_parsing import KeyPath, Mistake
 from node.settings.destinations import Destination, FhirDestination, Hl7Destination
 from node.settings.information_systems import information_system_mistakes
 from node.settings.options import Settings
 from node.settings.organ_codes import unknown_organs
-from node.settings.worklists import worklist_mistakes
+from node.settings.worklists import settings_without_effect, worklist_mistakes
 
 
 def unknown_references(values: Mapping[str, Any], base: Path) -> Iterator[Mistake]:
@@ -146,16 +147,16 @@ def contradictions(settings: Settings, base: Path) -> Iterator[Mistake]:
     delivery, listener, web = settings.delivery, settings.listener, settings.web
     if delivery.longest_retry_seconds < delivery.first_retry_seconds:
         path = ("delivery", "longest_retry_seconds")
-        yield path, f"is below first_retry_seconds, {delivery.first_retry_seconds:g}"
+        yield path, f"is below first_retry_seconds, {exact(delivery.first_retry_seconds)}"
     if web.port == listener.port != 0:
         yield ("web", "port"), f"the listener uses port {web.port} already"
     if 0 < settings.retention.free_bytes < settings.min_free_bytes:
-        message = f"is below least_free_gib, {settings.least_free_gib:g}: nothing would come in"
+        message = (
+            f"is below least_free_gib, {exact(settings.least_free_gib)}: nothing would come in"
+        )
         yield ("retention", "free_gib"), message
-    for name, destination in settings.destinations.items():
-        for part, message in _object_mistakes(destination):
-            yield ("destinations", name, *part), message
     yield from _alert_mistakes(settings, base)
+    yield from _mistakes_within_tables(settings, base)
     for name, peer in settings.peers.items():
         if peer.retrieve is not None and name in settings.sources:
             message = f"a source has the name {name!r}, too: rename one, so that it is clear which"
@@ -168,9 +169,19 @@ def contradictions(settings: Settings, base: Path) -> Iterator[Mistake]:
         for name, server in servers.items():
             if getattr(server, "password_env", None) and not getattr(server, "username", None):
                 yield (table, name, "password_env"), "has no effect without a username"
+
+
+def _mistakes_within_tables(settings: Settings, base: Path) -> Iterator[Mistake]:
+    """Yields settings of one destination or worklist that exclude each other."""
     for name, destination in settings.destinations.items():
-        for part, message in information_system_mistakes(destination, base):
+        for part, message in (
+            *_object_mistakes(destination),
+            *information_system_mistakes(destination, base),
+        ):
             yield ("destinations", name, *part), message
+    for name, worklist in settings.worklists.items():
+        for key, message in settings_without_effect(worklist):
+            yield ("worklists", name, key), message
 
 
 def _object_mistakes(destination: Destination) -> Iterator[Mistake]:
@@ -194,7 +205,7 @@ def _alert_mistakes(settings: Settings, base: Path) -> Iterator[Mistake]:
     low_gib = settings.monitoring.low_disk_gib
     if low_gib is not None and low_gib < settings.least_free_gib:
         message = (
-            f"is below least_free_gib, {settings.least_free_gib:g}: the warning comes too late"
+            f"is below least_free_gib, {exact(settings.least_free_gib)}: the warning comes too late"
         )
         yield ("monitoring", "low_disk_gib"), message
     mail = settings.alerts.mail

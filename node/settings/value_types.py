@@ -19,6 +19,10 @@ class Options(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+# What addresses of a service are followed by (PS3.18, FHIR R4), and often copied with.
+_RESOURCE = re.compile(r"(/(?:studies|workitems|subscribers|metadata))/?$")
+
+
 def _web_address(
     url: str,
     example: str = "http://server:8042/dicom-web",
@@ -34,6 +38,8 @@ def _web_address(
         known = False
     if not known or not parts.hostname:
         raise ValueError(f"must be an address such as {example}")
+    if resource := _RESOURCE.search(parts.path):
+        raise ValueError(f"must be the part of the address before {resource[1]}")
     return url
 
 
@@ -182,7 +188,7 @@ def above_zero_up_to(high: int) -> AfterValidator:
 
     def check(number: float) -> float:
         if not 0 < number <= high:
-            raise ValueError(f"must be above 0 and at most {high}, not {number:g}")
+            raise ValueError(f"must be above 0 and at most {high}, not {number:.10g}")
         return number
 
     return AfterValidator(check)

@@ -38,6 +38,15 @@ def test_a_worklist_names_a_rule_for_each_code(tmp_path: Path) -> None:
         (VALID + WORKLIST + 'events_url = "ws://"\n', "must be an address"),
         (VALID + WORKLIST + 'password_env = "P"\n', "has no effect without a username"),
         (VALID + WORKLIST.replace('"http://workflow/dicom-web"', '"workflow"'), "an address such"),
+        (VALID + WORKLIST + 'station_scheme = "S"\n', "has no effect without a station"),
+        (
+            VALID + WORKLIST + 'events_url = "ws://x/y"\nsubscribe = false\n',
+            "has no effect with subscribe = false",
+        ),
+        (
+            VALID + WORKLIST.replace("dicom-web", "dicom-web/workitems"),
+            "must be the part of the address before /workitems",
+        ),
         (ONLY, "no task of a worklist names this rule, so it would never apply"),
         (ONLY.replace("true", '"yes"') + WORKLIST, "must be true or false"),
     ],
