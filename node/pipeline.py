@@ -28,6 +28,7 @@ from node.dicom.results.source_slices.image_measurement import measure_in_images
 from node.domain.errors import Rejected, RejectionReason
 from node.domain.findings import DEFAULT_MIN_AGREEMENT, Finding, FindingKind
 from node.domain.job import ReplacedResult
+from node.domain.number_texts import exact, rounded_beside
 from node.domain.result_objects import SEG
 from node.domain.result_texts import ResultTexts
 from node.domain.series import AcquisitionChoice, SeriesPart
@@ -227,8 +228,9 @@ def check_size(volume: hd.Volume, slice_count: int, spec: ModelSpec) -> None:
     if extent_mm < spec.min_extent_mm:
         raise Rejected(
             RejectionReason.TOO_FEW_SLICES,
-            f"The series covers {extent_mm:.0f} mm of the body; {spec.model_id} needs at least "
-            f"{spec.min_extent_mm:.0f} mm. Send the whole series.",
+            f"The series covers {rounded_beside(extent_mm, spec.min_extent_mm)} mm of the body; "
+            f"{spec.model_id} needs at least {exact(spec.min_extent_mm)} mm. "
+            "Send the whole series.",
         )
 
 
@@ -239,7 +241,7 @@ def check_found(measurements: dict[str, Measurement], spec: ModelSpec) -> None:
     names = [label.name.lower() for label in spec.labels]
     organs = " or ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
     smallest = min(label.min_volume_ml for label in spec.labels)
-    expected = f" (at least {smallest:.0f} mL are expected)" if smallest > 0 else ""
+    expected = f" (at least {exact(smallest)} mL are expected)" if smallest > 0 else ""
     raise Rejected(
         RejectionReason.REGION_NOT_COVERED,
         f"No {organs} was found in the series{expected}, so it does not seem to cover that "

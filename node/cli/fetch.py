@@ -43,11 +43,12 @@ def fetch(
         return
     if source is None:
         raise typer.BadParameter("name a peer or source of the configuration")
+    searched = searchable_source(settings, source)
     try:
         query = SeriesQuery(patient_id, accession, study_date, modality, study, series)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
-    found = searchable_source(settings, source).search(query, limit)
+    found = searched.search(query, limit)
     for one in found:
         typer.echo(_line(one))
     if dry_run or not found:

@@ -150,10 +150,13 @@ def release(job: JobArgument, config: ConfigOption = None) -> None:
     with open_store(config) as store:
         found = _find(store, job)
         if not found.is_held:
-            raise Rejected(
-                RejectionReason.INVALID_INSTANCE,
-                f"job {found.job_id[:8]} is {found.state} and not held for a person",
+            is_released = found.state is not JobState.DISCARDED and store.was_held(found.job_id)
+            message = (
+                f"is already released; it is {found.state}"
+                if is_released
+                else f"is {found.state} and not held for a person"
             )
+            raise Rejected(RejectionReason.INVALID_INSTANCE, f"job {found.job_id[:8]} {message}")
         store.retry_job(found.job_id, datetime.now(UTC))
     typer.echo(f"Job {found.job_id[:8]} is released; its result will be delivered.")
 

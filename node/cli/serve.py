@@ -1,6 +1,5 @@
 """`segnode serve`, `check` and `explain`: runs the node, checks and explains its configuration."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,7 +12,6 @@ from node.domain.errors import Rejected, RejectionReason
 from node.domain.identifiers import Uid
 from node.domain.job import Priority
 from node.domain.job_summary import outcome
-from node.domain.result_objects import ResultKind
 
 if TYPE_CHECKING:
     from node.routing.rule_matching import Decision
@@ -54,6 +52,8 @@ def check(config: ConfigOption = None) -> None:
 
 
 def _summary(settings: "Settings") -> str:
+    from node.settings.messages.remarks import remarks
+
     peers = (
         "only from " + ", ".join(p.ae_title for p in settings.peers.values())
         if settings.peers
@@ -80,25 +80,8 @@ def _summary(settings: "Settings") -> str:
         f"{'' if rule.enabled else ', disabled'}"
         for rule in settings.rules
     ] or ["There are no rules: every series will be ignored."]
-    lines += _remarks(settings)
+    lines += remarks(settings)
     return "\n".join(lines)
-
-
-def _remarks(settings: "Settings") -> Iterator[str]:
-    """Yields what is valid and still deserves attention."""
-    from models.installed_packages import installed
-    from node.settings.organ_codes import uncoded_measurements
-
-    models = installed(settings.catalogues)
-    for name, missing in uncoded_measurements(settings.rules, settings.destinations, models):
-        yield f"Destination {name!r}: no codes for {missing}; the node's own codes are sent."
-    for name, destination in settings.destinations.items():
-        kinds = {each.kind for each in destination.wanted.objects}
-        if ResultKind.SR in kinds and ResultKind.SEG not in kinds:
-            yield (
-                f"Destination {name!r}: objects has sr without seg; the measurements then refer to "
-                "a segmentation that the destination does not have."
-            )
 
 
 def _tasks(worklist: "WorklistOptions") -> str:

@@ -1,11 +1,13 @@
 """The delivery of one object of a job to one destination."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from itertools import groupby
 from typing import Self
 
-from node.domain.result_objects import SEG, ResultObject
+from node.domain.result_objects import SEG, ResultKind, ResultObject
 
 _SEPARATOR = "@"
 # The receipt of a delivery whose destination got a fallback instead starts with this.
@@ -47,6 +49,13 @@ class DeliveryKey:
                 pass  # a destination whose own name has the separator
         return cls(text)
 
+    @property
+    def title(self) -> str:
+        """What a person reads: `pacs` for the SEG, which goes without saying; `report to ehr`."""
+        if self.result_object.kind is ResultKind.SEG:
+            return self.destination
+        return f"{self.result_object.kind.noun} to {self.destination}"
+
     def __str__(self) -> str:
         """`pacs` for the SEG with all frames, as in earlier versions; otherwise `sr@pacs`."""
         if self.result_object == SEG:
@@ -80,3 +89,17 @@ class Delivery:
     def has_arrived(self) -> bool:
         """Whether the destination has the object itself, not a fallback instead."""
         return self.state is DeliveryState.DELIVERED and not self.receipt.startswith(REPLACED)
+
+
+def not_delivered(deliveries: Iterable[Delivery]) -> str:
+    """Says which objects did not reach which destination, and why."""
+    ordered = sorted(deliveries, key=lambda one: (one.destination, one.last_error))
+    texts = []
+    for (destination, error), group in groupby(
+        ordered, key=lambda one: (one.destination, one.last_error)
+    ):
+        nouns = [one.result_object.kind.noun for one in group]
+        verb = "were" if len(nouns) > 1 or nouns[0].endswith("s") else "was"
+        subject = " and the ".join(nouns)
+        texts.append(f"the {subject} {verb} not delivered to {destination}: {error}")
+    return "; ".join(texts)

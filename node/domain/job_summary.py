@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from node.domain.job import Job, JobState
+from node.domain.number_texts import millilitres
 
 # States of the parts of a series; the first that one of them has stands for the series. What needs
 # a person comes first, then what goes on, then what has ended.
@@ -29,9 +30,9 @@ def outcome(job: Job) -> str:
         return job.reason
     volumes = []
     for label, measured in job.measurements.items():
-        bound = "at least " if is_lower_bound(measured) else ""
-        volume = f"{bound}{measured['volume_ml']:.0f} mL"
-        volumes.append(f"{label} {volume if measured['volume_ml'] > 0 else 'not found'}")
+        bound, volume_ml = "at least " if is_lower_bound(measured) else "", measured["volume_ml"]
+        volume = f"{bound}{millilitres(volume_ml)}" if volume_ml > 0 else "not found"
+        volumes.append(f"{label} {volume}")
     return ", ".join(volumes)
 
 

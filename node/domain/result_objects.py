@@ -20,6 +20,23 @@ class ResultKind(StrEnum):
     NOTICE = "notice"  # one page: why the node refused the series
     REPORT = "report"  # measurements and findings as JSON, for HL7 and FHIR; not a DICOM object
 
+    @property
+    def noun(self) -> str:
+        """The name in sentences."""
+        return _NOUNS[self]
+
+
+_NOUNS = {
+    ResultKind.SEG: "segmentation",
+    ResultKind.SR: "measurements",
+    ResultKind.CAPTURE: "captures",
+    ResultKind.SUMMARY: "summary",
+    ResultKind.PDF: "PDF",
+    ResultKind.RTSTRUCT: "contours",
+    ResultKind.NOTICE: "refusal notice",
+    ResultKind.REPORT: "report",
+}
+
 
 class SegEncoding(StrEnum):
     """How a SEG stores its segments."""

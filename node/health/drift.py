@@ -13,6 +13,7 @@ from math import sqrt
 from statistics import median
 
 from node.domain.monitoring.problem import Problem, ProblemKind, Urgency
+from node.domain.number_texts import distinct
 from node.store.monitoring.activity import FinishedJob
 
 RECENT = timedelta(days=7)
@@ -73,11 +74,12 @@ def _changes(model: str, recent: _Period, earlier: _Period) -> Iterator[Problem]
         now_ml, before_ml = recent.volumes_ml[organ], earlier.volumes_ml.get(organ, [])
         change = relative_change(now_ml, before_ml)
         if change is not None and abs(change) >= _MIN_VOLUME_CHANGE:
-            values = f"{median(now_ml):,.0f} mL, before {median(before_ml):,.0f} mL"
+            values = "{} mL, before {} mL".format(*distinct(median(now_ml), median(before_ml)))
             yield _problem(model, f"volume of {organ}", f"the median volume of {organ}", values)
     rise = relative_change(recent.run_s, earlier.run_s)
     if rise is not None and rise >= _MIN_RUN_TIME_RISE:
-        values = f"{median(recent.run_s):.1f} s, before {median(earlier.run_s):.1f} s"
+        times = distinct(median(recent.run_s), median(earlier.run_s), 1)
+        values = "{} s, before {} s".format(*times)
         yield _problem(model, "run time", "the median run time", values)
     if refusal_rate_differs(recent.refusals, earlier.refusals):
         rates = [sum(each) / len(each) for each in (recent.refusals, earlier.refusals)]

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from node.domain.errors import Transient
 from node.domain.monitoring.problem import Problem, ProblemKind, Urgency
+from node.domain.number_texts import rounded_beside
 from node.runtime.locks import LockedProcess, is_running, process_lock_file
 from node.settings import Settings
 from node.store import Store
@@ -70,7 +71,9 @@ def files_problem(settings: Settings, store: Store) -> Problem | None:
         return None
     return _critical(
         ProblemKind.STORAGE,
-        f"Nothing more is received: only {free / _GIB:.1f} GiB are free in {settings.data_dir}, "
+        f"Nothing more is received: only "
+        f"{rounded_beside(free / _GIB, settings.least_free_gib, decimals=1)} GiB are free in "
+        f"{settings.data_dir}, "
         f"and {settings.least_free_gib:g} GiB must stay free.",
         "Free space there, or move data_dir.",
     )

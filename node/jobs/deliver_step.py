@@ -9,7 +9,14 @@ import structlog
 
 from node.delivery.destination import Destination, ResultFile, UnreadableResult
 from node.delivery.destination_health import DestinationHealthRecorder
-from node.domain.delivery import REPLACED, Delivery, DeliveryKey, DeliveryState, Receipt
+from node.domain.delivery import (
+    REPLACED,
+    Delivery,
+    DeliveryKey,
+    DeliveryState,
+    Receipt,
+    not_delivered,
+)
 from node.domain.error_classification import Defect, attempt
 from node.domain.errors import NotAccepted, Rejected, RejectionReason, Transient
 from node.domain.identifiers import mint_uid
@@ -206,13 +213,13 @@ class DeliverStep:
         if any(d.state in {DeliveryState.WAITING, DeliveryState.COMMITTING} for d in deliveries):
             return
         parked = [d for d in deliveries if d.state is DeliveryState.PARKED]
-        errors = "; ".join(f"{d.key}: {d.last_error}" for d in parked)
+        errors = not_delivered(parked)
         completion = JobCompletion(self.store, self.now)
         if job.is_refusal:
-            undelivered = f" The notice was not delivered to {errors}." if parked else ""
+            undelivered = f" T{errors.removeprefix('t')}." if parked else ""
             completion.end(job, JobState.REFUSED, f"{job.reason}{undelivered}")
         elif parked:
-            completion.end(job, JobState.PARKED, f"not delivered to {errors}")
+            completion.end(job, JobState.PARKED, errors)
         else:
             completion.end(job, JobState.DELIVERED, "")
 
@@ -250,7 +257,7 @@ def local_instances(
     stored = store.get_object(job, result_object)
     if stored is None:
         raise MissingObject(
-            f"the job has no {result_object.name}, because the destination did not ask for it "
+            f"the job has no {result_object.kind.noun}, because the destination did not ask for it "
             "when the job ran: run the job again",
         )
     with store.files.local_copies(stored.paths) as paths:

@@ -24,6 +24,7 @@ from node.domain.errors import Rejected, RejectionReason
 from node.domain.identifiers import mint_uid
 from node.domain.instance import Channel, Origin
 from node.domain.job import job_id
+from node.domain.number_texts import millilitres
 from node.domain.result_texts import NOT_FOR_DIAGNOSTIC_USE, ResultTexts
 from node.domain.series import series_digest
 from node.intake.part10 import identified_from_part10, part10_bytes
@@ -184,4 +185,4 @@ def _volume(measured: Measurement) -> str:
     """Formats a volume; a lower bound if the organ may extend outside the series."""
     if measured.volume_ml == 0:
         return "not found"
-    return f"{'at least ' if measured.is_lower_bound else ''}{measured.volume_ml:.0f} mL"
+    return f"{'at least ' if measured.is_lower_bound else ''}{millilitres(measured.volume_ml)}"

@@ -16,6 +16,7 @@ from node.intake.qido_search import searching
 from node.intake.retriever import Accept, RetrieveSeries
 from node.intake.wado_retrieval import DicomWebSource, retrieve_series
 from node.retrieval.series_search import Find, find_series, find_studies
+from node.routing.attributes import suggestion
 from node.settings import Settings
 from node.settings.options import Peer
 from node.settings.passwords import password_from
@@ -58,8 +59,8 @@ def unknown_source(settings: Settings, name: str) -> str:
             f"peer {name!r} has no setting `retrieve`: set it to "
             '"move" (C-MOVE to this node) or "get" (C-GET)'
         )
-    known = ", ".join(retrieval_source_names(settings)) or "none"
-    return f"the configuration has no source {name!r}; it has: {known}"
+    hint = suggestion(name, retrieval_source_names(settings))
+    return f"the configuration has no source {name!r}{hint}"
 
 
 def searchable_source(settings: Settings, name: str) -> SearchableSource:

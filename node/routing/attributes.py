@@ -91,6 +91,17 @@ def is_ordered(attribute: str) -> bool:
     return _vr(attribute) in _ORDERED
 
 
+def is_code_string(attribute: str) -> bool:
+    """Returns whether the attribute's values are code strings, such as CT."""
+    return _vr(attribute) == "CS"
+
+
+def has_one_value(attribute: str) -> bool:
+    """Returns whether the attribute never has several values (value multiplicity 1)."""
+    entry = entries_by_keyword().get(attribute)
+    return entry is not None and entry.vm == "1"
+
+
 def parse_number(attribute: str, value: str) -> float | None:
     """Returns the value as a number, an age (PS3.5 6.2, AS) in years; None for other text."""
     if _vr(attribute) == "AS" and value[-1:] in _YEARS_PER:

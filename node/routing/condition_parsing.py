@@ -25,6 +25,7 @@ from node.routing.conditions import (
     Not,
     OneOf,
 )
+from node.routing.contradictions import contradiction
 
 KeyPath = tuple[str | int, ...]  # keys and indices from the top of the file
 Mistake = tuple[KeyPath, str]  # location and message
@@ -58,7 +59,13 @@ def parse_condition(table: Any, path: KeyPath) -> Condition:
             mistakes += error.mistakes
     if mistakes:
         raise InvalidCondition(*mistakes)
-    return conditions[0] if len(conditions) == 1 else All(tuple(conditions))
+    condition = conditions[0] if len(conditions) == 1 else All(tuple(conditions))
+    if excluded := contradiction(condition):
+        within = [key for key in table if key != "attribute"]
+        raise InvalidCondition(
+            ((*path, *within) if len(within) == 1 else path, f"can never hold: {excluded}")
+        )
+    return condition
 
 
 def _attribute_mistakes(table: Mapping[str, Any], path: KeyPath) -> Iterator[Mistake]:
@@ -116,7 +123,9 @@ def _range(attribute: str, value: Any, path: KeyPath) -> Condition:
         raise InvalidCondition((path, "must be two numbers, such as [0.5, 5.0]"))
     low, high = numbers
     if low > high:
-        raise InvalidCondition((path, f"the lower end {low:g} lies above the upper end {high:g}"))
+        raise InvalidCondition(
+            (path, f"the lower end {low:.10g} lies above the upper end {high:.10g}")
+        )
     if not attribute_mistake(attribute) and not is_ordered(attribute):
         message = f"{attribute} is a text, not a number; use equals, one_of or matches"
         raise InvalidCondition((path, message))

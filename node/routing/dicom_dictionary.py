@@ -18,6 +18,7 @@ class DictionaryEntry(NamedTuple):
 
     tag: int
     vr: str  # "US or SS" where several are possible
+    vm: str  # "1", "3" or "1-n"
     name: str
 
 
@@ -25,8 +26,8 @@ class DictionaryEntry(NamedTuple):
 def entries_by_keyword() -> dict[str, DictionaryEntry]:
     """Returns the attributes of PS3.6 by keyword, without those of repeating groups."""
     return {
-        keyword: DictionaryEntry(tag, vr, name)
-        for tag, (vr, _vm, name, _retired, keyword) in _load_dictionary().items()
+        keyword: DictionaryEntry(tag, vr, vm, name)
+        for tag, (vr, vm, name, _retired, keyword) in _load_dictionary().items()
         if keyword
     }
 

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field
 
 from node.settings.value_types import (
+    Boolean,
     Host,
     MailAddress,
     Name,
@@ -13,8 +14,10 @@ from node.settings.value_types import (
     Positive,
     Real,
     SitePath,
-    Url,
+    WebhookUrl,
     Whole,
+    above_zero_up_to,
+    within,
 )
 
 
@@ -25,12 +28,12 @@ class MonitoringOptions(Options):
     after `attention_after_minutes`. The default of `low_disk_gib` is twice `least_free_gib`.
     """
 
-    attention_after_failures: Annotated[Whole, Field(ge=1, le=1000)] = 3
+    attention_after_failures: Annotated[Whole, within(1, 1000)] = 3
     attention_after_minutes: Positive = 5.0
     max_queue_minutes: Positive = 60.0
-    low_disk_gib: Annotated[Real, Field(gt=0, le=1_000_000, allow_inf_nan=False)] | None = None
-    certificate_days: Annotated[Whole, Field(ge=1, le=3650)] = 30
-    detect_drift: bool = True
+    low_disk_gib: Annotated[Real, above_zero_up_to(1_000_000)] | None = None
+    certificate_days: Annotated[Whole, within(1, 3650)] = 30
+    detect_drift: Boolean = True
 
     @property
     def attention_time(self) -> timedelta:
@@ -45,7 +48,7 @@ class WebhookOptions(Options):
     that signed the server's certificate.
     """
 
-    url: Url
+    url: WebhookUrl
     token_env: Name | None = None
     ca_file: SitePath | None = None
     timeout_seconds: Positive = 15.0
@@ -61,7 +64,7 @@ class MailOptions(Options):
     sender: MailAddress
     recipients: Annotated[tuple[MailAddress, ...], Field(min_length=1)]
     security: Literal["starttls", "tls", "none"] = "starttls"
-    port: Annotated[Whole, Field(ge=1, le=65535)] | None = None
+    port: Annotated[Whole, within(1, 65535)] | None = None
     username: Name | None = None
     password_env: Name | None = None
     ca_file: SitePath | None = None

@@ -11,12 +11,14 @@ from typing import Any
 
 from models.installed_packages import installed
 from models.manifest import InvalidPackage, ModelSpec
-from node.routing.attributes import suggestion
+from node.domain.number_texts import exact
+from node.routing.attributes import closest_match, suggestion
 from node.routing.condition_parsing import KeyPath, Mistake
+from node.settings.destinations import Destination, FhirDestination, Hl7Destination
 from node.settings.information_systems import information_system_mistakes
 from node.settings.options import Settings
 from node.settings.organ_codes import unknown_organs
-from node.settings.worklists import worklist_mistakes
+from node.settings.worklists import settings_without_effect, worklist_mistakes
 
 
 def unknown_references(values: Mapping[str, Any], base: Path) -> Iterator[Mistake]:
@@ -83,7 +85,7 @@ def _unknown_senders(
     value: Any, path: KeyPath, peers: Mapping[str, Any], sources: Collection[str]
 ) -> Iterator[Mistake]:
     """Yields senders in `from_ae` that the node rejects because they are not listed as peers."""
-    titles = [str(_table(peer).get("ae_title", "")).strip() for peer in peers.values()]
+    titles = {str(_table(peer).get("ae_title", "")).strip() for peer in peers.values()}
     if isinstance(value, list):
         for i, item in enumerate(value):
             yield from _unknown_senders(item, (*path, i), peers, sources)
@@ -92,10 +94,18 @@ def _unknown_senders(
             yield from _unknown_senders(item, (*path, key), peers, sources)
             continue
         for i, name in enumerate(item if isinstance(item, list) else []):
-            known = [*titles, *sources]
+            known = {*titles, *sources}
             if isinstance(name, str) and name.strip() not in known and not _is_ip_address(name):
-                message = f"no peer has the AE title {name!r}{suggestion(name, known)}"
-                yield (*path, key, i), message
+                hint = _sender_hint(name, titles, sources)
+                yield (*path, key, i), f"no peer has the AE title {name!r}{hint}"
+
+
+def _sender_hint(name: str, titles: Collection[str], sources: Collection[str]) -> str:
+    """Returns the sender that was meant; where none is similar, all senders, by what they are."""
+    if match := closest_match(name, [*titles, *sources]):
+        return f" (did you mean {match!r}?)"
+    hint = f"; the peers have {', '.join(sorted(titles))}"
+    return f"{hint}; the sources are {', '.join(sorted(sources))}" if sources else hint
 
 
 def _is_ip_address(name: str) -> bool:
@@ -137,14 +147,16 @@ def contradictions(settings: Settings, base: Path) -> Iterator[Mistake]:
     delivery, listener, web = settings.delivery, settings.listener, settings.web
     if delivery.longest_retry_seconds < delivery.first_retry_seconds:
         path = ("delivery", "longest_retry_seconds")
-        yield path, f"is below first_retry_seconds, {delivery.first_retry_seconds:g}"
+        yield path, f"is below first_retry_seconds, {exact(delivery.first_retry_seconds)}"
     if web.port == listener.port != 0:
         yield ("web", "port"), f"the listener uses port {web.port} already"
     if 0 < settings.retention.free_bytes < settings.min_free_bytes:
-        message = f"is below least_free_gib, {settings.least_free_gib:g}: nothing would come in"
+        message = (
+            f"is below least_free_gib, {exact(settings.least_free_gib)}: nothing would come in"
+        )
         yield ("retention", "free_gib"), message
-    yield from _repeated_objects(settings)
     yield from _alert_mistakes(settings, base)
+    yield from _mistakes_within_tables(settings, base)
     for name, peer in settings.peers.items():
         if peer.retrieve is not None and name in settings.sources:
             message = f"a source has the name {name!r}, too: rename one, so that it is clear which"
@@ -157,20 +169,35 @@ def contradictions(settings: Settings, base: Path) -> Iterator[Mistake]:
         for name, server in servers.items():
             if getattr(server, "password_env", None) and not getattr(server, "username", None):
                 yield (table, name, "password_env"), "has no effect without a username"
+
+
+def _mistakes_within_tables(settings: Settings, base: Path) -> Iterator[Mistake]:
+    """Yields settings of one destination or worklist that exclude each other."""
     for name, destination in settings.destinations.items():
-        for part, message in information_system_mistakes(destination, base):
+        for part, message in (
+            *_object_mistakes(destination),
+            *information_system_mistakes(destination, base),
+        ):
             yield ("destinations", name, *part), message
+    for name, worklist in settings.worklists.items():
+        for key, message in settings_without_effect(worklist):
+            yield ("worklists", name, key), message
 
 
-def _repeated_objects(settings: Settings) -> Iterator[Mistake]:
-    """Yields objects that a destination names twice."""
-    for name, destination in settings.destinations.items():
-        path = ("destinations", name)
-        for key in ("objects", "fallback"):
-            listed = getattr(destination, key, ())
-            for i, each in enumerate(listed):
-                if each in listed[:i]:
-                    yield (*path, key, i), f"{each!r} is named twice"
+def _object_mistakes(destination: Destination) -> Iterator[Mistake]:
+    """Yields what is wrong with the objects of a destination, each with its path below it."""
+    for key in ("objects", "fallback"):
+        listed = getattr(destination, key, ())
+        for i, each in enumerate(listed):
+            if each in listed[:i]:
+                yield (key, i), f"{each!r} is named twice"
+    if isinstance(destination, Hl7Destination | FhirDestination):
+        return
+    if destination.deflated and destination.segmentation == "labelmap":
+        message = 'has no effect with segmentation = "labelmap", which is compressed otherwise'
+        yield ("deflated",), message
+    elif destination.deflated and "seg" not in (*destination.objects, *destination.fallback):
+        yield ("deflated",), 'has no effect without "seg" in objects'
 
 
 def _alert_mistakes(settings: Settings, base: Path) -> Iterator[Mistake]:
@@ -178,7 +205,7 @@ def _alert_mistakes(settings: Settings, base: Path) -> Iterator[Mistake]:
     low_gib = settings.monitoring.low_disk_gib
     if low_gib is not None and low_gib < settings.least_free_gib:
         message = (
-            f"is below least_free_gib, {settings.least_free_gib:g}: the warning comes too late"
+            f"is below least_free_gib, {exact(settings.least_free_gib)}: the warning comes too late"
         )
         yield ("monitoring", "low_disk_gib"), message
     mail = settings.alerts.mail

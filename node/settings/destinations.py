@@ -7,6 +7,8 @@ from pydantic import BaseModel, Field
 from node.domain.report import Quantity
 from node.domain.result_objects import ResultKind, ResultObject, SegEncoding, WantedObjects
 from node.settings.value_types import (
+    Boolean,
+    FhirUrl,
     Hl7Name,
     Host,
     Name,
@@ -17,6 +19,7 @@ from node.settings.value_types import (
     Url,
     ViewerUrl,
     Whole,
+    within,
 )
 
 
@@ -41,8 +44,8 @@ class _ObjectDestination(_Destination):
     objects: Annotated[tuple[ObjectName, ...], Field(min_length=1)] = ("seg",)
     segmentation: Literal["all-frames", "sparse", "labelmap"] = "all-frames"
     fallback: tuple[ObjectName, ...] = ()
-    refusal_notice: bool = False
-    deflated: bool = False
+    refusal_notice: Boolean = False
+    deflated: Boolean = False
 
     @property
     def wanted(self) -> WantedObjects:
@@ -117,8 +120,8 @@ class Hl7Destination(_ReportDestination):
 
     kind: Literal["hl7"]
     host: Host
-    port: Annotated[Whole, Field(ge=1, le=65535)]
-    tls: bool = False
+    port: Annotated[Whole, within(1, 65535)]
+    tls: Boolean = False
     ca_file: SitePath | None = None
     certificate_file: SitePath | None = None
     key_file: SitePath | None = None
@@ -139,7 +142,7 @@ class FhirDestination(_ReportDestination):
     """
 
     kind: Literal["fhir"]
-    url: Url
+    url: FhirUrl
     ca_file: SitePath | None = None
     token_env: str | None = None
     patient_system: Uri = ""

@@ -8,7 +8,7 @@ from node.domain.errors import Misconfigured
 from node.routing.attributes import suggestion
 from node.routing.condition_parsing import KeyPath, Mistake
 from node.settings.options import Settings
-from node.settings.value_types import SitePath
+from node.settings.value_types import EnvironmentText, SitePath
 
 _PREFIX = "SEGNODE_"
 _NESTED_DELIMITER = "__"
@@ -24,11 +24,24 @@ def environment_values() -> dict[str, Any]:
     Raises:
         Misconfigured: the value of a whole section is not JSON.
     """
-    values = _read_environment() if _has_variables() else {}
+    values: dict[str, Any] = _marked(_read_environment()) if _has_variables() else {}
     catalogues = values.get("catalogues")
     if isinstance(catalogues, str):
         values["catalogues"] = [folder for folder in catalogues.split(os.pathsep) if folder]
     return {key: value for key, value in values.items() if key not in _EXCLUDED}
+
+
+def _marked(value: Any) -> Any:
+    """Returns the value with each text in it marked as one of the environment."""
+    match value:
+        case str():
+            return EnvironmentText(value)
+        case dict():
+            return {key: _marked(inner) for key, inner in value.items()}
+        case list():
+            return [_marked(inner) for inner in value]
+        case _:
+            return value
 
 
 def _has_variables() -> bool:

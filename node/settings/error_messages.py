@@ -5,7 +5,7 @@ Everything that depends on how pydantic names errors and locations is in this mo
 
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from node.routing.attributes import closest_match, suggestion
 from node.routing.condition_parsing import KeyPath, Mistake
@@ -44,10 +44,29 @@ _MESSAGES = {
 }
 
 
-def mistake_from_error(detail: "ErrorDetails") -> Mistake:
+def mistakes_from(error: ValidationError) -> list[Mistake]:
+    """Returns the mistakes, without those that only follow from others.
+
+    A list whose items are wrong has none left, and is then too short.
+    """
+    details = error.errors()
+    wrong_items = {
+        detail["loc"][:length] for detail in details for length in range(len(detail["loc"]))
+    }
+    return [
+        _mistake(detail)
+        for detail in details
+        if detail["type"] != "too_short" or detail["loc"] not in wrong_items
+    ]
+
+
+def _mistake(detail: "ErrorDetails") -> Mistake:
     """Returns the path of the wrong setting in the file, and a message."""
     path = _file_path(detail["loc"])
     match detail["type"]:
+        case "extra_forbidden" if len(path) == 1 and isinstance(detail["input"], dict | list):
+            known = _field_names(Settings)
+            message = f"there is no table [{path[0]}]{suggestion(str(path[0]), known)}"
         case "extra_forbidden":
             message = _unknown_setting(path, detail["loc"])
         case "union_tag_invalid":
@@ -56,6 +75,8 @@ def mistake_from_error(detail: "ErrorDetails") -> Mistake:
             message = f"there is no kind {given!r}{suggestion(given, _KINDS)}"
         case "value_error":
             message = str(detail["ctx"]["error"])
+        case "greater_than_equal":
+            message = f"must be at least {detail['ctx']['ge']}"
         case "model_type" | "model_attributes_type" | "dict_type":
             message = f"must be a table, such as [{'.'.join(map(str, path))}]"
         case error_type:

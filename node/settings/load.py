@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from node.domain.errors import Misconfigured
+from node.routing.attributes import closest_match
 from node.routing.condition_parsing import KeyPath, Mistake
 from node.routing.conditions import All, Equals, Matches, Not
 from node.routing.rule_parsing import parse_rules
@@ -17,7 +18,7 @@ from node.settings.alerting import AlertOptions, MailOptions, WebhookOptions
 from node.settings.consistency import contradictions, unknown_references
 from node.settings.destinations import Destination, FolderDestination
 from node.settings.environment import environment_values, merge, unknown_variables, variable_for
-from node.settings.error_messages import mistake_from_error
+from node.settings.error_messages import mistakes_from
 from node.settings.location import LOCATION_KEYS, location_values, revision_values
 from node.settings.options import Settings
 from node.settings.toml_source import TomlSource
@@ -102,7 +103,7 @@ class _Origin:
 
 def _settings_of(values: dict[str, Any], origin: _Origin) -> Settings:
     base = origin.base
-    mistakes = unknown_variables() + list(unknown_references(values, base))
+    mistakes = unknown_variables() + _unknown_references(values, base)
     settings = _validate({k: v for k, v in values.items() if k != "rules"}, mistakes)
     if "rules" in values:
         rules = parse_rules(values["rules"], settings.quiet_seconds, mistakes)
@@ -120,6 +121,18 @@ def _settings_of(values: dict[str, Any], origin: _Origin) -> Settings:
     return resolved.model_copy(update=update)
 
 
+def _unknown_references(values: dict[str, Any], base: Path) -> list[Mistake]:
+    """Returns unknown names, without those that only follow from the misspelt name of a table."""
+    known = [key for key in Settings.model_fields if key not in values]
+    meant = {key: closest_match(key, known) for key in values if key not in Settings.model_fields}
+    corrected = {meant.get(key) or key: value for key, value in values.items()}
+    return [
+        (path, message)
+        for path, message in unknown_references(corrected, base)
+        if path[0] not in meant.values()
+    ]
+
+
 def _validate(values: dict[str, Any], mistakes: list[Mistake]) -> Settings:
     """Returns the settings without the rules, or the defaults and what is wrong in `mistakes`."""
     if "file" in values:
@@ -127,7 +140,7 @@ def _validate(values: dict[str, Any], mistakes: list[Mistake]) -> Settings:
     try:
         return Settings(**{k: v for k, v in values.items() if k != "file"})
     except ValidationError as error:
-        mistakes += [mistake_from_error(detail) for detail in error.errors()]
+        mistakes += mistakes_from(error)
         return Settings()
 
 

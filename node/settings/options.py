@@ -35,6 +35,8 @@ from node.settings.value_types import (
     SitePath,
     Url,
     Whole,
+    above_zero_up_to,
+    within,
 )
 from node.settings.worklists import WorklistOptions
 
@@ -45,8 +47,8 @@ class ListenerOptions(Options):
     ae_title: Ae = "SEGNODE"
     host: Host = "0.0.0.0"  # noqa: S104 # modalities and PACS connect from other machines
     port: Port = 11112
-    max_pdu: Annotated[Whole, Field(ge=4096, le=1048576)] = 131072  # bytes
-    max_associations: Annotated[Whole, Field(ge=1, le=1000)] = 25
+    max_pdu: Annotated[Whole, within(4096, 1048576)] = 131072  # bytes
+    max_associations: Annotated[Whole, within(1, 1000)] = 25
 
 
 class WebOptions(Options):
@@ -73,7 +75,7 @@ class WorkerOptions(Options):
     threads: Annotated[Whole, Field(ge=1)] | None = None
     poll_seconds: Positive = 0.5
     longest_inference_seconds: Positive = 1800.0
-    inferences_at_once: Annotated[Whole, Field(ge=1, le=64)] = 1
+    inferences_at_once: Annotated[Whole, within(1, 64)] = 1
     most_of_model_at_once: dict[Name, Annotated[Whole, Field(ge=1)]] = Field(default_factory=dict)
 
 
@@ -110,7 +112,7 @@ class RetentionOptions(Options):
     """
 
     keep_days: Positive | None = None
-    free_gib: Annotated[Real, Field(gt=0, le=1_000_000, allow_inf_nan=False)] | None = None
+    free_gib: Annotated[Real, above_zero_up_to(1_000_000)] | None = None
 
     @property
     def keep(self) -> timedelta | None:
@@ -131,7 +133,7 @@ class Peer(Options):
 
     ae_title: Ae
     host: Host
-    port: Annotated[Whole, Field(ge=1, le=65535)]
+    port: Annotated[Whole, within(1, 65535)]
     retrieve: Literal["move", "get"] | None = None
 
 
@@ -156,8 +158,8 @@ class QueryOptions(Options):
     source: Name
     every_minutes: Positive = 10.0
     modality: CodeString = "CT"
-    lookback_days: Annotated[Whole, Field(ge=0, le=3650)] = 1
-    max_open_retrievals: Annotated[Whole, Field(ge=1, le=1000)] = 20
+    lookback_days: Annotated[Whole, within(0, 3650)] = 1
+    max_open_retrievals: Annotated[Whole, within(1, 1000)] = 20
 
 
 def _default_data_dir() -> Path:
@@ -181,7 +183,7 @@ class Settings(BaseModel):
     store_endpoint: OptionalUrl = ""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     quiet_seconds: QuietSeconds = 10.0
-    least_free_gib: Annotated[Real, Field(ge=0, le=1_000_000, allow_inf_nan=False)] = 1.0
+    least_free_gib: Annotated[Real, within(0, 1_000_000)] = 1.0
     catalogues: tuple[SitePath, ...] = ()
     listener: ListenerOptions = ListenerOptions()
     web: WebOptions = WebOptions()

@@ -1,7 +1,6 @@
 """A TOML file with the line number of every key."""
 
 import codecs
-import re
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -12,8 +11,10 @@ import tree_sitter_toml
 from tree_sitter import Language, Node, Parser
 
 from node.domain.errors import Misconfigured
+from node.settings.messages.toml_syntax import syntax_mistake
 
 KeyPath = tuple[str | int, ...]
+Lines = Iterator[tuple[KeyPath, int]]
 
 
 @dataclass(frozen=True)
@@ -51,9 +52,10 @@ class TomlSource:
             line = content[: error.start].count(b"\n") + 1
             raise Misconfigured("is not UTF-8 here", file=file, line=line) from error
         except ValueError as error:
-            raise _syntax_error(error, file, content) from error
+            found = syntax_mistake(str(error), content.decode("utf-8"))
+            raise Misconfigured(found.message, file=file, line=found.line) from error
         tree = Parser(Language(tree_sitter_toml.language())).parse(content)
-        return cls(file, values, dict(_lines_of_document(tree.root_node)))
+        return cls(file, values, _with_outer_tables(_lines_of_document(tree.root_node)))
 
     def line(self, path: KeyPath) -> int | None:
         """Returns the line of the key at `path`, or of the innermost table or list around it."""
@@ -63,18 +65,15 @@ class TomlSource:
         return None
 
 
-def _syntax_error(error: ValueError, file: Path, content: bytes) -> Misconfigured:
-    """Returns the parser's message and the line that it names."""
-    message = str(error)
-    line = content.rstrip().count(b"\n") + 1 if "end of document" in message else None
-    if position := _POSITION.search(message):
-        line, message = int(position["line"]), message[: position.start()]
-    return Misconfigured(f"is not valid TOML: {message}", file=file, line=line)
-
-
-# The end of a message of tomllib; an attribute has the line from Python 3.14 on.
-_POSITION = re.compile(r" \(at line (?P<line>\d+), column \d+\)$")
-Lines = Iterator[tuple[KeyPath, int]]
+def _with_outer_tables(lines: Lines) -> dict[KeyPath, int]:
+    """Returns the lines with those of tables that a longer key opens: `[a.b]` opens `a`, too."""
+    found: dict[KeyPath, int] = {}
+    opened: dict[KeyPath, int] = {}
+    for path, line in lines:
+        found[path] = line
+        for length in range(1, len(path)):
+            opened.setdefault(path[:length], line)
+    return opened | found
 
 
 def _lines_of_document(root: Node) -> Lines:

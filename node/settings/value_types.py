@@ -19,28 +19,48 @@ class Options(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-def _web_address(url: str) -> str:
+# What addresses of a service are followed by (PS3.18, FHIR R4), and often copied with.
+_RESOURCE = re.compile(r"(/(?:studies|workitems|subscribers|metadata))/?$")
+
+
+def _web_address(
+    url: str,
+    example: str = "http://server:8042/dicom-web",
+    credentials: str = "username and password_env",
+) -> str:
+    """Checks the address; `credentials` are the settings that belong there instead of in it."""
     if re.match(r"https?://[^/]*@", url):
-        raise ValueError("must hold no name and password: use username and password_env")
+        raise ValueError(f"must hold no name and password: use {credentials}")
     try:
         parts = urlsplit(url)
         known = parts.scheme in {"http", "https"} and parts.port != 0 and not re.search(r"\s", url)
     except ValueError:
         known = False
     if not known or not parts.hostname:
-        raise ValueError("must be an address such as http://server:8042/dicom-web")
+        raise ValueError(f"must be an address such as {example}")
+    if resource := _RESOURCE.search(parts.path):
+        raise ValueError(f"must be the part of the address before {resource[1]}")
     return url
 
 
-def _empty_or_web_address(url: str) -> str:
-    return _web_address(url) if url else url
+def _fhir_address(url: str) -> str:
+    return _web_address(url, "https://fhir.hospital.example/r4", "token_env")
+
+
+def _webhook_address(url: str) -> str:
+    return _web_address(url, "https://chat.hospital.example/hooks/segnode", "token_env")
+
+
+def _store_endpoint(url: str) -> str:
+    """Checks the address of an S3 server; it may be empty."""
+    return url and _web_address(url, "http://minio:9000", "the environment variables of AWS")
 
 
 def _events_url(url: str) -> str:
     """Checks the address of a WebSocket service; it may be empty."""
     if url and not re.match(r"wss?://", url):
         raise ValueError("must begin with ws:// or wss://")
-    return url and _web_address(f"http{url[2:]}") and url
+    return url and _web_address(f"http{url[2:]}", "wss://server/dicom-web") and url
 
 
 def _code_text(text: str) -> str:
@@ -61,7 +81,8 @@ def _viewer_url(url: str) -> str:
             "must hold {study} once, where the viewer expects the Study Instance UID, and no "
             "other braces"
         )
-    return _web_address(url.replace("{study}", "1")) and url
+    example = "https://viewer.hospital.example/viewer?StudyInstanceUIDs={study}"
+    return _web_address(url.replace("{study}", "1"), example, "a viewer that asks for them") and url
 
 
 def _uri(uri: str) -> str:
@@ -151,6 +172,41 @@ def _not_boolean(number: object) -> object:
     return number
 
 
+def within(low: int, high: int) -> AfterValidator:
+    """Limits a number to a range that includes both ends."""
+
+    def check(number: float) -> float:
+        if not low <= number <= high:  # also where the number is NaN
+            raise ValueError(f"must be from {low} to {high}, not {number}")
+        return number
+
+    return AfterValidator(check)
+
+
+def above_zero_up_to(high: int) -> AfterValidator:
+    """Limits a number to a range that excludes 0 and includes `high`."""
+
+    def check(number: float) -> float:
+        if not 0 < number <= high:
+            raise ValueError(f"must be above 0 and at most {high}, not {number:.10g}")
+        return number
+
+    return AfterValidator(check)
+
+
+class EnvironmentText(str):
+    """A text from an environment variable, which has no other types."""
+
+    __slots__ = ()
+
+
+def _boolean(value: object) -> object:
+    """Checks true or false; texts and numbers that resemble them count in the environment alone."""
+    if not isinstance(value, bool | EnvironmentText):
+        raise ValueError("must be true or false, without quotation marks")  # noqa: TRY004 pydantic reports ValueError
+    return value
+
+
 def _series_number(value: object) -> object:
     """Checks a fixed Series Number or its rule; returns a fixed number as a whole number."""
     if isinstance(value, bool) or not isinstance(value, int | str):
@@ -170,7 +226,8 @@ def _expand_home(path: Path) -> Path:
 
 Whole = Annotated[int, BeforeValidator(_not_boolean)]
 Real = Annotated[float, BeforeValidator(_not_boolean)]
-Port = Annotated[Whole, Field(ge=0, le=65535)]
+Boolean = Annotated[bool, BeforeValidator(_boolean)]
+Port = Annotated[Whole, within(0, 65535)]
 Ae = Annotated[str, AfterValidator(AeTitle)]
 Name = Annotated[str, Field(min_length=1)]
 Host = Annotated[str, AfterValidator(_host)]
@@ -181,14 +238,16 @@ LongString = Annotated[str, AfterValidator(_long_string)]
 DescriptionTemplate = Annotated[str, AfterValidator(check_description_template)]
 SeriesNumber = Annotated[int | str, BeforeValidator(_series_number)]
 # 11 days in seconds, 114 years in hours: longer times overflow a clock.
-Positive = Annotated[Real, Field(gt=0, le=1_000_000, allow_inf_nan=False)]
-QuietSeconds = Annotated[Real, Field(gt=0, le=MAX_QUIET_SECONDS, allow_inf_nan=False)]
+Positive = Annotated[Real, above_zero_up_to(1_000_000)]
+QuietSeconds = Annotated[Real, above_zero_up_to(MAX_QUIET_SECONDS)]
 Url = Annotated[str, AfterValidator(_web_address)]
 SitePath = Annotated[Path, BeforeValidator(_not_empty), AfterValidator(_expand_home)]
 Device = Annotated[str, AfterValidator(_device)]
 DatabaseUrl = Annotated[str, AfterValidator(_database)]
 BucketUrl = Annotated[str, AfterValidator(_bucket)]
-OptionalUrl = Annotated[str, AfterValidator(_empty_or_web_address)]
+FhirUrl = Annotated[str, AfterValidator(_fhir_address)]
+WebhookUrl = Annotated[str, AfterValidator(_webhook_address)]
+OptionalUrl = Annotated[str, AfterValidator(_store_endpoint)]
 EventsUrl = Annotated[str, AfterValidator(_events_url)]
 CodeText = Annotated[str, AfterValidator(_code_text)]
 ViewerUrl = Annotated[str, AfterValidator(_viewer_url)]

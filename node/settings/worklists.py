@@ -8,6 +8,7 @@ from pydantic import Field
 from node.routing.attributes import suggestion
 from node.routing.condition_parsing import Mistake
 from node.settings.value_types import (
+    Boolean,
     CodeText,
     EventsUrl,
     LongString,
@@ -16,6 +17,7 @@ from node.settings.value_types import (
     Positive,
     Url,
     Whole,
+    within,
 )
 
 # Kinds of destinations from which the workflow manager can retrieve what a work item produced.
@@ -51,9 +53,9 @@ class WorklistOptions(Options):
     label: LongString | None = None
     source: Name | None = None
     poll_seconds: Positive = 30.0
-    max_open: Annotated[Whole, Field(ge=1, le=1000)] = 10
+    max_open: Annotated[Whole, within(1, 1000)] = 10
     give_up_after_hours: Positive = 24.0
-    subscribe: bool = True
+    subscribe: Boolean = True
     events_url: EventsUrl = ""
 
 
@@ -87,6 +89,14 @@ def worklist_mistakes(values: Mapping[str, Any]) -> Iterator[Mistake]:
         if only is True and _table(rule).get("name") not in named:
             message = "no task of a worklist names this rule, so it would never apply"
             yield ("rules", i, "only_for_work_items"), message
+
+
+def settings_without_effect(worklist: WorklistOptions) -> Iterator[tuple[str, str]]:
+    """Yields settings that need another one, each with the reason."""
+    if worklist.station_scheme is not None and worklist.station is None:
+        yield "station_scheme", "has no effect without a station"
+    if worklist.events_url and not worklist.subscribe:
+        yield "events_url", "has no effect with subscribe = false"
 
 
 def _source_mistakes(

@@ -52,6 +52,8 @@ def retry_job(store: Store, job_id: str, now: datetime) -> Job:
 
     def refusal(_error: IllegalChange) -> str:
         state = require_job(store, job_id).state
+        if state is not JobState.DISCARDED and store.was_held(job_id):
+            return f"job {job_id} is already released; it is {state}"
         return f"job {job_id} is {state}; only a parked job can be retried"
 
     return _change(job_id, lambda: store.retry_job(job_id, now), refusal)

@@ -125,6 +125,8 @@ def _progress_of_job(store: Store, job: Job) -> InputProgress:
             return _failed(f"it is refused: {job.reason}", _code_of(store, job), job)
         case JobState.DISCARDED:
             return _failed("a person discarded its job", Discontinuation.UNSPECIFIED, job)
+        case JobState.PARKED if job.is_held:
+            return InputProgress(80, job.reason, jobs=(job,))
         case _:
             percent, text = _RUNNING[job.state]
             waits = f": {job.reason}" if job.reason else ""

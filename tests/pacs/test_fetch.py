@@ -50,6 +50,26 @@ def test_a_series_is_found_by_each_key(
 
 
 @pytest.mark.parametrize("source", METHODS)
+def test_a_wildcard_finds_what_it_stands_for(
+    site: FetchingNode, tmp_path: Path, source: str
+) -> None:
+    found = store_in(
+        site.orthanc, small("one"), tmp_path, PatientID="PLA/1:(2)", AccessionNumber="A-77"
+    )
+    for query in (
+        SeriesQuery(patient_id="PLA*"),
+        SeriesQuery(patient_id="*/1:(2)"),
+        SeriesQuery(patient_id="PLA?1*"),
+        SeriesQuery(patient_id="PLA/1:(2)"),
+        SeriesQuery(accession_number="A-7?"),
+        SeriesQuery(accession_number="*77", patient_id="P?A*"),
+    ):
+        assert site.search(source, query) == [found], query
+    assert site.search(source, SeriesQuery(patient_id="PLB*")) == []
+    assert site.search(source, SeriesQuery(accession_number="A-?")) == []
+
+
+@pytest.mark.parametrize("source", METHODS)
 def test_more_matches_than_the_limit_are_an_error_that_says_what_to_do(
     site: FetchingNode, stored: FoundSeries, tmp_path: Path, source: str
 ) -> None:

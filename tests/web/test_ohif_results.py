@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 from pydicom.dataset import Dataset
 from pydicom.pixels.utils import pixel_array
 
@@ -44,6 +44,7 @@ class Viewing:
     content: ResultContent
     captures: tuple[Dataset, ...]
     summary: Dataset
+    document: Dataset
     notice: Dataset
 
     def open(self, page: Page) -> ViewerPage:
@@ -61,7 +62,7 @@ def viewing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Viewing]:
     content = organs_content(folder / "ct")
     encoded = {
         kind: [read_back(each) for each in encode(content, ResultObject(kind))]
-        for kind in (ResultKind.CAPTURE, ResultKind.SUMMARY, ResultKind.SR)
+        for kind in (ResultKind.CAPTURE, ResultKind.SUMMARY, ResultKind.PDF, ResultKind.SR)
     }
     encoded[ResultKind.NOTICE] = [read_back(_notice(content))]
     for kind, datasets in encoded.items():
@@ -76,6 +77,7 @@ def viewing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Viewing]:
             content,
             tuple(encoded[ResultKind.CAPTURE]),
             encoded[ResultKind.SUMMARY][0],
+            encoded[ResultKind.PDF][0],
             encoded[ResultKind.NOTICE][0],
         )
 
@@ -185,6 +187,19 @@ def test_a_page_is_shown_as_it_is_drawn(
         lambda: viewer.agreement(_smoothed(pixels)) >= _MIN_PAGE_AGREEMENT,
         "the page to be shown",
     )
+
+
+def test_the_document_opens_in_the_browser(viewing: Viewing, page: Page) -> None:
+    viewing.open(page).open_series("Report:")
+    document = page.locator('[data-cy=viewport-grid] object[type="application/pdf"]')
+    expect(document).to_be_attached(timeout=_RENDER_SECONDS * 1000)
+    shown = page.evaluate(
+        "async (url) => Array.from(new Uint8Array(await (await fetch(url)).arrayBuffer()))",
+        document.get_attribute("data"),
+    )
+    # DICOM pads a value to an even length (PS3.5 7.1.1).
+    assert bytes(shown).startswith(b"%PDF-")
+    assert bytes(shown).rstrip(b"\0") == viewing.document.EncapsulatedDocument.rstrip(b"\0")
 
 
 def test_the_measurement_report_is_readable(viewing: Viewing, page: Page, tmp_path: Path) -> None:

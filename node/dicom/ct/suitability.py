@@ -12,6 +12,7 @@ from pydicom.dataset import Dataset
 
 from node.dicom.ct.frames import CT_CLASSES, MULTI_FRAME_CLASSES, Slice
 from node.domain.errors import Rejected, RejectionReason
+from node.domain.number_texts import exact
 
 # Direction cosines may differ by rounding. 0.001 moves the far corner of a 350 mm wide slice by
 # 0.35 mm, half a pixel.
@@ -124,9 +125,10 @@ def check_slices(slices: Sequence[Slice]) -> None:
         if not np.allclose(
             first.pixel_spacing_mm, other.pixel_spacing_mm, rtol=PIXEL_SPACING_TOLERANCE
         ):
+            sizes_mm = [" × ".join(map(exact, s.pixel_spacing_mm)) for s in (first, other)]
             raise _mixed(
-                f"The series mixes pixel sizes: {first.pixel_spacing_mm[0]:g} mm in {first.name}, "
-                f"{other.pixel_spacing_mm[0]:g} mm in {other.name}."
+                f"The series mixes pixel sizes: {sizes_mm[0]} mm in {first.name}, "
+                f"{sizes_mm[1]} mm in {other.name}."
             )
 
 

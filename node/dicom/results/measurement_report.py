@@ -24,6 +24,7 @@ from node.dicom.results.measurement_groups import (
 from node.dicom.results.references import reference_images
 from node.dicom.results.result_attributes import complete_result
 from node.dicom.results.series_texts import series_description, series_number
+from node.domain.number_texts import millilitres
 from node.domain.result_objects import ResultObject
 from node.domain.result_texts import MARKED
 
@@ -200,7 +201,7 @@ def _volumes(content: ResultContent) -> Iterator[str]:
         if is_found(measured, label):
             is_lower_bound = measured.is_lower_bound
             at_least = "at least " if is_lower_bound else ""
-            yield f"{label.name.lower()} {at_least}{measured.volume_ml:.0f} mL"
+            yield f"{label.name.lower()} {at_least}{millilitres(measured.volume_ml)}"
 
 
 def _segmentation(content: ResultContent, result_object: ResultObject) -> Dataset:

@@ -7,6 +7,7 @@ from models.measurement import MIN_COMPONENT_ML, Measurement, is_found
 from node.dicom.ct.non_slices import counted
 from node.dicom.ct.reader import CtSeries
 from node.domain.findings import Finding, FindingKind
+from node.domain.number_texts import exact, millilitres, rounded_beside
 
 # Smaller holes are the contours of vessels and ducts at the organ's edge.
 _MIN_HOLES_ML = 1.0
@@ -53,7 +54,7 @@ def _findings(measured: Measurement, label: Label) -> Iterator[tuple[FindingKind
     if not is_found(measured, label):
         yield FindingKind.NOT_FOUND, _not_found(measured, label)
         return
-    at_least = f"so its volume is at least {measured.volume_ml:.0f} mL."
+    at_least = f"so its volume is at least {millilitres(measured.volume_ml)}."
     if measured.cut_by_series:
         yield (
             FindingKind.CUT_BY_SERIES,
@@ -70,22 +71,22 @@ def _findings(measured: Measurement, label: Label) -> Iterator[tuple[FindingKind
         yield (
             FindingKind.SEVERAL_COMPONENTS,
             f"What was found as {name} consists of {measured.component_count} separate parts of "
-            f"at least {MIN_COMPONENT_ML:.0f} mL each.",
+            f"at least {exact(MIN_COMPONENT_ML)} mL each.",
         )
     if measured.holes_ml >= _MIN_HOLES_ML:
         yield (
             FindingKind.HOLES,
-            f"What was found as {name} encloses holes of {measured.holes_ml:.0f} mL in total, "
-            f"which do not count in its volume of {measured.volume_ml:.0f} mL.",
+            f"What was found as {name} encloses holes of {millilitres(measured.holes_ml)} in "
+            f"total, which do not count in its volume of {millilitres(measured.volume_ml)}.",
         )
     yield from _unusual_values(measured, label)
-    agreement = measured.window_agreement
-    if agreement is not None and agreement < label.min_window_agreement:
+    agreement, expected = measured.window_agreement, label.min_window_agreement
+    if agreement is not None and agreement < expected:
         yield (
             FindingKind.WINDOWS_DISAGREE,
-            f"The model analyses the images in overlapping sections, and where these overlap, they "
-            f"agree on the {name} only to {agreement:.2f} (Dice, at least "
-            f"{label.min_window_agreement:.2f} is expected).",
+            "The model analyses the images in overlapping sections, and where these overlap, they "
+            f"agree on the {name} only to {rounded_beside(agreement, expected, decimals=2)} "
+            f"(Dice, at least {exact(expected, 2)} is expected).",
         )
 
 
@@ -93,10 +94,10 @@ def _not_found(measured: Measurement, label: Label) -> str:
     name = label.name.lower()
     if measured.volume_ml == 0:
         return f"No {name} was found in the series."
+    volume = rounded_beside(measured.volume_ml, 0.0, label.min_volume_ml, decimals=1)
     return (
         f"No {name} was found in the series: what resembles it measures "
-        f"{measured.volume_ml:.1f} mL, less than the {label.min_volume_ml:.0f} mL from which it "
-        "counts as found."
+        f"{volume} mL, less than the {exact(label.min_volume_ml)} mL from which it counts as found."
     )
 
 
@@ -106,27 +107,33 @@ def _unusual_values(measured: Measurement, label: Label) -> Iterator[tuple[Findi
         measured.volume_ml,
         label.usual_volume_ml,
         "mL",
+        "",
         is_lower_bound=measured.is_lower_bound,
     )
     if volume is not None:
         yield (
             FindingKind.UNUSUAL_VOLUME,
-            f"The {name} measures {measured.volume_ml:.0f} mL, {volume}.",
+            f"The {name} measures {volume}.",
         )
     if measured.mean_hu is None:
         return
-    attenuation = _comparison(measured.mean_hu, label.usual_hu, "HU")
+    attenuation = _comparison(measured.mean_hu, label.usual_hu, "HU", " on average")
     if attenuation is not None:
         yield (
             FindingKind.UNUSUAL_ATTENUATION,
-            f"The {name} has {measured.mean_hu:.0f} HU on average, {attenuation}.",
+            f"The {name} has {attenuation}.",
         )
 
 
 def _comparison(
-    value: float, usual: tuple[float, float] | None, unit: str, *, is_lower_bound: bool = False
+    value: float,
+    usual: tuple[float, float] | None,
+    unit: str,
+    after_unit: str,
+    *,
+    is_lower_bound: bool = False,
 ) -> str | None:
-    """Says how the value lies outside the usual range; None if it does not, or has no range.
+    """Says that the value is outside the usual range; None if it is not, or there is no range.
 
     A lower bound below the range says nothing about the true value.
     """
@@ -139,4 +146,7 @@ def _comparison(
         relation = "less"
     else:
         return None
-    return f"{relation} than the {low:.0f} to {high:.0f} {unit} that are usual for adults"
+    return (
+        f"{rounded_beside(value, low, high)} {unit}{after_unit}, {relation} than the "
+        f"{exact(low)} to {exact(high)} {unit} that are usual for adults"
+    )

@@ -39,9 +39,12 @@ _OBJECT_STEP = 10_000
 _MODEL_STEP = 1_000_000
 # Apart from the steps of 20 models; an Integer String holds the sum for 64 parts.
 _PART_STEP = 20_000_000
+# What a description with a part leaves out first: every object has it in attributes of its own.
+_OMITTED_FIRST = ("version", "model")
 _MAX_LISTED_ORGANS = 3
 _ORGANS_BEFORE_MORE = 2
 _MAX_CODE_STRING = 16  # characters, PS3.5 6.2
+_MISSING = "\0"  # stands for a word without a value; no template has this character
 # A word of a template: opening brackets, a core, closing brackets and punctuation.
 _WORD = re.compile(r"([(\[]*)(\S*?)([)\],.;:]*)(?=\s|$)")
 
@@ -51,7 +54,7 @@ def series_description(content: ResultContent, result_object: ResultObject) -> s
 
     A missing value takes the rest of its word with it. Objects other than the SEG begin with their
     title, and a result of a part of the series with that part, unless the template says where they
-    go.
+    go. Where the part leaves no room for the source series, it takes that of version and model.
     """
     header = content.source.sources[0]
     title = _TITLES[result_object.kind]
@@ -71,7 +74,14 @@ def series_description(content: ResultContent, result_object: ResultObject) -> s
         template = f"{{part}}: {template}"
     if result_object.kind is not ResultKind.SEG and "object" not in fields:
         template = f"{{object}}: {template}"
-    return _cut(_fill(template, values))
+    text = _fill(template, values)
+    if content.source.part is None:
+        return _cut(text)
+    for field in _OMITTED_FIRST:
+        if len(text) > MAX_LONG_STRING:
+            values[field] = ""
+            text = _fill(template, values)
+    return _cut(text)
 
 
 def series_number(content: ResultContent, result_object: ResultObject) -> int:
@@ -160,9 +170,11 @@ def _fill(template: str, values: dict[str, str]) -> str:
     def kept(word: re.Match[str]) -> str:
         fields = TEMPLATE_FIELD.findall(word[2])
         missing = fields and not any(values[field] for field in fields)
-        return f"{word[1]}{word[3]}" if missing else word[0]
+        return f"{word[1]}{_MISSING}{word[3]}" if missing else word[0]
 
     filled = _WORD.sub(kept, template)
+    # Before a bracket, a comma separated only what is missing.
+    filled = re.sub(rf"[,;:](?:\s+{_MISSING})+\s+(?=[(\[])", " ", filled).replace(_MISSING, "")
     filled = re.sub(r"([(\[])\s+", r"\1", filled)
     filled = re.sub(r"\s+([)\],.;:])", r"\1", filled)
     filled = re.sub(r"\(\)|\[\]", "", filled)

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Row, Update, delete, select, update
 
-from node.domain.delivery import Delivery, DeliveryState, Receipt
+from node.domain.delivery import Delivery, DeliveryKey, DeliveryState, Receipt
 from node.store.audit import append_event
 from node.store.repository import Repository
 from node.store.schema import DELIVERIES
@@ -154,7 +154,8 @@ class Deliveries(Repository):
                 change.where(DELIVERIES.c.state != DeliveryState.DELIVERED).returning(DELIVERIES)
             ).first()
             if row is not None:
-                append_event(connection, now, job_id, name, f"{key}: {detail}".rstrip(": "))
+                title = DeliveryKey.parse(key).title
+                append_event(connection, now, job_id, name, f"{title}: {detail}".rstrip(": "))
         if row is not None:
             return _delivery(row)
         delivered = self.get_delivery(job_id, key)

@@ -11,10 +11,10 @@ from sqlalchemy.engine import Connection
 from node.domain.delivery import DeliveryState
 from node.domain.discarding import Discarding
 from node.domain.findings import Finding
-from node.domain.job import Job, JobState, can_transition
+from node.domain.job import HELD, Job, JobState, can_transition
 from node.store.audit import append_event
 from node.store.jobs.job_rows import JobRows
-from node.store.schema import DELIVERIES, JOBS
+from node.store.schema import AUDIT, DELIVERIES, JOBS
 
 
 class IllegalChange(Exception):
@@ -151,6 +151,14 @@ class Jobs(JobRows):
             IllegalChange: the job is not PARKED.
         """
         return self.change_job(job_id, JobState.DISCARDED, now, reason=str(discarding))
+
+    def was_held(self, job_id: str) -> bool:
+        """Whether the result has waited for a person because of its findings, now or earlier."""
+        query = select(AUDIT.c.event_id).where(
+            AUDIT.c.subject == job_id, AUDIT.c.detail.startswith(HELD, autoescape=True)
+        )
+        with self._database.reading() as connection:
+            return connection.execute(query.limit(1)).first() is not None
 
     def run_number(self, job_id: str) -> int:
         """Returns the number of the current run: 1, plus one for each retry by a person.

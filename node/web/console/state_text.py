@@ -8,7 +8,7 @@ from node.domain.delivery import Delivery, DeliveryKey, DeliveryState
 from node.domain.instance import Channel
 from node.domain.job import Job, JobState
 from node.domain.job_summary import is_lower_bound
-from node.domain.result_objects import ResultKind
+from node.domain.number_texts import millilitres
 from node.domain.series import SeriesState
 from node.store import AuditEvent
 
@@ -59,17 +59,6 @@ STATES: Mapping[SeriesState | JobState, StateText] = {
     JobState.DISCARDED: StateText(
         "Discarded", Tone.DISCARDED, "A person discarded the job; its result is not sent."
     ),
-}
-# What a delivery sends, beside the name of its destination; the SEG goes without saying.
-OBJECT_NAMES: Mapping[ResultKind, str] = {
-    ResultKind.SEG: "",
-    ResultKind.SR: "measurements",
-    ResultKind.CAPTURE: "captures",
-    ResultKind.SUMMARY: "summary",
-    ResultKind.PDF: "PDF",
-    ResultKind.RTSTRUCT: "contours",
-    ResultKind.NOTICE: "refusal notice",
-    ResultKind.REPORT: "report",
 }
 _HELD = StateText("Held", Tone.ATTENTION, "The result waits for a person because of its findings.")
 _POSTPONED = StateText(
@@ -163,9 +152,11 @@ def measured_volumes(job: Job) -> tuple[tuple[str, str], ...]:
 
 
 def volume_text(measured: Mapping[str, float | bool]) -> str:
-    """Returns "1,417 mL", or "at least 900 mL" if the organ is not completely in the series."""
+    """Returns "1417 mL", or "at least 900 mL" if the organ is not completely in the series."""
     bound = "at least " if is_lower_bound(measured) else ""
-    return f"{bound}{measured['volume_ml']:,.0f} mL" if measured["volume_ml"] > 0 else "not found"
+    return (
+        f"{bound}{millilitres(measured['volume_ml'])}" if measured["volume_ml"] > 0 else "not found"
+    )
 
 
 def stage_name(stage: str) -> str:
@@ -183,10 +174,8 @@ def event_detail(event: AuditEvent) -> str:
     if not event.event.startswith("delivery."):
         return event.detail
     text, separator, answer = event.detail.partition(": ")
-    key = DeliveryKey.parse(text)
-    what = OBJECT_NAMES[key.result_object.kind]
-    sent = f"{what} to {key.destination}" if what else key.destination
-    return f"{sent}{separator}{answer}"
+    # Earlier versions recorded the key itself.
+    return f"{DeliveryKey.parse(text).title}{separator}{answer}"
 
 
 def short_uid(uid: str) -> str:

@@ -8,11 +8,11 @@ from enum import StrEnum
 from node.domain.delivery import Delivery, DeliveryState
 from node.domain.job import Job, JobState, can_rerun, is_final
 from node.domain.job_summary import current_jobs
+from node.domain.result_objects import ResultKind
 from node.domain.series import SeriesState, StoredSeries
 from node.routing.rule_matching import Decision
 from node.store import AuditEvent, SeriesOutcome, Store
 from node.web.console.state_text import (
-    OBJECT_NAMES,
     STATES,
     StateText,
     Tone,
@@ -273,7 +273,7 @@ def _views(deliveries: Sequence[Delivery]) -> tuple[DeliveryView, ...]:
         DeliveryView(
             destination=d.destination,
             state=delivery_state_text(d),
-            what=OBJECT_NAMES[d.result_object.kind],
+            what="" if d.result_object.kind is ResultKind.SEG else d.result_object.kind.noun,
             attempts=d.attempts,
             next_attempt_at=d.next_try_at if d.state is DeliveryState.WAITING else None,
             last_error=d.last_error,

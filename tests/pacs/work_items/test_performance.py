@@ -6,7 +6,7 @@ import pytest
 
 from node.domain.errors import RejectionReason
 from node.domain.identifiers import Uid
-from node.domain.job import JobState
+from node.domain.job import HELD, JobState
 from node.domain.worklists.work_item import WorkItemState
 from tests.support.dicom.work_items import series_input
 from tests.support.servers.performing_node import (
@@ -126,13 +126,21 @@ def test_a_series_that_the_rule_does_not_select_cancels_the_work_item(
     assert node.store.jobs_of(SERIES) == ()
 
 
-def test_a_discarded_job_cancels_its_work_item(node: PerformingNode, ups: UpsOriginServer) -> None:
+@pytest.mark.parametrize(
+    ("reason", "text"),
+    [
+        ("the PACS is down", "waiting for a person: the PACS is down"),
+        (f"{HELD}the liver has 3 parts", "held for a person: the liver has 3 parts"),
+    ],
+)
+def test_a_discarded_job_cancels_its_work_item(
+    node: PerformingNode, ups: UpsOriginServer, reason: str, text: str
+) -> None:
     uid = node.claim()
     job = node.job()
-    node.store.change_job(job.job_id, JobState.PARKED, node.time, reason="the PACS is down")
+    node.store.change_job(job.job_id, JobState.PARKED, node.time, reason=reason)
     node.poll()
     assert ups.state(uid) == "IN PROGRESS"
-    text = "waiting for a person: the PACS is down"
     assert ups.progress(uid).ProcedureStepProgressDescription == text
     node.store.change_job(job.job_id, JobState.DISCARDED, node.time)
     node.poll()

@@ -12,7 +12,7 @@ import pytest
 from node.cli.main import main
 from node.domain.findings import Finding, FindingKind
 from node.domain.identifiers import Uid
-from node.domain.job import Job, JobState
+from node.domain.job import HELD, Job, JobState
 from node.domain.series import SeriesPart, SeriesState
 from node.routing.rule_matching import Decision
 from node.settings import load_settings
@@ -197,6 +197,22 @@ def test_a_parked_job_is_exported_and_discarded(
     assert "is queued; only an ended job" in capsys.readouterr().err
 
 
+def test_a_job_is_released_once(
+    config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = load_settings(config)
+    store = Store.open(settings.database_url, settings.data_dir)
+    store.add_instance(received(), settings.data_dir / "1.dcm", 1, NOON)
+    job = job_of(Uid("1.2.3"))
+    store.add_job(job)
+    store.change_job(job.job_id, JobState.PARKED, NOON, reason=f"{HELD}The liver has 3 parts.")
+    store.close()
+    name = job.job_id[:8]
+    assert run(monkeypatch, "jobs", "release", name, "-c", str(config)) == 0
+    assert run(monkeypatch, "jobs", "release", name, "-c", str(config)) == 1
+    assert f"job {name} is already released; it is queued" in capsys.readouterr().err
+
+
 def test_explain_reports_each_series_of_a_folder(
     config: Path,
     tmp_path: Path,
@@ -213,6 +229,30 @@ def test_explain_reports_each_series_of_a_folder(
     assert "is CT" in output
     assert "Series 1.2.3, 3 images:" in output
     assert "is MR" in output
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("wen", "the configuration has no source 'wen' (did you mean 'web'?)"),
+        ("ct", "peer 'ct' has no setting `retrieve`"),
+        ("web", "the query would match every study"),
+    ],
+)
+def test_fetch_checks_the_source_before_the_criteria(
+    config: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    source: str,
+    message: str,
+) -> None:
+    config.write_text(
+        'data_dir = "data"\n[sources.web]\nurl = "http://pacs/dicom-web"\n'
+        '[peers.ct]\nae_title = "CT"\nhost = "ct"\nport = 104\n',
+        encoding="utf-8",
+    )
+    assert run(monkeypatch, "fetch", source, "-c", str(config)) != 0
+    assert message in " ".join(capsys.readouterr().err.replace("│", " ").split())
 
 
 EACH = """

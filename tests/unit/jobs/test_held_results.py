@@ -31,6 +31,7 @@ def test_a_held_result_is_delivered_once_it_is_released(node: WorkerParts) -> No
     assert job.findings == (_CUT, _PARTS)
     assert node.pacs.received == []
     assert node.store.deliveries_of(job.job_id) == (), "their age counts from the release"
+    assert node.store.was_held(job.job_id)
     node.store.retry_job(job.job_id, node.now())
     node.poll()
     released = node.ended_job()
@@ -57,3 +58,4 @@ def test_other_findings_do_not_hold_a_result(node: WorkerParts) -> None:
     job = node.ended_job()
     assert job.state is JobState.DELIVERED
     assert job.findings == (_CUT,)
+    assert not node.store.was_held(job.job_id)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from node.domain.delivery import DeliveryState
+from node.domain.delivery import DeliveryKey, DeliveryState
 from node.domain.errors import NotAccepted, Transient
 from node.domain.job import JobState
 from node.domain.result_objects import SEG, ResultKind, ResultObject, SegEncoding, WantedObjects
@@ -65,7 +65,9 @@ def test_a_job_is_delivered_only_when_all_its_objects_are(node: WorkerParts) -> 
     job = node.ended_job()
     assert job.state is JobState.PARKED
     (parked,) = [key for key, state in _deliveries(node).items() if state is DeliveryState.PARKED]
-    assert job.reason == f"not delivered to {parked}: it does not accept this"
+    noun = DeliveryKey.parse(parked).result_object.kind.noun
+    assert f"the {noun} w" in job.reason
+    assert job.reason.endswith(" not delivered to pacs: it does not accept this")
     node.store.retry_job(job.job_id, node.now())
     node.poll()
     assert node.job_in(JobState.DELIVERED)
@@ -105,7 +107,7 @@ def test_a_fallback_that_is_not_accepted_either_parks_the_job(tmp_path: Path) ->
         node.poll()
         job = node.ended_job()
         assert job.state is JobState.PARKED
-        assert job.reason == "not delivered to capture@pacs: no captures"
+        assert job.reason == "the captures were not delivered to pacs: no captures"
     finally:
         node.stop()
 

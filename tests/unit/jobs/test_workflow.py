@@ -114,7 +114,7 @@ def test_a_refusal_by_a_destination_parks_the_job_with_its_message(node: WorkerP
     job = node.ended_job()
 
     assert job.state is JobState.PARKED
-    assert job.reason == "not delivered to pacs: SEG is not stored here"
+    assert job.reason == "the segmentation was not delivered to pacs: SEG is not stored here"
     assert len(list((node.folder / "archive").rglob("*.dcm"))) == 1
 
     node.store.retry_job(job.job_id, node.now())

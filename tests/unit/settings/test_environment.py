@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from node.settings import load_settings
+from node.settings import CStoreDestination, load_settings
 from tests.unit.settings.site import VALID, mistakes_in, write
 
 
@@ -26,7 +26,8 @@ def test_the_environment_overrides_the_file(
         ("SEGNODE_LISTENER__PROT", "104", "unknown setting (did you mean 'port'?)"),
         ("SEGNODE_LISTNER__PORT", "104", "unknown setting (did you mean 'LISTENER'?)"),
         ("SEGNODE_CATALOGUES", "/not/there", "there is no folder /not/there"),
-        ("SEGNODE_QUIET_SECONDS", "-1", "must be greater than 0"),
+        ("SEGNODE_MONITORING__DETECT_DRIFT", "maybe", "must be true or false"),
+        ("SEGNODE_QUIET_SECONDS", "-1", "must be above 0"),
     ],
 )
 def test_a_mistake_in_the_environment_is_reported_with_its_variable(
@@ -36,6 +37,19 @@ def test_a_mistake_in_the_environment_is_reported_with_its_variable(
     (mistake,) = mistakes_in(tmp_path, VALID)
     assert f" {variable}: " in mistake
     assert message in mistake
+
+
+@pytest.mark.parametrize("text", ["false", "0", "no"])
+def test_the_environment_sets_true_and_false(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setenv("SEGNODE_MONITORING__DETECT_DRIFT", text)
+    monkeypatch.setenv("SEGNODE_DESTINATIONS__PACS__DEFLATED", "true")
+    settings = load_settings(write(tmp_path, VALID))
+    assert settings.monitoring.detect_drift is False
+    pacs = settings.destinations["pacs"]
+    assert isinstance(pacs, CStoreDestination)
+    assert pacs.deflated is True
 
 
 def test_a_section_in_the_environment_must_be_json(

@@ -70,7 +70,7 @@ def test_every_setting_is_read_and_paths_start_from_the_file(tmp_path: Path) -> 
         ('viewer_url = "viewer.example/{study}"', "must be an address such as"),
         ('sending_application = " SEGNODE"', "at most 20 printable characters"),
         ('sending_facility = "a facility with a long name"', "at most 20 printable characters"),
-        ("timeout_seconds = 0", "must be greater than 0"),
+        ("timeout_seconds = 0", "must be above 0"),
         ('ca_file = "site.toml"', "has no effect without tls = true"),
         ('tls = true\nca_file = "missing.pem"', "there is no file"),
         ('tls = true\nkey_file = "site.toml"', "has no effect without a certificate_file"),
@@ -179,3 +179,17 @@ def test_measurements_without_a_code_of_the_site_are_listed(tmp_path: Path) -> N
     )
     assert uncoded(f"{routed}codes = [{codes}]") == []
     assert uncoded(VALID + _HL7) == []
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("fhir.example/r4", "must be an address such as https://fhir.hospital.example/r4"),
+        ("https://me:pw@fhir.example/r4", "must hold no name and password: use token_env"),
+    ],
+)
+def test_the_address_of_a_fhir_server_is_explained_as_such(
+    tmp_path: Path, url: str, message: str
+) -> None:
+    (mistake,) = mistakes_in(tmp_path, VALID + _FHIR.replace("https://fhir.example/r4", url))
+    assert mistake.endswith(f"destinations.ehr.url: {message}")

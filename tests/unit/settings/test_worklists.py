@@ -31,8 +31,8 @@ def test_a_worklist_names_a_rule_for_each_code(tmp_path: Path) -> None:
         (VALID + WORKLIST.replace("scheme", "sceme"), "(did you mean 'scheme'?)"),
         (VALID + WORKLIST + 'source = "pasc"\n', "there is no source or peer 'pasc'"),
         (VALID + WORKLIST + 'source = "pacs"\n', "peer 'pacs' needs retrieve = \"move\""),
-        (VALID + WORKLIST + "poll_seconds = 0\n", "must be greater than 0"),
-        (VALID + WORKLIST + "max_open = 0\n", "greater than or equal to 1"),
+        (VALID + WORKLIST + "poll_seconds = 0\n", "must be above 0"),
+        (VALID + WORKLIST + "max_open = 0\n", "must be from 1 to 1000, not 0"),
         (VALID + WORKLIST + 'station = "A LONG STATION NAME"\n', "1 to 16 printable characters"),
         (VALID + WORKLIST + 'events_url = "http://x/y"\n', "must begin with ws:// or wss://"),
         (VALID + WORKLIST + 'events_url = "ws://"\n', "must be an address"),
@@ -41,6 +41,15 @@ def test_a_worklist_names_a_rule_for_each_code(tmp_path: Path) -> None:
         (
             VALID.replace("when = ", "enabled = false\nwhen = ") + WORKLIST,
             "rule 'liver' is disabled, so it would perform no work item",
+        ),
+        (VALID + WORKLIST + 'station_scheme = "S"\n', "has no effect without a station"),
+        (
+            VALID + WORKLIST + 'events_url = "ws://x/y"\nsubscribe = false\n',
+            "has no effect with subscribe = false",
+        ),
+        (
+            VALID + WORKLIST.replace("dicom-web", "dicom-web/workitems"),
+            "must be the part of the address before /workitems",
         ),
         (ONLY, "no task of a worklist names this rule, so it would never apply"),
         (ONLY.replace("true", '"yes"') + WORKLIST, "must be true or false"),

@@ -18,6 +18,7 @@ from node.dicom.results.content import ResultContent
 from node.dicom.results.source_slices.label_interpolation import labels_on_source_slices
 from node.domain.findings import Finding, FindingKind
 from node.domain.job_summary import is_lower_bound
+from node.domain.number_texts import exact, rounded_beside
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,8 @@ def compare(
             label.name.lower(),
             _own_volume(content, label),
             _stored_volume(other, segment),
-            f"Dice {agreement:.2f}, at least {min_agreement:.2f} is expected",
+            f"Dice {rounded_beside(agreement, min_agreement, decimals=2)}, at least "
+            f"{exact(min_agreement, 2)} is expected",
         )
         findings.append(Finding(FindingKind.MODELS_DISAGREE, label.name, text))
     return tuple(findings)

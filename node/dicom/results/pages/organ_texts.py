@@ -1,11 +1,10 @@
 """The measurements of an organ in words, as every page and picture states them."""
 
 from models.measurement import Measurement
+from node.domain.number_texts import millilitres
 
 # On a result that a rule marks because of its findings.
 CHECK_FINDINGS = "Check the findings before use"
-# Below this, whole millilitres are too coarse.
-_SMALL_ML = 10.0
 
 
 def volume_text(measurement: Measurement) -> str:
@@ -13,8 +12,7 @@ def volume_text(measurement: Measurement) -> str:
     if measurement.volume_ml <= 0:
         return "not found"
     at_least = "at least " if measurement.is_lower_bound else ""
-    decimals = 1 if measurement.volume_ml < _SMALL_ML else 0
-    return f"{at_least}{measurement.volume_ml:.{decimals}f} mL"
+    return f"{at_least}{millilitres(measurement.volume_ml)}"
 
 
 def attenuation_text(measurement: Measurement) -> str:

@@ -15,7 +15,7 @@ from node.dicom.ct.reader import CtSeries, parts_of_series, read_series
 from node.dicom.results.captures.summary_page import summary_page
 from node.dicom.results.content import ResultContent
 from node.dicom.results.encoders import encode
-from node.dicom.results.series_texts import series_description, series_number
+from node.dicom.results.series_texts import part_title, series_description, series_number
 from node.domain.result_objects import SEG, ResultKind, ResultObject, SegEncoding
 from node.domain.result_texts import ResultTexts
 from node.domain.series import AcquisitionChoice
@@ -23,7 +23,7 @@ from tests.support.dicom.body import in_liver, voxel_positions
 from tests.support.dicom.phases import PHASE_SLICES, interleaved_enhanced_ct, two_phases
 from tests.support.dicom.rasterised import rasterised
 from tests.support.dicom.result_content import read_back
-from tests.support.dicom.results import content_of
+from tests.support.dicom.results import content_of, with_source_series
 from tests.support.dicom.source_slices import plane
 
 # A frame or an image: the instance and the number of the frame, from 1.
@@ -213,6 +213,22 @@ def test_texts_and_numbers_distinguish_the_parts(parts: list[CtSeries]) -> None:
         assert part is not None
         source = summary_page(content, with_patient=False).sections[1]
         assert f"Only {part.title} of 2 parts" in source.paragraphs
+
+
+def test_a_part_takes_the_place_of_the_model_and_not_of_the_source_series(
+    parts: list[CtSeries],
+) -> None:
+    content = with_source_series(content_of(parts[1]), 4, "Abdomen KM")
+    spec = replace(content.spec, model_id="liver-ct", version="0.3.0")
+    content = replace(content, spec=spec)
+    title = part_title(content.source.part)
+    assert series_description(content, SEG).startswith(f"{title}: Liver")
+    measurements = series_description(content, ResultObject(ResultKind.SR))
+    assert measurements.startswith(f"Measurements: {title}: Liver")
+    assert measurements.endswith("(S4 Abdomen KM)")
+    with_long = with_source_series(content, 4, "Abdomen portal venous")
+    text = series_description(with_long, ResultObject(ResultKind.SR))
+    assert text == f"Measurements: {title}: Liver (S4 Abdomen portal venous)"
 
 
 def test_a_template_says_where_the_part_goes(parts: list[CtSeries]) -> None:

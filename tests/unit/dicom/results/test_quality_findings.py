@@ -105,6 +105,19 @@ def test_an_organ_that_differs_has_one_finding_in_plain_words(
     assert _findings(**changed) == [(kind, text)]
 
 
+def test_no_value_is_rounded_to_its_limit() -> None:
+    (volume,) = _findings(volume_ml=2300.3)
+    assert "measures 2300.3 mL, more than the 800 to 2300 mL" in volume[1]
+    (attenuation,) = _findings(mean_hu=39.96)
+    assert "has 39.96 HU on average, less than the 40 to 180 HU" in attenuation[1]
+    (missing,) = _findings(volume_ml=99.96)
+    assert "measures 99.96 mL, less than the 100 mL" in missing[1]
+    nearly = replace(_USUAL, window_agreement=0.9985)
+    strict = replace(_LIVER, min_window_agreement=0.999)
+    (finding,) = derive_findings({"Liver": nearly}, (strict,))
+    assert "only to 0.9985 (Dice, at least 0.999 is expected)" in finding.text
+
+
 @pytest.mark.parametrize("bound", ["cut_by_series", "touches_field_of_view"])
 def test_a_lower_bound_is_not_called_less_than_usual_but_may_be_more(bound: str) -> None:
     small, large = (

@@ -102,6 +102,14 @@ def test_the_agreement_is_the_dice_of_both_segs_on_the_source_slices(
     assert compare(ours, stored(theirs, tmp_path, encoding), expected - 0.001) == ()
 
 
+def test_the_threshold_is_stated_with_every_digit(tmp_path: Path) -> None:
+    series = axial(tmp_path / "ct")
+    theirs = content_of(series, liver_mask(series), job_id="theirs")
+    ours = content_of(series, shifted(liver_mask(series), 2))
+    (found,) = compare(ours, stored(theirs, tmp_path, SegEncoding.SPARSE), 0.9995)
+    assert "at least 0.9995 is expected" in found.text
+
+
 @ENCODINGS
 @pytest.mark.parametrize("series_in", [axial, tilted, uneven])
 def test_a_model_agrees_with_itself(

@@ -1,0 +1,95 @@
+"""Remarks on settings that are valid and still deserve attention; `segnode check` prints them."""
+
+import os
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+
+from pydantic import BaseModel
+
+from models.installed_packages import installed
+from node.domain.result_objects import ResultKind
+from node.routing.conditions import All, Equals
+from node.routing.contradictions import contradiction
+from node.settings.destinations import Destination
+from node.settings.options import Settings
+from node.settings.organ_codes import uncoded_measurements
+
+
+def remarks(settings: Settings) -> Iterator[str]:
+    """Yields one sentence for each."""
+    models = installed(settings.catalogues)
+    for name, missing in uncoded_measurements(settings.rules, settings.destinations, models):
+        yield f"Destination {name!r}: no codes for {missing}; the node's own codes are sent."
+    for name, destination in settings.destinations.items():
+        kinds = {each.kind for each in destination.wanted.objects}
+        if ResultKind.SR in kinds and ResultKind.SEG not in kinds:
+            yield (
+                f"Destination {name!r}: objects has sr without seg; the measurements then refer to "
+                "a segmentation that the destination does not have."
+            )
+        yield from _fallback_remarks(name, destination)
+    for subject, options in _with_credentials(settings).items():
+        yield from _credential_remarks(subject, options)
+    yield from _shared_ae_titles(settings)
+    yield from _unused_queries(settings)
+
+
+def _fallback_remarks(name: str, destination: Destination) -> Iterator[str]:
+    for each in getattr(destination, "fallback", ()):
+        if each in getattr(destination, "objects", ()):
+            yield (
+                f"Destination {name!r}: fallback has {each}, which objects has as well; it "
+                "replaces nothing, and what is not accepted then counts as delivered."
+            )
+
+
+def _with_credentials(settings: Settings) -> Mapping[str, BaseModel]:
+    """Returns everything that may have a password or token, by its name in sentences."""
+    named: dict[str, BaseModel] = {}
+    for kind, tables in (
+        ("Source", settings.sources),
+        ("Destination", settings.destinations),
+        ("Worklist", settings.worklists),
+    ):
+        named |= {f"{kind} {name!r}": options for name, options in tables.items()}
+    for channel in ("webhook", "mail"):
+        if (options := getattr(settings.alerts, channel)) is not None:
+            named[f"Alerts by {channel}"] = options
+    return named
+
+
+def _credential_remarks(subject: str, options: BaseModel) -> Iterator[str]:
+    for key in ("password_env", "token_env"):
+        variable = getattr(options, key, None)
+        if variable is not None and variable not in os.environ:
+            yield (
+                f"{subject}: {key} names the environment variable {variable}, which is not set "
+                "here; the node does not start without it."
+            )
+    if getattr(options, "username", None) and getattr(options, "password_env", None) is None:
+        yield f"{subject}: username without password_env; the password is then empty."
+
+
+def _shared_ae_titles(settings: Settings) -> Iterator[str]:
+    """Yields peers that a receiver cannot tell apart; one system may have several ports."""
+    names: dict[str, list[str]] = defaultdict(list)
+    for name, peer in settings.peers.items():
+        names[peer.ae_title].append(repr(name))
+    for title, sharing in names.items():
+        if len(sharing) > 1:
+            yield (
+                f"Peers {' and '.join(sharing)} have the same AE title {title}: what they send "
+                "cannot be told apart, and from_ae stands for both."
+            )
+
+
+def _unused_queries(settings: Settings) -> Iterator[str]:
+    """Yields queries for a modality that every rule excludes."""
+    rules = [rule for rule in settings.rules if not rule.only_for_work_items]
+    for name, query in settings.queries.items():
+        wanted = Equals("Modality", query.modality)
+        if all(contradiction(All((rule.when, wanted))) for rule in rules):
+            yield (
+                f"Query {name!r}: no rule takes {query.modality}, so the node would retrieve these "
+                "series and ignore them."
+            )

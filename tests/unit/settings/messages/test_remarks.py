@@ -1,0 +1,60 @@
+"""Remarks on valid settings that deserve attention."""
+
+from pathlib import Path
+
+import pytest
+
+from node.settings import load_settings
+from node.settings.messages.remarks import remarks
+from tests.unit.settings.site import VALID, write
+
+_TWO = '[peers.two]\nae_title = "PACS"\nhost = "b"\nport = 1\nretrieve = "get"\n'
+_WEB = '[sources.web]\nurl = "http://s/x"\n'
+_QUERY = '[queries.new]\nsource = "web"\n'
+
+
+@pytest.mark.parametrize(
+    ("added", "remark"),
+    [
+        (_TWO, "Peers 'pacs' and 'two' have the same AE title PACS"),
+        (_WEB + 'username = "u"\n', "Source 'web': username without password_env"),
+        (
+            _WEB + 'username = "u"\npassword_env = "UNSET_PASSWORD"\n',
+            "Source 'web': password_env names the environment variable UNSET_PASSWORD, which is",
+        ),
+        (
+            '[destinations.ehr]\nkind = "fhir"\nurl = "http://e/r4"\ntoken_env = "UNSET_TOKEN"\n',
+            "Destination 'ehr': token_env names the environment variable UNSET_TOKEN",
+        ),
+        (
+            '[alerts.webhook]\nurl = "http://e/hook"\ntoken_env = "UNSET_TOKEN"\n',
+            "Alerts by webhook: token_env names",
+        ),
+        (
+            '[alerts.mail]\nhost = "m"\nsender = "a@b.c"\nrecipients = ["a@b.c"]\nusername = "u"\n',
+            "Alerts by mail: username without password_env",
+        ),
+        (
+            '[worklists.w]\nurl = "http://w/x"\nusername = "u"\npassword_env = "UNSET_PASSWORD"\n'
+            'tasks = [{ code = "A", scheme = "B", rule = "liver" }]\n',
+            "Worklist 'w': password_env names",
+        ),
+        (_WEB + _QUERY + 'modality = "MR"\n', "Query 'new': no rule takes MR"),
+    ],
+)
+def test_what_is_valid_and_useless_has_a_remark(tmp_path: Path, added: str, remark: str) -> None:
+    (found,) = remarks(load_settings(write(tmp_path, VALID + added)))
+    assert found.startswith(remark)
+
+
+def test_a_fallback_that_is_sent_anyway_has_a_remark(tmp_path: Path) -> None:
+    objects = 'objects = ["seg", "capture"]\nfallback = ["capture", "pdf"]\nkind ='
+    (found,) = remarks(load_settings(write(tmp_path, VALID.replace("kind =", objects, 1))))
+    assert found.startswith("Destination 'pacs': fallback has capture, which objects has as well")
+
+
+def test_a_complete_configuration_has_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SET_PASSWORD", "secret")
+    login = 'username = "u"\npassword_env = "SET_PASSWORD"\n'
+    text = VALID + _TWO.replace('"PACS"', '"OTHER"') + _WEB + login + _QUERY
+    assert list(remarks(load_settings(write(tmp_path, text)))) == []
