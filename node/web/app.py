@@ -16,8 +16,9 @@ from node.domain.errors import Rejected, Transient
 from node.settings import Settings
 from node.store import Store
 from node.web.api import health, jobs, metrics, retrievals, series, work_items
-from node.web.console import overview_routes
+from node.web.console import configuration_routes, overview_routes
 from node.web.console import routes as console
+from node.web.dependencies import settings_of
 from node.web.dicomweb import capabilities, metadata, qido, rendered, stow, wado
 from node.web.event_streams import EventStreams
 from node.web.security import SecurityMiddleware
@@ -46,6 +47,8 @@ def create_app(
     for module in (
         console,
         overview_routes,
+        configuration_routes,
+        configuration_api,
         series,
         jobs,
         retrievals,
@@ -57,19 +60,13 @@ def create_app(
         app.include_router(module.ROUTER)
     for error, handler in _ERROR_HANDLERS.items():
         app.add_exception_handler(error, handler)
-    app.add_middleware(SecurityMiddleware, names=lambda: _settings_of(app).web.names)
+    app.add_middleware(SecurityMiddleware, names=lambda: settings_of(app).web.names)
     return app
 
 
 def use_settings(app: FastAPI, settings: Settings) -> None:
     """Answers requests with these settings from now on."""
     app.state.settings = settings
-
-
-def _settings_of(app: FastAPI) -> Settings:
-    settings = app.state.settings
-    assert isinstance(settings, Settings)  # noqa: S101 set by create_app
-    return settings
 
 
 def _handle_rejected(request: Request, error: Exception) -> Response:
