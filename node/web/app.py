@@ -15,6 +15,7 @@ from node.configuration.site_configuration import SiteConfiguration
 from node.domain.errors import Rejected, Transient
 from node.settings import Settings
 from node.store import Store
+from node.web.api import configuration as configuration_api
 from node.web.api import health, jobs, metrics, retrievals, series, work_items
 from node.web.console import configuration_routes, overview_routes
 from node.web.console import routes as console
