@@ -127,7 +127,7 @@ class SiteConfiguration:
 
     def processes(self, now: datetime) -> list[ConfiguredProcess]:
         """Returns the processes that run, each with its revision; none where it is in a file."""
-        return self.store.configured_processes(now - _MAX_SILENCE) if self.is_writable else []
+        return running_processes(self.store, now) if self.is_writable else []
 
     def difference(self, old: int | None, new: int) -> str:
         """Returns the unified diff between two revisions; against nothing if `old` is None.
@@ -138,6 +138,11 @@ class SiteConfiguration:
         before = "" if old is None else self.revision(old).text
         name = "nothing" if old is None else revision_name(old)
         return unified_difference(before, self.revision(new).text, name, revision_name(new))
+
+
+def running_processes(store: Store, now: datetime) -> list[ConfiguredProcess]:
+    """Returns the processes that follow the revisions of `store`, and have reported lately."""
+    return store.configured_processes(now - _MAX_SILENCE)
 
 
 def unified_difference(old: str, new: str, old_name: str, new_name: str) -> str:
