@@ -6,7 +6,8 @@ from http import HTTPStatus
 from typing import Annotated
 from urllib.parse import parse_qsl
 
-from fastapi import Depends, HTTPException, Request
+from fastapi import Depends, FastAPI, HTTPException, Query, Request
+from fastapi import Path as PathParameter
 
 from node.configuration.site_configuration import SiteConfiguration
 from node.domain.discarding import CONSOLE_USER
@@ -16,10 +17,15 @@ from node.store import Store
 _MAX_FORM_BYTES = 1 << 16
 
 
-def _settings(request: Request) -> Settings:
-    settings = request.app.state.settings
+def settings_of(app: FastAPI) -> Settings:
+    """Returns the settings that the application has now."""
+    settings = app.state.settings
     assert isinstance(settings, Settings)  # noqa: S101 set by create_app
     return settings
+
+
+def _settings(request: Request) -> Settings:
+    return settings_of(request.app)
 
 
 def _store(request: Request) -> Store:
@@ -63,3 +69,5 @@ SiteStore = Annotated[Store, Depends(_store)]
 Now = Annotated[datetime, Depends(utc_now)]
 CurrentUser = Annotated[str, Depends(_current_user)]
 PostedForm = Annotated[Mapping[str, str], Depends(_posted_form)]
+RevisionNumber = Annotated[int, PathParameter(ge=1, lt=1 << 31)]
+OtherRevision = Annotated[int | None, Query(ge=1, lt=1 << 31)]

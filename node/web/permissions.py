@@ -13,7 +13,8 @@ class Permission(StrEnum):
     ADMINISTER = "administer"  # users and the node itself
 
 
-_VIEW, _OPERATE, _CONFIGURE = Permission.VIEW, Permission.OPERATE, Permission.CONFIGURE
+_VIEW, _OPERATE = Permission.VIEW, Permission.OPERATE
+_CONFIGURE = Permission.CONFIGURE
 # By method and path, as the routes declare them. A mounted folder has no method.
 ROUTE_PERMISSIONS: Mapping[tuple[str, str], Permission] = {
     ("", "/static"): _VIEW,
@@ -26,6 +27,18 @@ ROUTE_PERMISSIONS: Mapping[tuple[str, str], Permission] = {
     ("GET", "/jobs/{job_id}"): _VIEW,
     ("GET", "/jobs/{job_id}/result.dcm"): _VIEW,
     ("GET", "/node"): _VIEW,
+    ("GET", "/configuration"): _VIEW,
+    ("GET", "/configuration/revisions/{number}"): _VIEW,
+    ("POST", "/configuration/check"): _VIEW,
+    ("POST", "/configuration"): _CONFIGURE,
+    ("POST", "/configuration/revisions/{number}/roll-back"): _CONFIGURE,
+    ("GET", "/api/configuration"): _VIEW,
+    ("GET", "/api/configuration/revisions"): _VIEW,
+    ("GET", "/api/configuration/revisions/{number}"): _VIEW,
+    ("GET", "/api/configuration/revisions/{number}/diff"): _VIEW,
+    ("POST", "/api/configuration/check"): _VIEW,
+    ("POST", "/api/configuration/revisions"): _CONFIGURE,
+    ("POST", "/api/configuration/revisions/{number}/roll-back"): _CONFIGURE,
     ("GET", "/api/worklists"): _VIEW,
     ("GET", "/api/worklists/work-items"): _VIEW,
     ("GET", "/api/worklists/{worklist}/work-items/{uid}"): _VIEW,
