@@ -65,9 +65,16 @@ class Misconfigured(NodeError):
         if line is not None:
             location = f"{location}:{line}"
         super().__init__(f"{location}: {key}: {message}" if key else f"{location}: {message}")
+        self.message = message
         self.file = file
         self.line = line
         self.key = key
+        self._combined: tuple[Self, ...] = ()
+
+    @property
+    def mistakes(self) -> tuple[Self, ...]:
+        """The errors that this one combines; itself if it is a single one."""
+        return self._combined or (self,)
 
     @classmethod
     def combined(cls, errors: Sequence[Self]) -> Self:
@@ -75,4 +82,5 @@ class Misconfigured(NodeError):
         first = errors[0]
         error = cls("", file=first.file, line=first.line, key=first.key)
         error.args = ("\n".join(str(each) for each in errors),)
+        error._combined = tuple(errors)
         return error

@@ -18,6 +18,8 @@ from node.store import Store
 from node.web.api import health, jobs, metrics, retrievals, series, work_items
 from node.web.console import overview_routes
 from node.web.console import routes as console
+from node.web.console.connections import form_routes as connection_forms
+from node.web.console.connections import routes as connection_pages
 from node.web.dicomweb import capabilities, metadata, qido, rendered, stow, wado
 from node.web.event_streams import EventStreams
 from node.web.security import SecurityMiddleware
@@ -46,6 +48,8 @@ def create_app(
     for module in (
         console,
         overview_routes,
+        connection_pages,
+        connection_forms,
         series,
         jobs,
         retrievals,

@@ -14,6 +14,7 @@ class Permission(StrEnum):
 
 
 _VIEW, _OPERATE = Permission.VIEW, Permission.OPERATE
+_CONFIGURE = Permission.CONFIGURE
 # By method and path, as the routes declare them. A mounted folder has no method.
 ROUTE_PERMISSIONS: Mapping[tuple[str, str], Permission] = {
     ("", "/static"): _VIEW,
@@ -26,6 +27,15 @@ ROUTE_PERMISSIONS: Mapping[tuple[str, str], Permission] = {
     ("GET", "/jobs/{job_id}"): _VIEW,
     ("GET", "/jobs/{job_id}/result.dcm"): _VIEW,
     ("GET", "/node"): _VIEW,
+    ("GET", "/connections"): _VIEW,
+    ("POST", "/connections/{table}/test/{name:path}"): _OPERATE,
+    ("GET", "/connections/node"): _CONFIGURE,
+    ("POST", "/connections/node"): _CONFIGURE,
+    ("GET", "/connections/{table}/new"): _CONFIGURE,
+    ("POST", "/connections/{table}/new"): _CONFIGURE,
+    ("GET", "/connections/{table}/edit/{name:path}"): _CONFIGURE,
+    ("POST", "/connections/{table}/edit/{name:path}"): _CONFIGURE,
+    ("POST", "/connections/{table}/remove/{name:path}"): _CONFIGURE,
     ("GET", "/api/worklists"): _VIEW,
     ("GET", "/api/worklists/work-items"): _VIEW,
     ("GET", "/api/worklists/{worklist}/work-items/{uid}"): _VIEW,
