@@ -20,6 +20,8 @@ from node.web.api import health, jobs, metrics, retrievals, series, work_items
 from node.web.api import rules as rules_api
 from node.web.console import configuration_routes, overview_routes
 from node.web.console import routes as console
+from node.web.console.connections import form_routes as connection_forms
+from node.web.console.connections import routes as connection_pages
 from node.web.console.rules import routes as rules
 from node.web.dependencies import settings_of
 from node.web.dicomweb import capabilities, metadata, qido, rendered, stow, wado
@@ -30,7 +32,15 @@ from node.web.viewer import routes as viewer
 _LOG = structlog.get_logger()
 _STATIC = Path(__file__).parent / "console" / "static"
 _RETRY_AFTER_S = 5
-_CONSOLE = (console, overview_routes, rules, configuration_routes, viewer)
+_CONSOLE = (
+    console,
+    overview_routes,
+    connection_pages,
+    connection_forms,
+    rules,
+    configuration_routes,
+    viewer,
+)
 _API = (series, jobs, retrievals, work_items, rules_api, configuration_api, health, metrics)
 # The last one answers what the others do not.
 _DICOMWEB = (qido, wado, metadata, rendered, stow, capabilities)

@@ -52,7 +52,7 @@ def describe_configuration(settings: Settings) -> ConfigurationText:
             for r in settings.rules
         ),
         destinations=tuple(
-            (name, _destination_text(destination, settings))
+            (name, destination_text(destination, settings))
             for name, destination in settings.destinations.items()
         ),
         models=models,
@@ -67,7 +67,8 @@ def _models(settings: Settings) -> tuple[tuple[ModelSpec, ...], str]:
         return (), str(error)
 
 
-def _destination_text(destination: Destination, settings: Settings) -> str:
+def destination_text(destination: Destination, settings: Settings) -> str:
+    """Returns where a destination sends, in one line."""
     match destination:
         case CStoreDestination():
             peer = settings.peers[destination.peer]

@@ -11,6 +11,7 @@ from io import BytesIO
 from pathlib import Path
 
 import uvicorn
+from fastapi import FastAPI
 from pydicom import dcmwrite
 
 from node.dicom.results.preview import overlay_png
@@ -139,8 +140,14 @@ def served_node(folder: Path, configuration: str = "", *, port: int = 0) -> Iter
     config.write_text(f'data_dir = "data"\n{configuration}', encoding="utf-8")
     settings = load_settings(config)
     store = Store.open(settings.database_url, settings.data_dir, open_files(settings))
+    with serving(create_app(settings, store), settings, store, port) as served:
+        yield served
+
+
+@contextmanager
+def serving(app: FastAPI, settings: Settings, store: Store, port: int = 0) -> Iterator[ServedNode]:
+    """Serves an application; closes its store at the end."""
     listening = socket.create_server(("127.0.0.1", port))
-    app = create_app(settings, store)
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off", ws="none"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()

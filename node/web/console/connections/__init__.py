@@ -1,0 +1,1 @@
+"""Pages of senders, destinations, sources and rejected connections."""

@@ -1,0 +1,114 @@
+"""A form that is filled in: saves the change as a revision, or shows the form with its mistakes."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from fastapi import Depends, HTTPException, Request
+from starlette.responses import RedirectResponse, Response
+
+from node.configuration.connections import Mistakes, NameNotPossible, mistakes_of
+from node.configuration.site_configuration import ConfigurationReadOnly, SiteConfiguration
+from node.configuration.toml_edit import CannotEdit, TomlValue
+from node.domain.errors import Misconfigured
+from node.settings import Settings
+from node.store.configuration.revisions import RevisionConflict, RevisionDraft
+from node.web.console.connections.forms import Form
+from node.web.console.rendering import page
+from node.web.dependencies import Configuration, Now, SiteSettings
+
+_TEMPLATE = "connections/form.html"
+_DEFAULT_AUTHOR = "console"
+
+Values = Mapping[str, TomlValue | None]
+
+
+@dataclass(frozen=True)
+class FormPage:
+    """A form with what its fields show.
+
+    With `asks_name`, the name of the connection is one of its fields. `base` is the revision that
+    the values come from, so that two people do not overwrite each other's changes. `path` is the
+    table of the settings. `remove_action` is the address of the button "Remove", if it has one.
+    """
+
+    title: str
+    action: str
+    path: tuple[str, ...]
+    form: Form
+    values: Mapping[str, Any]
+    base: int | None
+    asks_name: bool = False
+    name: str = ""
+    remove_action: str = ""
+    mistakes: Mistakes = field(default_factory=lambda: Mistakes({}, ()))
+    author: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class FormSite:
+    """A request about a form, and the configuration that it is about; writable."""
+
+    request: Request
+    configuration: SiteConfiguration
+    settings: Settings
+    now: datetime
+
+    def show(self, shown: FormPage, status: HTTPStatus = HTTPStatus.OK) -> Response:
+        """Returns the form as a page."""
+        response = page(self.request, self.settings, _TEMPLATE, shown=shown)
+        response.status_code = status
+        return response
+
+    def save(
+        self,
+        shown: FormPage,
+        fields: Mapping[str, str],
+        default_reason: str,
+        edit: Callable[[str, Values], str],
+    ) -> Response:
+        """Makes the edited text active; shows the form again if that is not possible.
+
+        `edit` gets the active text and the values of the form.
+        """
+        values = shown.form.submitted(fields)
+        base = fields.get("base", "")
+        try:
+            draft = RevisionDraft(
+                edit(self.configuration.text(), values),
+                fields.get("author", "").strip() or _DEFAULT_AUTHOR,
+                fields.get("reason", "").strip() or default_reason,
+            )
+            self.configuration.propose(draft, int(base) if base.isdigit() else None, self.now)
+        except NameNotPossible as error:
+            mistakes = Mistakes({"name": str(error)}, ())
+        except Misconfigured as error:
+            mistakes = mistakes_of(error, shown.path)
+        except (ConfigurationReadOnly, RevisionConflict, CannotEdit) as error:
+            mistakes = Mistakes({}, (str(error),))
+        else:
+            return RedirectResponse("/connections", HTTPStatus.SEE_OTHER)
+        again = replace(
+            shown,
+            values=values,
+            name=fields.get("name", shown.name),
+            mistakes=mistakes,
+            author=fields.get("author", ""),
+            reason=fields.get("reason", ""),
+        )
+        return self.show(again, HTTPStatus.UNPROCESSABLE_ENTITY)
+
+
+def _form_site(
+    request: Request, configuration: Configuration, settings: SiteSettings, now: Now
+) -> FormSite:
+    """Returns the site; ends with 409 and the reason where the configuration is in a file."""
+    if not configuration.is_writable:
+        raise HTTPException(HTTPStatus.CONFLICT, str(ConfigurationReadOnly(configuration.file)))
+    return FormSite(request, configuration, settings, now)
+
+
+WritableSite = Annotated[FormSite, Depends(_form_site)]
