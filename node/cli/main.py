@@ -19,6 +19,7 @@ from node.cli import (
     serve,
     store,
     train,
+    viewer,
 )
 from node.cli.monitoring import alerts
 from node.cli.worklists import commands as worklist
@@ -43,6 +44,7 @@ app.add_typer(jobs.app, name="jobs")
 app.add_typer(worklist.app, name="worklist")
 app.add_typer(store.app, name="store")
 app.add_typer(alerts.app, name="alerts")
+app.add_typer(viewer.app, name="viewer")
 app.command()(convert.convert)
 app.command()(convert.dataset)
 app.command()(train.train)

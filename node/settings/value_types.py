@@ -64,6 +64,17 @@ def _viewer_url(url: str) -> str:
     return _web_address(url.replace("{study}", "1")) and url
 
 
+def _site_viewer_url(url: str) -> str:
+    """Checks the address of a viewer that may hold {series} as well."""
+    if url.count("{series}") > 1:
+        raise ValueError("must hold {series} at most once")
+    try:
+        _viewer_url(url.replace("{series}", "1"))
+    except ValueError as error:
+        raise ValueError(f"{error}; it may hold {{series}} besides") from error
+    return url
+
+
 def _uri(uri: str) -> str:
     """Checks a URI that names a code system or a system of identifiers; it may be empty."""
     if uri and not re.fullmatch(r"(https?://|urn:(oid|uuid):)[^\s|]+", uri):
@@ -192,5 +203,6 @@ OptionalUrl = Annotated[str, AfterValidator(_empty_or_web_address)]
 EventsUrl = Annotated[str, AfterValidator(_events_url)]
 CodeText = Annotated[str, AfterValidator(_code_text)]
 ViewerUrl = Annotated[str, AfterValidator(_viewer_url)]
+SiteViewerUrl = Annotated[str, AfterValidator(_site_viewer_url)]
 Uri = Annotated[str, AfterValidator(_uri)]
 Hl7Name = Annotated[str, AfterValidator(_hl7_name)]

@@ -20,6 +20,7 @@ from node.web.console import routes as console
 from node.web.dicomweb import capabilities, metadata, qido, rendered, stow, wado
 from node.web.event_streams import EventStreams
 from node.web.security import SecurityMiddleware
+from node.web.viewer import ohif_routes
 from node.web.viewer import routes as viewer
 
 _LOG = structlog.get_logger()
@@ -42,6 +43,7 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
         overview_routes,
         series,
         viewer,
+        ohif_routes,
         jobs,
         retrievals,
         work_items,
