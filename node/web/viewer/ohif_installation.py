@@ -18,7 +18,8 @@ from node.domain.errors import Rejected, RejectionReason, Transient
 
 # The version with which segnode's results are tested, and its digest in the npm registry.
 VERSION = "3.13.2"
-INTEGRITY = "sha512-WZdxmpmG7rqFgW9ZJLcbgr3XCtLi1KDNPoMaeY5PPe6j4G4fjEjjkycZM6C6Zk2F87BKxFfpq+jd5xXZB9E8EA=="
+_SHA512 = "WZdxmpmG7rqFgW9ZJLcbgr3XCtLi1KDNPoMaeY5PPe6j4G4fjEjjkycZM6C6Zk2F87BKxFfpq+jd5xXZB9E8EA=="
+INTEGRITY = f"sha512-{_SHA512}"
 PREFIX = "/viewer/"
 _FOLDER = "viewer"
 _PACKAGE = f"@ohif/app@{VERSION}"

@@ -14,9 +14,10 @@ from node.web.viewer.ohif_installation import PREFIX, installed_viewer
 ROUTER = APIRouter(include_in_schema=False)
 _CONFIGURATION = Path(__file__).parent / "ohif" / "app-config.js"
 _PAGE = "index.html"
-# OHIF sets styles in elements, compiles WebAssembly, and starts workers from blobs.
+# OHIF sets styles in elements, starts workers from blobs, and shows segmentations with a library
+# (ndarray) that compiles functions from text.
 _POLICY = (
-    "default-src 'none'; script-src 'self' blob: 'wasm-unsafe-eval'; "
+    "default-src 'none'; script-src 'self' blob: 'unsafe-eval'; "
     "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; "
     "connect-src 'self' data: blob:; worker-src 'self' blob:; frame-src 'self' blob:; "
     "object-src 'self' blob:; manifest-src 'self'; form-action 'self'; base-uri 'none'; "

@@ -57,11 +57,15 @@ const reportsAsText = {
 // address names as `overlay`.
 const overlayAtOnce = {
   id: 'segnode.overlay-at-once',
-  onModeEnter({ servicesManager, commandsManager }) {
+  onModeEnter({ servicesManager }) {
     const wanted = new URLSearchParams(window.location.search).get('overlay');
     if (!wanted) return;
-    const { displaySetService, cornerstoneViewportService, viewportGridService } =
-      servicesManager.services;
+    const {
+      displaySetService,
+      cornerstoneViewportService,
+      segmentationService,
+      viewportGridService,
+    } = servicesManager.services;
     let started = false;
 
     async function show() {
@@ -76,7 +80,15 @@ const overlayAtOnce = {
       if (!cornerstoneViewportService.getCornerstoneViewport(viewportId)?.getCurrentImageId?.()) return;
       started = true;
       await overlay.load({ headers: {} });
-      await commandsManager.runCommand('hydrateSecondaryDisplaySet', { displaySet: overlay, viewportId });
+      const segmentationId = overlay.displaySetInstanceUID;
+      await segmentationService.addSegmentationRepresentation(viewportId, {
+        segmentationId,
+        type: 'Labelmap',
+      });
+      // The slice through the middle of the first organ.
+      const { segments } = segmentationService.getSegmentation(segmentationId);
+      const [first] = Object.values(segments).filter(Boolean);
+      segmentationService.jumpToSegmentCenter(segmentationId, first.segmentIndex, viewportId, undefined, false);
     }
 
     displaySetService.subscribe(displaySetService.EVENTS.DISPLAY_SETS_ADDED, show);
@@ -99,7 +111,7 @@ window.config = {
   showCPUFallbackMessage: false,
   showLoadingIndicator: true,
   strictZSpacingForVolumeViewport: true,
-  investigationalUseDialog: { option: 'never' },
+  investigationalUseDialog: { option: 'always' },
   defaultDataSourceName: 'node',
   dataSources: [
     {
