@@ -11,7 +11,10 @@ from playwright.sync_api import Page, expect
 from pydicom import Dataset, dcmread, dcmwrite
 
 from models.manifest import Label
+from models.mask import Mask
 from node.dicom.ct.reader import read_series
+from node.dicom.results.content import ResultContent
+from node.dicom.results.preview import overlay_png
 from node.domain.job import Job, JobState
 from node.domain.result_objects import ResultKind, ResultObject, SegEncoding, StoredObject
 from node.domain.series import SeriesState, StoredSeries
@@ -29,10 +32,12 @@ def add_result(
     *,
     encoding: SegEncoding = SegEncoding.ALL_FRAMES,
     labels: tuple[Label, ...] = (LIVER,),
+    mask: Mask | None = None,
 ) -> Job:
-    """Accepts the series and adds the true liver as the result of its job, which is DELIVERING.
+    """Accepts the series and adds a result of its job, which is DELIVERING.
 
-    With two labels, the upper half of the liver is the second one.
+    Without a `mask`, the result is the true liver of the body phantom; with two labels, its upper
+    half is the second one.
     """
     now = datetime.now(UTC)
     uid, store = series.series_instance_uid, node.store
@@ -40,7 +45,8 @@ def add_result(
     store.record_decision(uid, '{"matches": []}', SeriesState.ACCEPTED, now, series.instance_count)
     with store.files.local_copies([i.path for i in store.instances_of(uid)]) as files:
         source = read_series(files)
-    content = content_of(source, liver_mask(source, labels), job_id=job.job_id)
+    found = liver_mask(source, labels) if mask is None else mask
+    content = content_of(source, found, job_id=job.job_id)
     encoded = BytesIO()
     dcmwrite(encoded, encoded_seg(content, encoding), enforce_file_format=True)
     made = ResultObject(ResultKind.SEG, encoding)
@@ -48,8 +54,25 @@ def add_result(
     store.files.put(path, [encoded.getvalue()])
     sop_class = dcmread(path, stop_before_pixels=True).SOPClassUID
     store.record_objects([StoredObject(job.job_id, made, sop_class, (path,), 0)])
+    store.files.put(path.with_name("overlay.png"), [_preview(content)])
     store.change_job(job.job_id, JobState.RUNNING, now)
-    return store.change_job(job.job_id, JobState.DELIVERING, now, result_path=path)
+    store.add_deliveries(job.job_id, job.destinations, now)
+    return store.change_job(
+        job.job_id,
+        JobState.DELIVERING,
+        now,
+        timings_s={"waited": 0.4, "read": 1.2, "segment": 8.4, "measure": 0.7, "encode": 1.9},
+        measurements={
+            name: {"volume_ml": found.volume_ml, "cut_by_series": found.cut_by_series}
+            for name, found in content.measurements.items()
+        },
+        result_path=path,
+        picture_path=path.with_name("overlay.png"),
+    )
+
+
+def _preview(content: ResultContent) -> bytes:
+    return overlay_png(content.source.volume, content.mask, content.measurements)
 
 
 class SliceViewerPage:

@@ -81,7 +81,7 @@ def test_what_is_no_build_of_ohif_is_refused(build: Path, tmp_path: Path, name: 
         source.mkdir()
     if name == "other":
         (source / "index.html").write_text("<html></html>", "utf-8")
-    with pytest.raises(Rejected, match="no file or folder|no index.html|no build of OHIF"):
+    with pytest.raises(Rejected, match=r"no file or folder|no index\.html|no build of OHIF"):
         install_viewer(tmp_path / "data", source)
     assert list((tmp_path / "data").iterdir()) == []
 
