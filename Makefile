@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak lint bench clean
+.PHONY: help demo test soak lint bench screenshots clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -40,6 +40,9 @@ lint: $(STAMP)  ## check style, types and import rules
 
 bench: $(STAMP)  ## measure the time of each stage
 	$(BIN)/python -m tests.bench $(ARGS)
+
+screenshots: $(STAMP)  ## pictures of every page of the console in its states (ARGS=FOLDER)
+	$(BIN)/python -m tests.screenshots $(ARGS)
 
 clean:  ## remove the virtual environment, caches and build outputs
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info

@@ -19,6 +19,7 @@ from node.cli import (
     serve,
     store,
     train,
+    viewer,
 )
 from node.cli.configuration import commands as configuration
 from node.cli.connections import commands as connections
@@ -50,6 +51,7 @@ app.add_typer(store.app, name="store")
 app.add_typer(alerts.app, name="alerts")
 app.add_typer(rules.app, name="rules")
 app.add_typer(connections.app, name="connections")
+app.add_typer(viewer.app, name="viewer")
 app.command()(convert.convert)
 app.command()(convert.dataset)
 app.command()(train.train)

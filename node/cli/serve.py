@@ -64,6 +64,8 @@ def _summary(settings: "Settings") -> str:
         f"Listens as {settings.listener.ae_title} on {settings.listener.host}:"
         f"{settings.listener.port}, {peers}.",
     ]
+    if settings.web.viewer_url:
+        lines.append(f"Series pages link to the viewer {settings.web.viewer_url}.")
     lines += [
         f"Query {name!r}: {query.modality} from {query.source} every {query.every_minutes:g} min."
         for name, query in settings.queries.items()

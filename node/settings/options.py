@@ -33,6 +33,7 @@ from node.settings.value_types import (
     Real,
     SeriesNumber,
     SitePath,
+    SiteViewerUrl,
     Url,
     Whole,
     above_zero_up_to,
@@ -55,12 +56,14 @@ class WebOptions(Options):
     """Console, REST and DICOMweb; without login, so reachable from this machine alone by default.
 
     `names` lists the host names that requests may use, besides localhost, the machine's name and
-    its addresses.
+    its addresses. `viewer_url` is the address of the site's viewer; {study} stands for the Study
+    Instance UID, {series} for the Series Instance UID.
     """
 
     host: Host = "127.0.0.1"
     port: Port = 8080
     names: tuple[HostName, ...] = ()
+    viewer_url: SiteViewerUrl = ""
 
 
 class WorkerOptions(Options):

@@ -85,6 +85,17 @@ def _viewer_url(url: str) -> str:
     return _web_address(url.replace("{study}", "1"), example, "a viewer that asks for them") and url
 
 
+def _site_viewer_url(url: str) -> str:
+    """Checks the address of a viewer that may hold {series} as well."""
+    if url.count("{series}") > 1:
+        raise ValueError("must hold {series} at most once")
+    try:
+        _viewer_url(url.replace("{series}", "1"))
+    except ValueError as error:
+        raise ValueError(f"{error}; it may hold {{series}} besides") from error
+    return url
+
+
 def _uri(uri: str) -> str:
     """Checks a URI that names a code system or a system of identifiers; it may be empty."""
     if uri and not re.fullmatch(r"(https?://|urn:(oid|uuid):)[^\s|]+", uri):
@@ -251,5 +262,6 @@ OptionalUrl = Annotated[str, AfterValidator(_store_endpoint)]
 EventsUrl = Annotated[str, AfterValidator(_events_url)]
 CodeText = Annotated[str, AfterValidator(_code_text)]
 ViewerUrl = Annotated[str, AfterValidator(_viewer_url)]
+SiteViewerUrl = Annotated[str, AfterValidator(_site_viewer_url)]
 Uri = Annotated[str, AfterValidator(_uri)]
 Hl7Name = Annotated[str, AfterValidator(_hl7_name)]

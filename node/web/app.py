@@ -27,6 +27,7 @@ from node.web.dependencies import settings_of
 from node.web.dicomweb import capabilities, metadata, qido, rendered, stow, wado
 from node.web.event_streams import EventStreams
 from node.web.security import SecurityMiddleware
+from node.web.viewer import ohif_routes
 from node.web.viewer import routes as viewer
 
 _LOG = structlog.get_logger()
@@ -40,6 +41,7 @@ _CONSOLE = (
     rules,
     configuration_routes,
     viewer,
+    ohif_routes,
 )
 _API = (series, jobs, retrievals, work_items, rules_api, configuration_api, health, metrics)
 # The last one answers what the others do not.

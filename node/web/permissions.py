@@ -68,6 +68,8 @@ ROUTE_PERMISSIONS: Mapping[tuple[str, str], Permission] = {
     ("GET", "/api/series"): _VIEW,
     ("GET", "/api/series/{series_uid}/explain"): _VIEW,
     ("GET", "/api/series/{series_uid}/slices"): _VIEW,
+    ("GET", "/viewer"): _VIEW,
+    ("GET", "/viewer/{path:path}"): _VIEW,
     ("POST", "/api/series/{series_uid}/start"): _OPERATE,
     ("GET", "/api/jobs"): _VIEW,
     ("GET", "/api/jobs/{job_id}"): _VIEW,

@@ -18,6 +18,7 @@ GROUPS = {
     "worklist": ["list", "show", "cancel"],
     "alerts": ["list", "test"],
     "rules": ["compare"],
+    "viewer": ["install"],
 }
 TOP = sorted(set(get_command(app).commands) - set(GROUPS))  # type: ignore[attr-defined]
 COMMANDS = [[name] for name in TOP]

@@ -22,6 +22,7 @@ from node.web.console.views import (
     load_series_page,
 )
 from node.web.dependencies import CurrentUser, Now, PostedForm, SiteSettings, SiteStore
+from node.web.viewer.links import viewer_links
 
 ROUTER = APIRouter(include_in_schema=False)
 ShownSeries = Annotated[SeriesFilter, Query(description="Which series.")]
@@ -59,7 +60,7 @@ def series_page(
     request: Request, series_uid: str, settings: SiteSettings, store: SiteStore
 ) -> Response:
     """Shows one series with its jobs, decision and audit trail."""
-    return page(request, settings, "series.html", **_series_context(store, series_uid))
+    return page(request, settings, "series.html", **_series_context(settings, store, series_uid))
 
 
 @ROUTER.get("/fragments/series/{series_uid}")
@@ -67,7 +68,9 @@ def series_page_fragment(
     request: Request, series_uid: str, settings: SiteSettings, store: SiteStore
 ) -> Response:
     """Returns the part of a series page that an open page updates."""
-    return page(request, settings, "fragments/series.html", **_series_context(store, series_uid))
+    return page(
+        request, settings, "fragments/series.html", **_series_context(settings, store, series_uid)
+    )
 
 
 @ROUTER.get("/jobs/{job_id}")
@@ -139,11 +142,13 @@ def _list_context(
     }
 
 
-def _series_context(store: Store, series_uid: str) -> dict[str, object]:
+def _series_context(settings: Settings, store: Store, series_uid: str) -> dict[str, object]:
     loaded = load_series_page(store, series_uid)
     if loaded is None:
         raise operations.unknown_series(series_uid)
-    return {"page": loaded, "max_reason": MAX_REASON}
+    jobs = [one.job for one in loaded.view.current_jobs]
+    links = viewer_links(settings, loaded.view.series, jobs)
+    return {"page": loaded, "viewer_links": links, "max_reason": MAX_REASON}
 
 
 def _to_job(job: Job) -> Response:

@@ -61,7 +61,8 @@ def series_viewer(store: Store, series: StoredSeries) -> SeriesViewer:
     """
     uid = series.series_instance_uid
     paths = tuple(instance.path for instance in store.instances_of(uid))
-    source = _source(store.files, paths)
+    images = _Images(store.files, paths)
+    source = _source(images)
     jobs = current_jobs(tuple(reversed(store.jobs_of(uid)))) if source.slices else ()
     return SeriesViewer(
         study_instance_uid=series.study_instance_uid,
@@ -72,9 +73,7 @@ def series_viewer(store: Store, series: StoredSeries) -> SeriesViewer:
         column_spacing_mm=source.column_spacing_mm,
         window=source.window,
         left_out=source.left_out,
-        results=tuple(
-            _result(store.files, paths, source, job) for job in jobs if _has_segmentation(job)
-        ),
+        results=tuple(_result(images, job) for job in jobs if _has_segmentation(job)),
         problem=_problem(paths, source),
     )
 
@@ -91,17 +90,25 @@ def _has_segmentation(job: Job) -> bool:
     return job.state in _STATES_WITH_RESULT and job.result_path is not None and not job.is_refusal
 
 
+@dataclass(frozen=True)
+class _Images:
+    """The image files of a series."""
+
+    files: Files
+    paths: tuple[Path, ...]
+
+
 @lru_cache(maxsize=_CACHED_SERIES)
-def _source(files: Files, paths: tuple[Path, ...]) -> SourceSlices:
-    with files.local_copies(paths) as local_copies:
+def _source(images: _Images) -> SourceSlices:
+    with images.files.local_copies(images.paths) as local_copies:
         return source_slices(readable_headers(local_copies))
 
 
-def _result(files: Files, paths: tuple[Path, ...], source: SourceSlices, job: Job) -> ShownResult:
+def _result(images: _Images, job: Job) -> ShownResult:
     overlay, problem = None, ""
-    if job.result_path is not None and files.exists(job.result_path):
+    if job.result_path is not None and images.files.exists(job.result_path):
         try:
-            overlay = _overlay(files, paths, job.result_path, job.updated_at)
+            overlay = _overlay(images, job.result_path, job.updated_at)
         except Rejected as error:
             problem = str(error)
     else:
@@ -118,10 +125,10 @@ def _result(files: Files, paths: tuple[Path, ...], source: SourceSlices, job: Jo
 
 
 @lru_cache(maxsize=_CACHED_SERIES)
-def _overlay(files: Files, paths: tuple[Path, ...], seg: Path, _changed_at: datetime) -> Overlay:
+def _overlay(images: _Images, seg: Path, _changed_at: datetime) -> Overlay:
     """Reads where the frames of a SEG lie; a rerun writes the same file at another time."""
-    source = _source(files, paths)
-    with files.local_copies([seg]) as (file,):
+    source = _source(images)
+    with images.files.local_copies([seg]) as (file,):
         try:
             header = dcmread(file, stop_before_pixels=True)
             check_nesting(header)

@@ -28,8 +28,8 @@ _COSINE_DECIMALS = 3
 class SliceGeometry:
     """The plane of a slice: position of its first pixel and direction cosines; LPS, mm."""
 
-    position: tuple[float, float, float]
-    orientation: tuple[float, float, float, float, float, float]
+    position: tuple[float, ...]
+    orientation: tuple[float, ...]
     rows: int
     columns: int
 

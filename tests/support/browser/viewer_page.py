@@ -2,7 +2,7 @@
 
 import io
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,10 +68,21 @@ class ViewerPage:
         self._page = page
         page.set_default_timeout(TIMEOUT_MS)
         page.goto(f"{site_url}/viewer?StudyInstanceUIDs={study_instance_uid}")
-        page.locator(".cornerstone-canvas").first.wait_for()
-        page.wait_for_function(f"({_CURRENT})() !== ''", timeout=TIMEOUT_MS)
+        self._wait_for_image()
         page.get_by_text("Skip all").click()
         page.get_by_text("Confirm and hide").click()
+
+    @classmethod
+    def opened(cls, page: Page) -> Self:
+        """Returns the viewer that a link has opened, when it shows an image."""
+        viewer = cls.__new__(cls)
+        viewer._page = page
+        viewer._wait_for_image()
+        return viewer
+
+    def _wait_for_image(self) -> None:
+        self._page.locator(".cornerstone-canvas").first.wait_for()
+        self._page.wait_for_function(f"({_CURRENT})() !== ''", timeout=TIMEOUT_MS)
 
     def open_series(self, description: str) -> None:
         """Double-clicks the series with that description: it takes the active viewport."""

@@ -360,3 +360,21 @@ def test_the_texts_of_an_earlier_configuration_keep_their_meaning(tmp_path: Path
     texts = result_texts(settings)
     assert texts.series_description == "Segmentation, not for diagnostic use"
     assert texts.models == ("liver-ct",)
+
+
+@pytest.mark.parametrize(
+    "url", ["https://v.example/{study}", "http://v/x?a={study}&b={series}", ""]
+)
+def test_the_viewer_of_the_site_has_an_address_with_the_study(tmp_path: Path, url: str) -> None:
+    settings = load_settings(write(tmp_path, f'{VALID}\n[web]\nviewer_url = "{url}"\n'))
+    assert settings.web.viewer_url == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["https://v.example/", "javascript:alert({study})", "https://v/{study}/{patient}", "{study}"],
+)
+def test_another_address_of_the_viewer_is_a_mistake(tmp_path: Path, url: str) -> None:
+    text = f'{VALID}\n[web]\nviewer_url = "{url}"\n'
+    (mistake,) = mistakes_in(tmp_path, text)
+    assert "web.viewer_url" in mistake

@@ -64,11 +64,14 @@ function updateNode(current, wanted) {
   }
   for (const { name } of [...current.attributes]) {
     // Details that a person has opened stay open.
-    if (!wanted.hasAttribute(name) && name !== "open") current.removeAttribute(name);
+    const isKept = name === "open" || wanted.hasAttribute("data-keep");
+    if (!wanted.hasAttribute(name) && !isKept) current.removeAttribute(name);
   }
   for (const { name, value } of wanted.attributes) {
     if (current.getAttribute(name) !== value) current.setAttribute(name, value);
   }
+  // A script fills this element; the node states only its attributes.
+  if (wanted.hasAttribute("data-keep")) return;
   updateChildren(current, wanted);
 }
 
@@ -121,6 +124,7 @@ function showUpdate(html) {
   const page = new DOMParser().parseFromString(html, "text/html");
   updateTimes(page);
   updateChildren(live, page.body);
+  document.dispatchEvent(new Event("segnode:updated"));
 }
 
 async function poll() {

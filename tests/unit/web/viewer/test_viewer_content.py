@@ -55,7 +55,8 @@ def shown_mask(overlay: Overlay, seg: Dataset, index: int) -> np.ndarray:
 def liver_of(datasets: Sequence[Dataset], source: SourceSlices, index: int) -> np.ndarray:
     by_uid = {str(dataset.SOPInstanceUID): dataset for dataset in datasets}
     shown = by_uid[source.slices[index].sop_instance_uid]
-    return in_liver(voxel_positions(plane(shown)))[0]
+    inside: np.ndarray = in_liver(voxel_positions(plane(shown)))[0]
+    return inside
 
 
 @pytest.mark.parametrize("encoding", SegEncoding)

@@ -1,0 +1,80 @@
+"""`make screenshots`: renders every page of the console in its states, to look at.
+
+Each page is rendered light and dark, on a wide screen and on a phone.
+"""
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from playwright.sync_api import Browser, sync_playwright
+
+from tests.screenshots.pages import PAGES, ShownPage
+from tests.screenshots.sites import SITES
+from tests.support.servers.served_node import ServedNode, running_worker, served_node
+
+_FOLDER = Path("screenshots")
+_WIDTHS = (1280, 390)
+_HEIGHT = 900
+_SCHEMES = ("light", "dark")
+_BROWSERS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
+_TIMEOUT_MS = 30_000
+
+
+def main() -> None:
+    """Writes the pictures into a folder: the first argument, or `screenshots`."""
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else _FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    with _browser() as browser:
+        for name, site in SITES.items():
+            with tempfile.TemporaryDirectory() as scratch, _node(Path(scratch), name) as node:
+                site.fill(node)
+                for page in (each for each in PAGES if name in each.sites):
+                    _render(browser, node, page, name, folder)
+    print(f"The pictures are in {folder}.")
+
+
+@contextmanager
+def _node(folder: Path, name: str) -> Iterator[ServedNode]:
+    site = SITES[name]
+    with served_node(folder, site.configuration) as node:
+        if not site.has_worker:
+            yield node
+            return
+        with running_worker(node):
+            yield node
+
+
+@contextmanager
+def _browser() -> Iterator[Browser]:
+    found = [path for name in _BROWSERS if (path := shutil.which(name))]
+    if not found:
+        raise SystemExit("no Chromium is installed: apt install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found[0], args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+def _render(browser: Browser, node: ServedNode, shown: ShownPage, site: str, folder: Path) -> None:
+    for width in _WIDTHS:
+        for scheme in _SCHEMES:
+            context = browser.new_context(
+                viewport={"width": width, "height": _HEIGHT},
+                color_scheme="dark" if scheme == "dark" else "light",
+            )
+            page = context.new_page()
+            page.set_default_timeout(_TIMEOUT_MS)
+            page.goto(f"{node.url}{shown.path(node)}")
+            shown.prepare(page)
+            page.screenshot(
+                path=folder / f"{shown.name}-{site}-{width}-{scheme}.png", full_page=True
+            )
+            context.close()
+
+
+if __name__ == "__main__":
+    main()
