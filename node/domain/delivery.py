@@ -1,11 +1,12 @@
 """The delivery of one object of a job to one destination."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Self
 
-from node.domain.result_objects import SEG, ResultObject
+from node.domain.result_objects import SEG, ResultKind, ResultObject, SegEncoding
 
 _SEPARATOR = "@"
 # The receipt of a delivery whose destination got a fallback instead starts with this.
@@ -19,6 +20,11 @@ class DeliveryState(StrEnum):
     COMMITTING = "committing"  # sent; storage commitment is outstanding
     DELIVERED = "delivered"
     PARKED = "parked"  # stopped after errors; a person can retry it
+    DISCARDED = "discarded"  # final: a person gave it up or redirected it
+
+
+# A person can retry, redirect or discard a delivery in these states.
+CHANGEABLE = frozenset({DeliveryState.WAITING, DeliveryState.PARKED})
 
 
 @dataclass(frozen=True)
@@ -54,9 +60,20 @@ class DeliveryKey:
         return f"{self.result_object.name}{_SEPARATOR}{self.destination}"
 
 
+def keys_of(destination: str) -> tuple[str, ...]:
+    """Returns the key of every object that can be delivered to a destination."""
+    objects = sorted(
+        {ResultObject.of(kind, encoding) for kind in ResultKind for encoding in SegEncoding}
+    )
+    return tuple(str(DeliveryKey(destination, each)) for each in objects)
+
+
 @dataclass(frozen=True)
 class Delivery:
-    """A delivery as stored; `key` is the text of a `DeliveryKey`. Times are UTC."""
+    """A delivery as stored; `key` is the text of a `DeliveryKey`. Times are UTC.
+
+    `receipt` is the answer of the destination, or why a person discarded the delivery.
+    """
 
     job_id: str
     key: str
@@ -80,3 +97,17 @@ class Delivery:
     def has_arrived(self) -> bool:
         """Whether the destination has the object itself, not a fallback instead."""
         return self.state is DeliveryState.DELIVERED and not self.receipt.startswith(REPLACED)
+
+
+def errors_of_parked(deliveries: Iterable[Delivery]) -> str:
+    """Returns the keys of the parked deliveries with their errors; empty if none is parked."""
+    parked = [d for d in deliveries if d.state is DeliveryState.PARKED]
+    return "; ".join(f"{d.key}: {d.last_error}" for d in parked)
+
+
+def discarded_text(deliveries: Iterable[Delivery]) -> str:
+    """Returns which deliveries a person discarded and why; empty if none is discarded."""
+    discarded = [d for d in deliveries if d.state is DeliveryState.DISCARDED]
+    if not discarded:
+        return ""
+    return "not sent to " + "; ".join(f"{d.key}: {d.receipt}" for d in discarded)

@@ -24,15 +24,18 @@ def is_lower_bound(measured: Mapping[str, float | bool]) -> bool:
 
 
 def outcome(job: Job) -> str:
-    """The volumes of a job's organs, or the reason why there are none."""
-    if job.reason:
+    """The volumes of a job's organs, or the reason why there are none.
+
+    A delivered job has a reason if some destinations did not get the result.
+    """
+    if job.reason and job.state is not JobState.DELIVERED:
         return job.reason
     volumes = []
     for label, measured in job.measurements.items():
         bound = "at least " if is_lower_bound(measured) else ""
         volume = f"{bound}{measured['volume_ml']:.0f} mL"
         volumes.append(f"{label} {volume if measured['volume_ml'] > 0 else 'not found'}")
-    return ", ".join(volumes)
+    return "; ".join(text for text in (", ".join(volumes), job.reason) if text)
 
 
 def current_jobs(jobs: Sequence[Job]) -> tuple[Job, ...]:

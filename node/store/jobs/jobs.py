@@ -5,13 +5,14 @@ from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 
-from sqlalchemy import ColumnElement, and_, exists, func, select, update
+from sqlalchemy import ColumnElement, and_, exists, func, not_, select, update
 from sqlalchemy.engine import Connection
 
 from node.domain.delivery import DeliveryState
 from node.domain.findings import Finding
 from node.domain.job import Job, JobState, can_transition
 from node.store.audit import append_event
+from node.store.jobs.deliveries import IS_DISCARDED
 from node.store.jobs.job_rows import JobRows
 from node.store.schema import DELIVERIES, JOBS
 
@@ -28,6 +29,7 @@ class UnknownJob(Exception):
 _SENT: ColumnElement[bool] = exists().where(
     DELIVERIES.c.job_id == JOBS.c.job_id,
     DELIVERIES.c.state.in_([DeliveryState.COMMITTING, DeliveryState.DELIVERED]),
+    not_(IS_DISCARDED),
 )
 
 
