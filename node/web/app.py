@@ -11,11 +11,12 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
+from node.delivery.queue_control import ImpossibleRequest
 from node.domain.errors import Rejected, Transient
 from node.settings import Settings
 from node.store import Store
-from node.web.api import health, jobs, metrics, retrievals, series, work_items
-from node.web.console import overview_routes
+from node.web.api import health, jobs, metrics, queues, retrievals, series, work_items
+from node.web.console import overview_routes, queue_routes
 from node.web.console import routes as console
 from node.web.dicomweb import capabilities, metadata, qido, rendered, stow, wado
 from node.web.event_streams import EventStreams
@@ -39,8 +40,10 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
     for module in (
         console,
         overview_routes,
+        queue_routes,
         series,
         jobs,
+        queues,
         retrievals,
         work_items,
         health,
@@ -80,6 +83,12 @@ def _handle_invalid_request(request: Request, error: Exception) -> Response:
     return _error_response(request, status, "invalid-request", message)
 
 
+def _handle_impossible(request: Request, error: Exception) -> Response:
+    """Answers a request about queues that fits no delivery or destination."""
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    return _error_response(request, status, "invalid-request", str(error))
+
+
 def _handle_http_error(request: Request, error: Exception) -> Response:
     """Answers a request for an unknown path or object, or with a method that is not allowed."""
     assert isinstance(error, HTTPException)  # noqa: S101 registered for it
@@ -101,5 +110,6 @@ _ERROR_HANDLERS: dict[type[Exception], Callable[[Request, Exception], Response]]
     Rejected: _handle_rejected,
     Transient: _handle_transient,
     RequestValidationError: _handle_invalid_request,
+    ImpossibleRequest: _handle_impossible,
     HTTPException: _handle_http_error,
 }

@@ -8,6 +8,8 @@ from typing import Self
 
 from node.domain.delivery import CHANGEABLE, Delivery, DeliveryKey, DeliveryState
 from node.domain.identifiers import Uid
+from node.domain.job import Job, JobState
+from node.domain.result_objects import ResultObject
 
 
 class Interface(StrEnum):
@@ -39,6 +41,11 @@ class DeliveryName:
     def destination(self) -> str:
         """The name of the destination."""
         return DeliveryKey.parse(self.key).destination
+
+    @property
+    def result_object(self) -> ResultObject:
+        """The object that is delivered."""
+        return DeliveryKey.parse(self.key).result_object
 
 
 @dataclass(frozen=True)
@@ -74,6 +81,24 @@ class DeliveryChange:
 
     name: DeliveryName
     refusal: str = ""
+
+
+def why_unchangeable(job: Job | None, delivery: Delivery | None) -> str:
+    """Returns why a person cannot act on the delivery of the job; empty if it is possible."""
+    if job is None or delivery is None:
+        return "there is no such delivery"
+    if delivery.state not in CHANGEABLE:
+        return f"it is {delivery.state}"
+    # A parked job with a result is parked because of its parked deliveries, unless it is held:
+    # then a person decides about the whole job.
+    awaits_person = job.result_path is not None and not job.is_held
+    match job.state:
+        case JobState.DELIVERING:
+            return ""
+        case JobState.PARKED if awaits_person and delivery.state is DeliveryState.PARKED:
+            return ""
+        case state:
+            return f"its job is {state}"
 
 
 def changes_text(changes: Sequence[DeliveryChange], done: str) -> str:

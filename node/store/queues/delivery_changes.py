@@ -12,14 +12,18 @@ from datetime import datetime
 from sqlalchemy import Connection, select, update
 
 from node.domain.delivery import (
-    CHANGEABLE,
     Delivery,
     DeliveryKey,
     DeliveryState,
     errors_of_parked,
 )
-from node.domain.job import HELD, Job, JobState
-from node.domain.queues.selection import DeliveryChange, DeliveryName, Interface
+from node.domain.job import JobState
+from node.domain.queues.selection import (
+    DeliveryChange,
+    DeliveryName,
+    Interface,
+    why_unchangeable,
+)
 from node.store.audit import append_event
 from node.store.jobs.deliveries import (
     Deliveries,
@@ -138,7 +142,7 @@ class DeliveryChanges(Deliveries, Jobs):
                     row = connection.execute(job_query.with_for_update()).first()
                     job = None if row is None else self._job(row)
                     delivery = delivery_in(connection, name.job_id, name.key)
-                    refusal = _refusal(job, delivery)
+                    refusal = why_unchangeable(job, delivery)
                     if delivery is not None and not refusal:
                         act(connection, delivery)
                     changes.append(DeliveryChange(name, refusal))
@@ -170,22 +174,6 @@ class DeliveryChanges(Deliveries, Jobs):
             .where(JOBS.c.job_id == job_id, JOBS.c.state == JobState.PARKED)
             .values(reason=f"not delivered to {remaining}")
         )
-
-
-def _refusal(job: Job | None, delivery: Delivery | None) -> str:
-    """Returns why a person cannot change the delivery; empty if it can be changed."""
-    if job is None or delivery is None:
-        return "there is no such delivery"
-    if delivery.state not in CHANGEABLE:
-        return f"it is {delivery.state}"
-    is_parked = delivery.state is DeliveryState.PARKED
-    match job.state:
-        case JobState.DELIVERING:
-            return ""
-        case JobState.PARKED if is_parked and job.result_path and not job.reason.startswith(HELD):
-            return ""
-        case state:
-            return f"its job is {state}"
 
 
 def _make_due(connection: Connection, delivery: Delivery, now: datetime) -> None:

@@ -21,8 +21,7 @@ from node.store.schema import DELIVERIES, JOBS
 # SQLite limits the number of values in a query.
 _NAMES_PER_QUERY = 200
 
-# A parked job whose result is complete is parked because of its parked deliveries, unless it is
-# held: then a person decides about the whole job.
+# The same condition as in `why_unchangeable`.
 _IS_OPEN: ColumnElement[bool] = or_(
     and_(
         JOBS.c.state == JobState.DELIVERING,
@@ -51,10 +50,6 @@ class OpenDeliveries(Pauses, JobRows):
             some = replace(selection, names=selection.names[first : first + _NAMES_PER_QUERY])
             found += self._open_deliveries(_query(some))
         return found[:limit]
-
-    def is_open(self, name: DeliveryName) -> bool:
-        """Whether a person can act on the delivery."""
-        return bool(self.open_deliveries(DeliverySelection(names=(name,))))
 
     def destination_queues(self, names: Iterable[str]) -> tuple[DestinationQueue, ...]:
         """Returns the queue of each of these destinations, and others with deliveries or a pause.
