@@ -21,6 +21,7 @@ from node.cli import (
     train,
 )
 from node.cli.monitoring import alerts
+from node.cli.queues import deliveries, job_list, queue_commands
 from node.cli.worklists import commands as worklist
 from node.domain.errors import NodeError
 
@@ -39,7 +40,12 @@ app.command()(fetch.fetch)
 app.command()(segment.segment)
 app.command()(serve.explain)
 app.command()(serve.check)
+jobs.app.command("list")(job_list.list_jobs)
+jobs.app.command()(deliveries.retry)
+jobs.app.command()(deliveries.redirect)
+jobs.app.command()(deliveries.discard)
 app.add_typer(jobs.app, name="jobs")
+app.add_typer(queue_commands.app, name="queue")
 app.add_typer(worklist.app, name="worklist")
 app.add_typer(store.app, name="store")
 app.add_typer(alerts.app, name="alerts")

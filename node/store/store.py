@@ -19,6 +19,7 @@ from node.store.monitoring.destination_health import DestinationHealthRepository
 from node.store.monitoring.stage_durations import StageDurations
 from node.store.queues.claims import AttemptClaims
 from node.store.queues.delivery_changes import DeliveryChanges
+from node.store.queues.job_search import JobSearch
 from node.store.queues.open_deliveries import OpenDeliveries
 from node.store.received.cleanup import Cleanup
 from node.store.received.instances import Instances
@@ -40,6 +41,7 @@ class Store(
     DeliveryChanges,
     OpenDeliveries,
     AttemptClaims,
+    JobSearch,
     Retrievals,
     QueriedSeriesRepository,
     WorkItems,

@@ -60,7 +60,7 @@ def test_ticked_deliveries_are_discarded_after_a_question_for_the_reason(
     job, other = add_failing(node), add_failing(node, parked=True)
     pacs = queues.get_by_role("region", name="pacs")
     expect(pacs).to_contain_text("given up")
-    expect(pacs).to_contain_text(PACS_ERROR.capitalize())
+    expect(pacs).to_contain_text(PACS_ERROR)
     expect(pacs).to_contain_text("The PACS refuses the object")
     pick = queues.locator(f"[id='pick-{job.job_id}:pacs']")
     pick.check()

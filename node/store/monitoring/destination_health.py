@@ -102,8 +102,7 @@ class DestinationHealthRepository(Repository):
             return connection.execute(statement).rowcount == 1
 
     def destination_health(self) -> dict[str, DestinationHealth]:
-        """Returns the health of each destination that has had an attempt, has waiting deliveries
-        or is paused.
+        """Returns the health of each destination with attempts, waiting deliveries or a pause.
 
         It is by name. Deliveries of jobs that have ended do not wait.
         """
