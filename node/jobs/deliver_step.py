@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 
 import structlog
 
@@ -230,16 +231,17 @@ class DeliverStep:
             return
         errors = errors_of_parked(deliveries)
         discarded = discarded_text(deliveries)
-        completion = JobCompletion(self.store, self.now)
+        # A person may retry one of them meanwhile.
+        end = partial(JobCompletion(self.store, self.now).end, job, when_settled=True)
         if job.is_refusal:
             undelivered = f" The notice was not delivered to {errors}." if errors else ""
-            completion.end(job, JobState.REFUSED, f"{job.reason}{undelivered}")
+            end(JobState.REFUSED, f"{job.reason}{undelivered}")
         elif errors:
-            completion.end(job, JobState.PARKED, f"not delivered to {errors}")
+            end(JobState.PARKED, f"not delivered to {errors}")
         elif discarded and not any(d.has_arrived for d in deliveries):
-            completion.end(job, JobState.DISCARDED, discarded)
+            end(JobState.DISCARDED, discarded)
         else:
-            completion.end(job, JobState.DELIVERED, discarded)
+            end(JobState.DELIVERED, discarded)
 
 
 class MissingObject(Rejected):

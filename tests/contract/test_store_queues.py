@@ -9,7 +9,7 @@ from node.domain.delivery import Delivery, DeliveryState, Receipt
 from node.domain.job import Job, JobState
 from node.domain.queues.pause import INFERENCE, Pause, Queue
 from node.domain.queues.selection import DeliveryName, DeliverySelection, Interface
-from node.store import Store
+from node.store import IllegalChange, Store
 from node.store.queues.pauses import QUEUES_SUBJECT
 from tests.support.factories import LATER, NOON, SERIES, add_instances, job_of
 
@@ -256,3 +256,12 @@ def test_a_fallback_is_not_added_after_its_delivery_was_discarded(store: Store) 
     receipt = Receipt("pacs", "not accepted, summary sent instead: no SEG")
     store.record_replaced(job.job_id, "pacs", ["summary@pacs"], receipt, LATER)
     assert [d.key for d in store.deliveries_of(job.job_id)] == ["pacs"]
+
+
+def test_a_job_does_not_end_while_a_person_retries_a_delivery_of_it(store: Store) -> None:
+    job = add_delivering(store, "pacs")
+    store.park_delivery(job.job_id, "pacs", NOON, error="down")
+    store.retry_deliveries(names(job, "pacs"), LATER, CLI)
+    with pytest.raises(IllegalChange, match="a delivery of job"):
+        store.change_job(job.job_id, JobState.PARKED, LATER, when_settled=True)
+    assert state(store, job) is JobState.DELIVERING

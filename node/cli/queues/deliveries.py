@@ -87,15 +87,17 @@ def retry(
     choice = Choice(jobs or (), destination, state, all_jobs)
     with control_of(config) as control:
         found = [find_job(control.store, prefix) for prefix in choice.jobs]
-        # The deliveries of a job that delivers are retried, an entire job only when it is parked.
-        if choice.is_about_jobs and not all(job.state is JobState.DELIVERING for job in found):
-            for job in found:
-                _require_parked(job, "retried")
-                control.store.retry_job(job.job_id, control.now)
-                typer.echo(f"Job {job.job_id[:8]} is queued again.")
-            return
-        selection = choice.selection([job.job_id for job in found])
-        _report(control.retry(selection), "due now")
+        whole: list[Job] = []
+        if choice.is_about_jobs:  # a job that delivers is not retried itself, but its deliveries
+            whole = [job for job in found if job.state is not JobState.DELIVERING]
+        for job in whole:
+            _require_parked(job, "retried")
+        for job in whole:
+            control.store.retry_job(job.job_id, control.now)
+            typer.echo(f"Job {job.job_id[:8]} is queued again.")
+        others = [job.job_id for job in found if job not in whole]
+        if others or choice.all_jobs:
+            _report(control.retry(choice.selection(others)), "due now")
 
 
 def redirect(
@@ -139,6 +141,7 @@ def discard(
             return
         for job in found:
             _require_parked(job, "discarded")
+        for job in found:
             control.store.change_job(
                 job.job_id, JobState.DISCARDED, control.now, reason=reason or None
             )

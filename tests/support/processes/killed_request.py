@@ -24,7 +24,6 @@ class RequestKillPoint(StrEnum):
     BEFORE_START = "before the delivery is started"
     AFTER_START = "after the delivery is started"
     AFTER_CLAIM = "after its attempt is claimed"
-    AFTER_REQUEST_CLOSED = "after the request is closed"
 
 
 def main(folder: Path, point: RequestKillPoint) -> None:
@@ -42,8 +41,6 @@ def main(folder: Path, point: RequestKillPoint) -> None:
             kill_at(DBOS, "enqueue_workflow", after=True)
         case RequestKillPoint.AFTER_CLAIM:
             kill_at(Store, "claim_attempt", after=True)
-        case RequestKillPoint.AFTER_REQUEST_CLOSED:
-            kill_at(Store, "close_request", after=True)
     name = DeliveryName(job.job_id, "pacs")
     node.store.retry_deliveries([name], node.now(), Interface.CLI)
     while True:
