@@ -21,8 +21,9 @@ _PATIENCE: Mapping[ProblemKind, timedelta] = {
     ProblemKind.LISTENER_MISSING: timedelta(seconds=15),
     ProblemKind.STORAGE: timedelta(seconds=15),
 }
-# An alert about alerts would not be sent either; it appears in the console.
-_WITHOUT_ALERT = {ProblemKind.ALERT_NOT_SENT, ProblemKind.DATABASE}
+# An alert about alerts would not be sent either, and a person has paused a queue on purpose; both
+# appear in the console.
+_WITHOUT_ALERT = {ProblemKind.ALERT_NOT_SENT, ProblemKind.DATABASE, ProblemKind.QUEUE_PAUSED}
 _KEPT = timedelta(days=90)
 
 

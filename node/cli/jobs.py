@@ -1,4 +1,4 @@
-"""`segnode jobs`: lists received series and their jobs, and acts on single jobs."""
+"""`segnode jobs`: shows jobs, and acts on single ones."""
 
 import json
 import shutil
@@ -11,13 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from node.cli.options import ConfigOption, operating_system_user
-from node.domain.discarding import Discarding
+from node.cli.options import ConfigOption
 from node.domain.errors import Rejected, RejectionReason, Transient
 from node.domain.identifiers import Uid
 from node.domain.job import Job, JobState
-from node.domain.job_summary import outcome
-from node.domain.series import SeriesState, StoredSeries
+from node.domain.series import SeriesState
 
 if TYPE_CHECKING:
     from node.store import Store
@@ -43,52 +41,6 @@ def open_store(config: ConfigOption) -> "Iterator[Store]":
         store.close()
 
 
-@app.command("list")
-def list_jobs(
-    config: ConfigOption = None,
-    limit: Annotated[int, typer.Option(min=1, help="Maximum number of series.")] = 50,
-    as_json: JsonOption = False,
-) -> None:
-    """List series with their latest jobs, newest first.
-
-    Example: segnode jobs list --limit 10
-    """
-    with open_store(config) as store:
-        rows = [(s, store.jobs_of(s.series_instance_uid)) for s in store.list_series(limit=limit)]
-    if as_json:
-        typer.echo(
-            json.dumps(
-                [asdict(series) | {"jobs": [asdict(j) for j in jobs]} for series, jobs in rows],
-                default=str,
-                indent=2,
-            )
-        )
-        return
-    if not rows:
-        typer.echo("Nothing has been received yet.")
-        return
-    for series, jobs in rows:
-        typer.echo("\n".join(_format_series(series, jobs)))
-
-
-def _format_series(series: StoredSeries, jobs: Sequence[Job]) -> list[str]:
-    """Returns lines short enough for any terminal: two for the series, one for each job."""
-    lines = [
-        f"{series.last_received_at:%Y-%m-%d %H:%M:%S} UTC  {_images(series)} from {series.origin}",
-        f"  series {series.series_instance_uid}: {SERIES_STATE_TEXT[series.state]}",
-    ]
-    for job in jobs:
-        text = outcome(job)
-        part = "" if job.part is None else f", {job.part.title}"
-        lines.append(f"  job {job.job_id[:8]}{part} {job.state}" + (f": {text}" if text else ""))
-    return lines
-
-
-def _images(series: StoredSeries) -> str:
-    # The count is 0 only after retention has deleted the images.
-    return f"{series.instance_count} images" if series.instance_count else "images (deleted)"
-
-
 SERIES_STATE_TEXT = {
     SeriesState.RECEIVING: "images are still arriving, or the quiet time has not passed",
     SeriesState.IGNORED: "ignored, no rule matched",
@@ -103,14 +55,21 @@ def show(job: JobArgument, config: ConfigOption = None) -> None:
     Example: segnode jobs show 3f1c9a02
     """
     with open_store(config) as store:
-        found = _find(store, job)
+        found = find_job(store, job)
         deliveries = [
             {"destination": d.destination, "object": d.result_object.name} | asdict(d)
             for d in store.deliveries_of(found.job_id)
         ]
-        objects = {o.result_object.name: o.paths for o in store.objects_of(found)}
-    shown = asdict(found) | {"objects": objects, "deliveries": deliveries}
+        objects = {o.result_object.name: _files(o.paths) for o in store.objects_of(found)}
+    shown = asdict(found) | {"deliveries": deliveries, "objects": objects}
     typer.echo(json.dumps(shown, default=str, indent=2))
+
+
+def _files(paths: Sequence[Path]) -> dict[str, object]:
+    """Returns the file of an object, or the number of its images and their folder."""
+    if len(paths) == 1:
+        return {"images": 1, "file": paths[0]}
+    return {"images": len(paths), "folder": paths[0].parent}
 
 
 @app.command()
@@ -130,25 +89,13 @@ def start(
 
 
 @app.command()
-def retry(job: JobArgument, config: ConfigOption = None) -> None:
-    """Retry a parked job.
-
-    Example: segnode jobs retry 3f1c9a02
-    """
-    with open_store(config) as store:
-        found = _find_parked(store, job, "retried")
-        store.retry_job(found.job_id, datetime.now(UTC))
-    typer.echo(f"Job {found.job_id[:8]} is queued again.")
-
-
-@app.command()
 def release(job: JobArgument, config: ConfigOption = None) -> None:
     """Deliver the result of a job that is held because of its findings.
 
     Example: segnode jobs release 3f1c9a02
     """
     with open_store(config) as store:
-        found = _find(store, job)
+        found = find_job(store, job)
         if not found.is_held:
             is_released = found.state is not JobState.DISCARDED and store.was_held(found.job_id)
             message = (
@@ -172,7 +119,7 @@ def rerun(job: JobArgument, config: ConfigOption = None) -> None:
     from node.store import IllegalChange
 
     with open_store(config) as store:
-        found = _find(store, job)
+        found = find_job(store, job)
         try:
             store.rerun_job(found.job_id, datetime.now(UTC))
         except IllegalChange as error:
@@ -182,25 +129,6 @@ def rerun(job: JobArgument, config: ConfigOption = None) -> None:
             message = f"the earlier result cannot be deleted: {error.strerror}"
             raise Transient(message) from error
     typer.echo(f"Job {found.job_id[:8]} is queued to run again from its images.")
-
-
-@app.command()
-def discard(
-    job: JobArgument,
-    reason: Annotated[str, typer.Option(help="Why; the audit trail keeps it.")],
-    config: ConfigOption = None,
-) -> None:
-    """Discard a parked job; its result, if there is one, is kept but no longer sent.
-
-    The audit trail keeps the reason and your user name.
-
-    Example: segnode jobs discard 3f1c9a02 --reason "repeated scan"
-    """
-    discarding = Discarding.of(reason, operating_system_user())
-    with open_store(config) as store:
-        found = _find_parked(store, job, "discarded")
-        store.discard_job(found.job_id, discarding, datetime.now(UTC))
-    typer.echo(f"Job {found.job_id[:8]} is discarded.")
 
 
 @app.command()
@@ -219,7 +147,7 @@ def export(
     Example: segnode jobs export 3f1c9a02 liver.dcm
     """
     with open_store(config) as store:
-        found = _find(store, job)
+        found = find_job(store, job)
         objects = {o.result_object.name: o for o in store.objects_of(found)}
         stored = objects.get(name or found.result_object.name)
         if stored is None or not all(store.files.exists(path) for path in stored.paths):
@@ -240,27 +168,11 @@ def export(
             raise Rejected(
                 RejectionReason.INVALID_INSTANCE, f"{output} cannot be written: {error.strerror}"
             ) from error
-    typer.echo(f"{output}: the result of job {found.job_id[:8]}.")
+    what = "the result" if len(stored.paths) == 1 else f"{len(stored.paths)} images"
+    typer.echo(f"{output}: {what} of job {found.job_id[:8]}.")
 
 
-def _find_parked(store: "Store", prefix: str, action: str) -> Job:
-    """Returns the parked job whose id starts with `prefix`.
-
-    `action` is the past participle for the error message.
-
-    Raises:
-        Rejected: there is no such job, or it is not parked.
-    """
-    found = _find(store, prefix)
-    if found.state is not JobState.PARKED:
-        raise Rejected(
-            RejectionReason.INVALID_INSTANCE,
-            f"job {found.job_id[:8]} is {found.state}; only a parked job can be {action}",
-        )
-    return found
-
-
-def _find(store: "Store", prefix: str) -> Job:
+def find_job(store: "Store", prefix: str) -> Job:
     """Returns the job whose id starts with `prefix`.
 
     Raises:

@@ -24,6 +24,7 @@ from node.cli import (
 from node.cli.configuration import commands as configuration
 from node.cli.connections import commands as connections
 from node.cli.monitoring import alerts
+from node.cli.queues import deliveries, job_list, queue_commands
 from node.cli.routing import rules
 from node.cli.worklists import commands as worklist
 from node.domain.errors import NodeError
@@ -45,7 +46,12 @@ app.command()(serve.explain)
 app.command()(serve.check)
 app.command()(configuration.reload)
 app.add_typer(configuration.app, name="config")
+jobs.app.command("list")(job_list.list_jobs)
+jobs.app.command()(deliveries.retry)
+jobs.app.command()(deliveries.redirect)
+jobs.app.command()(deliveries.discard)
 app.add_typer(jobs.app, name="jobs")
+app.add_typer(queue_commands.app, name="queue")
 app.add_typer(worklist.app, name="worklist")
 app.add_typer(store.app, name="store")
 app.add_typer(alerts.app, name="alerts")

@@ -24,7 +24,9 @@ class Folder:
     def deliver(self, instances: Sequence[ResultFile]) -> Receipt:
         """See `Destination.deliver`."""
         targets = [self._copy(instance) for instance in instances]
-        return Receipt(self.name, str(targets[0] if len(targets) == 1 else targets[0].parent))
+        if len(targets) == 1:
+            return Receipt(self.name, str(targets[0]))
+        return Receipt(self.name, f"{len(targets)} images in {targets[0].parent}")
 
     def _copy(self, instance: ResultFile) -> Path:
         folder = self.path / instance.study_instance_uid / instance.series_instance_uid

@@ -7,7 +7,7 @@ from enum import StrEnum
 from itertools import groupby
 from typing import Self
 
-from node.domain.result_objects import SEG, ResultKind, ResultObject
+from node.domain.result_objects import SEG, ResultKind, ResultObject, SegEncoding
 
 _SEPARATOR = "@"
 # The receipt of a delivery whose destination got a fallback instead starts with this.
@@ -21,6 +21,11 @@ class DeliveryState(StrEnum):
     COMMITTING = "committing"  # sent; storage commitment is outstanding
     DELIVERED = "delivered"
     PARKED = "parked"  # stopped after errors; a person can retry it
+    DISCARDED = "discarded"  # final: a person gave it up or redirected it
+
+
+# A person can retry, redirect or discard a delivery in these states.
+CHANGEABLE = frozenset({DeliveryState.WAITING, DeliveryState.PARKED})
 
 
 @dataclass(frozen=True)
@@ -63,9 +68,20 @@ class DeliveryKey:
         return f"{self.result_object.name}{_SEPARATOR}{self.destination}"
 
 
+def keys_of(destination: str) -> tuple[str, ...]:
+    """Returns the key of every object that can be delivered to a destination."""
+    objects = sorted(
+        {ResultObject.of(kind, encoding) for kind in ResultKind for encoding in SegEncoding}
+    )
+    return tuple(str(DeliveryKey(destination, each)) for each in objects)
+
+
 @dataclass(frozen=True)
 class Delivery:
-    """A delivery as stored; `key` is the text of a `DeliveryKey`. Times are UTC."""
+    """A delivery as stored; `key` is the text of a `DeliveryKey`. Times are UTC.
+
+    `receipt` is the answer of the destination, or why a person discarded the delivery.
+    """
 
     job_id: str
     key: str
@@ -92,8 +108,9 @@ class Delivery:
 
 
 def not_delivered(deliveries: Iterable[Delivery]) -> str:
-    """Says which objects did not reach which destination, and why."""
-    ordered = sorted(deliveries, key=lambda one: (one.destination, one.last_error))
+    """Says which parked objects did not reach which destination, and why; empty without any."""
+    parked = [one for one in deliveries if one.state is DeliveryState.PARKED]
+    ordered = sorted(parked, key=lambda one: (one.destination, one.last_error))
     texts = []
     for (destination, error), group in groupby(
         ordered, key=lambda one: (one.destination, one.last_error)
@@ -103,3 +120,13 @@ def not_delivered(deliveries: Iterable[Delivery]) -> str:
         subject = " and the ".join(nouns)
         texts.append(f"the {subject} {verb} not delivered to {destination}: {error}")
     return "; ".join(texts)
+
+
+def discarded_text(deliveries: Iterable[Delivery]) -> str:
+    """Returns which deliveries a person discarded and why; empty if none is discarded."""
+    discarded = [d for d in deliveries if d.state is DeliveryState.DISCARDED]
+    if not discarded:
+        return ""
+    return "not sent to " + "; ".join(
+        f"{DeliveryKey.parse(d.key).title}: {d.receipt}" for d in discarded
+    )

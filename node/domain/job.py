@@ -18,7 +18,7 @@ class JobState(StrEnum):
     QUEUED = "queued"
     RUNNING = "running"
     DELIVERING = "delivering"
-    DELIVERED = "delivered"  # final: every destination has the result
+    DELIVERED = "delivered"  # final: every destination has the result, but for those in the reason
     REFUSED = "refused"  # final: the input is not suitable; see the reason
     SUPERSEDED = "superseded"  # final: more instances arrived before the result was sent
     PARKED = "parked"  # stopped after errors; a person can retry or discard it
@@ -54,12 +54,19 @@ _TRANSITIONS: dict[JobState, frozenset[JobState]] = {
             JobState.REFUSED,  # after the delivery of its notice
             JobState.SUPERSEDED,
             JobState.PARKED,
+            JobState.DISCARDED,  # after a person has discarded every delivery
         }
     ),
     JobState.DELIVERED: frozenset(),
     JobState.REFUSED: frozenset(),
     JobState.SUPERSEDED: frozenset(),
-    JobState.PARKED: frozenset({JobState.QUEUED, JobState.DISCARDED}),
+    JobState.PARKED: frozenset(
+        {
+            JobState.QUEUED,
+            JobState.DELIVERING,  # after a person has acted on a parked delivery
+            JobState.DISCARDED,
+        }
+    ),
     JobState.DISCARDED: frozenset(),
 }
 

@@ -25,15 +25,18 @@ def is_lower_bound(measured: Mapping[str, float | bool]) -> bool:
 
 
 def outcome(job: Job) -> str:
-    """The volumes of a job's organs, or the reason why there are none."""
-    if job.reason:
+    """The volumes of a job's organs, or the reason why there are none.
+
+    A delivered job has a reason if some destinations did not get the result.
+    """
+    if job.reason and job.state is not JobState.DELIVERED:
         return job.reason
     volumes = []
     for label, measured in job.measurements.items():
-        bound, volume_ml = "at least " if is_lower_bound(measured) else "", measured["volume_ml"]
-        volume = f"{bound}{millilitres(volume_ml)}" if volume_ml > 0 else "not found"
-        volumes.append(f"{label} {volume}")
-    return ", ".join(volumes)
+        bound = "at least " if is_lower_bound(measured) else ""
+        volume = f"{bound}{millilitres(measured['volume_ml'])}"
+        volumes.append(f"{label} {volume if measured['volume_ml'] > 0 else 'not found'}")
+    return "; ".join(text for text in (", ".join(volumes), job.reason) if text)
 
 
 def current_jobs(jobs: Sequence[Job]) -> tuple[Job, ...]:

@@ -11,6 +11,7 @@ from node.health.certificates import certificate_problems
 from node.health.configuration import configuration_problems
 from node.health.destinations import attention_policy, destination_problems
 from node.health.parts import database_gone, full_text, node_problem, part_problems
+from node.health.queues import queue_problems
 from node.settings import Settings
 from node.store import Store
 from node.store.monitoring.activity import ParkedJob
@@ -62,32 +63,13 @@ def site_problems(settings: Settings, store: Store, now: datetime) -> list[Probl
     parked = store.parked_jobs(MAX_PARKED_JOBS + 1)
     return [
         *destination_problems(store.destination_health().values(), attention_policy(settings), now),
-        *_queue_problems(settings, store.oldest_queued_at(), now),
+        *queue_problems(settings, store, now),
         *_disk_problems(settings, store),
         *(_parked_problem(job) for job in parked[:MAX_PARKED_JOBS]),
         *_many_parked(len(parked)),
         *_lost_worker_problems(store, now),
         *_unsent_problems(store.failed_messages()),
         *configuration_problems(running_processes(store, now)),
-    ]
-
-
-def _queue_problems(settings: Settings, oldest_at: datetime | None, now: datetime) -> list[Problem]:
-    max_age = timedelta(minutes=settings.monitoring.max_queue_minutes)
-    if oldest_at is None or now - oldest_at < max_age:
-        return []
-    return [
-        Problem(
-            kind=ProblemKind.QUEUE_TOO_OLD,
-            subject="",
-            urgency=Urgency.WARNING,
-            text=f"A job has waited for the model for more than {duration_text(max_age)}.",
-            remedy=(
-                "Check whether the worker makes progress. If more arrives than it can process, "
-                "add a worker, use a GPU, or make the rules narrower."
-            ),
-            since=oldest_at,
-        )
     ]
 
 
@@ -175,13 +157,3 @@ def _unsent_problems(failed: Sequence[AlertMessage]) -> list[Problem]:
         )
         for channel, message in sorted(by_channel.items())
     ]
-
-
-def duration_text(duration: timedelta) -> str:
-    """Returns "90 s", "12 min", "3 h" or "4 days", rounded down."""
-    seconds = int(duration.total_seconds())
-    if seconds < 120:
-        return f"{seconds} s"
-    if seconds < 2 * 3600:
-        return f"{seconds // 60} min"
-    return f"{seconds // 3600} h" if seconds < 2 * 86400 else f"{seconds // 86400} days"

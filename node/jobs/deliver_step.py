@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 
 import structlog
 
@@ -15,6 +16,7 @@ from node.domain.delivery import (
     DeliveryKey,
     DeliveryState,
     Receipt,
+    discarded_text,
     not_delivered,
 )
 from node.domain.error_classification import Defect, attempt
@@ -22,6 +24,7 @@ from node.domain.errors import NotAccepted, Rejected, RejectionReason, Transient
 from node.domain.identifiers import mint_uid
 from node.domain.job import Job, JobState
 from node.domain.monitoring.destination_health import DeliveryOutcome
+from node.domain.queues.pause import Queue
 from node.domain.result_objects import ResultObject, WantedObjects
 from node.domain.retry_policy import RetryPolicy, given_up
 from node.jobs.job_completion import JobCompletion
@@ -69,24 +72,36 @@ class DeliverStep:
     give_up_after: Mapping[str, timedelta] = field(default_factory=dict)
 
     def open_attempts(self, job_id: str) -> list[tuple[str, int]]:
-        """Returns the keys of the deliveries that still wait, with the next attempt number."""
+        """Returns the keys of the deliveries that still wait, with the next attempt number.
+
+        Those to a paused destination are left out; the end of the pause starts them.
+        """
         job = self.store.get_job(job_id)
         if job is None or job.state is not JobState.DELIVERING:
             return []
         self.finish_if_settled(job_id)
+        pauses = self.store.pauses()
         return [
             (delivery.key, delivery.attempts + 1)
             for delivery in self.store.deliveries_of(job_id)
             if delivery.state is DeliveryState.WAITING
+            and Queue.of_destination(delivery.destination) not in pauses
         ]
 
-    def run(self, this: DeliveryAttempt) -> float | None:
-        """Makes the attempt; returns the seconds until the next one, None if none follows."""
+    def run(self, this: DeliveryAttempt, claimant: str) -> float | None:
+        """Makes the attempt; returns the seconds until the next one, None if none follows.
+
+        The workflow `claimant` makes none if another one does, or if the destination is paused.
+        """
         job = self.store.get_job(this.job_id)
         delivery = self.store.get_delivery(this.job_id, this.key)
         if job is None or delivery is None or job.state is not JobState.DELIVERING:
             return None
         if delivery.state is DeliveryState.WAITING and delivery.attempts < this.number:
+            # If the outcome could not be stored, the result would be sent over and over.
+            self.store.check_writable()
+            if not self.store.claim_attempt(this.job_id, this.key, this.number, claimant):
+                return None
             delivery = self._attempt(job, this)
         self.finish_if_settled(this.job_id)
         if delivery.state is not DeliveryState.WAITING or delivery.next_try_at is None:
@@ -94,8 +109,6 @@ class DeliverStep:
         return max(0.0, (delivery.next_try_at - self.now()).total_seconds())
 
     def _attempt(self, job: Job, this: DeliveryAttempt) -> Delivery:
-        # If the outcome could not be stored, the result would be sent over and over.
-        self.store.check_writable()
         _LOG.debug("job.stage", job=job.job_id, stage="deliver")
         key = DeliveryKey.parse(this.key)
         outcome = attempt(lambda: self._deliver(job, key))
@@ -115,11 +128,10 @@ class DeliverStep:
             case Receipt():
                 return self.store.record_receipt(job_id, this.key, outcome, now)
             case NotAccepted() if fallback := self._fallback(job, key):
-                # The fallback is added first: a job without open deliveries ends.
-                self.store.add_deliveries(job_id, [str(each) for each in fallback], now)
                 names = " and ".join(each.result_object.name for each in fallback)
                 receipt = Receipt(key.destination, f"{REPLACED}{names} sent instead: {outcome}")
-                return self.store.record_receipt(job_id, this.key, receipt, now)
+                keys = [str(each) for each in fallback]
+                return self.store.record_replaced(job_id, this.key, keys, receipt, now)
             case Transient() if self.may_retry(job_id, this.key):
                 return self.store.record_failed_delivery(
                     job_id,
@@ -139,11 +151,16 @@ class DeliverStep:
         return self.store.park_delivery(job_id, this.key, now, error=error)
 
     def may_retry(self, job_id: str, key: str) -> bool:
-        """Whether the delivery is younger than the age at which it is given up."""
+        """Whether the delivery is younger than the age at which it is given up.
+
+        A delivery to a paused destination does not age.
+        """
         since = self.store.waiting_since(job_id, key)
         destination = DeliveryKey.parse(key).destination
         age = self.give_up_after.get(destination, self.policy.give_up_after)
-        return self.now() - since < age
+        pause = self.store.pauses().get(Queue.of_destination(destination))
+        until = self.now() if pause is None else min(self.now(), pause.paused_at)
+        return until - since < age
 
     def _deliver(self, job: Job, key: DeliveryKey) -> Receipt:
         destination = self.destinations.get(key.destination)
@@ -212,16 +229,19 @@ class DeliverStep:
         deliveries = self.store.deliveries_of(job_id)
         if any(d.state in {DeliveryState.WAITING, DeliveryState.COMMITTING} for d in deliveries):
             return
-        parked = [d for d in deliveries if d.state is DeliveryState.PARKED]
-        errors = not_delivered(parked)
-        completion = JobCompletion(self.store, self.now)
+        errors = not_delivered(deliveries)
+        discarded = discarded_text(deliveries)
+        # A person may retry one of them meanwhile.
+        end = partial(JobCompletion(self.store, self.now).end, job, when_settled=True)
         if job.is_refusal:
-            undelivered = f" T{errors.removeprefix('t')}." if parked else ""
-            completion.end(job, JobState.REFUSED, f"{job.reason}{undelivered}")
-        elif parked:
-            completion.end(job, JobState.PARKED, errors)
+            undelivered = f" T{errors.removeprefix('t')}." if errors else ""
+            end(JobState.REFUSED, f"{job.reason}{undelivered}")
+        elif errors:
+            end(JobState.PARKED, errors)
+        elif discarded and not any(d.has_arrived for d in deliveries):
+            end(JobState.DISCARDED, discarded)
         else:
-            completion.end(job, JobState.DELIVERED, "")
+            end(JobState.DELIVERED, discarded)
 
 
 class MissingObject(Rejected):

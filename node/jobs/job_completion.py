@@ -21,8 +21,11 @@ class JobCompletion:
     store: Store
     now: Callable[[], datetime]
 
-    def end(self, job: Job, state: JobState, reason: str) -> None:
-        """Changes the job to `state` with a plain-text reason."""
+    def end(self, job: Job, state: JobState, reason: str, *, when_settled: bool = False) -> None:
+        """Changes the job to `state` with a plain-text reason.
+
+        With `when_settled`, a job with a delivery that waits stays unchanged.
+        """
         now = self.now()
         timings_s = None
         if state is JobState.DELIVERED:
@@ -32,7 +35,12 @@ class JobCompletion:
             }
         try:
             ended = self.store.change_job(
-                job.job_id, state, now, reason=reason, timings_s=timings_s
+                job.job_id,
+                state,
+                now,
+                reason=reason,
+                timings_s=timings_s,
+                when_settled=when_settled,
             )
         except IllegalChange:
             return

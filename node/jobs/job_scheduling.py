@@ -5,8 +5,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from node.domain.job import Job, JobState
+from node.domain.queues.selection import DeliveryName
 from node.jobs.commit_step import CommitStep
 from node.jobs.deliver_step import DeliverStep, DeliveryAttempt
+from node.jobs.delivery_requests import DeliveryRequests
 from node.jobs.job_completion import JobCompletion
 from node.jobs.workflow import RunState, Workflows
 from node.store import Store
@@ -25,14 +27,19 @@ class JobScheduler:
     commit_step: CommitStep
     now: Callable[[], datetime]
     _started: set[tuple[str, int]] = field(default_factory=set)
+    _was_paused: bool = False
 
     def poll(self) -> None:
-        """Starts the workflow of every queued job."""
+        """Starts the workflow of every queued job, and acts on what people requested."""
         queued = self.store.queued_jobs()
         for job, run_number in queued:
             if (job.job_id, run_number) not in self._started:
                 self.workflows.start_job(job, run_number)
         self._started = {(job.job_id, run_number) for job, run_number in queued}
+        self._delivery_requests.poll()
+        was_paused, self._was_paused = self._was_paused, self.store.is_inference_paused()
+        if was_paused and not self._was_paused:
+            self._continue_unfinished()
 
     def settle_commitments(self) -> None:
         """Settles answered and overdue commitment requests; sends refused results again."""
@@ -42,28 +49,38 @@ class JobScheduler:
     def repair(self) -> None:
         """Restarts jobs that DBOS lost or delays too long; parks jobs whose workflow is broken."""
         self.workflows.cap_delays(self.deliver_step.policy.max_s)
-        for job in self.store.list_jobs(_MAX_JOBS, {JobState.QUEUED, JobState.RUNNING}):
-            match self._run_state(job):
-                case RunState.UNKNOWN:
-                    self.workflows.start_job(job, self.store.run_number(job.job_id))
-                case RunState.BROKEN:
-                    self._park(job)
-                case RunState.ENDED:
-                    self._continue(job)
+        self._continue_unfinished()
         ended = [
             job.job_id
             for job in self.store.list_jobs(_MAX_JOBS, {JobState.DELIVERING})
             if self._run_state(job) is not RunState.ACTIVE
         ]
         # Read after the run states: a run that has ended has started its deliveries before.
-        active = self.workflows.active_deliveries()
+        active = {workflow.name for workflow in self.workflows.delivery_workflows()}
         for job_id in ended:
             for key, number in self.deliver_step.open_attempts(job_id):
-                if (job_id, key) not in active:
-                    repair = f"-{self.now():%Y%m%d%H%M%S}"
-                    self.workflows.start_delivery(
-                        DeliveryAttempt(job_id, key, number, streak=1), repair=repair
-                    )
+                if DeliveryName(job_id, key) not in active:
+                    this = DeliveryAttempt(job_id, key, number, streak=1)
+                    self._delivery_requests.start_lost(this, f"-{self.now():%Y%m%d%H%M%S}")
+
+    @property
+    def _delivery_requests(self) -> DeliveryRequests:
+        return DeliveryRequests(self.store, self.workflows, self.deliver_step, self.now)
+
+    def _continue_unfinished(self) -> None:
+        """Restarts unfinished jobs without a run, and parks those whose run is broken.
+
+        While the inference is paused, runs end before their jobs do.
+        """
+        is_paused = self.store.is_inference_paused()
+        for job in self.store.list_jobs(_MAX_JOBS, {JobState.QUEUED, JobState.RUNNING}):
+            match self._run_state(job):
+                case RunState.UNKNOWN:
+                    self.workflows.start_job(job, self.store.run_number(job.job_id))
+                case RunState.BROKEN:
+                    self._park(job)
+                case RunState.ENDED if not is_paused:
+                    self._continue(job)
 
     def _run_state(self, job: Job) -> RunState:
         return self.workflows.run_state(job.job_id, self.store.run_number(job.job_id))

@@ -63,10 +63,13 @@ class SegmentStep:
         """Makes attempt `number`; returns the seconds until the next one, None if none follows.
 
         Afterwards the job is DELIVERING, REFUSED, SUPERSEDED or PARKED. It is still RUNNING after
-        a transient error; see `postpone`.
+        a transient error; see `postpone`. While the inference is paused, a job that needs the
+        model stays as it is; the end of the pause continues it.
         """
         job = self.store.get_job(job_id)
         if job is None or job.state not in {JobState.QUEUED, JobState.RUNNING}:
+            return None
+        if self.store.is_inference_paused() and not self._has_result(job):
             return None
         failure = attempt(lambda: self._segment(job))
         return None if failure is None else self._handle_failure(job, number, failure)
@@ -74,7 +77,8 @@ class SegmentStep:
     def postpone(self, job_id: str, run_number: int) -> float | None:
         """Postpones a job after a transient error; returns the seconds until its next attempt.
 
-        Returns None if the run had no such error. A job that has waited too long is parked.
+        Returns None if the run had no such error, or if the inference is paused. A job that has
+        waited too long is parked.
         """
         job = self.store.get_job(job_id)
         failed = self.store.failed_attempts(job_id)
@@ -83,6 +87,10 @@ class SegmentStep:
         if self.store.run_number(job_id) != run_number:
             return None
         now, error = self.now(), failed[-1].detail
+        if self.store.is_inference_paused():
+            reason = f"{error}; the next attempt follows when the inference is resumed"
+            self.store.set_waiting_reason(job_id, reason, now)
+            return None
         age = now - failed[0].happened_at
         if age >= self.policy.give_up_after:
             JobCompletion(self.store, self.now).end(job, JobState.PARKED, given_up(age, error))
@@ -120,11 +128,7 @@ class SegmentStep:
         with suppress(IllegalChange):
             started = self.now()
             job = self.store.change_job(job.job_id, JobState.RUNNING, started, reason="")
-            if (
-                job.result_path is not None
-                and not job.is_refusal
-                and self.store.files.exists(job.result_path)
-            ):
+            if self._has_result(job):
                 self.store.add_deliveries(job.job_id, self._delivery_keys(job), started)
                 self.store.change_job(job.job_id, JobState.DELIVERING, started)
                 return
@@ -145,6 +149,11 @@ class SegmentStep:
                 inferred = self.infer(request, self._other_results(job))
                 result = self._store_objects(job, inferred)
             self._record(job, inferred, result, started)
+
+    def _has_result(self, job: Job) -> bool:
+        """Whether the result is stored, so that the job does not need the model."""
+        path = job.result_path
+        return path is not None and not job.is_refusal and self.store.files.exists(path)
 
     def _other_results(self, job: Job) -> OtherResults | None:
         """Returns what provides the results to compare with; None if there will be none."""

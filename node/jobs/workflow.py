@@ -22,7 +22,7 @@ from node.jobs.commit_step import CommitStep
 from node.jobs.dbos_internals import recover_pending_workflows
 from node.jobs.deliver_step import DeliverStep, DeliveryAttempt
 from node.jobs.segment_step import SegmentStep
-from node.jobs.workflow_ids import RunPart, delivery_id, job_and_key, run_suffix
+from node.jobs.workflow_ids import DeliveryWorkflow, RunPart, delivery_id, run_suffix
 from node.store.database import database_errors_as_transient, disconnect_if_unwritable
 
 _LOG = structlog.get_logger()
@@ -120,7 +120,8 @@ class Workflows:
         @DBOS.workflow(name="deliver_result")
         def deliver_result(job_id: str, key: str, number: int, streak: int) -> None:
             steps, this = self._steps, DeliveryAttempt(job_id, key, number, streak)
-            wait_s = DBOS.run_step(_step("deliver"), steps.deliver.run, this)
+            claimant = str(DBOS.workflow_id)
+            wait_s = DBOS.run_step(_step("deliver"), steps.deliver.run, this, claimant)
             if wait_s is None and this.destination in steps.commit.requesters:
                 wait_s = DBOS.run_step(_step("commit"), steps.commit.request, this)
             if wait_s is not None:
@@ -243,12 +244,24 @@ class Workflows:
             if due_ms is not None and due_ms > latest_ms:
                 DBOS.set_workflow_delay(workflow.workflow_id, delay_seconds=0)
 
-    def active_deliveries(self) -> Collection[tuple[str, str]]:
-        """Returns the job and the key of each delivery that runs or waits."""
+    def delivery_workflows(self) -> list[DeliveryWorkflow]:
+        """Returns the workflow of each delivery that runs or waits."""
         active = DBOS.list_workflows(
             status=_ACTIVE, name="deliver_result", load_input=False, load_output=False
         )
-        return {job_and_key(workflow.workflow_id) for workflow in active}
+        return [
+            DeliveryWorkflow.of(found.workflow_id, is_delayed=found.status == "DELAYED")
+            for found in active
+        ]
+
+    def hasten(self, workflow: DeliveryWorkflow) -> None:
+        """Runs a delayed workflow now."""
+        DBOS.set_workflow_delay(workflow.workflow_id, delay_seconds=0)
+
+    def is_active(self, workflow_id: str) -> bool:
+        """Whether the workflow runs or waits."""
+        status = DBOS.get_workflow_status(workflow_id)
+        return status is not None and status.status in _ACTIVE
 
     def _start_part(self, part: RunPart, priority: int, *, after_s: float | None = None) -> None:
         """Queues the part; idempotent."""

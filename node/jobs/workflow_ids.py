@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Self
 
+from node.domain.queues.selection import DeliveryName
 from node.jobs.deliver_step import DeliveryAttempt
 
 
@@ -45,7 +46,18 @@ def delivery_id(this: DeliveryAttempt, repair: str) -> str:
     return f"deliver:{this.job_id}:{this.number}{repair}:{this.key}"
 
 
-def job_and_key(workflow_id: str) -> tuple[str, str]:
-    """Parses the workflow id of a delivery."""
-    _, job_id, _, key = workflow_id.split(":", 3)
-    return job_id, key
+@dataclass(frozen=True)
+class DeliveryWorkflow:
+    """The workflow of attempt `number` at a delivery; `is_delayed` while it waits for its time."""
+
+    workflow_id: str
+    name: DeliveryName
+    number: int
+    is_delayed: bool
+
+    @classmethod
+    def of(cls, workflow_id: str, *, is_delayed: bool) -> Self:
+        """Parses a workflow id; see `delivery_id`."""
+        _, job_id, number, key = workflow_id.split(":", 3)
+        name = DeliveryName(job_id, key)
+        return cls(workflow_id, name, int(number.partition("-")[0]), is_delayed)

@@ -125,7 +125,20 @@ DELIVERIES = Table(
     Column("next_try_at", UtcDateTime),
     Column("last_error", Text, nullable=False),
     Column("receipt", Text, nullable=False),
+    Column("requested_at", UtcDateTime, index=True),  # until the worker has acted on the request
+    Column("claimed_by", Text),  # the workflow that makes attempt `claimed_number`
+    Column("claimed_number", Integer),
     Index(None, "state", "next_try_at"),
+)
+
+PAUSED_QUEUES = Table(
+    "paused_queues",
+    METADATA,
+    Column("kind", _STATE, primary_key=True),
+    Column("destination", _NAME, primary_key=True),
+    Column("paused_at", UtcDateTime, nullable=False),
+    Column("paused_by", _STATE, nullable=False),
+    Column("reason", Text, nullable=False),
 )
 
 RESULT_OBJECTS = Table(

@@ -20,6 +20,10 @@ from node.store.monitoring.activity import ActivityQueries
 from node.store.monitoring.alerts import Alerts
 from node.store.monitoring.destination_health import DestinationHealthRepository
 from node.store.monitoring.stage_durations import StageDurations
+from node.store.queues.claims import AttemptClaims
+from node.store.queues.delivery_changes import DeliveryChanges
+from node.store.queues.job_search import JobSearch
+from node.store.queues.open_deliveries import OpenDeliveries
 from node.store.received.cleanup import Cleanup
 from node.store.received.instances import Instances
 from node.store.received.queried_series import QueriedSeriesRepository
@@ -37,6 +41,10 @@ class Store(
     ResultObjects,
     Attempts,
     RequestedCommitments,
+    DeliveryChanges,
+    OpenDeliveries,
+    AttemptClaims,
+    JobSearch,
     Retrievals,
     QueriedSeriesRepository,
     WorkItems,
@@ -53,8 +61,8 @@ class Store(
     ConfiguredProcesses,
     AuditTrail,
 ):
-    """Instances, series, jobs, deliveries, retrievals, work items, commitments, workers, health,
-    alerts, rejected connections, the configuration, the audit trail.
+    """Instances, series, jobs, deliveries, queues, retrievals, work items, commitments, workers,
+    health, alerts, rejected connections, the configuration, the audit trail.
 
     Each method is one short transaction that is durable when the method returns. All methods take
     and return aware UTC times. Any number of threads and processes may use one database. Any method

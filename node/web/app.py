@@ -12,13 +12,14 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from node.configuration.site_configuration import SiteConfiguration
+from node.delivery.queue_control import ImpossibleRequest
 from node.domain.errors import Rejected, Transient
 from node.settings import Settings
 from node.store import Store
 from node.web.api import configuration as configuration_api
-from node.web.api import health, jobs, metrics, retrievals, series, work_items
+from node.web.api import health, jobs, metrics, queues, retrievals, series, work_items
 from node.web.api import rules as rules_api
-from node.web.console import configuration_routes, overview_routes
+from node.web.console import configuration_routes, overview_routes, queue_routes
 from node.web.console import routes as console
 from node.web.console.connections import form_routes as connection_forms
 from node.web.console.connections import routes as connection_pages
@@ -36,6 +37,7 @@ _RETRY_AFTER_S = 5
 _CONSOLE = (
     console,
     overview_routes,
+    queue_routes,
     connection_pages,
     connection_forms,
     rules,
@@ -43,7 +45,17 @@ _CONSOLE = (
     viewer,
     ohif_routes,
 )
-_API = (series, jobs, retrievals, work_items, rules_api, configuration_api, health, metrics)
+_API = (
+    series,
+    jobs,
+    queues,
+    retrievals,
+    work_items,
+    rules_api,
+    configuration_api,
+    health,
+    metrics,
+)
 # The last one answers what the others do not.
 _DICOMWEB = (qido, wado, metadata, rendered, stow, capabilities)
 
@@ -101,6 +113,12 @@ def _handle_invalid_request(request: Request, error: Exception) -> Response:
     return _error_response(request, status, "invalid-request", message)
 
 
+def _handle_impossible(request: Request, error: Exception) -> Response:
+    """Answers a request about queues that fits no delivery or destination."""
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    return _error_response(request, status, "invalid-request", str(error))
+
+
 def _handle_http_error(request: Request, error: Exception) -> Response:
     """Answers a request for an unknown path or object, or with a method that is not allowed."""
     assert isinstance(error, HTTPException)  # noqa: S101 registered for it
@@ -122,5 +140,6 @@ _ERROR_HANDLERS: dict[type[Exception], Callable[[Request, Exception], Response]]
     Rejected: _handle_rejected,
     Transient: _handle_transient,
     RequestValidationError: _handle_invalid_request,
+    ImpossibleRequest: _handle_impossible,
     HTTPException: _handle_http_error,
 }

@@ -8,7 +8,7 @@ class Permission(StrEnum):
     """What a person or program may do, from reading to changing the node."""
 
     VIEW = "view"  # read series, results and health
-    OPERATE = "operate"  # send images, start, retry and discard
+    OPERATE = "operate"  # send images; start, retry, redirect, discard; pause and resume
     CONFIGURE = "configure"  # change rules, senders and destinations
     ADMINISTER = "administer"  # users and the node itself
 
@@ -77,6 +77,26 @@ ROUTE_PERMISSIONS: Mapping[tuple[str, str], Permission] = {
     ("POST", "/api/jobs/{job_id}/retry"): _OPERATE,
     ("POST", "/api/jobs/{job_id}/rerun"): _OPERATE,
     ("POST", "/api/jobs/{job_id}/discard"): _OPERATE,
+    ("GET", "/queues"): _VIEW,
+    ("GET", "/fragments/queues"): _VIEW,
+    ("GET", "/queues/redirect"): _OPERATE,
+    ("GET", "/queues/discard"): _OPERATE,
+    ("POST", "/queues/retry"): _OPERATE,
+    ("POST", "/queues/redirect"): _OPERATE,
+    ("POST", "/queues/discard"): _OPERATE,
+    ("POST", "/queues/inference/pause"): _OPERATE,
+    ("POST", "/queues/inference/resume"): _OPERATE,
+    ("POST", "/queues/destinations/{name:path}/pause"): _OPERATE,
+    ("POST", "/queues/destinations/{name:path}/resume"): _OPERATE,
+    ("GET", "/api/queues"): _VIEW,
+    ("GET", "/api/queues/deliveries"): _VIEW,
+    ("POST", "/api/queues/deliveries/retry"): _OPERATE,
+    ("POST", "/api/queues/deliveries/redirect"): _OPERATE,
+    ("POST", "/api/queues/deliveries/discard"): _OPERATE,
+    ("POST", "/api/queues/inference/pause"): _OPERATE,
+    ("POST", "/api/queues/inference/resume"): _OPERATE,
+    ("POST", "/api/queues/destinations/{name:path}/pause"): _OPERATE,
+    ("POST", "/api/queues/destinations/{name:path}/resume"): _OPERATE,
     ("POST", "/api/retrieve"): _OPERATE,
     ("POST", "/api/fetch"): _OPERATE,
     ("GET", "/api/retrievals"): _VIEW,

@@ -13,7 +13,8 @@ from node.cli.main import app
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 GROUPS = {
-    "jobs": ["list", "show", "start", "retry", "discard", "export"],
+    "jobs": ["list", "show", "start", "retry", "redirect", "discard", "export"],
+    "queue": ["list", "pause", "resume"],
     "store": ["verify", "repair"],
     "worklist": ["list", "show", "cancel"],
     "alerts": ["list", "test"],

@@ -1,4 +1,4 @@
-"""Any order of events keeps the state of a job valid, in the domain and in the store."""
+"""Any order of events keeps the states of a job and its delivery valid, in domain and store."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from node.domain.delivery import DeliveryState, Receipt
 from node.domain.job import JobState, can_transition, is_final
+from node.domain.queues.pause import Pause, Queue
+from node.domain.queues.selection import DeliveryName, Interface
 from node.domain.series import SeriesState
 from node.store import IllegalChange, Store
 from tests.support.factories import NOON, SERIES, job_of, received, sqlite_url
@@ -16,6 +18,10 @@ from tests.support.factories import NOON, SERIES, job_of, received, sqlite_url
 EVENTS = st.one_of(
     st.sampled_from(list(JobState)), st.sampled_from(["retry", "supersede", "receipt", "park"])
 )
+DELIVERY_EVENTS = st.sampled_from(
+    ["claim", "fail", "park", "receipt", "retry", "discard", "redirect", "back", "pause", "resume"]
+)
+PACS = Queue.of_destination("pacs")
 
 
 @given(st.lists(st.sampled_from(list(JobState)), max_size=20))
@@ -69,4 +75,65 @@ def test_any_order_of_events_keeps_the_stored_job_valid(events: list[JobState | 
             assert number - runs == int(event == "retry" and seen is JobState.PARKED)
             seen, runs = stored.state, number
             delivered = delivery.state is DeliveryState.DELIVERED
+        store.close()
+
+
+def act(store: Store, name: str, event: str, number: int) -> bool:
+    """Applies one event of an attempt or a person; returns whether the PACS may get the object."""
+    pacs, archive = DeliveryName(name, "pacs"), DeliveryName(name, "archive")
+    match event:
+        case "claim":
+            return store.claim_attempt(name, "pacs", number, f"workflow {number}")
+        case "fail":
+            store.record_failed_delivery(name, "pacs", NOON, error="down", next_try_at=NOON)
+        case "park":
+            store.park_delivery(name, "pacs", NOON, error="down")
+        case "receipt":
+            store.record_receipt(name, "pacs", Receipt("pacs", "kept"), NOON)
+        case "retry":
+            store.retry_deliveries([pacs], NOON, Interface.CLI)
+        case "discard":
+            store.discard_deliveries([pacs], NOON, Interface.CLI, "not needed")
+        case "redirect":
+            store.redirect_deliveries([pacs], "archive", NOON, Interface.CLI)
+        case "back":
+            store.redirect_deliveries([archive], "pacs", NOON, Interface.CLI)
+        case "pause":
+            store.pause_queue(Pause(PACS, NOON, Interface.CLI))
+        case "resume":
+            store.resume_queue(PACS, NOON, Interface.CLI)
+    return False
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(DELIVERY_EVENTS, max_size=12))
+def test_any_order_of_events_keeps_the_stored_delivery_valid(events: list[str]) -> None:
+    with TemporaryDirectory() as folder:
+        store = Store.open(sqlite_url(Path(folder)), Path(folder))
+        store.add_instance(received(), Path(folder) / "x", 1, NOON)
+        job = job_of(SERIES)
+        name = job.job_id
+        store.add_job(job)
+        store.change_job(name, JobState.RUNNING, NOON)
+        store.add_deliveries(name, ["pacs"], NOON)
+        store.change_job(name, JobState.DELIVERING, NOON)
+        seen, attempts, is_claimed = DeliveryState.WAITING, 0, False
+        for event in events:
+            is_paused = PACS in store.pauses()
+            claimed = act(store, name, event, attempts + 1)
+            pacs = store.get_delivery(name, "pacs")
+            assert pacs is not None
+            # One workflow at most makes an attempt, and only at a delivery that waits.
+            assert not claimed or (seen is DeliveryState.WAITING and not is_paused)
+            if seen is DeliveryState.DELIVERED:
+                assert pacs.state is DeliveryState.DELIVERED
+            if seen is DeliveryState.DISCARDED and event != "back":
+                assert pacs.state is DeliveryState.DISCARDED
+            if pacs.state is DeliveryState.DISCARDED and seen is not pacs.state:
+                assert event in {"discard", "redirect"}
+            assert (pacs.next_try_at is not None) == (pacs.state is DeliveryState.WAITING)
+            is_claimed = claimed or (is_claimed and pacs.attempts == attempts)
+            assert not store.claim_attempt(name, "pacs", attempts + 1, "another") or not is_claimed
+            store.release_claim(name, "pacs", "another")
+            seen, attempts = pacs.state, pacs.attempts
         store.close()

@@ -25,7 +25,8 @@ class DestinationHealth:
     """A destination's health as stored. `failures` counts the failed attempts in a row.
 
     `failing_since` is None while the destination answers. `attention_since` is set once the
-    failures have been reported. `waiting` counts the deliveries that wait for it.
+    failures have been reported. `waiting` counts the deliveries that wait for it. While a person
+    has paused it, it needs no attention.
     """
 
     name: str
@@ -39,6 +40,7 @@ class DestinationHealth:
     delivered_count: int = 0
     failed_count: int = 0
     refused_count: int = 0
+    is_paused: bool = False
 
     @property
     def is_failing(self) -> bool:
@@ -48,7 +50,7 @@ class DestinationHealth:
     @property
     def needs_attention(self) -> bool:
         """Whether its failures have been reported and deliveries still wait for it."""
-        return self.attention_since is not None and self.waiting > 0
+        return self.attention_since is not None and self.waiting > 0 and not self.is_paused
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,6 @@ class AttentionPolicy:
 
     def is_met(self, health: DestinationHealth, now: datetime) -> bool:
         """Whether the destination has failed long enough while deliveries wait for it."""
-        if health.failing_since is None or health.waiting == 0:
+        if health.failing_since is None or health.waiting == 0 or health.is_paused:
             return False
         return health.failures >= self.failures or now - health.failing_since >= self.time

@@ -25,6 +25,7 @@ class ProblemKind(StrEnum):
     WORKER_MISSING = "worker-missing"
     DESTINATION_FAILING = "destination-failing"
     QUEUE_TOO_OLD = "queue-too-old"
+    QUEUE_PAUSED = "queue-paused"
     DISK_LOW = "disk-low"
     JOB_PARKED = "job-parked"
     CERTIFICATE_EXPIRING = "certificate-expiring"

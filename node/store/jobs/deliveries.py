@@ -1,18 +1,30 @@
 """Deliveries: one row per job, object and destination.
 
-The column `destination` holds the text of a `DeliveryKey`.
+The column `destination` holds the text of a `DeliveryKey`. The row of a discarded delivery has the
+state `delivered` and a receipt of its own: earlier versions, which know no such state, then neither
+send it again nor count it as arrived.
 """
 
 from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Update, delete, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Update, and_, delete, select, update
 
-from node.domain.delivery import Delivery, DeliveryKey, DeliveryState, Receipt
+from node.domain.delivery import REPLACED, Delivery, DeliveryState, Receipt
 from node.store.audit import append_event
 from node.store.repository import Repository
 from node.store.schema import DELIVERIES
+
+# The receipt in the row of a discarded delivery starts with this; the reason follows.
+_DISCARDED_RECEIPT = f"{REPLACED}discarded: "
+# Events that show that a destination has the object.
+_ARRIVALS = {"delivery.stored", "delivery.delivered"}
+
+IS_DISCARDED: ColumnElement[bool] = and_(
+    DELIVERIES.c.state == DeliveryState.DELIVERED,
+    DELIVERIES.c.receipt.startswith(_DISCARDED_RECEIPT, autoescape=True),
+)
 
 
 class UnknownDelivery(Exception):
@@ -25,21 +37,7 @@ class Deliveries(Repository):
     def add_deliveries(self, job_id: str, keys: Iterable[str], now: datetime) -> None:
         """Adds a delivery that is due now for each key that has none yet."""
         with self._database.writing() as connection:
-            for key in keys:
-                connection.execute(
-                    self._database.insert(DELIVERIES)
-                    .values(
-                        job_id=job_id,
-                        destination=key,
-                        state=DeliveryState.WAITING,
-                        attempts=0,
-                        waiting_since=now,
-                        next_try_at=now,
-                        last_error="",
-                        receipt="",
-                    )
-                    .on_conflict_do_nothing()
-                )
+            self._add_deliveries(connection, job_id, keys, now)
 
     def keep_deliveries(self, job_id: str, keys: Collection[str]) -> None:
         """Deletes the waiting deliveries of a job that are not among `keys`."""
@@ -60,7 +58,7 @@ class Deliveries(Repository):
             .order_by(DELIVERIES.c.destination)
         )
         with self._database.reading() as connection:
-            return tuple(_delivery(row) for row in connection.execute(query))
+            return tuple(delivery_from_row(row) for row in connection.execute(query))
 
     def get_delivery(self, job_id: str, key: str) -> Delivery | None:
         """Returns one delivery, or None if it does not exist."""
@@ -69,7 +67,7 @@ class Deliveries(Repository):
         )
         with self._database.reading() as connection:
             row = connection.execute(query).first()
-        return None if row is None else _delivery(row)
+        return None if row is None else delivery_from_row(row)
 
     def waiting_since(self, job_id: str, key: str) -> datetime:
         """Returns when the delivery was added or last retried by a person.
@@ -97,7 +95,7 @@ class Deliveries(Repository):
             .limit(limit)
         )
         with self._database.reading() as connection:
-            return [_delivery(row) for row in connection.execute(query)]
+            return [delivery_from_row(row) for row in connection.execute(query)]
 
     def record_failed_delivery(
         self,
@@ -132,6 +130,20 @@ class Deliveries(Repository):
             (job_id, key, now, "delivery.delivered", receipt.detail),
         )
 
+    def record_replaced(
+        self, job_id: str, key: str, fallbacks: Iterable[str], receipt: Receipt, now: datetime
+    ) -> Delivery:
+        """Records that the destination does not accept the object and gets others instead.
+
+        A delivery that was discarded meanwhile is replaced by nothing.
+        """
+        with self._database.writing() as connection:
+            current = delivery_in(connection, job_id, key)
+            if current is not None and current.state is not DeliveryState.DISCARDED:
+                # They are added first: a job without open deliveries ends.
+                self._add_deliveries(connection, job_id, fallbacks, now)
+        return self.record_receipt(job_id, key, receipt, now)
+
     def park_delivery(self, job_id: str, key: str, now: datetime, *, error: str) -> Delivery:
         """Records a failed attempt that only a person can retry."""
         return self._change_delivery(
@@ -144,24 +156,55 @@ class Deliveries(Repository):
             (job_id, key, now, "delivery.parked", error),
         )
 
+    def _add_deliveries(
+        self, connection: Connection, job_id: str, keys: Iterable[str], now: datetime
+    ) -> None:
+        for key in keys:
+            connection.execute(
+                self._database.insert(DELIVERIES)
+                .values(
+                    job_id=job_id,
+                    destination=key,
+                    state=DeliveryState.WAITING,
+                    attempts=0,
+                    waiting_since=now,
+                    next_try_at=now,
+                    last_error="",
+                    receipt="",
+                )
+                .on_conflict_do_nothing()
+            )
+
     def _change_delivery(
         self, change: Update, event: tuple[str, str, datetime, str, str]
     ) -> Delivery:
-        """Applies a change unless the delivery is DELIVERED, which is final."""
+        """Applies a change unless the delivery is DELIVERED or DISCARDED, which are final.
+
+        An object that arrived although its delivery was discarded is recorded as an event.
+        """
         job_id, key, now, name, detail = event
+        title = DeliveryKey.parse(key).title
         with self._database.writing() as connection:
             row = connection.execute(
                 change.where(DELIVERIES.c.state != DeliveryState.DELIVERED).returning(DELIVERIES)
             ).first()
             if row is not None:
-                title = DeliveryKey.parse(key).title
                 append_event(connection, now, job_id, name, f"{title}: {detail}".rstrip(": "))
-        if row is not None:
-            return _delivery(row)
-        delivered = self.get_delivery(job_id, key)
-        if delivered is None:
-            raise UnknownDelivery(f"job {job_id} has no delivery {key!r}")
-        return delivered
+                return delivery_from_row(row)
+            final = delivery_in(connection, job_id, key)
+            if final is None:
+                raise UnknownDelivery(f"job {job_id} has no delivery {key!r}")
+            if final.state is DeliveryState.DISCARDED and name in _ARRIVALS:
+                late = f"{title}: {detail}; it arrived after the delivery was discarded"
+                append_event(connection, now, job_id, name, late)
+            return final
+
+
+def delivery_in(connection: Connection, job_id: str, key: str) -> Delivery | None:
+    """Returns one delivery, which no other transaction changes meanwhile; None without one."""
+    query = select(DELIVERIES).where(DELIVERIES.c.job_id == job_id, DELIVERIES.c.destination == key)
+    row = connection.execute(query.with_for_update()).first()
+    return None if row is None else delivery_from_row(row)
 
 
 def delivery_update(job_id: str, key: str) -> Update:
@@ -169,13 +212,26 @@ def delivery_update(job_id: str, key: str) -> Update:
     return update(DELIVERIES).where(DELIVERIES.c.job_id == job_id, DELIVERIES.c.destination == key)
 
 
-def _delivery(row: Row[Any]) -> Delivery:
+def discarded_values(reason: str) -> dict[str, object]:
+    """Returns the columns of a delivery that is discarded for this reason."""
+    return {
+        "state": DeliveryState.DELIVERED,
+        "receipt": f"{_DISCARDED_RECEIPT}{reason}",
+        "next_try_at": None,
+    }
+
+
+def delivery_from_row(row: Row[Any]) -> Delivery:
+    """Returns the delivery of a row of the table."""
+    state, receipt = DeliveryState(row.state), row.receipt
+    if state is DeliveryState.DELIVERED and receipt.startswith(_DISCARDED_RECEIPT):
+        state, receipt = DeliveryState.DISCARDED, receipt.removeprefix(_DISCARDED_RECEIPT)
     return Delivery(
         job_id=row.job_id,
         key=row.destination,
-        state=DeliveryState(row.state),
+        state=state,
         attempts=row.attempts,
         next_try_at=row.next_try_at,
         last_error=row.last_error,
-        receipt=row.receipt,
+        receipt=receipt,
     )

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 
-from sqlalchemy import ColumnElement, and_, exists, func, select, update
+from sqlalchemy import ColumnElement, and_, exists, func, not_, select, update
 from sqlalchemy.engine import Connection
 
 from node.domain.delivery import DeliveryState
@@ -13,6 +13,7 @@ from node.domain.discarding import Discarding
 from node.domain.findings import Finding
 from node.domain.job import HELD, Job, JobState, can_transition
 from node.store.audit import append_event
+from node.store.jobs.deliveries import IS_DISCARDED
 from node.store.jobs.job_rows import JobRows
 from node.store.schema import AUDIT, DELIVERIES, JOBS
 
@@ -29,6 +30,7 @@ class UnknownJob(Exception):
 _SENT: ColumnElement[bool] = exists().where(
     DELIVERIES.c.job_id == JOBS.c.job_id,
     DELIVERIES.c.state.in_([DeliveryState.COMMITTING, DeliveryState.DELIVERED]),
+    not_(IS_DISCARDED),
 )
 
 
@@ -96,12 +98,14 @@ class Jobs(JobRows):
         findings: Sequence[Finding] | None = None,
         result_path: Path | None = None,
         picture_path: Path | None = None,
+        when_settled: bool = False,
     ) -> Job:
         """Changes the state of a job; arguments that are None leave their column unchanged.
 
         Raises:
             UnknownJob: no job has this id.
-            IllegalChange: the current state of the job does not allow it.
+            IllegalChange: the current state of the job does not allow it, or with `when_settled`
+                a delivery of it waits.
         """
         values: dict[str, object] = {"state": state, "updated_at": now}
         given = {
@@ -118,6 +122,8 @@ class Jobs(JobRows):
         if state is JobState.RUNNING:
             values["analysed_at"] = None  # of an earlier attempt
         with self._database.writing() as connection:
+            if when_settled:
+                self._require_settled(connection, job_id)
             return self._change_job(connection, job_id, values, now)
 
     def retry_job(self, job_id: str, now: datetime) -> Job:
@@ -228,6 +234,17 @@ class Jobs(JobRows):
         }
         for job_id in connection.execute(unsent.order_by(JOBS.c.job_id)).scalars().all():
             self._change_job(connection, job_id, values, now)
+
+    def _require_settled(self, connection: Connection, job_id: str) -> None:
+        """Refuses a job with a delivery that waits; a person may have retried one just now."""
+        job = select(JOBS.c.job_id).where(JOBS.c.job_id == job_id).with_for_update()
+        connection.execute(job)  # a retry locks the job first
+        waiting = select(DELIVERIES.c.job_id).where(
+            DELIVERIES.c.job_id == job_id,
+            DELIVERIES.c.state.in_([DeliveryState.WAITING, DeliveryState.COMMITTING]),
+        )
+        if connection.execute(waiting).first() is not None:
+            raise IllegalChange(f"a delivery of job {job_id} waits")
 
     def _change_job(
         self, connection: Connection, job_id: str, values: dict[str, object], now: datetime

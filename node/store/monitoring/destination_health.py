@@ -14,8 +14,9 @@ from node.domain.monitoring.destination_health import (
     DeliveryStage,
     DestinationHealth,
 )
+from node.domain.queues.pause import QueueKind
 from node.store.repository import Repository
-from node.store.schema import DELIVERIES, DESTINATION_HEALTH, JOBS
+from node.store.schema import DELIVERIES, DESTINATION_HEALTH, JOBS, PAUSED_QUEUES
 
 # Deliveries in parallel fail together. Within this time they count as one failure in a row.
 _SAME_FAILURE = timedelta(seconds=2)
@@ -101,10 +102,13 @@ class DestinationHealthRepository(Repository):
             return connection.execute(statement).rowcount == 1
 
     def destination_health(self) -> dict[str, DestinationHealth]:
-        """Returns the health of each destination that has had an attempt or has waiting deliveries.
+        """Returns the health of each destination with attempts, waiting deliveries or a pause.
 
         It is by name. Deliveries of jobs that have ended do not wait.
         """
+        paused = select(PAUSED_QUEUES.c.destination).where(
+            PAUSED_QUEUES.c.kind == QueueKind.DESTINATION
+        )
         waiting = (
             select(DELIVERIES.c.destination, func.count(), func.min(DELIVERIES.c.next_try_at))
             .join(JOBS, JOBS.c.job_id == DELIVERIES.c.job_id)
@@ -114,6 +118,7 @@ class DestinationHealthRepository(Repository):
         with self._database.reading() as connection:
             rows = connection.execute(select(DESTINATION_HEALTH)).all()
             by_key = connection.execute(waiting).all()
+            paused_names = set(connection.execute(paused).scalars())
         found = {row.destination: _health(row) for row in rows}
         for key, count, next_attempt_at in by_key:
             name = DeliveryKey.parse(key).destination
@@ -126,6 +131,8 @@ class DestinationHealthRepository(Repository):
                 if earlier is None
                 else min(earlier, next_attempt_at or earlier),
             )
+        for name in paused_names:
+            found[name] = replace(found.get(name, DestinationHealth(name)), is_paused=True)
         return found
 
     def _locked_health(self, connection: Connection, destination: str) -> Row[Any]:

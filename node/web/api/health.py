@@ -64,6 +64,7 @@ def health(settings: SiteSettings, store: SiteStore, now: Now) -> JSONResponse:
     content = {
         "status": _status(works, problems),
         **parts,
+        "inference": _inference(store),
         "destinations": _destinations(settings, store, now),
         "problems": [
             {"kind": p.kind.value, "subject": p.subject, "message": full_text(p)} for p in problems
@@ -105,6 +106,13 @@ def _degrading_problems(settings: Settings, store: Store, now: datetime) -> list
     return [problem for problem in found if problem.kind in _DEGRADING]
 
 
+def _inference(store: Store) -> dict[str, Any]:
+    try:
+        return {"paused": store.is_inference_paused()}
+    except Transient:
+        return {}
+
+
 def _destinations(settings: Settings, store: Store, now: datetime) -> dict[str, Any]:
     policy = attention_policy(settings)
     try:
@@ -118,6 +126,7 @@ def _destination(health: DestinationHealth, attention: bool) -> dict[str, Any]:
     return {
         "state": "failing" if health.is_failing else "reachable",
         "needs_attention": attention,
+        "paused": health.is_paused,
         "failing_since": _timestamp(health.failing_since),
         "failures": health.failures,
         "last_error": health.last_error,

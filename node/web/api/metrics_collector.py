@@ -91,6 +91,11 @@ class SiteCollector:
             "Time that the oldest queued job has waited; 0 without one.",
             age_s,
         )
+        yield _gauge(
+            "segnode_inference_paused",
+            "Whether a person has paused the inference (1).",
+            float(self.store.is_inference_paused()),
+        )
 
     def _destinations(self) -> Iterator[Metric]:
         policy = attention_policy(self.settings)
@@ -106,6 +111,9 @@ class SiteCollector:
         )
         waiting = _by_destination(
             "segnode_destination_waiting_deliveries", "Deliveries that wait for it."
+        )
+        paused = _by_destination(
+            "segnode_destination_paused", "Whether a person has paused it (1)."
         )
         for health in health_of_destinations(self.settings, self.store):
             counts = {
@@ -123,7 +131,8 @@ class SiteCollector:
                 label, 0.0 if since is None else max(0.0, (self.now - since).total_seconds())
             )
             waiting.add_metric(label, health.waiting)
-        yield from (attempts, up, attention, failing, waiting)
+            paused.add_metric(label, float(health.is_paused))
+        yield from (attempts, up, attention, failing, waiting, paused)
 
     def _workers(self) -> Iterator[Metric]:
         heartbeat = GaugeMetricFamily(

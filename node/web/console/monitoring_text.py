@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 from node.domain.monitoring.destination_health import DestinationHealth
 from node.domain.monitoring.problem import Urgency
 from node.health.destinations import needs_attention
+from node.health.durations import duration_text
 from node.health.overview import Overview, SiteState
-from node.health.problems import duration_text
 from node.web.console.state_text import StateText, Tone
 
 _GIB = 1 << 30
@@ -14,6 +14,7 @@ _URGENCIES = {Urgency.CRITICAL: "Urgent", Urgency.WARNING: "To do", Urgency.NOTI
 _UNUSED = StateText("Not used yet", Tone.QUIET, "Nothing has been sent to it so far.")
 _REACHABLE = StateText("Reachable", Tone.DONE, "The last attempt succeeded.")
 _RETRYING = StateText("Retrying", Tone.BUSY, "The last attempt failed; the node retries.")
+_PAUSED = StateText("Paused", Tone.QUIET, "Nothing is sent to it until somebody resumes it.")
 _FAILING = StateText("Failing", Tone.ATTENTION, "It has failed for some time.")
 
 
@@ -24,6 +25,8 @@ def urgency_name(urgency: Urgency) -> str:
 
 def destination_state(health: DestinationHealth, overview: Overview, now: datetime) -> StateText:
     """Returns the text of a destination's state."""
+    if health.is_paused:
+        return _PAUSED
     if needs_attention(health, overview.policy, now):
         return _FAILING
     if health.is_failing:

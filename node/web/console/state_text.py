@@ -77,7 +77,14 @@ DELIVERY_STATES: Mapping[DeliveryState, StateText] = {
     DeliveryState.PARKED: StateText(
         "Given up", Tone.ATTENTION, "The node does not retry until somebody requests it."
     ),
+    DeliveryState.DISCARDED: StateText(
+        "Discarded", Tone.QUIET, "Somebody discarded or redirected the delivery."
+    ),
 }
+PAUSED = StateText("Paused", Tone.QUIET, "Its destination is paused.")
+_PARTLY = StateText(
+    "Delivered", Tone.DONE, "The destinations have the result, but for those that are named."
+)
 _RETRYING = StateText(
     "Will be retried", Tone.ATTENTION, "The last attempt failed; the node retries automatically."
 )
@@ -116,6 +123,10 @@ _EVENTS: Mapping[str, str] = {
     "delivery.delivered": "Delivered",
     "delivery.parked": "Delivery given up",
     "delivery.retried": "Delivery will be retried",
+    "delivery.redirected": "Delivery redirected",
+    "delivery.discarded": "Delivery discarded",
+    "queue.paused": "Paused",
+    "queue.resumed": "Resumed",
     "defect": "Error inside the node",
 }
 
@@ -126,6 +137,8 @@ def job_state_text(job: Job) -> StateText:
         return _POSTPONED
     if job.is_held:
         return _HELD
+    if job.state is JobState.DELIVERED and job.reason:
+        return _PARTLY
     return STATES[job.state]
 
 

@@ -1,38 +1,22 @@
 """View models of series and jobs for the console, loaded from the store."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
 
-from node.domain.delivery import Delivery, DeliveryState
-from node.domain.job import Job, JobState, can_rerun, is_final
+from node.domain.job import Job, JobState, can_rerun
 from node.domain.job_summary import current_jobs
-from node.domain.result_objects import ResultKind
 from node.domain.series import SeriesState, StoredSeries
 from node.routing.rule_matching import Decision
 from node.store import AuditEvent, SeriesOutcome, Store
+from node.web.console.delivery_views import DeliveryView, delivery_views
 from node.web.console.state_text import (
     STATES,
     StateText,
     Tone,
-    delivery_state_text,
     job_state_text,
     measured_volumes,
     peer_and_channel,
     stage_name,
-)
-
-# The deliveries of jobs in these states are read one by one. For the others the list of
-# destinations is sufficient.
-_STATES_WITH_OPEN_DELIVERIES = {JobState.DELIVERING, JobState.PARKED, JobState.SUPERSEDED}
-
-
-_URGENCY = (
-    DeliveryState.PARKED,
-    DeliveryState.WAITING,
-    DeliveryState.COMMITTING,
-    DeliveryState.DELIVERED,
 )
 
 
@@ -54,19 +38,6 @@ _TONES: dict[SeriesFilter, Tone] = {
     SeriesFilter.IGNORED: Tone.QUIET,
     SeriesFilter.ATTENTION: Tone.ATTENTION,
 }
-
-
-@dataclass(frozen=True)
-class DeliveryView:
-    """The delivery of one object to one destination; `what` is empty for the SEG."""
-
-    destination: str
-    state: StateText
-    what: str = ""
-    attempts: int = 0
-    next_attempt_at: datetime | None = None
-    last_error: str = ""
-    receipt: str = ""
 
 
 @dataclass(frozen=True)
@@ -245,7 +216,7 @@ def series_view(store: Store, found: SeriesOutcome, *, all_deliveries: bool = Fa
             job,
             job_state_text(job),
             measured_volumes(job),
-            _deliveries(store, job, all_deliveries),
+            delivery_views(store, job, all_deliveries=all_deliveries),
             job in current,
         )
         for job in (*current, *earlier)
@@ -254,44 +225,6 @@ def series_view(store: Store, found: SeriesOutcome, *, all_deliveries: bool = Fa
     state = job_state_text(found.job) if settled and found.job else STATES[found.series.state]
     peer, channel = peer_and_channel(found.series.origin)
     return SeriesView(found.series, state, peer, channel, tuple(jobs))
-
-
-def _deliveries(store: Store, job: Job, all_deliveries: bool) -> tuple[DeliveryView, ...]:
-    if all_deliveries or job.is_refusal or job.state in _STATES_WITH_OPEN_DELIVERIES:
-        found = store.deliveries_of(job.job_id)
-        # The deliveries of an ended job do not wait: a refused job has no result to send.
-        over = is_final(job.state)
-        shown = [d for d in found if not (over and d.state is DeliveryState.WAITING)]
-        return _views(shown if all_deliveries else _most_urgent(shown))
-    if job.state is JobState.DELIVERED:
-        done = delivery_state_text(_delivered(job.job_id))
-        return tuple(DeliveryView(name, done) for name in job.destinations)
-    return ()
-
-
-def _most_urgent(deliveries: Sequence[Delivery]) -> list[Delivery]:
-    """Returns one delivery for each destination: the one that is furthest from its end."""
-    ordered = sorted(deliveries, key=lambda d: _URGENCY.index(d.state), reverse=True)
-    return list({d.destination: d for d in ordered}.values())
-
-
-def _delivered(job_id: str) -> Delivery:
-    return Delivery(job_id, "", DeliveryState.DELIVERED, 1, None, "", "")
-
-
-def _views(deliveries: Sequence[Delivery]) -> tuple[DeliveryView, ...]:
-    return tuple(
-        DeliveryView(
-            destination=d.destination,
-            state=delivery_state_text(d),
-            what="" if d.result_object.kind is ResultKind.SEG else d.result_object.kind.noun,
-            attempts=d.attempts,
-            next_attempt_at=d.next_try_at if d.state is DeliveryState.WAITING else None,
-            last_error=d.last_error,
-            receipt=d.receipt,
-        )
-        for d in deliveries
-    )
 
 
 def _outcome(store: Store, series_uid: str) -> SeriesOutcome | None:

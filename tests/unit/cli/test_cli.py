@@ -356,7 +356,7 @@ def test_the_shell_completes_command_names(
     monkeypatch.setenv("COMP_WORDS", "segnode jobs re")
     monkeypatch.setenv("COMP_CWORD", "2")
     assert run(monkeypatch) == 0
-    assert capsys.readouterr().out.split() == ["retry", "release", "rerun"]
+    assert capsys.readouterr().out.split() == ["release", "rerun", "retry", "redirect"]
 
 
 def test_help_offers_to_install_shell_completion(
