@@ -3,10 +3,10 @@
 import random
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from models.installed_packages import installed
+from models.installed_packages import InstalledPackages, installed
 from models.manifest import InvalidPackage, ModelSpec
 from node.alerts.monitoring import Monitoring, monitoring_from
 from node.commitment.factory import commitment_requesters_from
@@ -21,6 +21,8 @@ from node.domain.errors import Misconfigured
 from node.domain.identifiers import AeTitle
 from node.domain.result_texts import ResultTexts, SeriesNumberRule
 from node.domain.retry_policy import RetryPolicy
+from node.evaluation.feedback_comparison import FeedbackComparer
+from node.evaluation.shadow_runs import ShadowRunner
 from node.inference.loaded_models import LoadedModels
 from node.inference.pool import InferencePool
 from node.inference.process import InferenceProcess
@@ -36,11 +38,15 @@ from node.jobs.workflow import EngineOptions, Workflows
 from node.maintenance.retention import Retention
 from node.retrieval.scheduled_query import ScheduledQuery
 from node.retrieval.sources import retrieval_sources, searchable_source
+from node.routing.rules import Rule
 from node.runtime.heartbeat import Membership, SingleWorker
 from node.settings import Settings
 from node.store import Store
 from node.store.files.factory import open_files
 from node.worklists.factory import Worklist, worklists_from
+
+# A shadow run also loads the model, reads the images and compares.
+_SHADOW_OVERHEAD = timedelta(minutes=20)
 
 
 def utc_now() -> datetime:
@@ -66,6 +72,8 @@ class App:
     membership: Membership | None  # None for a single worker
     heartbeat: Membership | SingleWorker
     monitoring: Monitoring
+    shadow_runner: ShadowRunner
+    feedback_comparer: FeedbackComparer
 
 
 def build(settings: Settings, slot: str) -> App:
@@ -75,7 +83,10 @@ def build(settings: Settings, slot: str) -> App:
         Misconfigured: a model or a secret that the configuration names is missing.
         Transient: the database does not answer.
     """
-    specs = {model_id: coloured(settings, spec) for model_id, spec in _models(settings).items()}
+    specs = _models(settings)
+    # Equal names for equal packages, so that rules for the same version share one job.
+    rules = [_with_installed_names(rule, specs) for rule in settings.rules]
+    by_name = {rule.name: rule for rule in rules}
     destinations = destinations_from(settings)
     store = Store.open(settings.database_url, settings.data_dir, open_files(settings))
     inbox = Inbox(store, settings.min_free_bytes)
@@ -90,13 +101,13 @@ def build(settings: Settings, slot: str) -> App:
     segment_step = SegmentStep(
         store=store,
         infer=models.infer,
-        installed_version=lambda model_id: specs[model_id].version,
+        installed_version=lambda name: specs.find(name).version,
         policy=policy,
         now=utc_now,
         jitter=random.random,
         wanted=wanted_objects(settings),
-        rules={rule.name: rule for rule in settings.rules},
-        other_models=OtherModels(store, comparable_models(specs), utc_now),
+        rules=by_name,
+        other_models=OtherModels(store, comparable_models(specs.values()), utc_now),
     )
     deliver_step, commit_step = _delivery(settings, store, destinations, policy)
     membership = None if settings.is_embedded else _membership(store, slot)
@@ -109,9 +120,9 @@ def build(settings: Settings, slot: str) -> App:
         workflows=workflows,
         series_completion=SeriesCompletion(
             store=store,
-            rules=settings.rules,
+            rules=rules,
             quiet_seconds=settings.quiet_seconds,
-            installed_version=lambda model_id: specs[model_id].version,
+            installed_version=lambda name: specs.find(name).version,
             now=utc_now,
         ),
         job_scheduler=JobScheduler(store, workflows, deliver_step, commit_step, utc_now),
@@ -123,6 +134,15 @@ def build(settings: Settings, slot: str) -> App:
         membership=membership,
         heartbeat=SingleWorker(store, slot, utc_now) if membership is None else membership,
         monitoring=monitoring_from(settings, store, utc_now, compares_results=True),
+        shadow_runner=ShadowRunner(
+            store=store,
+            infer_if_idle=models.infer_if_idle,
+            packages=specs,
+            rules=by_name,
+            timeout=timedelta(seconds=worker.longest_inference_seconds) + _SHADOW_OVERHEAD,
+            now=utc_now,
+        ),
+        feedback_comparer=FeedbackComparer(store, by_name, utc_now),
     )
 
 
@@ -165,25 +185,28 @@ def _membership(store: Store, slot: str) -> Membership:
     return Membership(store, f"{slot}:{uuid.uuid4().hex[:8]}", slot, utc_now)
 
 
-def _models(settings: Settings) -> Mapping[str, ModelSpec]:
-    """Returns the installed models, among them those of every rule.
+def _models(settings: Settings) -> InstalledPackages:
+    """Returns the installed models, among them those of every rule, with their display colours.
 
     Raises:
         Misconfigured: a package is invalid, or a rule names a model that is not installed.
     """
     try:
-        specs = installed(settings.catalogues)
+        packages = installed(settings.catalogues)
     except InvalidPackage as error:
         raise Misconfigured(str(error)) from error
     for rule in settings.rules:
-        if rule.model not in specs:
-            known = ", ".join(sorted(specs)) or "none"
-            raise Misconfigured(
-                f"rule {rule.name!r} names model {rule.model!r}; installed: {known}",
-                file=settings.file,
-                key="rules.model",
-            )
-    return specs
+        for key, name in (("model", rule.model), ("shadow", rule.shadow)):
+            if name is not None and name not in packages:
+                message = f"rule {rule.name!r}: {packages.why_unknown(name)}"
+                raise Misconfigured(message, file=settings.file, key=f"rules.{key}")
+    return InstalledPackages(coloured(settings, spec) for spec in packages.values())
+
+
+def _with_installed_names(rule: Rule, packages: InstalledPackages) -> Rule:
+    """Returns the rule with names that are equal for equal packages."""
+    shadow = None if rule.shadow is None else packages[rule.shadow].reference
+    return replace(rule, model=packages.name_of(rule.model), shadow=shadow)
 
 
 def coloured(settings: Settings, spec: ModelSpec) -> ModelSpec:
@@ -200,7 +223,7 @@ def result_texts(settings: Settings) -> ResultTexts:
         series_description=result.series_description,
         series_number=SeriesNumberRule.parse(result.series_number),
         content_description=result.content_description,
-        models=tuple(dict.fromkeys(rule.model for rule in settings.rules)),
+        models=tuple(dict.fromkeys(rule.model_id for rule in settings.rules)),
     )
 
 

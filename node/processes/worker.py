@@ -24,6 +24,7 @@ from node.worklists.cancel_events import CancelEvents
 _LOG = structlog.get_logger()
 _REPAIR_SECONDS = 20.0
 _RETENTION_SECONDS = 60.0
+_EVALUATION_SECONDS = 5.0
 _CLOCK_SECONDS = 1.0
 _STATUS_SECONDS = 15.0
 # By then the leader of a new site is known.
@@ -87,6 +88,7 @@ def _timers(app: App) -> Timers:
         ("repair", _REPAIR_SECONDS, app.job_scheduler.repair),
         ("commitments", poll_s, app.commitment_reporter.poll),
         ("retention", _RETENTION_SECONDS, app.retention.poll),
+        ("feedback", _EVALUATION_SECONDS, app.feedback_comparer.poll),
     ):
         timers.add(name, seconds, _for_leader(membership, run_task))
     for source in retriever.sources:
@@ -107,6 +109,8 @@ def _timers(app: App) -> Timers:
         if worklist.events is not None:
             listen = partial(_listen_if_leader, membership, worklist.events)
             timers.add(f"events of {name}", poll_s, listen)
+    # Each worker has free capacity of its own.
+    timers.add("shadow runs", _EVALUATION_SECONDS, app.shadow_runner.poll)
     timers.add("heartbeat", HEARTBEAT_SECONDS, partial(_send_heartbeat, app.heartbeat))
     if membership is not None:
         timers.add("takeover", HEARTBEAT_SECONDS, partial(_take_over, app))

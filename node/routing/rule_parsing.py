@@ -28,6 +28,7 @@ _KEYS = (
     "min_agreement",
     "acquisitions",
     "only_for_work_items",
+    "shadow",
 )
 
 
@@ -88,6 +89,7 @@ def _rule(table: Mapping[str, Any], path: KeyPath, quiet_seconds: float) -> Rule
         min_agreement=float(table.get("min_agreement", DEFAULT_MIN_AGREEMENT)),
         acquisitions=_choice(table.get("acquisitions")),
         only_for_work_items=only_for_work_items,
+        shadow=table.get("shadow"),
     )
 
 
@@ -106,6 +108,9 @@ def _mistakes(table: Any, path: KeyPath) -> Iterator[Mistake]:
     for key in ("name", "model"):
         if not isinstance(table.get(key), str) or not table[key]:
             yield (*path, key), f"a rule needs a {key}, in quotation marks"
+    shadow = table.get("shadow")
+    if "shadow" in table and (not isinstance(shadow, str) or not shadow):
+        yield (*path, "shadow"), 'must name a model with its version, such as "liver-ct@0.4.0"'
     yield from _destination_mistakes(table.get("destinations"), (*path, "destinations"))
     quiet = table.get("quiet_seconds", 1.0)
     if not _is_quiet_time(quiet):

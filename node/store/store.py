@@ -7,6 +7,9 @@ from node.store.audit import AuditTrail
 from node.store.commitment.received import ReceivedCommitments
 from node.store.commitment.requested import RequestedCommitments
 from node.store.database import Database, parse_url
+from node.store.evaluation.feedback import FeedbackRepository
+from node.store.evaluation.model_use import ModelUseQueries
+from node.store.evaluation.shadow_runs import ShadowRuns
 from node.store.files import DataFolder, Files
 from node.store.jobs.attempts import Attempts
 from node.store.jobs.outcomes import Outcomes
@@ -45,10 +48,13 @@ class Store(
     Alerts,
     ActivityQueries,
     StageDurations,
+    ShadowRuns,
+    FeedbackRepository,
+    ModelUseQueries,
     AuditTrail,
 ):
     """Instances, series, jobs, deliveries, retrievals, work items, commitments, workers, health,
-    alerts, the audit trail.
+    alerts, shadow runs, feedback, the audit trail.
 
     Each method is one short transaction that is durable when the method returns. All methods take
     and return aware UTC times. Any number of threads and processes may use one database. Any method
