@@ -20,6 +20,7 @@ from node.cli import (
     store,
     train,
 )
+from node.cli.evaluation import feedback, models
 from node.cli.monitoring import alerts
 from node.cli.worklists import commands as worklist
 from node.domain.errors import NodeError
@@ -43,6 +44,8 @@ app.add_typer(jobs.app, name="jobs")
 app.add_typer(worklist.app, name="worklist")
 app.add_typer(store.app, name="store")
 app.add_typer(alerts.app, name="alerts")
+app.add_typer(models.app, name="models")
+app.add_typer(feedback.app, name="feedback")
 app.command()(convert.convert)
 app.command()(convert.dataset)
 app.command()(train.train)

@@ -43,9 +43,9 @@ class SegmentStep:
 
     `infer` runs the model on the files of a series; `installed_version` maps a model's name, as
     rules write it, to the version of its installed package. `wanted` names the objects by
-    destination; one that it leaves out gets the SEG. `rules` are by name, in the order of the configuration. `other_models` finds
-    what a result is compared with; None compares with nothing. `policy` applies to transient
-    errors; `jitter` is in [0, 1).
+    destination; one that it leaves out gets the SEG. `rules` are by name, in the order of the
+    configuration. `other_models` finds what a result is compared with; None compares with nothing.
+    `policy` applies to transient errors; `jitter` is in [0, 1).
     """
 
     store: Store

@@ -14,8 +14,8 @@ from starlette.responses import JSONResponse, Response
 from node.domain.errors import Rejected, Transient
 from node.settings import Settings
 from node.store import Store
-from node.web.api import health, jobs, metrics, retrievals, series, work_items
-from node.web.console import overview_routes
+from node.web.api import feedback, health, jobs, metrics, models, retrievals, series, work_items
+from node.web.console import model_routes, overview_routes
 from node.web.console import routes as console
 from node.web.dicomweb import capabilities, metadata, qido, rendered, stow, wado
 from node.web.event_streams import EventStreams
@@ -39,6 +39,9 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
     for module in (
         console,
         overview_routes,
+        model_routes,
+        models,
+        feedback,
         series,
         jobs,
         retrievals,

@@ -139,7 +139,11 @@ def _series_context(store: Store, series_uid: str) -> dict[str, object]:
     loaded = load_series_page(store, series_uid)
     if loaded is None:
         raise operations.unknown_series(series_uid)
-    return {"page": loaded}
+    return {
+        "page": loaded,
+        "shadow_runs": store.shadow_runs_of(series_uid),
+        "feedback": store.feedback_of_series(series_uid),
+    }
 
 
 def _to_job(job: Job) -> Response:

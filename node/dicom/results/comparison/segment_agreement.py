@@ -70,17 +70,27 @@ def read_placed_segments(path: Path, source: CtSeries) -> StoredSegments:
         )
     try:
         truth = read_ground_truth(path, source.volume, path)
-        described = dcmread(path, stop_before_pixels=True).SegmentSequence
-        segments = tuple(
+    except _READ_ERRORS as error:
+        raise NotComparable(f"it cannot be compared: {error}") from error
+    return StoredSegments(truth.values.array.astype(np.uint16), described_segments(path))
+
+
+def described_segments(path: Path) -> tuple[StoredSegment, ...]:
+    """Reads what the segments of a SEG show, without its pixels.
+
+    Raises:
+        NotComparable: the SEG cannot be read.
+    """
+    try:
+        return tuple(
             StoredSegment(
                 int(item.SegmentNumber), str(item.SegmentLabel), CodedOrgan.of_segment(item)
             )
-            for item in described
+            for item in dcmread(path, stop_before_pixels=True).SegmentSequence
             if int(item.SegmentNumber) > 0  # 0 is the background of a label map
         )
     except _READ_ERRORS as error:
         raise NotComparable(f"it cannot be compared: {error}") from error
-    return StoredSegments(truth.values.array.astype(np.uint16), segments)
 
 
 def _agreements(
