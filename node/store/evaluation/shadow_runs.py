@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, select, update
+from sqlalchemy import Connection, Row, select, update
 
 from node.domain.evaluation.organ_agreement import OrganAgreement
 from node.domain.evaluation.shadow_run import ShadowRun, ShadowState
@@ -88,21 +88,6 @@ class ShadowRuns(Repository):
                 .where(SHADOW_RUNS.c.shadow_id == run.shadow_id)
                 .values(self._shadow_row(run))
             )
-
-    def remove_shadow_run(self, shadow_id: str) -> None:
-        """Removes a run whose job was never created."""
-        with self._database.writing() as connection:
-            connection.execute(delete(SHADOW_RUNS).where(SHADOW_RUNS.c.shadow_id == shadow_id))
-
-    def count_shadow_runs(self) -> dict[tuple[str, str, ShadowState], int]:
-        """Returns the number of runs by active model, candidate and state."""
-        columns = (SHADOW_RUNS.c.active, SHADOW_RUNS.c.candidate, SHADOW_RUNS.c.state)
-        query = select(*columns, func.count()).group_by(*columns)
-        with self._database.reading() as connection:
-            return {
-                (active, candidate, ShadowState(state)): int(count)
-                for active, candidate, state, count in connection.execute(query)
-            }
 
     def _shadow_row(self, run: ShadowRun) -> dict[str, object]:
         return {
