@@ -17,6 +17,8 @@ GROUPS = {
     "store": ["verify", "repair"],
     "worklist": ["list", "show", "cancel"],
     "alerts": ["list", "test"],
+    "models": ["list", "show", "agreement"],
+    "feedback": ["list", "export"],
 }
 TOP = sorted(set(get_command(app).commands) - set(GROUPS))  # type: ignore[attr-defined]
 COMMANDS = [[name] for name in TOP]
