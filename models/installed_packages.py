@@ -1,6 +1,8 @@
 """Lists the installed model packages, without importing torch."""
 
-from collections.abc import Sequence
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from models.errors import ModelsError
@@ -11,34 +13,100 @@ _MANIFEST = "model.toml"
 
 
 class UnknownModel(ModelsError):
-    """No installed package has this name; the message says which are installed."""
+    """No single installed package has this name; the message says which are installed."""
 
 
-def installed(catalogues: Sequence[Path] = ()) -> dict[str, ModelSpec]:
-    """Returns every installed package by model_id: the built-in catalogue, then the site's.
+class InstalledPackages(Mapping[str, ModelSpec]):
+    """Model packages by name: `model_id`, or `model_id@version` for one of several versions.
+
+    A lookup by `model_id@version` always works. One by `model_id` works while a single version is
+    installed: another package in a catalogue never changes which version a rule runs.
 
     Raises:
-        InvalidPackage: a manifest cannot be read, or two packages have the same name.
+        InvalidPackage: two packages have the same name and version.
     """
-    packages: dict[str, ModelSpec] = {}
-    for catalogue in (_BUILT_IN, *catalogues):
-        for manifest in sorted(catalogue.glob(f"*/{_MANIFEST}")):
-            spec = ModelSpec.load(manifest)
-            if spec.model_id in packages:
-                raise InvalidPackage(f"{manifest}: there is another package {spec.model_id!r}")
-            packages[spec.model_id] = spec
-    return packages
+
+    def __init__(self, specs: Iterable[ModelSpec]) -> None:
+        self._by_reference: dict[str, ModelSpec] = {}
+        for spec in specs:
+            if spec.reference in self._by_reference:
+                raise InvalidPackage(
+                    f"{spec.weights.parent / _MANIFEST}: there is another package "
+                    f"{spec.model_id!r} of version {spec.version}"
+                )
+            self._by_reference[spec.reference] = spec
+        counts = Counter(spec.model_id for spec in self._by_reference.values())
+        ordered = sorted(self._by_reference.values(), key=_order)
+        self._by_name = {
+            spec.model_id if counts[spec.model_id] == 1 else spec.reference: spec
+            for spec in ordered
+        }
+
+    def __getitem__(self, name: str) -> ModelSpec:
+        """Returns the package of a name or reference; raises KeyError if there is no single one."""
+        found = self._by_name.get(name)
+        return self._by_reference[name] if found is None else found
+
+    def __iter__(self) -> Iterator[str]:
+        """Yields the name of each package, and of several versions the oldest first."""
+        return iter(self._by_name)
+
+    def __len__(self) -> int:
+        """Returns the number of packages."""
+        return len(self._by_name)
+
+    def versions_of(self, model_id: str) -> tuple[ModelSpec, ...]:
+        """Returns the installed versions of a model, oldest first."""
+        return tuple(spec for spec in self._by_name.values() if spec.model_id == model_id)
+
+    def find(self, name: str) -> ModelSpec:
+        """Returns the package of a name or reference.
+
+        Raises:
+            UnknownModel: it is not installed, or the name does not say which version is meant.
+        """
+        if name in self:
+            return self[name]
+        raise UnknownModel(self.why_unknown(name))
+
+    def why_unknown(self, name: str) -> str:
+        """Says why no single package has this name, and which are installed."""
+        versions = ", ".join(spec.reference for spec in self.versions_of(name))
+        if versions:
+            return f"there are several versions of model {name!r}: name one of {versions}"
+        return f"there is no model {name!r}; installed: {', '.join(sorted(self)) or 'none'}"
+
+    def name_of(self, name: str) -> str:
+        """Returns the name under which the package is listed, the same for all its references."""
+        spec = self[name]
+        return spec.model_id if spec.model_id in self._by_name else spec.reference
 
 
-def find(model_id: str, catalogues: Sequence[Path] = ()) -> ModelSpec:
-    """Returns the package with this model_id.
+def installed(catalogues: Sequence[Path] = ()) -> InstalledPackages:
+    """Returns every installed package: the built-in catalogue, then the site's.
 
     Raises:
-        UnknownModel: it is not installed.
+        InvalidPackage: a manifest cannot be read, or two packages have the same name and version.
+    """
+    return InstalledPackages(
+        ModelSpec.load(manifest)
+        for catalogue in (_BUILT_IN, *catalogues)
+        for manifest in sorted(catalogue.glob(f"*/{_MANIFEST}"))
+    )
+
+
+def find(name: str, catalogues: Sequence[Path] = ()) -> ModelSpec:
+    """Returns the package of a name, `model_id` or `model_id@version`.
+
+    Raises:
+        UnknownModel: it is not installed, or the name does not say which version is meant.
         InvalidPackage: a manifest cannot be read.
     """
-    packages = installed(catalogues)
-    if model_id not in packages:
-        known = ", ".join(sorted(packages)) or "none"
-        raise UnknownModel(f"there is no model {model_id!r}; installed: {known}")
-    return packages[model_id]
+    return installed(catalogues).find(name)
+
+
+def _order(spec: ModelSpec) -> tuple[str, list[tuple[int, int | str]]]:
+    """Sorts by name, then by version: 0.9.0 comes before 0.10.0."""
+    parts = re.findall(r"\d+|[^\d.]+", spec.version)
+    # Numbers after texts, so that 1.0.0rc1 and 1.0.0 compare at all.
+    return spec.model_id, [(1, int(p)) if p.isdecimal() else (0, p) for p in parts]

@@ -99,6 +99,11 @@ class ModelSpec:
     weights_sha256: str
     needs: str = FORMAT
 
+    @property
+    def reference(self) -> str:
+        """Names this version of the model, such as `liver-ct@0.3.0`."""
+        return f"{self.model_id}@{self.version}"
+
     @classmethod
     def load(cls, manifest: Path) -> Self:
         """Reads `model.toml`.

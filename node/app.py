@@ -5,8 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from models.installed_packages import installed
-from models.manifest import InvalidPackage, ModelSpec
 from node.alerts.monitoring import Monitoring, monitoring_from
 from node.commitment.factory import commitment_requesters_from
 from node.commitment.scp_reports import CommitmentReporter
@@ -14,15 +12,18 @@ from node.commitment.scu import CommitmentReports
 from node.delivery.destination import Destination
 from node.delivery.factory import destinations_from, wanted_objects
 from node.dicom.results.comparison.coded_organ import comparable_models
-from node.dicom.results.recommended_colours import with_recommended_colours
 from node.dimse.scu import Remote
-from node.domain.errors import Misconfigured
 from node.domain.identifiers import AeTitle
-from node.domain.result_texts import ResultTexts, SeriesNumberRule
 from node.domain.retry_policy import RetryPolicy
-from node.inference.loaded_models import LoadedModels
+from node.evaluation.feedback_comparison import FeedbackComparer
+from node.evaluation.shadow_runs import ShadowRunner
+from node.inference.configured_models import (
+    Inference,
+    configured_models,
+    result_texts,
+    rules_with_installed_names,
+)
 from node.inference.pool import InferencePool
-from node.inference.process import InferenceProcess
 from node.intake.inbox import Inbox
 from node.intake.retriever import Retriever
 from node.jobs.commit_step import CommitStep
@@ -34,34 +35,18 @@ from node.jobs.workflow import EngineOptions, JobSteps
 from node.maintenance.retention import Retention
 from node.retrieval.scheduled_query import ScheduledQuery
 from node.retrieval.sources import retrieval_sources, searchable_source
-from node.settings import Settings, WorkerOptions
+from node.routing.rules import Rule
+from node.settings import Settings
 from node.store import Store
 from node.worklists.factory import Worklist, worklists_from
+
+# A shadow run also loads the model, reads the images and compares.
+_SHADOW_OVERHEAD = timedelta(minutes=20)
 
 
 def utc_now() -> datetime:
     """The current time, time zone aware."""
     return datetime.now(UTC)
-
-
-@dataclass(frozen=True)
-class Inference:
-    """What the inference processes run with: another configuration may share them."""
-
-    specs: Mapping[str, ModelSpec]
-    worker: WorkerOptions
-    texts: ResultTexts
-    log_level: str
-
-    def pool(self) -> InferencePool:
-        """Builds the processes; nothing runs yet."""
-        worker = self.worker
-        loaded = LoadedModels(self.specs, worker.device, worker.threads, self.texts)
-        return InferencePool(
-            lambda: InferenceProcess(loaded, worker.longest_inference_seconds, self.log_level),
-            worker.inferences_at_once,
-            worker.most_of_model_at_once,
-        )
 
 
 @dataclass(frozen=True)
@@ -80,11 +65,13 @@ class App:
     retention: Retention
     commitment_reporter: CommitmentReporter
     monitoring: Monitoring
+    shadow_runner: ShadowRunner
+    feedback_comparer: FeedbackComparer
 
     @property
     def wanted_models(self) -> list[str]:
         """The models of the rules, which a worker loads before it starts."""
-        return list(dict.fromkeys(rule.model for rule in self.settings.rules))
+        return list(dict.fromkeys(rule.model for rule in self.settings.rules if rule.enabled))
 
 
 def build(settings: Settings, store: Store, name: str, current: App | None = None) -> App:
@@ -95,7 +82,9 @@ def build(settings: Settings, store: Store, name: str, current: App | None = Non
     Raises:
         Misconfigured: a model or a secret that the configuration names is missing.
     """
-    specs = {model_id: coloured(settings, spec) for model_id, spec in _models(settings).items()}
+    specs = configured_models(settings)
+    rules = rules_with_installed_names(settings, specs)
+    by_name = {rule.name: rule for rule in rules}
     inference = Inference(specs, settings.worker, result_texts(settings), settings.log_level)
     is_same = current is not None and current.inference == inference
     models = current.models if current is not None and is_same else inference.pool()
@@ -104,13 +93,13 @@ def build(settings: Settings, store: Store, name: str, current: App | None = Non
         settings=settings,
         inference=inference,
         models=models,
-        steps=_job_steps(settings, store, models, specs, policy),
+        steps=_job_steps(settings, store, inference, models, by_name),
         engine=_engine_options(settings, name),
         series_completion=SeriesCompletion(
             store=store,
-            rules=settings.rules,
+            rules=rules,
             quiet_seconds=settings.quiet_seconds,
-            installed_version=lambda model_id: specs[model_id].version,
+            installed_version=lambda name: specs.find(name).version,
             now=utc_now,
         ),
         retriever=Retriever(
@@ -125,26 +114,36 @@ def build(settings: Settings, store: Store, name: str, current: App | None = Non
         commitment_reporter=_commitment_reporter(settings, store, policy),
         retention=Retention(store, settings.retention.keep, settings.retention.free_bytes, utc_now),
         monitoring=monitoring_from(settings, store, utc_now, compares_results=True),
+        shadow_runner=ShadowRunner(
+            store=store,
+            infer_if_idle=models.infer_if_idle,
+            packages=specs,
+            rules=by_name,
+            timeout=timedelta(seconds=settings.worker.longest_inference_seconds) + _SHADOW_OVERHEAD,
+            now=utc_now,
+        ),
+        feedback_comparer=FeedbackComparer(store, by_name, utc_now),
     )
 
 
 def _job_steps(
     settings: Settings,
     store: Store,
+    inference: Inference,
     models: InferencePool,
-    specs: Mapping[str, ModelSpec],
-    policy: RetryPolicy,
+    rules: Mapping[str, Rule],
 ) -> JobSteps:
+    specs, policy = inference.specs, _retry_policy(settings)
     segment_step = SegmentStep(
         store=store,
         infer=models.infer,
-        installed_version=lambda model_id: specs[model_id].version,
+        installed_version=lambda name: specs.find(name).version,
         policy=policy,
         now=utc_now,
         jitter=random.random,
         wanted=wanted_objects(settings),
-        rules={rule.name: rule for rule in settings.rules},
-        other_models=OtherModels(store, comparable_models(specs), utc_now),
+        rules=rules,
+        other_models=OtherModels(store, comparable_models(specs.values()), utc_now),
     )
     deliver_step, commit_step = _delivery(settings, store, destinations_from(settings), policy)
     return JobSteps(segment_step, deliver_step, commit_step)
@@ -183,45 +182,6 @@ def _delivery(
     )
     timeout = timedelta(seconds=settings.delivery.longest_commitment_seconds)
     return deliver_step, CommitStep(store, deliver_step, requesters, timeout, utc_now)
-
-
-def _models(settings: Settings) -> Mapping[str, ModelSpec]:
-    """Returns the installed models, among them those of every rule.
-
-    Raises:
-        Misconfigured: a package is invalid, or a rule names a model that is not installed.
-    """
-    try:
-        specs = installed(settings.catalogues)
-    except InvalidPackage as error:
-        raise Misconfigured(str(error)) from error
-    for rule in settings.rules:
-        if rule.model not in specs:
-            known = ", ".join(sorted(specs)) or "none"
-            raise Misconfigured(
-                f"rule {rule.name!r} names model {rule.model!r}; installed: {known}",
-                file=settings.file,
-                key="rules.model",
-            )
-    return specs
-
-
-def coloured(settings: Settings, spec: ModelSpec) -> ModelSpec:
-    """The model with the display colours that the settings choose."""
-    if settings.result.colours == "recommended":
-        return with_recommended_colours(spec)
-    return spec
-
-
-def result_texts(settings: Settings) -> ResultTexts:
-    """The texts of results that the settings give."""
-    result = settings.result
-    return ResultTexts(
-        series_description=result.series_description,
-        series_number=SeriesNumberRule.parse(result.series_number),
-        content_description=result.content_description,
-        models=tuple(dict.fromkeys(rule.model for rule in settings.rules)),
-    )
 
 
 def _query(settings: Settings, store: Store, name: str) -> ScheduledQuery:

@@ -1,4 +1,4 @@
-"""Reports every CT series that has become stable in this Orthanc to segnode.
+"""Reports every CT series and segmentation that has become stable in this Orthanc to segnode.
 
 Orthanc's Python plugin runs this file ("PythonScript" in Orthanc's configuration); the section
 "Segnode" of that configuration holds its settings, see README.md beside this file.
@@ -25,11 +25,13 @@ import orthanc
 OWN_MANUFACTURER = "segnode"
 OWN_MODEL_NAME = "segnode"
 
-CT_SOP_CLASSES = frozenset(
+SOP_CLASSES = frozenset(
     {
         "1.2.840.10008.5.1.4.1.1.2",  # CT Image Storage
         "1.2.840.10008.5.1.4.1.1.2.1",  # Enhanced CT Image Storage
         "1.2.840.10008.5.1.4.1.1.2.2",  # Legacy Converted Enhanced CT Image Storage
+        "1.2.840.10008.5.1.4.1.1.66.4",  # Segmentation Storage
+        "1.2.840.10008.5.1.4.1.1.66.7",  # Label Map Segmentation Storage
     }
 )
 
@@ -106,7 +108,7 @@ def parse_settings(section: Any) -> Settings:
 
 @dataclass(frozen=True)
 class CtSeries:
-    """A stable CT series of this Orthanc."""
+    """A stable series of CT images or segmentations of this Orthanc."""
 
     orthanc_id: str
     study_instance_uid: str
@@ -122,11 +124,11 @@ def get(path: str) -> Any:
 
 
 def ct_series(orthanc_id: str, series: dict[str, Any]) -> CtSeries | None:
-    """Returns the series to send; None if it is not a CT image series or is a result of segnode."""
+    """Returns the series to send: CT images, or a segmentation that is no result of segnode."""
     tags = series["MainDicomTags"]
-    if tags.get("Modality", "").strip() != "CT":
+    if tags.get("Modality", "").strip() not in {"CT", "SEG"}:
         return None
-    if not any(sop_class(instance) in CT_SOP_CLASSES for instance in series["Instances"]):
+    if not any(sop_class(instance) in SOP_CLASSES for instance in series["Instances"]):
         return None
     if tags.get("Manufacturer", "").strip() == OWN_MANUFACTURER:
         model_name = text(f"/instances/{series['Instances'][0]}/content/0008-1090")

@@ -23,6 +23,7 @@ from node.cli import (
 )
 from node.cli.configuration import commands as configuration
 from node.cli.connections import commands as connections
+from node.cli.evaluation import feedback, models
 from node.cli.monitoring import alerts
 from node.cli.queues import deliveries, job_list, queue_commands
 from node.cli.routing import rules
@@ -58,6 +59,8 @@ app.add_typer(alerts.app, name="alerts")
 app.add_typer(rules.app, name="rules")
 app.add_typer(connections.app, name="connections")
 app.add_typer(viewer.app, name="viewer")
+app.add_typer(models.app, name="models")
+app.add_typer(feedback.app, name="feedback")
 app.command()(convert.convert)
 app.command()(convert.dataset)
 app.command()(train.train)

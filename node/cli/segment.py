@@ -31,8 +31,8 @@ def segment(
     """
     from models.inference.predictor import Predictor
     from models.installed_packages import find
-    from node.app import coloured, result_texts
     from node.configuration.active import active_settings
+    from node.inference.configured_models import coloured, result_texts
     from node.offline.segment import segment_file
 
     settings = active_settings(config)

@@ -143,6 +143,11 @@ class Job:
     part: SeriesPart | None = None
 
     @property
+    def model_reference(self) -> str:
+        """Names the version of the model, such as `liver-ct@0.3.0`."""
+        return f"{self.model_id}@{self.model_version}"
+
+    @property
     def is_held(self) -> bool:
         """Whether the result waits for a person because of its findings."""
         return self.state is JobState.PARKED and self.reason.startswith(HELD)

@@ -1,9 +1,16 @@
 """The SOP classes and transfer syntaxes that every input channel accepts (PS3.6 A)."""
 
+# Segmentations that people stored; the node compares them with its own.
+SEGMENTATIONS: dict[str, str] = {
+    "1.2.840.10008.5.1.4.1.1.66.4": "Segmentation Storage",
+    "1.2.840.10008.5.1.4.1.1.66.7": "Label Map Segmentation Storage",
+}
+
 STORAGE_SOP_CLASSES: dict[str, str] = {
     "1.2.840.10008.5.1.4.1.1.2": "CT Image Storage",
     "1.2.840.10008.5.1.4.1.1.2.1": "Enhanced CT Image Storage",
     "1.2.840.10008.5.1.4.1.1.2.2": "Legacy Converted Enhanced CT Image Storage",
+    **SEGMENTATIONS,
 }
 
 # In order of preference, for senders that offer several in one presentation context: first what

@@ -36,17 +36,19 @@ class LoadedModels:
         self._loaded: dict[str, Segmenter] = {}
         self._run: JobRun | None = None  # waits for `finish`
 
-    def load(self, model_ids: Sequence[str]) -> str:
+    def load(self, names: Sequence[str]) -> str:
         """Loads these models now, so that the first job does not wait for it.
+
+        A name is a `model_id`, or one with the version, `model_id@version`.
 
         Returns the name of the device; empty without a model.
 
         Raises:
             Misconfigured: a package is damaged or not installed.
         """
-        for model_id in model_ids:
-            self._model(model_id)
-        if not model_ids:
+        for name in names:
+            self._model(name)
+        if not names:
             return ""
         from models.devices import device_name, select_device
 
@@ -70,7 +72,7 @@ class LoadedModels:
         from node.inference.job_run import JobRun
 
         self._run = None
-        run = JobRun(request, self._model(request.job.model_id), self._texts)
+        run = JobRun(request, self._model(request.job.model_reference), self._texts)
         refusal = run.analyse()
         if refusal is None:
             self._run = run
@@ -83,12 +85,15 @@ class LoadedModels:
         run, self._run = self._run, None
         return run.finish(other_results)
 
-    def _model(self, model_id: str) -> "Segmenter":
-        if model_id not in self._loaded:
-            self._loaded[model_id] = self._load(model_id)
-        return self._loaded[model_id]
+    def _model(self, name: str) -> "Segmenter":
+        spec = self._specs.get(name)
+        if spec is None:
+            raise Misconfigured(f"model {name!r} is not installed")
+        if spec.reference not in self._loaded:
+            self._loaded[spec.reference] = self._load(spec)
+        return self._loaded[spec.reference]
 
-    def _load(self, model_id: str) -> "Segmenter":
+    def _load(self, spec: ModelSpec) -> "Segmenter":
         # Imported here: they cost seconds and memory that only an inference process may spend.
         import torch
 
@@ -100,16 +105,14 @@ class LoadedModels:
             torch.set_num_threads(self._threads)
         started = perf_counter()
         try:
-            predictor = Predictor.load(self._specs[model_id], self._device)
-        except KeyError as error:
-            raise Misconfigured(f"model {model_id!r} is not installed") from error
+            predictor = Predictor.load(spec, self._device)
         except InvalidPackage as error:
             raise Misconfigured(str(error)) from error
         except UnusableDevice as error:
             raise Misconfigured(str(error), key="worker.device") from error
         _LOG.info(
             "model.loaded",
-            model=f"{model_id} {predictor.spec.version}",
+            model=f"{spec.model_id} {predictor.spec.version}",
             device=str(predictor.device),
             seconds=round(perf_counter() - started, 2),
         )

@@ -86,13 +86,24 @@ class InferenceProcess:
         with self._lock:
             # A restarted process loads the model first; the job's timeout does not include that.
             try:
-                self._call("load", [request.job.model_id], timeout_s=_LOAD_TIMEOUT_S)
+                self._call("load", [request.job.model_reference], timeout_s=_LOAD_TIMEOUT_S)
             except InferenceProcessDied:  # possibly while it was idle, so not because of this job
-                self._call("load", [request.job.model_id], timeout_s=_LOAD_TIMEOUT_S)
+                self._call("load", [request.job.model_reference], timeout_s=_LOAD_TIMEOUT_S)
             if other_results is None:
                 result = self._call("infer", request, timeout_s=self._timeout_s)
             else:
                 result = self._infer_and_compare(request, other_results)
+        assert isinstance(result, InferenceResult)  # noqa: S101 the return type of `LoadedModels.infer`
+        return result
+
+    def infer_once(self, request: InferenceRequest) -> InferenceResult:
+        """Runs the job's model on its series; ends with an error once `close` is called.
+
+        Raises as `infer`.
+        """
+        with self._lock:
+            self._call("load", [request.job.model_reference], timeout_s=_LOAD_TIMEOUT_S)
+            result = self._call("infer", request, timeout_s=self._timeout_s)
         assert isinstance(result, InferenceResult)  # noqa: S101 the return type of `LoadedModels.infer`
         return result
 

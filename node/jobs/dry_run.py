@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from node.domain.series import StoredSeries
+from node.jobs.shadows import is_segmentation
 from node.jobs.stored_facts import facts_of
 from node.routing.dry_run import RuleChange, compare
 from node.routing.rule_matching import decide
@@ -61,6 +62,8 @@ def dry_run(
         instances = store.instances_of(series.series_instance_uid)
         if not instances:
             without_images += 1
+            continue
+        if is_segmentation(instances):  # no rule decides about it
             continue
         examined += 1
         facts = facts_of(store, series, instances)

@@ -41,11 +41,11 @@ _MAX_ATTEMPTS_AFTER_DEFECT = 2
 class SegmentStep:
     """Produces the objects of a job.
 
-    `infer` runs the model on the files of a series; `installed_version` maps a model id to the
-    version of its installed package. `wanted` names the objects by destination; one that it leaves
-    out gets the SEG. `rules` are by name, in the order of the configuration. `other_models` finds
-    what a result is compared with; None compares with nothing. `policy` applies to transient
-    errors; `jitter` is in [0, 1).
+    `infer` runs the model on the files of a series; `installed_version` maps a model's name, as
+    rules write it, to the version of its installed package. `wanted` names the objects by
+    destination; one that it leaves out gets the SEG. `rules` are by name, in the order of the
+    configuration. `other_models` finds what a result is compared with; None compares with nothing.
+    `policy` applies to transient errors; `jitter` is in [0, 1).
     """
 
     store: Store
@@ -139,7 +139,7 @@ class SegmentStep:
                 return
             # An earlier result may have been sent after this job was created.
             replaces = job.replaces or self.store.previous_result(
-                job.job_id, job.series_instance_uid, job.model_id, job.part
+                job.job_id, job.series_instance_uid, job.model_id, job.part, job.rules
             )
             with (
                 self.store.files.local_copies([i.path for i in instances]) as files,
@@ -278,9 +278,15 @@ class SegmentStep:
         """Why a newer job replaces this one; empty if none does."""
         if series_digest(i.sop_instance_uid for i in instances) != job.series_digest:
             return "the series has grown since; a newer job replaces this one"
-        installed = self.installed_version(job.model_id)
-        if installed != job.model_version:
-            # A new decision gives the series a job for the installed version.
+        selected = self._selected_versions(job)
+        if job.model_version not in selected:
+            # A new decision gives the series a job for the selected version.
             self.store.request_start(job.series_instance_uid, self.now())
-            return f"{job.model_id} {job.model_version} has been replaced by version {installed}"
+            return f"{job.model_id} {job.model_version} has been replaced by version {selected[0]}"
         return ""
+
+    def _selected_versions(self, job: Job) -> list[str]:
+        """Returns the versions of the job's model that its rules select as configured now."""
+        rules = [rule for name, rule in self.rules.items() if name in job.rules]
+        names = [rule.model for rule in rules if rule.model_id == job.model_id] or [job.model_id]
+        return [self.installed_version(name) for name in names]

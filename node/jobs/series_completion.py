@@ -20,8 +20,9 @@ from node.domain.series import (
 )
 from node.jobs.job_completion import JobCompletion
 from node.jobs.quiet_time import QuietTimes
+from node.jobs.shadows import feedback_of, is_segmentation, shadow_runs_of
 from node.jobs.stored_facts import facts_of, sender
-from node.routing.rule_matching import Decision, decide
+from node.routing.rule_matching import Decision, decide, without_images
 from node.routing.rules import Rule, models_to_split
 from node.store import Store
 
@@ -34,8 +35,9 @@ _DELAY_AFTER_DEFECT_S = 60.0
 class SeriesCompletion:
     """Decides each series once it is complete, and creates its jobs.
 
-    `quiet_seconds` applies to series that no rule matches; `installed_version` maps a model id to
-    the version of its installed package.
+    `quiet_seconds` applies to series that no rule matches; `installed_version` maps a model's name,
+    as rules write it, to the version of its installed package. Rules for the same version use the
+    same name.
     """
 
     store: Store
@@ -73,7 +75,11 @@ class SeriesCompletion:
         if quiet_s < min_quiet_s and not series.start_requested:
             return
         instances = self.store.instances_of(series.series_instance_uid)
-        decision = self._decision(series, instances)
+        decision = (
+            without_images(self.rules)
+            if is_segmentation(instances)
+            else self._decision(series, instances)
+        )
         matching = [rule for rule in self.rules if rule.name in decision.rules]
         required_s = max((rule.quiet_seconds for rule in matching), default=self.quiet_seconds)
         if quiet_s >= required_s or series.start_requested:
@@ -94,10 +100,10 @@ class SeriesCompletion:
         There is one for each of the `parts` if the rules choose so, else one for the series.
         """
         jobs, split = [], models_to_split(matching)
-        for model_id in dict.fromkeys(rule.model for rule in matching):
-            rules = [rule for rule in matching if rule.model == model_id]
-            whole = self._job(series, instances, model_id, rules)
-            own_parts = parts if model_id in split else ()
+        for model in dict.fromkeys(rule.model for rule in matching):
+            rules = [rule for rule in matching if rule.model == model]
+            whole = self._job(series, instances, rules)
+            own_parts = parts if model in split else ()
             jobs += [self._job_of(whole, part) for part in own_parts] or [whole]
         return jobs
 
@@ -105,10 +111,10 @@ class SeriesCompletion:
         self,
         series: StoredSeries,
         instances: Sequence[StoredInstance],
-        model_id: str,
         rules: Sequence[Rule],
     ) -> Job:
-        version = self.installed_version(model_id)
+        """Returns the job of rules for one version of a model."""
+        model_id, version = rules[0].model_id, self.installed_version(rules[0].model)
         digest = series_digest(instance.sop_instance_uid for instance in instances)
         name = job_id(digest, model_id, version)
         now = self.now()
@@ -124,7 +130,9 @@ class SeriesCompletion:
             destinations=tuple(dict.fromkeys(d for rule in rules for d in rule.destinations)),
             state=JobState.QUEUED,
             reason="",
-            replaces=self.store.previous_result(name, series.series_instance_uid, model_id),
+            replaces=self.store.previous_result(
+                name, series.series_instance_uid, model_id, rules=[rule.name for rule in rules]
+            ),
             timings_s={},
             measurements={},
             result_path=None,
@@ -145,7 +153,7 @@ class SeriesCompletion:
             instance_count=part.instance_count,
             part=part,
             replaces=self.store.previous_result(
-                name, whole.series_instance_uid, whole.model_id, part
+                name, whole.series_instance_uid, whole.model_id, part, whole.rules
             ),
         )
 
@@ -194,6 +202,9 @@ class SeriesCompletion:
         parts = self._parts(series, instances) if models_to_split(matching) else ()
         jobs = self._jobs(series, instances, matching, parts)
         decision = replace(decision, parts=tuple(part.title for part in parts))
+        # Before the decision: a worker that dies between them repeats both.
+        self.store.add_shadow_runs(shadow_runs_of(jobs, matching, self.now()))
+        self.store.add_feedback(feedback_of(series, instances, self.now()))
         recorded = self.store.record_decision(
             uid, decision.to_json(), state, self.now(), seen_count=count, jobs=jobs
         )

@@ -30,6 +30,7 @@ from node.worklists.cancel_events import CancelEvents
 _LOG = structlog.get_logger()
 _REPAIR_SECONDS = 20.0
 _RETENTION_SECONDS = 60.0
+_EVALUATION_SECONDS = 5.0
 _CLOCK_SECONDS = 1.0
 _STATUS_SECONDS = 15.0
 # By then the leader of a new site is known.
@@ -174,8 +175,11 @@ def _add_tasks(
         ("repair", _REPAIR_SECONDS, scheduler.repair),
         ("commitments", poll_s, app.commitment_reporter.poll),
         ("retention", _RETENTION_SECONDS, app.retention.poll),
+        ("feedback", _EVALUATION_SECONDS, app.feedback_comparer.poll),
     ):
         timers.add(name, seconds, _for_leader(membership, run_task))
+    # Each worker has free capacity of its own.
+    timers.add("shadow runs", _EVALUATION_SECONDS, app.shadow_runner.poll)
     for source in retriever.sources:
         poll_source = _for_leader(membership, partial(retriever.poll, source))
         timers.add(f"retrievals from {source}", poll_s, poll_source)

@@ -69,6 +69,12 @@ def decide(rules: Sequence[Rule], facts: SeriesFacts) -> Decision:
     )
 
 
+def without_images(rules: Sequence[Rule]) -> Decision:
+    """Returns the decision on a series of segmentations, which no rule processes."""
+    verdict = Verdict("the series holds images", held=False, actual="it holds segmentations")
+    return Decision(tuple(RuleVerdict(r.name, r.model, r.destinations, verdict) for r in rules))
+
+
 def explain(decision: Decision) -> str:
     """Describes the decision: each rule, each condition and the value it was based on."""
     if not decision.matches:

@@ -29,6 +29,7 @@ _KEYS = (
     "acquisitions",
     "only_for_work_items",
     "enabled",
+    "shadow",
 )
 _SWITCHES = ("only_for_work_items", "enabled")
 
@@ -94,6 +95,7 @@ def _rule(table: Mapping[str, Any], path: KeyPath, quiet_seconds: float) -> Rule
         acquisitions=_choice(table.get("acquisitions")),
         only_for_work_items=only_for_work_items,
         enabled=enabled,
+        shadow=table.get("shadow"),
     )
 
 
@@ -113,8 +115,18 @@ def _mistakes(table: Any, path: KeyPath) -> Iterator[Mistake]:
         if not isinstance(table.get(key), str) or not table[key]:
             yield (*path, key), f"a rule needs a {key}, in quotation marks"
     yield from _destination_mistakes(table.get("destinations"), (*path, "destinations"))
-    quiet = table.get("quiet_seconds", 1.0)
-    if not _is_quiet_time(quiet):
+    yield from _option_mistakes(table, path)
+    for key in ("mark_on", "hold_on"):
+        yield from _finding_mistakes(table.get(key, []), (*path, key))
+    yield from _condition_mistakes(table, (*path, "when"))
+
+
+def _option_mistakes(table: Mapping[str, Any], path: KeyPath) -> Iterator[Mistake]:
+    """Yields the mistakes in settings that have a default."""
+    shadow = table.get("shadow")
+    if "shadow" in table and (not isinstance(shadow, str) or not shadow):
+        yield (*path, "shadow"), 'must name a model with its version, such as "liver-ct@0.4.0"'
+    if not _is_quiet_time(table.get("quiet_seconds", 1.0)):
         message = f"must be a number above 0 and up to {MAX_QUIET_SECONDS}"
         yield (*path, "quiet_seconds"), message
     if not _is_share(table.get("min_agreement", DEFAULT_MIN_AGREEMENT)):
@@ -126,9 +138,6 @@ def _mistakes(table: Any, path: KeyPath) -> Iterator[Mistake]:
     for key in _SWITCHES:
         if not isinstance(table.get(key, False), bool):
             yield (*path, key), "must be true or false"
-    for key in ("mark_on", "hold_on"):
-        yield from _finding_mistakes(table.get(key, []), (*path, key))
-    yield from _condition_mistakes(table, (*path, "when"))
 
 
 def _condition_mistakes(table: Mapping[str, Any], path: KeyPath) -> Iterator[Mistake]:

@@ -17,6 +17,8 @@ MAX_QUIET_SECONDS = 86400
 class Rule:
     """A series that satisfies `when` is processed by `model`; results go to `destinations`.
 
+    `model` is a name, or a name with the version, such as `liver-ct@0.3.0`. So is `shadow`, a
+    candidate that runs on the same series for comparison and delivers nothing.
     A result with a finding of `mark_on` is marked. One with a finding of `hold_on` waits until a
     person releases it. Two models disagree on an organ below `min_agreement` (Dice coefficient).
     `acquisitions` is the choice in a series that holds several of one region; None if the rule
@@ -38,6 +40,16 @@ class Rule:
     acquisitions: AcquisitionChoice | None = None
     only_for_work_items: bool = False
     enabled: bool = True
+    shadow: str | None = None
+
+    @property
+    def model_id(self) -> str:
+        """The model's name without the version."""
+        return self.model.partition("@")[0]
+
+    def selects(self, model_id: str, model_version: str) -> bool:
+        """Whether the rule names this model, and this version of it if it names one."""
+        return self.model in (model_id, f"{model_id}@{model_version}")
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,12 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-from models.installed_packages import installed
-from models.manifest import InvalidPackage, ModelSpec
+from models.installed_packages import InstalledPackages, installed
+from models.manifest import InvalidPackage
 from node.domain.number_texts import exact
 from node.routing.attributes import closest_match, suggestion
 from node.routing.condition_parsing import KeyPath, Mistake
+from node.settings.chosen_models import model_mistakes
 from node.settings.destinations import Destination, FhirDestination, Hl7Destination
 from node.settings.information_systems import information_system_mistakes
 from node.settings.options import Settings
@@ -38,7 +39,7 @@ def unknown_references(values: Mapping[str, Any], base: Path) -> Iterator[Mistak
     if models is not None:
         yield from unknown_organs(values, models)
     for model in _table(_table(values.get("worker")).get("most_of_model_at_once")):
-        if models is not None and model not in models:
+        if models is not None and not models.versions_of(model):
             path = ("worker", "most_of_model_at_once", model)
             yield path, f"there is no model {model!r}{suggestion(model, models)}"
     rules = values.get("rules")
@@ -69,11 +70,10 @@ def _unknown_in_rule(
     rule: Mapping[str, Any],
     path: KeyPath,
     destinations: Collection[str],
-    models: Collection[str] | None,
+    models: InstalledPackages | None,
 ) -> Iterator[Mistake]:
-    model = rule.get("model")
-    if isinstance(model, str) and model and models is not None and model not in models:
-        yield (*path, "model"), f"there is no model {model!r}{suggestion(model, models)}"
+    if models is not None:
+        yield from model_mistakes(rule, path, models)
     names = rule.get("destinations")
     for j, name in enumerate(names if isinstance(names, list) else []):
         if isinstance(name, str) and name not in destinations:
@@ -119,7 +119,7 @@ def _is_ip_address(name: str) -> bool:
 
 def _installed_models(
     catalogues: Any, base: Path
-) -> tuple[Mapping[str, ModelSpec] | None, list[Mistake]]:
+) -> tuple[InstalledPackages | None, list[Mistake]]:
     """Returns the installed models (None if a catalogue cannot be read) and the mistakes found."""
     texts = [c for c in catalogues if isinstance(c, str)] if isinstance(catalogues, list) else []
     folders: list[Path] = []

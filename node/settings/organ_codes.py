@@ -21,7 +21,7 @@ def unknown_organs(values: Mapping[str, Any], models: Mapping[str, ModelSpec]) -
     routed = _routed_models(values.get("rules"))
     for name, table in _table(values.get("destinations")).items():
         names = routed[name] or set(models)
-        if not names <= set(models):
+        if not all(name in models for name in names):
             continue
         organs = _organs(names, models)
         codes = _table(table).get("codes")

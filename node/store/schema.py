@@ -112,6 +112,7 @@ JOBS = Table(
     Index(None, "state", "created_at"),
     Index(None, "state", "updated_at"),
     Index(None, "created_at"),
+    Index(None, "model_id", "model_version", "created_at"),
 )
 
 DELIVERIES = Table(

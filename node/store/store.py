@@ -10,6 +10,9 @@ from node.store.configuration.processes import ConfiguredProcesses
 from node.store.configuration.revisions import Revisions
 from node.store.connections.rejected import RejectedConnections
 from node.store.database import Database, parse_url
+from node.store.evaluation.feedback import FeedbackRepository
+from node.store.evaluation.model_use import ModelUseQueries
+from node.store.evaluation.shadow_runs import ShadowRuns
 from node.store.files import DataFolder, Files
 from node.store.jobs.attempts import Attempts
 from node.store.jobs.outcomes import Outcomes
@@ -59,10 +62,14 @@ class Store(
     RejectedConnections,
     Revisions,
     ConfiguredProcesses,
+    ShadowRuns,
+    FeedbackRepository,
+    ModelUseQueries,
     AuditTrail,
 ):
     """Instances, series, jobs, deliveries, queues, retrievals, work items, commitments, workers,
-    health, alerts, rejected connections, the configuration, the audit trail.
+    health, alerts, rejected connections, the configuration, shadow runs, feedback, the audit
+    trail.
 
     Each method is one short transaction that is durable when the method returns. All methods take
     and return aware UTC times. Any number of threads and processes may use one database. Any method

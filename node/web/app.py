@@ -17,9 +17,24 @@ from node.domain.errors import Rejected, Transient
 from node.settings import Settings
 from node.store import Store
 from node.web.api import configuration as configuration_api
-from node.web.api import health, jobs, metrics, queues, retrievals, series, work_items
+from node.web.api import (
+    feedback,
+    health,
+    jobs,
+    metrics,
+    models,
+    queues,
+    retrievals,
+    series,
+    work_items,
+)
 from node.web.api import rules as rules_api
-from node.web.console import configuration_routes, overview_routes, queue_routes
+from node.web.console import (
+    configuration_routes,
+    model_routes,
+    overview_routes,
+    queue_routes,
+)
 from node.web.console import routes as console
 from node.web.console.connections import form_routes as connection_forms
 from node.web.console.connections import routes as connection_pages
@@ -38,6 +53,7 @@ _CONSOLE = (
     console,
     overview_routes,
     queue_routes,
+    model_routes,
     connection_pages,
     connection_forms,
     rules,
@@ -53,6 +69,8 @@ _API = (
     work_items,
     rules_api,
     configuration_api,
+    models,
+    feedback,
     health,
     metrics,
 )

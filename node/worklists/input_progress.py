@@ -101,7 +101,9 @@ def _unfinished_arrival(store: Store, one: WorkItemInput) -> InputProgress | Non
 def jobs_of_input(store: Store, one: WorkItemInput, rule: Rule) -> tuple[Job, ...]:
     """Returns the newest job of the rule's model; of a series with parts, that of each part."""
     newest_first = reversed(store.jobs_of(one.series_instance_uid))
-    return current_jobs([job for job in newest_first if job.model_id == rule.model])
+    return current_jobs(
+        [job for job in newest_first if rule.selects(job.model_id, job.model_version)]
+    )
 
 
 def _of_parts(parts: Sequence[InputProgress]) -> InputProgress:

@@ -53,7 +53,7 @@ class JobStop:
             job
             for one in item.inputs
             for job in self.store.jobs_of(one.series_instance_uid)
-            if job.model_id == rule.model
+            if rule.selects(job.model_id, job.model_version)
         ]
 
     def _is_sent(self, job: Job) -> bool:

@@ -20,6 +20,8 @@ GROUPS = {
     "alerts": ["list", "test"],
     "rules": ["compare"],
     "viewer": ["install"],
+    "models": ["list", "show", "agreement"],
+    "feedback": ["list", "export"],
 }
 TOP = sorted(set(get_command(app).commands) - set(GROUPS))  # type: ignore[attr-defined]
 COMMANDS = [[name] for name in TOP]

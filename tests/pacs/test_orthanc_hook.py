@@ -123,7 +123,12 @@ def test_in_mode_store_orthanc_sends_the_series_and_the_hook_starts_the_node(
 @pytest.mark.parametrize(
     "excluded",
     [
-        {"modality": "SEG", "sop_class_uid": SegmentationStorage},
+        {
+            "modality": "SEG",
+            "sop_class_uid": SegmentationStorage,
+            "manufacturer": OURS.manufacturer,
+            "model_name": OURS.model_name,
+        },
         {"modality": "MR", "sop_class_uid": MRImageStorage},
         {"modality": "CT", "sop_class_uid": SecondaryCaptureImageStorage},
         {"modality": "CT", "manufacturer": OURS.manufacturer, "model_name": OURS.model_name},
@@ -140,6 +145,17 @@ def test_other_modalities_and_our_own_results_are_not_reported(
         # A CT follows: once the node gets the CT, the hook has processed the other series too.
         expected = upload(pacs, small_series(tmp_path, "first"))
         until(lambda: node.calls, 20, "the node to get the CT")
+    assert node.calls == [expected]
+
+
+def test_a_segmentation_by_a_person_is_reported(
+    node: StubNode, start_hooked: StartHooked, tmp_path: Path
+) -> None:
+    with node:
+        pacs = start_hooked()
+        kind: dict[str, Any] = {"modality": "SEG", "sop_class_uid": SegmentationStorage}
+        expected = upload(pacs, small_series(tmp_path, "person", **kind))
+        until(lambda: node.calls, 20, "the node to get the segmentation")
     assert node.calls == [expected]
 
 

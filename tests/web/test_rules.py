@@ -150,7 +150,7 @@ def test_the_pages_have_no_accessibility_violations(rules: Page) -> None:
     for size in ({"width": 1280, "height": 900}, _PHONE):
         rules.set_viewport_size(size)  # type: ignore[arg-type]
         for scheme in ("light", "dark"):
-            rules.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            rules.emulate_media(color_scheme=scheme)
             assert violations(rules) == ""
     rules.click("#edit-1")
     rules.locator("#more summary").click()

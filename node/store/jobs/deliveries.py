@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Update, and_, delete, select, update
 
-from node.domain.delivery import REPLACED, Delivery, DeliveryState, Receipt
+from node.domain.delivery import REPLACED, Delivery, DeliveryKey, DeliveryState, Receipt
 from node.store.audit import append_event
 from node.store.repository import Repository
 from node.store.schema import DELIVERIES

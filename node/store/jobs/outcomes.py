@@ -1,7 +1,7 @@
 """Series together with their jobs: decisions and outcomes."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, exists, select, update
 from node.domain.job import Job, JobState, ReplacedResult
 from node.domain.job_summary import leading_job
 from node.domain.series import SeriesPart, SeriesState, StoredSeries
+from node.routing.rule_matching import Decision
 from node.store.audit import append_event
 from node.store.jobs.jobs import Jobs
 from node.store.received.series import SeriesRepository
@@ -110,12 +111,18 @@ class Outcomes(SeriesRepository, Jobs):
         return [SeriesOutcome(item, tuple(jobs[item.series_instance_uid])) for item in series]
 
     def previous_result(
-        self, job_id: str, series_uid: str, model_id: str, part: SeriesPart | None = None
+        self,
+        job_id: str,
+        series_uid: str,
+        model_id: str,
+        part: SeriesPart | None = None,
+        rules: Collection[str] = (),
     ) -> ReplacedResult | None:
         """Returns the newest other result that reached a destination and that the job replaces.
 
         It is for the same model and the same part of the series, or the same images, and was
-        computed from fewer slices or by another version of the model.
+        computed from fewer slices or by another version of the model. A result that other rules
+        than the job's `rules` have from another version, which they select, is not replaced.
         """
         query = (
             select(JOBS)
@@ -130,7 +137,22 @@ class Outcomes(SeriesRepository, Jobs):
         )
         with self._database.reading() as connection:
             earlier = [self._job(row) for row in connection.execute(query)]
-        return next((job.as_replaced() for job in earlier if _is_replaced(job, part)), None)
+        decision = self.decision_of(series_uid)
+        beside = _selected_by_others(decision, rules) if decision and rules else ()
+        return next(
+            (
+                job.as_replaced()
+                for job in earlier
+                if _is_replaced(job, part) and job.model_reference not in beside
+            ),
+            None,
+        )
+
+
+def _selected_by_others(decision: str, rules: Collection[str]) -> set[str]:
+    """Returns the models, with version, that matching rules other than these select."""
+    matches = Decision.from_json(decision).matches
+    return {m.model for m in matches if m.matched and m.rule not in rules}
 
 
 def _is_replaced(earlier: Job, part: SeriesPart | None) -> bool:

@@ -7,6 +7,7 @@ from sqlalchemy import ColumnElement, delete, exists, select, update
 from node.domain.job import JobState, is_final
 from node.domain.series import SeriesState, StoredSeries
 from node.store.audit import append_event
+from node.store.evaluation.shadow_runs import remove_shadow_results
 from node.store.jobs.result_objects import remove_results
 from node.store.received.series import stored_series
 from node.store.repository import Repository
@@ -53,7 +54,9 @@ class Cleanup(Repository):
                 return False
             stored = [self.data_dir / row.path for row in connection.execute(images)]
             of_series = JOBS.c.series_instance_uid == uid
-            self.files.remove(stored + remove_results(connection, self.data_dir, of_series))
+            results = remove_results(connection, self.data_dir, of_series)
+            shadows = remove_shadow_results(connection, self.data_dir, uid)
+            self.files.remove([*stored, *results, *shadows])
             connection.execute(delete(INSTANCES).where(INSTANCES.c.series_instance_uid == uid))
             connection.execute(
                 update(SERIES).where(SERIES.c.series_instance_uid == uid).values(instance_count=0)

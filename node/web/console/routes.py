@@ -148,7 +148,13 @@ def _series_context(settings: Settings, store: Store, series_uid: str) -> dict[s
         raise operations.unknown_series(series_uid)
     jobs = [one.job for one in loaded.view.current_jobs]
     links = viewer_links(settings, loaded.view.series, jobs)
-    return {"page": loaded, "viewer_links": links, "max_reason": MAX_REASON}
+    return {
+        "page": loaded,
+        "viewer_links": links,
+        "max_reason": MAX_REASON,
+        "shadow_runs": store.shadow_runs_of(series_uid),
+        "feedback": store.feedback_of_series(series_uid),
+    }
 
 
 def _to_job(job: Job) -> Response:

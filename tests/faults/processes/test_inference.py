@@ -266,6 +266,36 @@ def test_inferences_run_concurrently_up_to_the_limit_of_their_model(
     assert met == [together, together]
 
 
+def test_a_job_ends_the_shadow_run_that_holds_the_only_process(plan: Path, tmp_path: Path) -> None:
+    plan.write_text("hang")
+    pool = InferencePool(lambda: InferenceProcess(Models(plan), 60.0, "warning"), 1, {})
+    try:
+        pool.load([])
+        with ThreadPoolExecutor(1) as threads:
+            shadow = threads.submit(pool.infer_if_idle, request_in(plan))
+            until(lambda: plan.read_text() == "", WAIT_S, "the shadow run to begin")
+            plan.write_text("fine")
+            assert pool.infer(request_in(plan)).objects
+            assert shadow.result(WAIT_S) is None
+    finally:
+        pool.close()
+
+
+def test_a_shadow_run_does_not_wait_for_a_process(plan: Path) -> None:
+    plan.write_text("hang")
+    pool = InferencePool(lambda: InferenceProcess(Models(plan), 60.0, "warning"), 1, {})
+    try:
+        with ThreadPoolExecutor(1) as threads:
+            job = threads.submit(pool.infer, request_in(plan))
+            until(lambda: plan.read_text() == "", WAIT_S, "the job to begin")
+            assert pool.infer_if_idle(request_in(plan)) is None
+            pool.close()
+            with pytest.raises(InferenceError):
+                job.result(WAIT_S)
+    finally:
+        pool.close()
+
+
 def _runs(pid: int) -> bool:
     """Whether the process runs; a zombie does not."""
     return " Z " not in Path(f"/proc/{pid}/stat").read_text()

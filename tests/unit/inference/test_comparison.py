@@ -8,6 +8,7 @@ import pytest
 from pydicom import dcmread
 from structlog.testing import capture_logs
 
+from models.manifest import ModelSpec
 from models.mask import Mask
 from node.dicom.ct.reader import read_series
 from node.dicom.results.comparison.other_result import OtherResult
@@ -33,9 +34,10 @@ class ExactModels(LoadedModels):
     """Every model is one that finds the liver of the body exactly."""
 
     def __init__(self) -> None:
-        super().__init__({}, "cpu", None, ResultTexts())
+        specs = {job_of(Uid("1.2.3")).model_reference: ThresholdSegmenter().spec}
+        super().__init__(specs, "cpu", None, ResultTexts())
 
-    def _load(self, model_id: str) -> Segmenter:
+    def _load(self, spec: ModelSpec) -> Segmenter:
         return ThresholdSegmenter()
 
 

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from node.app import result_texts
 from node.delivery.factory import wanted_objects
 from node.domain.errors import Misconfigured
 from node.domain.findings import FindingKind
 from node.domain.result_objects import SEG
 from node.domain.series import AcquisitionChoice
+from node.inference.configured_models import result_texts
 from node.settings import FolderDestination, load_settings
 from tests.unit.settings.site import VALID, line_of, mistakes_in, write
 

@@ -1,6 +1,7 @@
 """What a segment shows by its codes, and which models find the same."""
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pydicom.dataset import Dataset
@@ -33,12 +34,14 @@ class CodedOrgan:
         return cls(_code(coded), tuple(map(_code, modifiers)))
 
 
-def comparable_models(specs: Mapping[str, ModelSpec]) -> dict[str, frozenset[str]]:
-    """Returns by model id the other models that find an organ with the same code."""
-    organs = {
-        model_id: [CodedOrgan.of_label(label) for label in spec.labels]
-        for model_id, spec in specs.items()
-    }
+def comparable_models(specs: Iterable[ModelSpec]) -> dict[str, frozenset[str]]:
+    """Returns by model id the other models that find an organ with the same code.
+
+    A model finds the organs of all its versions.
+    """
+    organs: dict[str, list[CodedOrgan]] = defaultdict(list)
+    for spec in specs:
+        organs[spec.model_id] += [CodedOrgan.of_label(label) for label in spec.labels]
     return {
         own: frozenset(
             other

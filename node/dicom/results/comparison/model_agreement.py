@@ -3,12 +3,10 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from models.manifest import Label
 from node.dicom.results.comparison.coded_organ import CodedOrgan
 from node.dicom.results.comparison.other_result import OtherResult
+from node.dicom.results.comparison.overlap import dice
 from node.dicom.results.comparison.stored_segments import (
     StoredSegment,
     StoredSegments,
@@ -57,7 +55,7 @@ def compare(
     for label, segment in _shared(content, stored):
         if segment.name not in other.measurements:
             continue
-        agreement = _dice(own, label.index, stored.numbers, segment.number)
+        agreement = dice(own, label.index, stored.numbers, segment.number)
         if agreement is None or agreement >= min_agreement:
             continue
         text = _text(
@@ -83,24 +81,6 @@ def _shared(
         segment = stored.of(organ)
         if segment is not None and organs.count(organ) == 1:
             yield label, segment
-
-
-def _dice(
-    own: NDArray[np.uint8],
-    index: int,
-    numbers: NDArray[np.unsignedinteger],
-    segment_number: int,
-) -> float | None:
-    """Returns 2 |A ∩ B| / (|A| + |B|), slice by slice to save memory; None if both are empty.
-
-    Both arrays are (slice, row, column) on the source slices.
-    """
-    shared = total = 0
-    for ours, theirs in zip(own, numbers, strict=True):
-        a, b = ours == index, theirs == segment_number
-        shared += int(np.count_nonzero(a & b))
-        total += int(np.count_nonzero(a)) + int(np.count_nonzero(b))
-    return None if total == 0 else 2 * shared / total
 
 
 def _own_volume(content: ResultContent, label: Label) -> _Volume:

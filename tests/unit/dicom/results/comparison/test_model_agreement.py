@@ -278,7 +278,8 @@ def test_models_are_comparable_if_an_organ_has_the_same_code() -> None:
         "kidney": model_spec(labels=(replace(KIDNEY, index=1),)),
         "old": model_spec(labels=(replace(old_code, type=replace(old_code.type, scheme="SRT")),)),
     }
-    assert comparable_models(specs) == {
+    named = [replace(spec, model_id=name) for name, spec in specs.items()]
+    assert comparable_models(named) == {
         "liver": {"organs", "old"},
         "organs": {"liver", "old"},
         "kidney": frozenset(),

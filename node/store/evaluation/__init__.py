@@ -1,0 +1,1 @@
+"""Tables of shadow runs and feedback; use of models."""
