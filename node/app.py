@@ -34,6 +34,7 @@ from node.jobs.segment_step import SegmentStep
 from node.jobs.series_completion import SeriesCompletion
 from node.jobs.workflow import EngineOptions, Workflows
 from node.maintenance.retention import Retention
+from node.maintenance.search_index import SearchIndex
 from node.retrieval.scheduled_query import ScheduledQuery
 from node.retrieval.sources import retrieval_sources, searchable_source
 from node.runtime.heartbeat import Membership, SingleWorker
@@ -62,6 +63,7 @@ class App:
     queries: Mapping[str, ScheduledQuery]
     worklists: Mapping[str, Worklist]
     retention: Retention
+    search_index: SearchIndex
     commitment_reporter: CommitmentReporter
     membership: Membership | None  # None for a single worker
     heartbeat: Membership | SingleWorker
@@ -118,6 +120,7 @@ def build(settings: Settings, slot: str) -> App:
         retriever=Retriever(retrieval_sources(settings, store), store, inbox, utc_now, policy),
         queries={name: _query(settings, store, name) for name in settings.queries},
         worklists=worklists_from(settings, store, utc_now, policy),
+        search_index=SearchIndex(store, settings.web.search_patients, utc_now),
         commitment_reporter=_commitment_reporter(settings, store, policy),
         retention=Retention(store, settings.retention.keep, settings.retention.free_bytes, utc_now),
         membership=membership,

@@ -87,6 +87,8 @@ def _timers(app: App) -> Timers:
         ("repair", _REPAIR_SECONDS, app.job_scheduler.repair),
         ("commitments", poll_s, app.commitment_reporter.poll),
         ("retention", _RETENTION_SECONDS, app.retention.poll),
+        ("search index", poll_s, app.search_index.poll),
+        ("search index repair", _REPAIR_SECONDS, app.search_index.repair),
     ):
         timers.add(name, seconds, _for_leader(membership, run_task))
     for source in retriever.sources:

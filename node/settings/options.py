@@ -53,12 +53,14 @@ class WebOptions(Options):
     """Console, REST and DICOMweb; without login, so reachable from this machine alone by default.
 
     `names` lists the host names that requests may use, besides localhost, the machine's name and
-    its addresses.
+    its addresses. `search_patients` stores patients' IDs and names, so that people can search for
+    them.
     """
 
     host: Host = "127.0.0.1"
     port: Port = 8080
     names: tuple[HostName, ...] = ()
+    search_patients: bool = False
 
 
 class WorkerOptions(Options):

@@ -13,6 +13,7 @@ from node.domain.delivery import Delivery, DeliveryState, Receipt
 from node.store.audit import append_event
 from node.store.repository import Repository
 from node.store.schema import DELIVERIES
+from node.store.search.series_index import refresh_index_of_job
 
 
 class UnknownDelivery(Exception):
@@ -155,6 +156,7 @@ class Deliveries(Repository):
             ).first()
             if row is not None:
                 append_event(connection, now, job_id, name, f"{key}: {detail}".rstrip(": "))
+                refresh_index_of_job(self._database, connection, job_id)
         if row is not None:
             return _delivery(row)
         delivered = self.get_delivery(job_id, key)

@@ -14,6 +14,7 @@ from node.domain.job import Job, JobState, can_transition
 from node.store.audit import append_event
 from node.store.jobs.job_rows import JobRows
 from node.store.schema import DELIVERIES, JOBS
+from node.store.search.series_index import refresh_index
 
 
 class IllegalChange(Exception):
@@ -37,7 +38,9 @@ class Jobs(JobRows):
     def add_job(self, job: Job) -> bool:
         """Adds a job; returns False, and changes nothing, if the job id exists."""
         with self._database.writing() as connection:
-            return self._add_job(connection, job)
+            added = self._add_job(connection, job)
+            refresh_index(self._database, connection, [job.series_instance_uid])
+        return added
 
     def get_job(self, job_id: str) -> Job | None:
         """Returns one job, or None if the id is unknown."""
@@ -117,7 +120,9 @@ class Jobs(JobRows):
         if state is JobState.RUNNING:
             values["analysed_at"] = None  # of an earlier attempt
         with self._database.writing() as connection:
-            return self._change_job(connection, job_id, values, now)
+            job = self._change_job(connection, job_id, values, now)
+            refresh_index(self._database, connection, [job.series_instance_uid])
+        return job
 
     def retry_job(self, job_id: str, now: datetime) -> Job:
         """Requeues a PARKED job under a new run number and makes its parked deliveries due now.
@@ -140,6 +145,7 @@ class Jobs(JobRows):
         with self._database.writing() as connection:
             job = self._change_job(connection, job_id, values, now)
             connection.execute(due_again)
+            refresh_index(self._database, connection, [job.series_instance_uid])
         return job
 
     def run_number(self, job_id: str) -> int:

@@ -14,6 +14,7 @@ from node.store.audit import append_event
 from node.store.jobs.jobs import Jobs
 from node.store.received.series import SeriesRepository
 from node.store.schema import AUDIT, JOBS, SERIES
+from node.store.search.series_index import refresh_index, request_attributes
 
 # A destination has received a result of the job in any run. A rerun resets the delivery rows, so
 # only the audit trail shows it.
@@ -93,6 +94,8 @@ class Outcomes(SeriesRepository, Jobs):
                 update(SERIES).where(SERIES.c.series_instance_uid == uid).values(values)
             )
             append_event(connection, now, uid, f"series.{state}", f"{seen_count} instances")
+            refresh_index(self._database, connection, [uid])
+            request_attributes(connection, uid)
         return RecordedDecision(new_jobs)
 
     def series_with_outcome(self, limit: int = 100) -> list[SeriesOutcome]:
