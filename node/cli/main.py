@@ -21,6 +21,7 @@ from node.cli import (
     train,
 )
 from node.cli.monitoring import alerts
+from node.cli.series import commands as series
 from node.cli.worklists import commands as worklist
 from node.domain.errors import NodeError
 
@@ -39,6 +40,7 @@ app.command()(fetch.fetch)
 app.command()(segment.segment)
 app.command()(serve.explain)
 app.command()(serve.check)
+app.add_typer(series.app, name="series")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(worklist.app, name="worklist")
 app.add_typer(store.app, name="store")

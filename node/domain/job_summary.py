@@ -24,13 +24,13 @@ class SeriesJob(Protocol):
     """What tells which jobs count in a series: `Job` has it, and so has a row of the index."""
 
     @property
-    def model_id(self) -> str: ...  # noqa: D102 as of `Job`
+    def model_id(self) -> str: ...
     @property
-    def model_version(self) -> str: ...  # noqa: D102 as of `Job`
+    def model_version(self) -> str: ...
     @property
-    def series_digest(self) -> str: ...  # noqa: D102 as of `Job`
+    def series_digest(self) -> str: ...
     @property
-    def part(self) -> SeriesPart | None: ...  # noqa: D102 as of `Job`
+    def part(self) -> SeriesPart | None: ...
 
 
 _AnyJob = TypeVar("_AnyJob", bound=SeriesJob)

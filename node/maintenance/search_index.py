@@ -1,4 +1,4 @@
-"""Keeps the search index complete: attributes of first images, repair, patients as the site wants."""
+"""Keeps the search index complete: first images, repair, patients if allowed."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

@@ -59,9 +59,7 @@ SERIES = Table(
 SERIES_INDEX = Table(
     "series_index",
     METADATA,
-    Column(
-        "series_instance_uid", _UID, ForeignKey("series.series_instance_uid"), primary_key=True
-    ),
+    Column("series_instance_uid", _UID, ForeignKey("series.series_instance_uid"), primary_key=True),
     Column("study_instance_uid", _UID, nullable=False, index=True),
     Column("received_at", UtcDateTime, nullable=False),
     Column("channel", _STATE, nullable=False),

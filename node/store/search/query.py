@@ -1,6 +1,6 @@
 """What to search series by, and the position of a page in the list."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from functools import partial
 from typing import Self
@@ -45,15 +45,17 @@ class Cursor:
 
     def __str__(self) -> str:
         """The text of the cursor, which fits into an address."""
-        return f"{self.received_at.astimezone(UTC).strftime(_TIME_FORMAT)}_{self.series_instance_uid}"
+        return (
+            f"{self.received_at.astimezone(UTC).strftime(_TIME_FORMAT)}_{self.series_instance_uid}"
+        )
 
     def is_before(self) -> ColumnElement[bool]:
         """The condition on rows that are older than the cursor."""
-        return _POSITION < self._position()
+        return self._position() > _POSITION
 
     def is_after(self) -> ColumnElement[bool]:
         """The condition on rows that are newer than the cursor."""
-        return _POSITION > self._position()
+        return self._position() < _POSITION
 
     def _position(self) -> ColumnElement[object]:
         return tuple_(literal(self.received_at, UtcDateTime), literal(self.series_instance_uid))
@@ -85,6 +87,10 @@ class SeriesQuery:
     model: str = ""
     states: frozenset[ListedState] = field(default_factory=frozenset)
     searches_patients: bool = False
+
+    def in_states(self, states: frozenset[ListedState]) -> Self:
+        """Returns the same query for series in one of these states; none means in any."""
+        return replace(self, states=states)
 
     def conditions(self) -> list[ColumnElement[bool]]:
         """The conditions on the rows of the index, apart from the one on their states.
@@ -127,7 +133,11 @@ class SeriesQuery:
         return found
 
     def _anything(self, text: str) -> ColumnElement[bool]:
-        alternatives = [_uid(text), _INDEX.search_text.contains(searchable(text), autoescape=True), _model(text)]
+        alternatives = [
+            _uid(text),
+            _INDEX.search_text.contains(searchable(text), autoescape=True),
+            _model(text),
+        ]
         if self.searches_patients:
             alternatives.append(_patient(text))
         return or_(*alternatives)

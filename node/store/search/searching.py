@@ -149,9 +149,7 @@ class _Found:
             for text in self.states
             for row in self.connection.execute(query.where(_INDEX.states == text).limit(limit))
         ]
-        found.sort(
-            key=lambda row: (row.received_at, row.series_instance_uid), reverse=newest_first
-        )
+        found.sort(key=lambda row: (row.received_at, row.series_instance_uid), reverse=newest_first)
         return found[:limit]
 
 

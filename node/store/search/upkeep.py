@@ -14,8 +14,8 @@ from node.store.schema import JOBS, SERIES, SERIES_INDEX
 from node.store.search.series_index import (
     Line,
     expected_states,
-    refresh_index,
     patient_search_text,
+    refresh_index,
     search_text,
     stored_states,
 )

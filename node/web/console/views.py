@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 
 from node.domain.delivery import Delivery, DeliveryState
 from node.domain.job import Job, JobState, can_rerun, is_final
@@ -15,7 +14,6 @@ from node.web.console.state_text import (
     OBJECT_NAMES,
     STATES,
     StateText,
-    Tone,
     delivery_state_text,
     job_state_text,
     measured_volumes,
@@ -26,34 +24,12 @@ from node.web.console.state_text import (
 # The deliveries of jobs in these states are read one by one. For the others the list of
 # destinations is sufficient.
 _STATES_WITH_OPEN_DELIVERIES = {JobState.DELIVERING, JobState.PARKED, JobState.SUPERSEDED}
-
-
 _URGENCY = (
     DeliveryState.PARKED,
     DeliveryState.WAITING,
     DeliveryState.COMMITTING,
     DeliveryState.DELIVERED,
 )
-
-
-class SeriesFilter(StrEnum):
-    """Which series the list shows."""
-
-    ALL = "all"
-    WORKING = "working"
-    DELIVERED = "delivered"
-    REFUSED = "refused"
-    IGNORED = "ignored"
-    ATTENTION = "attention"
-
-
-_TONES: dict[SeriesFilter, Tone] = {
-    SeriesFilter.WORKING: Tone.BUSY,
-    SeriesFilter.DELIVERED: Tone.DONE,
-    SeriesFilter.REFUSED: Tone.REFUSED,
-    SeriesFilter.IGNORED: Tone.QUIET,
-    SeriesFilter.ATTENTION: Tone.ATTENTION,
-}
 
 
 @dataclass(frozen=True)
@@ -146,13 +122,6 @@ class SeriesView:
         return tuple(job for job in self.jobs if job.is_current)
 
     @property
-    def tones(self) -> frozenset[Tone]:
-        """The tones of the series and, after its decision, of each part."""
-        settled = self.series.state is SeriesState.ACCEPTED
-        parts = {job.state.tone for job in self.current_jobs if job.part and settled}
-        return frozenset({self.state.tone, *parts})
-
-    @property
     def is_receiving(self) -> bool:
         """Whether images may still arrive."""
         return self.series.state is SeriesState.RECEIVING
@@ -182,33 +151,6 @@ class SeriesPage:
     view: SeriesView
     decision: Decision | None
     events: tuple[AuditEvent, ...]
-
-
-def list_series_views(store: Store, show: SeriesFilter, limit: int) -> tuple[SeriesView, ...]:
-    """Returns the latest series that pass the filter, newest first.
-
-    Series that need attention are found regardless of their age.
-    """
-    if show is SeriesFilter.ATTENTION:
-        return _series_with_parked_jobs(store, limit)
-    views = (series_view(store, found) for found in store.series_with_outcome(limit))
-    return tuple(v for v in views if show is SeriesFilter.ALL or _TONES[show] in v.tones)
-
-
-def count_series(store: Store) -> dict[SeriesFilter, int]:
-    """Returns the number of series or jobs under each filter, over all time."""
-    series, jobs = store.count_series(), store.count_jobs()
-    found = dict.fromkeys(SeriesFilter, 0)
-    found[SeriesFilter.ALL] = sum(series.values())
-    found[SeriesFilter.WORKING] = series[SeriesState.RECEIVING]
-    found[SeriesFilter.IGNORED] = series[SeriesState.IGNORED]
-    for show, tone in _TONES.items():
-        found[show] += sum(
-            count
-            for state, count in jobs.items()
-            if STATES[state].tone is tone and state is not JobState.SUPERSEDED
-        )
-    return found
 
 
 def load_series_page(store: Store, series_uid: str) -> SeriesPage | None:
@@ -289,10 +231,3 @@ def _outcome(store: Store, series_uid: str) -> SeriesOutcome | None:
     if series is None:
         return None
     return SeriesOutcome(series, tuple(reversed(store.jobs_of(series_uid))))
-
-
-def _series_with_parked_jobs(store: Store, limit: int) -> tuple[SeriesView, ...]:
-    parked = store.list_jobs(limit, states=[JobState.PARKED])
-    uids = dict.fromkeys(job.series_instance_uid for job in parked)
-    found = (_outcome(store, uid) for uid in uids)
-    return tuple(series_view(store, one) for one in found if one is not None)
