@@ -21,6 +21,7 @@ from node.store.received.cleanup import Cleanup
 from node.store.received.instances import Instances
 from node.store.received.queried_series import QueriedSeriesRepository
 from node.store.received.retrievals import Retrievals
+from node.store.search.archive_search import ArchiveSearch
 from node.store.search.searching import SeriesSearch
 from node.store.search.upkeep import IndexUpkeep
 from node.store.site.files_check import check_files
@@ -43,6 +44,7 @@ class Store(
     ReceivedCommitments,
     Cleanup,
     SeriesSearch,
+    ArchiveSearch,
     IndexUpkeep,
     Workers,
     DestinationHealthRepository,

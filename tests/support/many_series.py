@@ -9,7 +9,7 @@ from node.domain.listing import ListedState
 from node.domain.series import SeriesState
 from node.store import Store
 from node.store.schema import JOBS, SERIES, SERIES_INDEX
-from node.store.search.series_index import Line, patient_search_text, search_text, words
+from node.store.series_index import Line, patient_search_text, search_text, words
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 _STATES = [JobState.DELIVERED] * 90 + [JobState.REFUSED] * 9 + [JobState.DISCARDED]

@@ -13,7 +13,7 @@ from node.domain.delivery import Delivery, DeliveryState, Receipt
 from node.store.audit import append_event
 from node.store.repository import Repository
 from node.store.schema import DELIVERIES
-from node.store.search.series_index import refresh_index_of_job
+from node.store.series_index import refresh_index_of_job
 
 
 class UnknownDelivery(Exception):

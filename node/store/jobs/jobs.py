@@ -14,7 +14,7 @@ from node.domain.job import Job, JobState, can_transition
 from node.store.audit import append_event
 from node.store.jobs.job_rows import JobRows
 from node.store.schema import DELIVERIES, JOBS
-from node.store.search.series_index import refresh_index
+from node.store.series_index import refresh_index
 
 
 class IllegalChange(Exception):

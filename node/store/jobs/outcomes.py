@@ -14,7 +14,7 @@ from node.store.audit import append_event
 from node.store.jobs.jobs import Jobs
 from node.store.received.series import SeriesRepository, stored_series
 from node.store.schema import AUDIT, JOBS, SERIES
-from node.store.search.series_index import refresh_index, request_attributes
+from node.store.series_index import refresh_index, request_attributes
 
 # A destination has received a result of the job in any run. A rerun resets the delivery rows, so
 # only the audit trail shows it.

@@ -10,7 +10,7 @@ from node.store.audit import append_event
 from node.store.jobs.jobs import IllegalChange, Jobs, UnknownJob
 from node.store.jobs.result_objects import remove_results
 from node.store.schema import DELIVERIES, JOBS, SERIES
-from node.store.search.series_index import refresh_index
+from node.store.series_index import refresh_index
 
 
 class Reruns(Jobs):

@@ -11,7 +11,7 @@ from node.store.jobs.result_objects import remove_results
 from node.store.received.series import stored_series
 from node.store.repository import Repository
 from node.store.schema import INSTANCES, JOBS, SERIES
-from node.store.search.series_index import forget_patient
+from node.store.series_index import forget_patient
 
 _UNFINISHED = [state for state in JobState if not is_final(state)]
 # A finished series is decided and all its jobs are final. A parked job waits for a person, so its

@@ -16,7 +16,7 @@ from node.domain.instance import ReceivedInstance
 from node.domain.series import SeriesState, StoredInstance
 from node.store.repository import Repository
 from node.store.schema import INSTANCES, SERIES
-from node.store.search.series_index import refresh_index
+from node.store.series_index import refresh_index
 
 # Built once: these statements run for every received instance.
 _REOPEN_SERIES = (

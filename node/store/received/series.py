@@ -10,7 +10,7 @@ from node.domain.series import SeriesState, StoredSeries
 from node.store.audit import append_event
 from node.store.repository import Repository
 from node.store.schema import SERIES
-from node.store.search.series_index import refresh_index
+from node.store.series_index import refresh_index
 
 
 class SeriesRepository(Repository):

@@ -11,7 +11,7 @@ from node.domain.errors import Rejected, RejectionReason
 from node.domain.listing import ListedState
 from node.store.database import UtcDateTime
 from node.store.schema import INSTANCES, SERIES_INDEX
-from node.store.search.series_index import Line, plain_name, searchable
+from node.store.series_index import Line, plain_name, searchable
 
 _INDEX = SERIES_INDEX.c
 _TIME_FORMAT = "%Y%m%d%H%M%S%f"

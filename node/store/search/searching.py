@@ -14,7 +14,7 @@ from node.domain.listing import ListedState
 from node.store.repository import Repository
 from node.store.schema import SERIES, SERIES_INDEX
 from node.store.search.query import Cursor, SeriesQuery
-from node.store.search.series_index import states_of
+from node.store.series_index import states_of
 
 _INDEX = SERIES_INDEX.c
 

@@ -11,7 +11,7 @@ from node.domain.job import JobState
 from node.domain.series import SeriesState
 from node.store.repository import Repository
 from node.store.schema import JOBS, SERIES, SERIES_INDEX
-from node.store.search.series_index import (
+from node.store.series_index import (
     Line,
     expected_states,
     patient_search_text,
