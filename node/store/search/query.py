@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime
 from functools import partial
 from typing import Self
 
-from sqlalchemy import ColumnElement, func, literal, or_, select, tuple_
+from sqlalchemy import ColumnElement, Tuple, func, literal, or_, select, tuple_
 
 from node.domain.errors import Rejected, RejectionReason
 from node.domain.listing import ListedState
@@ -57,11 +57,11 @@ class Cursor:
         """The condition on rows that are newer than the cursor."""
         return self._position() < _POSITION
 
-    def _position(self) -> ColumnElement[object]:
+    def _position(self) -> Tuple:
         return tuple_(literal(self.received_at, UtcDateTime), literal(self.series_instance_uid))
 
 
-_POSITION: ColumnElement[object] = tuple_(_INDEX.received_at, _INDEX.series_instance_uid)
+_POSITION: Tuple = tuple_(_INDEX.received_at, _INDEX.series_instance_uid)
 
 
 @dataclass(frozen=True)
