@@ -33,6 +33,7 @@ from node.jobs.segment_step import SegmentStep
 from node.jobs.series_completion import SeriesCompletion
 from node.jobs.workflow import EngineOptions, JobSteps
 from node.maintenance.retention import Retention
+from node.maintenance.search_index import SearchIndex
 from node.retrieval.scheduled_query import ScheduledQuery
 from node.retrieval.sources import retrieval_sources, searchable_source
 from node.routing.rules import Rule
@@ -63,6 +64,7 @@ class App:
     queries: Mapping[str, ScheduledQuery]
     worklists: Mapping[str, Worklist]
     retention: Retention
+    search_index: SearchIndex
     commitment_reporter: CommitmentReporter
     monitoring: Monitoring
     shadow_runner: ShadowRunner
@@ -111,6 +113,7 @@ def build(settings: Settings, store: Store, name: str, current: App | None = Non
         ),
         queries={name: _query(settings, store, name) for name in settings.queries},
         worklists=worklists_from(settings, store, utc_now, policy),
+        search_index=SearchIndex(store, settings.web.search_patients, utc_now),
         commitment_reporter=_commitment_reporter(settings, store, policy),
         retention=Retention(store, settings.retention.keep, settings.retention.free_bytes, utc_now),
         monitoring=monitoring_from(settings, store, utc_now, compares_results=True),

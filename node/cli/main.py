@@ -27,6 +27,7 @@ from node.cli.evaluation import feedback, models
 from node.cli.monitoring import alerts
 from node.cli.queues import deliveries, job_list, queue_commands
 from node.cli.routing import rules
+from node.cli.series import commands as series
 from node.cli.worklists import commands as worklist
 from node.domain.errors import NodeError
 
@@ -51,6 +52,7 @@ jobs.app.command("list")(job_list.list_jobs)
 jobs.app.command()(deliveries.retry)
 jobs.app.command()(deliveries.redirect)
 jobs.app.command()(deliveries.discard)
+app.add_typer(series.app, name="series")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(queue_commands.app, name="queue")
 app.add_typer(worklist.app, name="worklist")

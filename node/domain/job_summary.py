@@ -1,9 +1,11 @@
 """Summaries: a job in one line, and the jobs that count in a series."""
 
 from collections.abc import Mapping, Sequence
+from typing import Protocol, TypeVar
 
 from node.domain.job import Job, JobState
 from node.domain.number_texts import millilitres
+from node.domain.series import SeriesPart
 
 # States of the parts of a series; the first that one of them has stands for the series. What needs
 # a person comes first, then what goes on, then what has ended.
@@ -17,6 +19,22 @@ _URGENCY = (
     JobState.DISCARDED,
     JobState.SUPERSEDED,
 )
+
+
+class SeriesJob(Protocol):
+    """What tells which jobs count in a series: `Job` has it, and so has a row of the index."""
+
+    @property
+    def model_id(self) -> str: ...
+    @property
+    def model_version(self) -> str: ...
+    @property
+    def series_digest(self) -> str: ...
+    @property
+    def part(self) -> SeriesPart | None: ...
+
+
+_AnyJob = TypeVar("_AnyJob", bound=SeriesJob)
 
 
 def is_lower_bound(measured: Mapping[str, float | bool]) -> bool:
@@ -39,7 +57,7 @@ def outcome(job: Job) -> str:
     return "; ".join(text for text in (", ".join(volumes), job.reason) if text)
 
 
-def current_jobs(jobs: Sequence[Job]) -> tuple[Job, ...]:
+def current_jobs(jobs: Sequence[_AnyJob]) -> tuple[_AnyJob, ...]:
     """Returns the jobs that no newer job of their model has replaced.
 
     `jobs` are those of a series, newest first. If a series has parts, these are the jobs of all
@@ -61,7 +79,7 @@ def leading_job(jobs: Sequence[Job]) -> Job | None:
     return min(_beside(jobs[0], jobs), key=lambda job: _URGENCY.index(job.state))
 
 
-def _beside(newest: Job, jobs: Sequence[Job]) -> list[Job]:
+def _beside(newest: _AnyJob, jobs: Sequence[_AnyJob]) -> list[_AnyJob]:
     """Returns the job and those for the other parts of the same version of the series."""
     if newest.part is None:
         return [newest]

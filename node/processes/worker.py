@@ -176,6 +176,8 @@ def _add_tasks(
         ("commitments", poll_s, app.commitment_reporter.poll),
         ("retention", _RETENTION_SECONDS, app.retention.poll),
         ("feedback", _EVALUATION_SECONDS, app.feedback_comparer.poll),
+        ("search index", poll_s, app.search_index.poll),
+        ("search index repair", _REPAIR_SECONDS, app.search_index.repair),
     ):
         timers.add(name, seconds, _for_leader(membership, run_task))
     # Each worker has free capacity of its own.

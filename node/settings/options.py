@@ -16,6 +16,7 @@ from node.settings.alerting import AlertOptions, MonitoringOptions
 from node.settings.destinations import Destination
 from node.settings.value_types import (
     Ae,
+    Boolean,
     BucketUrl,
     CodeString,
     DatabaseUrl,
@@ -57,13 +58,15 @@ class WebOptions(Options):
 
     `names` lists the host names that requests may use, besides localhost, the machine's name and
     its addresses. `viewer_url` is the address of the site's viewer; {study} stands for the Study
-    Instance UID, {series} for the Series Instance UID.
+    Instance UID, {series} for the Series Instance UID. `search_patients` stores patients' IDs and
+    names, so that people can search for them.
     """
 
     host: Host = "127.0.0.1"
     port: Port = 8080
     names: tuple[HostName, ...] = ()
     viewer_url: SiteViewerUrl = ""
+    search_patients: Boolean = False
 
 
 class WorkerOptions(Options):

@@ -1,4 +1,6 @@
-"""The database tables. No table holds a patient's name or identifier.
+"""The database tables. No table holds a patient's name or identifier, except `series_index`.
+
+That one does only if the site's setting `web.search_patients` allows it.
 
 A change here needs a new migration. Migrations only add, so that an older segnode can run on a
 newer database while a site upgrades host by host.
@@ -51,6 +53,33 @@ SERIES = Table(
     Index(None, "state", "last_received_at"),
     Index(None, "last_received_at"),
     Index(None, "first_received_at"),
+)
+
+# What people search series by. `states` and `models` are words between spaces.
+SERIES_INDEX = Table(
+    "series_index",
+    METADATA,
+    Column("series_instance_uid", _UID, ForeignKey("series.series_instance_uid"), primary_key=True),
+    Column("study_instance_uid", _UID, nullable=False, index=True),
+    Column("received_at", UtcDateTime, nullable=False),
+    Column("channel", _STATE, nullable=False),
+    Column("peer", Text, nullable=False),
+    Column("states", String(100), nullable=False),
+    Column("models", Text, nullable=False),
+    Column("attributes_read", Boolean, nullable=False),
+    Column("modality", Text),
+    Column("series_description", Text),
+    Column("body_part_examined", Text),
+    Column("study_date", Text),
+    Column("accession_number", Text),
+    Column("search_text", Text),
+    Column("patient_id", Text),
+    Column("patient_name", Text),
+    Column("patient_search_text", Text),
+    Index(None, "received_at", "series_instance_uid"),
+    Index(None, "states", "received_at", "series_instance_uid"),
+    Index(None, "attributes_read", "received_at"),
+    Index(None, "patient_id"),
 )
 
 INSTANCES = Table(

@@ -31,6 +31,9 @@ from node.store.received.cleanup import Cleanup
 from node.store.received.instances import Instances
 from node.store.received.queried_series import QueriedSeriesRepository
 from node.store.received.retrievals import Retrievals
+from node.store.search.archive_search import ArchiveSearch
+from node.store.search.searching import SeriesSearch
+from node.store.search.upkeep import IndexUpkeep
 from node.store.site.files_check import check_files
 from node.store.site.workers import Workers
 from node.store.worklists.work_items import WorkItems
@@ -54,6 +57,9 @@ class Store(
     Worklists,
     ReceivedCommitments,
     Cleanup,
+    SeriesSearch,
+    ArchiveSearch,
+    IndexUpkeep,
     Workers,
     DestinationHealthRepository,
     Alerts,
@@ -68,8 +74,8 @@ class Store(
     AuditTrail,
 ):
     """Instances, series, jobs, deliveries, queues, retrievals, work items, commitments, workers,
-    health, alerts, rejected connections, the configuration, shadow runs, feedback, the audit
-    trail.
+    health, alerts, rejected connections, the configuration, shadow runs, feedback, the search
+    index, the audit trail.
 
     Each method is one short transaction that is durable when the method returns. All methods take
     and return aware UTC times. Any number of threads and processes may use one database. Any method

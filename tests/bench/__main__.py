@@ -21,6 +21,7 @@ from node.dicom.ct_writer import write_ct_series
 from node.dimse import scu
 from node.domain.identifiers import AeTitle
 from node.pipeline import ResultRequest, segment
+from tests.bench.series_search import search_table
 from tests.support.processes.listener_process import ListenerProcess
 
 _CALLING_AE = AeTitle("BENCH")
@@ -30,8 +31,18 @@ def main() -> None:
     """Measures and prints; asserts nothing."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--slices", type=int, default=120, help="of 512 x 512 pixels")
-    slices = parser.parse_args().slices
+    parser.add_argument("--series", type=int, default=100_000, help="to search; 0: do not search")
+    parser.add_argument("--search-only", action="store_true", help="measure the search alone")
+    arguments = parser.parse_args()
     console = Console()
+    if not arguments.search_only:
+        console.print(_job_table(arguments.slices))
+    if arguments.series:
+        console.print(search_table(arguments.series))
+
+
+def _job_table(slices: int) -> Table:
+    """Measures the stages of one job."""
     with tempfile.TemporaryDirectory(prefix="segnode-bench-") as folder:
         files = _series(Path(folder) / "ct", slices)
         rows = [*_receiving(files, Path(folder)), *_reading(files), *_stages(files)]
@@ -39,7 +50,7 @@ def main() -> None:
     for stage, seconds, reference in rows:
         ratio = f"{seconds / reference:.2f}" if reference else ""
         table.add_row(stage, f"{seconds:.2f}", f"{slices / seconds:.0f}", ratio)
-    console.print(table)
+    return table
 
 
 def _series(folder: Path, slices: int) -> list[Path]:

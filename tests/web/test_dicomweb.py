@@ -19,8 +19,9 @@ from pydicom.uid import (
 )
 
 from node.domain.series import StoredSeries
+from node.maintenance.search_index import SearchIndex
 from tests.support.dicom.body import in_liver, voxel_positions
-from tests.support.dicom.builders import CtFiles, ct_series, enhanced_ct
+from tests.support.dicom.builders import MADE_AT, CtFiles, ct_series, enhanced_ct
 from tests.support.dicom.small_ct import SLICES, small_ct
 from tests.support.servers.served_node import ServedNode
 
@@ -64,6 +65,38 @@ def test_a_search_without_a_match_returns_nothing(
         {"AccessionNumber": "17"},
     ):
         assert client.search_for_studies(search_filters=wanted) == []
+
+
+def test_a_complete_index_narrows_a_search_and_finds_the_same(
+    client: DICOMwebClient, node: ServedNode, series: StoredSeries, tmp_path: Path
+) -> None:
+    node.receive(ct_series(), tmp_path / "other")
+    SearchIndex(node.store, keeps_patients=True, now=lambda: MADE_AT).poll()
+    assert len(client.search_for_studies()) == 2
+    for wanted in ({"PatientID": "P-1?"}, {"PatientName": "roe^*"}, {"PatientName": "ROE*"}):
+        (found,) = client.search_for_series(search_filters=wanted)
+        assert value(found, "0020000E") == series.series_instance_uid
+        (study,) = client.search_for_studies(search_filters=wanted)
+        assert value(study, "0020000D") == series.study_instance_uid
+    for wanted in ({"PatientID": "p-17"}, {"StudyDate": "20260102-"}, {"Modality": "ct"}):
+        assert client.search_for_series(search_filters=wanted) == []
+
+
+def test_a_page_of_all_series_holds_the_results_after_the_received_ones(
+    client: DICOMwebClient, node: ServedNode, series: StoredSeries, tmp_path: Path
+) -> None:
+    job = node.finish_job(node.add_job(series))
+    other = node.receive(ct_series(), tmp_path / "other")
+    expected = [other.series_instance_uid, series.series_instance_uid, node.result_uids(job)[1]]
+    pages = [client.search_for_series(limit=1, offset=offset) for offset in range(4)]
+    assert [[value(row, "0020000E") for row in page] for page in pages] == [
+        *([uid] for uid in expected),
+        [],
+    ]
+    # A result that comes back, as a PACS may send it, is listed once.
+    assert job.result_path is not None
+    node.receive_files([job.result_path])
+    assert len(client.search_for_series()) == 3
 
 
 def test_series_and_instances_are_found_within_their_study(

@@ -15,6 +15,7 @@ from node.domain.delivery import REPLACED, Delivery, DeliveryKey, DeliveryState,
 from node.store.audit import append_event
 from node.store.repository import Repository
 from node.store.schema import DELIVERIES
+from node.store.series_index import refresh_index_of_job
 
 # The receipt in the row of a discarded delivery starts with this; the reason follows.
 _DISCARDED_RECEIPT = f"{REPLACED}discarded: "
@@ -190,6 +191,7 @@ class Deliveries(Repository):
             ).first()
             if row is not None:
                 append_event(connection, now, job_id, name, f"{title}: {detail}".rstrip(": "))
+                refresh_index_of_job(self._database, connection, job_id)
                 return delivery_from_row(row)
             final = delivery_in(connection, job_id, key)
             if final is None:

@@ -16,6 +16,7 @@ from node.store.audit import append_event
 from node.store.jobs.deliveries import IS_DISCARDED
 from node.store.jobs.job_rows import JobRows
 from node.store.schema import AUDIT, DELIVERIES, JOBS
+from node.store.series_index import refresh_index
 
 
 class IllegalChange(Exception):
@@ -40,7 +41,9 @@ class Jobs(JobRows):
     def add_job(self, job: Job) -> bool:
         """Adds a job; returns False, and changes nothing, if the job id exists."""
         with self._database.writing() as connection:
-            return self._add_job(connection, job)
+            added = self._add_job(connection, job)
+            refresh_index(self._database, connection, [job.series_instance_uid])
+        return added
 
     def get_job(self, job_id: str) -> Job | None:
         """Returns one job, or None if the id is unknown."""
@@ -124,7 +127,9 @@ class Jobs(JobRows):
         with self._database.writing() as connection:
             if when_settled:
                 self._require_settled(connection, job_id)
-            return self._change_job(connection, job_id, values, now)
+            job = self._change_job(connection, job_id, values, now)
+            refresh_index(self._database, connection, [job.series_instance_uid])
+        return job
 
     def retry_job(self, job_id: str, now: datetime) -> Job:
         """Requeues a PARKED job under a new run number and makes its parked deliveries due now.
@@ -147,6 +152,7 @@ class Jobs(JobRows):
         with self._database.writing() as connection:
             job = self._change_job(connection, job_id, values, now)
             connection.execute(due_again)
+            refresh_index(self._database, connection, [job.series_instance_uid])
         return job
 
     def discard_job(self, job_id: str, discarding: Discarding, now: datetime) -> Job:

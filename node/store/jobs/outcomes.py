@@ -13,8 +13,9 @@ from node.domain.series import SeriesPart, SeriesState, StoredSeries
 from node.routing.rule_matching import Decision
 from node.store.audit import append_event
 from node.store.jobs.jobs import Jobs
-from node.store.received.series import SeriesRepository
+from node.store.received.series import SeriesRepository, stored_series
 from node.store.schema import AUDIT, JOBS, SERIES
+from node.store.series_index import refresh_index, request_attributes
 
 # A destination has received a result of the job in any run. A rerun resets the delivery rows, so
 # only the audit trail shows it.
@@ -94,21 +95,27 @@ class Outcomes(SeriesRepository, Jobs):
             connection.execute(
                 update(SERIES).where(SERIES.c.series_instance_uid == uid).values(values)
             )
+            refresh_index(self._database, connection, [uid])
+            request_attributes(connection, uid)
         return RecordedDecision(new_jobs)
 
-    def series_with_outcome(self, limit: int = 100) -> list[SeriesOutcome]:
-        """Returns the latest series with their jobs, newest first."""
-        series = self.list_series(limit)
+    def outcomes_of(self, series_uids: Sequence[str]) -> list[SeriesOutcome]:
+        """Returns the series with their jobs, in the order of `series_uids`."""
+        series_query = select(SERIES).where(SERIES.c.series_instance_uid.in_(series_uids))
         query = (
             select(JOBS)
-            .where(JOBS.c.series_instance_uid.in_([item.series_instance_uid for item in series]))
+            .where(JOBS.c.series_instance_uid.in_(series_uids))
             .order_by(JOBS.c.created_at.desc(), JOBS.c.job_id)
         )
         jobs: dict[str, list[Job]] = defaultdict(list)
         with self._database.reading() as connection:
+            found = {
+                row.series_instance_uid: stored_series(row)
+                for row in connection.execute(series_query)
+            }
             for row in connection.execute(query):
                 jobs[row.series_instance_uid].append(self._job(row))
-        return [SeriesOutcome(item, tuple(jobs[item.series_instance_uid])) for item in series]
+        return [SeriesOutcome(found[uid], tuple(jobs[uid])) for uid in series_uids if uid in found]
 
     def previous_result(
         self,

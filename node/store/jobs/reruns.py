@@ -10,6 +10,7 @@ from node.store.audit import append_event
 from node.store.jobs.jobs import IllegalChange, Jobs, UnknownJob
 from node.store.jobs.result_objects import remove_results
 from node.store.schema import DELIVERIES, JOBS, SERIES
+from node.store.series_index import refresh_index
 
 
 class Reruns(Jobs):
@@ -64,4 +65,5 @@ class Reruns(Jobs):
                 )
             )
             append_event(connection, now, job_id, "job.rerun")
+            refresh_index(self._database, connection, [changed.series_instance_uid])
         return self._job(changed)

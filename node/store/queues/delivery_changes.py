@@ -34,6 +34,7 @@ from node.store.jobs.deliveries import (
 )
 from node.store.jobs.jobs import Jobs
 from node.store.schema import DELIVERIES, JOBS
+from node.store.series_index import refresh_index
 
 # Deliveries in one transaction: many, as each waits for the disk; few, as others wait for it.
 _BATCH = 100
@@ -137,15 +138,18 @@ class DeliveryChanges(Deliveries, Jobs):
         ordered = sorted(set(names))  # so that two transactions never wait for each other
         for batch in _batches(ordered):
             with self._database.writing() as connection:
+                changed: set[str] = set()
                 for name in batch:
                     job_query = select(JOBS).where(JOBS.c.job_id == name.job_id)
                     row = connection.execute(job_query.with_for_update()).first()
                     job = None if row is None else self._job(row)
                     delivery = delivery_in(connection, name.job_id, name.key)
                     refusal = why_unchangeable(job, delivery)
-                    if delivery is not None and not refusal:
+                    if job is not None and delivery is not None and not refusal:
                         act(connection, delivery)
+                        changed.add(job.series_instance_uid)
                     changes.append(DeliveryChange(name, refusal))
+                refresh_index(self._database, connection, changed)
         return changes
 
     def _deliver_again(self, connection: Connection, job_id: str, now: datetime) -> None:

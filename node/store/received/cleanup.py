@@ -12,6 +12,7 @@ from node.store.jobs.result_objects import remove_results
 from node.store.received.series import stored_series
 from node.store.repository import Repository
 from node.store.schema import INSTANCES, JOBS, SERIES
+from node.store.series_index import forget_patient
 
 _UNFINISHED = [state for state in JobState if not is_final(state)]
 # A finished series is decided and all its jobs are final. A parked job waits for a person, so its
@@ -24,7 +25,10 @@ _FINISHED: ColumnElement[bool] = SERIES.c.state.in_(
 
 
 class Cleanup(Repository):
-    """Finds and clears series whose files can go; the decision and the jobs stay recorded."""
+    """Finds and clears series whose files can go; the decision and the jobs stay recorded.
+
+    The search index forgets the patient.
+    """
 
     def clearable_series(self, before: datetime, limit: int = 100) -> list[StoredSeries]:
         """Returns finished series whose last image arrived before `before`, oldest first."""
@@ -62,4 +66,5 @@ class Cleanup(Repository):
                 update(SERIES).where(SERIES.c.series_instance_uid == uid).values(instance_count=0)
             )
             append_event(connection, now, uid, "series.cleared", f"{count} instances")
+            forget_patient(connection, uid)
         return True

@@ -16,9 +16,10 @@ from node.domain.instance import ReceivedInstance
 from node.domain.series import SeriesState, StoredInstance
 from node.store.repository import Repository
 from node.store.schema import INSTANCES, SERIES
+from node.store.series_index import refresh_index
 
 # Built once: these statements run for every received instance.
-_INCREMENT_SERIES = (
+_REOPEN_SERIES = (
     update(SERIES)
     .where(SERIES.c.series_instance_uid == bindparam("series_uid"))
     .values(
@@ -27,6 +28,8 @@ _INCREMENT_SERIES = (
         state=SeriesState.RECEIVING,
     )
 )
+# Most instances belong to a series that is receiving. These leave the search index unchanged.
+_INCREMENT_SERIES = _REOPEN_SERIES.where(SERIES.c.state == SeriesState.RECEIVING)
 _PAGE_SIZE = 500
 _FIND_INSTANCE = select(INSTANCES).where(INSTANCES.c.sop_instance_uid == bindparam("sop_uid"))
 
@@ -65,12 +68,15 @@ class Instances(Repository):
             "received_at": now,
         }
         with self._database.writing() as connection:
-            if connection.execute(_INCREMENT_SERIES, series).rowcount == 0:
+            is_receiving = connection.execute(_INCREMENT_SERIES, series).rowcount == 1
+            if not is_receiving and connection.execute(_REOPEN_SERIES, series).rowcount == 0:
                 self._add_series(connection, received, now)
-                connection.execute(_INCREMENT_SERIES, series)
+                connection.execute(_REOPEN_SERIES, series)
             if connection.execute(self._insert_instance, row).first() is None:
                 connection.rollback()
                 return False
+            if not is_receiving:
+                refresh_index(self._database, connection, [received.series_instance_uid])
         return True
 
     def instances_of(self, series_uid: str) -> tuple[StoredInstance, ...]:

@@ -10,6 +10,7 @@ from node.domain.series import SeriesState, StoredSeries
 from node.store.audit import append_event
 from node.store.repository import Repository
 from node.store.schema import SERIES
+from node.store.series_index import refresh_index
 
 
 class SeriesRepository(Repository):
@@ -87,6 +88,7 @@ class SeriesRepository(Repository):
             known = connection.execute(statement).rowcount == 1
             if known:
                 append_event(connection, now, uid, "series.start_requested")
+                refresh_index(self._database, connection, [uid])
         return known
 
     def decision_of(self, uid: str) -> str | None:

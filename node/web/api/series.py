@@ -1,23 +1,62 @@
-"""REST routes of series: list, explain, start."""
+"""REST routes of series: search, explain, start."""
 
 from dataclasses import asdict
 from http import HTTPStatus
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query, Response
+from pydantic import Field
 
+from node.domain.listing import ListedState
 from node.routing.rule_matching import Decision, explain
-from node.web.api.serialization import Limit, series_to_json
-from node.web.dependencies import Now, SiteStore
+from node.web.api.series_models import SeriesEntry, series_entry
+from node.web.dependencies import Now, SiteSettings, SiteStore
 from node.web.operations import request_start, require_series
+from node.web.search_parameters import SearchParameters
 
 ROUTER = APIRouter(prefix="/api/series")
+_PATH = "/api/series"
+
+
+class ListParameters(SearchParameters):
+    """The search, the states that count, and the length of a page."""
+
+    state: list[ListedState] = Field(
+        default_factory=list, description="States of which a series must have one."
+    )
+    limit: int = Field(100, ge=1, le=1000, description="Maximum number of entries.")
 
 
 @ROUTER.get("")
-def list_series(store: SiteStore, limit: Limit = 100) -> list[dict[str, Any]]:
-    """Returns the series with the latest activity, newest first, and the outcome of each."""
-    return [series_to_json(found) for found in store.series_with_outcome(limit)]
+def list_series(
+    parameters: Annotated[ListParameters, Query()],
+    settings: SiteSettings,
+    store: SiteStore,
+    response: Response,
+) -> list[SeriesEntry]:
+    """Searches for series; returns those received last first, with the outcome of each.
+
+    The header Link has the addresses of the pages beside this one: `next` with older series, `prev`
+    with newer ones.
+    """
+    page = store.search_series(
+        parameters.query(settings).in_states(frozenset(parameters.state)),
+        older_than=parameters.older_than,
+        newer_than=parameters.newer_than,
+        limit=parameters.limit,
+    )
+    beside = (("next", "older", page.older), ("prev", "newer", page.newer))
+    empty = {"older": "", "newer": ""}
+    links = [
+        f'<{parameters.address(_PATH, **empty | {name: str(cursor)})}>; rel="{relation}"'
+        for relation, name, cursor in beside
+        if cursor is not None
+    ]
+    if links:
+        response.headers["Link"] = ", ".join(links)
+    rows = {row.series_instance_uid: row for row in page.rows}
+    outcomes = store.outcomes_of(list(rows))
+    return [series_entry(found, rows[found.series.series_instance_uid]) for found in outcomes]
 
 
 @ROUTER.get("/{series_uid}/explain")

@@ -12,7 +12,7 @@ from starlette.responses import HTMLResponse, Response
 
 from node.settings import Settings
 from node.web.console import monitoring_text, state_text
-from node.web.console.views import SeriesFilter
+from node.web.console.series_list import SeriesFilter
 
 _TEMPLATES = Path(__file__).parent / "templates"
 

@@ -15,18 +15,14 @@ from node.store import Store
 from node.web import operations
 from node.web.console.configuration_text import describe_configuration
 from node.web.console.rendering import page, render
-from node.web.console.views import (
-    SeriesFilter,
-    count_series,
-    list_series_views,
-    load_series_page,
-)
+from node.web.console.series_list import ListParameters, load_series_list
+from node.web.console.views import load_series_page
 from node.web.dependencies import CurrentUser, Now, PostedForm, SiteSettings, SiteStore
 from node.web.viewer.links import viewer_links
 
 ROUTER = APIRouter(include_in_schema=False)
-ShownSeries = Annotated[SeriesFilter, Query(description="Which series.")]
-_MAX_SERIES = 100
+ShownSeries = Annotated[ListParameters, Query()]
+_SERIES_PER_PAGE = 50
 
 
 @ROUTER.get("/")
@@ -35,7 +31,7 @@ def series_list(
     settings: SiteSettings,
     store: SiteStore,
     now: Now,
-    show: ShownSeries = SeriesFilter.ALL,
+    show: ShownSeries,
 ) -> Response:
     """Shows the list of series."""
     context = _list_context(settings, store, show, now)
@@ -48,7 +44,7 @@ def series_list_fragment(
     settings: SiteSettings,
     store: SiteStore,
     now: Now,
-    show: ShownSeries = SeriesFilter.ALL,
+    show: ShownSeries,
 ) -> Response:
     """Returns the part of the list that an open page updates."""
     context = _list_context(settings, store, show, now)
@@ -131,13 +127,11 @@ def error_page(request: Request, status: HTTPStatus, message: str) -> Response:
 
 
 def _list_context(
-    settings: Settings, store: Store, show: SeriesFilter, now: datetime
+    settings: Settings, store: Store, parameters: ListParameters, now: datetime
 ) -> dict[str, object]:
     return {
-        "series": list_series_views(store, show, _MAX_SERIES),
-        "show": show,
-        "counts": count_series(store),
-        "max_series": _MAX_SERIES,
+        "list": load_series_list(settings, store, parameters, _SERIES_PER_PAGE),
+        "searches_patients": settings.web.search_patients,
         "problem": banner_text(settings, store, now),
     }
 

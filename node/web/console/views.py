@@ -1,7 +1,6 @@
 """View models of series and jobs for the console, loaded from the store."""
 
 from dataclasses import dataclass
-from enum import StrEnum
 
 from node.domain.job import Job, JobState, can_rerun
 from node.domain.job_summary import current_jobs
@@ -12,32 +11,11 @@ from node.web.console.delivery_views import DeliveryView, delivery_views
 from node.web.console.state_text import (
     STATES,
     StateText,
-    Tone,
     job_state_text,
     measured_volumes,
     peer_and_channel,
     stage_name,
 )
-
-
-class SeriesFilter(StrEnum):
-    """Which series the list shows."""
-
-    ALL = "all"
-    WORKING = "working"
-    DELIVERED = "delivered"
-    REFUSED = "refused"
-    IGNORED = "ignored"
-    ATTENTION = "attention"
-
-
-_TONES: dict[SeriesFilter, Tone] = {
-    SeriesFilter.WORKING: Tone.BUSY,
-    SeriesFilter.DELIVERED: Tone.DONE,
-    SeriesFilter.REFUSED: Tone.REFUSED,
-    SeriesFilter.IGNORED: Tone.QUIET,
-    SeriesFilter.ATTENTION: Tone.ATTENTION,
-}
 
 
 @dataclass(frozen=True)
@@ -117,13 +95,6 @@ class SeriesView:
         return tuple(job for job in self.jobs if job.is_current)
 
     @property
-    def tones(self) -> frozenset[Tone]:
-        """The tones of the series and, after its decision, of each part."""
-        settled = self.series.state is SeriesState.ACCEPTED
-        parts = {job.state.tone for job in self.current_jobs if job.part and settled}
-        return frozenset({self.state.tone, *parts})
-
-    @property
     def is_receiving(self) -> bool:
         """Whether images may still arrive."""
         return self.series.state is SeriesState.RECEIVING
@@ -166,33 +137,6 @@ class SeriesPage:
     events: tuple[AuditEvent, ...]
 
 
-def list_series_views(store: Store, show: SeriesFilter, limit: int) -> tuple[SeriesView, ...]:
-    """Returns the latest series that pass the filter, newest first.
-
-    Series that need attention are found regardless of their age.
-    """
-    if show is SeriesFilter.ATTENTION:
-        return _series_with_parked_jobs(store, limit)
-    views = (series_view(store, found) for found in store.series_with_outcome(limit))
-    return tuple(v for v in views if show is SeriesFilter.ALL or _TONES[show] in v.tones)
-
-
-def count_series(store: Store) -> dict[SeriesFilter, int]:
-    """Returns the number of series or jobs under each filter, over all time."""
-    series, jobs = store.count_series(), store.count_jobs()
-    found = dict.fromkeys(SeriesFilter, 0)
-    found[SeriesFilter.ALL] = sum(series.values())
-    found[SeriesFilter.WORKING] = series[SeriesState.RECEIVING]
-    found[SeriesFilter.IGNORED] = series[SeriesState.IGNORED]
-    for show, tone in _TONES.items():
-        found[show] += sum(
-            count
-            for state, count in jobs.items()
-            if STATES[state].tone is tone and state is not JobState.SUPERSEDED
-        )
-    return found
-
-
 def load_series_page(store: Store, series_uid: str) -> SeriesPage | None:
     """Returns the page of one series; None if it is unknown."""
     found = _outcome(store, series_uid)
@@ -232,10 +176,3 @@ def _outcome(store: Store, series_uid: str) -> SeriesOutcome | None:
     if series is None:
         return None
     return SeriesOutcome(series, tuple(reversed(store.jobs_of(series_uid))))
-
-
-def _series_with_parked_jobs(store: Store, limit: int) -> tuple[SeriesView, ...]:
-    parked = store.list_jobs(limit, states=[JobState.PARKED])
-    uids = dict.fromkeys(job.series_instance_uid for job in parked)
-    found = (_outcome(store, uid) for uid in uids)
-    return tuple(series_view(store, one) for one in found if one is not None)

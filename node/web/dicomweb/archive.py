@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 
 import structlog
@@ -19,9 +20,9 @@ from node.domain.result_objects import StoredObject
 from node.domain.series import StoredSeries
 from node.store import Store
 from node.store.files import Files
+from node.store.search.archive_search import Narrowing
 
 _LOG = structlog.get_logger()
-_MAX_LISTED = 1_000_000
 # A superseded result was never sent, and a newer one covers the same and more slices.
 _STATES_WITH_RESULT = {
     JobState.DELIVERING,
@@ -29,6 +30,7 @@ _STATES_WITH_RESULT = {
     JobState.PARKED,
     JobState.REFUSED,  # with a notice
 }
+_NO_NARROWING = Narrowing()
 # Headers with the attributes of a search, a few kilobytes each; files never change.
 _CACHED_HEADERS = 4096
 
@@ -71,15 +73,33 @@ class Archive:
     store: Store
 
     def find_series(
-        self, study_uid: str | None = None, series_uid: str | None = None
+        self,
+        study_uid: str | None = None,
+        series_uid: str | None = None,
+        narrowing: Narrowing = _NO_NARROWING,
+        skip: int = 0,
     ) -> Iterator[ArchivedSeries]:
-        """Yields the series, limited to a study or to one series; newest first without a study."""
+        """Yields the series, limited to a study or to one series; newest first without a study.
+
+        Without a study, `narrowing` leaves out series that cannot match, and `skip` the first ones.
+        """
+        if study_uid is not None:
+            found: Iterator[ArchivedSeries] = self._series_of_study(study_uid)
+        elif series_uid is not None:
+            found = self._series_with_uid(series_uid)
+        else:
+            yield from self._all(narrowing, skip)
+            return
         seen: set[str] = set()
-        for found in self._all(study_uid):
-            uid = found.series_instance_uid
+        for one in found:
+            uid = one.series_instance_uid
             if uid not in seen and series_uid in {None, uid}:
                 seen.add(uid)
-                yield found
+                yield one
+
+    def find_studies(self, narrowing: Narrowing) -> Iterator[str]:
+        """Yields the UIDs of the studies, newest first; `narrowing` as in `find_series`."""
+        return self.store.candidate_studies(narrowing)
 
     def instances_of(self, series: ArchivedSeries) -> tuple[ArchivedInstance, ...]:
         """Returns the instances of a series, ordered by SOP Instance UID."""
@@ -107,17 +127,36 @@ class Archive:
             if sop_uid in {None, instance.sop_instance_uid}
         )
 
-    def _all(self, study_uid: str | None) -> Iterator[ArchivedSeries]:
-        if study_uid is None:
-            stored = self.store.list_series(_MAX_LISTED)
-            jobs: Sequence[Job] = self.store.list_jobs(_MAX_LISTED, _STATES_WITH_RESULT)
-        else:
-            stored = self.store.series_of_study(study_uid)
-            jobs = [job for s in stored for job in self.store.jobs_of(s.series_instance_uid)]
+    def _all(self, narrowing: Narrowing, skip: int = 0) -> Iterator[ArchivedSeries]:
+        """Yields the received series, then the results, without the first `skip`."""
+        received = self.store.count_candidate_series(narrowing) if skip else 0
+        if not skip or skip < received:
+            candidates = self.store.candidate_series(narrowing, skip)
+            yield from (_received_series(series) for series in candidates)
+        yield from islice(self._results(narrowing), max(0, skip - received), None)
+
+    def _results(self, narrowing: Narrowing) -> Iterator[ArchivedSeries]:
+        """Yields the results, without those that the node has received as well."""
+        for jobs in self.store.candidate_jobs(narrowing, sorted(_STATES_WITH_RESULT)):
+            found = list(self._results_of(jobs))
+            known = self.store.received_among([one.series_instance_uid for one in found])
+            yield from (one for one in found if one.series_instance_uid not in known)
+
+    def _series_of_study(self, study_uid: str) -> Iterator[ArchivedSeries]:
+        stored = self.store.series_of_study(study_uid)
         yield from (_received_series(series) for series in stored)
-        with_result = [job for job in jobs if job.state in _STATES_WITH_RESULT]
-        studies = {job.job_id: job.study_instance_uid for job in with_result}
-        for stored_object in self.store.objects_of_jobs(with_result):
+        jobs = [job for s in stored for job in self.store.jobs_of(s.series_instance_uid)]
+        yield from self._results_of([job for job in jobs if job.state in _STATES_WITH_RESULT])
+
+    def _series_with_uid(self, series_uid: str) -> Iterator[ArchivedSeries]:
+        stored = self.store.get_series(series_uid)
+        if stored is not None:
+            return iter([_received_series(stored)])
+        return self._results(_NO_NARROWING)
+
+    def _results_of(self, jobs: Sequence[Job]) -> Iterator[ArchivedSeries]:
+        studies = {job.job_id: job.study_instance_uid for job in jobs}
+        for stored_object in self.store.objects_of_jobs(jobs):
             if stored_object.sop_class_uid:  # a report for HL7 or FHIR is not a DICOM object
                 yield self._result_series(stored_object, studies[stored_object.job_id])
 

@@ -1,6 +1,7 @@
 """QIDO-RS: search for studies, series and instances (PS3.18 10.6). Reads no pixel data."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from http import HTTPStatus
 from itertools import islice
 
@@ -51,7 +52,12 @@ _STUDY_UID, _SERIES_UID, _SOP_UID = 0x0020000D, 0x0020000E, 0x00080018
 def search_studies(request: Request, archive: SiteArchive) -> Response:
     """Searches for studies with at least one series in the archive."""
     search = parse_search(request.query_params.multi_items())
-    return _response(search, _study_rows(archive, search, service_root(request)))
+    study = search.single_uid(_STUDY_UID)
+    studies = archive.find_studies(search.narrowing) if study is None else iter([study])
+    if not search.reads_files:
+        # Each candidate is a result, so files of studies before the page are not read.
+        studies, search = islice(studies, search.offset, None), replace(search, offset=0)
+    return _response(search, _study_rows(archive, studies, search, service_root(request)))
 
 
 @ROUTER.get("/series")
@@ -88,9 +94,13 @@ def search_instances_of_series(
 
 def _series_response(request: Request, archive: Archive, study: str | None) -> Response:
     search, root = parse_search(request.query_params.multi_items()), service_root(request)
-    candidates = archive.find_series(
-        study or search.single_uid(_STUDY_UID), search.single_uid(_SERIES_UID)
-    )
+    study_uid, series_uid = study or search.single_uid(_STUDY_UID), search.single_uid(_SERIES_UID)
+    if study_uid is None and series_uid is None and not search.reads_files:
+        # Each candidate is a result, so the index skips what is before the page.
+        candidates = archive.find_series(skip=search.offset)
+        search = replace(search, offset=0)
+    else:
+        candidates = archive.find_series(study_uid, series_uid, search.narrowing)
     return _response(search, (_series_row(archive, series, search, root) for series in candidates))
 
 
@@ -99,7 +109,9 @@ def _instances_response(
 ) -> Response:
     search, root = parse_search(request.query_params.multi_items()), service_root(request)
     candidates = archive.find_series(
-        study or search.single_uid(_STUDY_UID), series or search.single_uid(_SERIES_UID)
+        study or search.single_uid(_STUDY_UID),
+        series or search.single_uid(_SERIES_UID),
+        search.narrowing,
     )
     sop_uid = search.single_uid(_SOP_UID)
     rows = (
@@ -125,14 +137,14 @@ def _response(search: Search, rows: Iterable[Dataset]) -> Response:
     return JSONResponse(page, media_type=DICOM_JSON, headers=headers)
 
 
-def _study_rows(archive: Archive, search: Search, root: str) -> Iterator[Dataset]:
+def _study_rows(
+    archive: Archive, studies: Iterable[str], search: Search, root: str
+) -> Iterator[Dataset]:
     """Yields one row for each study."""
-    seen: set[str] = set()
-    for first in archive.find_series(search.single_uid(_STUDY_UID)):
-        uid = first.study_instance_uid
-        if uid not in seen:
-            seen.add(uid)
-            yield _study_row(archive, list(archive.find_series(uid)), search, root)
+    for uid in studies:
+        members = list(archive.find_series(uid))
+        if members:
+            yield _study_row(archive, members, search, root)
 
 
 def _study_row(

@@ -9,9 +9,20 @@ from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.multival import MultiValue
 
 from node.domain.errors import Rejected, RejectionReason
+from node.store.search.archive_search import Narrowing
 
 # No archive has as many studies.
 _MAX_OFFSET = 1 << 40
+# The attributes by which the search index narrows a search.
+_INDEXED = {
+    (0x00080020,): "study_date",
+    (0x00080050,): "accession_number",
+    (0x00100020,): "patient_id",
+    (0x00100010,): "patient_name",
+    (0x00080060,): "modality",
+    (0x0008103E,): "series_description",
+    (0x00180015,): "body_part_examined",
+}
 # For more results than this a client pages with limit and offset.
 MAX_RESULTS = 10_000
 _HEX_TAG = re.compile(r"[0-9A-Fa-f]{8}")
@@ -62,6 +73,17 @@ class Search:
             if one.path == (tag,) and one.value and not set(one.value) & set(",\\*?"):
                 return one.value
         return None
+
+    @property
+    def reads_files(self) -> bool:
+        """Whether the files decide what matches."""
+        return any(one.value for one in self.filters)
+
+    @property
+    def narrowing(self) -> Narrowing:
+        """What the search index can compare before files are read."""
+        values = {_INDEXED[one.path]: one.value for one in self.filters if one.path in _INDEXED}
+        return Narrowing(**values)
 
 
 def parse_search(parameters: Iterable[tuple[str, str]]) -> Search:

@@ -70,7 +70,7 @@ def test_a_refused_part_does_not_hide_the_others(node: WorkerParts) -> None:
     leading = leading_job(jobs[::-1])
     assert leading is not None
     assert (leading.state, leading.reason) == (JobState.REFUSED, "Slices are missing.")
-    (listed,) = node.store.series_with_outcome()
+    (listed,) = node.store.outcomes_of([jobs[0].series_instance_uid])
     assert listed.outcome == "refused"
     assert listed.reason.endswith(": Slices are missing.")
 

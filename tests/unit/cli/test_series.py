@@ -1,0 +1,58 @@
+"""`segnode series list`: what it finds and prints."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from node.cli.main import main
+from node.settings import load_settings
+from node.store import Store
+from tests.support.many_series import insert_series
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """The configuration of a site that searches patients, with nine series."""
+    file = tmp_path / "site.toml"
+    file.write_text('data_dir = "data"\n[web]\nsearch_patients = true\n', encoding="utf-8")
+    settings = load_settings(file)
+    store = Store.open(settings.database_url, settings.data_dir)
+    insert_series(store, range(9))
+    store.close()
+    return file
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    """Runs `segnode series list ARGUMENTS`; returns the exit status."""
+    monkeypatch.setattr(sys, "argv", ["segnode", "series", "list", *arguments])
+    with pytest.raises(SystemExit) as exited:
+        main()
+    return int(exited.value.code or 0)
+
+
+def test_series_are_listed_by_patient_and_state_page_by_page(
+    config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    site = ("-c", str(config))
+    assert run(monkeypatch, "--patient", "müller1", *site) == 0
+    text = capsys.readouterr().out
+    assert "Müller1^Hans, P0000001, A0000001" in text
+    assert text.count("  series 1.2.840.1.") == 3
+    assert "job job5 delivered: Liver 1417 mL" in text
+    assert run(monkeypatch, "--state", "ignored", "--limit", "2", "--json", *site) == 0
+    page = json.loads(capsys.readouterr().out)
+    assert [s["series_instance_uid"] for s in page["series"]] == ["1.2.840.1.8", "1.2.840.1.4"]
+    assert run(monkeypatch, "--state", "ignored", "--older", page["older"], *site) == 0
+    assert capsys.readouterr().out.count("  series ") == 1
+    assert run(monkeypatch, "nothing like this", *site) == 0
+    assert capsys.readouterr().out == "No series found.\n"
+
+
+def test_a_site_that_searches_no_patients_names_the_setting(
+    config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config.write_text('data_dir = "data"\n', encoding="utf-8")
+    assert run(monkeypatch, "--patient", "müller", "-c", str(config)) == 1
+    assert "search_patients = true" in capsys.readouterr().err
