@@ -28,10 +28,10 @@ from node.dicom.results.source_slices.image_measurement import measure_in_images
 from node.domain.errors import Rejected, RejectionReason
 from node.domain.findings import DEFAULT_MIN_AGREEMENT, Finding, FindingKind
 from node.domain.job import ReplacedResult
-from node.domain.number_texts import exact, rounded_beside
 from node.domain.result_objects import SEG
 from node.domain.result_texts import ResultTexts
 from node.domain.series import AcquisitionChoice, SeriesPart
+from node.domain.texts.numbers import exact, rounded_beside
 
 Progress = Callable[[float], None]
 StageCallback = Callable[[str], None]

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol, TypeVar
 
 from node.domain.job import Job, JobState
-from node.domain.number_texts import millilitres
 from node.domain.series import SeriesPart
+from node.domain.texts.numbers import millilitres
 
 # States of the parts of a series; the first that one of them has stands for the series. What needs
 # a person comes first, then what goes on, then what has ended.

@@ -13,7 +13,7 @@ from math import sqrt
 from statistics import median
 
 from node.domain.monitoring.problem import Problem, ProblemKind, Urgency
-from node.domain.number_texts import distinct
+from node.domain.texts.numbers import distinct
 from node.store.monitoring.activity import FinishedJob
 
 RECENT = timedelta(days=7)

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from node.domain.errors import Transient
 from node.domain.monitoring.problem import Problem, ProblemKind, Urgency
-from node.domain.number_texts import rounded_beside
+from node.domain.texts.numbers import rounded_beside
 from node.runtime.locks import LockedProcess, is_running, process_lock_file
 from node.settings import Settings
 from node.store import Store

@@ -11,7 +11,7 @@ from typing import Any
 
 from models.installed_packages import InstalledPackages, installed
 from models.manifest import InvalidPackage
-from node.domain.number_texts import exact
+from node.domain.texts.numbers import exact
 from node.routing.attributes import closest_match, suggestion
 from node.routing.condition_parsing import KeyPath, Mistake
 from node.settings.chosen_models import model_mistakes

@@ -95,8 +95,6 @@ def settings_without_effect(worklist: WorklistOptions) -> Iterator[tuple[str, st
     """Yields settings that need another one, each with the reason."""
     if worklist.station_scheme is not None and worklist.station is None:
         yield "station_scheme", "has no effect without a station"
-    if worklist.events_url and not worklist.subscribe:
-        yield "events_url", "has no effect with subscribe = false"
 
 
 def _source_mistakes(

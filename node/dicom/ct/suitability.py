@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset
 
 from node.dicom.ct.frames import CT_CLASSES, MULTI_FRAME_CLASSES, Slice
 from node.domain.errors import Rejected, RejectionReason
-from node.domain.number_texts import exact
+from node.domain.texts.numbers import exact
 
 # Direction cosines may differ by rounding. 0.001 moves the far corner of a 350 mm wide slice by
 # 0.35 mm, half a pixel.

@@ -7,7 +7,7 @@ from models.measurement import MIN_COMPONENT_ML, Measurement, is_found
 from node.dicom.ct.non_slices import counted
 from node.dicom.ct.reader import CtSeries
 from node.domain.findings import Finding, FindingKind
-from node.domain.number_texts import exact, millilitres, rounded_beside
+from node.domain.texts.numbers import exact, millilitres, rounded_beside
 
 # Smaller holes are the contours of vessels and ducts at the organ's edge.
 _MIN_HOLES_ML = 1.0

@@ -54,7 +54,8 @@ def series_description(content: ResultContent, result_object: ResultObject) -> s
 
     A missing value takes the rest of its word with it. Objects other than the SEG begin with their
     title, and a result of a part of the series with that part, unless the template says where they
-    go. Where the part leaves no room for the source series, it takes that of version and model.
+    go. Where that leaves no room for the description of the source, version and model are left
+    out.
     """
     header = content.source.sources[0]
     title = _TITLES[result_object.kind]
@@ -78,7 +79,7 @@ def series_description(content: ResultContent, result_object: ResultObject) -> s
     if content.source.part is None:
         return _cut(text)
     for field in _OMITTED_FIRST:
-        if len(text) > MAX_LONG_STRING:
+        if not _shows(text, values["source_description"]):
             values[field] = ""
             text = _fill(template, values)
     return _cut(text)
@@ -180,6 +181,12 @@ def _fill(template: str, values: dict[str, str]) -> str:
     filled = re.sub(r"\(\)|\[\]", "", filled)
     filled = TEMPLATE_FIELD.sub(lambda field: values[field[1]], filled)
     return " ".join(filled.split()).strip(" ,;:")
+
+
+def _shows(text: str, value: str) -> bool:
+    """Whether the first word of a value in the text, if it is there, lies before the cut."""
+    start = text.rfind(value)
+    return not value or start + len(value.split(maxsplit=1)[0]) <= MAX_LONG_STRING
 
 
 def _cut(text: str) -> str:

@@ -8,8 +8,8 @@ from node.domain.delivery import Delivery, DeliveryKey, DeliveryState
 from node.domain.instance import Channel
 from node.domain.job import Job, JobState
 from node.domain.job_summary import is_lower_bound
-from node.domain.number_texts import millilitres
 from node.domain.series import SeriesState
+from node.domain.texts.numbers import millilitres
 from node.store import AuditEvent
 
 

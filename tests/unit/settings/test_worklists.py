@@ -44,10 +44,6 @@ def test_a_worklist_names_a_rule_for_each_code(tmp_path: Path) -> None:
         ),
         (VALID + WORKLIST + 'station_scheme = "S"\n', "has no effect without a station"),
         (
-            VALID + WORKLIST + 'events_url = "ws://x/y"\nsubscribe = false\n',
-            "has no effect with subscribe = false",
-        ),
-        (
             VALID + WORKLIST.replace("dicom-web", "dicom-web/workitems"),
             "must be the part of the address before /workitems",
         ),

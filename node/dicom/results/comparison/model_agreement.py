@@ -16,7 +16,7 @@ from node.dicom.results.content import ResultContent
 from node.dicom.results.source_slices.label_interpolation import labels_on_source_slices
 from node.domain.findings import Finding, FindingKind
 from node.domain.job_summary import is_lower_bound
-from node.domain.number_texts import exact, rounded_beside
+from node.domain.texts.numbers import exact, rounded_beside
 
 
 @dataclass(frozen=True)

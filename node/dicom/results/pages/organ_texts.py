@@ -1,7 +1,7 @@
 """The measurements of an organ in words, as every page and picture states them."""
 
 from models.measurement import Measurement
-from node.domain.number_texts import millilitres
+from node.domain.texts.numbers import millilitres
 
 # On a result that a rule marks because of its findings.
 CHECK_FINDINGS = "Check the findings before use"

@@ -219,16 +219,14 @@ def test_a_part_takes_the_place_of_the_model_and_not_of_the_source_series(
     parts: list[CtSeries],
 ) -> None:
     content = with_source_series(content_of(parts[1]), 4, "Abdomen KM")
-    spec = replace(content.spec, model_id="liver-ct", version="0.3.0")
+    spec = replace(content.spec, model_id="liver-attention-ct", version="12.3.0")
     content = replace(content, spec=spec)
     title = part_title(content.source.part)
-    assert series_description(content, SEG).startswith(f"{title}: Liver")
     measurements = series_description(content, ResultObject(ResultKind.SR))
-    assert measurements.startswith(f"Measurements: {title}: Liver")
-    assert measurements.endswith("(S4 Abdomen KM)")
-    with_long = with_source_series(content, 4, "Abdomen portal venous")
-    text = series_description(with_long, ResultObject(ResultKind.SR))
-    assert text == f"Measurements: {title}: Liver (S4 Abdomen portal venous)"
+    assert measurements == f"Measurements: {title}: Liver (S4 Abdomen KM)"
+    without = with_source_series(content, 4, None)
+    text = series_description(without, ResultObject(ResultKind.SR))
+    assert "liver-attention-ct" in text
 
 
 def test_a_template_says_where_the_part_goes(parts: list[CtSeries]) -> None:

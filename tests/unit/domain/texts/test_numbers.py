@@ -4,7 +4,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from node.domain.number_texts import distinct, exact, millilitres, rounded_beside
+from node.domain.texts.numbers import distinct, exact, millilitres, rounded_beside
 
 _NUMBERS = st.floats(-1e6, 1e6)
 

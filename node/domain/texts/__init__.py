@@ -1,0 +1,1 @@
+"""Texts that readers of results and messages see."""
