@@ -173,23 +173,33 @@ def test_an_open_association_and_a_running_job_go_on_across_a_switch(
     pids = {role: site.process_of(role) for role in Role}
     assert len(dcmsend(files, site.content.dicom_port).acknowledged) == len(files)
     series = Uid(str(dcmread(files[0], stop_before_pixels=True).SeriesInstanceUID))
+    until(lambda: site.state_of(series) is JobState.RUNNING, JOB_S, "the job to run")
+    (inference,) = site.processes(INFERENCE)
+    os.kill(inference, signal.SIGSTOP)  # so that the job does not end before the switch
+    assert site.state_of(series) is JobState.RUNNING
+
+    # Other peers, another place for results, and other inference processes.
+    changed = replace(site.content, sender="OTHER", archive="second", threads=2)
     ae = scu.application_entity(AeTitle("DEMOSENDER"))
     ae.add_requested_context(CTImageStorage, ExplicitVRLittleEndian)
-    remote = scu.Remote(AeTitle("SEGNODE"), "127.0.0.1", site.content.dicom_port)
+    remote = scu.Remote(AeTitle("SEGNODE"), "127.0.0.1", changed.dicom_port)
     with scu.associated(ae, remote) as association:
-        until(lambda: site.state_of(series) is JobState.RUNNING, JOB_S, "the job to run")
-        (inference,) = site.processes(INFERENCE)
-        os.kill(inference, signal.SIGSTOP)  # so that the job does not end before the switch
-        assert site.state_of(series) is JobState.RUNNING
 
-        # Other peers, another place for results, and other inference processes.
-        changed = replace(site.content, sender="OTHER", archive="second", threads=2)
+        def is_switched() -> bool:
+            """Sends again and again, as an idle association would time out."""
+            assert association.send_c_store(later).get("Status") == 0x0000
+            return any(
+                name.endswith("/listener") and number == revision.number
+                for name, number in site.numbers().items()
+            )
+
         revision = site.activate(changed)
-        site.wait_for(revision.number, len(Role))
-        assert len(site.processes(INFERENCE)) == 2
-        assert dcmsend([later], changed.dicom_port).statuses == {}  # no longer a peer
+        until(is_switched, SWITCH_S, "the listener to switch", poll_s=0.5)
         assert association.send_c_store(later).get("Status") == 0x0000
-        os.kill(inference, signal.SIGCONT)
+    assert dcmsend([later], changed.dicom_port).statuses == {}  # no longer a peer
+    site.wait_for(revision.number, len(Role))
+    assert len(site.processes(INFERENCE)) == 2
+    os.kill(inference, signal.SIGCONT)
     until(lambda: site.state_of(series) is JobState.DELIVERED, JOB_S, "the job to end")
     (job,) = site.store.jobs_of(series)
     assert site.store.run_number(job.job_id) == 1

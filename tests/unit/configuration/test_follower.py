@@ -1,4 +1,4 @@
-"""A process follows the configuration, and keeps its last good one where a newer one is unusable."""
+"""A process follows the configuration, and keeps its last good one if a newer one is unusable."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
