@@ -214,7 +214,8 @@ def test_a_process_that_cannot_use_the_active_revision_is_shown(
     assert "there is no model" in page
     (process,) = api.get("").json()["processes"]
     assert (process["name"], process["number"], process["problem"]) == ("host2/worker", 1, problem)
-    node.store.remove_configured_process("host2/worker")
+    node.store.report_revision("host2/worker", 2, "", datetime.now(UTC))
+    assert "still runs" not in httpx.get(f"{node.url}/configuration").text
 
 
 def test_a_configuration_in_a_file_is_read_only(tmp_path: Path) -> None:

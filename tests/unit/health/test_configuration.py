@@ -21,5 +21,6 @@ def test_a_process_with_an_earlier_revision_is_named_with_the_reason(tmp_path: P
         "b/worker still runs revision 1 of the configuration: "
         "revision 2 cannot be used: there is no model 'x'."
     )
-    assert site_problems(settings, store, NOON + timedelta(hours=1)) == []  # it has not reported any more
+    later = NOON + timedelta(hours=1)
+    assert site_problems(settings, store, later) == []  # it has not reported any more
     store.close()
