@@ -22,6 +22,7 @@ GROUPS = {
     "viewer": ["install"],
     "models": ["list", "show", "agreement"],
     "feedback": ["list", "export"],
+    "config": ["list", "show", "diff", "set", "import", "export", "rollback"],
 }
 TOP = sorted(set(get_command(app).commands) - set(GROUPS))  # type: ignore[attr-defined]
 COMMANDS = [[name] for name in TOP]
