@@ -15,7 +15,7 @@ from node.configuration.site_configuration import SiteConfiguration
 from node.domain.errors import Rejected, Transient
 from node.settings import Settings
 from node.store import Store
-from node.web.api import health, jobs, metrics, retrievals, series, work_items
+from node.web.api import connections, health, jobs, metrics, retrievals, series, work_items
 from node.web.console import overview_routes
 from node.web.console import routes as console
 from node.web.console.connections import form_routes as connection_forms
@@ -50,6 +50,7 @@ def create_app(
         overview_routes,
         connection_pages,
         connection_forms,
+        connections,
         series,
         jobs,
         retrievals,

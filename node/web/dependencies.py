@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from node.configuration.site_configuration import SiteConfiguration
+from node.domain.errors import Misconfigured
 from node.settings import Settings
 from node.store import Store
 
@@ -36,4 +37,21 @@ def _configuration(request: Request) -> SiteConfiguration:
 Configuration = Annotated[SiteConfiguration, Depends(_configuration)]
 SiteSettings = Annotated[Settings, Depends(_settings)]
 SiteStore = Annotated[Store, Depends(_store)]
+
+
+def _active_settings(configuration: Configuration, running: SiteSettings) -> Settings:
+    """Returns the settings of the active revision, which the processes may not run yet.
+
+    They are the running ones where the configuration is in a file, or if this host cannot use the
+    active revision.
+    """
+    if not configuration.is_writable:
+        return running
+    try:
+        return configuration.check(configuration.text())
+    except Misconfigured:
+        return running
+
+
+ActiveSettings = Annotated[Settings, Depends(_active_settings)]
 Now = Annotated[datetime, Depends(utc_now)]

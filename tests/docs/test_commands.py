@@ -17,6 +17,7 @@ GROUPS = {
     "store": ["verify", "repair"],
     "worklist": ["list", "show", "cancel"],
     "alerts": ["list", "test"],
+    "connections": ["test", "rejected"],
 }
 TOP = sorted(set(get_command(app).commands) - set(GROUPS))  # type: ignore[attr-defined]
 COMMANDS = [[name] for name in TOP]
