@@ -14,7 +14,7 @@ from node.settings import Settings
 _LOG = structlog.get_logger()
 # How often a process looks for a newer configuration.
 POLL_SECONDS = 1.0
-# A process that has not reported for longer has ended.
+# How often a process reports what it uses.
 REPORT_SECONDS = 30.0
 # What a process cannot change while it runs.
 _FIXED = ("config", "data_dir", "database_url", "store_url", "store_endpoint", "log_level")

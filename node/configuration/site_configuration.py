@@ -7,7 +7,7 @@ says where that host keeps its data.
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from difflib import unified_diff
 from pathlib import Path
 
@@ -16,10 +16,13 @@ from node.domain.errors import NodeError
 from node.settings import Settings, load_location, load_revision, load_settings
 from node.settings.toml_source import TomlSource
 from node.store import Store
+from node.store.configuration.processes import ConfiguredProcess
 from node.store.configuration.revisions import Revision, RevisionConflict, RevisionDraft
 
 # How messages name a text that is not a revision yet.
 PROPOSED = "configuration"
+# A process that has not reported for longer has ended.
+_MAX_SILENCE = timedelta(minutes=2)
 
 
 class ConfigurationReadOnly(NodeError):
@@ -122,6 +125,10 @@ class SiteConfiguration:
             raise UnknownRevision(number)
         return found
 
+    def processes(self, now: datetime) -> list[ConfiguredProcess]:
+        """Returns the processes that run, each with its revision; none where it is in a file."""
+        return running_processes(self.store, now) if self.is_writable else []
+
     def difference(self, old: int | None, new: int) -> str:
         """Returns the unified diff between two revisions; against nothing if `old` is None.
 
@@ -131,6 +138,11 @@ class SiteConfiguration:
         before = "" if old is None else self.revision(old).text
         name = "nothing" if old is None else revision_name(old)
         return unified_difference(before, self.revision(new).text, name, revision_name(new))
+
+
+def running_processes(store: Store, now: datetime) -> list[ConfiguredProcess]:
+    """Returns the processes that follow the revisions of `store`, and have reported lately."""
+    return store.configured_processes(now - _MAX_SILENCE)
 
 
 def unified_difference(old: str, new: str, old_name: str, new_name: str) -> str:

@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from node.configuration.site_configuration import running_processes
 from node.domain.errors import Transient
 from node.domain.monitoring.alert import AlertMessage
 from node.domain.monitoring.problem import Problem, ProblemKind, Urgency, by_urgency, sentence_end
 from node.health.certificates import certificate_problems
+from node.health.configuration import configuration_problems
 from node.health.destinations import attention_policy, destination_problems
 from node.health.parts import database_gone, full_text, node_problem, part_problems
 from node.settings import Settings
@@ -66,6 +68,7 @@ def site_problems(settings: Settings, store: Store, now: datetime) -> list[Probl
         *_many_parked(len(parked)),
         *_lost_worker_problems(store, now),
         *_unsent_problems(store.failed_messages()),
+        *configuration_problems(running_processes(store, now)),
     ]
 
 

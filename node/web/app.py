@@ -15,11 +15,13 @@ from node.configuration.site_configuration import SiteConfiguration
 from node.domain.errors import Rejected, Transient
 from node.settings import Settings
 from node.store import Store
+from node.web.api import configuration as configuration_api
 from node.web.api import connections, health, jobs, metrics, retrievals, series, work_items
-from node.web.console import overview_routes
+from node.web.console import configuration_routes, overview_routes
 from node.web.console import routes as console
 from node.web.console.connections import form_routes as connection_forms
 from node.web.console.connections import routes as connection_pages
+from node.web.dependencies import settings_of
 from node.web.dicomweb import capabilities, metadata, qido, rendered, stow, wado
 from node.web.event_streams import EventStreams
 from node.web.security import SecurityMiddleware
@@ -48,6 +50,8 @@ def create_app(
     for module in (
         console,
         overview_routes,
+        configuration_routes,
+        configuration_api,
         connection_pages,
         connection_forms,
         connections,
@@ -62,19 +66,13 @@ def create_app(
         app.include_router(module.ROUTER)
     for error, handler in _ERROR_HANDLERS.items():
         app.add_exception_handler(error, handler)
-    app.add_middleware(SecurityMiddleware, names=lambda: _settings_of(app).web.names)
+    app.add_middleware(SecurityMiddleware, names=lambda: settings_of(app).web.names)
     return app
 
 
 def use_settings(app: FastAPI, settings: Settings) -> None:
     """Answers requests with these settings from now on."""
     app.state.settings = settings
-
-
-def _settings_of(app: FastAPI) -> Settings:
-    settings = app.state.settings
-    assert isinstance(settings, Settings)  # noqa: S101 set by create_app
-    return settings
 
 
 def _handle_rejected(request: Request, error: Exception) -> Response:

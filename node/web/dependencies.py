@@ -3,7 +3,8 @@
 from datetime import UTC, datetime
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends, FastAPI, Query, Request
+from fastapi import Path as PathParameter
 
 from node.configuration.site_configuration import SiteConfiguration
 from node.domain.errors import Misconfigured
@@ -11,10 +12,15 @@ from node.settings import Settings
 from node.store import Store
 
 
-def _settings(request: Request) -> Settings:
-    settings = request.app.state.settings
+def settings_of(app: FastAPI) -> Settings:
+    """Returns the settings that the application has now."""
+    settings = app.state.settings
     assert isinstance(settings, Settings)  # noqa: S101 set by create_app
     return settings
+
+
+def _settings(request: Request) -> Settings:
+    return settings_of(request.app)
 
 
 def _store(request: Request) -> Store:
@@ -55,3 +61,5 @@ def _active_settings(configuration: Configuration, running: SiteSettings) -> Set
 
 ActiveSettings = Annotated[Settings, Depends(_active_settings)]
 Now = Annotated[datetime, Depends(utc_now)]
+RevisionNumber = Annotated[int, PathParameter(ge=1, lt=1 << 31)]
+OtherRevision = Annotated[int | None, Query(ge=1, lt=1 << 31)]

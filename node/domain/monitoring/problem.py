@@ -30,6 +30,7 @@ class ProblemKind(StrEnum):
     CERTIFICATE_EXPIRING = "certificate-expiring"
     RESULTS_DRIFTING = "results-drifting"
     ALERT_NOT_SENT = "alert-not-sent"
+    CONFIGURATION_NOT_USED = "configuration-not-used"
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,7 @@ _DEGRADING = {
     ProblemKind.DISK_LOW,
     ProblemKind.WORKER_MISSING,
     ProblemKind.ALERT_NOT_SENT,
+    ProblemKind.CONFIGURATION_NOT_USED,
 }
 
 

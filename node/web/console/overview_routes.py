@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, FastAPI, Request
 from starlette.responses import Response
 
 from node.health.overview import site_state
@@ -10,7 +10,7 @@ from node.settings import Settings
 from node.store import Store
 from node.web.console.monitoring_text import all_well, destination_state
 from node.web.console.rendering import page, render_page
-from node.web.dependencies import SiteSettings, SiteStore, utc_now
+from node.web.dependencies import SiteSettings, SiteStore, settings_of, utc_now
 from node.web.event_streams import streams_of
 
 ROUTER = APIRouter(include_in_schema=False)
@@ -31,13 +31,14 @@ def overview_fragment(request: Request, settings: SiteSettings, store: SiteStore
 
 
 @ROUTER.get("/events/overview")
-async def overview_events(request: Request, settings: SiteSettings, store: SiteStore) -> Response:
+async def overview_events(request: Request, store: SiteStore) -> Response:
     """Streams each new version of that part (server-sent events)."""
-    render = partial(_render_fragment, settings, store)
+    render = partial(_render_fragment, request.app, store)
     return streams_of(request.app).response(request, "overview", render)
 
 
-def _render_fragment(settings: Settings, store: Store) -> str:
+def _render_fragment(app: FastAPI, store: Store) -> str:
+    settings = settings_of(app)  # those of now: a stream lasts longer than a configuration
     return render_page(_PATH, settings, _FRAGMENT, **_context(settings, store))
 
 

@@ -91,6 +91,12 @@ class Host:
         """Waits until the node is ready."""
         until(lambda: "node.ready" in self.log()[self._log_start :], 120, f"{self.name} to come up")
 
+    @property
+    def session(self) -> int:
+        """The id of the session that its processes form."""
+        assert self._process is not None
+        return self._process.pid
+
     def log(self) -> str:
         """The log of its processes."""
         return self._log_file.read_text()
