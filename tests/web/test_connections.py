@@ -231,8 +231,7 @@ def test_a_file_is_read_only_and_says_how_to_change_it(page: Page, tmp_path: Pat
         page.goto("about:blank")
 
 
-@pytest.mark.parametrize("width", [1280, 390])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
 def test_the_pages_have_no_axe_violations(
     browser: Browser, node: ConfigurableNode, width: int, scheme: str
 ) -> None:
