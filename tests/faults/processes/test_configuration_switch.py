@@ -15,7 +15,7 @@ from pynetdicom.sop_class import CTImageStorage  # type: ignore[attr-defined]
 
 from node.configuration.site_configuration import SiteConfiguration, host_settings
 from node.demo.orthanc_pacs import free_ports
-from node.dimse.scu import Remote
+from node.dimse import scu
 from node.domain.errors import Transient
 from node.domain.identifiers import AeTitle, Uid
 from node.domain.job import JobState
@@ -176,7 +176,7 @@ def test_an_open_association_and_a_running_job_go_on_across_a_switch(
     series = Uid(str(dcmread(files[0], stop_before_pixels=True).SeriesInstanceUID))
     ae = scu.application_entity(AeTitle("DEMOSENDER"))
     ae.add_requested_context(CTImageStorage, ExplicitVRLittleEndian)
-    remote = Remote(AeTitle("SEGNODE"), "127.0.0.1", site.content.dicom_port)
+    remote = scu.Remote(AeTitle("SEGNODE"), "127.0.0.1", site.content.dicom_port)
     with scu.associated(ae, remote) as association:
         until(lambda: site.state_of(series) is JobState.RUNNING, JOB_S, "the job to run")
         (inference,) = site.processes(INFERENCE)
@@ -265,7 +265,7 @@ def _restarted(site: Site, killed: dict[Role, int]) -> bool:
 
 def _echoes(port: int) -> bool:
     try:
-        dicom.echo(Remote(AeTitle("SEGNODE"), "127.0.0.1", port), AeTitle("DEMOSENDER"))
+        dicom.echo(scu.Remote(AeTitle("SEGNODE"), "127.0.0.1", port), AeTitle("DEMOSENDER"))
     except Transient:
         return False
     return True
