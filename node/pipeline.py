@@ -29,9 +29,9 @@ from node.domain.errors import Rejected, RejectionReason
 from node.domain.findings import DEFAULT_MIN_AGREEMENT, Finding, FindingKind
 from node.domain.job import ReplacedResult
 from node.domain.result_objects import SEG
-from node.domain.result_texts import ResultTexts
 from node.domain.series import AcquisitionChoice, SeriesPart
 from node.domain.texts.numbers import exact, rounded_beside
+from node.domain.texts.result_texts import ResultTexts
 
 Progress = Callable[[float], None]
 StageCallback = Callable[[str], None]

@@ -4,7 +4,7 @@ An association only changes counts in memory. It never waits for the database.
 """
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -27,14 +27,14 @@ _MAX_KEYS = 500
 _OTHERS = "*"
 _AE_LENGTH, _UID_LENGTH = 16, 64
 # Result, source and reason of a rejection (PS3.8 9.3.4).
-_REASONS = {
+_REASONS: Mapping[tuple[int | None, int | None, int | None], ListenerRejection] = {
     (0x01, 0x01, 0x03): ListenerRejection.CALLING_AE_TITLE,
     (0x01, 0x01, 0x07): ListenerRejection.CALLED_AE_TITLE,
     (0x02, 0x03, 0x01): ListenerRejection.NO_SPACE,
     (0x02, 0x03, 0x02): ListenerRejection.TOO_MANY_ASSOCIATIONS,
 }
 # Results of a presentation context (PS3.8 9.3.3.2).
-_CONTEXT_REASONS = {
+_CONTEXT_REASONS: Mapping[int | None, ListenerRejection] = {
     0x03: ListenerRejection.SOP_CLASS,
     0x04: ListenerRejection.TRANSFER_SYNTAX,
 }
@@ -61,12 +61,11 @@ class RejectionRecorder:
     def record_association(self, event: Event) -> None:
         """Records that the whole association is rejected."""
         answer = event.assoc.acceptor.primitive
-        fields = (
-            (answer.result, answer.result_source, answer.diagnostic)
-            if isinstance(answer, A_ASSOCIATE)
-            else ()
-        )
-        self._record(event, _REASONS.get(fields, ListenerRejection.OTHER))
+        reason = ListenerRejection.OTHER
+        if isinstance(answer, A_ASSOCIATE):
+            fields = (answer.result, answer.result_source, answer.diagnostic)
+            reason = _REASONS.get(fields, reason)
+        self._record(event, reason)
 
     def record_instance(self, event: Event, sop_class_uid: str, status: int) -> None:
         """Records that a C-STORE request is answered with a failure status."""

@@ -78,14 +78,17 @@ class RejectedSender:
 def explain_rejections(
     found: Iterable[RejectedConnection], settings: Settings
 ) -> list[RejectedSender]:
-    """Returns the senders, the latest first, those that are resolved last."""
+    """Returns the senders that cannot send at all, then those of which a part is rejected.
+
+    Those that the configuration accepts now come last. Within each group, the latest is first.
+    """
     groups: dict[tuple[str, str, str, ListenerRejection], list[RejectedConnection]] = {}
     for one in found:
         key = one.key
         group = (key.calling_ae_title, key.called_ae_title, key.address, key.reason)
         groups.setdefault(group, []).append(one)
     senders = [_sender(group, settings) for group in groups.values()]
-    return sorted(senders, key=lambda sender: sender.is_resolved)
+    return sorted(senders, key=lambda each: (each.is_resolved, not each.reason.ends_association))
 
 
 def _sender(group: list[RejectedConnection], settings: Settings) -> RejectedSender:

@@ -6,7 +6,7 @@ from models.installed_packages import InstalledPackages, installed
 from models.manifest import InvalidPackage, ModelSpec
 from node.dicom.results.recommended_colours import with_recommended_colours
 from node.domain.errors import Misconfigured
-from node.domain.result_texts import ResultTexts, SeriesNumberRule
+from node.domain.texts.result_texts import ResultTexts, SeriesNumberRule
 from node.inference.loaded_models import LoadedModels
 from node.inference.pool import InferencePool
 from node.inference.process import InferenceProcess

@@ -22,7 +22,7 @@ from node.dicom.results.encoders import encode
 from node.dicom.results.preview import overlay_png
 from node.domain.errors import Rejected
 from node.domain.result_objects import NOTICE, ObjectUids, ResultKind, ResultObject
-from node.domain.result_texts import ResultTexts
+from node.domain.texts.result_texts import ResultTexts
 from node.jobs.inference import InferenceRequest, InferenceResult, ProducedObject
 from node.pipeline import Analysis, ResultRequest, Segmenter, analyse, compared
 

@@ -8,7 +8,7 @@ import structlog
 
 from models.manifest import InvalidPackage, ModelSpec
 from node.domain.errors import Misconfigured
-from node.domain.result_texts import ResultTexts
+from node.domain.texts.result_texts import ResultTexts
 from node.jobs.inference import InferenceRequest, InferenceResult
 
 if TYPE_CHECKING:

@@ -24,9 +24,9 @@ from node.domain.errors import Rejected, RejectionReason
 from node.domain.identifiers import mint_uid
 from node.domain.instance import Channel, Origin
 from node.domain.job import job_id
-from node.domain.result_texts import NOT_FOR_DIAGNOSTIC_USE, ResultTexts
 from node.domain.series import series_digest
 from node.domain.texts.numbers import millilitres
+from node.domain.texts.result_texts import NOT_FOR_DIAGNOSTIC_USE, ResultTexts
 from node.intake.part10 import identified_from_part10, part10_bytes
 from node.pipeline import (
     Progress,

@@ -1,6 +1,6 @@
 """Probes of the peers, destinations and sources that the settings name."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from node.delivery.factory import remote_of_peer
@@ -37,7 +37,7 @@ class _Step:
 
 def connections_of(settings: Settings) -> list[ConnectionName]:
     """Returns every connection that the settings name."""
-    names = {
+    names: Mapping[ConnectionTable, Iterable[str]] = {
         ConnectionTable.PEERS: settings.peers,
         ConnectionTable.SOURCES: settings.sources,
         ConnectionTable.DESTINATIONS: settings.destinations,
@@ -67,7 +67,7 @@ def _peer_steps(settings: Settings, name: str) -> Iterator[_Step]:
     yield _echo_step(settings, name)
     models = {"move": MOVE_MODEL, "get": GET_MODEL}
     if peer.retrieve is not None:
-        model = models[peer.retrieve]
+        model, method = models[peer.retrieve], f"C-{peer.retrieve.upper()}"
 
         def retrieve() -> str:
             missing = {QUERY_MODEL, model} - dicom.accepted_sop_classes(
@@ -77,9 +77,9 @@ def _peer_steps(settings: Settings, name: str) -> Iterator[_Step]:
                 raise ConnectionFailure(
                     ConnectionFault.SOP_CLASS,
                     f"{remote} does not accept {' and '.join(sorted(m.name for m in missing))}",
-                    f"allow queries (C-FIND) and C-{peer.retrieve.upper()} there for {calling}",
+                    f"allow queries (C-FIND) and {method} there for {calling}",
                 )
-            return f"It accepts queries and C-{peer.retrieve.upper()} from {calling}."
+            return f"It accepts queries and {method} from {calling}."
 
         yield _Step("Query and retrieve", retrieve)
 

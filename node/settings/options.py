@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, InstanceOf
 
-from node.domain.result_texts import (
+from node.domain.texts.result_texts import (
     DEFAULT_CONTENT_DESCRIPTION,
     DEFAULT_SERIES_DESCRIPTION,
     SeriesNumberRule,

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from node.domain.identifiers import AeTitle
-from node.domain.result_texts import SeriesNumberRule, check_description_template
+from node.domain.texts.result_texts import SeriesNumberRule, check_description_template
 from node.routing.rules import MAX_QUIET_SECONDS
 
 

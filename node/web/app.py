@@ -18,6 +18,7 @@ from node.settings import Settings
 from node.store import Store
 from node.web.api import configuration as configuration_api
 from node.web.api import (
+    connections,
     feedback,
     health,
     jobs,
@@ -69,6 +70,7 @@ _API = (
     work_items,
     rules_api,
     configuration_api,
+    connections,
     models,
     feedback,
     health,

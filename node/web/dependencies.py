@@ -10,7 +10,8 @@ from fastapi import Depends, FastAPI, HTTPException, Query, Request
 from fastapi import Path as PathParameter
 
 from node.configuration.site_configuration import SiteConfiguration
-from node.domain.discarding import CONSOLE_USER
+from node.domain.errors import Misconfigured
+from node.domain.queues.discarding import CONSOLE_USER
 from node.settings import Settings
 from node.store import Store
 
@@ -66,6 +67,23 @@ def _configuration(request: Request) -> SiteConfiguration:
 Configuration = Annotated[SiteConfiguration, Depends(_configuration)]
 SiteSettings = Annotated[Settings, Depends(_settings)]
 SiteStore = Annotated[Store, Depends(_store)]
+
+
+def _active_settings(configuration: Configuration, running: SiteSettings) -> Settings:
+    """Returns the settings of the active revision, which the processes may not run yet.
+
+    They are the running ones where the configuration is in a file, or if this host cannot use the
+    active revision.
+    """
+    if not configuration.is_writable:
+        return running
+    try:
+        return configuration.check(configuration.text())
+    except Misconfigured:
+        return running
+
+
+ActiveSettings = Annotated[Settings, Depends(_active_settings)]
 Now = Annotated[datetime, Depends(utc_now)]
 CurrentUser = Annotated[str, Depends(_current_user)]
 PostedForm = Annotated[Mapping[str, str], Depends(_posted_form)]

@@ -23,6 +23,7 @@ GROUPS = {
     "models": ["list", "show", "agreement"],
     "feedback": ["list", "export"],
     "config": ["list", "show", "diff", "set", "import", "export", "rollback"],
+    "connections": ["test", "rejected"],
 }
 TOP = sorted(set(get_command(app).commands) - set(GROUPS))  # type: ignore[attr-defined]
 COMMANDS = [[name] for name in TOP]

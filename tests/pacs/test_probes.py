@@ -10,8 +10,11 @@ from pathlib import Path
 import pytest
 
 from node.demo.orthanc_pacs import Modality, OrthancPacs, free_ports, orthanc_missing
+from node.dimse import scu
 from node.domain.connections.failure import ConnectionFault
 from node.domain.connections.probe import ConnectionName, ConnectionTable, ProbeReport
+from node.domain.errors import Transient
+from node.domain.identifiers import AeTitle
 from node.probes import dicom, http
 from node.probes.site import connections_of, probe
 from node.settings import Settings, load_settings
@@ -201,6 +204,21 @@ def test_an_unknown_name_is_not_found(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
     for table, name in (("peers", "pacs"), ("sources", "web")):
         assert fault_of(outcome(settings, table, name)) is ConnectionFault.NAME_NOT_FOUND
+
+
+def test_a_delivery_to_an_unknown_name_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    ae = scu.application_entity(AeTitle("SEGNODE"))
+    ae.add_requested_context("1.2.840.10008.1.1")
+    remote = scu.Remote(AeTitle("PACS"), "pacs.invalid", 104)
+    with (
+        pytest.raises(Transient, match="does not know the name"),
+        scu.associated(ae, remote),
+    ):
+        pass
 
 
 def test_a_server_that_is_silent_times_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from node.configuration.toml_edit import CannotEdit, TomlValue, remove_table, se
 
 NAMES = st.sampled_from(["pacs", "ct1", "a b", 'q"uote', "ümlaut", "1.2"])
 KEYS = st.sampled_from(["ae_title", "host", "port", "objects", "x-y"])
-TEXTS = st.text(st.characters(exclude_categories=("Cs",)), max_size=12)
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 VALUES: st.SearchStrategy[TomlValue] = st.one_of(
     TEXTS,
     st.booleans(),

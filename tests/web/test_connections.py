@@ -15,10 +15,10 @@ from node.domain.connections.rejected_connection import (
     RejectionTally,
 )
 from node.store import Store
-from tests.support.browser.busy_console import open_console
 from tests.support.servers.configurable_node import ConfigurableNode, configurable_node
 from tests.support.servers.served_node import served_node
 
+_TIMEOUT_MS = 20_000
 TEXT = """
 # --- our peers ---
 [peers.ct1]  # room 1
@@ -58,8 +58,14 @@ def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OrthancPacs]:
 
 @pytest.fixture
 def connections(page: Page, node: ConfigurableNode) -> Iterator[Page]:
-    with open_console(page, f"{node.url}/connections") as opened:
-        yield opened
+    """The page of connections; an exception in a script fails the test."""
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.set_default_timeout(_TIMEOUT_MS)
+    expect.set_options(timeout=_TIMEOUT_MS)
+    page.goto(f"{node.url}/connections")
+    yield page
+    assert errors == []
 
 
 def reject_senders(store: Store) -> None:
@@ -225,8 +231,7 @@ def test_a_file_is_read_only_and_says_how_to_change_it(page: Page, tmp_path: Pat
         page.goto("about:blank")
 
 
-@pytest.mark.parametrize("width", [1280, 390])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
 def test_the_pages_have_no_axe_violations(
     browser: Browser, node: ConfigurableNode, width: int, scheme: str
 ) -> None:

@@ -12,9 +12,9 @@ import typer
 from node.cli.jobs import find_job, open_store
 from node.cli.options import ConfigOption, operating_system_user
 from node.domain.delivery import CHANGEABLE, DeliveryState
-from node.domain.discarding import Discarding
 from node.domain.errors import Rejected, RejectionReason
 from node.domain.job import Job, JobState
+from node.domain.queues.discarding import Discarding
 from node.domain.queues.selection import (
     DeliveryChange,
     DeliverySelection,

@@ -11,7 +11,7 @@ from node.dicom.ct.reader import CtSeries
 from node.domain.findings import Finding
 from node.domain.job import ReplacedResult
 from node.domain.result_objects import ObjectUids, ResultObject
-from node.domain.result_texts import ResultTexts
+from node.domain.texts.result_texts import ResultTexts
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,8 @@ from node.dicom.results.references import reference_images
 from node.dicom.results.result_attributes import complete_result
 from node.dicom.results.series_texts import series_description, series_number
 from node.domain.result_objects import ResultObject
-from node.domain.result_texts import MARKED
 from node.domain.texts.numbers import millilitres
+from node.domain.texts.result_texts import MARKED
 
 _CONTAINS = sr.RelationshipTypeValues.CONTAINS
 _CONTEXT = sr.RelationshipTypeValues.HAS_ACQ_CONTEXT

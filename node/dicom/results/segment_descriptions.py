@@ -7,7 +7,7 @@ from pydicom.sr.coding import Code as SrCode
 from models.manifest import Code, Label
 from node.dicom.results.content import ResultContent
 from node.domain.result_objects import tracking_uid
-from node.domain.result_texts import MARKED
+from node.domain.texts.result_texts import MARKED
 
 
 def segment_descriptions(content: ResultContent) -> list[hd.seg.SegmentDescription]:

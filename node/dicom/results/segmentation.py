@@ -23,7 +23,7 @@ from node.dicom.results.series_texts import content_label, series_description, s
 from node.dicom.results.source_slices.label_interpolation import labels_on_source_slices
 from node.domain.identifiers import Uid
 from node.domain.result_objects import ResultObject, SegEncoding
-from node.domain.result_texts import MARKED, NOT_FOR_DIAGNOSTIC_USE
+from node.domain.texts.result_texts import MARKED, NOT_FOR_DIAGNOSTIC_USE
 
 _TYPES = {
     SegEncoding.ALL_FRAMES: hd.seg.SegmentationTypeValues.BINARY,

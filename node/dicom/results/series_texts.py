@@ -8,8 +8,8 @@ from pydicom.multival import MultiValue
 from node.dicom.ct.headers import PARSE_ERRORS
 from node.dicom.results.content import ResultContent
 from node.domain.result_objects import ResultKind, ResultObject, SegEncoding
-from node.domain.result_texts import MAX_INTEGER_STRING, MAX_LONG_STRING, TEMPLATE_FIELD
 from node.domain.series import SeriesPart
+from node.domain.texts.result_texts import MAX_INTEGER_STRING, MAX_LONG_STRING, TEMPLATE_FIELD
 
 _TITLES = {
     ResultKind.SEG: "Segmentation",

@@ -62,7 +62,7 @@ class RejectedConnections(Repository):
                         row.status,
                     ),
                     RejectionTally(
-                        row.count,
+                        row.rejections,
                         row.first_at,
                         row.last_at,
                         tuple(json.loads(row.transfer_syntax_uids)),
@@ -73,15 +73,15 @@ class RejectedConnections(Repository):
 
     def rejection_counts(self) -> dict[ListenerRejection, int]:
         """Returns how often each reason has occurred since the database exists."""
-        query = select(REJECTION_COUNTS.c.reason, REJECTION_COUNTS.c.count)
+        query = select(REJECTION_COUNTS)
         with self._database.reading() as connection:
-            found = {row["reason"]: row["count"] for row in connection.execute(query).mappings()}
+            found = {row.reason: row.rejections for row in connection.execute(query)}
         return {reason: found.get(reason.value, 0) for reason in ListenerRejection}
 
     def _add(self, connection: Connection, key: RejectionKey, tally: RejectionTally) -> None:
         names = [column.name for column in _KEY]
         row = dict(zip(names, _values(key), strict=True)) | {
-            "count": tally.count,
+            "rejections": tally.count,
             "first_at": tally.first_at,
             "last_at": tally.last_at,
             "transfer_syntax_uids": json.dumps(tally.transfer_syntax_uids),
@@ -91,7 +91,7 @@ class RejectedConnections(Repository):
             insert.on_conflict_do_update(
                 index_elements=names,
                 set_={
-                    "count": _T.count + insert.excluded.count,
+                    "rejections": _T.rejections + insert.excluded.rejections,
                     "last_at": insert.excluded.last_at,
                     "transfer_syntax_uids": insert.excluded.transfer_syntax_uids,
                 },
@@ -99,10 +99,12 @@ class RejectedConnections(Repository):
         )
 
     def _count(self, connection: Connection, reason: ListenerRejection, count: int) -> None:
-        insert = self._database.insert(REJECTION_COUNTS).values(reason=reason.value, count=count)
-        total = REJECTION_COUNTS.c.count + insert.excluded.count
+        insert = self._database.insert(REJECTION_COUNTS).values(
+            reason=reason.value, rejections=count
+        )
+        total = REJECTION_COUNTS.c.rejections + insert.excluded.rejections
         connection.execute(
-            insert.on_conflict_do_update(index_elements=["reason"], set_={"count": total})
+            insert.on_conflict_do_update(index_elements=["reason"], set_={"rejections": total})
         )
 
 

@@ -14,7 +14,7 @@ REJECTED_CONNECTIONS = Table(
     Column("reason", String(32), primary_key=True),
     Column("sop_class_uid", String(64), primary_key=True),
     Column("status", String(16), primary_key=True),
-    Column("count", BigInteger, nullable=False),
+    Column("rejections", BigInteger, nullable=False),
     Column("first_at", UtcDateTime, nullable=False),
     Column("last_at", UtcDateTime, nullable=False),
     Column("transfer_syntax_uids", Text, nullable=False),
@@ -25,5 +25,5 @@ REJECTION_COUNTS = Table(
     "rejection_counts",
     METADATA,
     Column("reason", String(32), primary_key=True),
-    Column("count", BigInteger, nullable=False),
+    Column("rejections", BigInteger, nullable=False),
 )

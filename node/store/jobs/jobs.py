@@ -9,9 +9,9 @@ from sqlalchemy import ColumnElement, and_, exists, func, not_, select, update
 from sqlalchemy.engine import Connection
 
 from node.domain.delivery import DeliveryState
-from node.domain.discarding import Discarding
 from node.domain.findings import Finding
 from node.domain.job import HELD, Job, JobState, can_transition
+from node.domain.queues.discarding import Discarding
 from node.store.audit import append_event
 from node.store.jobs.deliveries import IS_DISCARDED
 from node.store.jobs.job_rows import JobRows

@@ -16,7 +16,7 @@ from node.dicom.results.content import ResultContent
 from node.dicom.results.segmentation import encode
 from node.domain.job import ReplacedResult
 from node.domain.result_objects import ResultKind, ResultObject, SegEncoding
-from node.domain.result_texts import ResultTexts
+from node.domain.texts.result_texts import ResultTexts
 from tests.support.dicom.body import in_liver, voxel_positions
 from tests.support.dicom.builders import LIVER, MADE_AT, ThresholdSegmenter, model_spec
 

@@ -13,7 +13,7 @@ from models.installed_packages import InstalledPackages
 from node.domain.errors import Rejected, RejectionReason
 from node.domain.evaluation.shadow_run import ShadowRun
 from node.domain.job import Job, JobState
-from node.domain.result_texts import ResultTexts
+from node.domain.texts.result_texts import ResultTexts
 from node.evaluation.feedback_comparison import FeedbackComparer
 from node.evaluation.shadow_runs import ShadowRunner
 from node.inference.job_run import JobRun

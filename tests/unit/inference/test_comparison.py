@@ -17,7 +17,7 @@ from node.domain.findings import FindingKind
 from node.domain.identifiers import Uid
 from node.domain.report import Report
 from node.domain.result_objects import SEG, ResultKind, ResultObject
-from node.domain.result_texts import ResultTexts
+from node.domain.texts.result_texts import ResultTexts
 from node.inference.loaded_models import LoadedModels
 from node.jobs.inference import InferenceRequest, InferenceResult
 from node.pipeline import Segmenter

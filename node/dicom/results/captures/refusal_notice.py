@@ -25,8 +25,8 @@ from node.dicom.results.pages.page_picture import page_picture
 from node.dicom.results.result_attributes import complete_from_header, local_time
 from node.dicom.results.series_texts import part_offset
 from node.domain.identifiers import Uid
-from node.domain.result_texts import MAX_LONG_STRING
 from node.domain.series import SeriesPart
+from node.domain.texts.result_texts import MAX_LONG_STRING
 
 SERIES_NUMBER = 990
 _FOOTER = "This notice is about the automatic segmentation only. It is not a medical finding."

@@ -17,7 +17,7 @@ from node.dicom.results.references import check_source_uids
 from node.dicom.results.result_attributes import complete_result
 from node.dicom.results.series_texts import series_description, series_number
 from node.domain.result_objects import ResultObject
-from node.domain.result_texts import MARKED, MAX_LONG_STRING, NOT_FOR_DIAGNOSTIC_USE
+from node.domain.texts.result_texts import MARKED, MAX_LONG_STRING, NOT_FOR_DIAGNOSTIC_USE
 
 # The class that RT Referenced Study Sequence names by convention; it is retired (PS3.4 annex A).
 _DETACHED_STUDY_MANAGEMENT = "1.2.840.10008.3.1.2.3.1"

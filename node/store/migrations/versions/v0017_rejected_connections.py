@@ -19,7 +19,7 @@ def upgrade() -> None:
         sa.Column("reason", sa.String(length=32), nullable=False),
         sa.Column("sop_class_uid", sa.String(length=64), nullable=False),
         sa.Column("status", sa.String(length=16), nullable=False),
-        sa.Column("count", sa.BigInteger(), nullable=False),
+        sa.Column("rejections", sa.BigInteger(), nullable=False),
         sa.Column("first_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("last_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("transfer_syntax_uids", sa.Text(), nullable=False),
@@ -37,6 +37,6 @@ def upgrade() -> None:
     op.create_table(
         "rejection_counts",
         sa.Column("reason", sa.String(length=32), nullable=False),
-        sa.Column("count", sa.BigInteger(), nullable=False),
+        sa.Column("rejections", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("reason", name=op.f("pk_rejection_counts")),
     )

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Annotated
+from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, HTTPException
 from starlette.responses import Response
@@ -159,16 +160,16 @@ def _edit_page(configuration: SiteConfiguration, connection: ConnectionName) -> 
     except edits.UnknownConnection as error:
         raise HTTPException(HTTPStatus.NOT_FOUND, str(error)) from error
     form = _form(configuration, connection.table, str(values.get("kind", "")))
-    address = f"/connections/{connection.table}"
+    address, name = f"/connections/{connection.table}", quote(connection.name, safe="")
     return FormPage(
         title=f"{SINGULAR[connection.table].capitalize()} {connection.name}",
-        action=f"{address}/edit/{connection.name}",
+        action=f"{address}/edit/{name}",
         path=edits.path_of(connection),
         form=form,
         values=form.shown(values),
         base=configuration.store.active_revision_number(),
         name=connection.name,
-        remove_action=f"{address}/remove/{connection.name}",
+        remove_action=f"{address}/remove/{name}",
     )
 
 

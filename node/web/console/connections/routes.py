@@ -9,9 +9,9 @@ from starlette.responses import Response
 
 from node.domain.connections.probe import ConnectionName, ConnectionTable
 from node.probes.site import probe
-from node.web.console.connections.views import active_settings, connections_page
+from node.web.console.connections.views import connections_page
 from node.web.console.rendering import page
-from node.web.dependencies import Configuration, Now, SiteSettings
+from node.web.dependencies import ActiveSettings, Configuration, Now
 
 ROUTER = APIRouter(include_in_schema=False)
 Table = Annotated[ConnectionTable, PathParameter()]
@@ -19,7 +19,7 @@ Table = Annotated[ConnectionTable, PathParameter()]
 
 @ROUTER.get("/connections")
 def connections(
-    request: Request, configuration: Configuration, settings: SiteSettings, now: Now
+    request: Request, configuration: Configuration, settings: ActiveSettings, now: Now
 ) -> Response:
     """Shows senders, destinations and sources, and what the listener has rejected."""
     content = connections_page(configuration, settings, now)
@@ -31,13 +31,12 @@ def test_connection(
     request: Request,
     table: Table,
     name: str,
-    configuration: Configuration,
-    settings: SiteSettings,
+    settings: ActiveSettings,
 ) -> Response:
     """Handles the button "Test"."""
     connection = ConnectionName(table, name)
     try:
-        report = probe(active_settings(configuration, settings), connection)
+        report = probe(settings, connection)
     except KeyError as error:
         raise HTTPException(
             HTTPStatus.NOT_FOUND, f"the configuration has no {connection}"

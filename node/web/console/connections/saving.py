@@ -79,8 +79,8 @@ class FormSite:
         try:
             draft = RevisionDraft(
                 edit(self.configuration.text(), values),
-                fields.get("author", "").strip() or _DEFAULT_AUTHOR,
-                fields.get("reason", "").strip() or default_reason,
+                _line(fields.get("author", "")) or _DEFAULT_AUTHOR,
+                _line(fields.get("reason", "")) or default_reason,
             )
             self.configuration.propose(draft, int(base) if base.isdigit() else None, self.now)
         except NameNotPossible as error:
@@ -100,6 +100,11 @@ class FormSite:
             reason=fields.get("reason", ""),
         )
         return self.show(again, HTTPStatus.UNPROCESSABLE_ENTITY)
+
+
+def _line(text: str) -> str:
+    """Returns a text of one line, as the history shows it."""
+    return "".join(c if c.isprintable() else " " for c in text).strip()[:200]
 
 
 def _form_site(

@@ -6,9 +6,8 @@ from datetime import datetime
 
 from node.configuration.connections import table_values
 from node.configuration.site_configuration import SiteConfiguration
-from node.configuration.toml_edit import set_values
+from node.configuration.toml_edit import TomlValue, set_values
 from node.domain.connections.probe import ConnectionName, ConnectionTable
-from node.domain.errors import Misconfigured
 from node.health.rejected_connections import RejectedSender, explain_rejections
 from node.settings import Settings
 from node.web.console.configuration_text import destination_text
@@ -66,25 +65,10 @@ class ConnectionsPage:
     rejected: tuple[AcceptedSender, ...]
 
 
-def active_settings(configuration: SiteConfiguration, running: Settings) -> Settings:
-    """Returns the settings of the active revision, which the processes may not run yet.
-
-    They are the `running` ones where the configuration is in a file, or if this host cannot use the
-    active revision.
-    """
-    if not configuration.is_writable:
-        return running
-    try:
-        return configuration.check(configuration.text())
-    except Misconfigured:
-        return running
-
-
 def connections_page(
-    configuration: SiteConfiguration, running: Settings, now: datetime
+    configuration: SiteConfiguration, settings: Settings, now: datetime
 ) -> ConnectionsPage:
-    """Returns the content of the page."""
-    settings = active_settings(configuration, running)
+    """Returns the content of the page; the settings are those of the active configuration."""
     found = configuration.store.rejected_connections(now)
     return ConnectionsPage(
         settings=settings,
@@ -127,5 +111,9 @@ def _section(table: ConnectionTable, settings: Settings) -> ConnectionSection:
 
 def _peer_lines(sender: RejectedSender) -> str:
     name = suggested_name(sender.calling_ae_title) or "new"
-    values = {"ae_title": sender.calling_ae_title, "host": sender.address, "port": 104}
+    values: dict[str, TomlValue | None] = {
+        "ae_title": sender.calling_ae_title,
+        "host": sender.address,
+        "port": 104,
+    }
     return set_values("", (ConnectionTable.PEERS.value, name), values)

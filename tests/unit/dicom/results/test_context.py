@@ -12,7 +12,7 @@ from pydicom.tag import Tag
 
 from node.dicom.ct.reader import read_series
 from node.dicom.results.context import COPIED_KEYWORDS
-from node.domain.result_texts import ResultTexts
+from node.domain.texts.result_texts import ResultTexts
 from tests.support.dicom.builders import ct_series
 from tests.support.dicom.results import content_of, encoded_seg
 

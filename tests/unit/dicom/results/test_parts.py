@@ -17,8 +17,8 @@ from node.dicom.results.content import ResultContent
 from node.dicom.results.encoders import encode
 from node.dicom.results.series_texts import part_title, series_description, series_number
 from node.domain.result_objects import SEG, ResultKind, ResultObject, SegEncoding
-from node.domain.result_texts import ResultTexts
 from node.domain.series import AcquisitionChoice
+from node.domain.texts.result_texts import ResultTexts
 from tests.support.dicom.body import in_liver, voxel_positions
 from tests.support.dicom.phases import PHASE_SLICES, interleaved_enhanced_ct, two_phases
 from tests.support.dicom.rasterised import rasterised

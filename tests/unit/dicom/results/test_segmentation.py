@@ -36,7 +36,7 @@ from node.domain.result_objects import (
     SegEncoding,
     tracking_uid,
 )
-from node.domain.result_texts import ResultTexts, SeriesNumberRule
+from node.domain.texts.result_texts import ResultTexts, SeriesNumberRule
 from tests.support.dicom.body import (
     AXIAL,
     CORONAL,

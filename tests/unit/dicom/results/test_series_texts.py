@@ -16,7 +16,7 @@ from node.dicom.ct.reader import read_series
 from node.dicom.results.content import ResultContent
 from node.dicom.results.series_texts import content_label, series_description, series_number
 from node.domain.result_objects import ResultKind, ResultObject, SegEncoding
-from node.domain.result_texts import ResultTexts, SeriesNumberRule
+from node.domain.texts.result_texts import ResultTexts, SeriesNumberRule
 from tests.support.dicom.builders import LIVER, ct_series, model_spec
 from tests.support.dicom.results import content_of, with_source_series
 

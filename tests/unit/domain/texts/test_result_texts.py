@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from node.domain.result_texts import (
+from node.domain.texts.result_texts import (
     DEFAULT_SERIES_DESCRIPTION,
     SeriesNumberRule,
     check_description_template,

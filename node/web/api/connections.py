@@ -1,0 +1,162 @@
+"""REST routes of connections: list, test, add, change, remove; what the listener has rejected."""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, HTTPException
+from fastapi import Path as PathParameter
+from pydantic import BaseModel, ConfigDict, StringConstraints
+
+from node.configuration import connections as edits
+from node.configuration.site_configuration import ConfigurationReadOnly, SiteConfiguration
+from node.configuration.toml_edit import CannotEdit, set_values
+from node.domain.connections.probe import ConnectionName, ConnectionTable
+from node.domain.errors import Misconfigured
+from node.health.rejected_connections import explain_rejections
+from node.probes.site import connections_of, probe
+from node.store.configuration.revisions import RevisionConflict, RevisionDraft
+from node.web.dependencies import ActiveSettings, Configuration, Now, SiteStore
+
+ROUTER = APIRouter(prefix="/api")
+_Line = Annotated[
+    str, StringConstraints(max_length=200, strip_whitespace=True, pattern=r"^[^\x00-\x1f\x7f]*$")
+]
+_Text = Annotated[str, StringConstraints(max_length=1000)]
+# A bool before the numbers: pydantic would turn it into one.
+_Value = bool | int | float | _Text | list[_Text] | None
+
+
+def _connection(table: ConnectionTable, name: Annotated[str, PathParameter()]) -> ConnectionName:
+    return ConnectionName(table, name)
+
+
+Connection = Annotated[ConnectionName, Depends(_connection)]
+
+
+class Change(BaseModel):
+    """Who changes the configuration, and why; `base` is the active revision, if it must be that."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    author: _Line = "api"
+    reason: _Line = ""
+    base: int | None = None
+
+
+class ConnectionChange(Change):
+    """Settings as the configuration file names them; null removes one. Others stay as they are."""
+
+    settings: dict[_Line, _Value]
+
+
+class ListenerChange(Change):
+    """The node's own address; what is null stays as it is."""
+
+    ae_title: _Line | None = None
+    port: int | None = None
+
+
+class ChangedTo(BaseModel):
+    """The number of the revision that is active now."""
+
+    revision: int
+
+
+@ROUTER.get("/connections")
+def list_connections(settings: ActiveSettings) -> list[dict[str, Any]]:
+    """Returns peers, sources and destinations with their settings."""
+    listed = []
+    for one in connections_of(settings):
+        options = getattr(settings, one.table.value)[one.name]
+        listed.append(asdict(one) | {"settings": options.model_dump(mode="json")})
+    return listed
+
+
+@ROUTER.get("/connections/rejected")
+def list_rejected(settings: ActiveSettings, store: SiteStore, now: Now) -> list[dict[str, Any]]:
+    """Returns what the listener has rejected in the last 30 days, with the remedy."""
+    return [asdict(one) for one in explain_rejections(store.rejected_connections(now), settings)]
+
+
+@ROUTER.post("/connections/{table}/test/{name:path}")
+def test_connection(connection: Connection, settings: ActiveSettings) -> dict[str, Any]:
+    """Tries a connection without storing or sending anything; returns each step."""
+    try:
+        report = probe(settings, connection)
+    except KeyError as error:
+        raise _unknown(edits.UnknownConnection(connection)) from error
+    return asdict(report) | {"passed": report.passed}
+
+
+@ROUTER.put("/connections/{table}/{name:path}")
+def put_connection(
+    connection: Connection, change: ConnectionChange, configuration: Configuration, now: Now
+) -> ChangedTo:
+    """Changes a connection, or adds it.
+
+    Mistakes in the settings end with 422, a configuration in a file or another change with 409.
+    """
+
+    def edit(text: str) -> str:
+        try:
+            edits.connection_values(text, connection)
+        except edits.UnknownConnection:
+            return edits.add_connection(text, connection, change.settings)
+        return edits.change_connection(text, connection, change.settings)
+
+    return _apply(configuration, change, f"{connection} set", edit, now)
+
+
+@ROUTER.delete("/connections/{table}/{name:path}")
+def delete_connection(
+    connection: Connection, configuration: Configuration, now: Now, author: _Line = "api"
+) -> ChangedTo:
+    """Removes a connection; ends with 422 as long as something uses it."""
+
+    def edit(text: str) -> str:
+        return edits.remove_connection(text, connection)
+
+    return _apply(configuration, Change(author=author), f"{connection} removed", edit, now)
+
+
+@ROUTER.put("/listener")
+def put_listener(change: ListenerChange, configuration: Configuration, now: Now) -> ChangedTo:
+    """Changes the AE title and the port of the node; the listener restarts when it is idle."""
+    given = {"ae_title": change.ae_title, "port": change.port}
+    values = {key: value for key, value in given.items() if value is not None}
+
+    def edit(text: str) -> str:
+        return set_values(text, edits.LISTENER, values)
+
+    return _apply(configuration, change, "address of the node set", edit, now)
+
+
+def _apply(
+    configuration: SiteConfiguration,
+    change: Change,
+    default_reason: str,
+    edit: Callable[[str], str],
+    now: Now,
+) -> ChangedTo:
+    if not configuration.is_writable:
+        raise HTTPException(HTTPStatus.CONFLICT, str(ConfigurationReadOnly(configuration.file)))
+    active = configuration.store.active_revision()
+    text = configuration.text() if active is None else active.text
+    number = None if active is None else active.number
+    base = number if change.base is None else change.base
+    try:
+        draft = RevisionDraft(edit(text), change.author or "api", change.reason or default_reason)
+        revision = configuration.propose(draft, base, now)
+    except edits.UnknownConnection as error:
+        raise _unknown(error) from error
+    except (Misconfigured, edits.NameNotPossible) as error:
+        raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from error
+    except (RevisionConflict, CannotEdit) as error:
+        raise HTTPException(HTTPStatus.CONFLICT, str(error)) from error
+    return ChangedTo(revision=revision.number)
+
+
+def _unknown(error: edits.UnknownConnection) -> HTTPException:
+    return HTTPException(HTTPStatus.NOT_FOUND, str(error))
