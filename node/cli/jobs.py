@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from node.cli.options import ConfigOption, operating_system_user
-from node.domain.discarding import Discarding
 from node.domain.errors import Rejected, RejectionReason, Transient
 from node.domain.identifiers import Uid
-from node.domain.job import Job, JobState
+from node.domain.job import Discarding, Job, JobState
 from node.domain.job_summary import outcome
 from node.domain.series import SeriesState, StoredSeries
 

@@ -19,9 +19,9 @@ from node.cli import (
     serve,
     store,
     train,
-    viewer,
 )
 from node.cli.monitoring import alerts
+from node.cli.viewer import commands as viewer
 from node.cli.worklists import commands as worklist
 from node.domain.errors import NodeError
 

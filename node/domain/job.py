@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
+from typing import Self
 
+from node.domain.errors import Rejected, RejectionReason
 from node.domain.findings import Finding
 from node.domain.identifiers import Uid
 from node.domain.result_objects import NOTICE, SEG, ObjectUids, ResultObject
@@ -25,6 +27,11 @@ class JobState(StrEnum):
     DISCARDED = "discarded"  # final: given up by a person
 
 
+# Limits of what a person states when discarding a job.
+MAX_REASON = 500
+MAX_USER = 64
+# Who discards from the console, which has no login.
+CONSOLE_USER = "console"
 # The reason of a job whose result is held starts with this.
 HELD = "held for a person: "
 
@@ -90,6 +97,38 @@ def job_id(digest: str, model_id: str, model_version: str, part: SeriesPart | No
     if part is not None:
         identity += f"\n{part.key}"
     return hashlib.sha256(identity.encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True)
+class Discarding:
+    """The decision of a person to discard a job."""
+
+    reason: str
+    by: str
+
+    @classmethod
+    def of(cls, reason: str, by: str) -> Self:
+        """Returns the decision, each text on one line.
+
+        Raises:
+            Rejected: the reason or the user is missing or too long.
+        """
+        decision = cls(" ".join(reason.split()), " ".join(by.split()))
+        for name, text, limit in (
+            ("reason", decision.reason, MAX_REASON),
+            ("user", decision.by, MAX_USER),
+        ):
+            if not text:
+                message = f"the {name} is missing: state why the job is discarded and by whom"
+                raise Rejected(RejectionReason.INVALID_INSTANCE, message)
+            if len(text) > limit:
+                message = f"the {name} has {len(text)} characters; at most {limit} are stored"
+                raise Rejected(RejectionReason.INVALID_INSTANCE, message)
+        return decision
+
+    def __str__(self) -> str:
+        """The text that the job and its audit trail keep."""
+        return f"discarded by {self.by}: {self.reason}"
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 
 from fastapi import Depends, HTTPException, Request
 
-from node.domain.discarding import CONSOLE_USER
+from node.domain.job import CONSOLE_USER
 from node.settings import Settings
 from node.store import Store
 

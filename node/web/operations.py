@@ -10,8 +10,7 @@ from pathlib import Path
 
 from fastapi import HTTPException
 
-from node.domain.discarding import Discarding
-from node.domain.job import Job
+from node.domain.job import Discarding, Job
 from node.domain.series import StoredSeries
 from node.store import Store
 from node.store.jobs.jobs import IllegalChange, UnknownJob

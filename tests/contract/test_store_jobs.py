@@ -6,9 +6,8 @@ from dataclasses import replace
 import pytest
 
 from node.domain.delivery import DeliveryState, Receipt
-from node.domain.discarding import Discarding
 from node.domain.identifiers import Uid
-from node.domain.job import JobState, ReplacedResult
+from node.domain.job import Discarding, JobState, ReplacedResult
 from node.domain.result_objects import SEG, ObjectUids
 from node.domain.series import SeriesPart, SeriesState
 from node.store import IllegalChange, Store, UnknownDelivery, UnknownJob

@@ -10,8 +10,7 @@ from models.phantom import abdomen
 from node.dicom.ct.reader import read_series
 from node.dicom.ct_writer import write_ct_series
 from node.domain.delivery import DeliveryKey, Receipt
-from node.domain.discarding import Discarding
-from node.domain.job import Job, JobState
+from node.domain.job import Discarding, Job, JobState
 from node.domain.result_objects import NOTICE
 from node.domain.series import SeriesState
 from tests.support.browser.overview_site import (

@@ -9,9 +9,8 @@ from sqlalchemy import ColumnElement, and_, exists, func, select, update
 from sqlalchemy.engine import Connection
 
 from node.domain.delivery import DeliveryState
-from node.domain.discarding import Discarding
 from node.domain.findings import Finding
-from node.domain.job import Job, JobState, can_transition
+from node.domain.job import Discarding, Job, JobState, can_transition
 from node.store.audit import append_event
 from node.store.jobs.job_rows import JobRows
 from node.store.schema import DELIVERIES, JOBS

@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from node.domain.discarding import MAX_REASON, MAX_USER, Discarding
+from node.domain.job import MAX_REASON, MAX_USER, Discarding
 from node.web import operations
 from node.web.api.serialization import Limit, delivery_to_json, job_to_json, object_to_json
 from node.web.dependencies import Now, SiteStore

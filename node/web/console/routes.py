@@ -7,8 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from node.domain.discarding import MAX_REASON, Discarding
-from node.domain.job import Job
+from node.domain.job import MAX_REASON, Discarding, Job
 from node.health.problems import banner_text
 from node.settings import Settings
 from node.store import Store
