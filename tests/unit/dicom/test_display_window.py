@@ -25,8 +25,18 @@ def test_values_become_brightness(text: str, values: list[float], brightness: li
 
 @pytest.mark.parametrize(
     "text",
-    ["", "40", "40,400", "40,400,cubic", "a,400,linear", "40,0.5,linear", "40,0,sigmoid"]
-    + ["nan,400,linear", "40,inf,linear", "40,400,linear,1"],
+    [
+        "",
+        "40",
+        "40,400",
+        "40,400,cubic",
+        "a,400,linear",
+        "40,0.5,linear",
+        "40,0,sigmoid",
+        "nan,400,linear",
+        "40,inf,linear",
+        "40,400,linear,1",
+    ],
 )
 def test_what_is_no_window_is_refused(text: str) -> None:
     with pytest.raises(ValueError):
