@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 from playwright.sync_api import Browser, expect, sync_playwright
@@ -39,6 +40,8 @@ def main() -> None:
             with tempfile.TemporaryDirectory() as scratch, _node(Path(scratch), name) as node:
                 site.fill(node)
                 for page in (each for each in PAGES if name in each.sites):
+                    # The pictures take longer than a worker may be silent.
+                    node.store.record_heartbeat("worker", datetime.now(UTC))
                     _render(browser, node, page, name, folder)
     print(f"The pictures are in {folder}.")
 

@@ -83,7 +83,7 @@ def _problem(paths: Sequence[Path], source: SourceSlices) -> str:
         return ""
     if not paths:
         return "The images are deleted."
-    return "No image of this series is a CT slice with a position, so that there are none to show."
+    return "The viewer shows CT slices with a position in the patient; this series has none."
 
 
 def _has_segmentation(job: Job) -> bool:
