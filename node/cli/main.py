@@ -19,7 +19,6 @@ from node.cli import (
     serve,
     store,
     train,
-    viewer,
 )
 from node.cli.configuration import commands as configuration
 from node.cli.connections import commands as connections
@@ -28,6 +27,7 @@ from node.cli.monitoring import alerts
 from node.cli.queues import deliveries, job_list, queue_commands
 from node.cli.routing import rules
 from node.cli.series import commands as series
+from node.cli.viewer import commands as viewer
 from node.cli.worklists import commands as worklist
 from node.domain.errors import NodeError
 

@@ -8,9 +8,10 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.screenshots.pages import PAGES, ShownPage
 from tests.screenshots.sites import SITES
@@ -21,18 +22,26 @@ _WIDTHS = (1280, 390)
 _HEIGHT = 900
 _SCHEMES = ("light", "dark")
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
-_TIMEOUT_MS = 30_000
+_TIMEOUT_MS = 60_000
 
 
 def main() -> None:
-    """Writes the pictures into a folder: the first argument, or `screenshots`."""
+    """Writes the pictures into a folder: the first argument, or `screenshots`.
+
+    Further arguments are the sites to render, such as `normal`.
+    """
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else _FOLDER
     folder.mkdir(parents=True, exist_ok=True)
+    expect.set_options(timeout=_TIMEOUT_MS)
     with _browser() as browser:
         for name, site in SITES.items():
+            if sys.argv[2:] and name not in sys.argv[2:]:
+                continue
             with tempfile.TemporaryDirectory() as scratch, _node(Path(scratch), name) as node:
                 site.fill(node)
                 for page in (each for each in PAGES if name in each.sites):
+                    # The pictures take longer than a worker may be silent.
+                    node.store.record_heartbeat("worker", datetime.now(UTC))
                     _render(browser, node, page, name, folder)
     print(f"The pictures are in {folder}.")
 

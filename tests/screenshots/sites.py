@@ -14,6 +14,7 @@ from node.domain.job import Job, JobState
 from node.domain.queues.discarding import Discarding
 from node.domain.result_objects import NOTICE
 from node.domain.series import SeriesState
+from tests.support.browser.busy_console import decide_series
 from tests.support.browser.overview_site import (
     CONFIGURATION,
     add_activity,
@@ -94,7 +95,9 @@ def _phantom_result(node: ServedNode) -> Job:
     files = write_ct_series(phantom.volume, node.settings.data_dir / "sent", seed=_SEED)
     series = node.receive_files(files, "CT_ROOM_1")
     organs = phantom.organs.match_geometry(read_series(files).volume.get_geometry())
-    return add_result(node, series, mask=Mask(organs, find("organs-ct").labels))
+    job = add_result(node, series, mask=Mask(organs, find("organs-ct").labels))
+    decide_series(node, series)
+    return job
 
 
 SITES: Mapping[str, Site] = {

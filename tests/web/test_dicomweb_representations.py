@@ -361,3 +361,16 @@ def test_a_method_that_a_resource_does_not_have_is_not_allowed(
         assert httpx.options(url).headers["allow"] == allowed
     assert httpx.request(method, f"{node.dicomweb_url}/nothing").status_code == 404
     assert len(node.store.instances_of(series.series_instance_uid)) == SLICES
+
+
+def test_a_picture_is_shown_in_the_requested_window(node: ServedNode, series: StoredSeries) -> None:
+    _study, whole, instance = urls(node, series)
+    png = {"Accept": "image/png"}
+    for url in (instance, f"{instance}/frames/1", whole):
+        dark = httpx.get(f"{url}/rendered?window=3000,10,linear", headers=png)
+        bright = httpx.get(f"{url}/rendered?window=-3000,10,linear", headers=png)
+        assert (picture(dark.content).max(), picture(bright.content).min()) == (0, 255)
+    for window in ("40,400", "40,400,cubic", "40,0,linear"):
+        answer = httpx.get(f"{instance}/rendered", params={"window": window}, headers=png)
+        assert answer.status_code == 400
+        assert "CENTER,WIDTH,FUNCTION" in answer.json()["message"]

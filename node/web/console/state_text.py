@@ -184,6 +184,8 @@ def event_name(event: AuditEvent) -> str:
 
 def event_detail(event: AuditEvent) -> str:
     """Returns the detail of an event; of a delivery, what was sent where in words."""
+    if event.event == "job.discarded":
+        return event.detail.removeprefix("discarded ")  # the name of the event says it
     if not event.event.startswith("delivery."):
         return event.detail
     text, separator, answer = event.detail.partition(": ")

@@ -8,6 +8,7 @@ from node.domain.job import Job
 from node.domain.series import StoredSeries
 from node.settings import Settings
 from node.web.viewer.ohif_installation import PREFIX, installed_viewer
+from node.web.viewer.series_viewer import has_segmentation
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ def viewer_links(
         links.append(ViewerLink("Open in the site’s viewer", url))
     if installed_viewer(settings.data_dir) is not None and series.instance_count > 0:
         fields = {"StudyInstanceUIDs": study, "initialSeriesInstanceUID": uid}
-        with_result = [job for job in jobs if job.result_path is not None and not job.is_refusal]
+        with_result = [job for job in jobs if has_segmentation(job)]
         if with_result:
             fields["overlay"] = with_result[0].result_uids.series_instance_uid
         links.append(ViewerLink("Open in OHIF", f"{PREFIX}viewer?{urlencode(fields)}"))

@@ -73,7 +73,7 @@ def series_viewer(store: Store, series: StoredSeries) -> SeriesViewer:
         column_spacing_mm=source.column_spacing_mm,
         window=source.window,
         left_out=source.left_out,
-        results=tuple(_result(images, job) for job in jobs if _has_segmentation(job)),
+        results=tuple(_result(images, job) for job in jobs if has_segmentation(job)),
         problem=_problem(paths, source),
     )
 
@@ -83,10 +83,11 @@ def _problem(paths: Sequence[Path], source: SourceSlices) -> str:
         return ""
     if not paths:
         return "The images are deleted."
-    return "No image of this series is a CT slice with a position, so that there are none to show."
+    return "The viewer shows CT slices with a position in the patient; this series has none."
 
 
-def _has_segmentation(job: Job) -> bool:
+def has_segmentation(job: Job) -> bool:
+    """Whether the job has a segmentation that DICOMweb provides."""
     return job.state in _STATES_WITH_RESULT and job.result_path is not None and not job.is_refusal
 
 

@@ -1,6 +1,7 @@
 """The slice viewer of the console in a browser, and results of the body phantom to show in it."""
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from io import BytesIO
 from typing import Any
@@ -20,6 +21,7 @@ from node.domain.result_objects import ResultKind, ResultObject, SegEncoding, St
 from node.domain.series import SeriesState, StoredSeries
 from tests.support.dicom.builders import LIVER
 from tests.support.dicom.results import content_of, encoded_seg, liver_mask
+from tests.support.factories import job_of
 from tests.support.servers.served_node import ServedNode
 
 _PIXELS = """canvas => [...canvas.getContext('2d')
@@ -41,7 +43,14 @@ def add_result(
     """
     now = datetime.now(UTC)
     uid, store = series.series_instance_uid, node.store
-    job = node.add_job(series)
+    job = replace(
+        job_of(uid),
+        study_instance_uid=series.study_instance_uid,
+        instance_count=series.instance_count,
+        created_at=now,
+        updated_at=now,
+    )
+    assert store.add_job(job)
     store.record_decision(uid, '{"matches": []}', SeriesState.ACCEPTED, now, series.instance_count)
     with store.files.local_copies([i.path for i in store.instances_of(uid)]) as files:
         source = read_series(files)

@@ -59,7 +59,7 @@ class SliceViewer {
     this.show(this.wanted);
   }
 
-  // Returns the slice with the most frames with organs nearest to the middle of the result.
+  // Returns the slice in the middle of those that have a frame of a result.
   firstShown() {
     const { slices, results } = this.index;
     const covered = slices.map((_, at) => at).filter((at) => results.some((result) => result.overlay?.frames[at].length));
@@ -69,7 +69,7 @@ class SliceViewer {
 
   listWindows() {
     const select = this.find("window-select");
-    const own = this.index.window ? [{ name: "As the series states", ...this.index.window }] : [];
+    const own = this.index.window ? [{ name: "Own window", ...this.index.window }] : [];
     this.windows = [...own, ...HU_WINDOWS];
     const before = select.selectedIndex;
     select.replaceChildren(...this.windows.map(({ name, center, width }) => new Option(`${name} (${center}, ${width})`)));
