@@ -2,7 +2,7 @@
 
 import pytest
 
-from node.domain.delivery import DeliveryKey
+from node.domain.delivery import DeliveryKey, keys_of
 from node.domain.result_objects import SEG, ResultKind, ResultObject, SegEncoding
 
 _REPORT = ResultObject(ResultKind.SR, SegEncoding.LABELMAP)
@@ -20,3 +20,10 @@ _REPORT = ResultObject(ResultKind.SR, SegEncoding.LABELMAP)
 def test_a_key_and_its_text(key: DeliveryKey, text: str) -> None:
     assert str(key) == text
     assert DeliveryKey.parse(text) == key
+
+
+def test_the_keys_of_a_destination_name_every_object_once() -> None:
+    keys = keys_of("pacs")
+    assert {"pacs", "sr@pacs", "seg-labelmap@pacs", "report@pacs"} <= set(keys)
+    assert len(keys) == len(set(keys))
+    assert {DeliveryKey.parse(key).destination for key in keys} == {"pacs"}
