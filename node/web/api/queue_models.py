@@ -15,9 +15,13 @@ from node.domain.queues.selection import (
 )
 from node.domain.result_objects import ResultObject
 
-JobId = Annotated[str, Field(min_length=1, max_length=32)]
-Name = Annotated[str, Field(min_length=1, max_length=200)]
-Reason = Annotated[str, Field(max_length=1000)]
+# PostgreSQL stores no NUL in texts.
+_WITHOUT_NUL = r"^[^\x00]*$"
+_MAX_ENTRIES = 1000  # SQLite limits the number of values in a query
+JobId = Annotated[str, Field(min_length=1, max_length=32, pattern=_WITHOUT_NUL)]
+Name = Annotated[str, Field(min_length=1, max_length=200, pattern=_WITHOUT_NUL)]
+AnyName = Annotated[str, Field(max_length=200, pattern=_WITHOUT_NUL)]
+Reason = Annotated[str, Field(max_length=1000, pattern=_WITHOUT_NUL)]
 OpenState = Literal["waiting", "parked"]
 
 
@@ -49,9 +53,9 @@ class SelectionRequest(_Request):
     `destination` and `states` narrow the last two.
     """
 
-    deliveries: tuple[DeliveryReference, ...] = ()
-    job_ids: tuple[JobId, ...] = ()
-    destination: Annotated[str, Field(max_length=200)] = ""
+    deliveries: Annotated[tuple[DeliveryReference, ...], Field(max_length=_MAX_ENTRIES)] = ()
+    job_ids: Annotated[tuple[JobId, ...], Field(max_length=_MAX_ENTRIES)] = ()
+    destination: AnyName = ""
     states: tuple[OpenState, ...] = ("waiting", "parked")
     all: bool = False
 
@@ -76,7 +80,7 @@ class SelectionRequest(_Request):
 class DiscardRequest(SelectionRequest):
     """The deliveries to discard, and why."""
 
-    reason: Annotated[str, Field(min_length=1, max_length=1000)]
+    reason: Annotated[Reason, Field(min_length=1)]
 
 
 class RedirectRequest(SelectionRequest):

@@ -10,6 +10,7 @@ from node.domain.job import JobState
 from node.domain.queues.pause import INFERENCE, Queue
 from node.domain.queues.selection import DeliverySelection, Interface
 from node.web.api.queue_models import (
+    AnyName,
     ChangesResponse,
     DestinationQueueState,
     DiscardRequest,
@@ -26,7 +27,7 @@ from node.web.api.serialization import Limit
 from node.web.dependencies import Now, SiteSettings, SiteStore
 
 ROUTER = APIRouter(prefix="/api/queues")
-DestinationName = Annotated[str, Query(max_length=200, description="Of this destination.")]
+DestinationName = Annotated[AnyName, Query(description="Of this destination.")]
 StateOfDelivery = Annotated[OpenState | None, Query(description="In this state.")]
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from node.domain.delivery import Delivery, DeliveryKey, DeliveryState, not_delivered
+from node.domain.delivery import Delivery, DeliveryKey, DeliveryState, keys_of, not_delivered
 from node.domain.result_objects import SEG, ResultKind, ResultObject, SegEncoding
 
 _REPORT = ResultObject(ResultKind.SR, SegEncoding.LABELMAP)
@@ -46,3 +46,10 @@ def test_what_was_not_delivered_is_named_by_destination_and_error() -> None:
         "the segmentation and the captures were not delivered to pacs: it is down; "
         "the measurements were not delivered to pacs: not accepted"
     )
+
+
+def test_the_keys_of_a_destination_name_every_object_once() -> None:
+    keys = keys_of("pacs")
+    assert {"pacs", "sr@pacs", "seg-labelmap@pacs", "report@pacs"} <= set(keys)
+    assert len(keys) == len(set(keys))
+    assert {DeliveryKey.parse(key).destination for key in keys} == {"pacs"}

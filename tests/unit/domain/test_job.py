@@ -29,9 +29,9 @@ def test_a_state_is_final_when_no_state_can_follow_it(state: JobState) -> None:
     assert any(can_transition(state, then) for then in JobState) == (state not in FINAL)
 
 
-def test_a_parked_job_can_only_be_queued_again_or_discarded() -> None:
+def test_a_parked_job_can_only_be_queued_again_or_delivered_or_discarded() -> None:
     following = {then for then in JobState if can_transition(JobState.PARKED, then)}
-    assert following == {JobState.QUEUED, JobState.DISCARDED}
+    assert following == {JobState.QUEUED, JobState.DELIVERING, JobState.DISCARDED}
 
 
 def test_the_delay_between_attempts_doubles_up_to_the_maximum() -> None:
