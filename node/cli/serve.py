@@ -75,6 +75,7 @@ def _summary(settings: "Settings") -> str:
     lines += [
         f"Rule {rule.name!r}{' (STAT)' if rule.priority is Priority.STAT else ''}: "
         f"{rule.model} -> {', '.join(rule.destinations)}"
+        f"{f', candidate {rule.shadow}' if rule.shadow else ''}"
         f"{', only for work items' if rule.only_for_work_items else ''}"
         for rule in settings.rules
     ] or ["There are no rules: every series will be ignored."]
