@@ -78,6 +78,7 @@ def _summary(settings: "Settings") -> str:
     lines += [
         f"Rule {rule.name!r}{' (STAT)' if rule.priority is Priority.STAT else ''}: "
         f"{rule.model} -> {', '.join(rule.destinations)}"
+        f"{f', candidate {rule.shadow}' if rule.shadow else ''}"
         f"{', only for work items' if rule.only_for_work_items else ''}"
         f"{'' if rule.enabled else ', disabled'}"
         for rule in settings.rules

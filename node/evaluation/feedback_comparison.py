@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -20,7 +21,6 @@ _LOG = structlog.get_logger()
 # A segmentation may arrive before its images, or before their job has run. After this time it
 # belongs to images that the node does not segment.
 _MAX_WAIT = timedelta(days=2)
-_MAX_PER_POLL = 200
 
 
 @dataclass(frozen=True)
@@ -40,16 +40,21 @@ class FeedbackComparer:
         Raises:
             Transient: the database or the file storage does not answer.
         """
-        for received in self.store.feedback(FeedbackState.WAITING, _MAX_PER_POLL):
-            outcome = attempt(lambda: self._handle(received))  # noqa: B023 called at once
+        self.store.remove_waiting_feedback(self.now() - _MAX_WAIT)
+        error = None
+        for received in self.store.feedback_to_compare():
+            outcome = attempt(partial(self._handle, received))
             match outcome:
                 case Transient():
-                    raise outcome
+                    # The cause may be this file alone: continue with the others.
+                    error = outcome
                 case Rejected():
                     self._end(received, FeedbackState.FAILED, str(outcome))
                 case Defect():
                     _LOG.warning("feedback.defect", trace=outcome.trace)
                     self._end(received, FeedbackState.FAILED, outcome.message)
+        if error is not None:
+            raise error
 
     def _handle(self, received: Feedback) -> None:
         if received.source_series_instance_uid is None:
@@ -66,8 +71,6 @@ class FeedbackComparer:
             self.store.remove_feedback(received.sop_instance_uid)  # the node's own result
         elif with_result := latest_results(jobs):
             self._compare(received, with_result)
-        elif self.now() - received.received_at > _MAX_WAIT:
-            self.store.remove_feedback(received.sop_instance_uid)
 
     def _source_of(self, received: Feedback) -> Uid | None:
         """Returns the series that the segmentation refers to; None if it names none we know.

@@ -7,6 +7,7 @@ no job needs, and a job that needs it ends the run, which starts again later.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -72,7 +73,7 @@ class ShadowRunner:
             elif job is not None and job.result_path is not None:
                 if not self.store.queued_jobs() and self.store.claim_shadow_run(run, self.now()):
                     claimed = replace(run, attempts=run.attempts + 1)
-                    self._handle(claimed, attempt(lambda: self._run(claimed, job)))  # noqa: B023 called at once
+                    self._handle(claimed, attempt(partial(self._run, claimed, job)))
                 return
 
     def _resume_lost(self) -> None:

@@ -5,12 +5,13 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, delete, select, update
+from sqlalchemy import Row, delete, exists, or_, select, update
 
 from node.domain.evaluation.feedback import Feedback, FeedbackComparison, FeedbackState
 from node.domain.identifiers import Uid
 from node.store.evaluation.tables import FEEDBACK
 from node.store.repository import Repository
+from node.store.schema import JOBS
 
 
 class FeedbackRepository(Repository):
@@ -39,11 +40,46 @@ class FeedbackRepository(Repository):
         with self._database.reading() as connection:
             return [_feedback(row) for row in connection.execute(query)]
 
-    def feedback_of_series(self, series_uid: str) -> list[Feedback]:
-        """Returns the segmentations in a series, newest first."""
+    def feedback_to_compare(self, limit: int = 100) -> list[Feedback]:
+        """Returns WAITING segmentations that are not read yet or whose images have a result.
+
+        The oldest come first. One that waits for a result holds up no other.
+        """
+        has_result = exists().where(
+            JOBS.c.series_instance_uid == FEEDBACK.c.source_series_instance_uid,
+            JOBS.c.result_path.is_not(None),
+        )
         query = (
             select(FEEDBACK)
-            .where(FEEDBACK.c.series_instance_uid == series_uid)
+            .where(
+                FEEDBACK.c.state == FeedbackState.WAITING,
+                or_(FEEDBACK.c.source_series_instance_uid.is_(None), has_result),
+            )
+            .order_by(FEEDBACK.c.received_at, FEEDBACK.c.sop_instance_uid)
+            .limit(limit)
+        )
+        with self._database.reading() as connection:
+            return [_feedback(row) for row in connection.execute(query)]
+
+    def remove_waiting_feedback(self, before: datetime) -> None:
+        """Removes WAITING segmentations that were received before that time."""
+        with self._database.writing() as connection:
+            connection.execute(
+                delete(FEEDBACK).where(
+                    FEEDBACK.c.state == FeedbackState.WAITING, FEEDBACK.c.received_at < before
+                )
+            )
+
+    def feedback_of_series(self, series_uid: str) -> list[Feedback]:
+        """Returns the segmentations in a series or of its images, newest first."""
+        query = (
+            select(FEEDBACK)
+            .where(
+                or_(
+                    FEEDBACK.c.series_instance_uid == series_uid,
+                    FEEDBACK.c.source_series_instance_uid == series_uid,
+                )
+            )
             .order_by(FEEDBACK.c.received_at.desc(), FEEDBACK.c.sop_instance_uid)
         )
         with self._database.reading() as connection:

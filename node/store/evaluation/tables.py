@@ -47,5 +47,6 @@ FEEDBACK = Table(
     Column("updated_at", UtcDateTime, nullable=False),
     Index(None, "state", "received_at"),
     Index(None, "series_instance_uid"),
+    Index(None, "source_series_instance_uid"),
     Index(None, "received_at"),
 )

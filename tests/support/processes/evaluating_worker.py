@@ -11,7 +11,6 @@ import numpy as np
 from models.inference.prediction import Prediction
 from models.installed_packages import InstalledPackages
 from node.domain.errors import Rejected, RejectionReason
-from node.domain.evaluation.shadow_run import ShadowRun
 from node.domain.job import Job, JobState
 from node.domain.texts.result_texts import ResultTexts
 from node.evaluation.feedback_comparison import FeedbackComparer
@@ -103,8 +102,3 @@ class EvaluatingWorker(WorkerParts):
         (job,) = self.ended_jobs(series, 1)
         assert job.state is JobState.DELIVERED
         return job
-
-    def shadow_run(self) -> ShadowRun:
-        """Returns the only shadow run."""
-        (run,) = self.store.shadow_runs()
-        return run

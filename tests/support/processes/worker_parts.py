@@ -124,7 +124,7 @@ class WorkerParts:
         segment_step = SegmentStep(
             store=self.store,
             infer=self.infer,
-            installed_version=lambda _: self.installed,
+            installed_version=self.version_of,
             policy=policy,
             now=now,
             jitter=lambda: 0.0,
@@ -151,9 +151,7 @@ class WorkerParts:
         options = EngineOptions(engine_url, "test", 0.05)
         self.workflows = Workflows(segment_step, deliver_step, commit_step, options)
         self.workflows.launch()
-        self.series_completion = SeriesCompletion(
-            self.store, rules, 1.0, lambda _: self.installed, now
-        )
+        self.series_completion = SeriesCompletion(self.store, rules, 1.0, self.version_of, now)
         self.job_scheduler = JobScheduler(
             self.store, self.workflows, deliver_step, commit_step, now
         )
@@ -161,6 +159,10 @@ class WorkerParts:
     def stop(self) -> None:
         self.workflows.close()
         self.store.close()
+
+    def version_of(self, name: str) -> str:
+        """The version that a name selects: its own, else the one that is installed."""
+        return name.partition("@")[2] or self.installed
 
     def now(self) -> datetime:
         return datetime.now(UTC)

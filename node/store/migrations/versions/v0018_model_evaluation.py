@@ -47,7 +47,12 @@ def upgrade() -> None:
         sa.Column("updated_at", time, nullable=False),
         sa.PrimaryKeyConstraint("sop_instance_uid", name=op.f("pk_feedback")),
     )
-    for columns in (["state", "received_at"], ["series_instance_uid"], ["received_at"]):
+    for columns in (
+        ["state", "received_at"],
+        ["series_instance_uid"],
+        ["source_series_instance_uid"],
+        ["received_at"],
+    ):
         op.create_index(op.f(f"ix_feedback_{'_'.join(columns)}"), "feedback", columns)
     op.create_index(
         op.f("ix_jobs_model_id_model_version_created_at"),
