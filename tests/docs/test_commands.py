@@ -13,6 +13,7 @@ from node.cli.main import app
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 GROUPS = {
+    "series": ["list"],
     "jobs": ["list", "show", "start", "retry", "discard", "export"],
     "store": ["verify", "repair"],
     "worklist": ["list", "show", "cancel"],
