@@ -144,7 +144,11 @@ class IndexUpkeep(Repository):
     def forget_patients(self) -> bool:
         """Removes patients from the index; False when there are none left."""
         held = SERIES_INDEX.c.patient_id.is_not(None)
-        gone: dict[str, object] = {"patient_id": None, "patient_name": None, "patient_search_text": None}
+        gone: dict[str, object] = {
+            "patient_id": None,
+            "patient_name": None,
+            "patient_search_text": None,
+        }
         return self._update_some(held, gone)
 
     def _update_some(self, condition: ColumnElement[bool], values: dict[str, object]) -> bool:
