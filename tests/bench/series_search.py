@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from rich.table import Table
@@ -44,7 +45,7 @@ def _measure(database_url: str, count: int) -> Iterator[tuple[str, float]]:
         settings = Settings(web=WebOptions(search_patients=True), data_dir=store.data_dir)
         client = TestClient(create_app(settings, store), base_url="http://localhost")
         for name, address in _requests(store).items():
-            yield name, _ms(lambda address=address: _get(client, address))
+            yield name, _ms(partial(_get, client, address))
 
 
 def _get(client: TestClient, address: str) -> None:

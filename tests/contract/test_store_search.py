@@ -240,7 +240,7 @@ def test_patients_leave_the_index_with_the_images_and_with_the_setting(store: St
 def candidates(store: Store, **values: str) -> tuple[list[str], list[str], list[str]]:
     """Returns the series, studies and jobs that a DICOMweb search with these values looks at."""
     narrowing = Narrowing(**values)
-    series = [s.series_instance_uid for s in store.candidate_series(narrowing)]
+    series = [str(s.series_instance_uid) for s in store.candidate_series(narrowing)]
     assert store.count_candidate_series(narrowing) == len(series)
     jobs = [
         j.job_id for group in store.candidate_jobs(narrowing, [JobState.DELIVERING]) for j in group

@@ -15,6 +15,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 GROUPS = {
     "jobs": ["list", "show", "start", "retry", "redirect", "discard", "export"],
     "queue": ["list", "pause", "resume"],
+    "series": ["list"],
     "store": ["verify", "repair"],
     "worklist": ["list", "show", "cancel"],
     "alerts": ["list", "test"],

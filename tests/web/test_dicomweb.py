@@ -70,7 +70,7 @@ def test_a_search_without_a_match_returns_nothing(
 def test_a_complete_index_narrows_a_search_and_finds_the_same(
     client: DICOMwebClient, node: ServedNode, series: StoredSeries, tmp_path: Path
 ) -> None:
-    node.receive(ct_series(), tmp_path / "other")
+    node.receive(ct_series(seed="other"), tmp_path / "other")
     SearchIndex(node.store, keeps_patients=True, now=lambda: MADE_AT).poll()
     assert len(client.search_for_studies()) == 2
     for wanted in ({"PatientID": "P-1?"}, {"PatientName": "roe^*"}, {"PatientName": "ROE*"}):
@@ -83,10 +83,11 @@ def test_a_complete_index_narrows_a_search_and_finds_the_same(
 
 
 def test_a_page_of_all_series_holds_the_results_after_the_received_ones(
-    client: DICOMwebClient, node: ServedNode, series: StoredSeries, tmp_path: Path
+    client: DICOMwebClient, node: ServedNode, tmp_path: Path
 ) -> None:
+    series = node.receive(ct_series(), tmp_path / "ct")
     job = node.finish_job(node.add_job(series))
-    other = node.receive(ct_series(), tmp_path / "other")
+    other = node.receive(ct_series(seed="other"), tmp_path / "other")
     expected = [other.series_instance_uid, series.series_instance_uid, node.result_uids(job)[1]]
     pages = [client.search_for_series(limit=1, offset=offset) for offset in range(4)]
     assert [[value(row, "0020000E") for row in page] for page in pages] == [

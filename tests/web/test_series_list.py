@@ -168,6 +168,18 @@ def test_a_volume_is_read_after_its_own_label_in_one_line(
     check_volumes(site.locator(".volumes > div"))
 
 
+def test_open_details_stay_open_after_the_first_update(site: Page, node: ServedNode) -> None:
+    site.goto(node.url)
+    details = site.locator(f"{ROWS} .cell-volume details").first
+    details.locator("summary").click()
+    details.evaluate("e => { e.mark = true; }")
+    for _ in range(2):  # the second one starts after the first has been shown
+        with site.expect_response("**/fragments/series*"):
+            pass
+    expect(details).to_have_attribute("open", "")
+    assert details.evaluate("e => e.mark === true")
+
+
 def check_volumes(pairs: Locator) -> None:
     """Checks that each value is right of its label, in its first line, above the next label."""
     expect(pairs).to_have_count(len(VOLUMES))

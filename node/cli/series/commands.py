@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import asdict
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -32,6 +32,10 @@ FromOption = Annotated[
 ToOption = Annotated[
     datetime | None, typer.Option("--to", formats=_DATE_FORMATS, help="Last study date.")
 ]
+SinceOption = Annotated[
+    datetime | None,
+    typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"], help="First image since then, UTC."),
+]
 BodyPartOption = Annotated[str, typer.Option(help="Start of the body part.")]
 DescriptionOption = Annotated[str, typer.Option(help="Part of the series description.")]
 ModelOption = Annotated[str, typer.Option(help="Start of the name of a model.")]
@@ -51,6 +55,7 @@ def list_series(
     sender: SenderOption = "",
     date_from: FromOption = None,
     date_to: ToOption = None,
+    since: SinceOption = None,
     body_part: BodyPartOption = "",
     description: DescriptionOption = "",
     model: ModelOption = "",
@@ -75,6 +80,7 @@ def list_series(
         sender=sender,
         study_date_from=None if date_from is None else date_from.date(),
         study_date_to=None if date_to is None else date_to.date(),
+        received_since=None if since is None else since.replace(tzinfo=UTC),
         body_part=body_part,
         description=description,
         model=model,

@@ -46,6 +46,8 @@ def test_series_are_listed_by_patient_and_state_page_by_page(
     assert [s["series_instance_uid"] for s in page["series"]] == ["1.2.840.1.8", "1.2.840.1.4"]
     assert run(monkeypatch, "--state", "ignored", "--older", page["older"], *site) == 0
     assert capsys.readouterr().out.count("  series ") == 1
+    assert run(monkeypatch, "--since", "2026-01-01T00:07:00", *site) == 0
+    assert capsys.readouterr().out.count("  series ") == 2
     assert run(monkeypatch, "nothing like this", *site) == 0
     assert capsys.readouterr().out == "No series found.\n"
 

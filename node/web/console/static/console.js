@@ -123,6 +123,9 @@ async function fetchUpdate() {
 function showUpdate(html) {
   const page = new DOMParser().parseFromString(html, "text/html");
   updateTimes(page);
+  // The parser drops white space at the start; it would shift every element and replace them all.
+  const first = live.firstChild;
+  if (first?.nodeType === Node.TEXT_NODE && !first.nodeValue.trim()) first.remove();
   updateChildren(live, page.body);
   document.dispatchEvent(new Event("segnode:updated"));
 }
