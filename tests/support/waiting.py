@@ -9,7 +9,7 @@ T = TypeVar("T")
 # A wait ends at most a twentieth later than its condition, and takes no processor time from it.
 _POLLS_PER_WAIT = 20
 _MIN_POLL_S = 0.005
-_MAX_POLL_S = 0.2
+_MAX_POLL_S = 0.1
 
 
 def until(
