@@ -3,6 +3,7 @@
 And the object store, which tests of several folders use.
 """
 
+import gc
 import os
 from collections.abc import Generator, Iterator
 
@@ -10,6 +11,8 @@ import pytest
 from hypothesis import settings
 from pytest import CollectReport, TestReport
 
+from node.store import migrate, store
+from tests.support.migrated_database import MigratedDatabase
 from tests.support.servers.s3_server import S3Server
 
 # No test asserts a time: a busy machine takes longer than Hypothesis expects.
@@ -19,10 +22,33 @@ settings.load_profile("segnode")
 _CI = os.environ.get("CI", "").lower() in {"1", "true"}
 
 
+# Modules that take a minute or more run first, so that none of them runs alone in the end.
+_LONGEST = ("tests/faults/", "tests/web/test_ohif", "tests/pacs/")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Sorts the modules: the longest first."""
+    items.sort(key=lambda item: not item.nodeid.startswith(_LONGEST))
+
+
 def _skip_becomes_failure(report: TestReport | CollectReport) -> None:
     if _CI and report.skipped and not hasattr(report, "wasxfail"):
         report.outcome = "failed"
         report.longrepr = f"skipped, which continuous integration does not allow: {report.longrepr}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Keeps the garbage collector from the modules and tests, which live as long as the process.
+
+    To search them again and again would take half of the time of the collection of tests.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -37,6 +63,21 @@ def pytest_make_collect_report() -> Generator[None, CollectReport, CollectReport
     report = yield
     _skip_becomes_failure(report)
     return report
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _migrated_database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Embedded databases are migrated once per test process, not for every test."""
+    migrated = MigratedDatabase(tmp_path_factory.mktemp("migrated"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(store, "run_migrations", migrated.run_migrations)
+        yield
+
+
+@pytest.fixture
+def each_database_migrates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests about migrations: every new database runs them."""
+    monkeypatch.setattr(store, "run_migrations", migrate.run_migrations)
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """The inference process: `python -m node.inference.child DESCRIPTOR` answers the worker's calls."""
 
+import gc
 import signal
 import sys
 import traceback
@@ -30,6 +31,9 @@ def main(descriptor: int) -> None:
         while True:
             method, arguments = worker.recv()
             worker.send(_result_or_error(getattr(models, method), arguments))
+            if not gc.isenabled():  # the first call loaded a model, and imported what stays
+                gc.freeze()
+                gc.enable()
 
 
 def _result_or_error(method: Callable[..., object], arguments: Sequence[object]) -> object:

@@ -1,6 +1,7 @@
 """Shared entry point of the node's processes: options, settings, logs and exit status."""
 
 import argparse
+import gc
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -83,6 +84,8 @@ def run_process(
 
     `name` is the prefix of the log events; `arguments` are those of the command line if None.
     """
+    gc.freeze()  # what the imports created stays
+    gc.enable()
     parser = argparse.ArgumentParser(prog=f"python -m {module}", description=description)
     parser.add_argument("--config", type=Path, help="the configuration (TOML)")
     options = parser.parse_args(arguments)

@@ -19,12 +19,17 @@ def postgresql() -> Iterator[PostgresqlServer]:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of an empty SQLite and of an empty PostgreSQL database."""
+    """The URL of a SQLite and of a PostgreSQL database without rows.
+
+    They are empty for a test that uses the fixture `each_database_migrates`.
+    """
     if request.param == "sqlite":
         return sqlite_url(tmp_path)
     server = request.getfixturevalue("postgresql")
     assert isinstance(server, PostgresqlServer)
-    return server.new_database()
+    if "each_database_migrates" in request.fixturenames:
+        return server.new_database()
+    return server.new_migrated_database()
 
 
 @pytest.fixture

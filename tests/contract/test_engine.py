@@ -22,7 +22,7 @@ def worker(request: pytest.FixtureRequest, tmp_path: Path) -> WorkerParts:
     if request.param == "sqlite":
         return WorkerParts(tmp_path)
     server: PostgresqlServer = request.getfixturevalue("postgresql")
-    return WorkerParts(tmp_path, database_url=server.new_database())
+    return WorkerParts(tmp_path, database_url=server.new_migrated_database())
 
 
 def test_a_waiting_delivery_resumes_after_a_restart(worker: WorkerParts) -> None:

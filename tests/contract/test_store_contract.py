@@ -178,6 +178,7 @@ def test_a_concurrent_decision_never_loses_a_late_instance(store: Store) -> None
     assert series.instance_count == 20
 
 
+@pytest.mark.usefixtures("each_database_migrates")
 def test_concurrent_openers_migrate_once(database_url: str, tmp_path: Path) -> None:
     def open_and_close(_number: int) -> int:
         opened = Store.open(database_url, tmp_path)

@@ -9,11 +9,10 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 
-from node.demo.orthanc_pacs import OrthancPacs
+from node.demo.orthanc_pacs import OrthancPacs, orthanc_missing
 from node.domain.identifiers import Uid
 from node.domain.job import JobState
 from node.processes.role_process import Role
-from tests.pacs.conftest import StartOrthanc
 from tests.support.processes.running_node import RunningNode, small_abdomen
 from tests.support.waiting import until
 
@@ -30,17 +29,22 @@ every_minutes = 0.05
 """
 
 
-@pytest.fixture
-def pacs(start_orthanc: StartOrthanc) -> OrthancPacs:
+@pytest.fixture(scope="module")
+def pacs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OrthancPacs]:
     """A PACS that answers queries of everybody."""
+    if missing := orthanc_missing():
+        pytest.skip(missing)
     allowed = {f"DicomAlwaysAllow{name}": True for name in ("Find", "Get")}
-    return start_orthanc(configuration=allowed)
+    made = OrthancPacs(tmp_path_factory.mktemp("orthanc"), configuration=allowed)
+    made.start()
+    yield made
+    made.kill()
 
 
-@pytest.fixture
-def node(pacs: OrthancPacs, tmp_path: Path) -> Iterator[RunningNode]:
+@pytest.fixture(scope="module")
+def node(pacs: OrthancPacs, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningNode]:
     """A node that queries the PACS every 3 s."""
-    running = RunningNode(tmp_path / "node", pacs)
+    running = RunningNode(tmp_path_factory.mktemp("node"), pacs)
     with running.config_file.open("a") as config:
         config.write(_QUERY.format(port=pacs.dicom_port))
     running.start()

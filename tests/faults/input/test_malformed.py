@@ -1,5 +1,9 @@
-"""Thousands of damaged instances: each is answered, and the listener keeps running."""
+"""Thousands of damaged instances: each is answered, and the listener keeps running.
 
+`make soak` damages SEGNODE_DAMAGED_INSTANCES of them by each way.
+"""
+
+import os
 import random
 import socket
 from collections import Counter
@@ -31,8 +35,7 @@ from tests.support.processes.resources_in_use import memory_mib
 from tests.support.waiting import until
 
 SYNTAXES = (EXPLICIT, IMPLICIT, BIG_ENDIAN, DEFLATED)
-BY_C_STORE = 5000
-AS_FILES = 5000
+BY_C_STORE = AS_FILES = int(os.environ.get("SEGNODE_DAMAGED_INSTANCES", "2000"))
 SERIES_READ = 150
 ORIGIN = Origin(Channel.FOLDER, "test")
 # Above the memory after the first instances.

@@ -1,5 +1,6 @@
 """Inference that hangs, dies or fails: the job ends with a reason and the next job works."""
 
+import gc
 import os
 import signal
 import threading
@@ -92,6 +93,16 @@ class ConcurrencyProbe(LoadedModels):
         return empty_result(request)
 
 
+class CollectorProbe(LoadedModels):
+    """Tells whether the garbage collector is on."""
+
+    def __init__(self) -> None:
+        pass
+
+    def load(self, model_ids: Sequence[str]) -> str:
+        return "on" if gc.isenabled() else "off"
+
+
 def request_in(plan: Path) -> InferenceRequest:
     """A request whose objects are written beside the plan."""
     return InferenceRequest(JOB, (Path("a.dcm"),), plan.parent, (SEG,))
@@ -125,6 +136,15 @@ def test_the_next_inference_works_after_a_failure(
     with pytest.raises(InferenceError, match=message):
         process.infer(request_in(plan))
     assert process.infer(request_in(plan)).objects
+
+
+@pytest.mark.usefixtures("plan")
+def test_garbage_collection_starts_after_the_first_load() -> None:
+    process = InferenceProcess(CollectorProbe(), TIMEOUT_S, "warning")
+    try:
+        assert [process.load([]), process.load([])] == ["off", "on"]
+    finally:
+        process.close()
 
 
 def test_a_transient_error_keeps_its_type(process: InferenceProcess, plan: Path) -> None:

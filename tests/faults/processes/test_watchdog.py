@@ -193,8 +193,8 @@ def test_the_signs_to_the_service_manager_stop_while_a_process_hangs(
     assert service.hangs_logged(role) == logged + 1
 
 
-def test_a_stop_is_announced_to_the_service_manager(tmp_path: Path) -> None:
-    with running_service(tmp_path) as service:
-        service.supervisor.send_signal(signal.SIGTERM)
-        assert service.supervisor.wait(60) == 0
-        until(lambda: "STOPPING=1" in service.manager.notifications, 10, "the notification")
+def test_a_stop_is_announced_to_the_service_manager(service: Service) -> None:
+    # The last test: it stops the service that all of them share.
+    service.supervisor.send_signal(signal.SIGTERM)
+    assert service.supervisor.wait(60) == 0
+    until(lambda: "STOPPING=1" in service.manager.notifications, 10, "the notification")

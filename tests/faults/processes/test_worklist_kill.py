@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -21,45 +22,60 @@ def ups() -> Iterator[UpsOriginServer]:
         yield server
 
 
-@pytest.mark.parametrize(
-    "moments",
-    [
-        # The server has the claim, and the node does not know it.
-        ("after state IN PROGRESS",),
-        # The node knows, and has not read the work item; the images are on their way.
-        ("before retrieve", "after update"),
-        # The server has the end, and the node does not know it; before that, only the report.
-        ("before state COMPLETED", "after state COMPLETED"),
-    ],
-    ids=", ".join,
+# For each work item, the requests at which the node is killed.
+KILLS = (
+    # The server has the claim, and the node does not know it.
+    ("after state IN PROGRESS",),
+    # The node knows, and has not read the work item; the images are on their way.
+    ("before retrieve", "after update"),
+    # The server has the end, and the node does not know it; before that, only the report.
+    ("before state COMPLETED", "after state COMPLETED"),
 )
-def test_a_node_that_is_killed_completes_its_work_item_once(
-    tmp_path: Path, ups: UpsOriginServer, moments: tuple[str, ...]
+
+
+@dataclass
+class Moments:
+    """Holds up the server's answers at the given moments, each until the node is killed."""
+
+    pending: list[str] = field(default_factory=list)
+    reached: threading.Event = field(default_factory=threading.Event)
+    killed: threading.Event = field(default_factory=threading.Event)
+
+    def hold(self, when: str, request: Received) -> None:
+        """Holds up a request if its moment is the next one."""
+        if self.pending and self.pending[0] == f"{when} {request.name}":
+            self.pending.pop(0)
+            killed = self.killed
+            self.reached.set()
+            killed.wait(120)
+
+    def pass_on(self) -> None:
+        """Lets the request of the killed node end; the next moment can come."""
+        self.reached.clear()
+        self.killed.set()
+        self.killed = threading.Event()
+
+
+def test_a_node_that_is_killed_completes_each_work_item_once(
+    tmp_path: Path, ups: UpsOriginServer
 ) -> None:
-    pending = list(moments)
-    reached, go_on = threading.Event(), threading.Event()
-
-    def stop_at(when: str, request: Received) -> None:
-        if pending and pending[0] == f"{when} {request.name}":
-            pending.pop(0)
-            reached.set()
-            go_on.wait(120)
-
-    ups.before = lambda request: stop_at("before", request)
-    ups.after = lambda request: stop_at("after", request)
+    moments = Moments()
+    ups.before = lambda request: moments.hold("before", request)
+    ups.after = lambda request: moments.hold("after", request)
     with worklist_site(tmp_path, ups) as site:
-        uid = site.schedule(tmp_path / "ct", 51, by_web=True)
         site.node.start()
-        for moment in moments:
-            assert reached.wait(240), moment
-            site.node.kill()
-            reached.clear()
-            go_on.set()
-            go_on = threading.Event()
-            site.node.start()
-        item = site.item_in(uid, WorkItemState.COMPLETED, WorkItemState.CANCELED)
-        assert item.state is WorkItemState.COMPLETED, item.reason
-        assert ups.changes == [(uid, "IN PROGRESS"), (uid, "COMPLETED")]
-        (job,) = site.node.store.jobs_of(site.series)
-        assert site.node.results(site.study) == [job.result_uids.sop_instance_uid()]
-        assert len(ups.performed(uid).OutputInformationSequence) == 1
+        for seed, kills in enumerate(KILLS, start=51):
+            moments.pending = list(kills)
+            uid = site.schedule(tmp_path / str(seed), seed, by_web=True)
+            for moment in kills:
+                assert moments.reached.wait(240), moment
+                site.node.kill()
+                moments.pass_on()
+                site.node.start()
+            item = site.item_in(uid, WorkItemState.COMPLETED, WorkItemState.CANCELED)
+            assert item.state is WorkItemState.COMPLETED, item.reason
+            changes = [state for changed, state in ups.changes if changed == uid]
+            assert changes == ["IN PROGRESS", "COMPLETED"], kills
+            (job,) = site.node.store.jobs_of(site.series)
+            assert site.node.results(site.study) == [job.result_uids.sop_instance_uid()]
+            assert len(ups.performed(uid).OutputInformationSequence) == 1

@@ -2,12 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 from pydicom.dataset import Dataset
 
+from models.data import LabelledVolume
 from models.installed_packages import find
+from models.manifest import ModelSpec
 from models.mask import Mask
 from models.phantom import labelled_scan
 from node.dicom.ct.reader import CtSeries, read_series
@@ -66,10 +69,15 @@ def body_content(
     return measured_content(series, Mask(series.volume.with_array(values), labels), replaces)
 
 
+@cache
+def _organs() -> tuple[ModelSpec, LabelledVolume]:
+    spec = find("organs-ct")
+    return spec, labelled_scan(_SEED, spec.labels)
+
+
 def organs_content(folder: Path) -> ResultContent:
     """A phantom of the abdomen with the labels of `organs-ct`, of which the pancreas is missing."""
-    spec = find("organs-ct")
-    case = labelled_scan(_SEED, spec.labels)
+    spec, case = _organs()
     series = read_series(write_ct_series(case.volume, folder, seed=_SEED))
     values = case.truth.volume.match_geometry(series.volume.get_geometry()).array.copy()
     for label in spec.labels:

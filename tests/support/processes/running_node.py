@@ -7,7 +7,10 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+
+from highdicom import Volume
 
 from models.phantom import abdomen
 from node.demo.orthanc_pacs import OrthancPacs, free_ports
@@ -245,7 +248,14 @@ class RunningNode:
         return [str(one["MainDicomTags"]["SOPInstanceUID"]) for one in found]
 
 
+@cache
+def _small_abdomen() -> Volume:
+    return abdomen(1, spacing_mm=(6.0, 4.0, 4.0), shape=(50, 96, 96)).volume
+
+
 def small_abdomen(folder: Path, *, seed: int) -> list[Path]:
-    """Writes a phantom as a small CT series with coarse slices, from feet to head."""
-    phantom = abdomen(seed, spacing_mm=(6.0, 4.0, 4.0), shape=(50, 96, 96))
-    return write_ct_series(phantom.volume, folder, seed=seed)
+    """Writes a phantom as a small CT series with coarse slices, from feet to head.
+
+    The seed gives the UIDs. The body is always the same.
+    """
+    return write_ct_series(_small_abdomen(), folder, seed=seed)

@@ -10,6 +10,9 @@ from typing import Self
 import psycopg
 import pytest
 
+from node.store.database import Database, parse_url
+from node.store.migrate import run_migrations
+
 _INSTALL_HINT = "PostgreSQL is not installed: apt-get install postgresql"
 _USER = "segnode"
 
@@ -36,15 +39,29 @@ class PostgresqlServer:
         if self._account is not None:
             shutil.chown(self._folder, self._account, self._account)
         self._database_count = 0
+        self._migrated = ""  # the name of a database with our tables and no rows
 
     def new_database(self) -> str:
-        """Creates a database and returns its URL."""
+        """Creates an empty database and returns its URL."""
+        return self._create("template1")
+
+    def new_migrated_database(self) -> str:
+        """Creates a database with the tables of this version, without running each migration."""
+        if not self._migrated:
+            url = self.new_database()
+            database = Database(parse_url(url))
+            run_migrations(database)
+            database.close()
+            self._migrated = f"test{self._database_count}"
+        return self._create(self._migrated)
+
+    def _create(self, template: str) -> str:
         self._database_count += 1
         name = f"test{self._database_count}"
         with psycopg.connect(
             host=str(self._folder), user=_USER, dbname="postgres", autocommit=True
         ) as connection:
-            connection.execute(f"CREATE DATABASE {name}".encode())
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}".encode())
         return f"postgresql://{_USER}@/{name}?host={self._folder}"
 
     def __enter__(self) -> Self:

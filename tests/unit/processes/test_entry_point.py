@@ -1,5 +1,6 @@
 """The shared entry point: settings from `--config`, and an exit status for each error family."""
 
+import gc
 from pathlib import Path
 
 import pytest
@@ -56,3 +57,14 @@ def test_an_invalid_configuration_is_logged_and_the_process_does_not_run(
     status = run_process("test", "tests.process", None, received.append, ["--config", str(config)])
     assert (status, received) == (MISCONFIGURED_STATUS, [])
     assert "data_dri" in "".join(capsys.readouterr())
+
+
+def test_garbage_collection_runs_once_the_imports_are_done(config: Path) -> None:
+    collecting: list[bool] = []
+    gc.disable()
+    try:
+        arguments = ["--config", str(config)]
+        run_process("t", "t", None, lambda _: collecting.append(gc.isenabled()), arguments)
+    finally:
+        gc.enable()
+    assert collecting == [True]

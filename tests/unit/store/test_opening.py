@@ -14,6 +14,8 @@ from node.store import Store, database, migrate
 from node.store.schema import METADATA
 from tests.support.factories import NOON, received, sqlite_url
 
+pytestmark = pytest.mark.usefixtures("each_database_migrates")
+
 
 def open_and_add(folder: Path, number: int) -> int:
     """Opens the store, adds one instance and returns the number of series."""
