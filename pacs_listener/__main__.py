@@ -41,7 +41,7 @@ def run(host: Host) -> None:
     Raises:
         Misconfigured: the address or the database cannot be used.
         Transient: the database does not answer.
-        RestartNeeded: another address or AE title is configured, and the associations have ended.
+        RestartNeeded: another address is configured, and the associations have ended.
     """
     # pynetdicom logs a failure of our own code in a request here, and answers with status C211.
     logging.getLogger("pynetdicom").setLevel(logging.ERROR)

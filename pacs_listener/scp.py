@@ -58,9 +58,9 @@ class AssociationPolicy:
     calling_ae_titles: tuple[AeTitle, ...]
 
     @property
-    def address(self) -> tuple[AeTitle, str, int]:
+    def address(self) -> tuple[str, int]:
         """What a listener cannot change while it listens."""
-        return self.ae_title, self.host, self.port
+        return self.host, self.port
 
 
 class Listener:
@@ -120,7 +120,7 @@ class Listener:
     def use(self, policy: AssociationPolicy, inbox: Inbox) -> None:
         """Applies to new associations from now on; open ones go on as they began.
 
-        The AE title and the address of `policy` are those that it has.
+        The address of `policy` is the one that it has.
         """
         self._policy, self._inbox = policy, inbox
         self._limits.limits = _limits(policy)
@@ -128,6 +128,7 @@ class Listener:
         _set_policy(self._ae, policy)
         if self._server is not None:
             self._server.max_connections = policy.max_associations + _SPARE_CONNECTIONS
+            self._server.ae_title = str(policy.ae_title)
 
     @property
     def is_idle(self) -> bool:
@@ -223,6 +224,7 @@ def _application_entity(policy: AssociationPolicy) -> AE:
 
 def _set_policy(ae: AE, policy: AssociationPolicy) -> None:
     """Sets what pynetdicom reads for each new association."""
+    ae.ae_title = policy.ae_title
     ae.maximum_pdu_size = policy.max_pdu
     ae.maximum_associations = policy.max_associations
     ae.require_calling_aet = [str(title) for title in policy.calling_ae_titles]

@@ -8,7 +8,7 @@ import structlog
 
 from node.configuration.sources import Candidate, ConfigurationSource
 from node.domain.error_classification import Defect, attempt
-from node.domain.errors import Misconfigured, Rejected, Transient
+from node.domain.errors import NodeError, Rejected, Transient
 from node.settings import Settings
 
 _LOG = structlog.get_logger()
@@ -43,14 +43,17 @@ class ConfigurationFollower:
 
         Raises:
             Misconfigured: none can; the message is that of the first.
+            InferenceError: as above, because a model cannot be loaded.
             Transient: the database does not answer.
         """
-        failure: Misconfigured | None = None
+        failure: NodeError | None = None
         for candidate in self.source.at_start():
             try:
                 settings = candidate.load()
                 self.use(settings)
-            except Misconfigured as error:
+            except Transient:
+                raise
+            except NodeError as error:
                 _LOG.error("configuration.not_used", name=candidate.name, error=str(error))
                 failure = failure or error
                 self._tried = self._tried or candidate

@@ -78,5 +78,3 @@ def test_a_process_reports_its_revision_and_since_when(store: Store) -> None:
     (process,) = store.configured_processes(NOON)
     assert (process.problem, process.since) == ("there is no model 'x'", LATER)
     assert store.configured_processes(LATER + timedelta(seconds=1)) == []
-    store.remove_configured_process("host/worker")
-    assert store.configured_processes(NOON) == []

@@ -17,6 +17,7 @@ GROUPS = {
     "store": ["verify", "repair"],
     "worklist": ["list", "show", "cancel"],
     "alerts": ["list", "test"],
+    "config": ["list", "show", "diff", "set", "import", "export", "rollback"],
     "connections": ["test", "rejected"],
 }
 TOP = sorted(set(get_command(app).commands) - set(GROUPS))  # type: ignore[attr-defined]

@@ -204,6 +204,16 @@ def test_the_api_reports_every_mistake_with_its_line(node: ServedNode, api: http
     assert node.store.active_revision_number() == before
 
 
+@pytest.mark.parametrize("value", ["", " ", "two\nlines", "nul\0", "x" * 201])
+def test_the_api_takes_one_line_as_author_and_as_reason(
+    node: ServedNode, api: httpx.Client, value: str
+) -> None:
+    before = node.store.active_revision_number()
+    for key in ("author", "reason"):
+        assert proposal(api, "quiet_seconds = 1\n", **{key: value}).status_code == 422
+    assert node.store.active_revision_number() == before
+
+
 def test_a_process_that_cannot_use_the_active_revision_is_shown(
     node: ServedNode, api: httpx.Client
 ) -> None:
@@ -214,7 +224,8 @@ def test_a_process_that_cannot_use_the_active_revision_is_shown(
     assert "there is no model" in page
     (process,) = api.get("").json()["processes"]
     assert (process["name"], process["number"], process["problem"]) == ("host2/worker", 1, problem)
-    node.store.remove_configured_process("host2/worker")
+    node.store.report_revision("host2/worker", 2, "", datetime.now(UTC))
+    assert "still runs" not in httpx.get(f"{node.url}/configuration").text
 
 
 def test_a_configuration_in_a_file_is_read_only(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import delete, select
+from sqlalchemy import select
 
 from node.store.repository import Repository
 from node.store.schema import CONFIGURATION_PROCESSES
@@ -44,12 +44,6 @@ class ConfiguredProcesses(Repository):
                 .values(name=name, **values)
                 .on_conflict_do_update(index_elements=[table.c.name], set_=values)
             )
-
-    def remove_configured_process(self, name: str) -> None:
-        """Forgets a process that ends."""
-        table = CONFIGURATION_PROCESSES
-        with self._database.writing() as connection:
-            connection.execute(delete(table).where(table.c.name == name))
 
     def configured_processes(self, reported_since: datetime) -> list[ConfiguredProcess]:
         """Returns the processes that have reported since then, by name."""

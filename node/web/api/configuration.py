@@ -21,7 +21,13 @@ from node.web.dependencies import Configuration, Now, OtherRevision, RevisionNum
 
 ROUTER = APIRouter(prefix="/api/configuration")
 _Text = Annotated[str, StringConstraints(max_length=1 << 20)]
-_Line = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]
+# One line without control characters.
+_Line = Annotated[
+    str,
+    StringConstraints(
+        min_length=1, max_length=200, strip_whitespace=True, pattern=r"^[^\x00-\x1f\x7f]+$"
+    ),
+]
 
 
 class RevisionSummary(BaseModel):

@@ -137,9 +137,14 @@ def _editor(fields: FormFields) -> Editor:
     return Editor(
         text=fields.get("text", "").replace("\r\n", "\n"),
         base=int(base) if base.isascii() and base.isdecimal() and len(base) < 10 else None,
-        author=fields.get("author", "").strip()[:_MAX_LINE],
-        reason=fields.get("reason", "").strip()[:_MAX_LINE],
+        author=_line(fields.get("author", "")),
+        reason=_line(fields.get("reason", "")),
     )
+
+
+def _line(text: str) -> str:
+    """Returns one line without control characters."""
+    return "".join(each for each in text if each.isprintable()).strip()[:_MAX_LINE]
 
 
 def _refused(

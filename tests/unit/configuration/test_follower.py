@@ -1,4 +1,4 @@
-"""A process follows the configuration, and keeps its last good one where a newer one is unusable."""
+"""A process follows the configuration, and keeps its last good one if a newer one is unusable."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ import pytest
 from node.configuration.follower import ConfigurationFollower
 from node.configuration.site_configuration import SiteConfiguration
 from node.configuration.sources import ConfigurationSource, configuration_source
-from node.domain.errors import Misconfigured, Transient
+from node.domain.errors import Misconfigured, NodeError, Transient
 from node.settings import Settings
 from node.store import Store
 from node.store.configuration.revisions import RevisionDraft
@@ -205,3 +205,23 @@ def test_a_file_is_read_again_on_request_only_and_ignored_while_it_has_mistakes(
     follower.poll()
     assert site.used == [1, 2, 3]
     assert site.store.active_revision_number() is None
+
+
+def test_a_process_that_restarts_leaves_a_revision_whose_model_cannot_be_loaded(
+    site: Site,
+) -> None:
+    class ModelDied(NodeError):
+        pass
+
+    used: list[float] = []
+
+    def use(settings: Settings) -> None:
+        if settings.quiet_seconds == 2:
+            raise ModelDied("its process was ended by signal 9")
+        used.append(settings.quiet_seconds)
+
+    site.activate(1)
+    site.activate(2)
+    ConfigurationFollower(site.source(), use).start()
+    assert used == [1]
+    assert site.reported() == (1, "revision 2 cannot be used: its process was ended by signal 9")

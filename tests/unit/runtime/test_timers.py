@@ -29,3 +29,32 @@ def test_a_task_runs_long_before_its_interval_where_it_asks_for_that() -> None:
     timers.start()
     until(ran.is_set, 30, "the first run")
     timers.stop()
+
+
+def test_replaced_tasks_run_one_after_the_other_and_others_are_left_alone() -> None:
+    timers = Timers()
+    started, release, kept = threading.Event(), threading.Event(), threading.Event()
+    order: list[str] = []
+
+    def old() -> None:
+        started.set()
+        release.wait(60)
+        order.append("old")
+
+    timers.add("kept", 0.1, kept.set)
+    with timers.replacing():
+        timers.add("replaced", 0.05, old)
+        timers.add("removed", 0.05, lambda: order.append("removed") if kept.is_set() else None)
+    timers.start()
+    assert started.wait(30)
+    with timers.replacing():
+        timers.add("replaced", 0.05, lambda: order.append("new"))
+    order.clear()
+    kept.clear()
+    assert kept.wait(30)
+    assert "new" not in order  # the old one still runs
+    release.set()
+    until(lambda: "new" in order, 30, "the new task")
+    assert order[: order.index("new") + 1] == ["old", "new"]
+    timers.handle_clock_change()
+    timers.stop()

@@ -1,0 +1,74 @@
+"""A running node reads its file again: on request, without a restart, and not with mistakes."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from node.demo.orthanc_pacs import free_ports
+from tests.support.peers.dcmsend import dcmsend
+from tests.support.processes.hosts import Host
+from tests.support.processes.running_node import small_abdomen
+from tests.support.waiting import until
+
+_SWITCH_S = 60.0
+_CONFIGURATION = """
+data_dir = "data"
+
+[listener]
+host = "127.0.0.1"
+port = {port}
+
+[peers.scanner]
+ae_title = "{sender}"
+host = "127.0.0.1"
+port = 104
+"""
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Iterator[Host]:
+    """A host whose listener runs and knows another scanner."""
+    (port,) = free_ports(1)
+    made = Host("host", tmp_path / "segnode.toml", ["listener"])
+    made.config.write_text(_CONFIGURATION.format(port=port, sender="OTHER"), encoding="utf-8")
+    made.start()
+    try:
+        made.wait_ready()
+        yield made
+    finally:
+        made.kill()
+
+
+def reload(host: Host) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-P", "-m", "node.cli", "reload", "-c", str(host.config)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_a_node_reads_its_file_again_and_ignores_one_with_mistakes(
+    host: Host, tmp_path: Path
+) -> None:
+    file = small_abdomen(tmp_path / "ct", seed=73)[0]
+    text = host.config.read_text(encoding="utf-8")
+    port = int(text.split("port = ")[1].split("\n")[0])
+    assert dcmsend([file], port).acknowledged == frozenset()
+
+    host.config.write_text(text.replace("OTHER", "DEMOSENDER"), encoding="utf-8")
+    assert reload(host).returncode == 0
+    until(lambda: host.log().count("configuration.used") == 2, _SWITCH_S, "the switch")
+    assert len(dcmsend([file], port).acknowledged) == 1
+
+    host.config.write_text(text.replace("ae_title", "ae_titel"), encoding="utf-8")
+    refused = reload(host)
+    assert refused.returncode == 1
+    assert "ae_titel: unknown setting" in refused.stderr
+    os.kill(host.session, signal.SIGHUP)
+    until(lambda: "configuration.not_used" in host.log(), _SWITCH_S, "the refusal")
+    assert "ae_titel: unknown setting" in host.log()
+    assert len(dcmsend([file], port).acknowledged) == 1
+    assert "process.ended" not in host.log()
+    assert host.log().count("listener.ready") == 1

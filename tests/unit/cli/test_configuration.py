@@ -1,0 +1,97 @@
+"""`segnode config` and `segnode reload`."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from node.configuration.site_configuration import import_file
+from node.settings import load_location
+from node.store import Store
+from tests.support.factories import NOON
+from tests.unit.cli.test_cli import run
+
+Run = Callable[..., str]
+FILE = 'config = "database"\ndata_dir = "data"\nquiet_seconds = 1\n'
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """The file of a host whose configuration is in the database."""
+    file = tmp_path / "site.toml"
+    file.write_text(FILE, encoding="utf-8")
+    location = load_location(file)
+    store = Store.open(location.database_url, location.data_dir)
+    import_file(store, file, NOON)
+    store.close()
+    return file
+
+
+@pytest.fixture
+def segnode(
+    config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Run:
+    """Runs a command on that site; returns its output."""
+
+    def call(*arguments: str, status: int = 0) -> str:
+        assert run(monkeypatch, *arguments, "-c", str(config)) == status
+        return "".join(capsys.readouterr())
+
+    return call
+
+
+def test_a_text_is_set_compared_exported_and_rolled_back(segnode: Run, tmp_path: Path) -> None:
+    file = tmp_path / "new.toml"
+    file.write_text("quiet_seconds = 2\n", encoding="utf-8")
+    signed = ("--author", "Ada")
+    assert "Revision 2 is active" in segnode("config", "set", str(file), "-r", "slow", *signed)
+    assert "+quiet_seconds = 2" in segnode("config", "diff")
+    assert "-quiet_seconds = 2" in segnode("config", "diff", "2", "1")
+    assert segnode("config", "export") == "quiet_seconds = 2\n"
+    segnode("config", "export", "1", "-o", str(tmp_path / "old.toml"))
+    assert (tmp_path / "old.toml").read_text(encoding="utf-8") == "quiet_seconds = 1\n"
+    assert "Revision 3 is active" in segnode("config", "rollback", "1", "-r", "fast", *signed)
+    assert segnode("config", "show").startswith("# 3  ")
+    listed = json.loads(segnode("config", "list", "--json"))
+    assert [(each["number"], each["is_active"], each["author"]) for each in listed] == [
+        (3, True, "Ada"),
+        (2, False, "Ada"),
+        (1, False, "segnode"),
+    ]
+    assert "* 3  " in segnode("config", "list")
+    assert "revision 3: no mistakes." in segnode("check")
+
+
+def test_a_whole_file_is_imported_without_what_belongs_to_the_host(
+    segnode: Run, tmp_path: Path
+) -> None:
+    file = tmp_path / "new.toml"
+    file.write_text(FILE.replace("= 1", "= 4"), encoding="utf-8")
+    message = segnode("config", "set", str(file), "-r", "x", status=1)
+    assert f"{file}:1: config: belongs to each host" in message
+    segnode("config", "import", str(file), "-r", "x")
+    assert segnode("config", "export") == "quiet_seconds = 4\n"
+
+
+def test_mistakes_and_conflicts_end_with_their_message(segnode: Run, tmp_path: Path) -> None:
+    file = tmp_path / "new.toml"
+    file.write_text("\nquiet_minutes = 2\n", encoding="utf-8")
+    message = segnode("config", "set", str(file), "-r", "x", status=1)
+    assert f"{file}:2: quiet_minutes: unknown setting" in message
+    file.write_text("quiet_seconds = 2\n", encoding="utf-8")
+    segnode("config", "set", str(file), "-r", "slow", "--author", "Ada")
+    message = segnode("config", "set", str(file), "-r", "x", "--base", "1", status=1)
+    assert "revision 2 has become active in between: Ada saved it" in message
+    assert "there is no revision 9" in segnode("config", "show", "9", status=1)
+
+
+def test_a_configuration_in_a_file_has_no_revisions(segnode: Run, config: Path) -> None:
+    config.write_text('data_dir = "data"\n', encoding="utf-8")
+    assert "segnode reload" in segnode("config", "list", status=1)
+
+
+def test_a_reload_needs_a_node_and_a_file_without_mistakes(segnode: Run, config: Path) -> None:
+    assert "no node runs on this host" in segnode("reload", status=1)
+    config.write_text("quiet_minutes = 1\n", encoding="utf-8")
+    assert "quiet_minutes: unknown setting" in segnode("reload", status=1)
