@@ -165,7 +165,10 @@ class SeriesView:
     @property
     def version(self) -> str:
         """Changes when other images or results are to be shown."""
-        jobs = [f"{job.job.job_id[:8]}:{job.job.updated_at.timestamp()}" for job in self.jobs]
+        jobs = [
+            f"{job.job.job_id[:8]}:{job.job.state}:{job.job.updated_at.timestamp()}"
+            for job in self.jobs
+        ]
         return " ".join((str(self.series.instance_count), *jobs))
 
     @property
