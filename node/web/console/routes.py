@@ -22,6 +22,7 @@ from node.web.console.views import (
 )
 from node.web.dependencies import CurrentUser, Now, PostedForm, SiteSettings, SiteStore
 from node.web.viewer.links import viewer_links
+from node.web.viewer.series_viewer import viewer_version
 
 ROUTER = APIRouter(include_in_schema=False)
 ShownSeries = Annotated[SeriesFilter, Query(description="Which series.")]
@@ -147,7 +148,12 @@ def _series_context(settings: Settings, store: Store, series_uid: str) -> dict[s
         raise operations.unknown_series(series_uid)
     jobs = [one.job for one in loaded.view.current_jobs]
     links = viewer_links(settings, loaded.view.series, jobs)
-    return {"page": loaded, "viewer_links": links, "max_reason": MAX_REASON}
+    return {
+        "page": loaded,
+        "viewer_links": links,
+        "viewer_version": viewer_version(loaded.view.series, jobs),
+        "max_reason": MAX_REASON,
+    }
 
 
 def _to_job(job: Job) -> Response:
