@@ -26,8 +26,6 @@ from node.web.console.state_text import (
 # The deliveries of jobs in these states are read one by one. For the others the list of
 # destinations is sufficient.
 _STATES_WITH_OPEN_DELIVERIES = {JobState.DELIVERING, JobState.PARKED, JobState.SUPERSEDED}
-
-
 _URGENCY = (
     DeliveryState.PARKED,
     DeliveryState.WAITING,
