@@ -19,6 +19,7 @@ from node.web.console.series_list import ListParameters, load_series_list
 from node.web.console.views import load_series_page
 from node.web.dependencies import CurrentUser, Now, PostedForm, SiteSettings, SiteStore
 from node.web.viewer.links import viewer_links
+from node.web.viewer.series_viewer import viewer_version
 
 ROUTER = APIRouter(include_in_schema=False)
 ShownSeries = Annotated[ListParameters, Query()]
@@ -145,6 +146,7 @@ def _series_context(settings: Settings, store: Store, series_uid: str) -> dict[s
     return {
         "page": loaded,
         "viewer_links": links,
+        "viewer_version": viewer_version(loaded.view.series, jobs),
         "max_reason": MAX_REASON,
         "shadow_runs": store.shadow_runs_of(series_uid),
         "feedback": store.feedback_of_series(series_uid),

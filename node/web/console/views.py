@@ -105,12 +105,6 @@ class SeriesView:
         return not self.is_receiving and self.series.instance_count > 0
 
     @property
-    def version(self) -> str:
-        """Changes when other images or results are to be shown."""
-        jobs = [f"{job.job.job_id[:8]}:{job.job.updated_at.timestamp()}" for job in self.jobs]
-        return " ".join((str(self.series.instance_count), *jobs))
-
-    @property
     def meaning(self) -> str:
         """The meaning of the state, in a sentence."""
         if self.is_receiving and self.series.start_requested:

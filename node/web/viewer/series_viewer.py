@@ -137,3 +137,9 @@ def _overlay(images: _Images, seg: Path, _changed_at: datetime) -> Overlay:
             message = f"the segmentation cannot be read: {type(error).__name__}"
             raise Rejected(RejectionReason.UNREADABLE, message) from error
     return overlay_of(header, source)
+
+
+def viewer_version(series: StoredSeries, jobs: Sequence[Job]) -> str:
+    """Returns a text that changes when the viewer of a series has other images or results."""
+    states = [f"{job.job_id[:8]}:{job.state}:{job.updated_at.timestamp()}" for job in jobs]
+    return " ".join((str(series.instance_count), *states))
