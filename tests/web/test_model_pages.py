@@ -130,8 +130,8 @@ def test_the_models_page_names_version_digest_rules_and_agreement(
         expect(liver).to_contain_text(f'model = "{_LIVER.reference}"')
         expect(liver).to_contain_text(_LIVER.weights_sha256)
         expect(liver).to_contain_text("abdomen")
-        row = page.get_by_role("row", name="Liver")
-        expect(row).to_have_text("Liver20.8500.800-30.0 mL")
+        texts = [text.split() for text in page.locator(".agreement dd").all_inner_texts()]
+        assert texts == [["Liver"], ["2"], ["0.850"], ["0.800"], ["-30.0", "mL"]]
         page.get_by_text("Each series").click()
         expect(page.get_by_text("failed: No room.")).to_be_visible()
         page.get_by_role("link", name="Series", exact=False).last.click()
