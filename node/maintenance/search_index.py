@@ -117,17 +117,17 @@ class SearchIndex:
         Raises:
             Transient: the disk or bucket cannot be read for now.
         """
-        instances = self.store.instances_of(uid)
-        if not instances:
+        first = self.store.first_instance_of(uid)
+        if first is None:
             return None
         try:
-            with self.store.files.local_copies([instances[0].path]) as (file,):
+            with self.store.files.local_copies([first.path]) as (file,):
                 return dcmread(file, stop_before_pixels=True, specific_tags=list(_KEYWORDS))
         except PARSE_ERRORS as error:
             transient = disk_error(error)
             if transient is not None:
                 raise transient from error
-            _LOG.warning("search_index.unreadable", instance=instances[0].sop_instance_uid)
+            _LOG.warning("search_index.unreadable", instance=first.sop_instance_uid)
             return Dataset()
 
 

@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection
 
 from node.domain.delivery import DeliveryState
 from node.domain.job import JobState
-from node.domain.listing import ListedJob, ListedState, listed_states
+from node.domain.listing.listed_states import ListedJob, ListedState, listed_states
 from node.domain.series import SeriesPart, SeriesState
 from node.store.database import Database
 from node.store.schema import DELIVERIES, JOBS, SERIES, SERIES_INDEX

@@ -79,7 +79,6 @@ def _requests(store: Store) -> dict[str, str]:
         "QIDO: series, last 100": "/dicom-web/series?limit=100&offset=99800",
         "QIDO: studies, first 100": "/dicom-web/studies?limit=100",
         "QIDO: accession number": "/dicom-web/studies?AccessionNumber=A0004711",
-        "QIDO: study date": "/dicom-web/studies?StudyDate=20260201&limit=100",
         "QIDO: patient ID": "/dicom-web/studies?PatientID=P0001234",
         "QIDO: one study": "/dicom-web/series?StudyInstanceUID=1.2.840.99",
     }

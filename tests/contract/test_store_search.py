@@ -10,7 +10,7 @@ from node.domain.delivery import Receipt
 from node.domain.errors import Rejected
 from node.domain.identifiers import Uid
 from node.domain.job import JobState
-from node.domain.listing import ListedState
+from node.domain.listing.listed_states import ListedState
 from node.domain.series import SeriesState
 from node.maintenance.search_index import SearchIndex
 from node.store import Store

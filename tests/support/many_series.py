@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 from sqlalchemy import insert
 
 from node.domain.job import JobState
-from node.domain.listing import ListedState
+from node.domain.listing.listed_states import ListedState
 from node.domain.series import SeriesState
 from node.store import Store
 from node.store.schema import JOBS, SERIES, SERIES_INDEX

@@ -10,7 +10,7 @@ import typer
 from node.cli.jobs import JsonOption, open_store
 from node.cli.options import ConfigOption
 from node.domain.job_summary import current_jobs, outcome
-from node.domain.listing import ListedState
+from node.domain.listing.listed_states import ListedState
 
 if TYPE_CHECKING:
     from node.store import SeriesOutcome

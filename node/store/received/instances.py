@@ -106,6 +106,18 @@ class Instances(Repository):
                 return
             last = page[-1].instance.sop_instance_uid
 
+    def first_instance_of(self, series_uid: str) -> StoredInstance | None:
+        """Returns the first of `instances_of`; None if there is none."""
+        query = (
+            select(INSTANCES)
+            .where(INSTANCES.c.series_instance_uid == series_uid)
+            .order_by(INSTANCES.c.sop_instance_uid)
+            .limit(1)
+        )
+        with self._database.reading() as connection:
+            row = connection.execute(query).first()
+        return None if row is None else self._indexed(row).instance
+
     def count_instances(self) -> int:
         """Returns the number of indexed instances."""
         with self._database.reading() as connection:

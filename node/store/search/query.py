@@ -8,7 +8,7 @@ from typing import Self
 from sqlalchemy import ColumnElement, Tuple, func, literal, or_, select, tuple_
 
 from node.domain.errors import Rejected, RejectionReason
-from node.domain.listing import ListedState
+from node.domain.listing.listed_states import ListedState
 from node.store.database import UtcDateTime
 from node.store.schema import INSTANCES, SERIES_INDEX
 from node.store.series_index import Line, plain_name, searchable

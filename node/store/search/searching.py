@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Row, func, select
 from sqlalchemy.engine import Connection
 
 from node.domain.identifiers import Uid
-from node.domain.listing import ListedState
+from node.domain.listing.listed_states import ListedState
 from node.store.repository import Repository
 from node.store.schema import SERIES, SERIES_INDEX
 from node.store.search.query import Cursor, SeriesQuery

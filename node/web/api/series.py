@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 from pydantic import Field
 
-from node.domain.listing import ListedState
+from node.domain.listing.listed_states import ListedState
 from node.routing.rule_matching import Decision, explain
 from node.web.api.series_models import SeriesEntry, series_entry
 from node.web.dependencies import Now, SiteSettings, SiteStore

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from node.domain.job import JobState, Priority
-from node.domain.listing import ListedState
+from node.domain.listing.listed_states import ListedState
 from node.domain.series import SeriesState
 from node.store import SeriesOutcome
 from node.store.search.searching import IndexedSeries

@@ -6,10 +6,10 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from node.domain.listing import ListedState
+from node.domain.listing.listed_states import ListedState
 from node.settings import Settings
 from node.store import Store
-from node.store.search.searching import IndexedSeries, SearchCounts
+from node.store.search.searching import IndexedSeries, SearchCounts, SearchPage
 from node.web.console.delivery_views import DeliveryView
 from node.web.console.state_text import Tone
 from node.web.console.views import JobView, SeriesView, series_view
@@ -182,12 +182,15 @@ def load_series_list(
     """
     query = parameters.query(settings)
     counts = store.count_found(query)
-    page = store.search_series(
-        query.in_states(_STATES[parameters.show]),
-        older_than=parameters.older_than,
-        newer_than=parameters.newer_than,
-        limit=limit,
-    )
+    older_than, newer_than = parameters.older_than, parameters.newer_than
+    page = SearchPage((), None, None)
+    if _count(parameters.show, counts):
+        page = store.search_series(
+            query.in_states(_STATES[parameters.show]),
+            older_than=older_than,
+            newer_than=newer_than,
+            limit=limit,
+        )
     outcomes = store.outcomes_of([row.series_instance_uid for row in page.rows])
     views = {o.series.series_instance_uid: series_view(store, o) for o in outcomes}
     rows = [
@@ -206,8 +209,11 @@ def load_series_list(
 
 
 def _tab(parameters: ListParameters, tab: SeriesFilter, counts: SearchCounts) -> Tab:
-    count = counts.total if tab is SeriesFilter.ALL else counts.of(_STATES[tab])
-    return Tab(tab, TAB_NAMES[tab], count, parameters.tab_address(tab))
+    return Tab(tab, TAB_NAMES[tab], _count(tab, counts), parameters.tab_address(tab))
+
+
+def _count(tab: SeriesFilter, counts: SearchCounts) -> int:
+    return counts.total if tab is SeriesFilter.ALL else counts.of(_STATES[tab])
 
 
 def _by_study(rows: list[SeriesRow]) -> tuple[StudyRows, ...]:

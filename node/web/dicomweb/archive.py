@@ -17,7 +17,7 @@ from node.domain.errors import Transient
 from node.domain.identifiers import Uid
 from node.domain.job import Job, JobState
 from node.domain.result_objects import StoredObject
-from node.domain.series import StoredSeries
+from node.domain.series import StoredInstance, StoredSeries
 from node.store import Store
 from node.store.files import Files
 from node.store.search.archive_search import Narrowing
@@ -105,16 +105,15 @@ class Archive:
         """Returns the instances of a series, ordered by SOP Instance UID."""
         if series.results:
             return series.results
-        return tuple(
-            ArchivedInstance(
-                series.study_instance_uid,
-                series.series_instance_uid,
-                stored.sop_instance_uid,
-                stored.path,
-                self.store.files,
-            )
-            for stored in self.store.instances_of(series.series_instance_uid)
-        )
+        found = self.store.instances_of(series.series_instance_uid)
+        return tuple(self._instance(series, stored) for stored in found)
+
+    def first_instance_of(self, series: ArchivedSeries) -> ArchivedInstance | None:
+        """Returns the first of `instances_of`; None if there is none."""
+        if series.results:
+            return series.results[0]
+        stored = self.store.first_instance_of(series.series_instance_uid)
+        return None if stored is None else self._instance(series, stored)
 
     def find_instances(
         self, study_uid: str, series_uid: str | None = None, sop_uid: str | None = None
@@ -125,6 +124,15 @@ class Archive:
             for series in self.find_series(study_uid, series_uid)
             for instance in self.instances_of(series)
             if sop_uid in {None, instance.sop_instance_uid}
+        )
+
+    def _instance(self, series: ArchivedSeries, stored: StoredInstance) -> ArchivedInstance:
+        return ArchivedInstance(
+            series.study_instance_uid,
+            series.series_instance_uid,
+            stored.sop_instance_uid,
+            stored.path,
+            self.store.files,
         )
 
     def _all(self, narrowing: Narrowing, skip: int = 0) -> Iterator[ArchivedSeries]:
@@ -145,7 +153,8 @@ class Archive:
     def _series_of_study(self, study_uid: str) -> Iterator[ArchivedSeries]:
         stored = self.store.series_of_study(study_uid)
         yield from (_received_series(series) for series in stored)
-        jobs = [job for s in stored for job in self.store.jobs_of(s.series_instance_uid)]
+        outcomes = self.store.outcomes_of([series.series_instance_uid for series in stored])
+        jobs = [job for outcome in outcomes for job in reversed(outcome.jobs)]
         yield from self._results_of([job for job in jobs if job.state in _STATES_WITH_RESULT])
 
     def _series_with_uid(self, series_uid: str) -> Iterator[ArchivedSeries]:

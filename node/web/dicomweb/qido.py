@@ -151,7 +151,7 @@ def _study_row(
     archive: Archive, members: list[ArchivedSeries], search: Search, root: str
 ) -> Dataset:
     tags = _STUDY_TAGS | _SERIES_TAGS
-    headers = [_header(archive.instances_of(series), tags, search) for series in members]
+    headers = [_header(archive.first_instance_of(series), tags, search) for series in members]
     row = _copy_requested(headers[0], _STUDY_TAGS, search)
     row.ModalitiesInStudy = sorted({str(h.Modality) for h in headers if h.get("Modality")})
     row.NumberOfStudyRelatedSeries = len(members)
@@ -162,7 +162,7 @@ def _study_row(
 
 def _series_row(archive: Archive, series: ArchivedSeries, search: Search, root: str) -> Dataset:
     tags = _STUDY_TAGS | _SERIES_TAGS
-    row = _copy_requested(_header(archive.instances_of(series), tags, search), tags, search)
+    row = _copy_requested(_header(archive.first_instance_of(series), tags, search), tags, search)
     row.NumberOfSeriesRelatedInstances = series.instance_count
     row.StudyInstanceUID = study = series.study_instance_uid
     row.SeriesInstanceUID = uid = series.series_instance_uid
@@ -173,21 +173,20 @@ def _instance_row(
     series: ArchivedSeries, instance: ArchivedInstance, search: Search, root: str
 ) -> Dataset:
     tags = _STUDY_TAGS | _SERIES_TAGS | _INSTANCE_TAGS
-    row = _copy_requested(_header((instance,), tags, search), tags, search)
+    row = _copy_requested(_header(instance, tags, search), tags, search)
     row.StudyInstanceUID = study = series.study_instance_uid
     row.SeriesInstanceUID = series_uid = series.series_instance_uid
     row.SOPInstanceUID = sop_uid = instance.sop_instance_uid
     return _with_location(row, retrieve_url(root, study, series_uid, sop_uid))
 
 
-def _header(
-    instances: tuple[ArchivedInstance, ...], tags: frozenset[int], search: Search
-) -> Dataset:
-    """Returns the header of the first instance; empty when there is none."""
-    if not instances:
+def _header(instance: ArchivedInstance | None, tags: frozenset[int], search: Search) -> Dataset:
+    """Returns the header of the instance; empty when there is none."""
+    if instance is None:
         return Dataset()
-    first = instances[0]
-    return read_header(first) if search.include_all else read_attributes(first, tags | search.tags)
+    if search.include_all:
+        return read_header(instance)
+    return read_attributes(instance, tags | search.tags)
 
 
 def _copy_requested(source: Dataset, tags: frozenset[int], search: Search) -> Dataset:

@@ -3,7 +3,7 @@
 import pytest
 
 from node.domain.job import JobState
-from node.domain.listing import ListedJob, ListedState, listed_states
+from node.domain.listing.listed_states import ListedJob, ListedState, listed_states
 from node.domain.series import SeriesPart, SeriesState
 from tests.support.factories import part_of_two
 
