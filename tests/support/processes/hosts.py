@@ -33,7 +33,7 @@ first_retry_seconds = 0.5
 longest_retry_seconds = 1
 
 [worker]
-poll_seconds = 0.2
+poll_seconds = 0.4
 threads = 1
 
 [listener]

@@ -39,7 +39,7 @@ longest_retry_seconds = 1
 longest_commitment_seconds = 5
 
 [worker]
-poll_seconds = 0.2
+poll_seconds = 0.4
 
 [listener]
 host = "127.0.0.1"
