@@ -105,7 +105,7 @@ def act(store: Store, name: str, event: str, number: int) -> bool:
     return False
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.lists(DELIVERY_EVENTS, max_size=12))
 def test_any_order_of_events_keeps_the_stored_delivery_valid(events: list[str]) -> None:
     with TemporaryDirectory() as folder:

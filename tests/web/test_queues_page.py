@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from typing import Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -146,31 +147,31 @@ def test_the_inference_is_paused_and_resumed(queues: Page, node: ServedNode) -> 
     assert node.store.pauses() == {}
 
 
-@pytest.mark.parametrize("width", [1280, 390])
-def test_the_pages_are_accessible_and_fit(browser: Browser, node: ServedNode, width: int) -> None:
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
+def test_the_pages_are_accessible_and_fit(
+    browser: Browser, node: ServedNode, width: int, scheme: Literal["light", "dark"]
+) -> None:
     job = add_failing(node)
     add_failing(node, parked=True)
     now = datetime.now(UTC)
     node.store.pause_queue(Pause(INFERENCE, now, Interface.CLI, "a new graphics card"))
     stopped = add_failing(node, parked=True)
     node.store.change_job(stopped.job_id, JobState.PARKED, now, reason="not delivered")
-    name = f"{job.job_id}:pacs"
-    for scheme in ("light", "dark"):
-        context = browser.new_context(
-            bypass_csp=True,  # the checker is a script, which the page's own policy keeps out
-            color_scheme="dark" if scheme == "dark" else "light",
-            viewport={"width": width, "height": 900},
-        )
-        page = context.new_page()
-        for path in (
-            "queues",
-            f"queues/discard?delivery={name}",
-            "queues/redirect?destination=pacs&all=1",
-            f"series/{job.series_instance_uid}",
-        ):
-            page.goto(f"{node.url}/{path}")
-            results = Axe().run(page)
-            assert results.violations_count == 0, results.generate_report()
-            assert page.evaluate("document.documentElement.scrollWidth") <= width
-        context.close()
+    context = browser.new_context(
+        bypass_csp=True,  # the checker is a script, which the page's own policy keeps out
+        color_scheme=scheme,
+        viewport={"width": width, "height": 900},
+    )
+    page = context.new_page()
+    for path in (
+        "queues",
+        f"queues/discard?delivery={job.job_id}:pacs",
+        "queues/redirect?destination=pacs&all=1",
+        f"series/{job.series_instance_uid}",
+    ):
+        page.goto(f"{node.url}/{path}")
+        results = Axe().run(page)
+        assert results.violations_count == 0, results.generate_report()
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+    context.close()
     node.store.resume_queue(INFERENCE, now, Interface.CLI)
