@@ -80,6 +80,7 @@ class RuleForm:
     quiet_seconds: str = ""
     priority: str = ""
     acquisitions: str = ""
+    shadow: str = ""
     mark_on: tuple[str, ...] = ()
     hold_on: tuple[str, ...] = ()
     conditions: tuple[ConditionRow, ...] | None = ()
@@ -104,6 +105,7 @@ def read_form(block: str) -> RuleForm:
         quiet_seconds=_text(rule.get("quiet_seconds")),
         priority=_text(rule.get("priority")),
         acquisitions=_text(rule.get("acquisitions")),
+        shadow=_text(rule.get("shadow")),
         mark_on=_texts(rule.get("mark_on")),
         hold_on=_texts(rule.get("hold_on")),
         conditions=_rows(rule.get("when")),
@@ -149,7 +151,7 @@ def new_rule(model: str, destination: str) -> str:
 
 
 _REQUIRED = ("name", "model", "destinations")
-_KEYS = (*_REQUIRED, "quiet_seconds", "priority", "acquisitions", "mark_on", "hold_on")
+_KEYS = (*_REQUIRED, "quiet_seconds", "priority", "acquisitions", "shadow", "mark_on", "hold_on")
 
 
 def _toml_value(key: str, value: str | tuple[str, ...]) -> TomlValue:

@@ -155,6 +155,7 @@ def _form(fields: Mapping[str, str]) -> RuleForm:
         quiet_seconds=fields.get("quiet_seconds", "").strip(),
         priority=fields.get("priority", ""),
         acquisitions=fields.get("acquisitions", ""),
+        shadow=fields.get("shadow", ""),
         mark_on=tuple(kind.value for kind, choice in kinds.items() if choice == "mark"),
         hold_on=tuple(kind.value for kind, choice in kinds.items() if choice == "hold"),
         conditions=_posted_rows(fields) if "row.0.test" in fields else None,

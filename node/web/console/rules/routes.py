@@ -153,6 +153,7 @@ def _editor(
         reason="" if fields is None else fields.get("reason", ""),
         can_save=site.configuration.is_writable,
         models=_models(site.settings),
+        versions=_versions(site.settings),
         destinations=tuple(site.settings.destinations),
         comparisons=tuple(Comparison),
         priorities=tuple(Priority),
@@ -169,6 +170,14 @@ def _models(settings: Settings) -> tuple[str, ...]:
         return tuple(installed(settings.catalogues))
     except InvalidPackage:
         return tuple(dict.fromkeys(rule.model for rule in settings.rules))
+
+
+def _versions(settings: Settings) -> tuple[str, ...]:
+    """Returns every installed model with its version, which a shadow run names."""
+    try:
+        return tuple(spec.reference for spec in installed(settings.catalogues).values())
+    except InvalidPackage:
+        return ()
 
 
 def _number(number: str) -> int | None:
