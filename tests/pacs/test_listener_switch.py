@@ -56,9 +56,9 @@ def test_an_open_association_goes_on_and_a_new_one_meets_the_new_configuration(
     site: Site, tmp_path: Path
 ) -> None:
     files = small_ct().write(tmp_path / "ct")
-    assert site.listener.is_idle
+    idle = [site.listener.is_idle]
     opened = site.associate("OLD", "SEGNODE")
-    assert not site.listener.is_idle
+    assert [*idle, site.listener.is_idle] == [True, False]
     assert opened.send_c_store(files[0]).get("Status") == 0x0000
 
     site.listener.use(policy("OTHERNODE", "NEW"), Inbox(site.store, 0))
