@@ -58,8 +58,7 @@ def test_an_open_association_goes_on_and_a_new_one_meets_the_new_configuration(
     files = small_ct().write(tmp_path / "ct")
     idle = [site.listener.is_idle]
     opened = site.associate("OLD", "SEGNODE")
-    idle.append(site.listener.is_idle)
-    assert idle == [True, False]
+    assert [*idle, site.listener.is_idle] == [True, False]
     assert opened.send_c_store(files[0]).get("Status") == 0x0000
 
     site.listener.use(policy("OTHERNODE", "NEW"), Inbox(site.store, 0))

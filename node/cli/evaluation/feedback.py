@@ -46,11 +46,11 @@ def export(
 
     Example: segnode feedback export corrected
     """
+    from node.configuration.active import active_settings
     from node.evaluation.feedback_export import export_feedback
-    from node.settings import load_settings
 
     with open_store(config) as store:
-        exported = export_feedback(store, load_settings(config).rules, folder)
+        exported = export_feedback(store, active_settings(config).rules, folder)
     for problem in exported.problems:
         typer.echo(f"Not exported: {problem}", err=True)
     for each in exported.data_sets:

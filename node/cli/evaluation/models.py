@@ -39,10 +39,10 @@ def show_model(
 
     Example: segnode models show liver-ct@0.3.0
     """
+    from node.configuration.active import active_settings
     from node.evaluation.installed_models import card_of, installed_packages
-    from node.settings import load_settings
 
-    spec = installed_packages(load_settings(config)).find(name)
+    spec = installed_packages(active_settings(config)).find(name)
     model = next(each for each in _installed(config) if each.spec == spec)
     card = card_of(spec)
     lines = [
@@ -80,11 +80,11 @@ def agreement(config: ConfigOption = None, as_json: JsonOption = False) -> None:
 
 
 def _installed(config: ConfigOption) -> "tuple[InstalledModel, ...]":
+    from node.configuration.active import active_settings
     from node.evaluation.installed_models import installed_models
-    from node.settings import load_settings
 
     with open_store(config) as store:
-        return installed_models(load_settings(config), store)
+        return installed_models(active_settings(config), store)
 
 
 def _row(model: "InstalledModel") -> dict[str, Any]:

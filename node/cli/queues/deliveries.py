@@ -151,11 +151,11 @@ def discard(
 @contextmanager
 def control_of(config: ConfigOption) -> "Iterator[QueueControl]":
     """Opens the queues of the site; a request that they cannot fulfil ends the command."""
+    from node.configuration.active import active_settings
     from node.delivery.queue_control import ImpossibleRequest, QueueControl
-    from node.settings import load_settings
 
     with open_store(config) as store:
-        settings = load_settings(config)
+        settings = active_settings(config)
         try:
             yield QueueControl(settings, store, Interface.CLI, datetime.now(UTC))
         except ImpossibleRequest as error:

@@ -29,11 +29,16 @@ def compare(
 
     Example: segnode rules compare changed.toml --days 30
     """
+    from node.configuration.active import active_settings
+    from node.configuration.site_configuration import is_in_database
     from node.jobs.dry_run import describe, dry_run
-    from node.settings import load_settings
+    from node.settings import load_revision, load_settings
 
-    proposed = load_settings(changed)
+    current = active_settings(config)
+    if is_in_database(config):
+        proposed = load_revision(config, changed.read_text(encoding="utf-8"), str(changed))
+    else:
+        proposed = load_settings(changed)
     with open_store(config) as store:
-        current = load_settings(config)
         result = dry_run(store, current.rules, proposed.rules, datetime.now(UTC), days=days)
     typer.echo(describe(result))

@@ -69,7 +69,7 @@ def list_series(
 
     Example: segnode series list --accession 12345 --state refused --json
     """
-    from node.settings import load_settings
+    from node.configuration.active import active_settings
     from node.store.search.query import Cursor, SeriesQuery
 
     query = SeriesQuery(
@@ -85,7 +85,7 @@ def list_series(
         description=description,
         model=model,
         states=frozenset(state or ()),
-        searches_patients=load_settings(config).web.search_patients,
+        searches_patients=active_settings(config).web.search_patients,
     )
     older_than = Cursor.parse(older) if older else None
     with open_store(config) as store:
