@@ -137,7 +137,7 @@ def running_service(folder: Path) -> Iterator[Service]:
                 env=environment,
             )
         try:
-            until(lambda: "READY=1" in manager.notifications, 120, "the node to come up")
+            until(lambda: "READY=1" in manager.notifications, 240, "the node to come up")
             url = f"http://127.0.0.1:{web_port}"
             yield Service(config, manager, receiver, url, log, supervisor)
         finally:

@@ -24,7 +24,7 @@ from node.store import Store
 from tests.support.waiting import until
 
 SENDER = AeTitle("DEMOSENDER")
-_START_SECONDS = 90.0
+_START_SECONDS = 180.0
 _RESULT_SECONDS = 240.0
 _PROCESSES = {"segnode", "node.cli", "node.inference.child", *MODULES.values()}
 _ENDED = {JobState.DELIVERED, JobState.REFUSED, JobState.PARKED}
