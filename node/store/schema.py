@@ -11,7 +11,6 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
-    Float,
     ForeignKey,
     Index,
     Integer,
@@ -19,7 +18,6 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    UniqueConstraint,
 )
 
 from node.store.database import UtcDateTime
@@ -207,51 +205,6 @@ QUERIED_SERIES = Table(
     Column("decided_at", UtcDateTime, nullable=False),
 )
 
-WORKLISTS = Table(
-    "worklists",
-    METADATA,
-    Column("name", _NAME, primary_key=True),
-    Column("answered_at", UtcDateTime),
-    Column("failing_since", UtcDateTime),
-    Column("error", Text, nullable=False),
-)
-
-WORK_ITEMS = Table(
-    "work_items",
-    METADATA,
-    Column("worklist", _NAME, primary_key=True),
-    Column("work_item_uid", _UID, primary_key=True),
-    Column("transaction_uid", _UID, nullable=False),
-    Column("state", _STATE, nullable=False),
-    Column("rule", _NAME, nullable=False),
-    Column("code", JSON),
-    Column("reason", Text, nullable=False),
-    Column("progress", Integer, nullable=False),
-    Column("cancel_requested_at", UtcDateTime),
-    Column("cancel_code", JSON),
-    Column("report", Text, nullable=False),
-    Column("attempts", Integer, nullable=False),
-    Column("error", Text, nullable=False),
-    Column("created_at", UtcDateTime, nullable=False),
-    Column("claimed_at", UtcDateTime),
-    Column("updated_at", UtcDateTime, nullable=False),
-    Index(None, "state"),
-    Index(None, "created_at"),
-)
-
-WORK_ITEM_INPUTS = Table(
-    "work_item_inputs",
-    METADATA,
-    Column("worklist", _NAME, primary_key=True),
-    Column("work_item_uid", _UID, primary_key=True),
-    Column("series_instance_uid", _UID, primary_key=True),
-    Column("study_instance_uid", _UID, nullable=False),
-    Column("sop_instance_uids", JSON, nullable=False),
-    Column("source", _NAME, nullable=False),
-    Column("retrieval_id", Integer),
-    Index(None, "series_instance_uid"),
-)
-
 COMMITMENTS = Table(
     "commitments",
     METADATA,
@@ -297,90 +250,6 @@ LOST_WORKERS = Table(
     METADATA,
     Column("slot", _NAME, primary_key=True),
     Column("lost_at", UtcDateTime, nullable=False),
-)
-
-DESTINATION_HEALTH = Table(
-    "destination_health",
-    METADATA,
-    Column("destination", _NAME, primary_key=True),
-    Column("failing_since", UtcDateTime),
-    Column("failures", Integer, nullable=False),
-    Column("last_failed_at", UtcDateTime),
-    Column("last_error", Text, nullable=False),
-    Column("failed_stage", _STATE, nullable=False),
-    Column("last_answered_at", UtcDateTime),
-    Column("attention_since", UtcDateTime),
-    Column("delivered_count", BigInteger, nullable=False),
-    Column("failed_count", BigInteger, nullable=False),
-    Column("refused_count", BigInteger, nullable=False),
-)
-
-# `open_key` is the kind and the subject while the alert is open, so that there is one of each.
-ALERTS = Table(
-    "alerts",
-    METADATA,
-    Column("alert_id", Integer, primary_key=True, autoincrement=True),
-    Column("kind", _NAME, nullable=False),
-    Column("subject", _NAME, nullable=False),
-    Column("open_key", String(401), unique=True),
-    Column("urgency", _STATE, nullable=False),
-    Column("text", Text, nullable=False),
-    Column("remedy", Text, nullable=False),
-    Column("started_at", UtcDateTime, nullable=False),
-    Column("ended_at", UtcDateTime),
-)
-
-ALERT_MESSAGES = Table(
-    "alert_messages",
-    METADATA,
-    Column("message_id", Integer, primary_key=True, autoincrement=True),
-    Column("alert_id", Integer, ForeignKey("alerts.alert_id"), nullable=False),
-    Column("phase", _STATE, nullable=False),
-    Column("channel", _STATE, nullable=False),
-    Column("attempts", Integer, nullable=False),
-    Column("next_try_at", UtcDateTime, index=True),
-    Column("last_error", Text, nullable=False),
-    Column("sent_at", UtcDateTime),
-    UniqueConstraint("alert_id", "phase", "channel"),
-)
-
-STAGE_DURATIONS = Table(
-    "stage_durations",
-    METADATA,
-    Column("model_id", _NAME, primary_key=True),
-    Column("stage", _NAME, primary_key=True),
-    Column("count", BigInteger, nullable=False),
-    Column("sum_s", Float, nullable=False),
-    Column("bucket_counts", JSON, nullable=False),
-)
-
-# Append-only. `active_configuration` has one row.
-CONFIGURATION_REVISIONS = Table(
-    "configuration_revisions",
-    METADATA,
-    Column("number", Integer, primary_key=True, autoincrement=False),
-    Column("text", Text, nullable=False),
-    Column("author", _NAME, nullable=False),
-    Column("created_at", UtcDateTime, nullable=False),
-    Column("reason", Text, nullable=False),
-    Column("parent", Integer),
-)
-
-ACTIVE_CONFIGURATION = Table(
-    "active_configuration",
-    METADATA,
-    Column("id", Integer, primary_key=True, autoincrement=False),
-    Column("number", Integer, ForeignKey("configuration_revisions.number"), nullable=False),
-)
-
-CONFIGURATION_PROCESSES = Table(
-    "configuration_processes",
-    METADATA,
-    Column("name", _NAME, primary_key=True),
-    Column("number", Integer, nullable=False),
-    Column("problem", Text, nullable=False),
-    Column("since", UtcDateTime, nullable=False),
-    Column("reported_at", UtcDateTime, nullable=False),
 )
 
 SITE = Table("site", METADATA, Column("name", String(36), primary_key=True))

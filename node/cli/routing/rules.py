@@ -31,7 +31,7 @@ def compare(
     """
     from node.configuration.active import active_settings
     from node.configuration.site_configuration import is_in_database
-    from node.jobs.dry_run import describe, dry_run
+    from node.evaluation.dry_run import describe, dry_run
     from node.settings import load_revision, load_settings
 
     current = active_settings(config)

@@ -5,8 +5,8 @@ from datetime import datetime
 
 from sqlalchemy import select
 
+from node.store.configuration.tables import CONFIGURATION_PROCESSES
 from node.store.repository import Repository
-from node.store.schema import CONFIGURATION_PROCESSES
 
 
 @dataclass(frozen=True)

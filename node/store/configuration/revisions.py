@@ -9,9 +9,9 @@ from sqlalchemy.engine import Connection
 
 from node.domain.errors import NodeError
 from node.store.audit import append_event
+from node.store.configuration.tables import ACTIVE_CONFIGURATION, CONFIGURATION_REVISIONS
 from node.store.migrate import acquire_site_lock
 from node.store.repository import Repository
-from node.store.schema import ACTIVE_CONFIGURATION, CONFIGURATION_REVISIONS
 
 # The subject of events of the configuration in the audit trail.
 CONFIGURATION = "configuration"

@@ -9,8 +9,8 @@ from sqlalchemy.engine import Connection
 
 from node.domain.monitoring.alert import Alert, AlertChannel, AlertMessage, AlertPhase
 from node.domain.monitoring.problem import Problem, ProblemKind, Urgency
+from node.store.monitoring.tables import ALERT_MESSAGES, ALERTS
 from node.store.repository import Repository
-from node.store.schema import ALERT_MESSAGES, ALERTS
 
 _UNSENT = ALERT_MESSAGES.c.sent_at.is_(None)
 

@@ -15,8 +15,9 @@ from node.domain.monitoring.destination_health import (
     DestinationHealth,
 )
 from node.domain.queues.pause import QueueKind
+from node.store.monitoring.tables import DESTINATION_HEALTH
 from node.store.repository import Repository
-from node.store.schema import DELIVERIES, DESTINATION_HEALTH, JOBS, PAUSED_QUEUES
+from node.store.schema import DELIVERIES, JOBS, PAUSED_QUEUES
 
 # Deliveries in parallel fail together. Within this time they count as one failure in a row.
 _SAME_FAILURE = timedelta(seconds=2)

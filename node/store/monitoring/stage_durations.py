@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import select, update
 
+from node.store.monitoring.tables import STAGE_DURATIONS
 from node.store.repository import Repository
-from node.store.schema import STAGE_DURATIONS
 
 # Upper bounds in seconds, from a fast step on a GPU to a delivery after a night's outage. Stored
 # counts depend on them.

@@ -14,7 +14,7 @@ from node.domain.worklists.work_item import FINAL_STATES, WorkItem, WorkItemInpu
 from node.store.audit import append_event
 from node.store.received.retrievals import add_own_retrieval
 from node.store.repository import Repository
-from node.store.schema import WORK_ITEM_INPUTS, WORK_ITEMS
+from node.store.worklists.tables import WORK_ITEM_INPUTS, WORK_ITEMS
 
 # A series that was requested stays so after its work item is completed, for reruns and late images.
 _REQUESTING = (WorkItemState.PERFORMING, WorkItemState.COMPLETING, WorkItemState.COMPLETED)

@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import select
 
 from node.store.repository import Repository
-from node.store.schema import WORKLISTS
+from node.store.worklists.tables import WORKLISTS
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from node.domain.errors import Misconfigured, Rejected, RejectionReason
-from node.jobs.dry_run import DryRun, dry_run, summary
+from node.evaluation.dry_run import DryRun, dry_run, summary
 from node.web.dependencies import Configuration, Now, SiteSettings
 
 ROUTER = APIRouter(prefix="/api/rules", tags=["rules"])

@@ -17,7 +17,7 @@ from node.configuration.site_configuration import SiteConfiguration
 from node.configuration.toml_edit import CannotEdit
 from node.domain.errors import Misconfigured, NodeError
 from node.domain.findings import FindingKind
-from node.jobs.dry_run import DryRun
+from node.evaluation.dry_run import DryRun
 from node.routing.dicom_dictionary import entries_by_keyword
 from node.settings import Settings
 

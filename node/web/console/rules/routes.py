@@ -16,7 +16,7 @@ from node.domain.errors import NodeError
 from node.domain.findings import FindingKind
 from node.domain.job import Priority
 from node.domain.series import AcquisitionChoice
-from node.jobs.dry_run import dry_run, summary
+from node.evaluation.dry_run import dry_run, summary
 from node.routing.attributes import FREQUENT_ATTRIBUTES
 from node.settings import Settings
 from node.store.configuration.revisions import RevisionDraft

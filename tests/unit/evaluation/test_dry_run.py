@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from node.domain.series import SeriesState
+from node.evaluation.dry_run import describe, dry_run, summary
 from node.intake.inbox import Inbox
-from node.jobs.dry_run import describe, dry_run, summary
 from node.routing.conditions import All, AtLeastSlices, Equals
 from node.routing.rules import Rule
 from node.store import Store
