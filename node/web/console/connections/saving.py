@@ -32,6 +32,7 @@ class FormPage:
     With `asks_name`, the name of the connection is one of its fields. `base` is the revision that
     the values come from, so that two people do not overwrite each other's changes. `path` is the
     table of the settings. `remove_action` is the address of the button "Remove", if it has one.
+    `warning` says what else the change does, and what to do about that.
     """
 
     title: str
@@ -43,6 +44,7 @@ class FormPage:
     asks_name: bool = False
     name: str = ""
     remove_action: str = ""
+    warning: str = ""
     mistakes: Mistakes = field(default_factory=lambda: Mistakes({}, ()))
     author: str = ""
     reason: str = ""

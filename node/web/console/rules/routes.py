@@ -32,7 +32,7 @@ from node.web.console.rules.editor import (
     open_editor,
 )
 from node.web.console.rules.rule_list import blocks_of, list_rules
-from node.web.dependencies import Configuration, CurrentUser, Now, PostedForm, SiteSettings
+from node.web.dependencies import ActiveSettings, Configuration, CurrentUser, Now, PostedForm
 
 ROUTER = APIRouter(include_in_schema=False)
 _Number = Annotated[str, Path(pattern=r"^(new|[1-9][0-9]{0,3})$")]
@@ -45,7 +45,7 @@ class _Site:
 
     request: Request
     configuration: Configuration
-    settings: SiteSettings
+    settings: ActiveSettings
     user: CurrentUser
     now: Now
 
@@ -94,7 +94,8 @@ def submit_rule(site: _OfSite, number: _Number, fields: PostedForm) -> Response:
     if fields.get("do") == "save" and proposed is not None:
         name = "" if editor.form is None else editor.form.name
         reason = fields.get("reason", "").strip() or f"rule {name!r} is changed"
-        draft = RevisionDraft(editor.whole, site.user, reason)
+        author = fields.get("author", "").strip() or site.user
+        draft = RevisionDraft(editor.whole, author, reason)
         try:
             site.configuration.propose(draft, _base(fields), site.now)
         except NodeError as error:
@@ -150,6 +151,7 @@ def _editor(
         editor=editor,
         rules=rules,
         base="" if base is None else base,
+        author="" if fields is None else fields.get("author", ""),
         reason="" if fields is None else fields.get("reason", ""),
         can_save=site.configuration.is_writable,
         models=_models(site.settings),
