@@ -128,12 +128,13 @@ def test_a_rule_is_added_and_saved_with_its_reason(rules: Page, node: ServedNode
     rules.fill("#name", "thin slices")
     rules.check("#destination-research")
     expect(rules.locator("#text")).to_have_value(containing('"research"'))
+    rules.fill("#author", "Ada")
     rules.fill("#reason", "new scanner")
     rules.click("#save")
     expect(rules.locator(".rule-list h2")).to_have_text(["liver", "organs", "thin slices"])
     revision = node.store.active_revision()
     assert revision is not None
-    assert (revision.author, revision.reason) == ("console", "new scanner")
+    assert (revision.author, revision.reason) == ("Ada", "new scanner")
 
 
 def test_a_change_that_somebody_else_made_is_not_overwritten(rules: Page, node: ServedNode) -> None:

@@ -20,6 +20,7 @@ from node.jobs.dry_run import dry_run, summary
 from node.routing.attributes import FREQUENT_ATTRIBUTES
 from node.settings import Settings
 from node.store.configuration.revisions import RevisionDraft
+from node.web.console.form_data import base_revision, line_of
 from node.web.console.rendering import page
 from node.web.console.rules.changes import RuleAction, change_rules
 from node.web.console.rules.editor import (
@@ -69,7 +70,7 @@ def change_list(site: _OfSite, fields: PostedForm) -> Response:
         raise HTTPException(HTTPStatus.BAD_REQUEST, "there is no such rule or change") from error
     try:
         draft = RevisionDraft(changed.text, site.user, reason)
-        site.configuration.propose(draft, _base(fields), site.now)
+        site.configuration.propose(draft, base_revision(fields), site.now)
     except NodeError as error:
         return _list(site, str(error))
     return RedirectResponse(_LIST, HTTPStatus.SEE_OTHER)
@@ -93,11 +94,11 @@ def submit_rule(site: _OfSite, number: _Number, fields: PostedForm) -> Response:
     editor, proposed = _posted(site, number, fields)
     if fields.get("do") == "save" and proposed is not None:
         name = "" if editor.form is None else editor.form.name
-        reason = fields.get("reason", "").strip() or f"rule {name!r} is changed"
-        author = fields.get("author", "").strip() or site.user
+        reason = line_of(fields, "reason") or f"rule {name!r} is changed"
+        author = line_of(fields, "author") or site.user
         draft = RevisionDraft(editor.whole, author, reason)
         try:
-            site.configuration.propose(draft, _base(fields), site.now)
+            site.configuration.propose(draft, base_revision(fields), site.now)
         except NodeError as error:
             editor = replace(editor, messages=(Message(str(error)),))
         else:
@@ -143,7 +144,7 @@ def _editor(
     site: _Site, template: str, editor: RuleEditor, fields: Mapping[str, str] | None = None
 ) -> Response:
     rules = list_rules(site.configuration, site.settings)
-    base = rules.base if fields is None else _base(fields)
+    base = rules.base if fields is None else base_revision(fields)
     return page(
         site.request,
         site.settings,
@@ -175,14 +176,6 @@ def _models(settings: Settings) -> tuple[str, ...]:
 
 def _number(number: str) -> int | None:
     return None if number == "new" else int(number)
-
-
-def _base(fields: Mapping[str, str]) -> int | None:
-    """Returns the revision that the change starts from; ends the request if it is no number."""
-    text = fields.get("base", "")
-    if text and not text.isdecimal():
-        raise HTTPException(HTTPStatus.BAD_REQUEST, "base must be the number of a revision")
-    return int(text) if text else None
 
 
 def _unknown_rule(number: str) -> HTTPException:
