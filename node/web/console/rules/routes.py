@@ -10,7 +10,9 @@ from starlette.responses import RedirectResponse, Response
 
 from models.installed_packages import installed
 from models.manifest import InvalidPackage
+from node.configuration.connections import table_values
 from node.configuration.rule_form import Comparison
+from node.configuration.site_configuration import SiteConfiguration
 from node.configuration.toml_edit import CannotEdit
 from node.domain.errors import NodeError
 from node.domain.findings import FindingKind
@@ -38,6 +40,7 @@ from node.web.dependencies import ActiveSettings, Configuration, CurrentUser, No
 ROUTER = APIRouter(include_in_schema=False)
 _Number = Annotated[str, Path(pattern=r"^(new|[1-9][0-9]{0,3})$")]
 _LIST = "/configuration/rules"
+_DESTINATIONS = ("destinations",)
 
 
 @dataclass(frozen=True)
@@ -157,6 +160,7 @@ def _editor(
         can_save=site.configuration.is_writable,
         models=_models(site.settings),
         destinations=tuple(site.settings.destinations),
+        needs_destination=_needs_destination(site.configuration),
         comparisons=tuple(Comparison),
         priorities=tuple(Priority),
         acquisitions=tuple(AcquisitionChoice),
@@ -165,6 +169,11 @@ def _editor(
         attribute_help=attribute_help,
         summary="" if editor.result is None else summary(editor.result),
     )
+
+
+def _needs_destination(configuration: SiteConfiguration) -> bool:
+    """Whether the configuration has no destination, so that no rule is valid yet."""
+    return configuration.is_writable and not table_values(configuration.text(), _DESTINATIONS)
 
 
 def _models(settings: Settings) -> tuple[str, ...]:
