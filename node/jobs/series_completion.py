@@ -94,6 +94,7 @@ class SeriesCompletion:
         instances: Sequence[StoredInstance],
         matching: Sequence[Rule],
         parts: Sequence[SeriesPart],
+        now: datetime,
     ) -> list[Job]:
         """Returns the jobs of each model that the matching rules name.
 
@@ -102,7 +103,7 @@ class SeriesCompletion:
         jobs, split = [], models_to_split(matching)
         for model in dict.fromkeys(rule.model for rule in matching):
             rules = [rule for rule in matching if rule.model == model]
-            whole = self._job(series, instances, rules)
+            whole = self._job(series, instances, rules, now)
             own_parts = parts if model in split else ()
             jobs += [self._job_of(whole, part) for part in own_parts] or [whole]
         return jobs
@@ -112,12 +113,12 @@ class SeriesCompletion:
         series: StoredSeries,
         instances: Sequence[StoredInstance],
         rules: Sequence[Rule],
+        now: datetime,
     ) -> Job:
         """Returns the job of rules for one version of a model."""
         model_id, version = rules[0].model_id, self.installed_version(rules[0].model)
         digest = series_digest(instance.sop_instance_uid for instance in instances)
         name = job_id(digest, model_id, version)
-        now = self.now()
         return Job(
             job_id=name,
             series_instance_uid=series.series_instance_uid,
@@ -200,13 +201,15 @@ class SeriesCompletion:
         state = SeriesState.ACCEPTED if decision.rules else SeriesState.IGNORED
         uid, count = series.series_instance_uid, len(instances)
         parts = self._parts(series, instances) if models_to_split(matching) else ()
-        jobs = self._jobs(series, instances, matching, parts)
+        # One time for the decision and its jobs, so that the trail has them in this order.
+        now = self.now()
+        jobs = self._jobs(series, instances, matching, parts, now)
         decision = replace(decision, parts=tuple(part.title for part in parts))
         # Before the decision: a worker that dies between them repeats both.
-        self.store.add_shadow_runs(shadow_runs_of(jobs, matching, self.now()))
-        self.store.add_feedback(feedback_of(series, instances, self.now()))
+        self.store.add_shadow_runs(shadow_runs_of(jobs, matching, now))
+        self.store.add_feedback(feedback_of(series, instances, now))
         recorded = self.store.record_decision(
-            uid, decision.to_json(), state, self.now(), seen_count=count, jobs=jobs
+            uid, decision.to_json(), state, now, seen_count=count, jobs=jobs
         )
         if recorded is None:
             return

@@ -140,6 +140,17 @@ def test_a_text_without_name_or_reason_is_not_saved(node: ServedNode) -> None:
     assert node.store.active_revision_number() == before
 
 
+@pytest.mark.parametrize("base", ["x", "-1", "²", "9" * 5000])
+def test_a_form_about_no_revision_is_refused(node: ServedNode, base: str) -> None:
+    before = node.store.active_revision_number()
+    for path in ("configuration", "configuration/rules/1", "connections/node"):
+        fields = {"base": base, "author": "Ada", "reason": "x", "text": "", "do": "save"}
+        answer = httpx.post(f"{node.url}/{path}", data=fields)
+        assert answer.status_code == 400, path
+        assert "base must be the number of a revision" in answer.text
+    assert node.store.active_revision_number() == before
+
+
 def test_a_conflict_says_who_changed_what_and_keeps_the_text(
     node: ServedNode, api: httpx.Client
 ) -> None:

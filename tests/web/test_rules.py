@@ -125,15 +125,17 @@ def test_a_dry_run_names_the_series_that_change_and_the_condition(rules: Page) -
 
 def test_a_rule_is_added_and_saved_with_its_reason(rules: Page, node: ServedNode) -> None:
     rules.click("#add-rule")
+    expect(rules.get_by_text("There is no destination yet")).to_have_count(0)
     rules.fill("#name", "thin slices")
     rules.check("#destination-research")
     expect(rules.locator("#text")).to_have_value(containing('"research"'))
+    rules.fill("#author", "Ada")
     rules.fill("#reason", "new scanner")
     rules.click("#save")
     expect(rules.locator(".rule-list h2")).to_have_text(["liver", "organs", "thin slices"])
     revision = node.store.active_revision()
     assert revision is not None
-    assert (revision.author, revision.reason) == ("console", "new scanner")
+    assert (revision.author, revision.reason) == ("Ada", "new scanner")
 
 
 def test_a_change_that_somebody_else_made_is_not_overwritten(rules: Page, node: ServedNode) -> None:
@@ -159,6 +161,13 @@ def test_the_pages_have_no_accessibility_violations(rules: Page) -> None:
         assert violations(rules) == ""
     width = rules.evaluate("document.documentElement.scrollWidth")
     assert width <= _PHONE["width"]
+
+
+def test_without_a_destination_the_form_says_where_to_add_one(tmp_path: Path) -> None:
+    with served_node(tmp_path, 'config = "database"\n') as node:
+        import_file(node.store, node.settings.file, utc_now())
+        text = httpx.get(f"{node.url}/configuration/rules/new").text
+        assert 'a rule needs one: <a href="/connections/destinations/new">add a destination' in text
 
 
 def test_in_file_mode_a_rule_can_be_tried_and_not_saved(page: Page, tmp_path: Path) -> None:

@@ -17,14 +17,13 @@ from node.configuration.site_configuration import (
 from node.domain.errors import Misconfigured
 from node.settings import Settings
 from node.store.configuration.revisions import Revision, RevisionConflict, RevisionDraft
-from node.web.console.form_data import FormFields
+from node.web.console.form_data import FormFields, base_revision, line_of
 from node.web.console.rendering import page, render_page
 from node.web.dependencies import Configuration, Now, OtherRevision, RevisionNumber, SiteSettings
 
 ROUTER = APIRouter(include_in_schema=False)
 _PATH = "/configuration"
 _HISTORY_LENGTH = 20
-_MAX_LINE = 200
 _NOTHING_WRONG = "The text has no mistakes. It is not active before you save it."
 
 
@@ -133,18 +132,12 @@ def roll_back(
 
 
 def _editor(fields: FormFields) -> Editor:
-    base = fields.get("base", "")
     return Editor(
         text=fields.get("text", "").replace("\r\n", "\n"),
-        base=int(base) if base.isascii() and base.isdecimal() and len(base) < 10 else None,
-        author=_line(fields.get("author", "")),
-        reason=_line(fields.get("reason", "")),
+        base=base_revision(fields),
+        author=line_of(fields, "author"),
+        reason=line_of(fields, "reason"),
     )
-
-
-def _line(text: str) -> str:
-    """Returns one line without control characters."""
-    return "".join(each for each in text if each.isprintable()).strip()[:_MAX_LINE]
 
 
 def _refused(

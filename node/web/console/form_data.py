@@ -1,5 +1,6 @@
 """The fields of a form that a browser sends."""
 
+import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Annotated
@@ -9,6 +10,8 @@ from fastapi import Depends, HTTPException, Request
 
 # Larger than any configuration.
 _MAX_BYTES = 4 << 20
+_MAX_LINE = 200
+_REVISION = re.compile("[0-9]{0,9}")
 
 
 async def _fields(request: Request) -> Mapping[str, str]:
@@ -22,3 +25,20 @@ async def _fields(request: Request) -> Mapping[str, str]:
 
 
 FormFields = Annotated[Mapping[str, str], Depends(_fields)]
+
+
+def base_revision(fields: Mapping[str, str]) -> int | None:
+    """Returns the number of the revision that the form changes; None where there is none yet.
+
+    Ends the request with 400 if the field `base` is no such number.
+    """
+    text = fields.get("base", "")
+    if not _REVISION.fullmatch(text):
+        raise HTTPException(HTTPStatus.BAD_REQUEST, "base must be the number of a revision")
+    return int(text) if text else None
+
+
+def line_of(fields: Mapping[str, str], name: str) -> str:
+    """Returns a field as one line without control characters, as the history shows it."""
+    text = fields.get(name, "")
+    return "".join(c if c.isprintable() else " " for c in text).strip()[:_MAX_LINE]

@@ -22,6 +22,7 @@ from node.domain.series import SeriesState, StoredSeries
 from tests.support.dicom.builders import LIVER
 from tests.support.dicom.results import content_of, encoded_seg, liver_mask
 from tests.support.factories import job_of
+from tests.support.processes.running_node import RunningNode
 from tests.support.servers.served_node import ServedNode
 
 _PIXELS = """canvas => [...canvas.getContext('2d')
@@ -87,7 +88,7 @@ def _preview(content: ResultContent) -> bytes:
 class SliceViewerPage:
     """The viewer on the page of a series."""
 
-    def __init__(self, page: Page, node: ServedNode, series_uid: str) -> None:
+    def __init__(self, page: Page, node: ServedNode | RunningNode, series_uid: str) -> None:
         self.page = page
         page.goto(f"{node.url}/series/{series_uid}")
         self.region = page.get_by_role("region", name="Images")

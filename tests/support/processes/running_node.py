@@ -14,7 +14,7 @@ from highdicom import Volume
 
 from models.phantom import abdomen
 from node.demo.orthanc_pacs import OrthancPacs, free_ports
-from node.dicom.ct_writer import write_ct_series
+from node.dicom.ct_writer import CtDescription, write_ct_series
 from node.dimse import scu
 from node.domain.identifiers import AeTitle, Uid
 from node.domain.job import Job, JobState
@@ -24,7 +24,7 @@ from node.store import Store
 from tests.support.waiting import until
 
 SENDER = AeTitle("DEMOSENDER")
-_START_SECONDS = 180.0
+_START_SECONDS = 240.0
 _RESULT_SECONDS = 240.0
 _PROCESSES = {"segnode", "node.cli", "node.inference.child", *MODULES.values()}
 _ENDED = {JobState.DELIVERED, JobState.REFUSED, JobState.PARKED}
@@ -147,6 +147,11 @@ class RunningNode:
         )
         until(lambda: "node.ready" in self.log()[log_start:], _START_SECONDS, "the node to come up")
 
+    @property
+    def url(self) -> str:
+        """The address of the console and of the APIs."""
+        return f"http://127.0.0.1:{self.web_port}"
+
     def log(self) -> str:
         """The log of the node's processes."""
         return (self.folder / "node.log").read_text()
@@ -253,9 +258,10 @@ def _small_abdomen() -> Volume:
     return abdomen(1, spacing_mm=(6.0, 4.0, 4.0), shape=(50, 96, 96)).volume
 
 
-def small_abdomen(folder: Path, *, seed: int) -> list[Path]:
+def small_abdomen(folder: Path, *, seed: int, accession_number: str = "") -> list[Path]:
     """Writes a phantom as a small CT series with coarse slices, from feet to head.
 
     The seed gives the UIDs. The body is always the same.
     """
-    return write_ct_series(_small_abdomen(), folder, seed=seed)
+    description = CtDescription(seed=str(seed), accession_number=accession_number)
+    return write_ct_series(_small_abdomen(), folder, description)

@@ -132,6 +132,21 @@ def test_a_second_poll_creates_no_second_job(site: Site) -> None:
     assert len(site.store.jobs_of(SERIES)) == 1
 
 
+def test_the_trail_has_the_decision_before_its_job(site: Site) -> None:
+    def moving_clock() -> datetime:
+        site.pass_time(0.001)
+        return site.now
+
+    site.receive(1)
+    completion = replace(site.completion(LIVER), now=moving_clock)
+    completion.poll()
+    site.pass_time(10)
+    completion.poll()
+    (job,) = site.store.jobs_of(SERIES)
+    events = [event.event for event in site.store.audit_of_all([SERIES, job.job_id])]
+    assert events == ["series.accepted", "job.queued"]
+
+
 def test_the_quiet_time_is_that_of_the_matching_rule(site: Site) -> None:
     slow = Rule("slow", "liver-ct", ("pacs",), Equals("Modality", "CT"), 60.0)
     quick = Rule("quick", "liver-ct", ("pacs",), Equals("Modality", "MR"), 1.0)

@@ -26,6 +26,11 @@ from node.web.console.form_data import FormFields
 from node.web.console.rendering import page
 
 ROUTER = APIRouter(include_in_schema=False)
+_FIRST_PEER = (
+    "This is the first peer. With it, the node rejects the images of every sender that is not "
+    "listed: add your senders too. Those that it rejects appear on the page of connections, from "
+    "which they can be accepted."
+)
 
 
 def _connection(table: Table, name: str) -> ConnectionName:
@@ -142,6 +147,7 @@ def _listener_page(configuration: SiteConfiguration) -> FormPage:
 
 def _new_page(configuration: SiteConfiguration, table: ConnectionTable, kind: str) -> FormPage:
     form = _form(configuration, table, kind)
+    is_peer = table is ConnectionTable.PEERS
     query = f"?kind={kind}" if kind else ""
     return FormPage(
         title=f"New {SINGULAR[table]}{f': {KIND_LABELS[kind]}' if kind else ''}",
@@ -151,6 +157,7 @@ def _new_page(configuration: SiteConfiguration, table: ConnectionTable, kind: st
         values=form.shown({}),
         base=configuration.store.active_revision_number(),
         asks_name=True,
+        warning=_FIRST_PEER if is_peer and not peer_names(configuration.text()) else "",
     )
 
 

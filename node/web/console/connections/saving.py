@@ -16,6 +16,7 @@ from node.domain.errors import Misconfigured
 from node.settings import Settings
 from node.store.configuration.revisions import RevisionConflict, RevisionDraft
 from node.web.console.connections.forms import Form
+from node.web.console.form_data import base_revision, line_of
 from node.web.console.rendering import page
 from node.web.dependencies import Configuration, Now, SiteSettings
 
@@ -32,6 +33,7 @@ class FormPage:
     With `asks_name`, the name of the connection is one of its fields. `base` is the revision that
     the values come from, so that two people do not overwrite each other's changes. `path` is the
     table of the settings. `remove_action` is the address of the button "Remove", if it has one.
+    `warning` says what else the change does, and what to do about that.
     """
 
     title: str
@@ -43,6 +45,7 @@ class FormPage:
     asks_name: bool = False
     name: str = ""
     remove_action: str = ""
+    warning: str = ""
     mistakes: Mistakes = field(default_factory=lambda: Mistakes({}, ()))
     author: str = ""
     reason: str = ""
@@ -75,14 +78,14 @@ class FormSite:
         `edit` gets the active text and the values of the form.
         """
         values = shown.form.submitted(fields)
-        base = fields.get("base", "")
+        base = base_revision(fields)
         try:
             draft = RevisionDraft(
                 edit(self.configuration.text(), values),
-                _line(fields.get("author", "")) or _DEFAULT_AUTHOR,
-                _line(fields.get("reason", "")) or default_reason,
+                line_of(fields, "author") or _DEFAULT_AUTHOR,
+                line_of(fields, "reason") or default_reason,
             )
-            self.configuration.propose(draft, int(base) if base.isdigit() else None, self.now)
+            self.configuration.propose(draft, base, self.now)
         except NameNotPossible as error:
             mistakes = Mistakes({"name": str(error)}, ())
         except Misconfigured as error:
@@ -100,11 +103,6 @@ class FormSite:
             reason=fields.get("reason", ""),
         )
         return self.show(again, HTTPStatus.UNPROCESSABLE_ENTITY)
-
-
-def _line(text: str) -> str:
-    """Returns a text of one line, as the history shows it."""
-    return "".join(c if c.isprintable() else " " for c in text).strip()[:200]
 
 
 def _form_site(

@@ -10,7 +10,9 @@ from starlette.responses import RedirectResponse, Response
 
 from models.installed_packages import installed
 from models.manifest import InvalidPackage
+from node.configuration.connections import table_values
 from node.configuration.rule_form import Comparison
+from node.configuration.site_configuration import SiteConfiguration
 from node.configuration.toml_edit import CannotEdit
 from node.domain.errors import NodeError
 from node.domain.findings import FindingKind
@@ -20,6 +22,7 @@ from node.evaluation.dry_run import dry_run, summary
 from node.routing.attributes import FREQUENT_ATTRIBUTES
 from node.settings import Settings
 from node.store.configuration.revisions import RevisionDraft
+from node.web.console.form_data import base_revision, line_of
 from node.web.console.rendering import page
 from node.web.console.rules.changes import RuleAction, change_rules
 from node.web.console.rules.editor import (
@@ -32,11 +35,12 @@ from node.web.console.rules.editor import (
     open_editor,
 )
 from node.web.console.rules.rule_list import blocks_of, list_rules
-from node.web.dependencies import Configuration, CurrentUser, Now, PostedForm, SiteSettings
+from node.web.dependencies import ActiveSettings, Configuration, CurrentUser, Now, PostedForm
 
 ROUTER = APIRouter(include_in_schema=False)
 _Number = Annotated[str, Path(pattern=r"^(new|[1-9][0-9]{0,3})$")]
 _LIST = "/configuration/rules"
+_DESTINATIONS = ("destinations",)
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,7 @@ class _Site:
 
     request: Request
     configuration: Configuration
-    settings: SiteSettings
+    settings: ActiveSettings
     user: CurrentUser
     now: Now
 
@@ -69,7 +73,7 @@ def change_list(site: _OfSite, fields: PostedForm) -> Response:
         raise HTTPException(HTTPStatus.BAD_REQUEST, "there is no such rule or change") from error
     try:
         draft = RevisionDraft(changed.text, site.user, reason)
-        site.configuration.propose(draft, _base(fields), site.now)
+        site.configuration.propose(draft, base_revision(fields), site.now)
     except NodeError as error:
         return _list(site, str(error))
     return RedirectResponse(_LIST, HTTPStatus.SEE_OTHER)
@@ -93,10 +97,11 @@ def submit_rule(site: _OfSite, number: _Number, fields: PostedForm) -> Response:
     editor, proposed = _posted(site, number, fields)
     if fields.get("do") == "save" and proposed is not None:
         name = "" if editor.form is None else editor.form.name
-        reason = fields.get("reason", "").strip() or f"rule {name!r} is changed"
-        draft = RevisionDraft(editor.whole, site.user, reason)
+        reason = line_of(fields, "reason") or f"rule {name!r} is changed"
+        author = line_of(fields, "author") or site.user
+        draft = RevisionDraft(editor.whole, author, reason)
         try:
-            site.configuration.propose(draft, _base(fields), site.now)
+            site.configuration.propose(draft, base_revision(fields), site.now)
         except NodeError as error:
             editor = replace(editor, messages=(Message(str(error)),))
         else:
@@ -142,7 +147,7 @@ def _editor(
     site: _Site, template: str, editor: RuleEditor, fields: Mapping[str, str] | None = None
 ) -> Response:
     rules = list_rules(site.configuration, site.settings)
-    base = rules.base if fields is None else _base(fields)
+    base = rules.base if fields is None else base_revision(fields)
     return page(
         site.request,
         site.settings,
@@ -150,11 +155,13 @@ def _editor(
         editor=editor,
         rules=rules,
         base="" if base is None else base,
+        author="" if fields is None else fields.get("author", ""),
         reason="" if fields is None else fields.get("reason", ""),
         can_save=site.configuration.is_writable,
         models=_models(site.settings),
         versions=_versions(site.settings),
         destinations=tuple(site.settings.destinations),
+        needs_destination=_needs_destination(site.configuration),
         comparisons=tuple(Comparison),
         priorities=tuple(Priority),
         acquisitions=tuple(AcquisitionChoice),
@@ -163,6 +170,11 @@ def _editor(
         attribute_help=attribute_help,
         summary="" if editor.result is None else summary(editor.result),
     )
+
+
+def _needs_destination(configuration: SiteConfiguration) -> bool:
+    """Whether the configuration has no destination, so that no rule is valid yet."""
+    return configuration.is_writable and not table_values(configuration.text(), _DESTINATIONS)
 
 
 def _models(settings: Settings) -> tuple[str, ...]:
@@ -182,14 +194,6 @@ def _versions(settings: Settings) -> tuple[str, ...]:
 
 def _number(number: str) -> int | None:
     return None if number == "new" else int(number)
-
-
-def _base(fields: Mapping[str, str]) -> int | None:
-    """Returns the revision that the change starts from; ends the request if it is no number."""
-    text = fields.get("base", "")
-    if text and not text.isdecimal():
-        raise HTTPException(HTTPStatus.BAD_REQUEST, "base must be the number of a revision")
-    return int(text) if text else None
 
 
 def _unknown_rule(number: str) -> HTTPException:

@@ -1,0 +1,390 @@
+"""A new administrator connects a node to Orthanc, in the console alone: one journey, all real.
+
+The journey has one node with all of its processes, one Orthanc and one browser.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from io import BytesIO
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from playwright.sync_api import Locator, Page, expect
+from pydicom import Dataset, dcmread
+from pydicom.uid import CTImageStorage
+from pynetdicom import AE
+
+from node.demo.orthanc_pacs import OrthancPacs, orthanc_missing
+from node.dicom.ct_writer import CtDescription
+from node.domain.identifiers import Uid
+from node.domain.job import JobState
+from node.domain.series import SeriesState
+from node.processes.role_process import Role
+from node.web.dependencies import utc_now
+from tests.support.browser.busy_console import open_console
+from tests.support.browser.slice_viewer_page import SliceViewerPage
+from tests.support.dicom.small_ct import small_ct
+from tests.support.many_series import insert_series
+from tests.support.processes.running_node import SENDER, RunningNode, small_abdomen
+from tests.support.servers.http_receiver import HttpReceiver, http_receiver
+from tests.support.waiting import until
+
+_WAIT_S = 60.0  # a failure must be visible within a minute
+_SEEN_MS = _WAIT_S * 1000
+_RESULT_MS = 240_000
+_SEED = 17
+_ACCESSION_NUMBER = "ACC-2026-17"
+_SERIES = Uid(CtDescription(seed=str(_SEED)).series_instance_uid)
+_STUDY = CtDescription(seed=str(_SEED)).study_instance_uid
+# None of these made-up series is parked, so that they are no problem of the site.
+_OTHERS = range(1_000, 2_000)
+_FAILING = "The destination pacs does not take results"
+
+_CONFIGURATION = """
+config = "database"
+data_dir = "data"
+quiet_seconds = 1
+
+[listener]
+host = "127.0.0.1"
+port = {dicom_port}
+
+[web]
+port = {web_port}
+
+[worker]
+poll_seconds = 0.4
+
+[delivery]
+first_retry_seconds = 0.5
+longest_retry_seconds = 1
+
+[monitoring]
+attention_after_failures = 2
+
+[alerts.webhook]
+url = "{webhook}"
+"""
+
+
+@pytest.fixture
+def orthanc(tmp_path: Path) -> Iterator[OrthancPacs]:
+    if missing := orthanc_missing():
+        pytest.skip(missing)
+    pacs = OrthancPacs(tmp_path / "orthanc")
+    pacs.start()
+    yield pacs
+    pacs.kill()
+
+
+@pytest.fixture
+def receiver() -> Iterator[HttpReceiver]:
+    with http_receiver() as made:
+        yield made
+
+
+@pytest.fixture
+def node(tmp_path: Path, orthanc: OrthancPacs, receiver: HttpReceiver) -> Iterator[RunningNode]:
+    """A new node: it has no peers, destinations and rules, but a thousand earlier series."""
+    made = RunningNode(tmp_path / "node", orthanc, roles=tuple(Role))
+    made.config_file.write_text(
+        _CONFIGURATION.format(
+            dicom_port=made.dicom_port, web_port=made.web_port, webhook=receiver.url
+        )
+    )
+    insert_series(made.store, _OTHERS)
+    with closing(made):
+        made.start()
+        yield made
+
+
+def test_a_new_administrator_connects_orthanc_and_finds_everything_in_the_trail(
+    page: Page, node: RunningNode, orthanc: OrthancPacs, receiver: HttpReceiver, tmp_path: Path
+) -> None:
+    localizer = receive_localizer(node, tmp_path / "localizer")
+    with open_console(page, f"{node.url}/overview"):
+        expect(page.locator(".all-well")).to_be_visible(timeout=_SEEN_MS)
+        add_orthanc(page, orthanc)
+        write_rule(page, localizer)
+        orthanc.kill()
+        accept_sender_after_rejection(page, node, tmp_path / "ct")
+        see_failure(page, node, receiver)
+        watch_delivery(page, orthanc)
+        see_recovery(page, node, receiver)
+        find_by_accession_number(page)
+        check_overlay(page, node, orthanc)
+        read_mistake_of_invalid_rule(page, node)
+        roll_back(page, node)
+        check_history(page)
+        check_trail(page, node)
+
+
+def receive_localizer(node: RunningNode, folder: Path) -> Uid:
+    """A first series arrives, which the defaults ignore."""
+
+    def localizer(_index: int, dataset: Dataset) -> None:
+        dataset.ImageType = ["ORIGINAL", "PRIMARY", "LOCALIZER"]
+
+    files = small_ct().modify(localizer)
+    node.send(files.write(folder))
+    uid = Uid(files.datasets[0].SeriesInstanceUID)
+
+    def ignored() -> bool:
+        series = node.store.get_series(uid)
+        return series is not None and series.state is SeriesState.IGNORED
+
+    until(ignored, _WAIT_S, "the localizer to be ignored")
+    return uid
+
+
+def add_orthanc(page: Page, orthanc: OrthancPacs) -> None:
+    """Adds Orthanc as peer and destination in the console, and tests it."""
+    open_page(page, "Connections")
+    page.get_by_role("link", name="Add one of the senders and other peers").click()
+    expect(page.get_by_role("note")).to_contain_text("add your senders too")
+    fill(page, name="orthanc", ae_title="ORTHANC", host="127.0.0.1", port=orthanc.dicom_port)
+    save(page, "the PACS")
+    page.get_by_role("link", name="Add one of the destinations").click()
+    page.get_by_role("link", name="PACS by C-STORE").click()
+    fill(page, name="pacs")
+    page.get_by_label("Peer", exact=True).select_option("orthanc")
+    save(page, "results go to the PACS")
+    page.get_by_role("button", name="Test destinations.pacs").click()
+    expect(page.get_by_role("status").filter(has_text="It works.")).to_be_visible()
+
+
+def write_rule(page: Page, localizer: Uid) -> None:
+    """Writes a rule with the form; its dry run shows that it also takes the localizer."""
+    open_page(page, "Rules")
+    page.click("#add-rule")
+    page.fill("#name", "abdomen")
+    expect(page.locator("#destination-pacs")).to_be_checked()
+    text, result = page.locator("#text"), page.locator("#dry-run")
+    fill(page, **{"attribute-1": "", "value-1": ""})
+    expect(text).not_to_have_value(re.compile("ImageType"))
+    at_least_slices(page).fill("4")
+    expect(text).to_have_value(re.compile("at_least_slices = 4 }"))
+    page.click("#try")
+    expect(result).to_contain_text("1 of 1 series of the last 7 days would be decided differently")
+    expect(result.get_by_role("link")).to_have_attribute("href", f"/series/{localizer}")
+    at_least_slices(page).fill("30")
+    expect(text).to_have_value(re.compile("at_least_slices = 30 }"))
+    page.click("#try")
+    expect(result).to_contain_text("0 of 1 series")
+    page.fill("#author", "Ada")
+    page.fill("#reason", "livers of thin series")
+    page.click("#save")
+    expect(page.locator(".rule-list h2")).to_have_text(["liver", "abdomen"])
+
+
+def accept_sender_after_rejection(page: Page, node: RunningNode, folder: Path) -> None:
+    """The scanner is rejected since peers are listed; it is accepted, and sends again."""
+    files = small_abdomen(folder, seed=_SEED, accession_number=_ACCESSION_NUMBER)
+    until(lambda: rejects(node), _WAIT_S, "the listener to reject unknown senders")
+    until(lambda: node.store.rejected_connections(utc_now()), _WAIT_S, "the record of it")
+    open_page(page, "Connections")
+    rejected = page.get_by_role("region", name="Rejected connections")
+    expect(rejected).to_contain_text("DEMOSENDER at 127.0.0.1")
+    rejected.get_by_role("link", name="Accept this sender").click()
+    fill(page, name="scanner")
+    save(page, "the new scanner")
+    expect(page.locator("#peers-scanner")).to_be_visible()
+    until(lambda: not rejects(node), _WAIT_S, "the listener to accept the scanner")
+    page.goto(node.url)
+    node.send(files)
+
+
+def see_failure(page: Page, node: RunningNode, receiver: HttpReceiver) -> None:
+    """The stopped PACS is seen within a minute: in list, overview, health and webhook."""
+    row = row_of_series(page)
+    expect(row.locator(".cell-destinations")).to_contain_text("pacs", timeout=_RESULT_MS)
+    open_page(page, "Overview")
+    problem = page.locator(".problem-text").filter(has_text=_FAILING)
+    expect(problem).to_be_visible(timeout=_SEEN_MS)
+    assert httpx.get(f"{node.url}/health").json()["status"] == "degraded"
+    until(lambda: events_of_pacs(receiver) == ["started"], _WAIT_S, "the alert")
+
+
+def watch_delivery(page: Page, orthanc: OrthancPacs) -> None:
+    """The series becomes delivered in the open list, after the PACS is back."""
+    open_page(page, "Series")
+    row = row_of_series(page)
+    expect(row.locator(".first-line")).not_to_contain_text("Delivered")
+    page.evaluate("window.isNotReloaded = true")
+    orthanc.start()
+    expect(row.locator(".first-line")).to_contain_text("Delivered", timeout=_SEEN_MS)
+    assert page.evaluate("window.isNotReloaded")
+
+
+def see_recovery(page: Page, node: RunningNode, receiver: HttpReceiver) -> None:
+    """The end of the failure is reported once, everywhere."""
+    open_page(page, "Overview")
+    expect(page.locator(".all-well")).to_be_visible(timeout=_SEEN_MS)
+    until(lambda: events_of_pacs(receiver) == ["started", "ended"], _WAIT_S, "the end of the alert")
+    assert httpx.get(f"{node.url}/health").json()["status"] == "ok"
+
+
+def find_by_accession_number(page: Page) -> None:
+    """One of 1,002 series is found by its accession number, and opened."""
+    open_page(page, "Series")
+    expect(page.locator("#show-all")).to_contain_text("1,002")
+    page.get_by_role("searchbox").fill(_ACCESSION_NUMBER)
+    page.get_by_role("button", name="Search").click()
+    rows = page.locator("tr[id^=series-]")
+    expect(rows).to_have_count(1, timeout=_SEEN_MS)
+    expect(rows).to_have_id(f"series-{_SERIES}")
+    expect(page.locator(".study-row")).to_contain_text(_ACCESSION_NUMBER)
+
+
+def check_overlay(page: Page, node: RunningNode, orthanc: OrthancPacs) -> None:
+    """The overlay of the viewer covers the pixels of the SEG that the PACS holds."""
+    viewer = SliceViewerPage(page, node, _SERIES)
+    stored = masks_in(orthanc)
+    seen = 0
+    for number in range(1, 51, 7):
+        mask = stored.get(viewer.show(number))
+        shown = viewer.overlay()[..., 3] > 0
+        assert (shown == (np.zeros_like(shown) if mask is None else mask)).all(), number
+        seen += int(shown.any())
+    assert seen >= 2
+
+
+def read_mistake_of_invalid_rule(page: Page, node: RunningNode) -> None:
+    """An invalid rule is explained and not saved."""
+    before = node.store.active_revision_number()
+    page.goto(f"{node.url}/configuration/rules")
+    page.click("#edit-2")
+    text = page.locator("#text").input_value()
+    page.fill("#text", text.replace("Modality", "Modalty"))
+    page.fill("#author", "Ada")
+    page.click("#save")
+    expect(page.locator("#messages")).to_contain_text("(did you mean 'Modality'?)")
+    assert node.store.active_revision_number() == before
+
+
+def roll_back(page: Page, node: RunningNode) -> None:
+    """A valid change that was none of a good idea is rolled back; every process follows."""
+    page.goto(f"{node.url}/configuration/rules")
+    good = node.store.active_revision()
+    assert good is not None
+    page.click("#disable-2")
+    expect(page.locator(".rule-list h2")).to_have_text(["liver", "abdomen disabled"])
+    open_page(page, "Configuration")
+    page.get_by_role("link", name=f"Revision {good.number}", exact=True).click()
+    page.get_by_label("Your name").fill("Ada")
+    page.get_by_label("Reason").fill("the rule is needed")
+    page.get_by_role("button", name="Roll back").click()
+    expect(page.get_by_text(f"Revision {good.number + 2} is active.")).to_be_visible()
+    active = node.store.active_revision()
+    assert active is not None
+    assert active.text == good.text
+
+    def followed() -> bool:
+        answer = httpx.get(f"{node.url}/api/configuration").json()
+        running = [(each["number"], each["problem"]) for each in answer["processes"]]
+        return set(running) == {(active.number, "")} and len(running) >= len(Role)
+
+    until(followed, _WAIT_S, "every process to run the revision")
+
+
+def check_history(page: Page) -> None:
+    """The history of the configuration names author, time and reason of every change."""
+    lines = page.get_by_role("region", name="History").get_by_role("listitem")
+    expected = [
+        "by Ada the rule is needed",
+        "by console rule 'abdomen' is disabled",
+        "by Ada the new scanner",
+        "by Ada livers of thin series",
+        "by Ada results go to the PACS",
+        "by Ada the PACS",
+    ]
+    for number, text in enumerate(expected):
+        expect(lines.nth(number)).to_contain_text(text)
+        expect(lines.nth(number).locator("time")).to_be_visible()
+
+
+def check_trail(page: Page, node: RunningNode) -> None:
+    """The series' page tells its history in order."""
+    page.goto(f"{node.url}/series/{_SERIES}")
+    events = page.get_by_role("region", name="What happened").get_by_role("listitem")
+    texts = [" ".join(text.split()) for text in events.all_inner_texts()]
+    expected = (
+        "First image received from DEMOSENDER",
+        "Series complete: a rule matched",
+        "Job queued",
+        "Model started",
+        "Result complete",
+        "Delivery failed; will be retried",
+        "Delivered to every destination",
+    )
+    positions = [next(n for n, text in enumerate(texts) if event in text) for event in expected]
+    assert positions == sorted(positions), texts
+    job = node.newest_job(_SERIES)
+    assert job is not None
+    assert job.state is JobState.DELIVERED
+    expect(page.get_by_role("region", name="Why: the rules’ decision")).to_contain_text(
+        "Rule “abdomen” matched this series"
+    )
+
+
+def open_page(page: Page, name: str) -> None:
+    page.get_by_role("navigation", name="Pages").get_by_role("link", name=name, exact=True).click()
+
+
+def fill(page: Page, **values: object) -> None:
+    """Fills in the fields with these identifiers."""
+    for key, value in values.items():
+        page.locator(f"#{key}").fill(str(value))
+
+
+def save(page: Page, reason: str) -> None:
+    fill(page, author="Ada", reason=reason)
+    page.get_by_role("button", name="Save").click()
+
+
+def row_of_series(page: Page) -> Locator:
+    return page.locator(f"[id='series-{_SERIES}']")
+
+
+def at_least_slices(page: Page) -> Locator:
+    """The field of the smallest number of slices."""
+    row = page.locator(".condition-row").filter(
+        has=page.locator("option[value=at_least_slices][selected]")
+    )
+    return row.get_by_placeholder("Value")
+
+
+def events_of_pacs(receiver: HttpReceiver) -> list[str]:
+    """The alerts of the destination that the webhook has received so far."""
+    alerts = [posted.content for posted in receiver.posted]
+    return [str(alert["event"]) for alert in alerts if alert["subject"] == "pacs"]
+
+
+def rejects(node: RunningNode) -> bool:
+    """Whether the listener rejects an association of the scanner."""
+    entity = AE(SENDER)
+    entity.add_requested_context(CTImageStorage)
+    association = entity.associate("127.0.0.1", node.dicom_port, ae_title="SEGNODE")
+    if association.is_established:
+        association.release()
+    return association.is_rejected
+
+
+def masks_in(orthanc: OrthancPacs) -> Mapping[str, NDArray[np.bool_]]:
+    """Returns the mask (row, column) on each image, by its UID, in the stored SEG of the study."""
+    (series,) = orthanc.find_series(_STUDY, "SEG")
+    (instance,) = series["Instances"]
+    segmentation = dcmread(BytesIO(orthanc.file_of_instance(instance)))
+    masks: dict[str, NDArray[np.bool_]] = {}
+    frames = zip(
+        segmentation.PerFrameFunctionalGroupsSequence, segmentation.pixel_array, strict=True
+    )
+    for groups, pixels in frames:
+        source = groups.DerivationImageSequence[0].SourceImageSequence[0]
+        uid = source.ReferencedSOPInstanceUID
+        masks[uid] = masks.get(uid, np.zeros(pixels.shape, bool)) | (pixels > 0)
+    return masks
