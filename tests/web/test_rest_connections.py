@@ -115,7 +115,7 @@ def test_rejected_connections_come_with_their_remedy(node: ConfigurableNode) -> 
     (found,) = httpx.get(f"{node.url}/api/connections/rejected").json()
     assert (found["calling_ae_title"], found["count"]) == ("CT2", 4)
     assert found["can_be_accepted"]
-    assert "accept it" in found["remedy"]
+    assert "add a peer" in found["remedy"]
 
 
 def test_a_configuration_in_a_file_is_read_only(tmp_path: Path) -> None:
