@@ -66,6 +66,13 @@ def test_mistakes_are_those_of_check_and_change_nothing(node: ConfigurableNode) 
     assert node.store.active_revision_number() == 1
 
 
+def test_a_connection_without_settings_is_refused(node: ConfigurableNode) -> None:
+    answer = put(node, "connections/peers/empty", settings={})
+    assert answer.status_code == 422
+    assert "peers.empty.ae_title" in answer.json()["message"]
+    assert node.store.active_revision_number() == 1
+
+
 def test_a_name_with_other_characters_is_refused(node: ConfigurableNode) -> None:
     assert put(node, "connections/peers/a%20b", settings={"port": 1}).status_code == 422
 
