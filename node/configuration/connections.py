@@ -77,6 +77,8 @@ def add_connection(
     if connection.name in known.get(connection.table.value, {}):
         raise NameNotPossible(f"there is already a {str(connection.table)[:-1]} of this name")
     changed = set_values(text, path_of(connection), values)
+    if changed == text:  # without a value; as a connection, it then lacks the settings it needs
+        changed += f"\n[{connection.table.value}.{connection.name}]\n"
     has_defaults = "rules" not in known and "destinations" not in known
     if connection.table is ConnectionTable.DESTINATIONS and has_defaults:
         changed += _default_rule(connection.name)

@@ -96,6 +96,16 @@ class DicomWeb:
                 auth=(self.username, self.password) if self.username else None,
                 timeout=_TIMEOUT_SECONDS,
             )
+        except requests.exceptions.SSLError as error:
+            raise Transient(
+                f"{self.url} and the node agree on no TLS connection: check https or http in the "
+                "address, and the certificate of the server"
+            ) from error
+        except (requests.ConnectionError, requests.Timeout) as error:
+            raise Transient(
+                f"{self.url} does not answer: check the address and the firewall, and that the "
+                "server runs"
+            ) from error
         except requests.RequestException as error:
             raise Transient(f"{self.url} does not answer: {error}") from error
 

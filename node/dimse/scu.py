@@ -192,7 +192,8 @@ def send(
 
     Raises:
         Transient: no association, or it broke; files already accepted stay accepted.
-        Rejected: the files need more presentation contexts than one association has.
+        Rejected: the files need more presentation contexts than one association has, or `remote`
+            accepts none of them.
     """
     pairs = _required_contexts(files)
     if len(pairs) > _MAX_CONTEXTS:
@@ -204,13 +205,19 @@ def send(
     ae = application_entity(calling)
     ae.requested_contexts = [build_context(sop_class, syntax) for sop_class, syntax in pairs]
     failures: list[str] = []
-    with associated(ae, remote) as association:
+    with associated(ae, remote, no_context_error=_none_accepted(pairs, remote)) as association:
         for sent, path in enumerate(files, start=1):
             failure = _send_file(association, path, remote)
             if failure:
                 failures.append(failure)
             progress(sent)
     return SendSummary(len(files) - len(failures), tuple(failures))
+
+
+def _none_accepted(pairs: Sequence[tuple[UID, UID]], remote: Remote) -> Rejected:
+    kinds = ", ".join(f"{uid_name(kind)} in {uid_name(syntax)}" for kind, syntax in pairs)
+    message = f"{remote} accepts none of the files: they are {kinds}"
+    return Rejected(RejectionReason.INVALID_INSTANCE, message)
 
 
 def _required_contexts(files: Sequence[Path]) -> list[tuple[UID, UID]]:

@@ -18,7 +18,8 @@ _OUT_OF_RESOURCES = "A700"
 _WORDS: Mapping[ListenerRejection, tuple[str, str]] = {
     ListenerRejection.CALLING_AE_TITLE: (
         "No peer has this AE title, and only peers may send.",
-        "If it belongs to this site, accept it: that adds a peer with its AE title.",
+        "If it belongs to this site, add a peer with its AE title to the configuration. "
+        "The console's page Connections does that, or shows the lines.",
     ),
     ListenerRejection.CALLED_AE_TITLE: (
         "It calls this node {called}, not {own}.",

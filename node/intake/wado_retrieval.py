@@ -85,5 +85,14 @@ def _response(source: DicomWebSource, url: str) -> Iterator[requests.Response]:
                 hint = ": check the user name and password" if denied else ""
                 raise Transient(f"{url} answered {response.status_code} {response.reason}{hint}")
             yield response
+    except requests.exceptions.SSLError as error:
+        raise Transient(
+            f"{url} and the node agree on no TLS connection: check https or http in the address, "
+            "and the certificate of the server"
+        ) from error
+    except (requests.ConnectionError, requests.Timeout) as error:
+        raise Transient(
+            f"{url} does not answer: check the address and the firewall, and that the server runs"
+        ) from error
     except requests.RequestException as error:
         raise Transient(f"{url} does not answer: {error}") from error

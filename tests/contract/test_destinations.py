@@ -275,8 +275,17 @@ def test_an_unknown_ae_title_is_a_transient_error(result: ResultFile, tmp_path: 
         pytest.skip(missing)
     with OrthancPacs(tmp_path / "strict", configuration={"DicomAlwaysAllowStore": False}) as strict:
         remote = scu.Remote(AeTitle("WRONGNAME"), "127.0.0.1", strict.dicom_port)
-        with pytest.raises(Transient, match="AE titles"):
+        with pytest.raises(Transient, match="its AE title is not WRONGNAME"):
             CStore("pacs", remote, _OURS).deliver([result])
+
+
+def test_a_dicomweb_server_that_is_down_is_named_in_plain_words(result: ResultFile) -> None:
+    url = f"http://127.0.0.1:{free_ports(1)[0]}/dicom-web"
+    with pytest.raises(Transient) as failure:
+        DicomWeb("pacs", url).deliver([result])
+    assert str(failure.value) == (
+        f"{url} does not answer: check the address and the firewall, and that the server runs"
+    )
 
 
 def test_an_unsupported_sop_class_is_rejected(orthanc: OrthancPacs, result: ResultFile) -> None:
@@ -309,6 +318,8 @@ def test_a_refused_label_map_is_named(result: ResultFile) -> None:
         plain = Path(str(get_testdata_file("CT_small.dcm")))
         (failure,) = scu.send([plain, result.path], remote, _OURS).failures
         assert "does not accept Label Map Segmentation Storage in Explicit VR Little" in failure
+        with pytest.raises(Rejected, match="accepts none of the files: they are Label Map"):
+            scu.send([result.path], remote, _OURS)
     finally:
         server.shutdown()
 

@@ -200,6 +200,20 @@ def test_the_address_of_the_node_is_changed(connections: Page, node: Configurabl
     assert '[listener]\nae_title = "LIVER"\nport = 11113\n' in node.text
 
 
+def test_a_form_shows_again_at_the_next_visit(connections: Page, node: ConfigurableNode) -> None:
+    for _ in range(2):  # the browser asks the second time whether its copy is up to date
+        connections.goto(f"{node.url}/connections/peers/new")
+        expect(connections.get_by_label("Name in this configuration")).to_be_visible()
+
+
+def test_a_form_with_a_name_alone_is_not_saved(connections: Page, node: ConfigurableNode) -> None:
+    connections.goto(f"{node.url}/connections/peers/new")
+    fill(connections, name="x")
+    save(connections)
+    expect(connections.get_by_role("alert")).to_contain_text("Not saved.")
+    assert node.store.active_revision_number() == 1
+
+
 def test_two_people_do_not_overwrite_each_other(
     connections: Page, node: ConfigurableNode, browser: Browser
 ) -> None:

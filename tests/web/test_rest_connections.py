@@ -66,6 +66,13 @@ def test_mistakes_are_those_of_check_and_change_nothing(node: ConfigurableNode) 
     assert node.store.active_revision_number() == 1
 
 
+def test_a_connection_without_settings_is_refused(node: ConfigurableNode) -> None:
+    answer = put(node, "connections/peers/empty", settings={})
+    assert answer.status_code == 422
+    assert "peers.empty.ae_title" in answer.json()["message"]
+    assert node.store.active_revision_number() == 1
+
+
 def test_a_name_with_other_characters_is_refused(node: ConfigurableNode) -> None:
     assert put(node, "connections/peers/a%20b", settings={"port": 1}).status_code == 422
 
@@ -115,7 +122,7 @@ def test_rejected_connections_come_with_their_remedy(node: ConfigurableNode) -> 
     (found,) = httpx.get(f"{node.url}/api/connections/rejected").json()
     assert (found["calling_ae_title"], found["count"]) == ("CT2", 4)
     assert found["can_be_accepted"]
-    assert "accept it" in found["remedy"]
+    assert "add a peer" in found["remedy"]
 
 
 def test_a_configuration_in_a_file_is_read_only(tmp_path: Path) -> None:

@@ -98,7 +98,9 @@ def retry(
             typer.echo(f"Job {job.job_id[:8]} is queued again.")
         others = [job.job_id for job in found if job not in whole]
         if others or choice.all_jobs:
-            _report(control.retry(choice.selection(others)), "due now")
+            changes = control.retry(choice.selection(others))
+            _warn_of_pauses(control, changes)
+            _report(changes, "due now")
 
 
 def redirect(
@@ -176,3 +178,13 @@ def _report(changes: Sequence[DeliveryChange], done: str) -> None:
     typer.echo(changes_text(changes, done))
     if any(change.refusal for change in changes):
         raise typer.Exit(1)
+
+
+def _warn_of_pauses(control: "QueueControl", changes: Sequence[DeliveryChange]) -> None:
+    """Says which of the destinations get nothing before they are resumed."""
+    paused = {queue.destination for queue in control.store.pauses()}
+    for name in sorted(paused & {change.name.destination for change in changes}):
+        typer.echo(
+            f"The destination {name} is paused: nothing is sent before "
+            f"`segnode queue resume --destination {name}`."
+        )

@@ -194,6 +194,14 @@ def test_an_incomplete_choice_is_a_usage_error(
     assert "Invalid value" in segnode(*arguments, status=2)
 
 
+def test_a_retry_names_a_destination_that_is_paused(segnode: Segnode, job: Job) -> None:
+    segnode("queue", "pause", "--destination", "pacs")
+    warning = "The destination pacs is paused"
+    assert warning in segnode("jobs", "retry", "--destination", "pacs", "--all")
+    segnode("queue", "resume", "--destination", "pacs")
+    assert warning not in segnode("jobs", "retry", "--destination", "pacs", "--all")
+
+
 def test_queues_are_paused_listed_and_resumed(segnode: Segnode, store: Store, job: Job) -> None:
     pause = ("queue", "pause", "--destination", "pacs", "--reason", "an upgrade")
     assert segnode(*pause) == "The destination pacs is paused.\n"

@@ -63,7 +63,8 @@ class FormSite:
     def show(self, shown: FormPage, status: HTTPStatus = HTTPStatus.OK) -> Response:
         """Returns the form as a page."""
         response = page(self.request, self.settings, _TEMPLATE, shown=shown)
-        response.status_code = status
+        if response.status_code == HTTPStatus.OK:  # not where the browser has the page already
+            response.status_code = status
         return response
 
     def save(
