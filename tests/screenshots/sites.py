@@ -14,6 +14,7 @@ from node.domain.job import Job, JobState
 from node.domain.queues.discarding import Discarding
 from node.domain.result_objects import NOTICE
 from node.domain.series import SeriesState
+from tests.screenshots.managed_site import MANAGED, fill_managed
 from tests.support.browser.busy_console import decide_series
 from tests.support.browser.overview_site import (
     CONFIGURATION,
@@ -105,6 +106,7 @@ SITES: Mapping[str, Site] = {
     "normal": Site(_normal),
     "problem": Site(_problem),
     "many": Site(_many),
+    "managed": Site(fill_managed, MANAGED),
 }
 
 
