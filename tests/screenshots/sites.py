@@ -28,6 +28,7 @@ from tests.support.browser.overview_site import (
 from tests.support.browser.slice_viewer_page import add_result
 from tests.support.servers.served_node import ServedNode
 
+PHANTOM_FOLDER = "sent"
 _SEED = 7
 _SHAPE = (40, 192, 192)
 _SPACING_MM = (7.0, 2.0, 2.0)
@@ -93,7 +94,7 @@ def _many(node: ServedNode) -> None:
 def _phantom_result(node: ServedNode) -> Job:
     """Receives a phantom of the abdomen, and adds its true organs as the result."""
     phantom = abdomen(_SEED, shape=_SHAPE, spacing_mm=_SPACING_MM)
-    files = write_ct_series(phantom.volume, node.settings.data_dir / "sent", seed=_SEED)
+    files = write_ct_series(phantom.volume, node.settings.data_dir / PHANTOM_FOLDER, seed=_SEED)
     series = node.receive_files(files, "CT_ROOM_1")
     organs = phantom.organs.match_geometry(read_series(files).volume.get_geometry())
     job = add_result(node, series, mask=Mask(organs, find("organs-ct").labels))
@@ -101,6 +102,7 @@ def _phantom_result(node: ServedNode) -> Job:
     return job
 
 
+README_SITE = "normal"
 SITES: Mapping[str, Site] = {
     "empty": Site(_empty),
     "normal": Site(_normal),
