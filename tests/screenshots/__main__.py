@@ -48,12 +48,17 @@ def main() -> None:
             with tempfile.TemporaryDirectory() as scratch, _node(Path(scratch), name) as node:
                 site.fill(node)
                 for page in (each for each in PAGES if name in each.sites):
-                    # The pictures take longer than a worker may be silent.
-                    node.store.record_heartbeat("worker", datetime.now(UTC))
+                    _keep_the_worker_alive(node)
                     _render(browser, node, page, name, folder)
                 if name == README_SITE:
+                    _keep_the_worker_alive(node)
                     write_readme_pictures(browser, node, README_PICTURES)
     print(f"The pictures are in {folder}.")
+
+
+def _keep_the_worker_alive(node: ServedNode) -> None:
+    # The pictures take longer than a worker may be silent.
+    node.store.record_heartbeat("worker", datetime.now(UTC))
 
 
 @contextmanager
