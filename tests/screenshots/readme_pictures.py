@@ -5,7 +5,7 @@ from io import BytesIO
 from pathlib import Path
 
 from PIL import Image
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, ViewportSize
 
 from models.inference.predictor import Predictor
 from models.installed_packages import find
@@ -19,7 +19,7 @@ from tests.support.waiting import until
 
 README_PICTURES = Path(__file__).resolve().parents[2] / "deploy" / "pictures"
 _MODEL = "organs-ct"
-_SIZE = {"width": 1280, "height": 800}
+_SIZE: ViewportSize = {"width": 1280, "height": 800}
 _COLOURS = 256
 _RENDER_SECONDS = 120
 # A slice through the liver covers more of the screen than OHIF's own coloured controls.

@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, ViewportSize, expect
 
 from tests.support.browser.busy_console import open_console
 from tests.support.servers.served_node import ServedNode, served_node
 
-_PHONE = {"width": 390, "height": 844}
+_PHONE: ViewportSize = {"width": 390, "height": 844}
 _PAGES = {
     "/overview": ("Overview", None),
     "/": ("Series", None),
