@@ -43,7 +43,7 @@ lint: $(STAMP)  ## check style, types and import rules
 bench: $(STAMP)  ## measure the time of each stage
 	$(BIN)/python -m tests.bench $(ARGS)
 
-screenshots: $(STAMP)  ## pictures of every page of the console in its states (ARGS=FOLDER)
+screenshots: $(STAMP)  ## pictures of every page of the console, and of the README (ARGS=FOLDER)
 	$(BIN)/python -m tests.screenshots $(ARGS)
 
 clean:  ## remove the virtual environment, caches and build outputs

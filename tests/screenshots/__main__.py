@@ -1,6 +1,7 @@
 """`make screenshots`: renders every page of the console in its states, to look at.
 
-Each page is rendered light and dark, on a wide screen and on a phone.
+Each page is rendered light and dark, on a wide screen and on a phone. The pictures of the README
+are written, too.
 """
 
 import shutil
@@ -14,13 +15,20 @@ from pathlib import Path
 from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.screenshots.pages import PAGES, ShownPage
-from tests.screenshots.sites import SITES
+from tests.screenshots.readme_pictures import README_PICTURES, write_readme_pictures
+from tests.screenshots.sites import README_SITE, SITES
 from tests.support.servers.served_node import ServedNode, running_worker, served_node
 
 _FOLDER = Path("screenshots")
 _WIDTHS = (1280, 390)
 _HEIGHT = 900
 _SCHEMES = ("light", "dark")
+_ARGUMENTS = [
+    "--no-sandbox",  # as root in containers
+    "--use-gl=angle",
+    "--use-angle=swiftshader",  # WebGL for OHIF without a graphics card
+    "--enable-unsafe-swiftshader",
+]
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 _TIMEOUT_MS = 60_000
 
@@ -40,10 +48,17 @@ def main() -> None:
             with tempfile.TemporaryDirectory() as scratch, _node(Path(scratch), name) as node:
                 site.fill(node)
                 for page in (each for each in PAGES if name in each.sites):
-                    # The pictures take longer than a worker may be silent.
-                    node.store.record_heartbeat("worker", datetime.now(UTC))
+                    _keep_the_worker_alive(node)
                     _render(browser, node, page, name, folder)
+                if name == README_SITE:
+                    _keep_the_worker_alive(node)
+                    write_readme_pictures(browser, node, README_PICTURES)
     print(f"The pictures are in {folder}.")
+
+
+def _keep_the_worker_alive(node: ServedNode) -> None:
+    # The pictures take longer than a worker may be silent.
+    node.store.record_heartbeat("worker", datetime.now(UTC))
 
 
 @contextmanager
@@ -63,7 +78,7 @@ def _browser() -> Iterator[Browser]:
     if not found:
         raise SystemExit("no Chromium is installed: apt install chromium")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found[0], args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=found[0], args=_ARGUMENTS)
         yield browser
         browser.close()
 

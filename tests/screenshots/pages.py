@@ -23,6 +23,54 @@ def _ask_for_the_reason(page: Page) -> None:
     page.get_by_text("Discard liver-ct …").click()
 
 
+def _tick_one_delivery(page: Page) -> None:
+    page.locator(".pick input").first.check()
+
+
+def _ask_to_discard(page: Page) -> None:
+    page.locator(".pick input").first.check()
+    page.get_by_role("button", name="Discard…").first.click()
+
+
+def _ask_to_redirect(page: Page) -> None:
+    page.locator(".pick input").first.check()
+    page.get_by_role("button", name="Redirect…").first.click()
+
+
+def _search_by_field(page: Page) -> None:
+    page.get_by_text("Search by field").click()
+
+
+def _check_a_mistake(page: Page) -> None:
+    text = page.get_by_label("Configuration in TOML")
+    text.fill(text.input_value().replace("equals", "equlas"))
+    page.get_by_role("button", name="Check").click()
+
+
+def _check_a_change(page: Page) -> None:
+    text = page.get_by_label("Configuration in TOML")
+    text.fill(text.input_value().replace("enabled = false", "enabled = true"))
+    page.get_by_role("button", name="Check").click()
+
+
+def _open_more(page: Page) -> None:
+    for summary in page.locator("summary").all():
+        summary.click()
+
+
+def _save(page: Page) -> None:
+    page.get_by_role("button", name="Save").click()
+
+
+def _try_the_rule(page: Page) -> None:
+    page.get_by_role("button", name="Dry run").click()
+    expect(page.locator("#dry-run-summary")).to_be_visible()
+
+
+def _test_the_archive(page: Page) -> None:
+    page.locator("#destinations-archive").get_by_role("button", name="Test").click()
+
+
 @dataclass(frozen=True)
 class ShownPage:
     """A page, the sites on which it is rendered, and what a person does before the picture."""
@@ -41,10 +89,39 @@ def _of(state: JobState) -> Callable[[ServedNode], str]:
     return lambda node: series_of(node, state)
 
 
+_EVERY_STATE = ("empty", "normal", "problem", "many")
+_MANAGED = ("managed",)
 PAGES = (
-    ShownPage("series-list", _at("/"), ("empty", "normal", "problem", "many")),
-    ShownPage("overview", _at("/overview"), ("empty", "normal", "problem", "many")),
-    ShownPage("node", _at("/node"), ("normal",)),
+    ShownPage("series-list", _at("/"), _EVERY_STATE),
+    ShownPage("search", _at("/?sender=CT_ROOM_1"), ("normal", "many")),
+    ShownPage("search-without-result", _at("/?q=1.2.3.4"), ("normal",), _search_by_field),
+    ShownPage("overview", _at("/overview"), _EVERY_STATE),
+    ShownPage("queues", _at("/queues"), _EVERY_STATE),
+    ShownPage("queue-selected", _at("/queues"), ("problem",), _tick_one_delivery),
+    ShownPage("queue-discard", _at("/queues"), ("problem",), _ask_to_discard),
+    ShownPage("queue-redirect", _at("/queues"), ("problem",), _ask_to_redirect),
+    ShownPage("models", _at("/models"), ("normal", "managed")),
+    ShownPage("feedback", _at("/feedback"), ("normal", "managed")),
+    ShownPage("configuration", _at("/configuration"), ("normal", "managed")),
+    ShownPage("configuration-mistake", _at("/configuration"), _MANAGED, _check_a_mistake),
+    ShownPage("configuration-change", _at("/configuration"), _MANAGED, _check_a_change),
+    ShownPage("revision", _at("/configuration/revisions/1"), _MANAGED),
+    ShownPage("rules", _at("/configuration/rules"), ("normal", "managed")),
+    ShownPage("rule", _at("/configuration/rules/2"), _MANAGED, _try_the_rule),
+    ShownPage("rule-more", _at("/configuration/rules/2"), _MANAGED, _open_more),
+    ShownPage("rule-new", _at("/configuration/rules/new"), _MANAGED),
+    ShownPage("connections", _at("/connections"), ("empty", "normal", "managed")),
+    ShownPage("connection-test", _at("/connections"), ("normal",), _test_the_archive),
+    ShownPage("connection-node", _at("/connections/node"), _MANAGED),
+    ShownPage("connection-peer", _at("/connections/peers/edit/pacs"), _MANAGED, _open_more),
+    ShownPage("connection-kinds", _at("/connections/destinations/new"), _MANAGED),
+    ShownPage(
+        "connection-mistake",
+        _at("/connections/destinations/new?kind=dicomweb"),
+        _MANAGED,
+        _save,
+    ),
+    ShownPage("node", _at("/node"), ("normal", "managed")),
     ShownPage("error", _at("/series/1.2.3"), ("empty",)),
     ShownPage("series", largest_series, ("normal",), _wait_for_the_slice),
     ShownPage("series-stopped", _of(JobState.PARKED), ("problem",), _ask_for_the_reason),

@@ -3,10 +3,11 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from models.installed_packages import find
 from models.mask import Mask
-from models.phantom import abdomen
+from models.phantom import Phantom, abdomen
 from node.dicom.ct.reader import read_series
 from node.dicom.ct_writer import write_ct_series
 from node.domain.delivery import DeliveryKey, Receipt
@@ -14,6 +15,7 @@ from node.domain.job import Job, JobState
 from node.domain.queues.discarding import Discarding
 from node.domain.result_objects import NOTICE
 from node.domain.series import SeriesState
+from tests.screenshots.managed_site import MANAGED, fill_managed
 from tests.support.browser.busy_console import decide_series
 from tests.support.browser.overview_site import (
     CONFIGURATION,
@@ -89,10 +91,15 @@ def _many(node: ServedNode) -> None:
         deliver(node, add_job(node, number, f"CT_ROOM_{number % 3}", at), at + timedelta(minutes=1))
 
 
+def write_phantom(folder: Path) -> tuple[Phantom, list[Path]]:
+    """Writes the CT series of a phantom of the abdomen; returns both."""
+    phantom = abdomen(_SEED, shape=_SHAPE, spacing_mm=_SPACING_MM)
+    return phantom, write_ct_series(phantom.volume, folder, seed=_SEED)
+
+
 def _phantom_result(node: ServedNode) -> Job:
     """Receives a phantom of the abdomen, and adds its true organs as the result."""
-    phantom = abdomen(_SEED, shape=_SHAPE, spacing_mm=_SPACING_MM)
-    files = write_ct_series(phantom.volume, node.settings.data_dir / "sent", seed=_SEED)
+    phantom, files = write_phantom(node.settings.data_dir / "sent")
     series = node.receive_files(files, "CT_ROOM_1")
     organs = phantom.organs.match_geometry(read_series(files).volume.get_geometry())
     job = add_result(node, series, mask=Mask(organs, find("organs-ct").labels))
@@ -100,11 +107,13 @@ def _phantom_result(node: ServedNode) -> Job:
     return job
 
 
+README_SITE = "normal"
 SITES: Mapping[str, Site] = {
     "empty": Site(_empty),
     "normal": Site(_normal),
     "problem": Site(_problem),
     "many": Site(_many),
+    "managed": Site(fill_managed, MANAGED),
 }
 
 

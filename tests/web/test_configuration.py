@@ -239,6 +239,12 @@ def test_a_process_that_cannot_use_the_active_revision_is_shown(
     assert "still runs" not in httpx.get(f"{node.url}/configuration").text
 
 
+def test_the_page_of_the_node_says_where_its_configuration_is_changed(node: ServedNode) -> None:
+    text = httpx.get(f"{node.url}/node").text
+    assert "Its configuration is in the database" in text
+    assert "edit the file" not in text
+
+
 def test_a_configuration_in_a_file_is_read_only(tmp_path: Path) -> None:
     text = f'database_url = "sqlite:///{tmp_path}/secret.db"\nquiet_seconds = 5\n'
     with served_node(tmp_path, text) as served:

@@ -128,7 +128,11 @@ def test_the_console_shows_no_patient_data_and_loads_nothing_from_other_sites(
 
 
 def test_this_node_describes_the_configuration(console: Page) -> None:
-    console.get_by_role("link", name="This node").click()
+    console.get_by_role("link", name="Configuration").click()
+    pages = console.get_by_role("navigation", name="Pages about the configuration")
+    pages.get_by_role("link", name="This node").click()
+    expect(pages.locator("[aria-current=page]")).to_have_text("This node")
+    expect(console.get_by_text("edit the file")).to_contain_text("segnode reload")
     expect(console.get_by_role("region", name="It receives")).to_contain_text("LIVERNODE")
     rules = console.get_by_role("region", name="It decides")
     expect(rules).to_contain_text("Rule “abdomen”")
