@@ -59,7 +59,7 @@ class ConditionRow:
 
     def _value(self) -> str:
         if self.test in {Comparison.RANGE, Comparison.AT_LEAST_SLICES}:
-            numbers = [_number(item) for item in self.value.split(",")]
+            numbers = [_number(item) for item in re.split(r",|\bto\b", self.value)]
             return f"[{', '.join(numbers)}]" if self.test is Comparison.RANGE else numbers[0]
         if self.test.is_list:
             return toml_text([item.strip() for item in self.value.split(",") if item.strip()])

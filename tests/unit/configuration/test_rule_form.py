@@ -99,6 +99,13 @@ def test_a_text_that_is_not_one_rule_has_no_form(text: str) -> None:
         read_form(text)
 
 
+@pytest.mark.parametrize("value", ["0.5, 5", "0.5 to 5"])
+def test_a_range_is_written_with_a_comma_or_with_to(value: str) -> None:
+    rows = (ConditionRow(Comparison.RANGE, value, "SliceThickness"),)
+    text = write_form(BLOCK, replace(read_form(BLOCK), conditions=rows))
+    assert rule_of(text)["when"] == {"all": [{"attribute": "SliceThickness", "range": [0.5, 5]}]}
+
+
 def test_a_value_of_the_wrong_kind_reaches_the_check() -> None:
     rows = (ConditionRow(Comparison.AT_LEAST_SLICES, "many"),)
     text = write_form(BLOCK, replace(read_form(BLOCK), quiet_seconds="soon", conditions=rows))

@@ -97,7 +97,8 @@ def submit_rule(site: _OfSite, number: _Number, fields: PostedForm) -> Response:
     editor, proposed = _posted(site, number, fields)
     if fields.get("do") == "save" and proposed is not None:
         name = "" if editor.form is None else editor.form.name
-        reason = line_of(fields, "reason") or f"rule {name!r} is changed"
+        change = "added" if editor.number is None else "changed"
+        reason = line_of(fields, "reason") or f"rule {name!r} is {change}"
         author = line_of(fields, "author") or site.user
         draft = RevisionDraft(editor.whole, author, reason)
         try:
