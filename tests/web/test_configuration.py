@@ -147,7 +147,7 @@ def test_a_form_about_no_revision_is_refused(node: ServedNode, base: str) -> Non
         fields = {"base": base, "author": "Ada", "reason": "x", "text": "", "do": "save"}
         answer = httpx.post(f"{node.url}/{path}", data=fields)
         assert answer.status_code == 400, path
-        assert "base must be the number of a revision" in answer.text
+        assert "does not say which revision it changes: open its page again" in answer.text
     assert node.store.active_revision_number() == before
 
 

@@ -11,6 +11,7 @@ from fastapi import Depends, HTTPException, Request
 # Larger than any configuration.
 _MAX_BYTES = 4 << 20
 _MAX_LINE = 200
+_NO_REVISION = "the form does not say which revision it changes: open its page again"
 _REVISION = re.compile("[0-9]{0,9}")
 
 
@@ -34,7 +35,7 @@ def base_revision(fields: Mapping[str, str]) -> int | None:
     """
     text = fields.get("base", "")
     if not _REVISION.fullmatch(text):
-        raise HTTPException(HTTPStatus.BAD_REQUEST, "base must be the number of a revision")
+        raise HTTPException(HTTPStatus.BAD_REQUEST, _NO_REVISION)
     return int(text) if text else None
 
 
