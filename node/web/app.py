@@ -24,12 +24,12 @@ from node.web.api import (
     jobs,
     metrics,
     models,
-    queues,
     retrievals,
     series,
     work_items,
 )
 from node.web.api import rules as rules_api
+from node.web.api.queues import routes as queues
 from node.web.console import (
     configuration_routes,
     model_routes,

@@ -6,6 +6,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 MAX_MODULES = 15
+# It has a module for each schema version, and none is ever removed.
+MIGRATIONS = "node.store.migrations.versions"
 MAX_ROOT_MODULES = 4
 ROOTS = ("node", "pacs_listener", "models")
 
@@ -36,6 +38,6 @@ def test_every_file_that_the_guide_names_exists() -> None:
 
 
 def test_no_package_is_crowded() -> None:
-    sizes = {name: len(modules) for name, modules in packages().items()}
+    sizes = {name: len(modules) for name, modules in packages().items() if name != MIGRATIONS}
     assert {name: size for name, size in sizes.items() if size > MAX_MODULES} == {}
     assert sizes["node"] <= MAX_ROOT_MODULES

@@ -9,7 +9,7 @@ from node.domain.delivery import CHANGEABLE, DeliveryState
 from node.domain.job import JobState
 from node.domain.queues.pause import INFERENCE, Queue
 from node.domain.queues.selection import DeliverySelection, Interface
-from node.web.api.queue_models import (
+from node.web.api.queues.models import (
     AnyName,
     ChangesResponse,
     DestinationQueueState,
