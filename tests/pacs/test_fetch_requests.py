@@ -55,7 +55,7 @@ def test_the_command_lists_the_matches_and_requests_them(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("by_mov", "--patient-id", "1"), "no source 'by_mov'; it has: by_web, by_move, by_get"),
+        (("by_mov", "--patient-id", "1"), "no source 'by_mov' (did you mean 'by_move'?)"),
         (("by_move",), "would match every study"),
         (("by_move", "--series", "1.2", "--study-date", "20260101"), "UID of its study"),
         (("by_move", "--study-date", "1 May"), "is no study date"),
@@ -103,7 +103,7 @@ def test_a_rest_request_that_fails_says_why(
         answer = httpx.post(url, json={"source": "by_get"})
         assert (answer.status_code, "every study" in answer.text) == (422, True)
         answer = httpx.post(url, json={"source": "elsewhere", "patient_id": "P-1"})
-        assert "it has: by_web, by_move, by_get" in answer.json()["message"]
+        assert "known: by_get, by_move, by_web" in answer.json()["message"]
         site.orthanc.stop()
         answer = httpx.post(url, json={"source": "by_get", "patient_id": "P-1"})
         assert answer.status_code == 503

@@ -29,7 +29,7 @@ from tests.support.peers.upper_layer import (
     presentation_context,
 )
 from tests.support.processes.listener_process import ListenerProcess
-from tests.support.processes.resources_in_use import sockets, threads
+from tests.support.processes.resources_in_use import Rest
 from tests.support.waiting import until
 
 # The default limit.
@@ -37,6 +37,8 @@ MAX_ASSOCIATIONS = 25
 # These associations end at once; a timeout takes 30 s.
 SOON_S = 10
 ABORTED = 0x07
+# Of the listener: configuration and rejections.
+TIMERS = 2
 
 
 @pytest.fixture(scope="module")
@@ -51,11 +53,11 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ListenerProces
 def port(running: ListenerProcess) -> Iterator[int]:
     """A listener that must have no thread or socket of a test left soon after it."""
     pid = running.process.pid
-    at_rest = (threads(pid), sockets(pid))
+    at_rest = Rest.of(pid)
     yield running.port
-    until(lambda: (threads(pid), sockets(pid)) == at_rest, SOON_S, "all threads to end")
+    until(lambda: at_rest.is_reached(pid, timers=TIMERS), SOON_S, "all threads to end")
     echo(running.port)
-    until(lambda: (threads(pid), sockets(pid)) == at_rest, SOON_S, "the last thread to end")
+    until(lambda: at_rest.is_reached(pid, timers=TIMERS), SOON_S, "the last thread to end")
 
 
 def echo(port: int) -> None:

@@ -31,7 +31,7 @@ from tests.support.peers.upper_layer import (
     pdu,
 )
 from tests.support.processes.listener_process import ListenerProcess
-from tests.support.processes.resources_in_use import memory_mib, sockets, threads
+from tests.support.processes.resources_in_use import Rest, memory_mib
 from tests.support.waiting import until
 
 CONVERSATIONS = 2000
@@ -51,6 +51,8 @@ REFERENCES = 0x00081199
 # Above the memory after the first associations.
 MAX_GROWTH_MIB = 64
 SOON_S = 10
+# Of the listener: configuration and rejections.
+TIMERS = 2
 
 
 @pytest.fixture
@@ -125,7 +127,7 @@ def test_each_damaged_association_ends_and_the_listener_keeps_running(
     listener: ListenerProcess, tmp_path: Path
 ) -> None:
     port, pid = listener.port, listener.process.pid
-    at_rest = (threads(pid), sockets(pid))
+    at_rest = Rest.of(pid)
     answers: Counter[int] = Counter()
     with ThreadPoolExecutor(AT_ONCE) as peers:
         before = 0
@@ -142,7 +144,7 @@ def test_each_damaged_association_ends_and_the_listener_keeps_running(
     with RawPeer.associated(port) as peer:
         fine = encoded(sop_instance_uid="1.2.4.1", series_instance_uid="1.2.4")
         assert peer.status(c_store(fine, "1.2.4.1")) == StoreStatus.SUCCESS
-    until(lambda: (threads(pid), sockets(pid)) == at_rest, SOON_S, "all threads to end")
+    until(lambda: at_rest.is_reached(pid, timers=TIMERS), SOON_S, "all threads to end")
     assert memory_mib(pid) - before < MAX_GROWTH_MIB
     assert {path.name for path in tmp_path.iterdir()} == {"node"}
     assert {path.name for path in (tmp_path / "node").iterdir()} == {"data", "segnode.toml"}

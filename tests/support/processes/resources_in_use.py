@@ -1,6 +1,8 @@
 """Memory, threads and sockets of a process, from /proc (Linux)."""
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 
 def memory_mib(pid: int) -> int:
@@ -27,6 +29,23 @@ def sockets(pid: int) -> int:
         except FileNotFoundError:  # closed in the meantime
             continue
     return count
+
+
+@dataclass(frozen=True)
+class Rest:
+    """What a process holds while it does nothing."""
+
+    threads: int
+    sockets: int
+
+    @classmethod
+    def of(cls, pid: int) -> Self:
+        """Measures it now."""
+        return cls(threads(pid), sockets(pid))
+
+    def is_reached(self, pid: int, *, timers: int) -> bool:
+        """Whether the process holds no more; each of its `timers` may have got its thread since."""
+        return threads(pid) <= self.threads + timers and sockets(pid) == self.sockets
 
 
 def _status(pid: int, name: str) -> str:
