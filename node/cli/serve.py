@@ -46,6 +46,12 @@ def check(config: ConfigOption = None) -> None:
 
     Example: segnode check --config /etc/segnode/segnode.toml
     """
+    from node.settings import load_settings
+    from node.settings.location import is_in_database
+
+    if not is_in_database(config):
+        typer.echo(_summary(load_settings(config)))
+        return
     from node.configuration.active import active_settings
 
     typer.echo(_summary(active_settings(config)))

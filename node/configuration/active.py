@@ -2,12 +2,9 @@
 
 from pathlib import Path
 
-from node.configuration.site_configuration import (
-    file_text,
-    is_in_database,
-    revision_name,
-)
+from node.configuration.site_configuration import file_text, revision_name
 from node.settings import Settings, load_location, load_revision, load_settings
+from node.settings.location import is_in_database
 from node.store import Store
 from node.store.files.factory import open_files
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from node.configuration.location_lines import without_location
 from node.domain.errors import NodeError
 from node.settings import Settings, load_location, load_revision, load_settings
+from node.settings.location import is_in_database
 from node.settings.toml_source import TomlSource
 from node.store import Store
 from node.store.configuration.processes import ConfiguredProcess
@@ -40,15 +41,6 @@ class UnknownRevision(NodeError):
 
     def __init__(self, number: int) -> None:
         super().__init__(f"there is no revision {number}; `segnode config list` shows them all")
-
-
-def is_in_database(file: Path | None) -> bool:
-    """Whether the configuration of this host is in the database.
-
-    Raises:
-        Misconfigured: the file cannot be read, or is not valid TOML.
-    """
-    return file is not None and TomlSource.read(file).values.get("config") == "database"
 
 
 def revision_name(number: int) -> str:

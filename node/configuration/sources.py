@@ -8,12 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from node.configuration.site_configuration import (
-    import_file,
-    is_in_database,
-    revision_name,
-)
+from node.configuration.site_configuration import import_file, revision_name
 from node.settings import Settings, load_revision, load_settings
+from node.settings.location import is_in_database
 from node.store import Store
 
 # How many earlier revisions a process tries at its start where the newer ones do not work.

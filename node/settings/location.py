@@ -4,7 +4,10 @@ With `config = "database"`, the other settings come from the active revision in 
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+
+from node.settings.toml_source import TomlSource
 
 # `log_level` and `catalogues` depend on the host, too: what it logs, and which models it has.
 LOCATION_KEYS = (
@@ -26,3 +29,12 @@ def location_values(values: Mapping[str, Any]) -> dict[str, Any]:
 def revision_values(values: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the values that a revision holds."""
     return {key: value for key, value in values.items() if key not in LOCATION_KEYS}
+
+
+def is_in_database(file: Path | None) -> bool:
+    """Whether the configuration of this host is in the database.
+
+    Raises:
+        Misconfigured: the file cannot be read, or is not valid TOML.
+    """
+    return file is not None and TomlSource.read(file).values.get("config") == "database"

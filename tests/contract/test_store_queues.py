@@ -129,7 +129,10 @@ def test_a_parked_job_stays_parked_until_its_last_parked_delivery_is_discarded(
     store.discard_deliveries(names(job, "pacs"), LATER, CLI, "not needed")
     parked = store.get_job(job.job_id)
     assert parked is not None
-    assert (parked.state, parked.reason) == (JobState.PARKED, "not delivered to archive: down")
+    assert (parked.state, parked.reason) == (
+        JobState.PARKED,
+        "the segmentation was not delivered to archive: down",
+    )
     store.discard_deliveries(names(job, "archive"), LATER, CLI, "not needed")
     assert state(store, job) is JobState.DELIVERING, "the worker ends it"
     assert {request.name.key for request in store.delivery_requests(10)} == {"pacs", "archive"}

@@ -124,9 +124,9 @@ def redirect(
 
 
 def discard(
+    reason: ReasonOption,
     jobs: JobsArgument = None,
     config: ConfigOption = None,
-    reason: ReasonOption = "",
     destination: DestinationOption = "",
     state: StateOption = None,
     all_jobs: AllOption = False,

@@ -30,9 +30,9 @@ def compare(
     Example: segnode rules compare changed.toml --days 30
     """
     from node.configuration.active import active_settings
-    from node.configuration.site_configuration import is_in_database
     from node.evaluation.dry_run import describe, dry_run
     from node.settings import load_revision, load_settings
+    from node.settings.location import is_in_database
 
     current = active_settings(config)
     if is_in_database(config):

@@ -41,7 +41,7 @@ def test_a_notice_that_is_not_accepted_does_not_change_the_outcome(node: WorkerP
     node.poll()
     job = node.ended_job()
     assert job.state is JobState.REFUSED
-    undelivered = "The notice was not delivered to pacs: it takes no captures."
+    undelivered = "The refusal notice was not delivered to pacs: it takes no captures."
     assert job.reason == f"{_REASON} {undelivered}"
 
 

@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from pydicom.datadict import dictionary_VM, dictionary_VR, keyword_dict
+from pydicom.datadict import dictionary_description, dictionary_VM, dictionary_VR, keyword_dict
 
 from node.routing.dicom_dictionary import entries_by_keyword
 
@@ -15,10 +15,12 @@ print(hex(entries_by_keyword()["PatientAge"].tag), "pydicom" in sys.modules)
 """
 
 
-def test_every_keyword_has_the_tag_vr_and_vm_of_pydicom() -> None:
+def test_every_keyword_has_the_tag_vr_vm_and_name_of_pydicom() -> None:
     entries = entries_by_keyword()
     expected = {
-        k: (tag, dictionary_VR(tag), dictionary_VM(tag)) for k, tag in keyword_dict.items() if k
+        k: (tag, dictionary_VR(tag), dictionary_VM(tag), dictionary_description(tag))
+        for k, tag in keyword_dict.items()
+        if k
     }
     assert {keyword: tuple(entry) for keyword, entry in entries.items()} == expected
 
