@@ -50,6 +50,7 @@ def is_healthy(node: ServedNode) -> bool:
     return httpx.get(f"{node.url}/health").is_success and 'class="problem"' not in page
 
 
+@pytest.mark.usefixtures("each_database_migrates")
 def test_a_full_disk_is_reported_without_a_free_space_reserve(
     node: ServedNode, disk: SmallDisk
 ) -> None:
