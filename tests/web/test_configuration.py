@@ -240,7 +240,7 @@ def test_a_process_that_cannot_use_the_active_revision_is_shown(
 
 
 def test_a_configuration_in_a_file_is_read_only(tmp_path: Path) -> None:
-    text = 'database_url = "sqlite:///secret.db"\nquiet_seconds = 5\n'
+    text = f'database_url = "sqlite:///{tmp_path}/secret.db"\nquiet_seconds = 5\n'
     with served_node(tmp_path, text) as served:
         page = httpx.get(f"{served.url}/configuration").text
         assert "segnode reload" in page
