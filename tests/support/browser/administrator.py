@@ -12,6 +12,7 @@ from tests.support.processes.running_node import RunningNode
 from tests.support.waiting import until
 
 _WAIT_S = 60.0
+_OF_CONFIGURATION = ("Connections", "Rules")
 
 
 def add_orthanc(page: Page, orthanc: OrthancPacs) -> None:
@@ -109,7 +110,17 @@ def check_history(page: Page) -> None:
 
 
 def open_page(page: Page, name: str) -> None:
-    page.get_by_role("navigation", name="Pages").get_by_role("link", name=name, exact=True).click()
+    """Opens a page by its link; those about the configuration have a row of links of their own."""
+    if name in _OF_CONFIGURATION:
+        _click(page, "Pages", "Configuration")
+        _click(page, "Pages about the configuration", name)
+    else:
+        _click(page, "Pages", name)
+
+
+def _click(page: Page, row: str, name: str) -> None:
+    links = page.get_by_role("navigation", name=row, exact=True)
+    links.get_by_role("link", name=name, exact=True).click()
 
 
 def fill(page: Page, **values: object) -> None:
