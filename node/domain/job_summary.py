@@ -22,7 +22,7 @@ _URGENCY = (
 
 
 class SeriesJob(Protocol):
-    """What tells which jobs count in a series: `Job` has it, and so has a row of the index."""
+    """What decides which jobs count in a series: `Job` has it, and so has a row of the index."""
 
     @property
     def model_id(self) -> str: ...
