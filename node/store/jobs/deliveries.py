@@ -87,17 +87,6 @@ class Deliveries(Repository):
             raise UnknownDelivery(f"job {job_id} has no delivery {key!r}")
         return since
 
-    def waiting_deliveries(self, limit: int = 100) -> list[Delivery]:
-        """Returns the deliveries in state WAITING, next due first."""
-        query = (
-            select(DELIVERIES)
-            .where(DELIVERIES.c.state == DeliveryState.WAITING)
-            .order_by(DELIVERIES.c.next_try_at, DELIVERIES.c.job_id, DELIVERIES.c.destination)
-            .limit(limit)
-        )
-        with self._database.reading() as connection:
-            return [delivery_from_row(row) for row in connection.execute(query)]
-
     def record_failed_delivery(
         self,
         job_id: str,
