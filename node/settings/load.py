@@ -115,7 +115,9 @@ def _settings_of(values: dict[str, Any], origin: _Origin) -> Settings:
     resolved = _resolve_paths(settings, base)
     destinations = resolved.destinations
     if "rules" not in values and "destinations" not in values:
-        archive = FolderDestination(kind="folder", path=resolved.data_dir / "archive")
+        archive = FolderDestination(
+            kind="folder", path=resolved.data_dir / "archive", readable_by="owner"
+        )
         destinations = {"archive": archive}
     update = {"file": origin.file, "rules": rules, "destinations": destinations}
     return resolved.model_copy(update=update)
