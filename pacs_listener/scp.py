@@ -19,6 +19,7 @@ from node.domain.identifiers import AeTitle, Uid
 from node.domain.instance import Channel, Origin
 from node.intake.identification import IdentifiedInstance, identify
 from node.intake.inbox import Inbox
+from pacs_listener.admission import Admission
 from pacs_listener.association_cleanup import end_threads_together
 from pacs_listener.commitment import CommitmentService
 from pacs_listener.limits import LimitedServer, LimitEnforcer, Limits
@@ -40,6 +41,8 @@ ACSE_TIMEOUT_S = 30.0
 DIMSE_TIMEOUT_S = 60.0
 # Rejected transient, by the service provider: temporary congestion (PS3.8 9.3.4).
 _TEMPORARY_CONGESTION = (0x02, 0x03, 0x01)
+# Rejected transient, by the service provider: local limit exceeded.
+_LOCAL_LIMIT = (0x02, 0x03, 0x02)
 # Connections above the associations: those to reject, and those without a request yet.
 _SPARE_CONNECTIONS = 25
 # The interval at which a stop checks whether the last association has ended.
@@ -83,6 +86,7 @@ class Listener:
         self._now = now
         self._rejections = rejections
         self._limits = LimitEnforcer(_limits(policy))
+        self._admission = Admission()
         self._ae = _application_entity(policy)
         self._server: LimitedServer | None = None
 
@@ -155,7 +159,7 @@ class Listener:
     def handlers(self) -> list[evt.EventHandlerType]:
         """The handlers of an association's events."""
         return [
-            (evt.EVT_REQUESTED, self._reject_without_space),
+            (evt.EVT_REQUESTED, self._reject),
             (evt.EVT_C_STORE, self._store),
             (evt.EVT_ACCEPTED, _log_association, ["association.accepted"]),
             (evt.EVT_REJECTED, _log_association, ["association.rejected"]),
@@ -163,12 +167,17 @@ class Listener:
             (evt.EVT_ABORTED, _log_association, ["association.aborted"]),
         ]
 
-    def _reject_without_space(self, event: Event) -> None:
-        """Rejects the association where its instances could not be stored at present."""
+    def _reject(self, event: Event) -> None:
+        """Rejects an association above the limits, or where nothing can be stored."""
+        requestor = event.assoc.requestor
+        if not self._admission.admits(event.assoc, self._policy.max_associations):
+            reject_association(event.assoc, *_LOCAL_LIMIT)
+            if self._rejections is not None:
+                self._rejections.record_association(event)
+            return
         try:
             self._inbox.check_free_space()
         except Transient as error:
-            requestor = event.assoc.requestor
             _LOG.warning(
                 "association.rejected_without_space", address=requestor.address, error=str(error)
             )
@@ -226,7 +235,8 @@ def _set_policy(ae: AE, policy: AssociationPolicy) -> None:
     """Sets what pynetdicom reads for each new association."""
     ae.ae_title = policy.ae_title
     ae.maximum_pdu_size = policy.max_pdu
-    ae.maximum_associations = policy.max_associations
+    # `Admission` counts those that are admitted; pynetdicom also counts those that it rejects.
+    ae.maximum_associations = policy.max_associations + _SPARE_CONNECTIONS
     ae.require_calling_aet = [str(title) for title in policy.calling_ae_titles]
 
 
