@@ -23,7 +23,7 @@ from node.cli import (
 from node.cli.configuration import commands as configuration
 from node.cli.connections import commands as connections
 from node.cli.evaluation import feedback, models
-from node.cli.monitoring import alerts
+from node.cli.monitoring import alerts, health
 from node.cli.queues import deliveries, job_list, queue_commands
 from node.cli.routing import rules
 from node.cli.series import commands as series
@@ -46,6 +46,7 @@ app.command()(fetch.fetch)
 app.command()(segment.segment)
 app.command()(serve.explain)
 app.command()(serve.check)
+app.command()(health.health)
 app.command()(configuration.reload)
 app.add_typer(configuration.app, name="config")
 jobs.app.command("list")(job_list.list_jobs)
