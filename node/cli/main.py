@@ -24,6 +24,7 @@ from node.cli.configuration import commands as configuration
 from node.cli.connections import commands as connections
 from node.cli.evaluation import feedback, models
 from node.cli.monitoring import alerts, health
+from node.cli.options import Commands
 from node.cli.queues import deliveries, job_list, queue_commands
 from node.cli.routing import rules
 from node.cli.series import commands as series
@@ -34,6 +35,7 @@ from node.runtime.umask import keep_new_files_private
 
 app = typer.Typer(
     name="segnode",
+    cls=Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -37,7 +37,7 @@ def serve(
         roles = tuple(Role(r) for r in role) if role else tuple(Role)
     except ValueError as error:
         known = ", ".join(Role)
-        raise typer.BadParameter(f"{error}; the roles are {known}") from error
+        raise typer.BadParameter(f"there is no such role; the roles are {known}") from error
     raise typer.Exit(serve_until_stopped(config, roles))
 
 
@@ -136,7 +136,7 @@ def explain(
     for job in jobs:
         part = "" if job.part is None else f", {job.part.title}"
         about = f"{job.model_id} {job.model_version}{part}"
-        typer.echo(f"Job {job.job_id[:8]} ({about}): {job.state}")
+        typer.echo(f"Job {job.job_id[:8]} ({about}): {job.visible_state}")
         if text := outcome(job):
             typer.echo(f"  {text}")
         for finding in job.findings:

@@ -126,11 +126,16 @@ def _handle_invalid_request(request: Request, error: Exception) -> Response:
     """Answers a request in which a value is missing or has the wrong form."""
     assert isinstance(error, RequestValidationError)  # noqa: S101 registered for it
     message = "; ".join(
-        f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"
+        f"{'.'.join(str(part) for part in fault['loc'])}: {_in_plain_words(fault['msg'])}"
         for fault in error.errors()
     )
     status = HTTPStatus.UNPROCESSABLE_ENTITY
     return _error_response(request, status, "invalid-request", message)
+
+
+def _in_plain_words(message: str) -> str:
+    """Returns a message of pydantic about a value in the words of the node."""
+    return message.removeprefix("Value error, ").replace("Input should", "must")
 
 
 def _handle_impossible(request: Request, error: Exception) -> Response:

@@ -1,4 +1,4 @@
-"""Dependencies of the routes: settings, store, current time, user and posted form."""
+"""Dependencies of the routes: settings, store, current time and posted form."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -11,7 +11,6 @@ from fastapi import Path as PathParameter
 
 from node.configuration.site_configuration import SiteConfiguration
 from node.domain.errors import Misconfigured
-from node.domain.queues.discarding import CONSOLE_USER
 from node.settings import Settings
 from node.store import Store
 
@@ -38,11 +37,6 @@ def _store(request: Request) -> Store:
 def utc_now() -> datetime:
     """The current time, time zone aware."""
     return datetime.now(UTC)
-
-
-def _current_user() -> str:
-    """Names who uses the console for the audit trail. Without a login, nobody is known."""
-    return CONSOLE_USER
 
 
 async def _posted_form(request: Request) -> Mapping[str, str]:
@@ -85,7 +79,6 @@ def _active_settings(configuration: Configuration, running: SiteSettings) -> Set
 
 ActiveSettings = Annotated[Settings, Depends(_active_settings)]
 Now = Annotated[datetime, Depends(utc_now)]
-CurrentUser = Annotated[str, Depends(_current_user)]
 PostedForm = Annotated[Mapping[str, str], Depends(_posted_form)]
 RevisionNumber = Annotated[int, PathParameter(ge=1, lt=1 << 31)]
 OtherRevision = Annotated[int | None, Query(ge=1, lt=1 << 31)]
