@@ -12,6 +12,7 @@ from node.domain.texts.result_texts import (
     SeriesNumberRule,
 )
 from node.routing.rules import Rule
+from node.settings.access.logins import AccessOptions
 from node.settings.alerting import AlertOptions, MonitoringOptions
 from node.settings.destinations import Destination
 from node.settings.value_types import (
@@ -54,7 +55,7 @@ class ListenerOptions(Options):
 
 
 class WebOptions(Options):
-    """Console, REST and DICOMweb; without login, so reachable from this machine alone by default.
+    """Console, REST and DICOMweb, reachable from this machine alone by default.
 
     `names` lists the host names that requests may use, besides localhost, the machine's name and
     its addresses. `viewer_url` is the address of the site's viewer; {study} stands for the Study
@@ -193,6 +194,7 @@ class Settings(BaseModel):
     catalogues: tuple[SitePath, ...] = ()
     listener: ListenerOptions = ListenerOptions()
     web: WebOptions = WebOptions()
+    access: AccessOptions = AccessOptions()
     worker: WorkerOptions = WorkerOptions()
     result: ResultOptions = ResultOptions()
     delivery: DeliveryOptions = DeliveryOptions()

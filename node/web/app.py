@@ -11,11 +11,13 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
+from node.access.authenticators import authenticators_from
 from node.configuration.site_configuration import SiteConfiguration
 from node.delivery.queue_control import ImpossibleRequest
 from node.domain.errors import Rejected, Transient
 from node.settings import Settings
 from node.store import Store
+from node.web.access_control import AccessControl, AccessMiddleware, is_for_program
 from node.web.api import configuration as configuration_api
 from node.web.api import (
     connections,
@@ -98,6 +100,10 @@ def create_app(
         app.include_router(module.ROUTER)
     for error, handler in _ERROR_HANDLERS.items():
         app.add_exception_handler(error, handler)
+    control = AccessControl(app, lambda: authenticators_from(settings_of(app), store), _answer)
+    app.state.access_control = control
+    app.add_middleware(AccessMiddleware, control=control)
+    # The last one added comes first.
     app.add_middleware(SecurityMiddleware, names=lambda: settings_of(app).web.names)
     return app
 
@@ -156,9 +162,20 @@ def _handle_http_error(request: Request, error: Exception) -> Response:
 
 def _error_response(request: Request, status: HTTPStatus, code: str, message: str) -> Response:
     """Returns the error as JSON for programs, as a page for people."""
-    if not request.url.path.startswith(("/api/", "/dicom-web", "/health", "/metrics", "/events/")):
+    if not is_for_program(request):
         return console.error_page(request, status, message)
-    return JSONResponse({"error": code, "message": message}, status)
+    content: dict[str, object] = {"error": code, "message": message}
+    if status not in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        return JSONResponse(content, status)
+    # RFC 9457, which clients of other servers know for a missing login.
+    content |= {"type": "about:blank", "title": status.phrase, "status": status, "detail": message}
+    return JSONResponse(content, status, media_type="application/problem+json")
+
+
+def _answer(request: Request, error: Exception) -> Response:
+    """Answers an error that occurred before the request reached its route."""
+    handler = next(handler for kind, handler in _ERROR_HANDLERS.items() if isinstance(error, kind))
+    return handler(request, error)
 
 
 _ERROR_HANDLERS: dict[type[Exception], Callable[[Request, Exception], Response]] = {

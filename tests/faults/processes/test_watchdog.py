@@ -27,6 +27,7 @@ DETECTED_S = 60.0
 WATCHDOG_US = 3_000_000
 CONFIGURATION = """
 data_dir = "data"
+access.login = "none"
 [listener]
 host = "127.0.0.1"
 port = {dicom_port}
