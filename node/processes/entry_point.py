@@ -85,8 +85,9 @@ def _close_data(settings: Settings) -> None:
         if isinstance(destination, FolderDestination) and destination.readable_by != "owner"
     ]
     database = parse_url(settings.database_url)
-    is_file = database.get_backend_name() == "sqlite" and database.database
-    close_to_others(settings.data_dir, Path(database.database) if is_file else None, shared)
+    is_file = database.get_backend_name() == "sqlite"
+    file = Path(database.database) if is_file and database.database else None
+    close_to_others(settings.data_dir, file, shared)
 
 
 def utc_now() -> datetime:
