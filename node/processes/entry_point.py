@@ -84,10 +84,9 @@ def _close_data(settings: Settings) -> None:
         for destination in settings.destinations.values()
         if isinstance(destination, FolderDestination) and destination.readable_by != "owner"
     ]
-    database = parse_url(settings.database_url)
-    is_file = database.get_backend_name() == "sqlite"
-    file = Path(database.database) if is_file and database.database else None
-    close_to_others(settings.data_dir, file, shared)
+    url = parse_url(settings.database_url)
+    is_file = url.get_backend_name() == "sqlite" and url.database is not None
+    close_to_others(settings.data_dir, Path(str(url.database)) if is_file else None, shared)
 
 
 def utc_now() -> datetime:
