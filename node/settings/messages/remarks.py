@@ -1,6 +1,7 @@
 """Remarks on settings that are valid and still deserve attention; `segnode check` prints them."""
 
 import os
+import stat
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
@@ -13,6 +14,9 @@ from node.routing.contradictions import contradiction
 from node.settings.destinations import Destination
 from node.settings.options import Settings
 from node.settings.organ_codes import uncoded_measurements
+
+# Permissions of a private key that are too wide: a group may read it, and nobody else.
+_OTHERS_MODE = stat.S_IWGRP | stat.S_IRWXO
 
 
 def remarks(settings: Settings) -> Iterator[str]:
@@ -30,7 +34,9 @@ def remarks(settings: Settings) -> Iterator[str]:
         yield from _fallback_remarks(name, destination)
     for subject, options in _with_credentials(settings).items():
         yield from _credential_remarks(subject, options)
+    yield from _open_key_files(settings)
     yield from _shared_ae_titles(settings)
+    yield from _unbound_ae_titles(settings)
     yield from _unused_queries(settings)
 
 
@@ -68,6 +74,43 @@ def _credential_remarks(subject: str, options: BaseModel) -> Iterator[str]:
             )
     if getattr(options, "username", None) and getattr(options, "password_env", None) is None:
         yield f"{subject}: username without password_env; the password is then empty."
+
+
+def _open_key_files(settings: Settings) -> Iterator[str]:
+    """Yields files with private keys that more users than the node can read or change."""
+    tables: dict[str, BaseModel] = {"dicom_tls": settings.dicom_tls}
+    tables |= {f"destinations.{name}": table for name, table in settings.destinations.items()}
+    for path, options in tables.items():
+        certificate = getattr(options, "certificate_file", None)
+        key = getattr(options, "key_file", None) or certificate
+        if key is None:
+            continue
+        try:
+            mode = key.stat().st_mode
+        except OSError:
+            continue  # another check reports it
+        if mode & _OTHERS_MODE:
+            yield (
+                f"{path}: the private key in {key} is open to other users of this machine "
+                f"(mode {mode & 0o777:04o}): chmod 600 {key}, and let the node's user own it."
+            )
+
+
+def _unbound_ae_titles(settings: Settings) -> Iterator[str]:
+    """Yields peers whose AE title every certificate of the authorities may use."""
+    listener = settings.listener
+    if listener.tls_port is None or listener.client_certificates == "none":
+        return
+    unbound = [
+        repr(name)
+        for name, peer in settings.peers.items()
+        if peer.may and peer.certificate_name is None
+    ]
+    if unbound:
+        yield (
+            f"Peers without certificate_name: {', '.join(unbound)}. Every certificate that "
+            "dicom_tls.ca_file vouches for may use their AE titles."
+        )
 
 
 def _shared_ae_titles(settings: Settings) -> Iterator[str]:
