@@ -20,6 +20,7 @@ from node.cli import (
     store,
     train,
 )
+from node.cli.backup import commands as backup
 from node.cli.configuration import commands as configuration
 from node.cli.connections import commands as connections
 from node.cli.evaluation import feedback, models
@@ -61,6 +62,8 @@ app.add_typer(jobs.app, name="jobs")
 app.add_typer(queue_commands.app, name="queue")
 app.add_typer(worklist.app, name="worklist")
 app.add_typer(store.app, name="store")
+app.command()(backup.backup)
+app.command()(backup.restore)
 app.add_typer(alerts.app, name="alerts")
 app.add_typer(rules.app, name="rules")
 app.add_typer(connections.app, name="connections")

@@ -155,7 +155,7 @@ def contradictions(settings: Settings, base: Path) -> Iterator[Mistake]:
             f"is below least_free_gib, {exact(settings.least_free_gib)}: nothing would come in"
         )
         yield ("retention", "free_gib"), message
-    yield from access_mistakes(settings.access, web.host)
+    yield from access_mistakes(settings.access, settings.web.host)
     yield from network_mistakes(settings, base)
     yield from _alert_mistakes(settings, base)
     yield from _mistakes_within_tables(settings, base)

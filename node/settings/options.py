@@ -195,6 +195,11 @@ class Settings(BaseModel):
         return self.database_url.startswith("sqlite")
 
     @property
+    def engine_file(self) -> Path:
+        """The SQLite file of DBOS, which stands beside an embedded database."""
+        return self.data_dir.absolute() / "dbos.sqlite"
+
+    @property
     def min_free_bytes(self) -> int:
         """`least_free_gib` in bytes."""
         return round(self.least_free_gib * (1 << 30))
