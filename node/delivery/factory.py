@@ -6,7 +6,7 @@ from node.delivery.cstore import CStore
 from node.delivery.destination import Destination
 from node.delivery.dicomweb import DicomWeb
 from node.delivery.folder import Folder
-from node.dimse import scu
+from node.dimse.remotes import remote_of_peer
 from node.domain.identifiers import AeTitle
 from node.domain.result_objects import WantedObjects
 from node.settings import (
@@ -35,18 +35,12 @@ def wanted_objects(settings: Settings) -> Mapping[str, WantedObjects]:
     return {name: destination.wanted for name, destination in settings.destinations.items()}
 
 
-def remote_of_peer(peer_name: str, settings: Settings) -> scu.Remote:
-    """Returns the address of a peer in the settings."""
-    peer = settings.peers[peer_name]
-    return scu.Remote(AeTitle(peer.ae_title), peer.host, peer.port)
-
-
 def _destination(name: str, settings: Settings) -> Destination:
     match settings.destinations[name]:
         case CStoreDestination() as cstore:
             return CStore(
                 name,
-                remote_of_peer(cstore.peer, settings),
+                remote_of_peer(settings.peers[cstore.peer], settings),
                 AeTitle(settings.listener.ae_title),
                 deflated=cstore.deflated,
             )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from node.domain.errors import Misconfigured
 from node.routing.attributes import closest_match
@@ -14,9 +14,9 @@ from node.routing.conditions import All, Equals, Matches, Not
 from node.routing.patterns import compile_pattern
 from node.routing.rule_parsing import parse_rules
 from node.routing.rules import Rule
-from node.settings.alerting import AlertOptions, MailOptions, WebhookOptions
+from node.settings.alerting import AlertOptions
 from node.settings.consistency import contradictions, unknown_references
-from node.settings.destinations import Destination, FolderDestination
+from node.settings.destinations import FolderDestination
 from node.settings.environment import environment_values, merge, unknown_variables, variable_for
 from node.settings.error_messages import mistakes_from
 from node.settings.location import LOCATION_KEYS, location_values, revision_values
@@ -164,6 +164,13 @@ def _resolve_paths(settings: Settings, base: Path) -> Settings:
             name: destination.model_copy(update=_absolute_paths(destination, base))
             for name, destination in settings.destinations.items()
         },
+        "peers": {
+            name: peer.model_copy(update=_absolute_paths(peer, base))
+            for name, peer in settings.peers.items()
+        },
+        "dicom_tls": settings.dicom_tls.model_copy(
+            update=_absolute_paths(settings.dicom_tls, base)
+        ),
         "alerts": _resolve_alert_paths(settings.alerts, base),
     }
     return settings.model_copy(update=update)
@@ -178,10 +185,8 @@ def _resolve_alert_paths(alerts: AlertOptions, base: Path) -> AlertOptions:
     return alerts.model_copy(update=channels)
 
 
-def _absolute_paths(
-    options: Destination | WebhookOptions | MailOptions, base: Path
-) -> dict[str, Path]:
-    """Returns the paths among the settings of a destination or channel, each absolute."""
+def _absolute_paths(options: BaseModel, base: Path) -> dict[str, Path]:
+    """Returns the paths among the settings of a table, each absolute."""
     return {key: base / value for key, value in options if isinstance(value, Path)}
 
 

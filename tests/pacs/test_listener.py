@@ -26,7 +26,8 @@ from node.domain.identifiers import AeTitle, mint_uid
 from node.intake.inbox import Inbox
 from node.store import Store
 from pacs_listener.commitment import CommitmentService
-from pacs_listener.scp import AssociationPolicy, Listener
+from pacs_listener.policy import AssociationPolicy
+from pacs_listener.scp import Listener
 from tests.support.dicom.small_series import small_series
 from tests.support.factories import sqlite_url
 from tests.support.shared_data import ct_files

@@ -75,7 +75,7 @@ def test_rules_are_reordered_disabled_and_removed(rules: Page, node: ServedNode)
     assert "# Livers.\n[[rules]]" in active_text(node)
     reasons = [revision.reason for revision in node.store.list_revisions(10)]
     assert reasons[:2] == ["rule 'organs' is removed", "rule 'liver' is enabled"]
-    assert {revision.author for revision in node.store.list_revisions(4)} == {"console"}
+    assert {revision.author for revision in node.store.list_revisions(4)} == {"console (127.0.0.1)"}
 
 
 def test_a_change_of_the_form_changes_the_text_and_the_other_way_round(rules: Page) -> None:
@@ -135,7 +135,7 @@ def test_a_rule_is_added_and_saved_with_its_reason(rules: Page, node: ServedNode
     expect(rules.locator(".rule-list h2")).to_have_text(["liver", "organs", "thin slices"])
     revision = node.store.active_revision()
     assert revision is not None
-    assert (revision.author, revision.reason) == ("Ada", "new scanner")
+    assert (revision.author, revision.reason) == ("Ada (127.0.0.1)", "new scanner")
 
 
 def test_a_change_that_somebody_else_made_is_not_overwritten(rules: Page, node: ServedNode) -> None:

@@ -23,13 +23,14 @@ from node.domain.identifiers import AeTitle
 from node.intake.inbox import Inbox
 from node.store import Store
 from pacs_listener.commitment import CommitmentService
+from pacs_listener.policy import AssociationPolicy
 from pacs_listener.presentation_contexts import (
     STORAGE_SOP_CLASSES,
     STORAGE_TRANSFER_SYNTAXES,
     VERIFICATION,
     VERIFICATION_TRANSFER_SYNTAXES,
 )
-from pacs_listener.scp import AssociationPolicy, Listener
+from pacs_listener.scp import Listener
 from pacs_listener.store_status import MEANINGS, DoesNotMatch, StoreStatus, error_comment, status_of
 from tests.support.factories import CT_IMAGE, EXPLICIT, NOON, encoded, sqlite_url
 
@@ -167,6 +168,7 @@ def test_every_status_is_in_the_range_of_its_meaning_in_the_standard() -> None:
     masks = {
         "Success": (0xFFFF, 0x0000),
         "Warning: Coercion of Data Elements": (0xFFFF, 0xB000),
+        "Refused: Not Authorized": (0xFFFF, 0x0124),
         "Refused: Out of Resources": (0xFF00, 0xA700),
         "Error: Data Set Does Not Match SOP Class": (0xFF00, 0xA900),
         "Error: Cannot Understand": (0xF000, 0xC000),
