@@ -59,6 +59,7 @@ def check(config: ConfigOption = None) -> None:
 
 def _summary(settings: "Settings") -> str:
     from node.settings.messages.remarks import remarks
+    from node.settings.passwords import shown_url
 
     peers = (
         "only from " + ", ".join(p.ae_title for p in settings.peers.values())
@@ -71,7 +72,7 @@ def _summary(settings: "Settings") -> str:
         f"{settings.listener.port}, {peers}.",
     ]
     if settings.web.viewer_url:
-        lines.append(f"Series pages link to the viewer {settings.web.viewer_url}.")
+        lines.append(f"Series pages link to the viewer {shown_url(settings.web.viewer_url)}.")
     lines += [
         f"Query {name!r}: {query.modality} from {query.source} every {query.every_minutes:g} min."
         for name, query in settings.queries.items()
