@@ -67,6 +67,11 @@ def test_a_single_condition_is_the_first_row() -> None:
     assert message("rules.2.when.any", text=text) == Message("is wrong", 2)
 
 
+def test_an_unknown_finding_has_no_field() -> None:
+    text = RULE.replace("holes", "wholes")
+    assert message("rules.2.hold_on.1", text=text) == Message("is wrong", 2)
+
+
 def test_a_mistake_elsewhere_names_its_line_in_the_configuration() -> None:
     assert message("rules.1.name", 4) == Message(
         "line 4 of the configuration: rules.1.name: is wrong"

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from node.configuration.rule_form import RuleForm
 from node.domain.errors import Misconfigured
+from node.domain.findings import FindingKind
 
 # The fields of the form by the key in the text: the id and the name of each.
 _FIELDS = {
@@ -73,6 +74,8 @@ def _field(key: list[str], form: RuleForm | None) -> tuple[str, str]:
         case ["mark_on" | "hold_on" as option, number]:
             listed: tuple[str, ...] = getattr(form, option)
             kind = listed[int(number) - 1]
+            if kind not in list(FindingKind):  # the form has fields for known ones alone
+                return "", ""
             return f"finding-{kind}", f"Finding {kind.replace('-', ' ')}"
         case [name, *_]:
             return _FIELDS.get(name, ("", ""))
