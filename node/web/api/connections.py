@@ -16,6 +16,7 @@ from node.domain.connections.probe import ConnectionName, ConnectionTable
 from node.domain.errors import Misconfigured
 from node.health.rejected_connections import explain_rejections
 from node.probes.site import connections_of, probe
+from node.settings.passwords import without_secrets
 from node.store.configuration.revisions import RevisionConflict, RevisionDraft
 from node.web.acting_user import CurrentUser
 from node.web.dependencies import ActiveSettings, Configuration, Now, SiteStore
@@ -79,11 +80,13 @@ class ChangedTo(BaseModel):
 
 @ROUTER.get("/connections")
 def list_connections(settings: ActiveSettings) -> list[dict[str, Any]]:
-    """Returns peers, sources and destinations with their settings."""
+    """Returns peers, sources and destinations with their settings; secrets are hidden."""
     listed = []
     for one in connections_of(settings):
         options = getattr(settings, one.table.value)[one.name]
-        listed.append(asdict(one) | {"settings": options.model_dump(mode="json")})
+        path = (one.table.value, one.name)
+        shown = without_secrets(options.model_dump(mode="json"), path)
+        listed.append(asdict(one) | {"settings": shown})
     return listed
 
 
