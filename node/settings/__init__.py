@@ -1,5 +1,6 @@
 """The site's settings: one frozen tree, read from a TOML file and the environment, validated."""
 
+from node.settings.access.logins import AccessOptions
 from node.settings.alerting import AlertOptions, MailOptions, MonitoringOptions, WebhookOptions
 from node.settings.destinations import (
     CStoreDestination,
@@ -11,11 +12,12 @@ from node.settings.destinations import (
     ObservationCode,
 )
 from node.settings.load import load_location, load_revision, load_settings
+from node.settings.network.listener import ListenerOptions
+from node.settings.network.peers import Peer
+from node.settings.network.tls import DicomTlsOptions
 from node.settings.options import (
     DeliveryOptions,
     DicomwebSource,
-    ListenerOptions,
-    Peer,
     ResultOptions,
     RetentionOptions,
     Settings,
@@ -24,10 +26,12 @@ from node.settings.options import (
 )
 
 __all__ = [
+    "AccessOptions",
     "AlertOptions",
     "CStoreDestination",
     "DeliveryOptions",
     "Destination",
+    "DicomTlsOptions",
     "DicomwebDestination",
     "DicomwebSource",
     "FhirDestination",

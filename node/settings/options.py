@@ -12,10 +12,13 @@ from node.domain.texts.result_texts import (
     SeriesNumberRule,
 )
 from node.routing.rules import Rule
+from node.settings.access.logins import AccessOptions
 from node.settings.alerting import AlertOptions, MonitoringOptions
 from node.settings.destinations import Destination
+from node.settings.network.listener import ListenerOptions
+from node.settings.network.peers import Peer
+from node.settings.network.tls import DicomTlsOptions
 from node.settings.value_types import (
-    Ae,
     Boolean,
     BucketUrl,
     CodeString,
@@ -43,18 +46,8 @@ from node.settings.value_types import (
 from node.settings.worklists import WorklistOptions
 
 
-class ListenerOptions(Options):
-    """The Storage SCP. Port 0 selects a free port."""
-
-    ae_title: Ae = "SEGNODE"
-    host: Host = "0.0.0.0"  # noqa: S104 # modalities and PACS connect from other machines
-    port: Port = 11112
-    max_pdu: Annotated[Whole, within(4096, 1048576)] = 131072  # bytes
-    max_associations: Annotated[Whole, within(1, 1000)] = 25
-
-
 class WebOptions(Options):
-    """Console, REST and DICOMweb; without login, so reachable from this machine alone by default.
+    """Console, REST and DICOMweb, reachable from this machine alone by default.
 
     `names` lists the host names that requests may use, besides localhost, the machine's name and
     its addresses. `viewer_url` is the address of the site's viewer; {study} stands for the Study
@@ -131,18 +124,6 @@ class RetentionOptions(Options):
         return 0 if self.free_gib is None else round(self.free_gib * (1 << 30))
 
 
-class Peer(Options):
-    """A remote application entity.
-
-    `retrieve` says how series are retrieved from it: C-MOVE to the listener, or C-GET; None: not.
-    """
-
-    ae_title: Ae
-    host: Host
-    port: Annotated[Whole, within(1, 65535)]
-    retrieve: Literal["move", "get"] | None = None
-
-
 class DicomwebSource(Options):
     """A DICOMweb server to fetch series from; `url` is the root of WADO-RS.
 
@@ -192,7 +173,9 @@ class Settings(BaseModel):
     least_free_gib: Annotated[Real, within(0, 1_000_000)] = 1.0
     catalogues: tuple[SitePath, ...] = ()
     listener: ListenerOptions = ListenerOptions()
+    dicom_tls: DicomTlsOptions = DicomTlsOptions()
     web: WebOptions = WebOptions()
+    access: AccessOptions = AccessOptions()
     worker: WorkerOptions = WorkerOptions()
     result: ResultOptions = ResultOptions()
     delivery: DeliveryOptions = DeliveryOptions()

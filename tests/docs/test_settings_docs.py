@@ -16,7 +16,18 @@ EXAMPLE = Path(__file__).parents[2] / "deploy" / "segnode.toml"
 TEXT = EXAMPLE.read_text(encoding="utf-8")
 # Matches the start of `# name = value`, a setting left at its default.
 COMMENTED_OUT = re.compile(r"^# (?=\w+ = )", re.MULTILINE)
-SECTIONS = ("listener", "web", "worker", "result", "delivery", "retention", "monitoring", "alerts")
+SECTIONS = (
+    "listener",
+    "dicom_tls",
+    "web",
+    "access",
+    "worker",
+    "result",
+    "delivery",
+    "retention",
+    "monitoring",
+    "alerts",
+)
 
 
 def test_the_example_configuration_is_valid() -> None:
