@@ -225,7 +225,7 @@ def _commitment_reporter(
 
 def _engine_options(settings: Settings, name: str) -> EngineOptions:
     """DBOS keeps its state beside the node's: in its own SQLite file, or in the same PostgreSQL."""
-    own_file = f"sqlite:///{settings.data_dir.absolute() / 'dbos.sqlite'}"
+    own_file = f"sqlite:///{settings.engine_file}"
     return EngineOptions(
         database_url=own_file if settings.is_embedded else settings.database_url,
         executor_id=name,

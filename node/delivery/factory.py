@@ -19,6 +19,7 @@ from node.settings import (
     Settings,
 )
 from node.settings.passwords import password_from
+from node.store.files.access import Readers
 
 
 def destinations_from(
@@ -57,8 +58,9 @@ def _destination(
                 password,
                 deflated=dicomweb.deflated,
             )
-        case FolderDestination(path=path, deflated=deflated):
-            return Folder(name, path, deflated=deflated)
+        case FolderDestination() as folder:
+            readers = Readers(folder.readable_by)
+            return Folder(name, folder.path, deflated=folder.deflated, readers=readers)
         # The libraries of HL7 and FHIR take a quarter of a second to import.
         case Hl7Destination() as hl7:
             from node.delivery.his.hl7 import Hl7

@@ -12,6 +12,7 @@ from node.domain.texts.result_texts import (
     SeriesNumberRule,
 )
 from node.routing.rules import Rule
+from node.settings.access.logins import AccessOptions
 from node.settings.alerting import AlertOptions, MonitoringOptions
 from node.settings.destinations import Destination
 from node.settings.network.listener import ListenerOptions
@@ -46,7 +47,7 @@ from node.settings.worklists import WorklistOptions
 
 
 class WebOptions(Options):
-    """Console, REST and DICOMweb; without login, so reachable from this machine alone by default.
+    """Console, REST and DICOMweb, reachable from this machine alone by default.
 
     `names` lists the host names that requests may use, besides localhost, the machine's name and
     its addresses. `viewer_url` is the address of the site's viewer; {study} stands for the Study
@@ -174,6 +175,7 @@ class Settings(BaseModel):
     listener: ListenerOptions = ListenerOptions()
     dicom_tls: DicomTlsOptions = DicomTlsOptions()
     web: WebOptions = WebOptions()
+    access: AccessOptions = AccessOptions()
     worker: WorkerOptions = WorkerOptions()
     result: ResultOptions = ResultOptions()
     delivery: DeliveryOptions = DeliveryOptions()
@@ -191,6 +193,11 @@ class Settings(BaseModel):
     def is_embedded(self) -> bool:
         """Whether the database is an SQLite file, which allows one machine and one worker."""
         return self.database_url.startswith("sqlite")
+
+    @property
+    def engine_file(self) -> Path:
+        """The SQLite file of DBOS, which stands beside an embedded database."""
+        return self.data_dir.absolute() / "dbos.sqlite"
 
     @property
     def min_free_bytes(self) -> int:

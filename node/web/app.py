@@ -4,6 +4,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 from pathlib import Path
 
+import anyio
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -11,11 +12,13 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
+from node.access.authenticators import authenticators_from
 from node.configuration.site_configuration import SiteConfiguration
 from node.delivery.queue_control import ImpossibleRequest
 from node.domain.errors import Rejected, Transient
 from node.settings import Settings
 from node.store import Store
+from node.web.access_control import AccessControl, AccessMiddleware, is_for_program
 from node.web.api import configuration as configuration_api
 from node.web.api import (
     connections,
@@ -42,7 +45,9 @@ from node.web.console.connections import routes as connection_pages
 from node.web.console.rules import routes as rules
 from node.web.dependencies import settings_of
 from node.web.dicomweb import capabilities, metadata, qido, rendered, stow, wado
+from node.web.dicomweb.urls import SERVICE_PATH
 from node.web.event_streams import EventStreams
+from node.web.request_limits import RequestLimits
 from node.web.security import SecurityMiddleware
 from node.web.viewer import ohif_routes
 from node.web.viewer import routes as viewer
@@ -93,11 +98,17 @@ def create_app(
     app.state.store = store
     app.state.configuration = configuration or SiteConfiguration(store, settings.file)
     app.state.streams = EventStreams()
+    app.state.stow_limiter = anyio.CapacityLimiter(stow.MAX_PARSED_AT_ONCE)
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
     for module in (*_CONSOLE, *_API, *_DICOMWEB):
         app.include_router(module.ROUTER)
     for error, handler in _ERROR_HANDLERS.items():
         app.add_exception_handler(error, handler)
+    control = AccessControl(app, lambda: authenticators_from(settings_of(app), store), _answer)
+    app.state.access_control = control
+    app.add_middleware(AccessMiddleware, control=control)
+    # The last one added comes first.
+    app.add_middleware(RequestLimits, upload_path=f"{SERVICE_PATH}/")
     app.add_middleware(SecurityMiddleware, names=lambda: settings_of(app).web.names)
     return app
 
@@ -126,11 +137,16 @@ def _handle_invalid_request(request: Request, error: Exception) -> Response:
     """Answers a request in which a value is missing or has the wrong form."""
     assert isinstance(error, RequestValidationError)  # noqa: S101 registered for it
     message = "; ".join(
-        f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"
+        f"{'.'.join(str(part) for part in fault['loc'])}: {_in_plain_words(fault['msg'])}"
         for fault in error.errors()
     )
     status = HTTPStatus.UNPROCESSABLE_ENTITY
     return _error_response(request, status, "invalid-request", message)
+
+
+def _in_plain_words(message: str) -> str:
+    """Returns a message of pydantic about a value in the words of the node."""
+    return message.removeprefix("Value error, ").replace("Input should", "must")
 
 
 def _handle_impossible(request: Request, error: Exception) -> Response:
@@ -151,9 +167,20 @@ def _handle_http_error(request: Request, error: Exception) -> Response:
 
 def _error_response(request: Request, status: HTTPStatus, code: str, message: str) -> Response:
     """Returns the error as JSON for programs, as a page for people."""
-    if not request.url.path.startswith(("/api/", "/dicom-web", "/health", "/metrics", "/events/")):
+    if not is_for_program(request):
         return console.error_page(request, status, message)
-    return JSONResponse({"error": code, "message": message}, status)
+    content: dict[str, object] = {"error": code, "message": message}
+    if status not in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        return JSONResponse(content, status)
+    # RFC 9457, which clients of other servers know for a missing login.
+    content |= {"type": "about:blank", "title": status.phrase, "status": status, "detail": message}
+    return JSONResponse(content, status, media_type="application/problem+json")
+
+
+def _answer(request: Request, error: Exception) -> Response:
+    """Answers an error that occurred before the request reached its route."""
+    handler = next(handler for kind, handler in _ERROR_HANDLERS.items() if isinstance(error, kind))
+    return handler(request, error)
 
 
 _ERROR_HANDLERS: dict[type[Exception], Callable[[Request, Exception], Response]] = {

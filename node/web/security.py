@@ -1,6 +1,6 @@
 """Protection against foreign web pages in the browser of somebody at this machine.
 
-The console has no login. A page of another site must neither press its buttons (cross-site
+A page of another site must neither press its buttons (cross-site
 request forgery) nor read it under its own name that resolves to this machine (DNS rebinding).
 """
 

@@ -19,6 +19,7 @@ from node.web.app import create_app
 from tests.support.factories import sqlite_url
 from tests.support.many_series import START, insert_series
 from tests.support.servers.postgresql_server import PostgresqlServer
+from tests.support.servers.served_node import without_login
 
 _BATCH = 5_000
 _REPEATS = 3
@@ -42,7 +43,9 @@ def _databases() -> Iterator[str]:
 
 def _measure(database_url: str, count: int) -> Iterator[tuple[str, float]]:
     with _filled_store(database_url, count) as store:
-        settings = Settings(web=WebOptions(search_patients=True), data_dir=store.data_dir)
+        settings = without_login(
+            Settings(web=WebOptions(search_patients=True), data_dir=store.data_dir)
+        )
         client = TestClient(create_app(settings, store), base_url="http://localhost")
         for name, address in _requests(store).items():
             yield name, _ms(partial(_get, client, address))

@@ -51,7 +51,7 @@ def test_a_connection_is_added_changed_and_removed(node: ConfigurableNode) -> No
     pacs = {"ae_title": "PACS", "host": "h", "port": 5, "retrieve": "move"}
     shown = listed(node.url)["peers.pacs"]
     assert {key: shown[key] for key in pacs} == pacs
-    assert node.store.list_revisions(1)[0].author == "Ada"
+    assert node.store.list_revisions(1)[0].author == "Ada (127.0.0.1)"
     removed = httpx.delete(f"{node.url}/api/connections/peers/pacs")
     assert removed.json() == {"revision": 4}
     assert node.text == TEXT

@@ -11,12 +11,14 @@ from models.installed_packages import installed
 from node.domain.result_objects import ResultKind
 from node.routing.conditions import All, Equals
 from node.routing.contradictions import contradiction
-from node.settings.destinations import Destination
+from node.settings.destinations import Destination, FolderDestination
 from node.settings.options import Settings
 from node.settings.organ_codes import uncoded_measurements
 
 # Permissions of a private key that are too wide: a group may read it, and nobody else.
 _OTHERS_MODE = stat.S_IWGRP | stat.S_IRWXO
+# What every series that a model segments has, as `node/dicom/ct/suitability.py` requires it.
+_SUITABLE = (Equals("Modality", "CT"), Equals("SamplesPerPixel", "1"))
 
 
 def remarks(settings: Settings) -> Iterator[str]:
@@ -34,10 +36,12 @@ def remarks(settings: Settings) -> Iterator[str]:
         yield from _fallback_remarks(name, destination)
     for subject, options in _with_credentials(settings).items():
         yield from _credential_remarks(subject, options)
+    yield from _open_data_folder(settings)
     yield from _open_key_files(settings)
     yield from _shared_ae_titles(settings)
     yield from _unbound_ae_titles(settings)
     yield from _unused_queries(settings)
+    yield from _refused_by_the_node(settings)
 
 
 def _fallback_remarks(name: str, destination: Destination) -> Iterator[str]:
@@ -74,6 +78,35 @@ def _credential_remarks(subject: str, options: BaseModel) -> Iterator[str]:
             )
     if getattr(options, "username", None) and getattr(options, "password_env", None) is None:
         yield f"{subject}: username without password_env; the password is then empty."
+
+
+def _open_data_folder(settings: Settings) -> Iterator[str]:
+    """Yields who may read the data folder besides the node, and which readers it keeps out."""
+    data_dir = settings.data_dir
+    mode = stat.S_IMODE(data_dir.stat().st_mode) if data_dir.is_dir() else 0
+    inside = [
+        name
+        for name, destination in settings.destinations.items()
+        if isinstance(destination, FolderDestination)
+        and destination.readable_by != "owner"
+        and destination.path.is_relative_to(data_dir)
+    ]
+    for name in inside:
+        yield (
+            f"Destination {name!r}: its folder is in data_dir, which is for the node alone; for "
+            'readers of it, choose a folder elsewhere, otherwise set readable_by = "owner".'
+        )
+    if mode & stat.S_IRWXO:
+        closed = "all in it but that folder" if inside else "it"
+        yield (
+            f"data_dir {data_dir}: every user of this machine can read it (mode {mode:03o}); the "
+            f"node closes {closed} when it starts."
+        )
+    elif mode & stat.S_IRWXG:
+        yield (
+            f"data_dir {data_dir}: its group can read it (mode {mode:03o}); if that is not meant, "
+            "run chmod 700 on it."
+        )
 
 
 def _open_key_files(settings: Settings) -> Iterator[str]:
@@ -135,4 +168,14 @@ def _unused_queries(settings: Settings) -> Iterator[str]:
             yield (
                 f"Query {name!r}: no rule takes {query.modality}, so the node would retrieve these "
                 "series and ignore them."
+            )
+
+
+def _refused_by_the_node(settings: Settings) -> Iterator[str]:
+    """Yields rules for series that the node always refuses, so that they never give a result."""
+    for rule in settings.rules:
+        if rule.enabled and (reason := contradiction(All((rule.when, *_SUITABLE)))):
+            yield (
+                f"Rule {rule.name!r}: the node refuses every series that it matches, because the "
+                f"models segment CT slices alone: {reason}."
             )

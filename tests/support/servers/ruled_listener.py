@@ -21,6 +21,7 @@ from pacs_listener.policy import policy_from
 from pacs_listener.rejection_recorder import RejectionRecorder
 from pacs_listener.scp import Listener, committing_titles
 from tests.support.certificate_authority import Issued
+from tests.support.factories import series_in
 from tests.support.peers.secure_port import TlsSite
 from tests.support.waiting import until
 
@@ -65,7 +66,7 @@ class RuledListener:
 
     def stored_images(self) -> int:
         """The number of images in the store."""
-        return sum(series.instance_count for series in self.store.list_series())
+        return sum(series.instance_count for series in series_in(self.store))
 
 
 @contextmanager

@@ -24,11 +24,12 @@ from node.intake.inbox import Inbox
 from node.intake.part10 import received_from_file
 from node.pipeline import ResultRequest, segment
 from node.runtime.locks import LockedProcess, process_lock_file
-from node.settings import Settings, load_settings
+from node.settings import AccessOptions, Settings, load_settings
 from node.store import Store
 from node.store.files.factory import open_files
 from node.web.app import create_app
 from node.web.event_streams import EventStreams, streams_of
+from node.web.server_config import server_config
 from tests.support.dicom.builders import MADE_AT, CtFiles, ThresholdSegmenter
 from tests.support.factories import job_of
 from tests.support.waiting import until
@@ -134,21 +135,32 @@ def running_worker(node: ServedNode) -> Iterator[None]:
 
 
 @contextmanager
-def served_node(folder: Path, configuration: str = "", *, port: int = 0) -> Iterator[ServedNode]:
-    """Serves a node in `folder` with this TOML configuration; port 0 selects a free one."""
+def served_node(
+    folder: Path, configuration: str = "", *, port: int = 0, login: str = "none"
+) -> Iterator[ServedNode]:
+    """Serves a node in `folder` with this TOML configuration; port 0 selects a free one.
+
+    With `login` "required", the configuration says who may use the console.
+    """
     config = folder / "segnode.toml"
     config.write_text(f'data_dir = "data"\n{configuration}', encoding="utf-8")
     settings = load_settings(config)
+    settings = without_login(settings) if login == "none" else settings
     store = Store.open(settings.database_url, settings.data_dir, open_files(settings))
     with serving(create_app(settings, store), settings, store, port) as served:
         yield served
+
+
+def without_login(settings: Settings) -> Settings:
+    """Returns the settings with a console that everybody may use: for tests of other things."""
+    return settings.model_copy(update={"access": AccessOptions(login="none")})
 
 
 @contextmanager
 def serving(app: FastAPI, settings: Settings, store: Store, port: int = 0) -> Iterator[ServedNode]:
     """Serves an application; closes its store at the end."""
     listening = socket.create_server(("127.0.0.1", port))
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off", ws="none"))
+    server = uvicorn.Server(server_config(app))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
     try:

@@ -33,8 +33,10 @@ def node(authority: CertificateAuthority) -> Issued:
 def options(
     node: Issued, authority: CertificateAuthority, **changes: Path | None
 ) -> DicomTlsOptions:
-    files = {"certificate_file": node.certificate, "key_file": node.key, "ca_file": authority.file}
-    return DicomTlsOptions(**{**files, **changes})
+    fitting = DicomTlsOptions(
+        certificate_file=node.certificate, key_file=node.key, ca_file=authority.file
+    )
+    return fitting.model_copy(update=changes)
 
 
 def found(wrong: DicomTlsOptions, now: datetime = NOW) -> tuple[str, str]:
