@@ -55,8 +55,8 @@ REFERENCES = 0x00081199
 # Above the memory after the first associations.
 MAX_GROWTH_MIB = 64
 SOON_S = 10
-# Of the listener: configuration, rejections and certificates.
-TIMERS = 3
+# Of the listener: configuration, rejections, certificates and those of peers.
+TIMERS = 4
 
 
 @pytest.fixture

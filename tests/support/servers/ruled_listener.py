@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from node.dimse.tls.seen_certificates import SeenCertificates
 from node.domain.connections.rejected_connection import ListenerRejection
+from node.domain.connections.seen_certificate import PeerRole
 from node.intake.inbox import Inbox
 from node.settings import Settings, load_settings
 from node.store import Store
@@ -40,6 +42,7 @@ class RuledListener:
     store: Store
     recorder: RejectionRecorder
     certificates: TlsSite
+    seen: SeenCertificates
 
     def rejections(self) -> dict[ListenerRejection, int]:
         """How often each reason occurred since the last call."""
@@ -80,10 +83,12 @@ def ruled_listener(
     recorder = RejectionRecorder(store, now)
     policy = policy_from(settings)
     commitment = CommitmentService(store, committing_titles(policy), now)
-    listener = Listener(policy, Inbox(store, 0), commitment, clock, recorder)
+    seen = SeenCertificates(store, now, PeerRole.SENDER)
+    inbox = Inbox(store, 0)
+    listener = Listener(policy, inbox, commitment, clock, recorder, certificates=seen)
     port = listener.start()
     try:
-        yield RuledListener(folder, settings, listener, port, store, recorder, certificates)
+        yield RuledListener(folder, settings, listener, port, store, recorder, certificates, seen)
     finally:
         listener.stop(0)
         store.close()

@@ -20,7 +20,7 @@ from node.domain.errors import Misconfigured
 from node.settings import Settings
 from node.store.configuration.revisions import RevisionConflict, RevisionDraft
 from node.web.acting_user import ActingUser, CurrentUser
-from node.web.console.connections.forms import Form
+from node.web.console.connections.form import Form
 from node.web.console.form_data import base_revision, line_of
 from node.web.console.rendering import page
 from node.web.dependencies import Configuration, Now, SiteSettings

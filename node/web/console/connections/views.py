@@ -95,7 +95,7 @@ def _section(table: ConnectionTable, settings: Settings) -> ConnectionSection:
     match table:
         case ConnectionTable.PEERS:
             texts = {
-                name: f"{peer.ae_title} at {peer.host}:{peer.port}"
+                name: f"{peer.ae_title} at {peer.host}:{peer.port}{' by TLS' if peer.tls else ''}"
                 for name, peer in settings.peers.items()
             }
         case ConnectionTable.SOURCES:
