@@ -13,6 +13,7 @@ from pynetdicom.events import Event
 
 from node.dicom.equipment import this_node
 from node.dimse.pynetdicom_internals import disable_message_logs, reject_association
+from node.dimse.tls.seen_certificates import SeenCertificates
 from node.domain.connections.rejected_connection import ListenerRejection
 from node.domain.errors import NodeError, Transient
 from node.domain.identifiers import AeTitle
@@ -56,7 +57,8 @@ _REJECTION_EVENTS = {ListenerRejection.NO_SPACE: "association.rejected_without_s
 class Listener:
     """A Verification, Storage and Storage Commitment SCP; stores before it answers success.
 
-    Without `rejections`, what it rejects appears in the log alone.
+    Without `rejections`, what it rejects appears in the log alone. `certificates` remembers those
+    that peers show.
     """
 
     def __init__(
@@ -66,12 +68,15 @@ class Listener:
         commitment: CommitmentService,
         now: Callable[[], datetime],
         rejections: RejectionRecorder | None = None,
+        *,
+        certificates: SeenCertificates | None = None,
     ) -> None:
         self._policy = policy
         self._inbox = inbox
         self._commitment = commitment
         self._now = now
         self._rejections = rejections
+        self._certificates = certificates
         self._limits = LimitEnforcer(_limits(policy), self._record_connection)
         self._tls = TlsHandshakes(ACSE_TIMEOUT_S, self._record_connection)
         self._quotas = Quotas(now)
@@ -161,6 +166,7 @@ class Listener:
             or self._above_limit(event.assoc)
         )
         if refusal is None:
+            self._remember_certificate(event.assoc)
             return
         requestor = event.assoc.requestor
         _LOG.warning(
@@ -172,6 +178,13 @@ class Listener:
         if self._rejections is not None:
             self._rejections.record_association(event, refusal.reason)
         reject_association(event.assoc, *refusal.answer)
+
+    def _remember_certificate(self, association: Association) -> None:
+        """Keeps the certificate of a peer, whose expiry is watched."""
+        request, shown = association.requestor.primitive, self._tls.certificate_of(association)
+        title = "" if request is None else str(request.calling_ae_title).strip()
+        if self._certificates is not None and shown and self._policy.senders_called(title):
+            self._certificates.add(title, shown)
 
     def _without_space(self) -> Refusal | None:
         """Returns the refusal where instances could not be stored at present."""

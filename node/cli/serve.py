@@ -63,13 +63,14 @@ def check(config: ConfigOption = None) -> None:
 
 def _summary(settings: "Settings") -> str:
     from node.settings.messages.remarks import remarks
+    from node.settings.passwords import shown_url
 
     lines = [
         f"{settings.file or 'The built-in defaults'}: no mistakes.",
         f"Listens as {settings.listener.ae_title} on {_ports(settings)}, {_senders(settings)}.",
     ]
     if settings.web.viewer_url:
-        lines.append(f"Series pages link to the viewer {settings.web.viewer_url}.")
+        lines.append(f"Series pages link to the viewer {shown_url(settings.web.viewer_url)}.")
     lines += [
         f"Query {name!r}: {query.modality} from {query.source} every {query.every_minutes:g} min."
         for name, query in settings.queries.items()

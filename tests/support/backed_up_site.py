@@ -65,10 +65,11 @@ class BackedUpSite:
         """What a backup is made of."""
         return Site(self.settings, self.stored_in)
 
-    def receive(self, number: int, *, series: str = "1.2.3") -> Path:
-        """Stores an image; returns its file."""
+    def receive(self, number: int, *, series: str = "1.2.3", size_bytes: int = 8) -> Path:
+        """Stores an image with so many bytes of pixels; returns its file."""
         uid = f"{series}.{number}"
-        dataset = encoded(sop_instance_uid=uid, series_instance_uid=series)
+        pixels = {"PixelData": bytes(size_bytes)}
+        dataset = encoded(sop_instance_uid=uid, series_instance_uid=series, attributes=pixels)
         image = received(sop_instance_uid=uid, series_instance_uid=series, dataset=dataset)
         return Inbox(self.store, 0).accept(image, NOON).instance.path
 

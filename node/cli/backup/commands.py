@@ -56,13 +56,13 @@ def backup(
         made = MakeBackup(site, backups, lambda: datetime.now(UTC), progress).run()
     manifest = made.manifest()
     typer.echo(f"{made.folder}: {_contents(manifest)}.")
+    if manifest.lost:
+        typer.echo("The node has lost files that its database names; no older backup is deleted:")
+        _echo_files(manifest.lost)
+        raise typer.Exit(_FILES_LACK_STATUS)
     if keep is not None:
         for name in backups.keep_newest(keep):
             typer.echo(f"{name} deleted: {keep} newer backups are kept.")
-    if manifest.lost:
-        typer.echo("The node has lost files that its database names:")
-        _echo_files(manifest.lost)
-        raise typer.Exit(_FILES_LACK_STATUS)
 
 
 def restore(

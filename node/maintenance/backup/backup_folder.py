@@ -98,8 +98,10 @@ class BackupFolder:
     def begin(self) -> Backup:
         """Returns the backup that is to be made; it continues one that was interrupted."""
         backup = Backup(self.folder / _INCOMPLETE)
-        backup.database.mkdir(parents=True, exist_ok=True)
-        backup.files.mkdir(exist_ok=True)
+        backup.files.mkdir(parents=True, exist_ok=True)
+        # A journal of a copy that was interrupted would change the next copy.
+        shutil.rmtree(backup.database, ignore_errors=True)
+        backup.database.mkdir()
         for path in (backup.manifest_file, digest_file(backup.manifest_file)):
             path.unlink(missing_ok=True)
         return backup

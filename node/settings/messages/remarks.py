@@ -17,6 +17,8 @@ from node.settings.organ_codes import uncoded_measurements
 
 # Permissions of a private key that are too wide: a group may read it, and nobody else.
 _OTHERS_MODE = stat.S_IWGRP | stat.S_IRWXO
+# What every series that a model segments has, as `node/dicom/ct/suitability.py` requires it.
+_SUITABLE = (Equals("Modality", "CT"), Equals("SamplesPerPixel", "1"))
 
 
 def remarks(settings: Settings) -> Iterator[str]:
@@ -39,6 +41,7 @@ def remarks(settings: Settings) -> Iterator[str]:
     yield from _shared_ae_titles(settings)
     yield from _unbound_ae_titles(settings)
     yield from _unused_queries(settings)
+    yield from _refused_by_the_node(settings)
 
 
 def _fallback_remarks(name: str, destination: Destination) -> Iterator[str]:
@@ -165,4 +168,14 @@ def _unused_queries(settings: Settings) -> Iterator[str]:
             yield (
                 f"Query {name!r}: no rule takes {query.modality}, so the node would retrieve these "
                 "series and ignore them."
+            )
+
+
+def _refused_by_the_node(settings: Settings) -> Iterator[str]:
+    """Yields rules for series that the node always refuses, so that they never give a result."""
+    for rule in settings.rules:
+        if rule.enabled and (reason := contradiction(All((rule.when, *_SUITABLE)))):
+            yield (
+                f"Rule {rule.name!r}: the node refuses every series that it matches, because the "
+                f"models segment CT slices alone: {reason}."
             )

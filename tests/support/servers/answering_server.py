@@ -1,15 +1,14 @@
 """An HTTP server on loopback that answers every request in the same way, and keeps the requests."""
 
-import threading
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Self
+from http.server import BaseHTTPRequestHandler
+
+from tests.support.servers.loopback_server import LoopbackServer
 
 
 @dataclass
-class AnsweringServer(AbstractContextManager["AnsweringServer"]):
+class AnsweringServer(LoopbackServer):
     """Answers with this status, type and body; `requests` are the methods, paths and bodies."""
 
     status: int = 200
@@ -21,34 +20,10 @@ class AnsweringServer(AbstractContextManager["AnsweringServer"]):
     authorization: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        super().__init__()
 
-    @property
-    def port(self) -> int:
-        """The port."""
-        return int(self._server.server_port)
-
-    @property
-    def url(self) -> str:
-        """The root."""
-        return f"http://127.0.0.1:{self.port}"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        error_type: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join(10)
-
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
+    def handler(self) -> type[BaseHTTPRequestHandler]:
+        """Returns the class that answers one request."""
         server = self
 
         class Handler(BaseHTTPRequestHandler):

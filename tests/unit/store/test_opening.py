@@ -16,7 +16,7 @@ from node.domain.errors import Misconfigured, Transient
 from node.store import Store, database, migrate
 from node.store.schema import METADATA
 from node.store.schema_upgrades import SchemaUpgrade, record_upgrade
-from tests.support.factories import NOON, received, sqlite_url
+from tests.support.factories import NOON, received, series_in, sqlite_url
 
 pytestmark = pytest.mark.usefixtures("each_database_migrates")
 
@@ -26,7 +26,7 @@ def open_and_add(folder: Path, number: int) -> int:
     store = Store.open(sqlite_url(folder), folder)
     instance = received(sop_instance_uid=f"1.2.3.{number}")
     assert store.add_instance(instance, folder / str(number), 1, NOON)
-    count = len(store.list_series())
+    count = len(series_in(store))
     store.close()
     return count
 

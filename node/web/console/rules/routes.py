@@ -27,7 +27,6 @@ from node.web.console.form_data import base_revision, line_of
 from node.web.console.rendering import page
 from node.web.console.rules.changes import RuleAction, change_rules
 from node.web.console.rules.editor import (
-    Message,
     RuleEditor,
     attribute_help,
     checked,
@@ -35,6 +34,7 @@ from node.web.console.rules.editor import (
     edited,
     open_editor,
 )
+from node.web.console.rules.messages import Message
 from node.web.console.rules.rule_list import blocks_of, list_rules
 from node.web.dependencies import ActiveSettings, Configuration, Now, PostedForm
 
