@@ -1,5 +1,6 @@
 """`segnode backup` and `segnode restore`: their output and exit status."""
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -58,11 +59,19 @@ def test_a_backup_is_made_checked_and_restored(
     assert (tmp_path / "restored" / DAMAGED).is_file()
 
 
-def test_only_the_owner_can_read_what_is_restored(site: BackedUpSite, tmp_path: Path) -> None:
-    run(site, "backup", site.backups.folder)
-    run(site, "restore", site.backups.folder, "--into", tmp_path / "restored")
-    found = [tmp_path / "restored", *(tmp_path / "restored").rglob("*")]
-    assert {path.stat().st_mode & 0o077 for path in found} == {0}
+def test_only_the_owner_can_read_backups_and_what_is_restored(
+    site: BackedUpSite, tmp_path: Path
+) -> None:
+    earlier_umask = os.umask(0o022)
+    try:
+        run(site, "backup", site.backups.folder)
+        run(site, "restore", site.backups.folder, "--into", tmp_path / "restored")
+    finally:
+        os.umask(earlier_umask)
+    (backup,) = site.backups.backups()
+    for folder in (backup.folder, tmp_path / "restored"):
+        modes = {path.stat().st_mode & 0o777 for path in [folder, *folder.rglob("*")]}
+        assert modes == {0o700, 0o600}
 
 
 def test_old_backups_are_deleted_on_request(

@@ -1,7 +1,6 @@
 """A backup holds what its copy of the database names, and only copies what has changed."""
 
 import sqlite3
-import stat
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -197,13 +196,6 @@ def test_remains_of_interrupted_copies_of_databases_are_removed(site: BackedUpSi
     (incomplete.database / "segnode.sqlite-journal").write_bytes(b"of a copy that was killed")
     (incomplete.database / "segnode.pgdump").write_bytes(b"of another database")
     assert contents(site.back_up().database).keys() == {"segnode.sqlite"}
-
-
-def test_only_its_owner_can_read_a_backup(site: BackedUpSite) -> None:
-    backup = site.back_up()
-    modes = {stat.S_IMODE(path.stat().st_mode) for path in backup.folder.rglob("*")}
-    assert modes == {0o700, 0o600}
-    assert stat.S_IMODE(backup.folder.stat().st_mode) == 0o700
 
 
 def test_older_backups_are_deleted_and_the_others_stay_whole(
