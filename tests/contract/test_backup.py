@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from node.domain.errors import Transient
@@ -66,11 +67,17 @@ def check_restored(target: Site) -> None:
 def test_a_site_on_postgresql_is_restored_into_an_empty_database(
     site: BackedUpSite, postgresql: PostgresqlServer, tmp_path: Path
 ) -> None:
+    with psycopg.connect(site.settings.database_url) as connection:  # as DBOS does
+        connection.execute("CREATE SCHEMA dbos")
+        connection.execute("CREATE TABLE dbos.workflow_status AS SELECT 'PENDING' AS status")
     backup = site.back_up()
     assert backup.manifest().digests.keys() == {"database/segnode.pgdump", "files.sqlite"}
     target = target_on(tmp_path / "restored", postgresql.new_database())
     assert restore(backup, target) == {}
     check_restored(target)
+    with psycopg.connect(target.settings.database_url) as connection:
+        restored = connection.execute("SELECT status FROM dbos.workflow_status").fetchall()
+    assert restored == [("PENDING",)]
 
 
 def test_a_series_deleted_during_the_backup_of_postgresql_is_in_neither_copy(
