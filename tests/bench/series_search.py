@@ -50,7 +50,7 @@ def _measure(database_url: str, count: int) -> Iterator[tuple[str, tuple[float, 
         settings = without_login(
             Settings(web=WebOptions(search_patients=True), data_dir=store.data_dir)
         )
-        client = TestClient(create_app(without_login(settings), store), base_url="http://localhost")
+        client = TestClient(create_app(settings, store), base_url="http://localhost")
         for name, address in _requests(store).items():
             yield name, _ms(partial(_get, client, address))
 
