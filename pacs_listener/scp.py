@@ -35,12 +35,7 @@ from pacs_listener.presentation_contexts import (
 from pacs_listener.quotas import QuotaReached, Quotas
 from pacs_listener.rejection_recorder import RejectionRecorder
 from pacs_listener.store_request import identified_instance
-from pacs_listener.store_status import (
-    MayNotStore,
-    StoreStatus,
-    error_comment,
-    status_of,
-)
+from pacs_listener.store_status import MayNotStore, StoreStatus, error_comment, status_of
 from pacs_listener.tls_handshakes import TlsHandshakes
 
 _LOG = structlog.get_logger()
@@ -108,8 +103,7 @@ class Listener:
     def use(self, policy: AssociationPolicy, inbox: Inbox) -> None:
         """Applies to new associations from now on; open ones go on as they began.
 
-        What peers may store, and how much, applies to open ones as well. The address of `policy` is
-        the one that it has.
+        The address of `policy` is the one that it has.
 
         Raises:
             Misconfigured: the certificates cannot be used; nothing has changed.
@@ -157,7 +151,12 @@ class Listener:
 
     def _admit(self, event: Event) -> None:
         """Rejects an association that the peer may not open, or for which there is no space."""
-        refusal = self._admission.refusal(event.assoc, self._policy) or self._without_space()
+        try:
+            refusal = self._admission.refusal(event.assoc, self._policy) or self._without_space()
+        except Exception:
+            # pynetdicom logs what a handler raises, and would accept the association.
+            reject_association(event.assoc, *TEMPORARY_CONGESTION)
+            raise
         if refusal is None:
             self._remember_certificate(event.assoc)
             return
@@ -191,7 +190,7 @@ class Listener:
         """Answers one C-STORE request (PS3.7 9.1.1)."""
         calling = str(event.assoc.requestor.ae_title)
         try:
-            self._check_permission(calling)
+            self._check_permission(event.assoc, calling)
             identified = identified_instance(event, Origin(Channel.C_STORE, calling))
             self._inbox.accept(identified.received, self._now())
         except NodeError as error:
@@ -203,14 +202,14 @@ class Listener:
             return _response(StoreStatus.COMPLETED_UIDS, f"filled in: {names}"[:64])
         return int(StoreStatus.SUCCESS)
 
-    def _check_permission(self, calling: str) -> None:
+    def _check_permission(self, association: Association, calling: str) -> None:
         """Checks that the peer may store an image now.
 
         Raises:
             MayNotStore: it may never.
             QuotaReached: it may later.
         """
-        peers = self._policy.senders_called(calling)
+        peers = self._admission.peers_of(association)
         if peers and not any(peer.may_store for peer in peers):
             raise MayNotStore(calling)
         self._quotas.check(calling, peers)
