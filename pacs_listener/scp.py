@@ -16,15 +16,14 @@ from node.dimse.pynetdicom_internals import disable_message_logs, reject_associa
 from node.dimse.tls.seen_certificates import SeenCertificates
 from node.domain.connections.rejected_connection import ListenerRejection
 from node.domain.errors import NodeError, Transient
-from node.domain.identifiers import AeTitle
 from node.domain.instance import Channel, Origin
 from node.intake.inbox import Inbox
 from pacs_listener.admission import TEMPORARY_CONGESTION, Admission, Refusal
 from pacs_listener.association_cleanup import end_threads_together
 from pacs_listener.commitment import CommitmentService
-from pacs_listener.limits import LimitEnforcer, Limits
+from pacs_listener.limits import LimitEnforcer, Limits, OpenAssociations
 from pacs_listener.policy import AssociationPolicy
-from pacs_listener.ports import OpenPorts
+from pacs_listener.ports import SPARE_CONNECTIONS, OpenPorts
 from pacs_listener.presentation_contexts import (
     STORAGE_COMMITMENT,
     STORAGE_SOP_CLASSES,
@@ -35,7 +34,13 @@ from pacs_listener.presentation_contexts import (
 from pacs_listener.quotas import QuotaReached, Quotas
 from pacs_listener.rejection_recorder import RejectionRecorder
 from pacs_listener.store_request import identified_instance
-from pacs_listener.store_status import MayNotStore, StoreStatus, error_comment, status_of
+from pacs_listener.store_status import (
+    MayNotStore,
+    StoreStatus,
+    error_comment,
+    response_with,
+    status_of,
+)
 from pacs_listener.tls_handshakes import TlsHandshakes
 
 _LOG = structlog.get_logger()
@@ -44,6 +49,8 @@ NETWORK_TIMEOUT_S = 60.0
 # The time that a peer has to request an association, and to release one.
 ACSE_TIMEOUT_S = 30.0
 DIMSE_TIMEOUT_S = 60.0
+# Rejected transient, by the service provider: local limit exceeded (PS3.8 9.3.4).
+_LOCAL_LIMIT = (0x02, 0x03, 0x02)
 _REJECTION_EVENTS = {ListenerRejection.NO_SPACE: "association.rejected_without_space"}
 
 
@@ -73,6 +80,7 @@ class Listener:
         self._limits = LimitEnforcer(_limits(policy), self._record_connection)
         self._tls = TlsHandshakes(ACSE_TIMEOUT_S, self._record_connection)
         self._quotas = Quotas(now)
+        self._open = OpenAssociations()
         self._admission = Admission(self._quotas, self._tls.certificate_of)
         self._ae = _application_entity(policy)
         self._ports: OpenPorts | None = None
@@ -113,7 +121,7 @@ class Listener:
             self._ports.set_policy(policy)
         self._policy, self._inbox = policy, inbox
         self._limits.limits = _limits(policy)
-        self._commitment.use(committing_titles(policy))
+        self._commitment.use(policy.committing_titles)
         _set_policy(self._ae, policy)
 
     def renew_certificates(self) -> None:
@@ -152,7 +160,11 @@ class Listener:
     def _admit(self, event: Event) -> None:
         """Rejects an association that the peer may not open, or for which there is no space."""
         try:
-            refusal = self._admission.refusal(event.assoc, self._policy) or self._without_space()
+            refusal = (
+                self._admission.refusal(event.assoc, self._policy)
+                or self._without_space()
+                or self._above_limit(event.assoc)
+            )
         except Exception:
             # pynetdicom logs what a handler raises, and would accept the association.
             reject_association(event.assoc, *TEMPORARY_CONGESTION)
@@ -186,6 +198,14 @@ class Listener:
             return Refusal(ListenerRejection.NO_SPACE, str(error), TEMPORARY_CONGESTION)
         return None
 
+    def _above_limit(self, association: Association) -> Refusal | None:
+        """Returns the refusal where all associations, or those of the address, are in use."""
+        limit = self._policy.max_associations
+        if self._open.admits(association, limit):
+            return None
+        text = f"as many associations are open as may be (max_associations is {limit})"
+        return Refusal(ListenerRejection.TOO_MANY_ASSOCIATIONS, text, _LOCAL_LIMIT)
+
     def _store(self, event: Event) -> Dataset | int:
         """Answers one C-STORE request (PS3.7 9.1.1)."""
         calling = str(event.assoc.requestor.ae_title)
@@ -199,7 +219,7 @@ class Listener:
         if identified.filled_in_uids:
             names = ", ".join(identified.filled_in_uids)
             _LOG.info("instance.uids_filled_in", calling_ae=calling, filled_in=names)
-            return _response(StoreStatus.COMPLETED_UIDS, f"filled in: {names}"[:64])
+            return response_with(StoreStatus.COMPLETED_UIDS, f"filled in: {names}"[:64])
         return int(StoreStatus.SUCCESS)
 
     def _check_permission(self, association: Association, calling: str) -> None:
@@ -224,16 +244,11 @@ class Listener:
             is_quota = isinstance(error, QuotaReached)
             reason = ListenerRejection.QUOTA if is_quota else ListenerRejection.INSTANCE
             self._rejections.record_instance(event, sop_class, status, reason)
-        return _response(status, error_comment(error))
+        return response_with(status, error_comment(error))
 
     def _record_connection(self, association: Association, reason: ListenerRejection) -> None:
         if self._rejections is not None:
             self._rejections.record_connection(association, reason)
-
-
-def committing_titles(policy: AssociationPolicy) -> tuple[AeTitle, ...]:
-    """Returns the AE titles of the peers that may request storage commitment."""
-    return tuple(sender.ae_title for sender in policy.senders if sender.may_commit)
 
 
 def _application_entity(policy: AssociationPolicy) -> AE:
@@ -264,19 +279,13 @@ def _set_policy(ae: AE, policy: AssociationPolicy) -> None:
     """Sets what pynetdicom reads for each new association."""
     ae.ae_title = policy.ae_title
     ae.maximum_pdu_size = policy.max_pdu
-    ae.maximum_associations = policy.max_associations
+    # `OpenAssociations` counts those that are allowed; pynetdicom also counts those it rejects.
+    ae.maximum_associations = policy.max_associations + SPARE_CONNECTIONS
     ae.require_calling_aet = [str(title) for title in policy.calling_ae_titles]
 
 
 def _limits(policy: AssociationPolicy) -> Limits:
     return Limits(policy.max_pdu, NETWORK_TIMEOUT_S)
-
-
-def _response(status: StoreStatus, comment: str) -> Dataset:
-    response = Dataset()
-    response.Status = int(status)
-    response.ErrorComment = comment
-    return response
 
 
 def _log_association(event: Event, name: str) -> None:

@@ -112,7 +112,7 @@ def save_connection(site: WritableSite, connection: Connection, fields: FormFiel
 @ROUTER.post("/connections/{table}/remove/{name:path}")
 def remove_connection(site: WritableSite, connection: Connection, fields: FormFields) -> Response:
     """Removes a connection; one that something uses stays, and the page names what uses it."""
-    shown = _edit_page(site.configuration, connection)
+    shown = replace(_edit_page(site.configuration, connection), refusal="Not removed.")
     sent = {**_as_sent(shown), **fields}
 
     def edit(text: str, values: Values) -> str:

@@ -37,7 +37,8 @@ class FormPage:
     With `asks_name`, the name of the connection is one of its fields. `base` is the revision that
     the values come from, so that two people do not overwrite each other's changes. `path` is the
     table of the settings. `remove_action` is the address of the button "Remove", if it has one.
-    `warning` says what else the change does, and what to do about that.
+    `warning` says what else the change does, and what to do about that. `refusal` says that the
+    change is not made, if the form has mistakes.
     """
 
     title: str
@@ -50,6 +51,7 @@ class FormPage:
     name: str = ""
     remove_action: str = ""
     warning: str = ""
+    refusal: str = "Not saved."
     mistakes: Mistakes = field(default_factory=lambda: Mistakes({}, ()))
     author: str = ""
     reason: str = ""
