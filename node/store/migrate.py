@@ -12,7 +12,7 @@ from node.store.database import Database
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 # The newest revision in that folder. Change it with each new migration.
-LATEST_REVISION = "0018"
+LATEST_REVISION = "0020"
 # Key of our advisory lock in PostgreSQL: an arbitrary number, the same in every version.
 _POSTGRESQL_LOCK = 0x5E6_0DE
 

@@ -39,6 +39,7 @@ from node.web.console import (
     queue_routes,
 )
 from node.web.console import routes as console
+from node.web.console.access import account_routes, login_routes, set_up_routes, user_routes
 from node.web.console.connections import form_routes as connection_forms
 from node.web.console.connections import routes as connection_pages
 from node.web.console.rules import routes as rules
@@ -61,6 +62,10 @@ _CONSOLE = (
     connection_forms,
     rules,
     configuration_routes,
+    login_routes,
+    set_up_routes,
+    account_routes,
+    user_routes,
     viewer,
     ohif_routes,
 )
@@ -100,9 +105,14 @@ def create_app(
         app.include_router(module.ROUTER)
     for error, handler in _ERROR_HANDLERS.items():
         app.add_exception_handler(error, handler)
-    control = AccessControl(app, lambda: authenticators_from(settings_of(app), store), _answer)
-    app.state.access_control = control
-    app.add_middleware(AccessMiddleware, control=control)
+    app.state.access_control = AccessControl(
+        app,
+        store,
+        settings=lambda: settings_of(app),
+        authenticators=lambda: authenticators_from(settings_of(app), store),
+        error_answer=_answer,
+    )
+    app.add_middleware(AccessMiddleware, control=app.state.access_control)
     # The last one added comes first.
     app.add_middleware(SecurityMiddleware, names=lambda: settings_of(app).web.names)
     return app
