@@ -3,15 +3,12 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-import structlog
-
 from node.access.lock_out import LockOut
 from node.access.secrets import digest_of_code, new_code
 from node.domain.access.permissions import Role
 from node.domain.access.users import CodePurpose, user_name_of
 from node.store import Store
 
-_LOG = structlog.get_logger()
 # The subject of events about users in the audit trail.
 USERS = "users"
 PASSWORD_CODE_VALID = timedelta(hours=24)
@@ -83,7 +80,6 @@ class Accounts:
 
     def _record(self, now: datetime, event: str, detail: str) -> None:
         self.store.audit(now, USERS, event, f"{detail}, by {self.by}")
-        _LOG.info(event, detail=detail, by=self.by)
 
 
 def login_link(store: Store, name: str, now: datetime) -> str:

@@ -170,8 +170,9 @@ class Users(Repository):
             "totp_last_step": 0,
             "created_at": user.created_at,
         }
-        added = self._database.insert(USERS).values(row).on_conflict_do_nothing()
-        if connection.execute(added).rowcount == 0:
+        insertion = self._database.insert(USERS).values(row).on_conflict_do_nothing()
+        added = connection.execute(insertion.returning(USERS.c.name)).one_or_none()
+        if added is None:
             raise AccountError(f"there is a user {user.name} already")
         return replace(user, has_password=password_hash is not None)
 
