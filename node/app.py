@@ -12,7 +12,8 @@ from node.commitment.scu import CommitmentReports
 from node.delivery.destination import Destination
 from node.delivery.factory import destinations_from, wanted_objects
 from node.dicom.results.comparison.coded_organ import comparable_models
-from node.dimse.scu import Remote
+from node.dimse.remotes import remote_of_peer
+from node.dimse.tls.certificate_files import check_certificates
 from node.domain.identifiers import AeTitle
 from node.domain.retry_policy import RetryPolicy
 from node.evaluation.feedback_comparison import FeedbackComparer
@@ -82,8 +83,10 @@ def build(settings: Settings, store: Store, name: str, current: App | None = Non
     It shares the inference processes of `current` where they would be the same.
 
     Raises:
-        Misconfigured: a model or a secret that the configuration names is missing.
+        Misconfigured: a model or a secret that the configuration names is missing, or a certificate
+            cannot be used.
     """
+    check_certificates(settings, utc_now())
     specs = configured_models(settings)
     rules = rules_with_installed_names(settings, specs)
     by_name = {rule.name: rule for rule in rules}
@@ -205,10 +208,7 @@ def _commitment_reporter(
 ) -> CommitmentReporter:
     return CommitmentReporter(
         store=store,
-        peers={
-            peer.ae_title: Remote(AeTitle(peer.ae_title), peer.host, peer.port)
-            for peer in settings.peers.values()
-        },
+        peers={peer.ae_title: remote_of_peer(peer, settings) for peer in settings.peers.values()},
         calling=AeTitle(settings.listener.ae_title),
         policy=policy,
         now=utc_now,
@@ -217,7 +217,7 @@ def _commitment_reporter(
 
 def _engine_options(settings: Settings, name: str) -> EngineOptions:
     """DBOS keeps its state beside the node's: in its own SQLite file, or in the same PostgreSQL."""
-    own_file = f"sqlite:///{settings.data_dir.absolute() / 'dbos.sqlite'}"
+    own_file = f"sqlite:///{settings.engine_file}"
     return EngineOptions(
         database_url=own_file if settings.is_embedded else settings.database_url,
         executor_id=name,

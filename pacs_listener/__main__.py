@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import structlog
 
 from node.configuration.follower import POLL_SECONDS
-from node.domain.identifiers import AeTitle
+from node.dimse.tls.certificate_files import certificate_files, check_certificates
 from node.intake.inbox import Inbox
 from node.processes.entry_point import Host, RestartNeeded, run_process, utc_now
 from node.runtime.locks import LockedProcess, hold_process_lock
@@ -17,15 +17,19 @@ from node.runtime.supervisor_pipe import SIGN_SECONDS, SupervisorPipe
 from node.runtime.timers import Timers
 from node.settings import Settings
 from node.store import Store
+from pacs_listener.certificate_renewal import CertificateRenewal
 from pacs_listener.commitment import CommitmentService
+from pacs_listener.policy import AssociationPolicy, policy_from
 from pacs_listener.rejection_recorder import RejectionRecorder
-from pacs_listener.scp import AssociationPolicy, Listener
+from pacs_listener.scp import Listener, committing_titles
 
 _LOG = structlog.get_logger()
 # Associations that run at a stop get this long to end by themselves.
 _GRACE_S = 20.0
 # Counts of rejections stay in memory for this time.
 _STORE_REJECTIONS_S = 5.0
+# The time after which renewed certificates are in use.
+_CERTIFICATES_S = 10.0
 # A listener that is to restart accepts associations until none is open, for at most this time.
 _MAX_WAIT_S = 60.0
 
@@ -57,8 +61,14 @@ def run(host: Host) -> None:
         timers = Timers()
         timers.add("configuration", POLL_SECONDS, follower.poll)
         timers.add("rejections", _STORE_REJECTIONS_S, rejections.flush)
+        timers.add("certificates", _CERTIFICATES_S, process.certificates.poll)
         with hold_process_lock(LockedProcess.LISTENER, host.settings.data_dir):
-            _LOG.info("listener.ready", ae_title=process.ae_title, port=process.port)
+            _LOG.info(
+                "listener.ready",
+                ae_title=process.ae_title,
+                port=process.port,
+                tls_port=process.tls_port,
+            )
             supervisor.send_sign()
             timers.start()
             while not stop.wait(SIGN_SECONDS) and not process.may_restart():
@@ -85,6 +95,14 @@ class ListenerProcess:
     _listener: Listener | None = None
     _restart_at: float | None = None
 
+    def __post_init__(self) -> None:
+        self.certificates = CertificateRenewal(self._renew_certificates)
+
+    @property
+    def tls_port(self) -> int:
+        """The port for TLS; 0 without one."""
+        return 0 if self._listener is None else self._listener.tls_port
+
     @property
     def ae_title(self) -> str:
         """The AE title that it has."""
@@ -94,11 +112,12 @@ class ListenerProcess:
         """Starts to listen, or switches to other settings; another address needs a restart.
 
         Raises:
-            Misconfigured: the address cannot be listened on.
+            Misconfigured: the address cannot be listened on, or the certificates cannot be used.
         """
+        check_certificates(settings, utc_now())
         policy, inbox = policy_from(settings), Inbox(self.store, settings.min_free_bytes)
         if self._listener is None or self._policy is None:
-            commitment = CommitmentService(self.store, policy.calling_ae_titles, utc_now)
+            commitment = CommitmentService(self.store, committing_titles(policy), utc_now)
             listener = Listener(policy, inbox, commitment, utc_now, self.rejections)
             self.port = listener.start()
             self._listener = listener
@@ -109,6 +128,11 @@ class ListenerProcess:
             self._restart_at = None  # back to the address that it has
             self._listener.use(policy, inbox)
         self._policy = policy
+        self.certificates.use(certificate_files(settings))
+
+    def _renew_certificates(self) -> None:
+        if self._listener is not None:
+            self._listener.renew_certificates()
 
     def may_restart(self) -> bool:
         """Whether a restart is needed, and no association is open or the wait was long enough."""
@@ -120,19 +144,6 @@ class ListenerProcess:
         """Accepts no more associations; open ones get some time to end."""
         if self._listener is not None:
             self._listener.stop(_GRACE_S)
-
-
-def policy_from(settings: Settings) -> AssociationPolicy:
-    """Who may associate, and how, at this site."""
-    listener = settings.listener
-    return AssociationPolicy(
-        ae_title=AeTitle(listener.ae_title),
-        host=listener.host,
-        port=listener.port,
-        max_pdu=listener.max_pdu,
-        max_associations=listener.max_associations,
-        calling_ae_titles=tuple(AeTitle(peer.ae_title) for peer in settings.peers.values()),
-    )
 
 
 if __name__ == "__main__":

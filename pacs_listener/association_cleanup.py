@@ -22,6 +22,7 @@ from node.dimse.pynetdicom_internals import (
     stop_reactor,
     wrap_threads,
 )
+from node.dimse.tls.connection import TlsConnection, cut_off
 
 if TYPE_CHECKING:
     from pynetdicom.association import Association
@@ -50,12 +51,14 @@ def _run_service(
     try:
         run()
     except Exception as error:  # noqa: BLE001 pynetdicom raises anything on an unexpected request
-        _abort(association, connection, error)
+        _log_failure(association, error)
+        # The other thread alone may write to a connection by TLS; its end says as much.
+        if not isinstance(connection, TlsConnection):
+            _abort(connection)
     finally:
         stop_reactor(association)
         # The other thread may wait for the peer.
-        with suppress(OSError):
-            connection.shutdown(socket.SHUT_RDWR)
+        cut_off(connection)
 
 
 def _run_reactor(
@@ -65,16 +68,20 @@ def _run_reactor(
     try:
         run()
     except Exception as error:  # noqa: BLE001 pynetdicom raises anything on an unexpected PDU
-        _abort(association, connection, error)
+        _log_failure(association, error)
+        _abort(connection)
     finally:
         report_closed_connection(association)
         # pynetdicom does not close the socket where the peer has closed the connection first.
         connection.close()
 
 
-def _abort(association: "Association", connection: socket.socket, error: Exception) -> None:
+def _log_failure(association: "Association", error: Exception) -> None:
     message = f"{type(error).__name__}: {error}"
     _LOG.warning("association.failed", address=association.requestor.address, error=message[:200])
+
+
+def _abort(connection: socket.socket) -> None:
     with suppress(OSError):
         connection.settimeout(_ABORT_TIMEOUT_S)
         connection.sendall(encoded_abort())

@@ -5,6 +5,7 @@ messages, waits without limit for the rest of a PDU, and starts threads for ever
 """
 
 import socket
+import ssl
 import threading
 import time
 from collections import deque
@@ -21,6 +22,8 @@ from pynetdicom.pdu import P_DATA_TF
 from pynetdicom.transport import ThreadedAssociationServer
 
 from node.dimse.pynetdicom_internals import awaits_close, connection_of, replace_receive
+from node.domain.connections.rejected_connection import ListenerRejection
+from pacs_listener.tls_handshakes import TLS_HANDSHAKE, accept_securely
 
 if TYPE_CHECKING:
     from pynetdicom.association import Association
@@ -32,6 +35,10 @@ _MAX_REQUEST_BYTES = 1 << 18
 # The headers of a PDU and of a presentation data value.
 _HEADER_BYTES = 64
 _READ_BYTES = 1 << 16
+# pynetdicom reads the type and the length of a PDU first.
+_PDU_HEADER_BYTES = 6
+# The type and the first part of the version of a TLS record (RFC 8446 5.1).
+_TLS_START = bytes([TLS_HANDSHAKE, 0x03])
 # The lowest bit of a message control header (PS3.8 E.2).
 _IS_COMMAND = 1
 # A command set has some hundred bytes. Decoded, it takes a hundred times as much memory.
@@ -51,15 +58,27 @@ class Limits:
 
 
 class LimitedServer(ThreadedAssociationServer):
-    """Closes connections above `max_connections` at once; pynetdicom rejects those below."""
+    """Closes connections above `max_connections` at once; pynetdicom rejects those below.
+
+    The servers of all ports count together. With `tls_context`, the port is for TLS; its handshakes
+    are made by the threads of the associations.
+    """
 
     max_connections = 1000
+    tls_context: ssl.SSLContext | None = None
     # The backlog of connections to accept. The parent has 5, and more connections wait for seconds.
     request_queue_size = 128
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
         """Whether another connection is allowed."""
-        return len(self.active_associations) < self.max_connections
+        return len(self.ae.active_associations) < self.max_connections
+
+    def get_request(self) -> tuple[socket.socket, tuple[str, int]]:
+        """Accepts a connection."""
+        connection, address = super().get_request()
+        if self.tls_context is not None:
+            connection = accept_securely(self.tls_context, connection)
+        return connection, address
 
     def shutdown(self) -> None:
         """Accepts no more connections, and closes the port."""
@@ -79,9 +98,13 @@ class _Buffered:
 
 @dataclass
 class LimitEnforcer:
-    """Closes the connections of peers that exceed the limits."""
+    """Closes the connections of peers that exceed the limits.
+
+    `reject` counts a peer that uses TLS on the port without it.
+    """
 
     limits: Limits
+    reject: Callable[["Association", ListenerRejection], None]
     _buffered: "WeakKeyDictionary[Association, _Buffered]" = field(
         default_factory=WeakKeyDictionary
     )
@@ -125,7 +148,10 @@ class LimitEnforcer:
                     sent=violation,
                 )
                 raise ConnectionAbortedError(violation)
-            return _read(connection, count, self.limits.pdu_s)
+            content = _read(connection, count, self.limits.pdu_s)
+            if _is_tls(content) and not isinstance(connection, ssl.SSLSocket):
+                self.reject(association, ListenerRejection.PLAIN_EXPECTED)
+            return content
 
         return receive
 
@@ -173,6 +199,11 @@ class LimitEnforcer:
     def _release_all(self, event: Event) -> None:
         with self._lock:
             self._buffered.pop(event.assoc, None)
+
+
+def _is_tls(header: bytearray) -> bool:
+    """Whether these are the first bytes of a TLS connection; no PDU begins with them."""
+    return len(header) == _PDU_HEADER_BYTES and header.startswith(_TLS_START)
 
 
 def _read(connection: socket.socket, count: int, timeout_s: float) -> bytearray:

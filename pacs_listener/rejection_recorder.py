@@ -10,6 +10,7 @@ from datetime import datetime
 
 import structlog
 from pynetdicom import evt
+from pynetdicom.association import Association
 from pynetdicom.events import Event
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 
@@ -58,18 +59,29 @@ class RejectionRecorder:
             (evt.EVT_ACCEPTED, self._record_contexts),
         ]
 
-    def record_association(self, event: Event) -> None:
-        """Records that the whole association is rejected."""
+    def record_association(self, event: Event, reason: ListenerRejection | None = None) -> None:
+        """Records that the whole association is rejected; without `reason`, as the answer says."""
         answer = event.assoc.acceptor.primitive
-        reason = ListenerRejection.OTHER
-        if isinstance(answer, A_ASSOCIATE):
-            fields = (answer.result, answer.result_source, answer.diagnostic)
-            reason = _REASONS.get(fields, reason)
-        self._record(event, reason)
+        if reason is None and isinstance(answer, A_ASSOCIATE):
+            reason = _REASONS.get((answer.result, answer.result_source, answer.diagnostic))
+        self._record(event, ListenerRejection.OTHER if reason is None else reason)
 
-    def record_instance(self, event: Event, sop_class_uid: str, status: int) -> None:
+    def record_connection(self, association: Association, reason: ListenerRejection) -> None:
+        """Records that a connection ends before an association is requested."""
+        now = self._now()
+        with self._lock:
+            key = RejectionKey("", "", str(association.requestor.address), reason)
+            self._add(key, RejectionTally(1, now, now))
+
+    def record_instance(
+        self,
+        event: Event,
+        sop_class_uid: str,
+        status: int,
+        reason: ListenerRejection = ListenerRejection.INSTANCE,
+    ) -> None:
         """Records that a C-STORE request is answered with a failure status."""
-        self._record(event, ListenerRejection.INSTANCE, sop_class_uid, status=f"{status:04X}")
+        self._record(event, reason, sop_class_uid, status=f"{status:04X}")
 
     def _record_contexts(self, event: Event) -> None:
         """Records the presentation contexts that are rejected in an accepted association."""

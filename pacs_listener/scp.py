@@ -1,27 +1,29 @@
 """The SCP: associations, C-ECHO, C-STORE into the inbox, and storage commitment."""
 
-import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
 
 import structlog
 from pydicom.dataset import Dataset
 from pynetdicom import AE, evt
+from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.events import Event
 
 from node.dicom.equipment import this_node
 from node.dimse.pynetdicom_internals import disable_message_logs, reject_association
-from node.domain.errors import Misconfigured, NodeError, Transient
-from node.domain.identifiers import AeTitle, Uid
+from node.domain.connections.rejected_connection import ListenerRejection
+from node.domain.errors import NodeError, Transient
+from node.domain.identifiers import AeTitle
 from node.domain.instance import Channel, Origin
-from node.intake.identification import IdentifiedInstance, identify
 from node.intake.inbox import Inbox
+from pacs_listener.admission import TEMPORARY_CONGESTION, Admission, Refusal
 from pacs_listener.association_cleanup import end_threads_together
 from pacs_listener.commitment import CommitmentService
-from pacs_listener.limits import LimitedServer, LimitEnforcer, Limits
+from pacs_listener.limits import LimitEnforcer, Limits
+from pacs_listener.policy import AssociationPolicy
+from pacs_listener.ports import OpenPorts
 from pacs_listener.presentation_contexts import (
     STORAGE_COMMITMENT,
     STORAGE_SOP_CLASSES,
@@ -29,8 +31,16 @@ from pacs_listener.presentation_contexts import (
     VERIFICATION,
     VERIFICATION_TRANSFER_SYNTAXES,
 )
+from pacs_listener.quotas import QuotaReached, Quotas
 from pacs_listener.rejection_recorder import RejectionRecorder
-from pacs_listener.store_status import DoesNotMatch, StoreStatus, error_comment, status_of
+from pacs_listener.store_request import identified_instance
+from pacs_listener.store_status import (
+    MayNotStore,
+    StoreStatus,
+    error_comment,
+    status_of,
+)
+from pacs_listener.tls_handshakes import TlsHandshakes
 
 _LOG = structlog.get_logger()
 # A peer that is silent for longer counts as gone, between messages and within one.
@@ -38,29 +48,7 @@ NETWORK_TIMEOUT_S = 60.0
 # The time that a peer has to request an association, and to release one.
 ACSE_TIMEOUT_S = 30.0
 DIMSE_TIMEOUT_S = 60.0
-# Rejected transient, by the service provider: temporary congestion (PS3.8 9.3.4).
-_TEMPORARY_CONGESTION = (0x02, 0x03, 0x01)
-# Connections above the associations: those to reject, and those without a request yet.
-_SPARE_CONNECTIONS = 25
-# The interval at which a stop checks whether the last association has ended.
-_STOP_POLL_S = 0.05
-
-
-@dataclass(frozen=True)
-class AssociationPolicy:
-    """Who may associate, and how; without calling AE titles, anybody may."""
-
-    ae_title: AeTitle
-    host: str
-    port: int  # 0: any free port
-    max_pdu: int  # bytes
-    max_associations: int
-    calling_ae_titles: tuple[AeTitle, ...]
-
-    @property
-    def address(self) -> tuple[str, int]:
-        """What a listener cannot change while it listens."""
-        return self.host, self.port
+_REJECTION_EVENTS = {ListenerRejection.NO_SPACE: "association.rejected_without_space"}
 
 
 class Listener:
@@ -82,80 +70,79 @@ class Listener:
         self._commitment = commitment
         self._now = now
         self._rejections = rejections
-        self._limits = LimitEnforcer(_limits(policy))
+        self._limits = LimitEnforcer(_limits(policy), self._record_connection)
+        self._tls = TlsHandshakes(ACSE_TIMEOUT_S, self._record_connection)
+        self._quotas = Quotas(now)
+        self._admission = Admission(self._quotas, self._tls.certificate_of)
         self._ae = _application_entity(policy)
-        self._server: LimitedServer | None = None
+        self._ports: OpenPorts | None = None
 
     def start(self) -> int:
-        """Starts to listen, on threads of its own; returns the port.
+        """Starts to listen, on threads of its own; returns the port, without TLS if there is one.
 
         Raises:
-            Misconfigured: the address cannot be listened on.
+            Misconfigured: the address cannot be listened on, or the certificates cannot be used.
         """
         disable_message_logs()
-        address = (self._policy.host, self._policy.port)
-        try:
-            server = self._ae.make_server(
-                address,
-                evt_handlers=[
-                    (evt.EVT_CONN_OPEN, end_threads_together),
-                    *self._limits.handlers,
-                    *self.handlers,
-                    *self._commitment.handlers,
-                    *([] if self._rejections is None else self._rejections.handlers),
-                ],
-                server_class=LimitedServer,
-            )
-        except OSError as error:
-            raise Misconfigured(
-                f"cannot listen on {address[0]} port {address[1]}: {error.strerror}",
-                key="listener.port",
-            ) from error
-        assert isinstance(server, LimitedServer)  # noqa: S101 the requested class
-        server.max_connections = self._policy.max_associations + _SPARE_CONNECTIONS
-        threading.Thread(target=server.serve_forever, name="listener", daemon=True).start()
-        self._server = server
-        return int(server.server_address[1])
+        handlers = [
+            (evt.EVT_CONN_OPEN, self._tls.handshake_first),
+            (evt.EVT_CONN_OPEN, end_threads_together),
+            *self._limits.handlers,
+            *self.handlers,
+            *self._commitment.handlers,
+            *([] if self._rejections is None else self._rejections.handlers),
+        ]
+        self._ports = OpenPorts(self._ae, self._policy, handlers)
+        return self._ports.plain or self._ports.tls
+
+    @property
+    def tls_port(self) -> int:
+        """The port for TLS; 0 without one."""
+        return 0 if self._ports is None else self._ports.tls
 
     def use(self, policy: AssociationPolicy, inbox: Inbox) -> None:
         """Applies to new associations from now on; open ones go on as they began.
 
-        The address of `policy` is the one that it has.
+        What peers may store, and how much, applies to open ones as well. The address of `policy` is
+        the one that it has.
+
+        Raises:
+            Misconfigured: the certificates cannot be used; nothing has changed.
         """
+        if self._ports is not None:
+            self._ports.renew_certificates(policy)
+            self._ports.set_policy(policy)
         self._policy, self._inbox = policy, inbox
         self._limits.limits = _limits(policy)
-        self._commitment.use(policy.calling_ae_titles)
+        self._commitment.use(committing_titles(policy))
         _set_policy(self._ae, policy)
-        if self._server is not None:
-            self._server.max_connections = policy.max_associations + _SPARE_CONNECTIONS
-            self._server.ae_title = str(policy.ae_title)
+
+    def renew_certificates(self) -> None:
+        """Uses the certificates that the files hold now; open associations go on.
+
+        Raises:
+            Misconfigured: they cannot be used; the earlier ones stay in use.
+        """
+        if self._ports is not None:
+            self._ports.renew_certificates(self._policy)
 
     @property
     def is_idle(self) -> bool:
         """Whether no association is open."""
-        server = self._server
-        return server is None or not any(a.is_established for a in server.active_associations)
+        ports = self._ports
+        return ports is None or not any(a.is_established for a in ports.associations)
 
     def stop(self, grace_s: float) -> None:
         """Accepts no new association, and aborts running ones after `grace_s` seconds."""
-        if self._server is None:
-            return
-        server, self._server = self._server, None
-        server.shutdown()
-        pause = threading.Event()
-        for _ in range(round(grace_s / _STOP_POLL_S)):
-            # A connection without an association has nothing to finish.
-            if not any(a.is_established for a in server.active_associations):
-                break
-            pause.wait(_STOP_POLL_S)
-        for association in server.active_associations:
-            association.abort()
+        ports, self._ports = self._ports, None
+        if ports is not None:
+            ports.close(grace_s)
 
     @property
     def handlers(self) -> list[evt.EventHandlerType]:
         """The handlers of an association's events."""
         return [
-            (evt.EVT_REQUESTED, self._reject_without_space),
+            (evt.EVT_REQUESTED, self._admit),
             (evt.EVT_C_STORE, self._store),
             (evt.EVT_ACCEPTED, _log_association, ["association.accepted"]),
             (evt.EVT_REJECTED, _log_association, ["association.rejected"]),
@@ -163,39 +150,78 @@ class Listener:
             (evt.EVT_ABORTED, _log_association, ["association.aborted"]),
         ]
 
-    def _reject_without_space(self, event: Event) -> None:
-        """Rejects the association where its instances could not be stored at present."""
+    def _admit(self, event: Event) -> None:
+        """Rejects an association that the peer may not open, or for which there is no space."""
+        refusal = self._admission.refusal(event.assoc, self._policy) or self._without_space()
+        if refusal is None:
+            return
+        requestor = event.assoc.requestor
+        _LOG.warning(
+            _REJECTION_EVENTS.get(refusal.reason, "association.not_admitted"),
+            address=requestor.address,
+            reason=refusal.reason,
+            error=refusal.text,
+        )
+        if self._rejections is not None:
+            self._rejections.record_association(event, refusal.reason)
+        reject_association(event.assoc, *refusal.answer)
+
+    def _without_space(self) -> Refusal | None:
+        """Returns the refusal where instances could not be stored at present."""
         try:
             self._inbox.check_free_space()
         except Transient as error:
-            requestor = event.assoc.requestor
-            _LOG.warning(
-                "association.rejected_without_space", address=requestor.address, error=str(error)
-            )
-            reject_association(event.assoc, *_TEMPORARY_CONGESTION)
-            if self._rejections is not None:
-                self._rejections.record_association(event)
+            return Refusal(ListenerRejection.NO_SPACE, str(error), TEMPORARY_CONGESTION)
+        return None
 
     def _store(self, event: Event) -> Dataset | int:
         """Answers one C-STORE request (PS3.7 9.1.1)."""
         calling = str(event.assoc.requestor.ae_title)
         try:
-            identified = _identified(event, Origin(Channel.C_STORE, calling))
+            self._check_permission(calling)
+            identified = identified_instance(event, Origin(Channel.C_STORE, calling))
             self._inbox.accept(identified.received, self._now())
         except NodeError as error:
-            status = status_of(error)
-            _LOG.warning(
-                "instance.refused", calling_ae=calling, status=f"{status:04X}", error=str(error)
-            )
-            if self._rejections is not None:
-                sop_class = str(cast(C_STORE, event.request).AffectedSOPClassUID)
-                self._rejections.record_instance(event, sop_class, status)
-            return _response(status, error_comment(error))
+            return self._refused(event, calling, error)
+        self._quotas.count(calling, len(identified.received.dataset))
         if identified.filled_in_uids:
             names = ", ".join(identified.filled_in_uids)
             _LOG.info("instance.uids_filled_in", calling_ae=calling, filled_in=names)
             return _response(StoreStatus.COMPLETED_UIDS, f"filled in: {names}"[:64])
         return int(StoreStatus.SUCCESS)
+
+    def _check_permission(self, calling: str) -> None:
+        """Checks that the peer may store an image now.
+
+        Raises:
+            MayNotStore: it may never.
+            QuotaReached: it may later.
+        """
+        peers = self._policy.senders_called(calling)
+        if peers and not any(peer.may_store for peer in peers):
+            raise MayNotStore(calling)
+        self._quotas.check(calling, peers)
+
+    def _refused(self, event: Event, calling: str, error: NodeError) -> Dataset:
+        status = status_of(error)
+        _LOG.warning(
+            "instance.refused", calling_ae=calling, status=f"{status:04X}", error=str(error)
+        )
+        if self._rejections is not None:
+            sop_class = str(cast(C_STORE, event.request).AffectedSOPClassUID)
+            is_quota = isinstance(error, QuotaReached)
+            reason = ListenerRejection.QUOTA if is_quota else ListenerRejection.INSTANCE
+            self._rejections.record_instance(event, sop_class, status, reason)
+        return _response(status, error_comment(error))
+
+    def _record_connection(self, association: Association, reason: ListenerRejection) -> None:
+        if self._rejections is not None:
+            self._rejections.record_connection(association, reason)
+
+
+def committing_titles(policy: AssociationPolicy) -> tuple[AeTitle, ...]:
+    """Returns the AE titles of the peers that may request storage commitment."""
+    return tuple(sender.ae_title for sender in policy.senders if sender.may_commit)
 
 
 def _application_entity(policy: AssociationPolicy) -> AE:
@@ -232,32 +258,6 @@ def _set_policy(ae: AE, policy: AssociationPolicy) -> None:
 
 def _limits(policy: AssociationPolicy) -> Limits:
     return Limits(policy.max_pdu, NETWORK_TIMEOUT_S)
-
-
-def _identified(event: Event, origin: Origin) -> IdentifiedInstance:
-    """Returns the instance in a request, its data set unchanged.
-
-    Raises:
-        Rejected: it cannot be read, or it differs from the command.
-    """
-    request = cast(C_STORE, event.request)
-    identified = identify(
-        event.encoded_dataset(include_meta=False),
-        Uid(event.context.transfer_syntax),
-        origin,
-        sop_class_uid=str(request.AffectedSOPClassUID),
-        sop_instance_uid=str(request.AffectedSOPInstanceUID),
-    )
-    received = identified.received
-    if received.sop_instance_uid != Uid(str(request.AffectedSOPInstanceUID)):
-        raise DoesNotMatch("the SOP Instance UID")
-    if not (
-        received.sop_class_uid
-        == Uid(str(request.AffectedSOPClassUID))
-        == Uid(event.context.abstract_syntax)
-    ):
-        raise DoesNotMatch("the SOP Class UID")
-    return identified
 
 
 def _response(status: StoreStatus, comment: str) -> Dataset:

@@ -11,6 +11,7 @@ class StoreStatus(IntEnum):
 
     SUCCESS = 0x0000
     COMPLETED_UIDS = 0xB000
+    NOT_AUTHORIZED = 0x0124
     OUT_OF_RESOURCES = 0xA700
     DOES_NOT_MATCH = 0xA900
     CANNOT_UNDERSTAND = 0xC000
@@ -30,11 +31,16 @@ MEANINGS: dict[StoreStatus, tuple[str, str]] = {
         "Warning: Coercion of Data Elements",
         "As for success; UIDs that were empty in the data set were filled in.",
     ),
+    StoreStatus.NOT_AUTHORIZED: (
+        "Refused: Not Authorized",
+        "The peer may not store images (may). Nothing was stored.",
+    ),
     StoreStatus.OUT_OF_RESOURCES: (
         "Refused: Out of Resources",
         "The free space is below the configured minimum, the disk is read-only, the bucket or the "
-        "database does not answer, or the database is locked. Nothing was stored; the sender "
-        "should retry later.",
+        "database does not answer, the database is locked, or the peer has sent as much as it may "
+        "(max_images_per_minute, max_gib_per_day). Nothing was stored; the sender should retry "
+        "later.",
     ),
     StoreStatus.DOES_NOT_MATCH: (
         "Error: Data Set Does Not Match SOP Class",
@@ -67,9 +73,19 @@ class DoesNotMatch(Rejected):
         )
 
 
+class MayNotStore(Rejected):
+    """The sender may open associations, and not store images."""
+
+    def __init__(self, ae_title: str) -> None:
+        message = f"{ae_title} may not store images here"
+        super().__init__(RejectionReason.INVALID_INSTANCE, message)
+
+
 def status_of(error: NodeError) -> StoreStatus:
     """Returns the status that answers a request which failed with `error`."""
     match error:
+        case MayNotStore():
+            return StoreStatus.NOT_AUTHORIZED
         case DoesNotMatch():
             return StoreStatus.DOES_NOT_MATCH
         case StoredInOtherSeries():

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from node.access.authentication import Authenticator, RequestFacts
 from node.access.sessions import SessionAuthenticator, SessionKeeper
 from node.domain.access.identities import Identity, local_identity
-from node.domain.queues.discarding import CONSOLE_USER
+from node.domain.queues.selection import Interface
 from node.settings import Settings
 from node.store import Store
 
@@ -19,4 +19,4 @@ def authenticators_from(settings: Settings, store: Store) -> Sequence[Authentica
 
 def _everybody(_facts: RequestFacts) -> Identity:
     """Gives all permissions to everybody: only programs and people at this machine connect."""
-    return local_identity(CONSOLE_USER)
+    return local_identity(Interface.CONSOLE)

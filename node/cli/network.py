@@ -71,9 +71,10 @@ def send(
 
 def _remote(target: str, settings: "Settings") -> "Remote":
     from node.dimse import scu
+    from node.dimse.remotes import remote_of_peer
 
     if peer := settings.peers.get(target):
-        return scu.Remote(AeTitle(peer.ae_title), peer.host, peer.port)
+        return remote_of_peer(peer, settings)
     try:
         return scu.Remote.parse(target)
     except ValueError as error:

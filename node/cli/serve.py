@@ -1,6 +1,7 @@
 """`segnode serve`, `check` and `explain`: runs the node, checks and explains its configuration."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -37,7 +38,7 @@ def serve(
         roles = tuple(Role(r) for r in role) if role else tuple(Role)
     except ValueError as error:
         known = ", ".join(Role)
-        raise typer.BadParameter(f"{error}; the roles are {known}") from error
+        raise typer.BadParameter(f"there is no such role; the roles are {known}") from error
     raise typer.Exit(serve_until_stopped(config, roles))
 
 
@@ -46,32 +47,30 @@ def check(config: ConfigOption = None) -> None:
 
     Example: segnode check --config /etc/segnode/segnode.toml
     """
+    from node.dimse.tls.certificate_files import check_certificates
     from node.settings import load_settings
     from node.settings.location import is_in_database
 
-    if not is_in_database(config):
-        typer.echo(_summary(load_settings(config)))
-        return
-    from node.configuration.active import active_settings
+    if is_in_database(config):
+        from node.configuration.active import active_settings
 
-    typer.echo(_summary(active_settings(config)))
+        settings = active_settings(config)
+    else:
+        settings = load_settings(config)
+    check_certificates(settings, datetime.now(UTC))
+    typer.echo(_summary(settings))
 
 
 def _summary(settings: "Settings") -> str:
     from node.settings.messages.remarks import remarks
+    from node.settings.passwords import shown_url
 
-    peers = (
-        "only from " + ", ".join(p.ae_title for p in settings.peers.values())
-        if settings.peers
-        else "from any AE title (no peers are listed)"
-    )
     lines = [
         f"{settings.file or 'The built-in defaults'}: no mistakes.",
-        f"Listens as {settings.listener.ae_title} on {settings.listener.host}:"
-        f"{settings.listener.port}, {peers}.",
+        f"Listens as {settings.listener.ae_title} on {_ports(settings)}, {_senders(settings)}.",
     ]
     if settings.web.viewer_url:
-        lines.append(f"Series pages link to the viewer {settings.web.viewer_url}.")
+        lines.append(f"Series pages link to the viewer {shown_url(settings.web.viewer_url)}.")
     lines += [
         f"Query {name!r}: {query.modality} from {query.source} every {query.every_minutes:g} min."
         for name, query in settings.queries.items()
@@ -91,6 +90,26 @@ def _summary(settings: "Settings") -> str:
     ] or ["There are no rules: every series will be ignored."]
     lines += remarks(settings)
     return "\n".join(lines)
+
+
+def _ports(settings: "Settings") -> str:
+    listener = settings.listener
+    plain = f"{listener.host}:{listener.port}"
+    if listener.tls_port is None:
+        return plain
+    secured = f"{listener.host}:{listener.tls_port} with TLS"
+    return f"{plain} and {secured}" if listener.plain else secured
+
+
+def _senders(settings: "Settings") -> str:
+    accept_from = settings.listener.accept_from
+    if accept_from == "any":
+        return "from any AE title"
+    if settings.peers:
+        return "only from " + ", ".join(peer.ae_title for peer in settings.peers.values())
+    if accept_from == "peers":
+        return "from nobody (no peers are listed)"
+    return "from any AE title (no peers are listed)"
 
 
 def _tasks(worklist: "WorklistOptions") -> str:
@@ -136,7 +155,7 @@ def explain(
     for job in jobs:
         part = "" if job.part is None else f", {job.part.title}"
         about = f"{job.model_id} {job.model_version}{part}"
-        typer.echo(f"Job {job.job_id[:8]} ({about}): {job.state}")
+        typer.echo(f"Job {job.job_id[:8]} ({about}): {job.visible_state}")
         if text := outcome(job):
             typer.echo(f"  {text}")
         for finding in job.findings:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from node.commitment.scu import CommitmentReports, CommitmentScu
-from node.delivery.factory import remote_of_peer
+from node.dimse.remotes import remote_of_peer
 from node.domain.identifiers import AeTitle
 from node.settings import CStoreDestination, Settings
 
@@ -14,7 +14,9 @@ def commitment_requesters_from(
     """Returns the requester of each destination with the setting `commitment`, by its name."""
     calling = AeTitle(settings.listener.ae_title)
     return {
-        name: CommitmentScu(remote_of_peer(destination.commitment, settings), calling, reports)
+        name: CommitmentScu(
+            remote_of_peer(settings.peers[destination.commitment], settings), calling, reports
+        )
         for name, destination in settings.destinations.items()
         if isinstance(destination, CStoreDestination) and destination.commitment is not None
     }

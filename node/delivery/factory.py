@@ -6,7 +6,7 @@ from node.delivery.cstore import CStore
 from node.delivery.destination import Destination
 from node.delivery.dicomweb import DicomWeb
 from node.delivery.folder import Folder
-from node.dimse import scu
+from node.dimse.remotes import remote_of_peer
 from node.domain.identifiers import AeTitle
 from node.domain.result_objects import WantedObjects
 from node.settings import (
@@ -18,6 +18,7 @@ from node.settings import (
     Settings,
 )
 from node.settings.passwords import password_from
+from node.store.files.access import Readers
 
 
 def destinations_from(settings: Settings) -> Mapping[str, Destination]:
@@ -34,18 +35,12 @@ def wanted_objects(settings: Settings) -> Mapping[str, WantedObjects]:
     return {name: destination.wanted for name, destination in settings.destinations.items()}
 
 
-def remote_of_peer(peer_name: str, settings: Settings) -> scu.Remote:
-    """Returns the address of a peer in the settings."""
-    peer = settings.peers[peer_name]
-    return scu.Remote(AeTitle(peer.ae_title), peer.host, peer.port)
-
-
 def _destination(name: str, settings: Settings) -> Destination:
     match settings.destinations[name]:
         case CStoreDestination() as cstore:
             return CStore(
                 name,
-                remote_of_peer(cstore.peer, settings),
+                remote_of_peer(settings.peers[cstore.peer], settings),
                 AeTitle(settings.listener.ae_title),
                 deflated=cstore.deflated,
             )
@@ -58,8 +53,9 @@ def _destination(name: str, settings: Settings) -> Destination:
                 password,
                 deflated=dicomweb.deflated,
             )
-        case FolderDestination(path=path, deflated=deflated):
-            return Folder(name, path, deflated=deflated)
+        case FolderDestination() as folder:
+            readers = Readers(folder.readable_by)
+            return Folder(name, folder.path, deflated=folder.deflated, readers=readers)
         # The libraries of HL7 and FHIR take a quarter of a second to import.
         case Hl7Destination() as hl7:
             from node.delivery.his.hl7 import Hl7

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 
 from pynetdicom import _config, evt
 from pynetdicom.pdu import A_ABORT_RQ
+from pynetdicom.transport import AssociationSocket
 
 from node.dimse.reactor_checkpoint import ReactorCheckpoint
+from node.dimse.tls.connection import TlsConnection
 
 if TYPE_CHECKING:
     from pynetdicom.association import Association
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 Run = Callable[[], None]
 # The state of an association that has ended and whose connection is to be closed (PS3.8 9.2.1).
 AWAITING_CLOSE = "Sta13"
+# The event of a connection that has ended (PS3.8 9.2.2).
+_CONNECTION_CLOSED = "Evt17"
 # An abort by the service provider, without a reason (PS3.8 9.3.8).
 _BY_PROVIDER, _NO_REASON = 0x02, 0x00
 
@@ -28,6 +32,11 @@ _BY_PROVIDER, _NO_REASON = 0x02, 0x00
 def disable_message_logs() -> None:
     """Stops pynetdicom from composing a log text for every message, which nobody reads."""
     _config.LOG_HANDLER_LEVEL = "none"
+
+
+def run_unchanged(run: Run) -> None:
+    """Runs a thread as pynetdicom does."""
+    run()
 
 
 def connection_of(association: "Association") -> socket.socket | None:
@@ -47,10 +56,35 @@ def replace_receive(association: "Association", receive: Callable[[int], bytearr
         transport.recv = receive  # type: ignore[method-assign, assignment] # no other way
 
 
+class _ReadAheadTransport(AssociationSocket):
+    """Says that data is ready where it can be read without waiting; see `TlsConnection`."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether `recv` does not wait."""
+        connection = self.socket
+        if not isinstance(connection, TlsConnection) or not self._is_connected:
+            return super().ready
+        if connection.has_read_ahead:
+            return True
+        try:
+            return super().ready and connection.reads_ahead()
+        except OSError:
+            self.event_queue.put(_CONNECTION_CLOSED)
+            return False
+
+
+def read_ahead(association: "Association") -> None:
+    """Makes an association by TLS read only what has arrived; call it at EVT_CONN_OPEN."""
+    transport = association.dul.socket
+    if transport is not None:
+        transport.__class__ = _ReadAheadTransport  # no other way
+
+
 def wrap_threads(
     association: "Association",
     *,
-    service: Callable[[Run], None],
+    service: Callable[[Run], None] = run_unchanged,
     reactor: Callable[[Run], None],
 ) -> None:
     """Runs both threads of an association within the given functions.
@@ -74,6 +108,11 @@ def pause_reliably(association: "Association") -> None:
 
     # no other way
     association._reactor_checkpoint = ReactorCheckpoint(must_pause)  # type: ignore[assignment]
+
+
+def release_service(association: "Association") -> None:
+    """Lets the thread that serves requests wait for the first PDU before any can be read."""
+    association._dul_ready.set()
 
 
 def stop_reactor(association: "Association") -> None:

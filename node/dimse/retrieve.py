@@ -48,10 +48,10 @@ class NotPerformed(Transient):
 
 @dataclass(frozen=True)
 class MoveDestination:
-    """Where the peer sends the series: the node's listener."""
+    """Where the peer sends the series: the node's listener, on its ports in words."""
 
     ae_title: AeTitle
-    port: int
+    ports: str
 
 
 def move_series(remote: Remote, destination: MoveDestination, study: Uid, series: Uid) -> int:
@@ -209,7 +209,7 @@ def completed_sub_operations(
         title = destination.ae_title
         raise Transient(
             f"{remote} does not know the C-MOVE destination {title} ({status}): enter the AE title "
-            f"{title} there, with the address of this machine and port {destination.port}"
+            f"{title} there, with the address of this machine and {destination.ports}"
         )
     hint = "" if destination is None else _destination_hint(destination)
     if failed:
@@ -229,7 +229,7 @@ def completed_sub_operations(
 def _destination_hint(destination: MoveDestination) -> str:
     """What to check where a peer does not name the cause."""
     return (
-        f"; check that it knows {destination.ae_title} and reaches it on port {destination.port} "
+        f"; check that it knows {destination.ae_title} and reaches it on {destination.ports} "
         "of this machine"
     )
 

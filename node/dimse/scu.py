@@ -21,8 +21,11 @@ from pynetdicom.presentation import build_context
 
 from node.dicom.equipment import this_node
 from node.dicom.uid_names import uid_name
-from node.dimse.pynetdicom_internals import connection_of, pause_reliably
+from node.dimse.pynetdicom_internals import connection_of, pause_reliably, read_ahead
 from node.dimse.rejection import association_rejected
+from node.dimse.tls.connection import ClientContext, TlsConnection
+from node.dimse.tls.contexts import PeerTls
+from node.dimse.tls.failures import tls_failure
 from node.domain.connections.failure import ConnectionFailure, ConnectionFault
 from node.domain.errors import NodeError, Rejected, RejectionReason, Transient
 from node.domain.identifiers import AeTitle
@@ -40,11 +43,12 @@ _TIMEOUT_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class Remote:
-    """The address of a remote application entity."""
+    """The address of a remote application entity; without `tls`, the connection is plain."""
 
     ae_title: AeTitle
     host: str
     port: int
+    tls: PeerTls | None = None
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -97,9 +101,11 @@ def associated(
 
     Raises:
         Transient: no answer.
-        ConnectionFailure: the name is not known, or the association is rejected.
+        ConnectionFailure: the name is not known, there is no TLS, or the association is rejected.
         NodeError: `no_context_error`, where the remote accepts no presentation context at all.
     """
+    context = None if remote.tls is None else remote.tls.context()
+    tls_args = None if context is None or remote.tls is None else (context, remote.tls.server_name)
     try:
         association = ae.associate(
             remote.host,
@@ -107,7 +113,8 @@ def associated(
             ae_title=remote.ae_title,
             max_pdu=_MAX_PDU,
             ext_neg=list(negotiation),
-            evt_handlers=list(handlers),
+            tls_args=tls_args,
+            evt_handlers=[(evt.EVT_CONN_OPEN, _prepare_tls), *handlers],
         )
     except socket.gaierror as error:
         raise ConnectionFailure(
@@ -117,6 +124,7 @@ def associated(
         ) from error
     if not association.is_established:
         _close(association)
+        _raise_tls_failure(context, remote)
         raise _association_error(association, ae, remote, no_context_error)
     pause_reliably(association)
     _disable_delays(association)
@@ -143,7 +151,23 @@ def _association_error(
         return association_rejected(association, remote, remote.ae_title, ae.ae_title)
     if association.rejected_contexts and no_context_error is not None:
         return no_context_error
-    return Transient(f"{remote} does not answer: check host, port and firewall")
+    port = "port" if remote.tls is None else "that the port is its TLS port"
+    return Transient(f"{remote} does not answer: check host, {port} and firewall")
+
+
+def _raise_tls_failure(context: ClientContext | None, remote: Remote) -> None:
+    if context is not None and remote.tls is not None and context.failure is not None:
+        failure = tls_failure(context.failure, str(remote), remote.tls.server_name)
+        raise failure from context.failure
+
+
+def _prepare_tls(event: Event) -> None:
+    """Lets a connection by TLS read what arrives without waiting for more."""
+    connection = connection_of(event.assoc)
+    if isinstance(connection, TlsConnection):
+        # pynetdicom removes the timeout; the rest of a record could then be awaited for ever.
+        connection.settimeout(_TIMEOUT_SECONDS)
+        read_ahead(event.assoc)
 
 
 def _close(association: Association) -> None:

@@ -13,7 +13,7 @@ from node.domain.connections.rejected_connection import (
 from node.domain.identifiers import AeTitle
 from node.settings import Settings
 
-_OUT_OF_RESOURCES = "A700"
+_OUT_OF_RESOURCES, _NOT_AUTHORIZED = "A700", "0124"
 # What happened, and the remedy.
 _WORDS: Mapping[ListenerRejection, tuple[str, str]] = {
     ListenerRejection.CALLING_AE_TITLE: (
@@ -44,6 +44,56 @@ _WORDS: Mapping[ListenerRejection, tuple[str, str]] = {
     ListenerRejection.INSTANCE: (
         "This node did not store some of its images.",
         "The log of the listener gives the reason of each image (instance.refused).",
+    ),
+    ListenerRejection.ADDRESS: (
+        "A peer has this AE title, and may not come from this address.",
+        "If the address belongs to this sender, add it to addresses of the peer. Otherwise, find "
+        "out which machine uses the AE title.",
+    ),
+    ListenerRejection.QUOTA: (
+        "It has sent as much as it may (max_images_per_minute, max_gib_per_day of the peer).",
+        "Senders try again, and nothing is lost. If this happens often, raise the limit.",
+    ),
+    ListenerRejection.USER_IDENTITY: (
+        "Its user identity is not accepted (listener.user_identity).",
+        "On the sender, enter the user name and password of the peer, or no user identity if the "
+        "peer has none.",
+    ),
+    ListenerRejection.TLS_EXPECTED: (
+        "It does not use TLS, and this port is for TLS alone.",
+        "On the sender, turn TLS on, or enter the port without TLS.",
+    ),
+    ListenerRejection.PLAIN_EXPECTED: (
+        "It uses TLS, and this port is for connections without TLS.",
+        "On the sender, enter the port for TLS (tls_port), or turn TLS off.",
+    ),
+    ListenerRejection.NO_CERTIFICATE: (
+        "It shows no certificate, and this node demands one (client_certificates).",
+        "On the sender, set up a certificate of an authority in ca_file of [dicom_tls].",
+    ),
+    ListenerRejection.CERTIFICATE_NOT_TRUSTED: (
+        "This node does not trust the authority of its certificate.",
+        "If the certificate is the right one, add its authority to ca_file of [dicom_tls].",
+    ),
+    ListenerRejection.CERTIFICATE_EXPIRED: (
+        "Its certificate has expired, or is not valid yet.",
+        "Renew the certificate of the sender. Check the clocks of both machines.",
+    ),
+    ListenerRejection.CERTIFICATE_NAME: (
+        "Its certificate does not hold the name that this peer must have (certificate_name), or it "
+        "uses no TLS.",
+        "Let the sender use TLS with its own certificate. If that has another name, correct "
+        "certificate_name of the peer.",
+    ),
+    ListenerRejection.OWN_CERTIFICATE_REFUSED: (
+        "The sender does not accept the certificate of this node.",
+        "On the sender, trust the authority of the node's certificate, and call the node by a name "
+        "that the certificate holds.",
+    ),
+    ListenerRejection.TLS_FAILED: (
+        "The sender and this node agree on no TLS connection.",
+        "Check that the sender offers TLS 1.2 or 1.3 with the ciphers of [dicom_tls]. The log of "
+        "the listener gives the reason (tls.rejected).",
     ),
     ListenerRejection.OTHER: (
         "Its request for an association was invalid.",
@@ -97,7 +147,7 @@ def _sender(group: list[RejectedConnection], settings: Settings) -> RejectedSend
     known = {peer.ae_title for peer in settings.peers.values()}
     is_resolved = (
         key.reason is ListenerRejection.CALLING_AE_TITLE
-        and (not known or key.calling_ae_title in known)
+        and (_accepts_any(settings) or key.calling_ae_title in known)
     ) or (
         key.reason is ListenerRejection.CALLED_AE_TITLE
         and key.called_ae_title == settings.listener.ae_title
@@ -111,11 +161,11 @@ def _sender(group: list[RejectedConnection], settings: Settings) -> RejectedSend
         reason=key.reason,
         # One association has several contexts: the largest count is that of the associations.
         count=sum(one.tally.count for one in group)
-        if key.reason is ListenerRejection.INSTANCE
+        if any(one.key.status for one in group)
         else max(one.tally.count for one in group),
         first_at=min(one.tally.first_at for one in group),
         last_at=max(one.tally.last_at for one in group),
-        title=f"{key.calling_ae_title or 'A sender without an AE title'} at {key.address}",
+        title=f"{key.calling_ae_title or 'A sender'} at {key.address}",
         text=text,
         remedy="The configuration accepts it now." if is_resolved else remedy,
         details=tuple(detail for detail in details if detail),
@@ -124,6 +174,11 @@ def _sender(group: list[RejectedConnection], settings: Settings) -> RejectedSend
         and not is_resolved
         and _is_ae_title(key.calling_ae_title),
     )
+
+
+def _accepts_any(settings: Settings) -> bool:
+    accept_from = settings.listener.accept_from
+    return accept_from == "any" or (accept_from is None and not settings.peers)
 
 
 def _words(key: RejectionKey, settings: Settings) -> tuple[str, str]:
@@ -135,7 +190,10 @@ def _words(key: RejectionKey, settings: Settings) -> tuple[str, str]:
         "associations": settings.listener.max_associations,
         "free_gib": f"{settings.least_free_gib:g}",
     }
-    if key.status == _OUT_OF_RESOURCES:
+    if key.status == _NOT_AUTHORIZED:
+        text = "This peer may not send images (may)."
+        remedy = 'If it should, add "store" to `may` of the peer.'
+    if key.status == _OUT_OF_RESOURCES and key.reason is ListenerRejection.INSTANCE:
         remedy = "Check disk and database. Then send the series again, if the sender does not."
     return text.format_map(values), remedy.format_map(values)
 

@@ -11,7 +11,7 @@ from node.dimse import scu
 from node.domain.connections.failure import ConnectionFailure, ConnectionFault
 from node.domain.errors import NodeError, Transient
 from node.domain.identifiers import AeTitle
-from node.probes.tcp import connected
+from node.probes.tcp import connected, speaks_tls
 
 # A person waits for the answer. A delivery waits longer.
 TIMEOUT_S = 10.0
@@ -80,10 +80,16 @@ def _failures(remote: scu.Remote) -> Iterator[None]:
         raise
     except Transient as error:
         # pynetdicom does not say why it has no connection.
-        with connected(remote.host, remote.port, TIMEOUT_S):
-            pass
+        with connected(remote.host, remote.port, TIMEOUT_S) as connection:
+            expects_tls = remote.tls is None and speaks_tls(connection)
+        if expects_tls:
+            raise ConnectionFailure(
+                ConnectionFault.TLS,
+                f"{remote.host}:{remote.port} expects TLS",
+                "set tls = true for this peer, and check its port",
+            ) from error
         raise ConnectionFailure(
             ConnectionFault.NO_DICOM,
             f"{remote.host}:{remote.port} takes connections but does not answer as a DICOM node",
-            "check the port: another service may use it, or it may expect TLS",
+            "check the port: another service may use it",
         ) from error

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from node.delivery.factory import remote_of_peer
 from node.dimse.find import QUERY_MODEL
+from node.dimse.remotes import remote_of_peer
 from node.dimse.retrieve import GET_MODEL, MOVE_MODEL
 from node.domain.connections.failure import ConnectionFailure, ConnectionFault
 from node.domain.connections.probe import ConnectionName, ConnectionTable, ProbeReport, ProbeStep
@@ -62,7 +62,8 @@ def probe(settings: Settings, connection: ConnectionName) -> ProbeReport:
 
 
 def _peer_steps(settings: Settings, name: str) -> Iterator[_Step]:
-    peer, remote = settings.peers[name], remote_of_peer(name, settings)
+    peer = settings.peers[name]
+    remote = remote_of_peer(peer, settings)
     calling = AeTitle(settings.listener.ae_title)
     yield _echo_step(settings, name)
     models = {"move": MOVE_MODEL, "get": GET_MODEL}
@@ -128,7 +129,7 @@ def _destination_steps(settings: Settings, name: str) -> Iterator[_Step]:
 
 
 def _echo_step(settings: Settings, peer_name: str) -> _Step:
-    remote = remote_of_peer(peer_name, settings)
+    remote = remote_of_peer(settings.peers[peer_name], settings)
 
     def echo() -> str:
         dicom.echo(remote, AeTitle(settings.listener.ae_title))

@@ -11,8 +11,8 @@ from pydicom.uid import (
 )
 from pynetdicom.sop_class import StorageCommitmentPushModel  # type: ignore[attr-defined]
 
-from node.delivery.factory import remote_of_peer
 from node.dicom.uid_names import uid_name
+from node.dimse.remotes import remote_of_peer
 from node.domain.connections.failure import ConnectionFailure, ConnectionFault
 from node.domain.identifiers import AeTitle
 from node.domain.result_objects import ResultKind, ResultObject, SegEncoding
@@ -44,7 +44,7 @@ def offer_objects(settings: Settings, destination: CStoreDestination) -> str:
     Raises:
         ConnectionFailure: no association, or an object is not accepted and nothing replaces it.
     """
-    remote = remote_of_peer(destination.peer, settings)
+    remote = remote_of_peer(settings.peers[destination.peer], settings)
     calling = AeTitle(settings.listener.ae_title)
     wanted = [sop_class_of(each) for each in destination.wanted.objects]
     fallback = [sop_class_of(each) for each in destination.wanted.fallback]
@@ -68,7 +68,7 @@ def offer_commitment(settings: Settings, destination: CStoreDestination) -> str:
     Raises:
         ConnectionFailure: no association, or it does not accept.
     """
-    remote = remote_of_peer(destination.commitment or destination.peer, settings)
+    remote = remote_of_peer(settings.peers[destination.commitment or destination.peer], settings)
     calling = AeTitle(settings.listener.ae_title)
     if not dicom.accepted_sop_classes(remote, calling, [StorageCommitmentPushModel]):
         raise ConnectionFailure(
@@ -77,8 +77,8 @@ def offer_commitment(settings: Settings, destination: CStoreDestination) -> str:
             f"allow it there for {calling}, or leave out `commitment`",
         )
     return (
-        f"{remote} accepts requests for commitment. It reports to {calling} on port "
-        f"{settings.listener.port} of this machine, which it must know."
+        f"{remote} accepts requests for commitment. It reports to {calling} on "
+        f"{settings.listener.ports_text} of this machine, which it must know."
     )
 
 

@@ -1,10 +1,15 @@
-"""The reason why a TCP connection is not possible."""
+"""The reason why a TCP connection is not possible, and whether a server expects TLS."""
 
 import socket
+import ssl
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from node.domain.connections.failure import ConnectionFailure, ConnectionFault
+
+_ANSWER_BYTES = 1 << 14
+# A server that expects TLS answers at once.
+_TLS_ANSWER_S = 2.0
 
 
 @contextmanager
@@ -20,6 +25,25 @@ def connected(host: str, port: int, timeout_s: float) -> Iterator[socket.socket]
         raise connection_failure(error, host, port, timeout_s) from error
     with connection:
         yield connection
+
+
+def speaks_tls(connection: socket.socket) -> bool:
+    """Whether the server begins a TLS handshake, with any certificate; sends nothing else."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    client = context.wrap_bio(incoming := ssl.MemoryBIO(), outgoing := ssl.MemoryBIO())
+    with suppress(ssl.SSLWantReadError):
+        client.do_handshake()
+    try:
+        connection.settimeout(_TLS_ANSWER_S)
+        connection.sendall(outgoing.read())
+        incoming.write(connection.recv(_ANSWER_BYTES))
+        client.do_handshake()
+    except ssl.SSLWantReadError:
+        return True  # it has answered with the first part of a handshake
+    except OSError as error:
+        return "ALERT" in str(getattr(error, "reason", ""))
+    return True
 
 
 def connection_failure(error: OSError, host: str, port: int, timeout_s: float) -> ConnectionFailure:

@@ -8,6 +8,7 @@ from typing import Literal
 
 from node.dicom.query import FoundSeries, QueryLevel, SeriesQuery, TooManyMatches
 from node.dimse.find import finding
+from node.dimse.remotes import remote_of_peer
 from node.dimse.retrieve import MoveDestination, NotPerformed, get_series, move_series
 from node.dimse.scu import Remote
 from node.domain.errors import Misconfigured, Rejected, RejectionReason, Transient
@@ -18,7 +19,7 @@ from node.intake.wado_retrieval import DicomWebSource, retrieve_series
 from node.retrieval.series_search import Find, find_series, find_studies
 from node.routing.attributes import suggestion
 from node.settings import Settings
-from node.settings.options import Peer
+from node.settings.network.peers import Peer
 from node.settings.passwords import password_from
 from node.store import Store
 
@@ -75,7 +76,7 @@ def searchable_source(settings: Settings, name: str) -> SearchableSource:
     if peer is None or peer.retrieve is None:
         raise Misconfigured(unknown_source(settings, name), file=settings.file)
     calling = AeTitle(settings.listener.ae_title)
-    return SearchableSource(name, partial(finding, _remote(peer), calling))
+    return SearchableSource(name, partial(finding, remote_of_peer(peer, settings), calling))
 
 
 def retrieval_sources(settings: Settings, store: Store) -> Mapping[str, RetrieveSeries]:
@@ -97,12 +98,13 @@ def retrieval_sources(settings: Settings, store: Store) -> Mapping[str, Retrieve
 def _peer_source(
     settings: Settings, store: Store, peer: Peer, method: Literal["move", "get"]
 ) -> RetrieveSeries:
-    remote, ae_title = _remote(peer), AeTitle(settings.listener.ae_title)
+    remote = remote_of_peer(peer, settings)
+    ae_title = AeTitle(settings.listener.ae_title)
     match method:
         case "get":
             return PeerSource(remote, ae_title, partial(get_series, remote, ae_title))
         case "move":
-            destination = MoveDestination(ae_title, settings.listener.port)
+            destination = MoveDestination(ae_title, settings.listener.ports_text)
             return PeerSource(remote, ae_title, MoveToListener(remote, destination, store))
 
 
@@ -164,13 +166,9 @@ class MoveToListener:
             raise Transient(
                 f"{self.remote} sent {count} images to {self.destination.ae_title}, "
                 f"but {arrived} arrived here: check that this AE title has the address of this "
-                f"machine and port {self.destination.port} there"
+                f"machine and {self.destination.ports} there"
             )
         return count
-
-
-def _remote(peer: Peer) -> Remote:
-    return Remote(AeTitle(peer.ae_title), peer.host, peer.port)
 
 
 def _dicomweb_source(settings: Settings, name: str) -> DicomWebSource:

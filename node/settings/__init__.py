@@ -12,11 +12,12 @@ from node.settings.destinations import (
     ObservationCode,
 )
 from node.settings.load import load_location, load_revision, load_settings
+from node.settings.network.listener import ListenerOptions
+from node.settings.network.peers import Peer
+from node.settings.network.tls import DicomTlsOptions
 from node.settings.options import (
     DeliveryOptions,
     DicomwebSource,
-    ListenerOptions,
-    Peer,
     ResultOptions,
     RetentionOptions,
     Settings,
@@ -30,6 +31,7 @@ __all__ = [
     "CStoreDestination",
     "DeliveryOptions",
     "Destination",
+    "DicomTlsOptions",
     "DicomwebDestination",
     "DicomwebSource",
     "FhirDestination",

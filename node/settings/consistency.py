@@ -18,6 +18,7 @@ from node.settings.access.logins import access_mistakes
 from node.settings.chosen_models import model_mistakes
 from node.settings.destinations import Destination, FhirDestination, Hl7Destination
 from node.settings.information_systems import information_system_mistakes
+from node.settings.network.mistakes import network_mistakes
 from node.settings.options import Settings
 from node.settings.organ_codes import unknown_organs
 from node.settings.worklists import settings_without_effect, worklist_mistakes
@@ -46,7 +47,7 @@ def unknown_references(values: Mapping[str, Any], base: Path) -> Iterator[Mistak
     rules = values.get("rules")
     for i, rule in enumerate(rules if isinstance(rules, list) else []):
         yield from _unknown_in_rule(_table(rule), ("rules", i), destinations, models)
-        if peers:
+        if peers and _table(values.get("listener")).get("accept_from") != "any":
             yield from _unknown_senders(rule, ("rules", i), peers, _table(values.get("sources")))
 
 
@@ -145,18 +146,17 @@ def _installed_models(
 
 def contradictions(settings: Settings, base: Path) -> Iterator[Mistake]:
     """Yields settings that exclude each other; relative paths start from `base`."""
-    delivery, listener, web = settings.delivery, settings.listener, settings.web
+    delivery = settings.delivery
     if delivery.longest_retry_seconds < delivery.first_retry_seconds:
         path = ("delivery", "longest_retry_seconds")
         yield path, f"is below first_retry_seconds, {exact(delivery.first_retry_seconds)}"
-    if web.port == listener.port != 0:
-        yield ("web", "port"), f"the listener uses port {web.port} already"
     if 0 < settings.retention.free_bytes < settings.min_free_bytes:
         message = (
             f"is below least_free_gib, {exact(settings.least_free_gib)}: nothing would come in"
         )
         yield ("retention", "free_gib"), message
-    yield from access_mistakes(settings.access, web.host)
+    yield from access_mistakes(settings.access, settings.web.host)
+    yield from network_mistakes(settings, base)
     yield from _alert_mistakes(settings, base)
     yield from _mistakes_within_tables(settings, base)
     for name, peer in settings.peers.items():

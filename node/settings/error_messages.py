@@ -11,7 +11,8 @@ from node.routing.attributes import closest_match, suggestion
 from node.routing.condition_parsing import KeyPath, Mistake
 from node.settings.alerting import ALERT_CHANNELS
 from node.settings.destinations import DESTINATION_KINDS, ObservationCode
-from node.settings.options import DicomwebSource, Peer, QueryOptions, Settings
+from node.settings.network.peers import Peer
+from node.settings.options import DicomwebSource, QueryOptions, Settings
 from node.settings.worklists import WorkItemTask, WorklistOptions
 
 if TYPE_CHECKING:

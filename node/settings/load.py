@@ -1,22 +1,23 @@
 """Loading: merges file and environment, validates them, and reports every mistake at once."""
 
 import math
-import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from node.domain.errors import Misconfigured
 from node.routing.attributes import closest_match
 from node.routing.condition_parsing import KeyPath, Mistake
 from node.routing.conditions import All, Equals, Matches, Not
+from node.routing.patterns import compile_pattern
 from node.routing.rule_parsing import parse_rules
 from node.routing.rules import Rule
-from node.settings.alerting import AlertOptions, MailOptions, WebhookOptions
+from node.settings.alerting import AlertOptions
 from node.settings.consistency import contradictions, unknown_references
-from node.settings.destinations import Destination, FolderDestination
+from node.settings.destinations import FolderDestination
 from node.settings.environment import environment_values, merge, unknown_variables, variable_for
 from node.settings.error_messages import mistakes_from
 from node.settings.location import LOCATION_KEYS, location_values, revision_values
@@ -101,6 +102,16 @@ class _Origin:
         return self.host if path[0] in LOCATION_KEYS else self.content
 
 
+# The tables with an entry for each name; a mistake in one entry says nothing about the others.
+_NAMED_TABLES = ("peers", "sources", "queries", "worklists", "destinations")
+# What the settings of a table are compared with, besides each other.
+_COMPARED_WITH = {
+    "web": "listener",
+    "retention": "least_free_gib",
+    "monitoring": "least_free_gib",
+}
+
+
 def _settings_of(values: dict[str, Any], origin: _Origin) -> Settings:
     base = origin.base
     mistakes = unknown_variables() + _unknown_references(values, base)
@@ -109,13 +120,21 @@ def _settings_of(values: dict[str, Any], origin: _Origin) -> Settings:
         rules = parse_rules(values["rules"], settings.quiet_seconds, mistakes)
     else:
         rules = () if "destinations" in values else (_default_rule(settings.quiet_seconds),)
-    mistakes += contradictions(settings, base)
+    # Where a value is wrong, what is compared with it is not known.
+    wrong = {path[0] for path, _ in mistakes if path[0] not in _NAMED_TABLES}
+    mistakes += [
+        (path, message)
+        for path, message in contradictions(settings, base)
+        if wrong.isdisjoint({path[0], _COMPARED_WITH.get(str(path[0]))})
+    ]
     if mistakes:
         raise _all_mistakes(mistakes, origin)
     resolved = _resolve_paths(settings, base)
     destinations = resolved.destinations
     if "rules" not in values and "destinations" not in values:
-        archive = FolderDestination(kind="folder", path=resolved.data_dir / "archive")
+        archive = FolderDestination(
+            kind="folder", path=resolved.data_dir / "archive", readable_by="owner"
+        )
         destinations = {"archive": archive}
     update = {"file": origin.file, "rules": rules, "destinations": destinations}
     return resolved.model_copy(update=update)
@@ -134,19 +153,37 @@ def _unknown_references(values: dict[str, Any], base: Path) -> list[Mistake]:
 
 
 def _validate(values: dict[str, Any], mistakes: list[Mistake]) -> Settings:
-    """Returns the settings without the rules, or the defaults and what is wrong in `mistakes`."""
+    """Returns the settings without the rules; adds what is wrong in them to `mistakes`.
+
+    What is wrong is left out together with the other settings of its table.
+    """
     if "file" in values:
         mistakes.append((("file",), "is not a setting"))
+    given = {key: value for key, value in values.items() if key != "file"}
     try:
-        return Settings(**{k: v for k, v in values.items() if k != "file"})
+        return Settings(**given)
     except ValidationError as error:
-        mistakes += mistakes_from(error)
-        return Settings()
+        found = mistakes_from(error)
+    mistakes += found
+    return Settings(**_without(given, (path for path, _ in found)))
+
+
+def _without(values: Mapping[str, Any], paths: Iterable[KeyPath]) -> dict[str, Any]:
+    """Returns the values without the tables, or the entries of named tables, of these paths."""
+    kept = dict(values)
+    for path in paths:
+        table = str(path[0])
+        entries = kept.get(table)
+        if table in _NAMED_TABLES and len(path) > 1 and isinstance(entries, Mapping):
+            kept[table] = {name: entry for name, entry in entries.items() if name != path[1]}
+        else:
+            kept.pop(table, None)
+    return kept
 
 
 def _default_rule(quiet_seconds: float) -> Rule:
     """Returns the rule used without a configuration: every CT except localizers."""
-    localizer = Matches("ImageType", re.compile("^LOCALIZER$"))
+    localizer = Matches("ImageType", compile_pattern("^LOCALIZER$"))
     when = All((Equals("Modality", "CT"), Not(localizer)))
     return Rule("liver", "liver-ct", ("archive",), when, quiet_seconds)
 
@@ -162,6 +199,13 @@ def _resolve_paths(settings: Settings, base: Path) -> Settings:
             name: destination.model_copy(update=_absolute_paths(destination, base))
             for name, destination in settings.destinations.items()
         },
+        "peers": {
+            name: peer.model_copy(update=_absolute_paths(peer, base))
+            for name, peer in settings.peers.items()
+        },
+        "dicom_tls": settings.dicom_tls.model_copy(
+            update=_absolute_paths(settings.dicom_tls, base)
+        ),
         "alerts": _resolve_alert_paths(settings.alerts, base),
     }
     return settings.model_copy(update=update)
@@ -176,10 +220,8 @@ def _resolve_alert_paths(alerts: AlertOptions, base: Path) -> AlertOptions:
     return alerts.model_copy(update=channels)
 
 
-def _absolute_paths(
-    options: Destination | WebhookOptions | MailOptions, base: Path
-) -> dict[str, Path]:
-    """Returns the paths among the settings of a destination or channel, each absolute."""
+def _absolute_paths(options: BaseModel, base: Path) -> dict[str, Path]:
+    """Returns the paths among the settings of a table, each absolute."""
     return {key: base / value for key, value in options if isinstance(value, Path)}
 
 

@@ -15,8 +15,10 @@ from node.routing.rules import Rule
 from node.settings.access.logins import AccessOptions
 from node.settings.alerting import AlertOptions, MonitoringOptions
 from node.settings.destinations import Destination
+from node.settings.network.listener import ListenerOptions
+from node.settings.network.peers import Peer
+from node.settings.network.tls import DicomTlsOptions
 from node.settings.value_types import (
-    Ae,
     Boolean,
     BucketUrl,
     CodeString,
@@ -42,16 +44,6 @@ from node.settings.value_types import (
     within,
 )
 from node.settings.worklists import WorklistOptions
-
-
-class ListenerOptions(Options):
-    """The Storage SCP. Port 0 selects a free port."""
-
-    ae_title: Ae = "SEGNODE"
-    host: Host = "0.0.0.0"  # noqa: S104 # modalities and PACS connect from other machines
-    port: Port = 11112
-    max_pdu: Annotated[Whole, within(4096, 1048576)] = 131072  # bytes
-    max_associations: Annotated[Whole, within(1, 1000)] = 25
 
 
 class WebOptions(Options):
@@ -132,18 +124,6 @@ class RetentionOptions(Options):
         return 0 if self.free_gib is None else round(self.free_gib * (1 << 30))
 
 
-class Peer(Options):
-    """A remote application entity.
-
-    `retrieve` says how series are retrieved from it: C-MOVE to the listener, or C-GET; None: not.
-    """
-
-    ae_title: Ae
-    host: Host
-    port: Annotated[Whole, within(1, 65535)]
-    retrieve: Literal["move", "get"] | None = None
-
-
 class DicomwebSource(Options):
     """A DICOMweb server to fetch series from; `url` is the root of WADO-RS.
 
@@ -193,6 +173,7 @@ class Settings(BaseModel):
     least_free_gib: Annotated[Real, within(0, 1_000_000)] = 1.0
     catalogues: tuple[SitePath, ...] = ()
     listener: ListenerOptions = ListenerOptions()
+    dicom_tls: DicomTlsOptions = DicomTlsOptions()
     web: WebOptions = WebOptions()
     access: AccessOptions = AccessOptions()
     worker: WorkerOptions = WorkerOptions()
@@ -212,6 +193,11 @@ class Settings(BaseModel):
     def is_embedded(self) -> bool:
         """Whether the database is an SQLite file, which allows one machine and one worker."""
         return self.database_url.startswith("sqlite")
+
+    @property
+    def engine_file(self) -> Path:
+        """The SQLite file of DBOS, which stands beside an embedded database."""
+        return self.data_dir.absolute() / "dbos.sqlite"
 
     @property
     def min_free_bytes(self) -> int:

@@ -35,6 +35,7 @@ from node.store.received.cleanup import Cleanup
 from node.store.received.instances import Instances
 from node.store.received.queried_series import QueriedSeriesRepository
 from node.store.received.retrievals import Retrievals
+from node.store.restoring import refuse_unfinished_restore
 from node.store.search.archive_search import ArchiveSearch
 from node.store.search.searching import SeriesSearch
 from node.store.search.upkeep import IndexUpkeep
@@ -97,12 +98,14 @@ class Store(
         Several processes may do this at the same time. `files` defaults to the files in `data_dir`.
 
         Raises:
-            Misconfigured: the URL names no supported database, or one that belongs to other files.
+            Misconfigured: the URL names no supported database, one that belongs to other files, or
+                one that a newer version has upgraded; or a restore has not finished.
             Transient: the database does not answer.
         """
         data_dir = data_dir.absolute()
         if files is None:
             files = DataFolder(data_dir)
+        refuse_unfinished_restore(data_dir)
         data_dir.mkdir(parents=True, exist_ok=True)
         database = Database(parse_url(database_url))
         run_migrations(database)

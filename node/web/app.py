@@ -4,6 +4,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 from pathlib import Path
 
+import anyio
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -45,7 +46,9 @@ from node.web.console.connections import routes as connection_pages
 from node.web.console.rules import routes as rules
 from node.web.dependencies import settings_of
 from node.web.dicomweb import capabilities, metadata, qido, rendered, stow, wado
+from node.web.dicomweb.urls import SERVICE_PATH
 from node.web.event_streams import EventStreams
+from node.web.request_limits import RequestLimits
 from node.web.security import SecurityMiddleware
 from node.web.viewer import ohif_routes
 from node.web.viewer import routes as viewer
@@ -100,6 +103,7 @@ def create_app(
     app.state.store = store
     app.state.configuration = configuration or SiteConfiguration(store, settings.file)
     app.state.streams = EventStreams()
+    app.state.stow_limiter = anyio.CapacityLimiter(stow.MAX_PARSED_AT_ONCE)
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
     for module in (*_CONSOLE, *_API, *_DICOMWEB):
         app.include_router(module.ROUTER)
@@ -114,6 +118,7 @@ def create_app(
     )
     app.add_middleware(AccessMiddleware, control=app.state.access_control)
     # The last one added comes first.
+    app.add_middleware(RequestLimits, upload_path=f"{SERVICE_PATH}/")
     app.add_middleware(SecurityMiddleware, names=lambda: settings_of(app).web.names)
     return app
 
@@ -142,11 +147,16 @@ def _handle_invalid_request(request: Request, error: Exception) -> Response:
     """Answers a request in which a value is missing or has the wrong form."""
     assert isinstance(error, RequestValidationError)  # noqa: S101 registered for it
     message = "; ".join(
-        f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"
+        f"{'.'.join(str(part) for part in fault['loc'])}: {_in_plain_words(fault['msg'])}"
         for fault in error.errors()
     )
     status = HTTPStatus.UNPROCESSABLE_ENTITY
     return _error_response(request, status, "invalid-request", message)
+
+
+def _in_plain_words(message: str) -> str:
+    """Returns a message of pydantic about a value in the words of the node."""
+    return message.removeprefix("Value error, ").replace("Input should", "must")
 
 
 def _handle_impossible(request: Request, error: Exception) -> Response:

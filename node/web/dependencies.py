@@ -1,4 +1,4 @@
-"""Dependencies of the routes: settings, store, current time, user and posted form."""
+"""Dependencies of the routes: settings, store, current time and posted form."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -48,11 +48,6 @@ def identity_of(request: Request) -> Identity:
     return identity
 
 
-def _current_user(request: Request) -> str:
-    """Names who acts, as records state it."""
-    return identity_of(request).name
-
-
 async def _posted_form(request: Request) -> Mapping[str, str]:
     """Returns the fields of a form that a page of the console posts.
 
@@ -93,7 +88,6 @@ def _active_settings(configuration: Configuration, running: SiteSettings) -> Set
 
 ActiveSettings = Annotated[Settings, Depends(_active_settings)]
 Now = Annotated[datetime, Depends(utc_now)]
-CurrentUser = Annotated[str, Depends(_current_user)]
 MayView = Annotated[bool, Depends(may_view)]
 PostedForm = Annotated[Mapping[str, str], Depends(_posted_form)]
 RevisionNumber = Annotated[int, PathParameter(ge=1, lt=1 << 31)]

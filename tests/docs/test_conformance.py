@@ -1,6 +1,7 @@
 """The tables of the conformance statement equal the code."""
 
 import re
+import ssl
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -35,11 +36,16 @@ from node.domain.errors import Rejected, Transient
 from node.domain.identifiers import AeTitle, Uid
 from node.domain.result_objects import ResultKind, ResultObject, SegEncoding
 from node.retrieval.series_search import find_series, find_studies
-from node.settings import load_settings
+from node.settings import DicomTlsOptions, load_settings
 from node.store import Store
 from node.web.app import create_app
 from node.web.dicomweb.transcoding import COMPRESSED_SYNTAXES, UNCOMPRESSED_SYNTAXES
 from pacs_listener import commitment as commitment_service
+from pacs_listener.admission import (
+    CALLING_NOT_RECOGNIZED,
+    IDENTITY_REJECTED,
+    TEMPORARY_CONGESTION,
+)
 from pacs_listener.presentation_contexts import (
     STORAGE_COMMITMENT,
     STORAGE_SOP_CLASSES,
@@ -161,7 +167,8 @@ def test_the_reaction_to_the_outcome_of_a_retrieval_equals_the_code(row: list[st
     final.NumberOfFailedSuboperations = int(failed)
     remote = Remote(AeTitle("PACS"), "pacs", 104)
     try:
-        completed_sub_operations(final, remote, Uid("1.2.3"), MoveDestination(AeTitle("US"), 1))
+        destination = MoveDestination(AeTitle("US"), "port 1")
+        completed_sub_operations(final, remote, Uid("1.2.3"), destination)
     except NotPerformed:
         assert consequence == "tries again if the peer has the series"
     except Transient:
@@ -187,6 +194,21 @@ def test_the_limits_and_defaults_equal_the_settings(
     assert limits["Simultaneous associations"].startswith(f"{settings.listener.max_associations},")
     assert limits["Wait for an association request"] == f"{ACSE_TIMEOUT_S:g} s"
     assert limits["Silence within an association"].startswith(f"{NETWORK_TIMEOUT_S:g} s")
+
+
+def test_the_ciphers_equal_those_of_a_context() -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.set_ciphers(DicomTlsOptions().ciphers)
+    ciphers = [(cipher["name"], cipher["protocol"]) for cipher in context.get_ciphers()]
+    assert sorted(table("Cipher")) == sorted(
+        [name, version.replace("v", " ")] for name, version in ciphers
+    )
+
+
+def test_the_rejections_of_associations_equal_the_code() -> None:
+    answers = {answer for _, answer in table("Rejected association")}
+    codes = (CALLING_NOT_RECOGNIZED, IDENTITY_REJECTED, TEMPORARY_CONGESTION)
+    assert {", ".join(map(str, code)) for code in codes} < answers
 
 
 def test_the_implementation_identifiers_equal_the_code() -> None:

@@ -18,6 +18,7 @@ TEXT = EXAMPLE.read_text(encoding="utf-8")
 COMMENTED_OUT = re.compile(r"^# (?=\w+ = )", re.MULTILINE)
 SECTIONS = (
     "listener",
+    "dicom_tls",
     "web",
     "access",
     "worker",

@@ -18,7 +18,8 @@ from node.intake.inbox import Inbox
 from node.store import Store
 from node.store.commitment.received import ReferencedInstance
 from pacs_listener.commitment import CommitmentService
-from pacs_listener.scp import AssociationPolicy, Listener
+from pacs_listener.policy import AssociationPolicy
+from pacs_listener.scp import Listener
 from tests.pacs.conftest import StartOrthanc
 from tests.support.dicom.body import grid
 from tests.support.dicom.builders import ct_series

@@ -30,7 +30,8 @@ from node.domain.job import JobState
 from node.intake.inbox import Inbox
 from node.store import Store
 from pacs_listener.commitment import CommitmentService
-from pacs_listener.scp import AssociationPolicy, Listener
+from pacs_listener.policy import AssociationPolicy
+from pacs_listener.scp import Listener
 from tests.pacs.conftest import StartOrthanc
 from tests.support.factories import sqlite_url
 from tests.support.processes.worker_parts import FakePacs, WorkerParts

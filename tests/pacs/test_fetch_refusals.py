@@ -24,7 +24,7 @@ from tests.support.peers.archive import Archive
 # pynetdicom leaves a socket without a peer to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 US = AeTitle("SEGNODE")
-DESTINATION = MoveDestination(US, 11112)
+DESTINATION = MoveDestination(US, "port 11112")
 STUDY_QUERY = SeriesQuery(study_date="20260101")
 StartArchive = Callable[[Archive], Remote]
 

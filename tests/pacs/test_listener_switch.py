@@ -14,7 +14,8 @@ from node.domain.identifiers import AeTitle
 from node.intake.inbox import Inbox
 from node.store import Store
 from pacs_listener.commitment import CommitmentService
-from pacs_listener.scp import AssociationPolicy, Listener
+from pacs_listener.policy import AssociationPolicy
+from pacs_listener.scp import Listener
 from tests.support.dicom.small_ct import small_ct
 from tests.support.factories import sqlite_url
 

@@ -19,8 +19,9 @@ from node.domain.identifiers import AeTitle
 from node.intake.inbox import Inbox
 from node.store import Store
 from pacs_listener.commitment import CommitmentService
+from pacs_listener.policy import AssociationPolicy
 from pacs_listener.rejection_recorder import RejectionRecorder
-from pacs_listener.scp import AssociationPolicy, Listener
+from pacs_listener.scp import Listener
 from tests.support.factories import sqlite_url
 from tests.support.peers import upper_layer
 from tests.support.peers.raw_peer import RawPeer

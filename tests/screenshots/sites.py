@@ -27,6 +27,7 @@ from tests.support.browser.overview_site import (
     run_worker,
 )
 from tests.support.browser.slice_viewer_page import add_result
+from tests.support.factories import series_in
 from tests.support.servers.served_node import ServedNode
 
 _SEED = 7
@@ -125,5 +126,5 @@ def series_of(node: ServedNode, state: JobState) -> str:
 
 def largest_series(node: ServedNode) -> str:
     """Returns the path of the page of the series with the most images."""
-    largest = max(node.store.list_series(_MANY), key=lambda series: series.instance_count)
+    largest = max(series_in(node.store, _MANY), key=lambda series: series.instance_count)
     return f"/series/{largest.series_instance_uid}"

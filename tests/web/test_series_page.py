@@ -50,7 +50,7 @@ def test_discarding_asks_for_a_reason_and_the_trail_keeps_it(page: Page, node: S
         page.get_by_label("Reason").fill("repeated scan")
         confirm.click()
         trail = page.get_by_role("region", name="What happened")
-        expect(trail).to_contain_text("Discarded by console: repeated scan")
+        expect(trail).to_contain_text("Discarded by console (127.0.0.1): repeated scan")
         panel = page.get_by_role("region", name="liver-ct")
         expect(panel.locator(".badge use").first).to_have_attribute(
             "href", "/static/states.svg#discarded"

@@ -15,6 +15,17 @@ class ListenerRejection(StrEnum):
     SOP_CLASS = "sop-class"  # a presentation context: the node stores no such objects
     TRANSFER_SYNTAX = "transfer-syntax"  # a presentation context: no offered one is known
     INSTANCE = "instance"  # a C-STORE request with a failure status
+    ADDRESS = "address"  # a peer may not come from this address
+    QUOTA = "quota"  # a peer has sent as much as it may
+    USER_IDENTITY = "user-identity"
+    TLS_EXPECTED = "tls-expected"  # without TLS on the port for TLS
+    PLAIN_EXPECTED = "plain-expected"  # with TLS on the port without it
+    NO_CERTIFICATE = "no-certificate"
+    CERTIFICATE_NOT_TRUSTED = "certificate-not-trusted"
+    CERTIFICATE_EXPIRED = "certificate-expired"
+    CERTIFICATE_NAME = "certificate-name"  # the certificate belongs to no peer with this AE title
+    OWN_CERTIFICATE_REFUSED = "own-certificate-refused"  # the sender does not trust the node
+    TLS_FAILED = "tls-failed"
     OTHER = "other"
 
     @property

@@ -1,6 +1,7 @@
 """Remarks on settings that are valid and still deserve attention; `segnode check` prints them."""
 
 import os
+import stat
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
@@ -10,9 +11,14 @@ from models.installed_packages import installed
 from node.domain.result_objects import ResultKind
 from node.routing.conditions import All, Equals
 from node.routing.contradictions import contradiction
-from node.settings.destinations import Destination
+from node.settings.destinations import Destination, FolderDestination
 from node.settings.options import Settings
 from node.settings.organ_codes import uncoded_measurements
+
+# Permissions of a private key that are too wide: a group may read it, and nobody else.
+_OTHERS_MODE = stat.S_IWGRP | stat.S_IRWXO
+# What every series that a model segments has, as `node/dicom/ct/suitability.py` requires it.
+_SUITABLE = (Equals("Modality", "CT"), Equals("SamplesPerPixel", "1"))
 
 
 def remarks(settings: Settings) -> Iterator[str]:
@@ -30,8 +36,12 @@ def remarks(settings: Settings) -> Iterator[str]:
         yield from _fallback_remarks(name, destination)
     for subject, options in _with_credentials(settings).items():
         yield from _credential_remarks(subject, options)
+    yield from _open_data_folder(settings)
+    yield from _open_key_files(settings)
     yield from _shared_ae_titles(settings)
+    yield from _unbound_ae_titles(settings)
     yield from _unused_queries(settings)
+    yield from _refused_by_the_node(settings)
 
 
 def _fallback_remarks(name: str, destination: Destination) -> Iterator[str]:
@@ -70,6 +80,72 @@ def _credential_remarks(subject: str, options: BaseModel) -> Iterator[str]:
         yield f"{subject}: username without password_env; the password is then empty."
 
 
+def _open_data_folder(settings: Settings) -> Iterator[str]:
+    """Yields who may read the data folder besides the node, and which readers it keeps out."""
+    data_dir = settings.data_dir
+    mode = stat.S_IMODE(data_dir.stat().st_mode) if data_dir.is_dir() else 0
+    inside = [
+        name
+        for name, destination in settings.destinations.items()
+        if isinstance(destination, FolderDestination)
+        and destination.readable_by != "owner"
+        and destination.path.is_relative_to(data_dir)
+    ]
+    for name in inside:
+        yield (
+            f"Destination {name!r}: its folder is in data_dir, which is for the node alone; for "
+            'readers of it, choose a folder elsewhere, otherwise set readable_by = "owner".'
+        )
+    if mode & stat.S_IRWXO:
+        closed = "all in it but that folder" if inside else "it"
+        yield (
+            f"data_dir {data_dir}: every user of this machine can read it (mode {mode:03o}); the "
+            f"node closes {closed} when it starts."
+        )
+    elif mode & stat.S_IRWXG:
+        yield (
+            f"data_dir {data_dir}: its group can read it (mode {mode:03o}); if that is not meant, "
+            "run chmod 700 on it."
+        )
+
+
+def _open_key_files(settings: Settings) -> Iterator[str]:
+    """Yields files with private keys that more users than the node can read or change."""
+    tables: dict[str, BaseModel] = {"dicom_tls": settings.dicom_tls}
+    tables |= {f"destinations.{name}": table for name, table in settings.destinations.items()}
+    for path, options in tables.items():
+        certificate = getattr(options, "certificate_file", None)
+        key = getattr(options, "key_file", None) or certificate
+        if key is None:
+            continue
+        try:
+            mode = key.stat().st_mode
+        except OSError:
+            continue  # another check reports it
+        if mode & _OTHERS_MODE:
+            yield (
+                f"{path}: the private key in {key} is open to other users of this machine "
+                f"(mode {mode & 0o777:04o}): chmod 600 {key}, and let the node's user own it."
+            )
+
+
+def _unbound_ae_titles(settings: Settings) -> Iterator[str]:
+    """Yields peers whose AE title every certificate of the authorities may use."""
+    listener = settings.listener
+    if listener.tls_port is None or listener.client_certificates == "none":
+        return
+    unbound = [
+        repr(name)
+        for name, peer in settings.peers.items()
+        if peer.may and peer.certificate_name is None
+    ]
+    if unbound:
+        yield (
+            f"Peers without certificate_name: {', '.join(unbound)}. Every certificate that "
+            "dicom_tls.ca_file vouches for may use their AE titles."
+        )
+
+
 def _shared_ae_titles(settings: Settings) -> Iterator[str]:
     """Yields peers that a receiver cannot tell apart; one system may have several ports."""
     names: dict[str, list[str]] = defaultdict(list)
@@ -92,4 +168,14 @@ def _unused_queries(settings: Settings) -> Iterator[str]:
             yield (
                 f"Query {name!r}: no rule takes {query.modality}, so the node would retrieve these "
                 "series and ignore them."
+            )
+
+
+def _refused_by_the_node(settings: Settings) -> Iterator[str]:
+    """Yields rules for series that the node always refuses, so that they never give a result."""
+    for rule in settings.rules:
+        if rule.enabled and (reason := contradiction(All((rule.when, *_SUITABLE)))):
+            yield (
+                f"Rule {rule.name!r}: the node refuses every series that it matches, because the "
+                f"models segment CT slices alone: {reason}."
             )

@@ -42,7 +42,7 @@ class SeriesOutcome:
         """`receiving`, `ignored` or the state of `job`; `accepted` until there is a job."""
         job = self.job
         if self.series.state is SeriesState.ACCEPTED and job is not None:
-            return job.state.value
+            return job.visible_state.value
         return self.series.state.value
 
     @property

@@ -23,12 +23,6 @@ class SeriesRepository(Repository):
             row = connection.execute(query).first()
         return None if row is None else stored_series(row)
 
-    def list_series(self, limit: int = 100) -> list[StoredSeries]:
-        """Returns the series that received an instance last, newest first."""
-        query = select(SERIES).order_by(SERIES.c.last_received_at.desc()).limit(limit)
-        with self._database.reading() as connection:
-            return [stored_series(row) for row in connection.execute(query)]
-
     def series_received_since(self, since: datetime, limit: int) -> list[StoredSeries]:
         """Returns the series whose last image arrived at `since` or later, newest first."""
         query = (

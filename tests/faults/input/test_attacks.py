@@ -7,25 +7,33 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Self
 
 import pytest
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
-from pynetdicom import AE
-from pynetdicom.association import Association
 
+from node.dimse.tls.contexts import server_context
 from node.domain.identifiers import AeTitle
 from node.domain.instance import ReceivedInstance
 from node.intake.inbox import Accepted, Inbox
+from node.settings import DicomTlsOptions
 from node.store import Store
 from pacs_listener import scp
 from pacs_listener.commitment import CommitmentService
 from pacs_listener.limits import Limits
-from pacs_listener.scp import AssociationPolicy, Listener
-from tests.support.factories import encoded, sqlite_url
+from pacs_listener.policy import AssociationPolicy, TlsPort
+from pacs_listener.scp import Listener
+from tests.support.factories import EXPLICIT, encoded, sqlite_url
 from tests.support.peers.raw_peer import RawPeer, is_closed
-from tests.support.peers.upper_layer import c_store
+from tests.support.peers.secure_port import Port, TlsSite, number_of
+from tests.support.peers.upper_layer import (
+    CT_CONTEXTS,
+    DATA,
+    P_DATA_TF,
+    RELEASE_RQ,
+    c_store,
+    p_data,
+)
 from tests.support.waiting import until
 
 # pynetdicom leaves a socket without a peer to the garbage collector.
@@ -35,13 +43,20 @@ TIMEOUT_S = 1.0
 INSTANCE_BYTES = 4 << 20
 TOTAL_BYTES = 6 << 20
 MAX_ASSOCIATIONS = 3
-CONTEXT_ID = 1
-# PS3.8 9.3.5: a P-DATA-TF PDU with one presentation data value.
-P_DATA_TF = 0x04
 
 
-@pytest.fixture
-def port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> TlsSite:
+    return TlsSite.create(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.fixture(params=["plain", "tls"])
+def port(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    certificates: TlsSite,
+    request: pytest.FixtureRequest,
+) -> Iterator[Port]:
     """A listener with short timeouts and small limits."""
 
     def small(pdu_bytes: int, _pdu_s: float) -> Limits:
@@ -51,82 +66,69 @@ def port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     monkeypatch.setattr(scp, "ACSE_TIMEOUT_S", TIMEOUT_S)
     monkeypatch.setattr(scp, "NETWORK_TIMEOUT_S", 4 * TIMEOUT_S)
     store = Store.open(sqlite_url(tmp_path), tmp_path)
-    policy = AssociationPolicy(AeTitle("SEGNODE"), "127.0.0.1", 0, MAX_PDU, MAX_ASSOCIATIONS, ())
+    options = DicomTlsOptions(
+        certificate_file=certificates.node.certificate,
+        key_file=certificates.node.key,
+        ca_file=certificates.authority.file,
+    )
+    tls = TlsPort(0, partial(server_context, options, "required"))
+    policy = AssociationPolicy(
+        AeTitle("SEGNODE"), "127.0.0.1", 0, MAX_PDU, MAX_ASSOCIATIONS, (), tls=tls
+    )
     commitment = CommitmentService(store, (), lambda: datetime.now(UTC))
     listener = Listener(policy, Inbox(store, 0), commitment, lambda: datetime.now(UTC))
-    yield listener.start()
+    plain = listener.start()
+    yield certificates.port(listener.tls_port) if request.param == "tls" else plain
     listener.stop(0)
     store.close()
 
 
-def associate(port: int) -> Association:
-    entity = AE("ATTACKER")
-    entity.add_requested_context(CTImageStorage, ExplicitVRLittleEndian)
-    return entity.associate("127.0.0.1", port, ae_title="SEGNODE")
-
-
-def is_served(port: int) -> bool:
+def is_served(port: Port) -> bool:
     """Whether the listener accepts an association."""
-    association = associate(port)
-    transport = association.dul.socket
-    connection = None if transport is None else transport.socket
-    if association.is_established:
-        association.release()
-        return True
-    if connection is not None:
-        connection.close()  # pynetdicom does not, once the peer has closed
-    return False
+    try:
+        with RawPeer.associated(port) as peer:
+            return peer.send([RELEASE_RQ]) and peer.is_ended()
+    except (AssertionError, OSError):
+        return False
 
 
-def connect(port: int) -> socket.socket:
-    connection = socket.create_connection(("127.0.0.1", port))
+def connect(port: Port) -> socket.socket:
+    """Opens a connection without any handshake."""
+    connection = socket.create_connection(("127.0.0.1", number_of(port)))
     connection.settimeout(20)
     return connection
 
 
-class Stream:
-    """An association on which the test writes PDUs itself."""
-
-    def __init__(self, port: int) -> None:
-        self.association = associate(port)
-        assert self.association.is_established
-        assert self.association.dul.socket is not None
-        connection = self.association.dul.socket.socket
-        assert connection is not None
-        self.socket = connection
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.association.abort()
-        self.socket.close()  # pynetdicom does not, once the peer has closed
+class Stream(RawPeer):
+    """An association on which a data set is sent in fragments."""
 
     def send_fragment(self, size: int) -> bool:
         """Sends a fragment that is not the last; returns whether the peer is still connected."""
-        value = bytes([0]) + bytes(size)
-        item = struct.pack(">IB", len(value) + 1, CONTEXT_ID) + value
-        try:
-            self.socket.sendall(struct.pack(">BBI", P_DATA_TF, 0, len(item)) + item)
-        except OSError:
-            return False
-        return True
+        return self.send([p_data(CT_CONTEXTS[EXPLICIT], DATA, bytes(size))])
 
     def has_ended(self) -> bool:
-        return not self.association.is_established
+        """Whether the listener has aborted the association or closed the connection."""
+        self.socket.settimeout(0.01)
+        try:
+            self.socket.recv(1)
+        except TimeoutError:
+            return False
+        except OSError:
+            return True
+        return True
 
 
-def test_a_pdu_with_a_length_of_gigabytes_ends_the_connection(port: int) -> None:
+def test_a_pdu_with_a_length_of_gigabytes_ends_the_connection(port: Port) -> None:
     for pdu_type in (0x01, P_DATA_TF):
-        with connect(port) as connection:
-            connection.sendall(struct.pack(">BBI", pdu_type, 0, 0xFFFFFFF0) + bytes(1000))
-            assert is_closed(connection)
+        with RawPeer(port) as peer:
+            peer.send([struct.pack(">BBI", pdu_type, 0, 0xFFFFFFF0) + bytes(1000)])
+            assert peer.is_ended()
     assert is_served(port)
 
 
-def test_an_endless_data_set_ends_the_association(port: int) -> None:
+def test_an_endless_data_set_ends_the_association(port: Port) -> None:
     sent = 0
-    with Stream(port) as stream:
+    with Stream.associated(port) as stream:
         while sent < 4 * INSTANCE_BYTES and stream.send_fragment(MAX_PDU - 100):
             sent += MAX_PDU - 100
         until(stream.has_ended, 10, "the association to end")
@@ -134,9 +136,9 @@ def test_an_endless_data_set_ends_the_association(port: int) -> None:
     assert is_served(port)
 
 
-def test_data_sets_that_exceed_the_total_limit_end_an_association(port: int) -> None:
+def test_data_sets_that_exceed_the_total_limit_end_an_association(port: Port) -> None:
     with ExitStack() as stack:
-        streams = [stack.enter_context(Stream(port)) for _ in range(MAX_ASSOCIATIONS)]
+        streams = [stack.enter_context(Stream.associated(port)) for _ in range(MAX_ASSOCIATIONS)]
         # Less than the limit of one instance, more than the limit of all together.
         for _ in range(3 * INSTANCE_BYTES // 4 // MAX_PDU):
             for stream in streams:
@@ -146,7 +148,7 @@ def test_data_sets_that_exceed_the_total_limit_end_an_association(port: int) -> 
 
 
 def test_data_sets_that_wait_to_be_stored_count_for_the_limit(
-    port: int, monkeypatch: pytest.MonkeyPatch
+    port: Port, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     goes_on = threading.Event()
     accept = Inbox.accept
@@ -165,25 +167,34 @@ def test_data_sets_that_wait_to_be_stored_count_for_the_limit(
     goes_on.set()
 
 
-def test_peers_that_stop_within_a_pdu_are_disconnected(port: int) -> None:
+def test_peers_that_stop_within_a_pdu_are_disconnected(port: Port) -> None:
     with ExitStack() as stack:
         for _ in range(MAX_ASSOCIATIONS):
-            stream = stack.enter_context(Stream(port))
+            stream = stack.enter_context(Stream.associated(port))
             stream.socket.sendall(struct.pack(">BBI", P_DATA_TF, 0, 5000) + bytes(10))
         assert not is_served(port)
         until(lambda: is_served(port), 20, "a free association slot")
 
 
-def test_silent_peers_are_disconnected(port: int) -> None:
+def test_silent_peers_are_disconnected(port: Port) -> None:
     with ExitStack() as stack:
         silent = [stack.enter_context(connect(port)) for _ in range(MAX_ASSOCIATIONS)]
-        half = stack.enter_context(connect(port))
-        half.sendall(b"\x01\x00\x00")
-        assert all(is_closed(connection) for connection in (*silent, half))
+        half = stack.enter_context(RawPeer(port))
+        half.send([b"\x01\x00\x00"])
+        assert all(is_closed(connection) for connection in (*silent, half.socket))
     until(lambda: is_served(port), 20, "a free association slot")
 
 
-def test_the_listener_survives_a_thousand_concurrent_connections(port: int) -> None:
+def test_peers_that_stop_within_the_handshake_hold_up_nobody(port: Port) -> None:
+    with ExitStack() as stack:
+        # The head of a handshake record, and a part of its content.
+        for _ in range(MAX_ASSOCIATIONS - 1):
+            stack.enter_context(connect(port)).sendall(b"\x16\x03\x01\x02\x00\x01\x00")
+        assert is_served(port)
+    until(lambda: is_served(port), 20, "a free association slot")
+
+
+def test_the_listener_survives_a_thousand_concurrent_connections(port: Port) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = 4096 if hard == resource.RLIM_INFINITY else min(4096, hard)
     resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

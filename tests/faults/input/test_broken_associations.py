@@ -9,6 +9,7 @@ import pytest
 from pacs_listener.store_status import StoreStatus
 from tests.support.factories import CT_IMAGE, EXPLICIT, encoded
 from tests.support.peers.raw_peer import RawPeer
+from tests.support.peers.secure_port import Port, TlsSite
 from tests.support.peers.upper_layer import (
     ABORT,
     ASSOCIATE_RQ,
@@ -37,37 +38,44 @@ MAX_ASSOCIATIONS = 25
 # These associations end at once; a timeout takes 30 s.
 SOON_S = 10
 ABORTED = 0x07
-# Of the listener: configuration and rejections.
-TIMERS = 2
+# Of the listener: configuration, rejections and certificates.
+TIMERS = 3
 
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ListenerProcess]:
-    with ListenerProcess(tmp_path_factory.mktemp("node") / "data") as process:
+    folder = tmp_path_factory.mktemp("node")
+    with ListenerProcess(folder / "data", tls=TlsSite.create(folder / "tls")) as process:
         yield process
         # A remaining thread would prevent the exit.
         assert process.stop() == 0
 
 
+@pytest.fixture(scope="module", params=["plain", "tls"])
+def open_port(running: ListenerProcess, request: pytest.FixtureRequest) -> Port:
+    """The port without TLS, and that with TLS."""
+    return running.tls_port if request.param == "tls" else running.port
+
+
 @pytest.fixture
-def port(running: ListenerProcess) -> Iterator[int]:
+def port(running: ListenerProcess, open_port: Port) -> Iterator[Port]:
     """A listener that must have no thread or socket of a test left soon after it."""
     pid = running.process.pid
     at_rest = Rest.of(pid)
-    yield running.port
+    yield open_port
     until(lambda: at_rest.is_reached(pid, timers=TIMERS), SOON_S, "all threads to end")
-    echo(running.port)
+    echo(open_port)
     until(lambda: at_rest.is_reached(pid, timers=TIMERS), SOON_S, "the last thread to end")
 
 
-def echo(port: int) -> None:
+def echo(port: Port) -> None:
     with RawPeer.associated(port) as peer:
         assert peer.status([c_echo()]) == StoreStatus.SUCCESS
         peer.send([RELEASE_RQ])
         assert peer.is_ended()
 
 
-def test_connections_without_a_request_hold_no_association(port: int) -> None:
+def test_connections_without_a_request_hold_no_association(port: Port) -> None:
     for _ in range(2 * MAX_ASSOCIATIONS):
         RawPeer(port).close()
     for _ in range(2 * MAX_ASSOCIATIONS):
@@ -98,7 +106,7 @@ UNUSUAL_REQUESTS = {
 
 
 @pytest.mark.parametrize("request_pdu", UNUSUAL_REQUESTS.values(), ids=UNUSUAL_REQUESTS)
-def test_an_unusual_association_request_is_ended_or_served(port: int, request_pdu: bytes) -> None:
+def test_an_unusual_association_request_is_ended_or_served(port: Port, request_pdu: bytes) -> None:
     with ExitStack() as stack:
         for _ in range(MAX_ASSOCIATIONS + 1):
             peer = stack.enter_context(RawPeer(port))
@@ -131,7 +139,7 @@ UNUSUAL_MESSAGES = {
 
 @pytest.mark.parametrize("pdus", UNUSUAL_MESSAGES.values(), ids=UNUSUAL_MESSAGES)
 def test_an_unusual_message_ends_the_association_or_is_answered(
-    port: int, pdus: list[bytes]
+    port: Port, pdus: list[bytes]
 ) -> None:
     with RawPeer.associated(port) as peer:
         peer.socket.settimeout(SOON_S)
@@ -139,7 +147,7 @@ def test_an_unusual_message_ends_the_association_or_is_answered(
         assert peer.is_ended()
 
 
-def test_an_endless_command_ends_the_association(port: int) -> None:
+def test_an_endless_command_ends_the_association(port: Port) -> None:
     sent, fragment = 0, p_data(ECHO_CONTEXT, COMMAND, bytes(16_000))
     with RawPeer.associated(port) as peer:
         while sent < 64 << 20 and peer.send([fragment]):
@@ -147,7 +155,7 @@ def test_an_endless_command_ends_the_association(port: int) -> None:
     assert sent < 32 << 20
 
 
-def test_too_many_unanswered_requests_end_the_association(port: int) -> None:
+def test_too_many_unanswered_requests_end_the_association(port: Port) -> None:
     def answered(count: int) -> int:
         with RawPeer.associated(port) as peer:
             peer.send([c_echo() * count])
@@ -160,7 +168,7 @@ def test_too_many_unanswered_requests_end_the_association(port: int) -> None:
     assert answered(2000) < 2000
 
 
-def test_data_after_an_invalid_pdu_is_not_answered(port: int) -> None:
+def test_data_after_an_invalid_pdu_is_not_answered(port: Port) -> None:
     with RawPeer.associated(port) as peer:
         peer.send([pdu(0x09, b"what") + b"\x09\0\0\0\0\0" * 1000])
         pdu_types = []
@@ -169,14 +177,14 @@ def test_data_after_an_invalid_pdu_is_not_answered(port: int) -> None:
     assert pdu_types in ([], [ABORTED])
 
 
-def test_an_association_request_above_the_limit_is_not_parsed(port: int) -> None:
+def test_an_association_request_above_the_limit_is_not_parsed(port: Port) -> None:
     context = presentation_context(1, CT_IMAGE, [f"1.2.{number}" for number in range(5000)])
     with RawPeer(port) as peer:
         peer.send([associate_rq(context * 16)])
         assert peer.read()[0] == 0
 
 
-def test_a_data_set_in_many_fragments_is_stored(port: int) -> None:
+def test_a_data_set_in_many_fragments_is_stored(port: Port) -> None:
     whole = encoded(sop_instance_uid="1.2.3.77")
     request, data = c_store(whole, "1.2.3.77")
     pieces = [p_data(CT_CONTEXTS[EXPLICIT], DATA, whole[n : n + 1]) for n in range(len(whole))]

@@ -51,8 +51,8 @@ REFERENCES = 0x00081199
 # Above the memory after the first associations.
 MAX_GROWTH_MIB = 64
 SOON_S = 10
-# Of the listener: configuration and rejections.
-TIMERS = 2
+# Of the listener: configuration, rejections and certificates.
+TIMERS = 3
 
 
 @pytest.fixture

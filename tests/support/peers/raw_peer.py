@@ -1,11 +1,13 @@
 """A peer that sends any bytes and reads the PDUs of the response."""
 
 import socket
+import ssl
 import struct
 from collections.abc import Iterable
 from typing import Self
 
 from tests.support.peers import upper_layer
+from tests.support.peers.secure_port import Port, open_connection
 
 _TIMEOUT_S = 30.0
 _P_DATA_HEADER_BYTES = 6
@@ -26,14 +28,13 @@ def is_closed(connection: socket.socket) -> bool:
 class RawPeer:
     """A connection to a listener; `associated` returns one with an association."""
 
-    def __init__(self, port: int) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port))
-        self.socket.settimeout(_TIMEOUT_S)
+    def __init__(self, port: Port) -> None:
+        self.socket = open_connection(port, _TIMEOUT_S)
         # Otherwise each small PDU waits for the acknowledgement of the one before.
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     @classmethod
-    def associated(cls, port: int) -> Self:
+    def associated(cls, port: Port) -> Self:
         """Opens an association for CT images in four transfer syntaxes, C-ECHO and commitment."""
         peer = cls(port)
         peer.send([upper_layer.associate_rq()])
@@ -88,7 +89,7 @@ class RawPeer:
         try:
             while len(content) < count and (piece := self.socket.recv(count - len(content))):
                 content += piece
-        except ConnectionError:
+        except (ConnectionError, ssl.SSLError):
             pass
         return content
 

@@ -8,21 +8,31 @@ import threading
 from pathlib import Path
 from typing import Self
 
+from tests.support.peers.secure_port import SecurePort, TlsSite
 from tests.support.waiting import until
 
+_TLS_PORT = re.compile(r'"tls_port": (\d+)')
 _READY = re.compile(r'"listener\.ready".*"port": (\d+)')
 
 
 class ListenerProcess:
-    """`python -m pacs_listener` over a data folder, on a free port unless one is given."""
+    """`python -m pacs_listener` over a data folder, on a free port unless one is given.
 
-    def __init__(self, data_dir: Path, port: int = 0, *, more: str = "") -> None:
+    With `tls`, it also listens on a port for TLS.
+    """
+
+    def __init__(
+        self, data_dir: Path, port: int = 0, *, more: str = "", tls: TlsSite | None = None
+    ) -> None:
         config = data_dir.parent / "segnode.toml"
         config.parent.mkdir(parents=True, exist_ok=True)
+        secured = "" if tls is None else f"tls_port = 0\n{tls.settings}"
         config.write_text(
-            f'data_dir = "{data_dir}"\n{more}\n[listener]\nport = {port}\nhost = "127.0.0.1"\n',
+            f'data_dir = "{data_dir}"\n{more}\n[listener]\nport = {port}\nhost = "127.0.0.1"\n'
+            f"{secured}",
             encoding="utf-8",
         )
+        self._tls = tls
         command = [sys.executable, "-m", "pacs_listener", "--config", str(config)]
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         self.log: list[str] = []
@@ -33,6 +43,14 @@ class ListenerProcess:
         except AssertionError:
             self.kill()
             raise
+
+    @property
+    def tls_port(self) -> SecurePort:
+        """The port for TLS, as a sender with a certificate connects to it."""
+        found = _TLS_PORT.search("".join(self.log))
+        assert found is not None
+        assert self._tls is not None
+        return self._tls.port(int(found[1]))
 
     def kill(self) -> None:
         """Kills it with SIGKILL."""

@@ -1,53 +1,29 @@
 """An HTTP server on loopback that answers every request in the same way, and keeps the requests."""
 
-import threading
-from contextlib import AbstractContextManager
+from contextlib import suppress
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Self
+from http.server import BaseHTTPRequestHandler
+
+from tests.support.servers.loopback_server import LoopbackServer
 
 
 @dataclass
-class AnsweringServer(AbstractContextManager["AnsweringServer"]):
+class AnsweringServer(LoopbackServer):
     """Answers with this status, type and body; `requests` are the methods, paths and bodies."""
 
     status: int = 200
     content_type: str = "application/dicom+json"
     body: bytes = b"[]"
     location: str = ""
+    encoding: str = ""  # of the body, such as gzip
     requests: list[tuple[str, str, bytes]] = field(default_factory=list)
     authorization: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        super().__init__()
 
-    @property
-    def port(self) -> int:
-        """The port."""
-        return int(self._server.server_port)
-
-    @property
-    def url(self) -> str:
-        """The root."""
-        return f"http://127.0.0.1:{self.port}"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        error_type: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join(10)
-
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
+    def handler(self) -> type[BaseHTTPRequestHandler]:
+        """Returns the class that answers one request."""
         server = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -58,10 +34,13 @@ class AnsweringServer(AbstractContextManager["AnsweringServer"]):
                 self.send_response(server.status)
                 self.send_header("Content-Type", server.content_type)
                 self.send_header("Content-Length", str(len(server.body)))
+                if server.encoding:
+                    self.send_header("Content-Encoding", server.encoding)
                 if server.location:
                     self.send_header("Location", server.location)
                 self.end_headers()
-                self.wfile.write(server.body)
+                with suppress(ConnectionError):  # the node reads no further
+                    self.wfile.write(server.body)
 
             do_GET = do_POST = _answer  # noqa: N815 the names of http.server
 

@@ -18,7 +18,8 @@ from node.retrieval.sources import retrieval_sources, searchable_source
 from node.settings import Settings, load_settings
 from node.store import Retrieval, Store
 from pacs_listener.commitment import CommitmentService
-from pacs_listener.scp import AssociationPolicy, Listener
+from pacs_listener.policy import AssociationPolicy
+from pacs_listener.scp import Listener
 from tests.support.dicom.body import grid
 from tests.support.dicom.builders import CtFiles, ct_series
 from tests.support.factories import NOON

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -35,7 +35,7 @@ def wait_after(lock_out: LockOut, account: str, failures: int) -> timedelta:
     return now - started
 
 
-def may_try(lock_out: LockOut, account: str, now: timedelta | object) -> bool:
+def may_try(lock_out: LockOut, account: str, now: datetime) -> bool:
     try:
         lock_out.begin(account, replace(FACTS, now=now, client_address=account))
     except AccountError:

@@ -1,6 +1,7 @@
 """The command line: its output and exit status."""
 
 import json
+import re
 import sys
 from dataclasses import replace
 from getpass import getuser
@@ -9,11 +10,17 @@ from pathlib import Path
 
 import pytest
 
+from models.data.layouts import LAYOUTS
+from node.cli.demo import PacsChoice
 from node.cli.main import main
+from node.cli.queues.deliveries import OpenState
+from node.cli.queues.job_list import ListState
 from node.domain.findings import Finding, FindingKind
 from node.domain.identifiers import Uid
 from node.domain.job import HELD, Job, JobState
+from node.domain.listing.listed_states import ListedState
 from node.domain.series import SeriesPart, SeriesState
+from node.processes.role_process import Role
 from node.routing.rule_matching import Decision
 from node.settings import load_settings
 from node.store import Store
@@ -211,6 +218,66 @@ def test_a_job_is_released_once(
     assert run(monkeypatch, "jobs", "release", name, "-c", str(config)) == 0
     assert run(monkeypatch, "jobs", "release", name, "-c", str(config)) == 1
     assert f"job {name} is already released; it is queued" in capsys.readouterr().err
+
+
+def test_jobs_list_finds_what_is_held(
+    config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = load_settings(config)
+    store = Store.open(settings.database_url, settings.data_dir)
+    for series, reason in (("1.2.3", f"{HELD}The liver has 3 parts."), ("1.2.4", "not delivered")):
+        store.add_instance(
+            received(sop_instance_uid=f"{series}.1", series_instance_uid=series),
+            settings.data_dir / series,
+            1,
+            NOON,
+        )
+        job = job_of(Uid(series))
+        store.add_job(job)
+        store.change_job(job.job_id, JobState.PARKED, NOON, reason=reason)
+    store.close()
+
+    def listed(state: str) -> list[str]:
+        arguments = ("jobs", "list", "--state", state, "--json", "-c", str(config))
+        assert run(monkeypatch, *arguments) == 0
+        return [each["series_instance_uid"] for each in json.loads(capsys.readouterr().out)]
+
+    assert listed("held") == ["1.2.3"]
+    assert sorted(listed("parked")) == ["1.2.3", "1.2.4"]
+    assert listed("refused") == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "allowed"),
+    [
+        (("jobs", "list", "--state"), tuple(ListState)),
+        (("jobs", "retry", "1", "--state"), tuple(OpenState)),
+        (("jobs", "redirect", "1", "--state"), tuple(OpenState)),
+        (("jobs", "discard", "1", "--reason", "x", "--state"), tuple(OpenState)),
+        (("series", "list", "--state"), tuple(ListedState)),
+        (("demo", "--pacs"), tuple(PacsChoice)),
+        (("serve", "--role"), tuple(Role)),
+        (("dataset", ".", "--layout"), tuple(LAYOUTS)),
+    ],
+)
+def test_an_unknown_value_is_answered_with_those_that_are_allowed(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: tuple[str, ...],
+    allowed: tuple[str, ...],
+) -> None:
+    assert run(monkeypatch, *arguments, "hald") != 0
+    printed = " ".join(capsys.readouterr().err.replace("│", "").split())
+    assert "Value error" not in printed
+    for value in allowed:
+        assert re.search(rf"\b{re.escape(value)}\b", printed), value
+
+
+def test_a_number_that_is_none_is_answered_in_plain_words(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "jobs", "list", "--limit", "many") != 0
+    assert "Invalid value for '--limit': must be a whole number" in capsys.readouterr().err
 
 
 def test_explain_reports_each_series_of_a_folder(

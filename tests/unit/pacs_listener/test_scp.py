@@ -23,15 +23,16 @@ from node.domain.identifiers import AeTitle
 from node.intake.inbox import Inbox
 from node.store import Store
 from pacs_listener.commitment import CommitmentService
+from pacs_listener.policy import AssociationPolicy
 from pacs_listener.presentation_contexts import (
     STORAGE_SOP_CLASSES,
     STORAGE_TRANSFER_SYNTAXES,
     VERIFICATION,
     VERIFICATION_TRANSFER_SYNTAXES,
 )
-from pacs_listener.scp import AssociationPolicy, Listener
+from pacs_listener.scp import Listener
 from pacs_listener.store_status import MEANINGS, DoesNotMatch, StoreStatus, error_comment, status_of
-from tests.support.factories import CT_IMAGE, EXPLICIT, NOON, encoded, sqlite_url
+from tests.support.factories import CT_IMAGE, EXPLICIT, NOON, encoded, series_in, sqlite_url
 
 MR_IMAGE = "1.2.840.10008.5.1.4.1.1.4"
 HOUR = timedelta(hours=1)
@@ -123,7 +124,7 @@ def test_an_invalid_request_is_refused_with_a_comment(
     answered, comment = answer(listener, event)
     assert answered == status
     assert expected in comment
-    assert store.list_series() == []
+    assert series_in(store) == []
 
 
 def test_an_instance_that_another_series_has_is_refused(listener: Listener) -> None:
@@ -167,6 +168,7 @@ def test_every_status_is_in_the_range_of_its_meaning_in_the_standard() -> None:
     masks = {
         "Success": (0xFFFF, 0x0000),
         "Warning: Coercion of Data Elements": (0xFFFF, 0xB000),
+        "Refused: Not Authorized": (0xFFFF, 0x0124),
         "Refused: Out of Resources": (0xFF00, 0xA700),
         "Error: Data Set Does Not Match SOP Class": (0xFF00, 0xA900),
         "Error: Cannot Understand": (0xF000, 0xC000),

@@ -12,8 +12,9 @@ from node.access.accounts import PASSWORD_CODE_VALID, Accounts
 from node.domain.access.permissions import Role
 from node.domain.access.users import AccountError
 from node.settings import Settings
+from node.web.acting_user import CurrentUser
 from node.web.console.access.answers import access_page, see_other
-from node.web.dependencies import CurrentUser, Now, PostedForm, SiteSettings, SiteStore
+from node.web.dependencies import Now, PostedForm, SiteSettings, SiteStore
 
 ROUTER = APIRouter(include_in_schema=False)
 _PATH = "/users"
@@ -65,7 +66,7 @@ class UsersPage:
 def _page(
     request: Request, settings: SiteSettings, store: SiteStore, user: CurrentUser, now: Now
 ) -> UsersPage:
-    return UsersPage(request, settings, Accounts(store, user), now)
+    return UsersPage(request, settings, Accounts(store, user.named()), now)
 
 
 Page = Annotated[UsersPage, Depends(_page)]

@@ -1,0 +1,1 @@
+"""DICOM over TLS: certificates of the node, connections, and why one fails."""

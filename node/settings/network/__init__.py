@@ -1,0 +1,1 @@
+"""Settings of the DICOM network: the listener, peers, TLS, and what is wrong with them."""

@@ -1,0 +1,35 @@
+"""Settings of DICOM over TLS, for the listener and for all associations that the node opens."""
+
+import ssl
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator
+
+from node.settings.value_types import Options, SitePath
+
+# Forward secrecy and authenticated encryption, as BCP 195 recommends (RFC 9325 4.2).
+RECOMMENDED_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
+
+
+def _ciphers(text: str) -> str:
+    """Checks a list of ciphers in OpenSSL's form."""
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).set_ciphers(text)
+    except ssl.SSLError as error:
+        message = f'names no cipher that OpenSSL knows: use "{RECOMMENDED_CIPHERS}"'
+        raise ValueError(message) from error
+    return text
+
+
+class DicomTlsOptions(Options):
+    """The node's certificate for DICOM over TLS, and whom it trusts (PS3.15 B.12).
+
+    `ca_file` holds the authorities that sign the certificates of peers; None: those of the system.
+    `ciphers` are those of TLS 1.2; TLS 1.3 has its own.
+    """
+
+    certificate_file: SitePath | None = None
+    key_file: SitePath | None = None
+    ca_file: SitePath | None = None
+    minimum_version: Literal["1.2", "1.3"] = "1.2"
+    ciphers: Annotated[str, AfterValidator(_ciphers)] = RECOMMENDED_CIPHERS

@@ -1,0 +1,141 @@
+"""Which association requests of peers are accepted: address, certificate, user identity, quota."""
+
+import hmac
+from collections.abc import Callable
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+from pynetdicom.association import Association
+from pynetdicom.pdu_primitives import UserIdentityNegotiation
+
+from node.dimse.tls.peer_certificate import PeerCertificate
+from node.domain.connections.rejected_connection import ListenerRejection
+from pacs_listener.policy import AssociationPolicy, Identity, SenderPolicy
+from pacs_listener.quotas import QuotaReached, Quotas
+
+# Result, source and reason of a rejection (PS3.8 9.3.4).
+CALLING_NOT_RECOGNIZED = (0x01, 0x01, 0x03)
+# Permanent, by the service provider for associations (PS3.7 D.3.3.7).
+IDENTITY_REJECTED = (0x01, 0x02, 0x01)
+TEMPORARY_CONGESTION = (0x02, 0x03, 0x01)
+# Types of user identity (PS3.7 table D.3-14).
+_USERNAME, _USERNAME_AND_PASSCODE = 1, 2
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a request is rejected: for our records, in the log, and as the answer says it."""
+
+    reason: ListenerRejection
+    text: str
+    answer: tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Admission:
+    """Decides about association requests; the AE titles themselves are checked elsewhere.
+
+    `certificate_of` returns the certificate that the sender of an association has shown.
+    """
+
+    quotas: Quotas
+    certificate_of: Callable[[Association], PeerCertificate | None]
+
+    def refusal(self, association: Association, policy: AssociationPolicy) -> Refusal | None:
+        """Returns why the request is rejected; None where it is not."""
+        request = association.requestor.primitive
+        calling = "" if request is None else str(request.calling_ae_title).strip()
+        peers = policy.senders_called(calling)
+        if not peers:
+            return _refusal_of_stranger(association, policy)
+        address = str(association.requestor.address)
+        certificate = self.certificate_of(association)
+        nearby = [peer for peer in peers if _may_come_from(peer, address)]
+        certified = [peer for peer in nearby if _has_certificate(peer, certificate)]
+        if not nearby:
+            text = f"addresses of the peer do not include {address}"
+            return Refusal(ListenerRejection.ADDRESS, text, CALLING_NOT_RECOGNIZED)
+        if not certified:
+            return _wrong_certificate(certificate)
+        if not _is_identified(association, policy, certified):
+            return _wrong_identity(policy)
+        return self._quota_refusal(calling, certified)
+
+    def _quota_refusal(self, calling: str, peers: list[SenderPolicy]) -> Refusal | None:
+        try:
+            self.quotas.check(calling, peers)
+        except QuotaReached as error:
+            return Refusal(ListenerRejection.QUOTA, str(error), TEMPORARY_CONGESTION)
+        return None
+
+
+def _refusal_of_stranger(association: Association, policy: AssociationPolicy) -> Refusal | None:
+    """Returns the refusal of an AE title that no peer has; None where any is accepted."""
+    if policy.peers_only:
+        text = "no peer has this AE title"
+        return Refusal(ListenerRejection.CALLING_AE_TITLE, text, CALLING_NOT_RECOGNIZED)
+    return None if _is_identified(association, policy, []) else _wrong_identity(policy)
+
+
+def _may_come_from(peer: SenderPolicy, address: str) -> bool:
+    if not peer.addresses:
+        return True
+    known = _plain_address(address)
+    return any(known in network for network in peer.addresses)
+
+
+def _plain_address(text: str) -> IPv4Address | IPv6Address:
+    """Returns the address; one of IPv4 also where it arrived by IPv6."""
+    address = ip_address(text)
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return address if mapped is None else mapped
+
+
+def _has_certificate(peer: SenderPolicy, certificate: PeerCertificate | None) -> bool:
+    name = peer.certificate_name
+    return name is None or (certificate is not None and certificate.has_name(name))
+
+
+def _wrong_certificate(certificate: PeerCertificate | None) -> Refusal:
+    text = (
+        "the peer must use TLS with its certificate (certificate_name)"
+        if certificate is None
+        else f"the certificate is of {', '.join(certificate.names)}, not of this peer"
+    )
+    return Refusal(ListenerRejection.CERTIFICATE_NAME, text, CALLING_NOT_RECOGNIZED)
+
+
+def _is_identified(
+    association: Association, policy: AssociationPolicy, peers: list[SenderPolicy]
+) -> bool:
+    given = association.requestor.user_identity
+    match policy.user_identity:
+        case "ignored":
+            return True
+        case "rejected":
+            return given is None
+        case "verified":
+            wanted = [peer.identity for peer in peers] or [None]
+            return any(_is_same(each, given) for each in wanted)
+
+
+def _is_same(wanted: Identity | None, given: UserIdentityNegotiation | None) -> bool:
+    if wanted is None or given is None:
+        return wanted is None and given is None
+    types = {_USERNAME_AND_PASSCODE} if wanted.password else {_USERNAME, _USERNAME_AND_PASSCODE}
+    if given.user_identity_type not in types:
+        return False
+    same_name = hmac.compare_digest(given.primary_field or b"", wanted.username.encode())
+    password = wanted.password.encode()
+    return same_name and (
+        not password or hmac.compare_digest(given.secondary_field or b"", password)
+    )
+
+
+def _wrong_identity(policy: AssociationPolicy) -> Refusal:
+    text = (
+        "user identities are rejected (user_identity)"
+        if policy.user_identity == "rejected"
+        else "the user identity is missing, or not that of the peer"
+    )
+    return Refusal(ListenerRejection.USER_IDENTITY, text, IDENTITY_REJECTED)

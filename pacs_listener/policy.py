@@ -1,0 +1,122 @@
+"""Who may associate, and how, at this site."""
+
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Literal
+
+from node.dimse.tls.contexts import server_context
+from node.domain.identifiers import AeTitle
+from node.settings import Peer, Settings
+from node.settings.passwords import password_from
+
+Network = IPv4Network | IPv6Network
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A user name and its password; the password may be empty."""
+
+    username: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Quota:
+    """How much a peer may send; None: any amount."""
+
+    images_per_minute: int | None = None
+    bytes_per_day: int | None = None
+
+
+@dataclass(frozen=True)
+class SenderPolicy:
+    """What a peer may do as a sender; without `addresses` it may come from any."""
+
+    ae_title: AeTitle
+    addresses: tuple[Network, ...] = ()
+    certificate_name: str | None = None
+    may_store: bool = True
+    may_commit: bool = True
+    identity: Identity | None = None
+    quota: Quota = Quota()
+
+
+@dataclass(frozen=True)
+class TlsPort:
+    """The port for TLS; 0: any free port. `context` reads the certificates as they are now."""
+
+    port: int
+    context: Callable[[], ssl.SSLContext] = field(compare=False)
+
+
+@dataclass(frozen=True)
+class AssociationPolicy:
+    """Who may associate, and how; without calling AE titles, anybody may.
+
+    `port` is that without TLS; None: there is none.
+    """
+
+    ae_title: AeTitle
+    host: str
+    port: int | None  # 0: any free port
+    max_pdu: int  # bytes
+    max_associations: int
+    calling_ae_titles: tuple[AeTitle, ...]
+    senders: tuple[SenderPolicy, ...] = ()
+    peers_only: bool = False
+    user_identity: Literal["ignored", "rejected", "verified"] = "ignored"
+    tls: TlsPort | None = None
+
+    @property
+    def address(self) -> tuple[str, int | None, int | None]:
+        """What a listener cannot change while it listens."""
+        return self.host, self.port, None if self.tls is None else self.tls.port
+
+    def senders_called(self, ae_title: str) -> list[SenderPolicy]:
+        """Returns the peers with that AE title; one system may have several."""
+        return [sender for sender in self.senders if sender.ae_title == ae_title]
+
+
+def policy_from(settings: Settings) -> AssociationPolicy:
+    """Returns who may associate, and how, by the settings.
+
+    Raises:
+        Misconfigured: the password of a peer is missing.
+    """
+    listener = settings.listener
+    senders = tuple(_sender(name, peer) for name, peer in settings.peers.items())
+    load = partial(server_context, settings.dicom_tls, listener.client_certificates)
+    return AssociationPolicy(
+        ae_title=AeTitle(listener.ae_title),
+        host=listener.host,
+        port=listener.port if listener.plain else None,
+        max_pdu=listener.max_pdu,
+        max_associations=listener.max_associations,
+        calling_ae_titles=(
+            () if listener.accept_from == "any" else tuple(each.ae_title for each in senders)
+        ),
+        senders=senders,
+        peers_only=listener.accept_from == "peers",
+        user_identity=listener.user_identity,
+        tls=None if listener.tls_port is None else TlsPort(listener.tls_port, load),
+    )
+
+
+def _sender(name: str, peer: Peer) -> SenderPolicy:
+    identity = None
+    if peer.username is not None:
+        key = f"peers.{name}.password_env"
+        identity = Identity(peer.username, password_from(peer.password_env, key))
+    gib = peer.max_gib_per_day
+    return SenderPolicy(
+        ae_title=AeTitle(peer.ae_title),
+        addresses=tuple(ip_network(text) for text in peer.addresses),
+        certificate_name=peer.certificate_name,
+        may_store="store" in peer.may,
+        may_commit="commit" in peer.may,
+        identity=identity,
+        quota=Quota(peer.max_images_per_minute, None if gib is None else round(gib * (1 << 30))),
+    )

@@ -1,0 +1,179 @@
+"""Rules about peers: who may associate from where and as whom, what they may do, and how much."""
+
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
+from pynetdicom import AE
+from pynetdicom.association import Association
+
+from node.domain.connections.rejected_connection import ListenerRejection
+from tests.support.dicom.small_ct import small_ct
+from tests.support.factories import NOON
+from tests.support.peers import upper_layer
+from tests.support.peers.raw_peer import RawPeer
+from tests.support.servers.ruled_listener import RuledListener, dcmtk, ruled_listener
+
+NEAR = 'addresses = ["127.0.0.0/8", "2001:db8::/32"]'
+FAR = 'addresses = ["192.0.2.0/24"]'
+ASSOCIATE_RJ = 0x03
+CALLING_NOT_RECOGNIZED = (1, 1, 3)
+IDENTITY_REJECTED = (1, 2, 1)
+TEMPORARY_CONGESTION = (2, 3, 1)
+STORED, NOT_AUTHORIZED, OUT_OF_RESOURCES = 0x0000, 0x0124, 0xA700
+
+
+def peer(text: str, name: str = "ct1", title: str = "CT1") -> str:
+    return f'[peers.{name}]\nae_title = "{title}"\nhost = "192.0.2.1"\nport = 104\n{text}\n'
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RuledListener]:
+    with ruled_listener(tmp_path_factory.mktemp("listener"), "") as running:
+        yield running
+
+
+@pytest.fixture
+def listener(shared: RuledListener) -> RuledListener:
+    """The listener of the module; what it has rejected before is counted already."""
+    shared.rejections()
+    return shared
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    return small_ct().write(tmp_path_factory.mktemp("ct"))
+
+
+def associate(listener: RuledListener, calling: str = "CT1") -> Association:
+    entity = AE(calling)
+    entity.add_requested_context(CTImageStorage, ExplicitVRLittleEndian)
+    return entity.associate("127.0.0.1", listener.port, ae_title="SEGNODE")
+
+
+def answer(
+    listener: RuledListener, calling: str = "CT1", identity: bytes = b""
+) -> tuple[int, int, int] | None:
+    """Result, source and reason of a rejected association; None where it is accepted."""
+    request = upper_layer.associate_rq(user=identity)
+    with RawPeer(listener.port) as peer:
+        peer.send([request.replace(b"ATTACKER".ljust(16), calling.encode().ljust(16))])
+        pdu_type, body = peer.read()
+    if pdu_type == upper_layer.ASSOCIATE_AC:
+        return None
+    assert pdu_type == ASSOCIATE_RJ
+    return body[1], body[2], body[3]
+
+
+def test_a_peer_may_come_from_its_addresses_alone(listener: RuledListener) -> None:
+    listener.use(peer(NEAR))
+    assert answer(listener) is None
+    listener.use(peer(FAR))
+    assert answer(listener) == CALLING_NOT_RECOGNIZED
+    assert listener.next_rejections() == {ListenerRejection.ADDRESS: 1}
+
+
+def test_one_of_several_peers_with_an_ae_title_is_enough(listener: RuledListener) -> None:
+    listener.use(peer(FAR) + peer(NEAR, "ct2"))
+    assert answer(listener) is None
+
+
+def test_nobody_may_send_where_only_peers_may_and_there_is_none(listener: RuledListener) -> None:
+    listener.use('accept_from = "peers"')
+    assert answer(listener) == CALLING_NOT_RECOGNIZED
+    assert listener.next_rejections() == {ListenerRejection.CALLING_AE_TITLE: 1}
+
+
+def test_anybody_may_send_where_the_site_says_so_and_rules_apply_to_peers(
+    listener: RuledListener,
+) -> None:
+    listener.use('accept_from = "any"\n' + peer(FAR))
+    assert answer(listener, "STRANGER") is None
+    assert answer(listener) == CALLING_NOT_RECOGNIZED
+    assert listener.next_rejections() == {ListenerRejection.ADDRESS: 1}
+
+
+def test_a_peer_that_may_not_store_is_told_so_and_nothing_is_stored(
+    listener: RuledListener, images: list[Path]
+) -> None:
+    listener.use(peer('may = ["commit"]'))
+    before = listener.stored_images()
+    association = associate(listener)
+    assert association.send_c_store(images[0]).get("Status") == NOT_AUTHORIZED
+    association.release()
+    assert listener.stored_images() == before
+    assert listener.next_rejections() == {ListenerRejection.INSTANCE: 1}
+
+
+def identity(kind: int, name: str, password: str = "") -> bytes:
+    """A user identity item of a request (PS3.7 D.3.3.7.1)."""
+    fields = b"".join(
+        struct.pack(">H", len(text.encode())) + text.encode() for text in (name, password)
+    )
+    return upper_layer.item(0x58, bytes([kind, 0]) + fields)
+
+
+VERIFIED = 'user_identity = "verified"\n'
+WITH_PASSWORD = VERIFIED + peer('username = "röntgen"\npassword_env = "CT1_PASSWORD"')
+BY_NAME = VERIFIED + peer('username = "röntgen"')
+IDENTITIES = {
+    "rejected": ('user_identity = "rejected"', identity(1, "anybody"), False),
+    "none where it is rejected": ('user_identity = "rejected"', b"", True),
+    "ignored": ("", identity(2, "anybody", "wrong"), True),
+    "name and password": (WITH_PASSWORD, identity(2, "röntgen", "secret"), True),
+    "a wrong password": (WITH_PASSWORD, identity(2, "röntgen", "wrong"), False),
+    "a wrong name": (WITH_PASSWORD, identity(2, "another", "secret"), False),
+    "a name without the password": (WITH_PASSWORD, identity(1, "röntgen"), False),
+    "a token": (WITH_PASSWORD, identity(5, "röntgen"), False),
+    "none": (WITH_PASSWORD, b"", False),
+    "a name": (BY_NAME, identity(1, "röntgen"), True),
+    "one of a peer that has none": (VERIFIED + peer(""), identity(1, "anybody"), False),
+    "none of a peer that has none": (VERIFIED + peer(""), b"", True),
+    "one of no peer": (VERIFIED, identity(1, "anybody"), False),
+}
+
+
+@pytest.mark.parametrize("case", IDENTITIES)
+def test_a_user_identity_is_accepted_or_rejected_by_the_setting(
+    listener: RuledListener, monkeypatch: pytest.MonkeyPatch, case: str
+) -> None:
+    monkeypatch.setenv("CT1_PASSWORD", "secret")
+    text, given, accepted = IDENTITIES[case]
+    listener.use(text)
+    assert answer(listener, identity=given) == (None if accepted else IDENTITY_REJECTED)
+    if not accepted:
+        assert listener.next_rejections() == {ListenerRejection.USER_IDENTITY: 1}
+
+
+def test_dcmtk_is_verified_by_name_and_password(
+    listener: RuledListener, monkeypatch: pytest.MonkeyPatch, images: list[Path]
+) -> None:
+    monkeypatch.setenv("CT1_PASSWORD", "secret")
+    listener.use(WITH_PASSWORD.replace("röntgen", "modality"))
+    address = ["-aet", "CT1", "-aec", "SEGNODE", "127.0.0.1", listener.port, images[0]]
+    login = ["--user", "modality", "--password"]
+    assert dcmtk("storescu", *login, "wrong", *address).returncode != 0
+    assert dcmtk("storescu", *login, "secret", *address).returncode == 0
+
+
+@pytest.mark.parametrize("limit", ["max_images_per_minute = 2", "max_gib_per_day = 0.0000100"])
+def test_beyond_its_limit_a_peer_must_send_again_and_what_was_acknowledged_stays(
+    tmp_path: Path, images: list[Path], limit: str
+) -> None:
+    text = peer(limit) + peer("", "ct2", "CT2")
+    with ruled_listener(tmp_path, text, lambda: NOON) as listener:
+        association = associate(listener)
+        statuses = [association.send_c_store(image).get("Status") for image in images[:4]]
+        association.release()
+        acknowledged = statuses.count(STORED)
+        assert statuses[:2] == [STORED, STORED]
+        assert statuses[-1] == OUT_OF_RESOURCES
+        assert listener.stored_images() == acknowledged
+        assert answer(listener) == TEMPORARY_CONGESTION
+        counts = listener.next_rejections()
+        assert counts == {ListenerRejection.QUOTA: 4 - acknowledged + 1}
+        other = associate(listener, "CT2")
+        assert other.send_c_store(images[3]).get("Status") == STORED
+        other.release()

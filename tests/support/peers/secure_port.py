@@ -1,0 +1,71 @@
+"""A port of a listener, with TLS or without, as the peers of tests connect to it."""
+
+import socket
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.support.certificate_authority import CertificateAuthority, Issued
+
+
+@dataclass(frozen=True)
+class SecurePort:
+    """A port for TLS on loopback, and how a peer connects to it."""
+
+    number: int
+    context: ssl.SSLContext
+
+
+Port = int | SecurePort
+
+
+def number_of(port: Port) -> int:
+    """Returns the number of a port."""
+    return port.number if isinstance(port, SecurePort) else port
+
+
+def open_connection(port: Port, timeout_s: float) -> socket.socket:
+    """Connects to a port on loopback; makes the handshake where it is for TLS."""
+    connection = socket.create_connection(("127.0.0.1", number_of(port)), timeout_s)
+    if not isinstance(port, SecurePort):
+        return connection
+    try:
+        return port.context.wrap_socket(connection, server_hostname="127.0.0.1")
+    except OSError:
+        connection.close()
+        raise
+
+
+def client_context(authority: CertificateAuthority, shown: Issued | None = None) -> ssl.SSLContext:
+    """Returns how a peer connects that trusts the authority, and shows a certificate if given."""
+    context = ssl.create_default_context(cafile=authority.file)
+    if shown is not None:
+        context.load_cert_chain(shown.certificate, shown.key)
+    return context
+
+
+@dataclass(frozen=True)
+class TlsSite:
+    """The certificates of a node and of a sender, of one authority."""
+
+    authority: CertificateAuthority
+    node: Issued
+    sender: Issued
+
+    @classmethod
+    def create(cls, folder: Path) -> "TlsSite":
+        """Creates them in a folder."""
+        authority = CertificateAuthority.create(folder)
+        return cls(authority, authority.issue("node"), authority.issue("ct1"))
+
+    @property
+    def settings(self) -> str:
+        """The table [dicom_tls] of the node."""
+        return (
+            f'[dicom_tls]\ncertificate_file = "{self.node.certificate}"\n'
+            f'key_file = "{self.node.key}"\nca_file = "{self.authority.file}"\n'
+        )
+
+    def port(self, number: int) -> SecurePort:
+        """Returns the node's port for TLS, as the sender connects to it."""
+        return SecurePort(number, client_context(self.authority, self.sender))
