@@ -14,6 +14,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, expect, sync_playwright
 
+from tests.screenshots.access_pages import ACCESS_PAGES
 from tests.screenshots.pages import PAGES, ShownPage
 from tests.screenshots.readme_pictures import README_PICTURES, write_readme_pictures
 from tests.screenshots.sites import README_SITE, SITES
@@ -47,7 +48,7 @@ def main() -> None:
                 continue
             with tempfile.TemporaryDirectory() as scratch, _node(Path(scratch), name) as node:
                 site.fill(node)
-                for page in (each for each in PAGES if name in each.sites):
+                for page in (each for each in (*PAGES, *ACCESS_PAGES) if name in each.sites):
                     _keep_the_worker_alive(node)
                     _render(browser, node, page, name, folder)
                 if name == README_SITE:
@@ -64,7 +65,7 @@ def _keep_the_worker_alive(node: ServedNode) -> None:
 @contextmanager
 def _node(folder: Path, name: str) -> Iterator[ServedNode]:
     site = SITES[name]
-    with served_node(folder, site.configuration) as node:
+    with served_node(folder, site.configuration, login=site.login) as node:
         if not site.has_worker:
             yield node
             return

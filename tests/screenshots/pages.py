@@ -81,7 +81,8 @@ class ShownPage:
     prepare: Callable[[Page], None] = _nothing
 
 
-def _at(path: str) -> Callable[[ServedNode], str]:
+def at(path: str) -> Callable[[ServedNode], str]:
+    """Returns what gives this path for every node."""
     return lambda _node: path
 
 
@@ -92,37 +93,37 @@ def _of(state: JobState) -> Callable[[ServedNode], str]:
 _EVERY_STATE = ("empty", "normal", "problem", "many")
 _MANAGED = ("managed",)
 PAGES = (
-    ShownPage("series-list", _at("/"), _EVERY_STATE),
-    ShownPage("search", _at("/?sender=CT_ROOM_1"), ("normal", "many")),
-    ShownPage("search-without-result", _at("/?q=1.2.3.4"), ("normal",), _search_by_field),
-    ShownPage("overview", _at("/overview"), _EVERY_STATE),
-    ShownPage("queues", _at("/queues"), _EVERY_STATE),
-    ShownPage("queue-selected", _at("/queues"), ("problem",), _tick_one_delivery),
-    ShownPage("queue-discard", _at("/queues"), ("problem",), _ask_to_discard),
-    ShownPage("queue-redirect", _at("/queues"), ("problem",), _ask_to_redirect),
-    ShownPage("models", _at("/models"), ("normal", "managed")),
-    ShownPage("feedback", _at("/feedback"), ("normal", "managed")),
-    ShownPage("configuration", _at("/configuration"), ("normal", "managed")),
-    ShownPage("configuration-mistake", _at("/configuration"), _MANAGED, _check_a_mistake),
-    ShownPage("configuration-change", _at("/configuration"), _MANAGED, _check_a_change),
-    ShownPage("revision", _at("/configuration/revisions/1"), _MANAGED),
-    ShownPage("rules", _at("/configuration/rules"), ("normal", "managed")),
-    ShownPage("rule", _at("/configuration/rules/2"), _MANAGED, _try_the_rule),
-    ShownPage("rule-more", _at("/configuration/rules/2"), _MANAGED, _open_more),
-    ShownPage("rule-new", _at("/configuration/rules/new"), _MANAGED),
-    ShownPage("connections", _at("/connections"), ("empty", "normal", "managed")),
-    ShownPage("connection-test", _at("/connections"), ("normal",), _test_the_archive),
-    ShownPage("connection-node", _at("/connections/node"), _MANAGED),
-    ShownPage("connection-peer", _at("/connections/peers/edit/pacs"), _MANAGED, _open_more),
-    ShownPage("connection-kinds", _at("/connections/destinations/new"), _MANAGED),
+    ShownPage("series-list", at("/"), _EVERY_STATE),
+    ShownPage("search", at("/?sender=CT_ROOM_1"), ("normal", "many")),
+    ShownPage("search-without-result", at("/?q=1.2.3.4"), ("normal",), _search_by_field),
+    ShownPage("overview", at("/overview"), _EVERY_STATE),
+    ShownPage("queues", at("/queues"), _EVERY_STATE),
+    ShownPage("queue-selected", at("/queues"), ("problem",), _tick_one_delivery),
+    ShownPage("queue-discard", at("/queues"), ("problem",), _ask_to_discard),
+    ShownPage("queue-redirect", at("/queues"), ("problem",), _ask_to_redirect),
+    ShownPage("models", at("/models"), ("normal", "managed")),
+    ShownPage("feedback", at("/feedback"), ("normal", "managed")),
+    ShownPage("configuration", at("/configuration"), ("normal", "managed")),
+    ShownPage("configuration-mistake", at("/configuration"), _MANAGED, _check_a_mistake),
+    ShownPage("configuration-change", at("/configuration"), _MANAGED, _check_a_change),
+    ShownPage("revision", at("/configuration/revisions/1"), _MANAGED),
+    ShownPage("rules", at("/configuration/rules"), ("normal", "managed")),
+    ShownPage("rule", at("/configuration/rules/2"), _MANAGED, _try_the_rule),
+    ShownPage("rule-more", at("/configuration/rules/2"), _MANAGED, _open_more),
+    ShownPage("rule-new", at("/configuration/rules/new"), _MANAGED),
+    ShownPage("connections", at("/connections"), ("empty", "normal", "managed")),
+    ShownPage("connection-test", at("/connections"), ("normal",), _test_the_archive),
+    ShownPage("connection-node", at("/connections/node"), _MANAGED),
+    ShownPage("connection-peer", at("/connections/peers/edit/pacs"), _MANAGED, _open_more),
+    ShownPage("connection-kinds", at("/connections/destinations/new"), _MANAGED),
     ShownPage(
         "connection-mistake",
-        _at("/connections/destinations/new?kind=dicomweb"),
+        at("/connections/destinations/new?kind=dicomweb"),
         _MANAGED,
         _save,
     ),
-    ShownPage("node", _at("/node"), ("normal", "managed")),
-    ShownPage("error", _at("/series/1.2.3"), ("empty",)),
+    ShownPage("node", at("/node"), ("normal", "managed")),
+    ShownPage("error", at("/series/1.2.3"), ("empty",)),
     ShownPage("series", largest_series, ("normal",), _wait_for_the_slice),
     ShownPage("series-stopped", _of(JobState.PARKED), ("problem",), _ask_for_the_reason),
     ShownPage("series-refused", _of(JobState.REFUSED), ("problem",)),

@@ -475,3 +475,17 @@ def last_use(node: ServedNode, session: BrowserSession) -> datetime:
     found = node.store.get_session(digest_of_identifier(session.identifier))
     assert found is not None
     return found.last_used_at
+
+
+def test_every_link_of_the_navigation_is_for_the_role_that_sees_it(
+    node: ServedNode, names: Iterator[str]
+) -> None:
+    for role in Role:
+        name = next(names)
+        node.store.add_user(name, role, datetime.now(UTC))
+        with open_session(node, name).client(node) as client:
+            start = client.get("/node").text
+            navigation = "".join(re.findall(r"<nav .*?</nav>", start, re.DOTALL))
+            links = re.findall(r'href="([^"]*)"', navigation)
+            assert len(links) >= 8
+            assert {client.get(link).status_code for link in links} == {200}, role

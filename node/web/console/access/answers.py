@@ -14,7 +14,8 @@ from node.domain.access.identities import IdentityOrigin
 from node.domain.access.users import Credentials
 from node.web.access_control import request_facts
 from node.web.console.rendering import render
-from node.web.dependencies import SiteSettings, SiteStore, identity_of
+from node.web.current_sender import current_sender
+from node.web.dependencies import SiteSettings, SiteStore, identity_of, settings_of
 
 # Pages with codes and forms of logins stay in no cache.
 _HEADERS = {"Cache-Control": "no-store"}
@@ -57,7 +58,9 @@ def access_page(
     """Returns a page about logins; a mistake of the person gives it status 422."""
     shown = HTTPStatus.UNPROCESSABLE_ENTITY if mistake and status is HTTPStatus.OK else status
     path = request.scope["path"]
-    text = render(f"access/{name}", node=None, path=path, mistake=mistake, **context)
+    is_known = current_sender().identity is not None
+    node = settings_of(request.app).listener if is_known else None
+    text = render(f"access/{name}", node=node, path=path, mistake=mistake, **context)
     return HTMLResponse(text, shown, _HEADERS)
 
 
