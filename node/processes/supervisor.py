@@ -242,6 +242,6 @@ def _addresses(settings: Settings) -> dict[str, str]:
         return {"configuration": "database"}
     listener, web = settings.listener, settings.web
     return {
-        "dicom": f"{listener.ae_title}@{listener.host}:{listener.port}",
+        "dicom": f"{listener.ae_title}@{listener.host}, {listener.ports_text}",
         "console": f"http://{web.host}:{web.port}/",
     }

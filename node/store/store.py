@@ -12,6 +12,7 @@ from node.store.commitment.received import ReceivedCommitments
 from node.store.commitment.requested import RequestedCommitments
 from node.store.configuration.processes import ConfiguredProcesses
 from node.store.configuration.revisions import Revisions
+from node.store.connections.certificates import PeerCertificates
 from node.store.connections.rejected import RejectedConnections
 from node.store.database import Database, parse_url
 from node.store.evaluation.feedback import FeedbackRepository
@@ -71,6 +72,7 @@ class Store(
     ActivityQueries,
     StageDurations,
     RejectedConnections,
+    PeerCertificates,
     Revisions,
     ConfiguredProcesses,
     ShadowRuns,
@@ -83,8 +85,8 @@ class Store(
     AuditTrail,
 ):
     """Instances, series, jobs, deliveries, queues, retrievals, work items, commitments, workers,
-    health, alerts, rejected connections, the configuration, shadow runs, feedback, users and
-    their sessions, the search index, the audit trail.
+    health, alerts, rejected connections, certificates of peers, the configuration, shadow runs,
+    feedback, users and their sessions, the search index, the audit trail.
 
     Each method is one short transaction that is durable when the method returns. All methods take
     and return aware UTC times. Any number of threads and processes may use one database. Any method

@@ -49,7 +49,7 @@ from node.web.dicomweb import capabilities, metadata, qido, rendered, stow, wado
 from node.web.dicomweb.urls import SERVICE_PATH
 from node.web.event_streams import EventStreams
 from node.web.request_limits import RequestLimits
-from node.web.security import SecurityMiddleware
+from node.web.security import SECURITY_HEADERS, SecurityMiddleware
 from node.web.viewer import ohif_routes
 from node.web.viewer import routes as viewer
 
@@ -175,6 +175,17 @@ def _handle_http_error(request: Request, error: Exception) -> Response:
     return response
 
 
+def _handle_defect(request: Request, error: Exception) -> Response:
+    """Answers that the node has failed; the server then logs the error with its traceback."""
+    del error
+    message = "an error inside the node; its log has the details: send them to your support"
+    status = HTTPStatus.INTERNAL_SERVER_ERROR
+    response = _error_response(request, status, "internal-server-error", message)
+    # This answer does not pass through the middleware.
+    response.headers.update(SECURITY_HEADERS)
+    return response
+
+
 def _error_response(request: Request, status: HTTPStatus, code: str, message: str) -> Response:
     """Returns the error as JSON for programs, as a page for people."""
     if not is_for_program(request):
@@ -199,4 +210,5 @@ _ERROR_HANDLERS: dict[type[Exception], Callable[[Request, Exception], Response]]
     RequestValidationError: _handle_invalid_request,
     ImpossibleRequest: _handle_impossible,
     HTTPException: _handle_http_error,
+    Exception: _handle_defect,
 }

@@ -12,8 +12,14 @@ from typer.testing import CliRunner
 from node.cli.main import app
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
-SERVICE = DEPLOY / "segnode-backup.service"
-TIMER = DEPLOY / "segnode-backup.timer"
+SERVICE = DEPLOY / "systemd" / "segnode-backup.service"
+TIMER = DEPLOY / "systemd" / "segnode-backup.timer"
+# What protects the machine and the data from the node itself.
+PROTECTION = re.compile(
+    r"^((?:Private|Protect|Restrict|SystemCall|Capability|Ambient|StateDirectory|UMask|Lock|Keyring"
+    r"|RemoveIPC|NoNew)\w*=.*)$",
+    re.MULTILINE,
+)
 GUIDE = (DEPLOY / "backup-and-upgrade.md").read_text(encoding="utf-8")
 
 
@@ -33,12 +39,15 @@ def test_the_service_runs_the_command_on_the_disk_that_it_requires() -> None:
     assert {word for word in options if word.startswith("-")} <= options_of("backup")
     assert values(SERVICE, "RequiresMountsFor") == [folder]
     assert folder in values(SERVICE, "ReadWritePaths")[0].split()
-    assert values(SERVICE, "UMask") == ["0077"]
 
 
-def test_the_service_runs_as_the_user_of_the_node() -> None:
+def test_the_service_runs_as_the_user_of_the_node_and_is_protected_as_the_node() -> None:
+    node = SERVICE.with_name("segnode.service")
     for name in ("User", "EnvironmentFile"):
-        assert values(SERVICE, name) == values(DEPLOY / "segnode.service", name)
+        assert values(SERVICE, name) == values(node, name)
+    protection = PROTECTION.findall(node.read_text(encoding="utf-8"))
+    assert len(protection) > 20
+    assert sorted(PROTECTION.findall(SERVICE.read_text(encoding="utf-8"))) == sorted(protection)
 
 
 def test_systemd_accepts_the_units(tmp_path: Path) -> None:

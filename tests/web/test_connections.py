@@ -182,6 +182,7 @@ def test_a_connection_in_use_is_not_removed(connections: Page, node: Configurabl
     expect(connections.get_by_role("alert")).to_contain_text(
         "rules.1.destinations.1: there is no destination 'archive'"
     )
+    expect(connections.get_by_role("alert")).to_contain_text("Not removed.")
     connections.get_by_role("link", name="All connections").click()
     connections.get_by_role("link", name="Edit peers.ct1").click()
     connections.get_by_role("button", name="Remove ct1").click()

@@ -128,7 +128,7 @@ def test_a_destination_is_paused_and_resumed_from_the_overview(
     queues: Page, node: ServedNode
 ) -> None:
     pacs = queues.get_by_role("region", name="pacs")
-    pacs.get_by_text("Pause pacs …").click()
+    pacs.get_by_text("Pause pacs…").click()
     pacs.get_by_label("Reason").fill("the PACS is upgraded")
     pacs.get_by_role("button", name="Pause pacs").click()
     expect(pacs.get_by_text("Paused since")).to_contain_text("The PACS is upgraded.")
@@ -148,7 +148,7 @@ def test_a_destination_is_paused_and_resumed_from_the_overview(
 
 def test_the_inference_is_paused_and_resumed(queues: Page, node: ServedNode) -> None:
     inference = queues.get_by_role("region", name="Inference")
-    inference.get_by_text("Pause the inference …").click()
+    inference.get_by_text("Pause the inference…").click()
     inference.get_by_label("Reason").fill("a new graphics card")
     inference.get_by_role("button", name="Pause").click()
     expect(inference.get_by_text("Paused since")).to_contain_text("A new graphics card.")

@@ -210,6 +210,9 @@ def test_without_a_destination_the_form_says_where_to_add_one(tmp_path: Path) ->
         import_file(node.store, node.settings.file, utc_now())
         text = httpx.get(f"{node.url}/configuration/rules/new").text
         assert 'a rule needs one: <a href="/connections/destinations/new">add a destination' in text
+        rules = httpx.get(f"{node.url}/configuration/rules").text
+        assert "Add a rule</a>" in rules
+        assert "Try a new rule" not in rules
 
 
 def test_in_file_mode_a_rule_can_be_tried_and_not_saved(page: Page, tmp_path: Path) -> None:

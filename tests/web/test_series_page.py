@@ -44,7 +44,7 @@ def test_discarding_asks_for_a_reason_and_the_trail_keeps_it(page: Page, node: S
     with open_console(page, f"{node.url}/series/{job.series_instance_uid}"):
         confirm = page.get_by_role("button", name="Discard liver-ct for good")
         expect(confirm).to_be_hidden()
-        page.get_by_text("Discard liver-ct …").click()
+        page.get_by_text("Discard liver-ct…").click()
         confirm.click()  # the browser asks for the reason
         assert node.store.audit_of(job.job_id)[-1].event == "job.parked"
         page.get_by_label("Reason").fill("repeated scan")

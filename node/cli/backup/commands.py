@@ -1,6 +1,5 @@
 """`segnode backup` and `segnode restore`: copies of a whole site, and back."""
 
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
 
 # The backup or restore is complete, but for files that were lost or damaged before.
 _FILES_LACK_STATUS = 3
-# What is restored holds patient data: only its owner may read it.
-_UMASK = 0o077
 _MAX_NAMED = 20
 # Without a terminal, a line for each of so many parts.
 _LINES = 10
@@ -56,13 +53,13 @@ def backup(
         made = MakeBackup(site, backups, lambda: datetime.now(UTC), progress).run()
     manifest = made.manifest()
     typer.echo(f"{made.folder}: {_contents(manifest)}.")
+    if manifest.lost:
+        typer.echo("The node has lost files that its database names; no older backup is deleted:")
+        _echo_files(manifest.lost)
+        raise typer.Exit(_FILES_LACK_STATUS)
     if keep is not None:
         for name in backups.keep_newest(keep):
             typer.echo(f"{name} deleted: {keep} newer backups are kept.")
-    if manifest.lost:
-        typer.echo("The node has lost files that its database names:")
-        _echo_files(manifest.lost)
-        raise typer.Exit(_FILES_LACK_STATUS)
 
 
 def restore(
@@ -100,7 +97,6 @@ def restore(
         _check(verified)
         return
     settings = _target(config, into)
-    os.umask(_UMASK)
     site = Site(settings, open_files(settings))
     with _progress("restore") as progress:
         left_out = Restore(verified, site, progress).run(leave_out_damaged=leave_out_damaged)

@@ -17,8 +17,6 @@ _NAME = re.compile(r"\d{4}-\d{2}-\d{2}T\d{6}Z(\.\d+)?")
 _INCOMPLETE = "incomplete"
 _LOCK_FILE = "backup.lock"
 _REMOVED_SUFFIX = ".removed"
-# A backup holds patient data: only its owner may read it.
-_UMASK = 0o077
 
 
 @dataclass(frozen=True)
@@ -64,7 +62,7 @@ class BackupFolder:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Held while a backup is made here; files that are created are for their owner alone.
+        """Held while a backup is made here.
 
         Raises:
             BackupRefused: the folder does not exist, or another backup is being made.
@@ -74,18 +72,14 @@ class BackupFolder:
                 f"{self.folder} is not a folder: create it first. If it is on a disk of its own, "
                 "check that the disk is mounted"
             )
-        earlier_umask = os.umask(_UMASK)
-        try:
-            with (self.folder / _LOCK_FILE).open("wb") as lock:
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError as error:
-                    raise BackupRefused(
-                        f"another backup into {self.folder} is running: wait until it has ended"
-                    ) from error
-                yield
-        finally:
-            os.umask(earlier_umask)
+        with (self.folder / _LOCK_FILE).open("wb") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise BackupRefused(
+                    f"another backup into {self.folder} is running: wait until it has ended"
+                ) from error
+            yield
 
     def backups(self) -> list[Backup]:
         """Returns the complete backups, oldest first."""
@@ -98,8 +92,10 @@ class BackupFolder:
     def begin(self) -> Backup:
         """Returns the backup that is to be made; it continues one that was interrupted."""
         backup = Backup(self.folder / _INCOMPLETE)
-        backup.database.mkdir(parents=True, exist_ok=True)
-        backup.files.mkdir(exist_ok=True)
+        backup.files.mkdir(parents=True, exist_ok=True)
+        # A journal of a copy that was interrupted would change the next copy.
+        shutil.rmtree(backup.database, ignore_errors=True)
+        backup.database.mkdir()
         for path in (backup.manifest_file, digest_file(backup.manifest_file)):
             path.unlink(missing_ok=True)
         return backup

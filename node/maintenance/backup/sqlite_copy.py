@@ -8,7 +8,6 @@ from pathlib import Path
 
 from sqlalchemy.engine import URL
 
-from node.domain.errors import Transient
 from node.maintenance.backup.manifest import BackupRefused
 from node.maintenance.backup.site import Site
 from node.store.database import Database
@@ -78,7 +77,12 @@ def restore_databases(folder: Path, site: Site) -> None:
 
 
 def _copy(live: Path, copy: Path) -> None:
-    """Copies a database as of one moment, and checks the copy."""
+    """Copies a database as of one moment, and checks the copy.
+
+    Raises:
+        BackupRefused: the database is damaged.
+        sqlite3.OperationalError: it is locked for long, or the disk is full.
+    """
     copy.unlink(missing_ok=True)
     source = f"{live.absolute().as_uri()}?mode=rw"
     try:
@@ -90,8 +94,10 @@ def _copy(live: Path, copy: Path) -> None:
             # One file without a write-ahead log beside it.
             made.execute("PRAGMA journal_mode=DELETE")
             problem = made.execute("PRAGMA quick_check(1)").fetchone()[0]
+    except sqlite3.OperationalError:  # such as a full disk
+        raise
     except sqlite3.DatabaseError as error:
-        raise Transient(f"{live} cannot be copied to {copy.parent}: {error}") from error
+        problem = str(error)
     if problem != "ok":
         raise BackupRefused(f"the database {live} is damaged ({problem}): restore a backup")
     with copy.open("rb+") as file:

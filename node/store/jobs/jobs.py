@@ -12,6 +12,7 @@ from node.domain.delivery import DeliveryState
 from node.domain.findings import Finding
 from node.domain.job import HELD, Job, JobState, can_transition
 from node.domain.queues.discarding import Discarding
+from node.domain.texts.numbers import instances
 from node.store.audit import append_event
 from node.store.jobs.deliveries import IS_DISCARDED
 from node.store.jobs.job_rows import HAS_NOTICE, JobRows
@@ -200,7 +201,7 @@ class Jobs(JobRows):
         ).first()
         if added is None:
             return False
-        detail = f"{job.instance_count} instances, {job.model_id} {job.model_version}"
+        detail = f"{instances(job.instance_count)}, {job.model_id} {job.model_version}"
         if job.part is not None:
             detail = f"{job.part.title}: {detail}"
         append_event(connection, job.created_at, job.job_id, f"job.{job.state}", detail)

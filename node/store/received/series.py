@@ -1,5 +1,6 @@
 """Received series and the decisions about them."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -41,11 +42,11 @@ class SeriesRepository(Repository):
         with self._database.reading() as connection:
             return int(connection.execute(query).scalar_one())
 
-    def series_of_study(self, study_uid: str) -> list[StoredSeries]:
-        """Returns the series of a study, first received first."""
+    def series_of_studies(self, study_uids: Sequence[str]) -> list[StoredSeries]:
+        """Returns the series of these studies, first received first."""
         query = (
             select(SERIES)
-            .where(SERIES.c.study_instance_uid == study_uid)
+            .where(SERIES.c.study_instance_uid.in_(study_uids))
             .order_by(SERIES.c.first_received_at, SERIES.c.series_instance_uid)
         )
         with self._database.reading() as connection:

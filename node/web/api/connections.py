@@ -54,10 +54,15 @@ class ConnectionChange(Change):
 
 
 class ListenerChange(Change):
-    """The node's own address; what is null stays as it is."""
+    """The node's own address and whom it accepts; what is null stays as it is."""
 
     ae_title: _Line | None = None
     port: int | None = None
+    plain: bool | None = None
+    tls_port: int | None = None
+    client_certificates: _Line | None = None
+    accept_from: _Line | None = None
+    user_identity: _Line | None = None
 
 
 @dataclass(frozen=True)
@@ -135,8 +140,8 @@ def delete_connection(connection: Connection, site: _OfSite, author: _Line = "")
 
 @ROUTER.put("/listener")
 def put_listener(change: ListenerChange, site: _OfSite) -> ChangedTo:
-    """Changes the AE title and the port of the node; the listener restarts when it is idle."""
-    given = {"ae_title": change.ae_title, "port": change.port}
+    """Changes the listener; it restarts when it is idle if its ports change."""
+    given = change.model_dump(exclude=set(Change.model_fields))
     values = {key: value for key, value in given.items() if value is not None}
 
     def edit(text: str) -> str:

@@ -15,6 +15,7 @@ from node.store import Store
 from node.web import operations
 from node.web.acting_user import CurrentUser
 from node.web.console.configuration_text import describe_configuration
+from node.web.console.error_text import error_title, way_on
 from node.web.console.rendering import page, render
 from node.web.console.series_list import ListParameters, load_series_list
 from node.web.console.views import load_series_page
@@ -124,7 +125,15 @@ def discard(
 
 def error_page(request: Request, status: HTTPStatus, message: str) -> Response:
     """Returns an error as a page for people."""
-    text = render("error.html", status=status, message=message, node=None, path=request.url.path)
+    path = request.url.path
+    text = render(
+        "error.html",
+        title=error_title(status),
+        message=message,
+        way_on=way_on(path),
+        node=None,
+        path=path,
+    )
     return HTMLResponse(text, status)
 
 

@@ -143,7 +143,7 @@ class _Group(Generic[_Value]):
 
     def of(self, frame: Dataset) -> _Value:
         """Returns the value for a frame, given by its functional groups."""
-        element = frame.get_item(self._tag)
+        element: object = frame.get_item(self._tag)
         if element is None:
             return self._value(b"", frame)
         # A sequence of undefined length is decoded already.

@@ -66,7 +66,8 @@ class Sender:
 
 def segnode(node: RunningNode, *arguments: str | Path) -> str:
     """Runs a command with the configuration of the node; it must succeed."""
-    command = [sys.executable, "-m", "node.cli", *map(str, arguments), "-c", node.config_file]
+    command = [sys.executable, "-m", "node.cli", *map(str, arguments)]
+    command += ["--config", str(node.config_file)]
     run = subprocess.run(command, check=False, capture_output=True, text=True)
     assert run.returncode == 0, run.stdout + run.stderr
     return run.stdout

@@ -4,6 +4,7 @@ import json
 import re
 import sys
 from dataclasses import replace
+from datetime import timedelta
 from getpass import getuser
 from importlib.metadata import version
 from pathlib import Path
@@ -28,6 +29,7 @@ from tests.support.dicom.body import grid
 from tests.support.dicom.builders import ct_series
 from tests.support.dicom.phases import two_phases
 from tests.support.factories import NOON, job_of, received
+from tests.support.peers.secure_port import TlsSite
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
@@ -52,6 +54,40 @@ def test_check_summarises_a_valid_configuration(
 ) -> None:
     assert run(monkeypatch, "check", "-c", str(config)) == 0
     assert "no mistakes" in capsys.readouterr().out
+
+
+def test_check_names_the_tls_port_and_a_key_that_others_can_read(
+    config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    site = TlsSite.create(config.parent / "tls")
+    peer = '[peers.ct1]\nae_title = "CT1"\nhost = "192.0.2.21"\nport = 104\n'
+    config.write_text(
+        f'data_dir = "data"\n{site.settings}[listener]\ntls_port = 2762\nplain = false\n{peer}',
+        encoding="utf-8",
+    )
+    assert run(monkeypatch, "check", "-c", str(config)) == 0
+    shown = capsys.readouterr().out
+    assert "Listens as SEGNODE on 0.0.0.0:2762 with TLS, only from CT1." in shown
+    assert "Peers without certificate_name: 'ct1'." in shown
+    assert "private key" not in shown
+    site.node.key.chmod(0o644)
+    assert run(monkeypatch, "check", "-c", str(config)) == 0
+    shown = capsys.readouterr().out
+    assert f"the private key in {site.node.key} is open to other users" in shown
+
+
+def test_check_names_an_expired_certificate_with_its_setting(
+    config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    site = TlsSite.create(config.parent / "tls")
+    site.authority.issue("node", valid_from=-timedelta(days=9), valid_for=timedelta(days=1))
+    config.write_text(
+        f'data_dir = "data"\n{site.settings}[listener]\ntls_port = 2762\n', encoding="utf-8"
+    )
+    assert run(monkeypatch, "check", "-c", str(config)) != 0
+    shown = capsys.readouterr().err
+    assert "dicom_tls.certificate_file" in shown
+    assert "expired on" in shown
 
 
 def test_check_says_which_rules_are_disabled(

@@ -20,7 +20,7 @@ from node.domain.errors import Misconfigured
 from node.settings import Settings
 from node.store.configuration.revisions import RevisionConflict, RevisionDraft
 from node.web.acting_user import ActingUser, CurrentUser
-from node.web.console.connections.forms import Form
+from node.web.console.connections.form import Form
 from node.web.console.form_data import base_revision, line_of
 from node.web.console.rendering import page
 from node.web.dependencies import Configuration, Now, SiteSettings
@@ -37,7 +37,8 @@ class FormPage:
     With `asks_name`, the name of the connection is one of its fields. `base` is the revision that
     the values come from, so that two people do not overwrite each other's changes. `path` is the
     table of the settings. `remove_action` is the address of the button "Remove", if it has one.
-    `warning` says what else the change does, and what to do about that.
+    `warning` says what else the change does, and what to do about that. `refusal` says that the
+    change is not made, if the form has mistakes.
     """
 
     title: str
@@ -50,6 +51,7 @@ class FormPage:
     name: str = ""
     remove_action: str = ""
     warning: str = ""
+    refusal: str = "Not saved."
     mistakes: Mistakes = field(default_factory=lambda: Mistakes({}, ()))
     author: str = ""
     reason: str = ""
