@@ -227,7 +227,7 @@ def _needed(route: Route | None) -> Sequence[Permission]:
 def _missing_text(sender: Identity, missing: Sequence[Permission]) -> str:
     names = " and ".join(f"{each.value!r}" for each in missing)
     return (
-        f"{sender.name} may not do this: it needs the permission {names}. "
+        f"this needs the permission {names}, which {sender.name} does not have. "
         "An administrator of the node can grant it"
     )
 

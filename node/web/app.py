@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, Response
 from node.access.authenticators import authenticators_from
 from node.configuration.site_configuration import SiteConfiguration
 from node.delivery.queue_control import ImpossibleRequest
+from node.domain.access.users import AccountError
 from node.domain.errors import Rejected, Transient
 from node.settings import Settings
 from node.store import Store
@@ -160,7 +161,7 @@ def _in_plain_words(message: str) -> str:
 
 
 def _handle_impossible(request: Request, error: Exception) -> Response:
-    """Answers a request about queues that fits no delivery or destination."""
+    """Answers a request about queues or users that fits none of them."""
     status = HTTPStatus.UNPROCESSABLE_ENTITY
     return _error_response(request, status, "invalid-request", str(error))
 
@@ -209,6 +210,7 @@ _ERROR_HANDLERS: dict[type[Exception], Callable[[Request, Exception], Response]]
     Transient: _handle_transient,
     RequestValidationError: _handle_invalid_request,
     ImpossibleRequest: _handle_impossible,
+    AccountError: _handle_impossible,
     HTTPException: _handle_http_error,
     Exception: _handle_defect,
 }

@@ -96,7 +96,9 @@ def test_a_refusal_is_a_problem_for_programs_and_a_page_for_people(
     with sessions["viewer"].client(node) as viewer:
         answer = viewer.post("/api/fetch")
         assert answer.headers["Content-Type"] == "application/problem+json"
-        assert "needs the permission 'operate'" in answer.json()["detail"]
+        assert (
+            "needs the permission 'operate', which viewer does not have" in answer.json()["detail"]
+        )
         answer = viewer.get("/queues/discard")
         assert answer.status_code == 403
         assert answer.headers["Content-Type"].startswith("text/html")

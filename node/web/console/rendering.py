@@ -26,7 +26,9 @@ def page(request: Request, settings: Settings, name: str, **context: object) -> 
     """Returns the rendered template, or 304 when the browser has the same page already."""
     text = render_page(request.url.path, settings, name, **context)
     tag = f'"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'
-    headers = {"ETag": tag, "Cache-Control": "no-cache"}
+    # After the logout, the button "back" must not show patients.
+    is_session = current_sender().csrf_token != ""
+    headers = {"ETag": tag, "Cache-Control": "no-store" if is_session else "no-cache"}
     if request.headers.get("if-none-match") == tag:
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
     return HTMLResponse(text, headers=headers)
