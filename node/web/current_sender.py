@@ -9,6 +9,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 
 from node.domain.access.identities import Identity
+from node.domain.access.permissions import Permission
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,12 @@ class CurrentSender:
 
     identity: Identity | None
     csrf_token: str
+
+    @property
+    def permission_names(self) -> str:
+        """What the sender may do, as words: pages hide the rest, and routes refuse it."""
+        found = frozenset[Permission]() if self.identity is None else self.identity.permissions
+        return " ".join(sorted(found))
 
 
 _CURRENT: ContextVar[CurrentSender | None] = ContextVar("current_sender", default=None)

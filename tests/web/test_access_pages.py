@@ -163,12 +163,36 @@ def _set_a_password(page: Page, site: ServedNode, code: str) -> None:
 
 def test_an_open_page_shows_the_login_when_its_session_ends(page: Page, site: ServedNode) -> None:
     add_user(site.store, "admin", Role.ADMINISTRATOR)
-    session = open_session(site, "admin")
-    cookies = [{"name": n, "value": v, "url": site.url} for n, v in session.cookies.items()]
-    page.context.add_cookies(cookies)  # type: ignore[arg-type] # dicts with these keys
+    log_in_as(page, site, "admin")
     site.streams.access_period_s = 0.0
     page.goto(f"{site.url}/overview")
     expect(page.get_by_role("heading", name="Overview")).to_be_attached()
     site.store.remove_sessions_of("admin")
     expect(page.get_by_role("heading", name="Log in")).to_be_visible(timeout=30_000)
     expect(page).to_have_url(f"{site.url}/login?next=%2Foverview")
+
+
+def test_a_page_hides_what_the_user_may_not_do(page: Page, site: ServedNode) -> None:
+    add_user(site.store, "admin", Role.ADMINISTRATOR)
+    for role in (Role.VIEWER, Role.OPERATOR, Role.CONFIGURATOR):
+        add_user(site.store, role, role)
+        log_in_as(page, site, role)
+        visible = {}
+        for path in ("/queues", "/connections", "/configuration/rules"):
+            page.goto(f"{site.url}{path}")
+            controls = (
+                page.locator("main").locator("button, a.button, summary").filter(visible=True)
+            )
+            visible[path] = [text for text in controls.all_inner_texts() if text]
+        may_operate, may_configure = role is not Role.VIEWER, role is Role.CONFIGURATOR
+        assert any("Pause" in text for text in visible["/queues"]) == may_operate
+        assert any("Test" in text for text in visible["/connections"]) == may_operate
+        assert any("rule" in text for text in visible["/configuration/rules"]) == may_configure
+
+
+def log_in_as(page: Page, site: ServedNode, name: str) -> None:
+    page.context.clear_cookies()
+    session = open_session(site, name)
+    page.context.add_cookies(
+        [{"name": n, "value": v, "url": site.url} for n, v in session.cookies.items()]
+    )
