@@ -10,6 +10,7 @@ import structlog
 import uvicorn
 from fastapi import FastAPI
 
+from node.access.first_start import announce_set_up
 from node.alerts.monitoring import monitoring_from
 from node.configuration.follower import POLL_SECONDS
 from node.configuration.site_configuration import SiteConfiguration
@@ -87,6 +88,8 @@ class WebProcess:
         monitoring = monitoring_from(settings, self.store, utc_now, compares_results=False)
         if self._app is None:
             self._socket = _open_socket(settings)
+            if settings.access.login == "required":
+                announce_set_up(self.store)
             self._app = create_app(settings, self.store, self.configuration)
         else:
             use_settings(self._app, settings)
