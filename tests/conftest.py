@@ -74,6 +74,15 @@ def _migrated_database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Non
         yield
 
 
+@pytest.fixture(autouse=True)
+def _own_umask() -> Iterator[None]:
+    """A command that a test runs in this process changes the umask; the next test has its own."""
+    umask = os.umask(0o022)
+    os.umask(umask)
+    yield
+    os.umask(umask)
+
+
 @pytest.fixture
 def each_database_migrates(monkeypatch: pytest.MonkeyPatch) -> None:
     """For tests about migrations: every new database runs them."""
