@@ -8,6 +8,7 @@ import pytest
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from pynetdicom import AE
 
+from node.dimse.pynetdicom_internals import pause_reliably
 from node.domain.identifiers import mint_uid
 from node.domain.instance import Channel, Origin
 from node.intake.part10 import part10_bytes, received_from_file, received_from_part10
@@ -46,6 +47,7 @@ def send(
     entity.add_requested_context(CTImageStorage, ExplicitVRLittleEndian)
     entity.dimse_timeout = entity.network_timeout = timeout_s
     association = entity.associate("127.0.0.1", port, ae_title="SEGNODE", max_pdu=131072)
+    pause_reliably(association)
     # pynetdicom leaves the socket of a lost peer open.
     assert association.dul.socket is not None
     connection = association.dul.socket.socket
