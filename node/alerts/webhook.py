@@ -18,10 +18,13 @@ class WebhookChannel:
         """See `Channel.send`. Any status of the 2xx class accepts the message."""
         import requests
 
+        from node.http.limited_answers import request
+
         headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         ca_file = self.options.ca_file
         try:
-            response = requests.post(
+            response = request(
+                "POST",
                 self.options.url,
                 json=content.as_json(),
                 headers=headers,

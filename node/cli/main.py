@@ -30,6 +30,7 @@ from node.cli.series import commands as series
 from node.cli.viewer import commands as viewer
 from node.cli.worklists import commands as worklist
 from node.domain.errors import NodeError
+from node.runtime.umask import keep_new_files_private
 
 app = typer.Typer(
     name="segnode",
@@ -91,6 +92,7 @@ def _global_options(
 
 def main() -> None:
     """Runs the command line; an expected error goes to stderr and ends with status 1."""
+    keep_new_files_private()
     try:
         app(prog_name="segnode")
     except (NodeError, ModelsError) as error:

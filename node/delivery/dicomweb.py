@@ -16,6 +16,7 @@ from node.delivery.response_status import (
 from node.domain.delivery import Receipt
 from node.domain.errors import NotAccepted, Rejected, RejectionReason, Transient
 from node.domain.identifiers import Uid
+from node.http.limited_answers import json_content, request
 
 # Seconds to connect, and seconds of silence while the server processes the request.
 _TIMEOUT_SECONDS = (10.0, 120.0)
@@ -89,7 +90,8 @@ class DicomWeb:
         )
         content_type = f'multipart/related; type="application/dicom"; boundary={boundary}'
         try:
-            return requests.post(
+            return request(
+                "POST",
                 f"{self.url}/studies",
                 data=body,
                 headers={"Content-Type": content_type, "Accept": "application/dicom+json"},
@@ -141,10 +143,7 @@ def _check_outcome(response: requests.Response, instance: Uid) -> str:
 
 def _body(response: requests.Response) -> dict[str, Any]:
     """Returns the DICOM JSON object in the response (PS3.18 F.2); empty where there is none."""
-    try:
-        body = response.json()
-    except requests.JSONDecodeError:
-        return {}
+    body = json_content(response)
     if isinstance(body, list):
         body = body[0] if body else {}
     return body if isinstance(body, dict) else {}

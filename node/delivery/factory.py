@@ -18,6 +18,7 @@ from node.settings import (
     Settings,
 )
 from node.settings.passwords import password_from
+from node.store.files.access import Readers
 
 
 def destinations_from(settings: Settings) -> Mapping[str, Destination]:
@@ -52,8 +53,9 @@ def _destination(name: str, settings: Settings) -> Destination:
                 password,
                 deflated=dicomweb.deflated,
             )
-        case FolderDestination(path=path, deflated=deflated):
-            return Folder(name, path, deflated=deflated)
+        case FolderDestination() as folder:
+            readers = Readers(folder.readable_by)
+            return Folder(name, folder.path, deflated=folder.deflated, readers=readers)
         # The libraries of HL7 and FHIR take a quarter of a second to import.
         case Hl7Destination() as hl7:
             from node.delivery.his.hl7 import Hl7

@@ -7,6 +7,7 @@ from pathlib import Path
 from node.delivery.destination import ResultFile
 from node.domain.delivery import Receipt
 from node.domain.errors import Transient
+from node.store.files.access import Readers
 from node.store.files.durable import durable_file
 
 
@@ -14,12 +15,14 @@ from node.store.files.durable import durable_file
 class Folder:
     """A local or mounted folder; a file under its final name is always complete.
 
-    With `deflated`, segmentations of single bits are deflated.
+    With `deflated`, segmentations of single bits are deflated. `readers` are those of new files and
+    folders.
     """
 
     name: str
     path: Path
     deflated: bool = False
+    readers: Readers = Readers.ALL
 
     def deliver(self, instances: Sequence[ResultFile]) -> Receipt:
         """See `Destination.deliver`."""
@@ -32,7 +35,7 @@ class Folder:
         folder = self.path / instance.study_instance_uid / instance.series_instance_uid
         target = folder / f"{instance.sop_instance_uid}{instance.path.suffix}"
         try:
-            with durable_file(target) as file:
+            with durable_file(target, self.readers) as file:
                 file.write(next(instance.encodings(deflated=self.deflated)))
         except OSError as error:
             raise Transient(

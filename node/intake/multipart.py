@@ -18,6 +18,10 @@ from node.domain.errors import Rejected, RejectionReason, Transient
 _END_OF_HEADERS = b"\r\n\r\n"
 # Each part is held in memory. The largest multi-frame CT images fit.
 MAX_PART_BYTES = 2 << 30
+# RFC 2046 5.1.1 allows a boundary of 70 characters. The parser of parameters takes quadratic time.
+_MAX_CONTENT_TYPE = 1000
+# A study of a modern scanner has some thousand instances.
+MAX_PARTS = 100_000
 
 
 class PartTooLarge(Rejected):
@@ -30,8 +34,20 @@ class PartTooLarge(Rejected):
         )
 
 
+class TooManyParts(Rejected):
+    """A message has more parts than the limit."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            RejectionReason.INVALID_INSTANCE,
+            f"a message with over {MAX_PARTS} parts cannot be accepted; send several",
+        )
+
+
 def parse_boundary(content_type: str) -> str:
     """Returns the boundary of a `multipart/...` content type; empty for any other type."""
+    if len(content_type) > _MAX_CONTENT_TYPE:
+        return ""
     message = Message()
     message["Content-Type"] = content_type
     if message.get_content_maintype() != "multipart":
@@ -46,12 +62,13 @@ def iter_parts(chunks: Iterable[bytes], boundary: str) -> Iterator[bytes]:
     Raises:
         Transient: the message ends before its closing delimiter.
         PartTooLarge: a part exceeds 2 GiB.
+        TooManyParts: there are over 100,000.
     """
     delimiter = b"\r\n--" + boundary.encode("ascii")
     # The first delimiter may start the message, without the line break that precedes the others.
     buffer = bytearray(b"\r\n")
     remaining_chunks = iter(chunks)
-    in_part = False
+    count = 0  # of the parts so far
     searched = 0
     while True:
         at = buffer.find(delimiter, searched)
@@ -65,13 +82,15 @@ def iter_parts(chunks: Iterable[bytes], boundary: str) -> Iterator[bytes]:
                 raise PartTooLarge
             buffer += chunk
             continue
-        if in_part:
+        if count:
             yield _content(bytes(buffer[:at]))
         end = at + len(delimiter)
         if buffer[end : end + 2] == b"--":
             return
         del buffer[:end]
-        in_part, searched = True, 0
+        count, searched = count + 1, 0
+        if count > MAX_PARTS:
+            raise TooManyParts
 
 
 def _content(part: bytes) -> bytes:

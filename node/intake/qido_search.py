@@ -11,6 +11,7 @@ from pydicom.dataset import Dataset
 
 from node.dicom.query import QueryLevel, TooManyMatches
 from node.domain.errors import Transient
+from node.http.limited_answers import json_content, request
 from node.intake.wado_retrieval import DicomWebSource
 
 # Connect timeout and read timeout.
@@ -57,7 +58,9 @@ def _search(
     fields = [("includefield", word) for word, value in keys.items() if not value]
     parameters = [*values, *fields, ("limit", str(max_matches + 1))]
     try:
-        response = session.get(f"{url}?{_query(parameters)}", timeout=_TIMEOUT_SECONDS)
+        response = request(
+            "GET", f"{url}?{_query(parameters)}", session=session, timeout=_TIMEOUT_SECONDS
+        )
     except requests.RequestException as error:
         # The text of the error may hold the address with the identifiers of a patient.
         raise Transient(f"{source.url} does not answer ({type(error).__name__})") from error
@@ -83,6 +86,6 @@ def _matches(response: requests.Response, source: DicomWebSource) -> list[Datase
     if not response.ok:
         raise Transient(f"{source.url} refused the search with {response.status_code}")
     try:
-        return [Dataset.from_json(item) for item in response.json()]
+        return [Dataset.from_json(item) for item in json_content(response)]
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise Transient(f"{source.url} answered the search with no DICOM JSON") from error

@@ -9,7 +9,7 @@ import requests
 from node.domain.errors import Rejected, RejectionReason, Transient
 from node.domain.identifiers import Uid
 from node.domain.instance import Channel, Origin, ReceivedInstance
-from node.intake.multipart import iter_parts, parse_boundary
+from node.intake.multipart import MAX_PART_BYTES, PartTooLarge, iter_parts, parse_boundary
 from node.intake.part10 import received_from_part10
 
 # Connect timeout and read timeout.
@@ -50,7 +50,7 @@ def retrieve_series(
     with _response(source, url) as response:
         boundary = parse_boundary(response.headers.get("Content-Type", ""))
         chunks: Iterator[bytes] = response.iter_content(_CHUNK_BYTES)
-        for content in iter_parts(chunks, boundary) if boundary else iter([b"".join(chunks)]):
+        for content in iter_parts(chunks, boundary) if boundary else _whole(chunks):
             received = received_from_part10(content, origin)
             if received.series_instance_uid != series:
                 raise Rejected(
@@ -62,6 +62,16 @@ def retrieve_series(
     if count == 0:
         raise Rejected(RejectionReason.INVALID_INSTANCE, f"{url} has no instances")
     return count
+
+
+def _whole(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Yields the whole body as one instance."""
+    body = bytearray()
+    for chunk in chunks:
+        body += chunk
+        if len(body) > MAX_PART_BYTES:
+            raise PartTooLarge
+    yield bytes(body)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import requests
 
 from node.domain.connections.failure import ConnectionFailure, ConnectionFault
+from node.http.limited_answers import json_content, request
 from node.probes.tcp import connected
 
 # A person waits for the answer.
@@ -40,7 +41,7 @@ class HttpService:
         if self.token:
             headers = headers | {"Authorization": f"Bearer {self.token}"}
         try:
-            response = requests.request(
+            response = request(
                 method,
                 f"{self.url}{path}",
                 data=body,
@@ -164,10 +165,7 @@ def read_capabilities(service: HttpService) -> None:
         ConnectionFailure: the server does not answer, or is no FHIR R4 server.
     """
     response = service.request("GET", "/metadata", {"Accept": "application/fhir+json"})
-    try:
-        statement = response.json()
-    except requests.JSONDecodeError:
-        statement = None
+    statement = json_content(response)
     if not isinstance(statement, dict) or statement.get("resourceType") != "CapabilityStatement":
         raise ConnectionFailure(
             ConnectionFault.CONTENT,

@@ -15,8 +15,11 @@ from node.configuration.site_configuration import host_settings
 from node.configuration.sources import configuration_source
 from node.domain.errors import Misconfigured, NodeError
 from node.log import configure_logging
-from node.settings import Settings
+from node.runtime.data_folder import close_to_others
+from node.runtime.umask import keep_new_files_private
+from node.settings import FolderDestination, Settings
 from node.store import Store
+from node.store.database import parse_url
 from node.store.files.factory import open_files
 
 _LOG = structlog.get_logger()
@@ -59,13 +62,31 @@ class Host:
     ) -> ConfigurationFollower:
         """Returns what keeps the process on the active configuration; `use` switches it.
 
+        Before that, the data folder is closed to other users.
+
         Raises:
             Misconfigured: the file cannot be read.
         """
 
+        def use_privately(settings: Settings) -> None:
+            _close_data(settings)
+            use(settings)
+
         process = f"{socket.gethostname()}/{role}"
         source = configuration_source(self.file, store, process, reload_requested, utc_now)
-        return ConfigurationFollower(source, use)
+        return ConfigurationFollower(source, use_privately)
+
+
+def _close_data(settings: Settings) -> None:
+    """Closes the data folder and the database to other users; see `close_to_others`."""
+    shared = [
+        destination.path
+        for destination in settings.destinations.values()
+        if isinstance(destination, FolderDestination) and destination.readable_by != "owner"
+    ]
+    url = parse_url(settings.database_url)
+    is_file = url.get_backend_name() == "sqlite" and url.database is not None
+    close_to_others(settings.data_dir, Path(str(url.database)) if is_file else None, shared)
 
 
 def utc_now() -> datetime:
@@ -84,6 +105,7 @@ def run_process(
 
     `name` is the prefix of the log events; `arguments` are those of the command line if None.
     """
+    keep_new_files_private()
     gc.freeze()  # what the imports created stays
     gc.enable()
     parser = argparse.ArgumentParser(prog=f"python -m {module}", description=description)

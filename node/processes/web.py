@@ -22,10 +22,9 @@ from node.settings import Settings
 from node.store import Store
 from node.web.app import create_app, use_settings
 from node.web.event_streams import EventStreams, streams_of
+from node.web.server_config import server_config
 
 _LOG = structlog.get_logger()
-# Time for running responses to finish after a stop signal.
-_GRACE_S = 10
 _BACKLOG = 128
 
 
@@ -99,16 +98,7 @@ class WebProcess:
         """Serves until a signal arrives or a restart is needed."""
         assert self._app is not None  # noqa: S101 `use` comes first
         assert self._socket is not None  # noqa: S101 as above
-        # No access log: QIDO-RS URLs can contain patient names.
-        config = uvicorn.Config(
-            self._app,
-            access_log=False,
-            ws="none",
-            log_config=None,
-            lifespan="off",
-            server_header=False,
-            timeout_graceful_shutdown=_GRACE_S,
-        )
+        config = server_config(self._app)
         self.timers.start()
         try:
             server = _Server(config, received_signals, supervisor, self, streams_of(self._app))

@@ -1,7 +1,6 @@
 """Parsing of the conditions of rules from TOML, with every mistake in them."""
 
 import math
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -26,6 +25,7 @@ from node.routing.conditions import (
     OneOf,
 )
 from node.routing.contradictions import contradiction
+from node.routing.patterns import InvalidPattern, UnsupportedPattern, compile_pattern
 
 KeyPath = tuple[str | int, ...]  # keys and indices from the top of the file
 Mistake = tuple[KeyPath, str]  # location and message
@@ -146,9 +146,11 @@ def _matches(attribute: str, value: Any, path: KeyPath) -> Condition:
     if not isinstance(value, str):
         raise InvalidCondition((path, "must be a regular expression"))
     try:
-        return Matches(attribute, re.compile(value))
-    except (re.error, OverflowError, RecursionError) as error:
+        return Matches(attribute, compile_pattern(value))
+    except InvalidPattern as error:
         raise InvalidCondition((path, f"is not a regular expression: {error}")) from error
+    except UnsupportedPattern as error:
+        raise InvalidCondition((path, str(error))) from error
 
 
 def _at_least_slices(value: Any, path: KeyPath) -> Condition:

@@ -1,13 +1,12 @@
 """The conditions of rules; each returns a verdict on a series and the value it was based on.
 
 A condition on an attribute holds if any of the attribute's values satisfies it. An attribute that
-is absent or empty satisfies no condition. `matches` finds its pattern anywhere in the value
-(Python's `re.search`); `^` and `$` anchor it to the ends.
+is absent or empty satisfies no condition. `matches` finds its pattern anywhere in the value;
+`^` and `$` anchor it to the ends.
 Values that can identify a patient are compared but do not appear in a verdict, and neither does
 the expected value of such a condition.
 """
 
-import re
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -17,6 +16,7 @@ from node.routing.attributes import (
     parse_number,
     values_equal,
 )
+from node.routing.patterns import Pattern
 from node.routing.series_facts import SeriesFacts
 
 
@@ -107,13 +107,13 @@ class Matches:
     """The regular expression matches somewhere in the attribute's value."""
 
     attribute: str
-    pattern: re.Pattern[str]
+    pattern: Pattern
 
     def evaluate(self, facts: SeriesFacts) -> Verdict:
         """Searches each value."""
         values = facts.attributes.get(self.attribute, ())
-        held = any(self.pattern.search(v) for v in values)
-        expected = _expected(self.attribute, repr(self.pattern.pattern))
+        held = any(self.pattern.is_in(v) for v in values)
+        expected = _expected(self.attribute, repr(self.pattern.text))
         return Verdict(
             f"{self.attribute} matches {expected}", held, describe_values(self.attribute, values)
         )

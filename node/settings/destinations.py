@@ -79,10 +79,14 @@ class DicomwebDestination(_ObjectDestination):
 
 
 class FolderDestination(_ObjectDestination):
-    """Writes results to a folder, as study/series/instance.dcm."""
+    """Writes results to a folder, as study/series/instance.dcm.
+
+    `readable_by` are the users of this machine who may read them.
+    """
 
     kind: Literal["folder"]
     path: SitePath
+    readable_by: Literal["owner", "group", "all"] = "all"
 
 
 class ObservationCode(Options):

@@ -1,7 +1,6 @@
 """Loading: merges file and environment, validates them, and reports every mistake at once."""
 
 import math
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from node.domain.errors import Misconfigured
 from node.routing.attributes import closest_match
 from node.routing.condition_parsing import KeyPath, Mistake
 from node.routing.conditions import All, Equals, Matches, Not
+from node.routing.patterns import compile_pattern
 from node.routing.rule_parsing import parse_rules
 from node.routing.rules import Rule
 from node.settings.alerting import AlertOptions
@@ -115,7 +115,9 @@ def _settings_of(values: dict[str, Any], origin: _Origin) -> Settings:
     resolved = _resolve_paths(settings, base)
     destinations = resolved.destinations
     if "rules" not in values and "destinations" not in values:
-        archive = FolderDestination(kind="folder", path=resolved.data_dir / "archive")
+        archive = FolderDestination(
+            kind="folder", path=resolved.data_dir / "archive", readable_by="owner"
+        )
         destinations = {"archive": archive}
     update = {"file": origin.file, "rules": rules, "destinations": destinations}
     return resolved.model_copy(update=update)
@@ -146,7 +148,7 @@ def _validate(values: dict[str, Any], mistakes: list[Mistake]) -> Settings:
 
 def _default_rule(quiet_seconds: float) -> Rule:
     """Returns the rule used without a configuration: every CT except localizers."""
-    localizer = Matches("ImageType", re.compile("^LOCALIZER$"))
+    localizer = Matches("ImageType", compile_pattern("^LOCALIZER$"))
     when = All((Equals("Modality", "CT"), Not(localizer)))
     return Rule("liver", "liver-ct", ("archive",), when, quiet_seconds)
 

@@ -1,6 +1,7 @@
 """A TOML file with the line number of every key."""
 
 import codecs
+import re
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,6 +14,13 @@ from tree_sitter import Language, Node, Parser
 from node.domain.errors import Misconfigured
 from node.settings.messages.toml_syntax import syntax_mistake
 
+# Larger than any configuration.
+_MAX_BYTES = 1 << 20
+# Each level takes the node some calls; Python allows about a thousand.
+_MAX_NESTING = 64
+_MAX_DOTS = 100
+# A text in quotation marks, or a comment.
+_TEXT_OR_COMMENT = re.compile(rb"\"(?:\\.|[^\"\\])*\"|'[^']*'|#.*")
 KeyPath = tuple[str | int, ...]
 Lines = Iterator[tuple[KeyPath, int]]
 
@@ -46,11 +54,16 @@ class TomlSource:
             Misconfigured: the content is not valid TOML.
         """
         content = content.removeprefix(codecs.BOM_UTF8)
+        _check_limits(content, file)
         try:
             values = tomllib.loads(content.decode("utf-8"))
+            _check_nesting(values)
         except UnicodeDecodeError as error:
             line = content[: error.start].count(b"\n") + 1
             raise Misconfigured("is not UTF-8 here", file=file, line=line) from error
+        except RecursionError as error:
+            message = f"tables and lists are nested more than {_MAX_NESTING} levels deep"
+            raise Misconfigured(message, file=file) from error
         except ValueError as error:
             found = syntax_mistake(str(error), content.decode("utf-8"))
             raise Misconfigured(found.message, file=file, line=found.line) from error
@@ -63,6 +76,35 @@ class TomlSource:
             if path[:length] in self._lines:
                 return self._lines[path[:length]]
         return None
+
+
+def _check_limits(content: bytes, file: Path) -> None:
+    """Checks what the parser, which is quadratic in both, would need minutes for."""
+    if len(content) > _MAX_BYTES:
+        raise Misconfigured(f"is larger than {_MAX_BYTES >> 20} MiB", file=file)
+    for number, line in enumerate(content.split(b"\n"), start=1):
+        if line.count(b".") > _MAX_DOTS and _TEXT_OR_COMMENT.sub(b"", line).count(b".") > _MAX_DOTS:
+            message = f"there are more than {_MAX_DOTS} dots outside quotation marks here"
+            raise Misconfigured(message, file=file, line=number)
+
+
+def _check_nesting(values: dict[str, Any]) -> None:
+    """Checks, without recursion, how deeply values are nested.
+
+    Raises:
+        RecursionError: more than 64 levels.
+    """
+    level: list[Any] = [values]
+    for _ in range(_MAX_NESTING):
+        containers = [each for each in level if isinstance(each, dict | list)]
+        if not containers:
+            return
+        level = [
+            inner
+            for each in containers
+            for inner in (each.values() if isinstance(each, dict) else each)
+        ]
+    raise RecursionError
 
 
 def _with_outer_tables(lines: Lines) -> dict[KeyPath, int]:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 from pathlib import Path
 
+import anyio
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -42,7 +43,9 @@ from node.web.console.connections import routes as connection_pages
 from node.web.console.rules import routes as rules
 from node.web.dependencies import settings_of
 from node.web.dicomweb import capabilities, metadata, qido, rendered, stow, wado
+from node.web.dicomweb.urls import SERVICE_PATH
 from node.web.event_streams import EventStreams
+from node.web.request_limits import RequestLimits
 from node.web.security import SecurityMiddleware
 from node.web.viewer import ohif_routes
 from node.web.viewer import routes as viewer
@@ -93,11 +96,13 @@ def create_app(
     app.state.store = store
     app.state.configuration = configuration or SiteConfiguration(store, settings.file)
     app.state.streams = EventStreams()
+    app.state.stow_limiter = anyio.CapacityLimiter(stow.MAX_PARSED_AT_ONCE)
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
     for module in (*_CONSOLE, *_API, *_DICOMWEB):
         app.include_router(module.ROUTER)
     for error, handler in _ERROR_HANDLERS.items():
         app.add_exception_handler(error, handler)
+    app.add_middleware(RequestLimits, upload_path=f"{SERVICE_PATH}/")
     app.add_middleware(SecurityMiddleware, names=lambda: settings_of(app).web.names)
     return app
 

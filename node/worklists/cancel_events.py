@@ -1,7 +1,6 @@
 """Receives requests to cancel work items by WebSocket (PS3.18 8.10.4, 8.10.5 and 11.13)."""
 
 import base64
-import json
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -16,10 +15,13 @@ from websockets.sync.client import ClientConnection, connect
 
 from node.domain.retry_policy import NO_SPREAD_JITTER, RetryPolicy
 from node.domain.worklists.codes import Code
+from node.http.limited_answers import parsed_json
 from node.store import Store
 
 _LOG = structlog.get_logger()
 _OPEN_TIMEOUT_SECONDS = 10.0
+# The rest waits for the next poll, so that a server that never pauses holds up nothing else.
+_MAX_EVENTS_PER_POLL = 1000
 # Event Type ID (PS3.4 Table CC.2.4-1).
 _UPS_CANCEL_REQUESTED = 2
 _EVENT_TYPE_ID, _AFFECTED_SOP_INSTANCE_UID = "00001002", "00001000"
@@ -52,7 +54,9 @@ class CancelEvents:
         """Opens the connection if it is not open; records the requests that have arrived."""
         if self._connection is None and self.clock() >= self._not_before:
             self._connect()
-        while self._connection is not None:
+        for _ in range(_MAX_EVENTS_PER_POLL):
+            if self._connection is None:
+                return
             try:
                 message = self._connection.recv(timeout=0)
             except TimeoutError:
@@ -94,7 +98,7 @@ class CancelEvents:
     def _handle(self, message: str | bytes) -> None:
         """Records a request to cancel; ignores every other event, and what is no event."""
         try:
-            event = json.loads(message)
+            event = parsed_json(message)
         except ValueError:
             return
         if _first(event, _EVENT_TYPE_ID) != _UPS_CANCEL_REQUESTED:

@@ -11,6 +11,8 @@ from pydicom.dataset import Dataset
 
 from node.domain.errors import Rejected, RejectionReason, Transient
 from node.domain.identifiers import Uid
+from node.http.limited_answers import json_content
+from node.http.limited_answers import request as limited_request
 from node.worklists.scheduled import READ_TAGS
 
 # Connect timeout and read timeout.
@@ -53,7 +55,7 @@ class UpsServer:
         response = self._request("GET", "/workitems", query=query)
         if response.status_code == HTTPStatus.NO_CONTENT:
             return []
-        items = _json(response)
+        items = json_content(response)
         if not isinstance(items, list):
             raise Transient(f"{self.url} answered the search with no list of work items")
         return [self._dataset(item) for item in items]
@@ -64,7 +66,7 @@ class UpsServer:
         Raises:
             WorkItemGone: the server has deleted it.
         """
-        found = _json(self._request("GET", f"/workitems/{uid}"))
+        found = json_content(self._request("GET", f"/workitems/{uid}"))
         if isinstance(found, list) and len(found) == 1:
             (found,) = found
         return self._dataset(found)
@@ -111,7 +113,7 @@ class UpsServer:
     ) -> requests.Response:
         headers = {"Accept": _JSON} if body is None else {"Accept": _JSON, "Content-Type": _JSON}
         try:
-            response = requests.request(
+            response = limited_request(
                 method,
                 f"{self.url}{path}",
                 params=query,
@@ -151,13 +153,6 @@ class UpsServer:
             return Dataset.from_json({tag: e for tag, e in item.items() if tag in READ_TAGS})
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise Transient(f"{self.url} answered with no DICOM JSON") from error
-
-
-def _json(response: requests.Response) -> Any:
-    try:
-        return response.json()
-    except requests.JSONDecodeError:
-        return None
 
 
 def _ui(tag: str, uid: Uid) -> dict[str, Any]:

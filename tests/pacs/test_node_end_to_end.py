@@ -1,5 +1,7 @@
 """The complete node between a sender and a real PACS."""
 
+import shutil
+import stat
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +14,9 @@ from node.domain.identifiers import Uid
 from node.domain.job import JobState
 from node.domain.result_objects import SEG, ObjectUids
 from node.domain.series import SeriesState
+from node.processes.role_process import Role
+from node.settings import load_settings
+from node.store import Store
 from tests.support.processes.running_node import RunningNode, small_abdomen
 from tests.support.shared_data import ct_files
 from tests.support.waiting import until
@@ -33,10 +38,18 @@ def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OrthancPacs]:
 
 @pytest.fixture(scope="module")
 def node(orthanc: OrthancPacs, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningNode]:
-    """A running node with Orthanc as its PACS."""
-    running = RunningNode(tmp_path_factory.mktemp("node"), orthanc)
+    """A running node with Orthanc as its PACS, and a folder; it has created all its files."""
+    running = RunningNode(tmp_path_factory.mktemp("node"), orthanc, tuple(Role))
+    running.configure(quiet_seconds=1, archive=True)
+    running.store.close()
+    shutil.rmtree(running.folder / "data")
+    (running.folder / "tmp").mkdir()
     try:
-        running.start()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("TMPDIR", str(running.folder / "tmp"))
+            running.start()
+        settings = load_settings(running.config_file)
+        running.store = Store.open(settings.database_url, settings.data_dir)
         yield running
     finally:
         running.close()
@@ -110,3 +123,19 @@ def test_a_series_of_another_modality_is_ignored(node: RunningNode, tmp_path: Pa
 
     until(ignored, 30, "the series to be ignored")
     assert node.newest_job(series) is None
+
+
+def test_what_the_node_has_written_is_for_its_user_alone(node: RunningNode, tmp_path: Path) -> None:
+    files = small_abdomen(tmp_path / "ct", seed=8)
+    node.send(files)
+    job = node.ended_job(Uid(dcmread(files[0], stop_before_pixels=True).SeriesInstanceUID))
+    assert job.state is JobState.DELIVERED, job.reason
+
+    written = [node.folder / "data", *(node.folder / "data").rglob("*")]
+    written += (node.folder / "tmp").rglob("*")
+    names = {path.name for path in written}
+    assert {"segnode.db", "segnode.db-wal", "listener.lock", "instances"} <= names
+    assert [path for path in written if stat.S_IMODE(path.stat().st_mode) & 0o077] == []
+    # Other systems read the folder that is a destination.
+    delivered = list((node.folder / "archive").rglob("*"))
+    assert {stat.S_IMODE(path.stat().st_mode) for path in delivered} == {0o755, 0o644}

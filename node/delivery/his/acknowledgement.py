@@ -12,6 +12,11 @@ from node.domain.errors import Rejected, RejectionReason, Transient
 from node.domain.report import Report
 
 _VERSION = "2.5.1"
+# hl7apy takes half a millisecond for each component and each repetition, and a text of an error is
+# shortened to 300 characters anyway. The node reads ERR-8 at most.
+_MAX_ERRORS = 3
+_MAX_FIELDS = 9
+_MAX_FIELD_LENGTH = 200
 
 
 @dataclass(frozen=True)
@@ -64,8 +69,7 @@ def _parse(answer: str) -> Acknowledgement | None:
         segments = {
             name: [
                 parse_segment(line, version=_VERSION, encoding_chars=encoding_chars)
-                for line in lines[1:]
-                if line.startswith(name)
+                for line in _shortened(lines[1:], name, encoding_chars["FIELD"])
             ]
             for name in ("MSA", "ERR")
         }
@@ -75,6 +79,15 @@ def _parse(answer: str) -> Acknowledgement | None:
         return Acknowledgement(_er7(msa.msa_1), _er7(msa.msa_2), reason)
     except (HL7apyException, LookupError, ValueError, AttributeError):
         return None
+
+
+def _shortened(lines: list[str], name: str, separator: str) -> list[str]:
+    """Returns the first segments of that name, without what the node does not read of them."""
+    named = [line for line in lines if line.startswith(name)]
+    return [
+        separator.join(field[:_MAX_FIELD_LENGTH] for field in line.split(separator)[:_MAX_FIELDS])
+        for line in named[:_MAX_ERRORS]
+    ]
 
 
 def _reasons(msa: Any, errors: list[Any]) -> Iterator[str]:

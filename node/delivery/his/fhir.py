@@ -15,6 +15,7 @@ from node.delivery.his.report_file import read_report
 from node.domain.delivery import Receipt
 from node.domain.errors import Rejected, RejectionReason, Transient
 from node.domain.report import Report
+from node.http.limited_answers import json_content, request
 from node.settings import FhirDestination
 
 _CONNECT_SECONDS = 10.0
@@ -63,7 +64,8 @@ class Fhir:
         if self.token:
             headers["Authorization"] = f"Bearer {self.token}"
         try:
-            return requests.post(
+            return request(
+                "POST",
                 self._url,
                 data=bundle.encode(),
                 headers=headers,
@@ -116,10 +118,7 @@ class Fhir:
 
 def _json_object(response: requests.Response) -> dict[str, Any]:
     """Returns the body; empty where it is not a JSON object."""
-    try:
-        body = response.json()
-    except requests.JSONDecodeError:
-        return {}
+    body = json_content(response)
     return body if isinstance(body, dict) else {}
 
 

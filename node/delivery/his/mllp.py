@@ -101,7 +101,8 @@ class MllpReceiver:
 
     def _answer(self, connection: socket.socket, deadline: float) -> bytes:
         received = bytearray()
-        while END_BLOCK not in received:
+        part = b""
+        while END_BLOCK not in part:
             remaining = deadline - time.monotonic()
             if remaining <= 0:
                 raise TimeoutError

@@ -11,7 +11,7 @@ from models.installed_packages import installed
 from node.domain.result_objects import ResultKind
 from node.routing.conditions import All, Equals
 from node.routing.contradictions import contradiction
-from node.settings.destinations import Destination
+from node.settings.destinations import Destination, FolderDestination
 from node.settings.options import Settings
 from node.settings.organ_codes import uncoded_measurements
 
@@ -35,6 +35,7 @@ def remarks(settings: Settings) -> Iterator[str]:
     for subject, options in _with_credentials(settings).items():
         yield from _credential_remarks(subject, options)
     yield from _open_key_files(settings)
+    yield from _open_data_folder(settings)
     yield from _shared_ae_titles(settings)
     yield from _unbound_ae_titles(settings)
     yield from _unused_queries(settings)
@@ -110,6 +111,35 @@ def _unbound_ae_titles(settings: Settings) -> Iterator[str]:
         yield (
             f"Peers without certificate_name: {', '.join(unbound)}. Every certificate that "
             "dicom_tls.ca_file vouches for may use their AE titles."
+        )
+
+
+def _open_data_folder(settings: Settings) -> Iterator[str]:
+    """Yields who may read the data folder besides the node, and which readers it keeps out."""
+    data_dir = settings.data_dir
+    mode = stat.S_IMODE(data_dir.stat().st_mode) if data_dir.is_dir() else 0
+    inside = [
+        name
+        for name, destination in settings.destinations.items()
+        if isinstance(destination, FolderDestination)
+        and destination.readable_by != "owner"
+        and destination.path.is_relative_to(data_dir)
+    ]
+    for name in inside:
+        yield (
+            f"Destination {name!r}: its folder is in data_dir, which is for the node alone; for "
+            'readers of it, choose a folder elsewhere, otherwise set readable_by = "owner".'
+        )
+    if mode & stat.S_IRWXO:
+        closed = "all in it but that folder" if inside else "it"
+        yield (
+            f"data_dir {data_dir}: every user of this machine can read it (mode {mode:03o}); the "
+            f"node closes {closed} when it starts."
+        )
+    elif mode & stat.S_IRWXG:
+        yield (
+            f"data_dir {data_dir}: its group can read it (mode {mode:03o}); if that is not meant, "
+            "run chmod 700 on it."
         )
 
 

@@ -135,8 +135,10 @@ _TOKEN = re.compile(
 def _unclosed(content: str) -> _Unclosed:
     """Returns what is open at the end of `content`."""
     open_brackets: list[tuple[str, int]] = []
+    line, counted = 1, 0
     for token in _TOKEN.finditer(content):
-        line = content.count("\n", 0, token.start()) + 1
+        line += content.count("\n", counted, token.start())
+        counted = token.start()
         match token.lastgroup:
             case "unclosed":
                 return _Unclosed(open_brackets, line)

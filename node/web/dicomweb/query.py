@@ -25,6 +25,13 @@ _INDEXED = {
 }
 # For more results than this a client pages with limit and offset.
 MAX_RESULTS = 10_000
+# A comparison takes the product of both lengths. Of longer texts, the start is compared; no text
+# that people search by is as long.
+_MAX_PATTERN = 256
+_MAX_COMPARED = 10_240
+# Deeper paths reach nothing: the node reads no object that is nested more deeply.
+_MAX_PATH = 32
+_MAX_DIGITS = 20  # more than any number of studies has
 _HEX_TAG = re.compile(r"[0-9A-Fa-f]{8}")
 _RANGE_VRS = {"DA", "TM", "DT"}
 _NAME_VR = "PN"
@@ -107,21 +114,31 @@ def parse_search(parameters: Iterable[tuple[str, str]]) -> Search:
             case "fuzzymatching" | "accept":
                 continue
             case _:
-                filters.append(Filter(_parse_path(name), value))
+                filters.append(_parse_filter(name, value))
     limit, offset = min(paging["limit"], MAX_RESULTS), min(paging["offset"], _MAX_OFFSET)
     return Search(tuple(filters), frozenset(include), include_all, limit, offset)
 
 
 def _parse_number(name: str, value: str) -> int:
-    if not value.isdecimal():
-        raise _invalid(f"{name} must be a number, not {value!r}")
+    if not value.isdecimal() or len(value) > _MAX_DIGITS:
+        raise _invalid(f"{name} must be a number, not {value[:_MAX_DIGITS]!r}")
     return int(value)
+
+
+def _parse_filter(name: str, value: str) -> Filter:
+    one = Filter(_parse_path(name), value)
+    if len(value) > _MAX_PATTERN and _vr(one.path[-1]) != _UID_VR:
+        raise _invalid(f"a value has at most {_MAX_PATTERN} characters, and {name} has more")
+    return one
 
 
 def _parse_path(name: str) -> tuple[int, ...]:
     """Returns the tags of an attribute: `StudyDate`, `00080020`, `Sequence.Item`."""
     tags: list[int] = []
-    for part in name.split("."):
+    parts = name.split(".")
+    if len(parts) > _MAX_PATH:
+        raise _invalid(f"an attribute lies in at most {_MAX_PATH - 1} sequences")
+    for part in parts:
         tag = int(part, 16) if _HEX_TAG.fullmatch(part) else tag_for_keyword(part)
         if tag is None:
             raise _invalid(f"there is no DICOM attribute {part!r}")
@@ -156,9 +173,10 @@ def _matches(vr: str, actual: str, expected: str) -> bool:
         return _is_in_range(actual, limits["first"], limits["last"])
     if vr == _NAME_VR:
         # Name matching ignores case and empty trailing components.
-        name, pattern = actual.rstrip("^=").casefold(), expected.rstrip("^").casefold()
+        name = actual[:_MAX_COMPARED].rstrip("^=").casefold()
+        pattern = expected.rstrip("^").casefold()
         return matches_wildcard(name, pattern)
-    return matches_wildcard(actual, expected)
+    return matches_wildcard(actual[:_MAX_COMPARED], expected)
 
 
 def matches_wildcard(text: str, pattern: str) -> bool:

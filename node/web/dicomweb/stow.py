@@ -8,7 +8,8 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import IO
 
-from fastapi import APIRouter, HTTPException, Request
+import anyio
+from fastapi import APIRouter, FastAPI, HTTPException, Request
 from pydicom import Dataset
 from pydicom.sequence import Sequence
 from starlette.concurrency import run_in_threadpool
@@ -18,7 +19,13 @@ from node.domain.errors import Rejected, Transient
 from node.domain.instance import Channel, Origin, ReceivedInstance
 from node.domain.sop_classes import STORAGE_SOP_CLASSES, STORAGE_TRANSFER_SYNTAXES
 from node.intake.inbox import Inbox
-from node.intake.multipart import MAX_PART_BYTES, PartTooLarge, iter_parts, parse_boundary
+from node.intake.multipart import (
+    MAX_PART_BYTES,
+    PartTooLarge,
+    TooManyParts,
+    iter_parts,
+    parse_boundary,
+)
 from node.intake.part10 import received_from_part10
 from node.settings import Settings
 from node.store import Store
@@ -28,6 +35,8 @@ from node.web.dicomweb.urls import SERVICE_PATH, retrieve_url, service_root
 
 ROUTER = APIRouter(prefix=f"{SERVICE_PATH}/studies")
 _CHUNK_BYTES = 1 << 20
+# An instance of 2 GiB takes three times that memory until it is stored; further requests wait.
+MAX_PARSED_AT_ONCE = 4
 # Failure Reason (0008,1197): PS3.18 I.2.2, PS3.7 C.
 _CANNOT_UNDERSTAND = 0xC000
 _OUT_OF_RESOURCES = 0xA700
@@ -142,9 +151,16 @@ async def _store(
         # Received completely before it is parsed: parsing a body as it arrives would occupy a
         # thread for each sender.
         async for chunk in request.stream():
-            await run_in_threadpool(_append, body, chunk)
-        await run_in_threadpool(_store_parts, body, boundary, transaction)
+            await run_in_threadpool(_append, body, chunk, inbox)
+        async with _limiter_of(request.app):
+            await run_in_threadpool(_store_parts, body, boundary, transaction)
     return transaction.response()
+
+
+def _limiter_of(app: FastAPI) -> anyio.CapacityLimiter:
+    limiter = app.state.stow_limiter
+    assert isinstance(limiter, anyio.CapacityLimiter)  # noqa: S101 set by create_app
+    return limiter
 
 
 def _boundary(content_type: str) -> str:
@@ -163,7 +179,7 @@ def _store_parts(body: IO[bytes], boundary: str, transaction: _StoreTransaction)
     try:
         for content in contents:
             transaction.store_part(content)
-    except PartTooLarge as error:
+    except (PartTooLarge, TooManyParts) as error:
         raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, str(error)) from error
     except Transient as error:
         raise HTTPException(HTTPStatus.BAD_REQUEST, str(error)) from error
@@ -185,7 +201,9 @@ def _temporary_file(folder: Path) -> IO[bytes]:
         raise Transient(f"no room for the request: {error.strerror}") from error
 
 
-def _append(body: IO[bytes], chunk: bytes) -> None:
+def _append(body: IO[bytes], chunk: bytes, inbox: Inbox) -> None:
+    """Writes a chunk; what the disk keeps free for results stays free."""
+    inbox.check_free_space()
     try:
         body.write(chunk)
     except OSError as error:

@@ -1,7 +1,7 @@
 """An HTTP server on loopback that answers every request in the same way, and keeps the requests."""
 
 import threading
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -16,6 +16,7 @@ class AnsweringServer(AbstractContextManager["AnsweringServer"]):
     content_type: str = "application/dicom+json"
     body: bytes = b"[]"
     location: str = ""
+    encoding: str = ""  # of the body, such as gzip
     requests: list[tuple[str, str, bytes]] = field(default_factory=list)
     authorization: list[str] = field(default_factory=list)
 
@@ -58,10 +59,13 @@ class AnsweringServer(AbstractContextManager["AnsweringServer"]):
                 self.send_response(server.status)
                 self.send_header("Content-Type", server.content_type)
                 self.send_header("Content-Length", str(len(server.body)))
+                if server.encoding:
+                    self.send_header("Content-Encoding", server.encoding)
                 if server.location:
                     self.send_header("Location", server.location)
                 self.end_headers()
-                self.wfile.write(server.body)
+                with suppress(ConnectionError):  # the node reads no further
+                    self.wfile.write(server.body)
 
             do_GET = do_POST = _answer  # noqa: N815 the names of http.server
 

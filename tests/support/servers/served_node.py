@@ -29,6 +29,7 @@ from node.store import Store
 from node.store.files.factory import open_files
 from node.web.app import create_app
 from node.web.event_streams import EventStreams, streams_of
+from node.web.server_config import server_config
 from tests.support.dicom.builders import MADE_AT, CtFiles, ThresholdSegmenter
 from tests.support.factories import job_of
 from tests.support.waiting import until
@@ -148,7 +149,7 @@ def served_node(folder: Path, configuration: str = "", *, port: int = 0) -> Iter
 def serving(app: FastAPI, settings: Settings, store: Store, port: int = 0) -> Iterator[ServedNode]:
     """Serves an application; closes its store at the end."""
     listening = socket.create_server(("127.0.0.1", port))
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off", ws="none"))
+    server = uvicorn.Server(server_config(app))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
     try:

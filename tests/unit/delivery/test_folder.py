@@ -1,5 +1,7 @@
 """A folder as a destination, and files that are complete under their final name."""
 
+import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from node.delivery.destination import ResultFile
 from node.delivery.folder import Folder
 from node.domain.errors import Transient
 from node.domain.identifiers import Uid
+from node.store.files.access import Readers
 from node.store.files.durable import durable_file
 
 
@@ -54,3 +57,34 @@ def test_an_interrupted_write_leaves_the_earlier_file(tmp_path: Path) -> None:
 
     assert path.read_bytes() == b"earlier"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
+@pytest.mark.parametrize(
+    ("readers", "folder_mode", "file_mode"),
+    [(Readers.OWNER, 0o700, 0o600), (Readers.GROUP, 0o770, 0o640), (Readers.ALL, 0o755, 0o644)],
+)
+def test_the_readers_of_a_result_do_not_depend_on_the_umask(
+    tmp_path: Path, umask: int, readers: Readers, folder_mode: int, file_mode: int
+) -> None:
+    earlier = os.umask(umask)
+    try:
+        Folder("x", tmp_path / "x", readers=readers).deliver([a_result(tmp_path)])
+    finally:
+        os.umask(earlier)
+
+    folders = [tmp_path / "x", tmp_path / "x" / "1.2", tmp_path / "x" / "1.2" / "1.2.3"]
+    assert {mode_of(folder) for folder in folders} == {folder_mode}
+    assert mode_of(folders[-1] / "1.2.3.4.dcm") == file_mode
+
+
+def test_new_folders_keep_the_group_of_a_folder_that_passes_it_on(tmp_path: Path) -> None:
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(0o2770)
+    Folder("x", shared, readers=Readers.GROUP).deliver([a_result(tmp_path)])
+    assert mode_of(shared / "1.2" / "1.2.3") == 0o2770
+
+
+def mode_of(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)

@@ -2,7 +2,6 @@
 
 import errno
 import os
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -18,6 +17,7 @@ from node.domain.series import SeriesState
 from node.intake.inbox import Inbox
 from node.jobs.series_completion import SeriesCompletion
 from node.routing.conditions import AtLeastSlices, Equals, Matches, Not
+from node.routing.patterns import compile_pattern
 from node.routing.rules import Rule
 from node.store import Store
 from tests.support.factories import NOON, SERIES, encoded, received, sqlite_url
@@ -286,7 +286,7 @@ def test_a_series_with_one_unreadable_image_is_decided_by_the_others(site: Site)
 
 
 def test_a_localizer_does_not_decide_for_the_slices(site: Site) -> None:
-    localizer = Matches("ImageType", re.compile("^LOCALIZER$"))
+    localizer = Matches("ImageType", compile_pattern("^LOCALIZER$"))
     completion = site.completion(replace(LIVER, when=Not(localizer)))
     site.receive(1, ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"])
     site.receive(2, ImageType=["ORIGINAL", "PRIMARY", "AXIAL"])
@@ -297,7 +297,7 @@ def test_a_localizer_does_not_decide_for_the_slices(site: Site) -> None:
 
 
 def test_a_series_of_localizers_is_decided_as_such(site: Site) -> None:
-    localizer = Matches("ImageType", re.compile("^LOCALIZER$"))
+    localizer = Matches("ImageType", compile_pattern("^LOCALIZER$"))
     completion = site.completion(replace(LIVER, when=Not(localizer)))
     site.receive(1, ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"])
     site.pass_time(11)

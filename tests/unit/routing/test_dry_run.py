@@ -1,11 +1,10 @@
 """Which rules decide differently on a series, and because of which conditions."""
 
-import re
-
 import pytest
 
 from node.routing.conditions import All, AnyOf, Condition, Equals, InRange, Matches, Not
 from node.routing.dry_run import ChangeKind, RuleChange, compare, deciding_conditions
+from node.routing.patterns import compile_pattern
 from node.routing.rule_matching import decide
 from node.routing.rule_parsing import parse_rules
 from node.routing.rules import Rule
@@ -89,7 +88,7 @@ def test_a_disabled_rule_stops_and_says_so() -> None:
         (Not(AnyOf((CT, MR))), ["Modality equals CT"]),
         # The whole holds because one part of the inner "all" fails.
         (Not(All((CT, MR))), ["Modality equals MR"]),
-        (All((CT, Not(All((CT, Matches("Modality", re.compile("C"))))))),
+        (All((CT, Not(All((CT, Matches("Modality", compile_pattern("C"))))))),
          ["Modality equals CT", "Modality matches 'C'"]),
     ],
 )  # fmt: skip

@@ -168,6 +168,7 @@ def test_a_rule_inherits_the_sites_quiet_time_unless_it_sets_its_own(tmp_path: P
         ("model =", "min_agreement = true\nmodel =", "must be a number from 0 to 1"),
         ("model =", "modle =", "unknown setting of a rule (did you mean 'model'?)"),
         ('equals = "CT"', 'matches = "(CT"', "is not a regular expression"),
+        ('equals = "CT"', 'matches = "^(?!MR)"', "holds a look-around"),
         ('equals = "CT"', "range = [5, 1]", "the lower end 5 lies above the upper end 1"),
         ('"Modality", equals = "CT"', '"KVP", at_least_slices = 5', "nothing is asked of KVP"),
         ('attribute = "Modality", equals = "CT"', 'from_ae = ["PAC5"]', "did you mean 'PACS'?"),

@@ -161,6 +161,10 @@ _STATUS = Field(
     "Preliminary: no person has verified them.",
     (("preliminary", "Preliminary"), ("final", "Final")),
 )
+_READERS = (("all", "All users"), ("group", "The folder's group"), ("owner", "The node alone"))
+_READABLE_BY = Field(
+    "readable_by", "Users of the machine who may read it", FieldKind.CHOICE, choices=_READERS
+)
 _URL = "Address, such as http://server:8042/dicom-web"
 _CA_FILE = Field("ca_file", "File of its authority", help="Empty: the public ones.")
 
@@ -228,7 +232,7 @@ def destination_form(kind: str, peers: Sequence[str]) -> Form:
             ),
         ),
         "dicomweb": ((Field("url", _URL), *_LOGIN, *_OBJECT_FIELDS), _OBJECT_ADVANCED),
-        "folder": ((Field("path", "Folder"), *_OBJECT_FIELDS), _OBJECT_ADVANCED),
+        "folder": ((Field("path", "Folder"), *_OBJECT_FIELDS), (_READABLE_BY, *_OBJECT_ADVANCED)),
         "hl7": (
             (Field("host", "Address"), Field("port", "Port", _NUMBER), _STATUS),
             (*_hl7_fields(), *_REPORT_ADVANCED),

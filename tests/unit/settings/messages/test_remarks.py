@@ -58,3 +58,28 @@ def test_a_complete_configuration_has_none(tmp_path: Path, monkeypatch: pytest.M
     login = 'username = "u"\npassword_env = "SET_PASSWORD"\n'
     text = VALID + _TWO.replace('"PACS"', '"OTHER"') + _WEB + login + _QUERY
     assert list(remarks(load_settings(write(tmp_path, text)))) == []
+
+
+@pytest.mark.parametrize(
+    ("mode", "path", "expected"),
+    [
+        (0o755, "/srv/out", ["mode 755); the node closes it when it starts"]),
+        (0o750, "/srv/out", ["its group can read it (mode 750)"]),
+        (0o700, "/srv/out", []),
+        (0o700, "data/out", ["Destination 'out': its folder is in data_dir"]),
+        (
+            0o755,
+            "data/out",
+            ["Destination 'out': its folder is in data_dir", "closes all in it but that folder"],
+        ),
+    ],
+)
+def test_an_open_data_folder_has_a_remark(
+    tmp_path: Path, mode: int, path: str, expected: list[str]
+) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data").chmod(mode)
+    destination = f'[destinations.out]\nkind = "folder"\npath = "{path}"\n'
+    found = list(remarks(load_settings(write(tmp_path, VALID + destination))))
+    assert len(found) == len(expected)
+    assert all(text in remark for text, remark in zip(expected, found, strict=True))

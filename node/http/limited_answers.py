@@ -1,0 +1,105 @@
+"""Requests whose answer is limited: a service that is broken or hostile costs memory and time.
+
+`requests` reads an answer of any size, inflates it, and waits as long as one byte arrives within
+each timeout.
+"""
+
+import json
+import time
+from typing import Any
+
+import requests
+import urllib3
+
+# A search with 10,000 matches has some 50 MB.
+MAX_ANSWER_BYTES = 128 << 20
+# From the first byte of an answer to its last.
+MAX_ANSWER_SECONDS = 600.0
+# Structured reports, the deepest objects in use, have some 20 levels, of which each takes three.
+MAX_JSON_NESTING = 100
+_CHUNK_BYTES = 1 << 16
+
+
+class AnswerExceedsLimit(requests.RequestException):
+    """The answer is too large, or takes too long."""
+
+
+def request(
+    method: str, url: str, *, session: requests.Session | None = None, **options: Any
+) -> requests.Response:
+    """Sends a request as `requests.request` does, and returns the response with its whole content.
+
+    Raises:
+        AnswerExceedsLimit: the content, inflated, is over 128 MiB or takes over ten minutes.
+        requests.RequestException: as by `requests`.
+    """
+    options |= {"stream": True, "hooks": {"response": _read}}  # also of redirections
+    if session is not None:
+        return session.request(method, url, **options)
+    with requests.Session() as own:
+        return own.request(method, url, **options)
+
+
+def json_content(response: requests.Response) -> Any:
+    """Returns the content as JSON; None where it is no JSON or nests more than 100 levels deep."""
+    try:
+        return parsed_json(response.content)
+    except ValueError:
+        return None
+
+
+def parsed_json(text: str | bytes) -> Any:
+    """Returns the value of a JSON text.
+
+    Raises:
+        ValueError: it is no JSON, or nests more than 100 levels deep.
+    """
+    try:
+        value = json.loads(text)
+    except RecursionError as error:
+        raise ValueError("it nests too deeply") from error
+    level = [value]
+    for _ in range(MAX_JSON_NESTING):
+        level = [inner for outer in level for inner in _containers(outer)]
+        if not level:
+            return value
+    raise ValueError("it nests too deeply")
+
+
+def _containers(value: Any) -> list[Any]:
+    """Returns the lists and objects directly in a value."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return [each for each in inner if isinstance(each, dict | list)]
+
+
+def _read(response: requests.Response, **_options: Any) -> None:
+    """Reads the content within the limits; `requests` calls it with each response."""
+    try:
+        content = _content(response)
+    except BaseException:
+        response.close()
+        raise
+    # `requests` has no public way to give a response its content.
+    response._content, response._content_consumed = content, True  # type: ignore[attr-defined]
+
+
+def _content(response: requests.Response) -> bytes:
+    content = bytearray()
+    deadline = time.monotonic() + MAX_ANSWER_SECONDS
+    try:
+        # Unlike `iter_content`, it returns what has arrived.
+        while chunk := response.raw.read1(_CHUNK_BYTES, decode_content=True):
+            content += chunk
+            if len(content) > MAX_ANSWER_BYTES:
+                raise AnswerExceedsLimit(f"it answered with over {MAX_ANSWER_BYTES >> 20} MiB")
+            if time.monotonic() > deadline:
+                raise AnswerExceedsLimit(f"its answer takes over {MAX_ANSWER_SECONDS:g} s")
+    except urllib3.exceptions.ReadTimeoutError as error:
+        raise requests.ReadTimeout(error) from error
+    except urllib3.exceptions.SSLError as error:
+        raise requests.exceptions.SSLError(error) from error
+    except urllib3.exceptions.DecodeError as error:
+        raise requests.exceptions.ContentDecodingError(error) from error
+    except urllib3.exceptions.HTTPError as error:
+        raise requests.ConnectionError(error) from error
+    return bytes(content)
