@@ -52,6 +52,7 @@ def _destination(name: str, settings: Settings) -> Destination:
                 dicomweb.username or "",
                 password,
                 deflated=dicomweb.deflated,
+                files=dicomweb.tls_files,
             )
         case FolderDestination() as folder:
             readers = Readers(folder.readable_by)

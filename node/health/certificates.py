@@ -9,6 +9,7 @@ from cryptography import x509
 
 from node.domain.monitoring.problem import Problem, ProblemKind, Urgency, sentence_end
 from node.settings import Settings
+from node.settings.network.tls_tables import tls_tables
 
 # The settings that name files with certificates; a key file holds none.
 _CERTIFICATE_SETTINGS = ("certificate_file", "ca_file")
@@ -34,13 +35,11 @@ def certificate_problems(settings: Settings, now: datetime) -> list[Problem]:
 
 def _certificate_files(settings: Settings) -> Iterator[tuple[str, Path]]:
     """Yields the files with the settings that name them."""
-    channels = {"alerts.webhook": settings.alerts.webhook, "alerts.mail": settings.alerts.mail}
-    tables = {f"destinations.{name}": table for name, table in settings.destinations.items()}
-    for prefix, table in (tables | channels).items():
+    for path, table in tls_tables(settings):
         for key in _CERTIFICATE_SETTINGS:
             file = getattr(table, key, None)
             if isinstance(file, Path):
-                yield f"{prefix}.{key}", file
+                yield ".".join(map(str, (*path, key))), file
 
 
 @lru_cache(maxsize=32)
@@ -59,7 +58,7 @@ def _expiring(key: str, file: Path, expires_at: datetime, now: datetime) -> Prob
             f"A certificate in {file} ({key}) {'expired' if has_expired else 'expires'} "
             f"on {expires_at:%Y-%m-%d}."
         ),
-        remedy="Replace the file with a renewed certificate, then restart the node.",
+        remedy="Replace the file with a renewed certificate; no restart is needed.",
     )
 
 

@@ -45,6 +45,7 @@ from node.web.dependencies import settings_of
 from node.web.dicomweb import capabilities, metadata, qido, rendered, stow, wado
 from node.web.dicomweb.urls import SERVICE_PATH
 from node.web.event_streams import EventStreams
+from node.web.https import StrictTransport
 from node.web.request_limits import RequestLimits
 from node.web.security import SecurityMiddleware
 from node.web.viewer import ohif_routes
@@ -104,6 +105,7 @@ def create_app(
         app.add_exception_handler(error, handler)
     app.add_middleware(RequestLimits, upload_path=f"{SERVICE_PATH}/")
     app.add_middleware(SecurityMiddleware, names=lambda: settings_of(app).web.names)
+    app.add_middleware(StrictTransport, days=lambda: settings_of(app).web.hsts_days)
     return app
 
 

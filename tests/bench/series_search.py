@@ -12,7 +12,7 @@ from rich.table import Table
 from starlette.testclient import TestClient
 
 from node.settings import Settings
-from node.settings.options import WebOptions
+from node.settings.network.web import WebOptions
 from node.store import Store
 from node.store.search.query import SeriesQuery
 from node.web.app import create_app

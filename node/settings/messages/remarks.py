@@ -12,11 +12,10 @@ from node.domain.result_objects import ResultKind
 from node.routing.conditions import All, Equals
 from node.routing.contradictions import contradiction
 from node.settings.destinations import Destination, FolderDestination
+from node.settings.network.tls_tables import tls_tables
 from node.settings.options import Settings
 from node.settings.organ_codes import uncoded_measurements
-
-# Permissions of a private key that are too wide: a group may read it, and nobody else.
-_OTHERS_MODE = stat.S_IWGRP | stat.S_IRWXO
+from node.tls.certificate_files import open_key_mistake
 
 
 def remarks(settings: Settings) -> Iterator[str]:
@@ -79,22 +78,11 @@ def _credential_remarks(subject: str, options: BaseModel) -> Iterator[str]:
 
 def _open_key_files(settings: Settings) -> Iterator[str]:
     """Yields files with private keys that more users than the node can read or change."""
-    tables: dict[str, BaseModel] = {"dicom_tls": settings.dicom_tls}
-    tables |= {f"destinations.{name}": table for name, table in settings.destinations.items()}
-    for path, options in tables.items():
-        certificate = getattr(options, "certificate_file", None)
-        key = getattr(options, "key_file", None) or certificate
-        if key is None:
-            continue
-        try:
-            mode = key.stat().st_mode
-        except OSError:
-            continue  # another check reports it
-        if mode & _OTHERS_MODE:
-            yield (
-                f"{path}: the private key in {key} is open to other users of this machine "
-                f"(mode {mode & 0o777:04o}): chmod 600 {key}, and let the node's user own it."
-            )
+    for path, options in tls_tables(settings):
+        files = getattr(options, "tls_files", None)
+        mistake = None if files is None else open_key_mistake(files)
+        if mistake is not None:
+            yield f"{'.'.join(map(str, path))}: {mistake.message}."
 
 
 def _unbound_ae_titles(settings: Settings) -> Iterator[str]:

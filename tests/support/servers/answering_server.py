@@ -1,11 +1,20 @@
 """An HTTP server on loopback that answers every request in the same way, and keeps the requests."""
 
+import ssl
+import sys
 import threading
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Keeps quiet about handshakes that fail."""
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)
 
 
 @dataclass
@@ -17,11 +26,17 @@ class AnsweringServer(AbstractContextManager["AnsweringServer"]):
     body: bytes = b"[]"
     location: str = ""
     encoding: str = ""  # of the body, such as gzip
+    tls: ssl.SSLContext | None = None
     requests: list[tuple[str, str, bytes]] = field(default_factory=list)
     authorization: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server = _Server(("127.0.0.1", 0), self._handler())
+        if self.tls is not None:
+            # The thread of a connection makes the handshake.
+            self._server.socket = self.tls.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
 
     @property
@@ -32,7 +47,7 @@ class AnsweringServer(AbstractContextManager["AnsweringServer"]):
     @property
     def url(self) -> str:
         """The root."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"http{'' if self.tls is None else 's'}://127.0.0.1:{self.port}"
 
     def __enter__(self) -> Self:
         self._thread.start()
