@@ -14,6 +14,8 @@ from node.delivery.factory import destinations_from, wanted_objects
 from node.dicom.results.comparison.coded_organ import comparable_models
 from node.dimse.remotes import remote_of_peer
 from node.dimse.tls.certificate_files import check_certificates
+from node.dimse.tls.seen_certificates import SeenCertificates
+from node.domain.connections.seen_certificate import PeerRole
 from node.domain.identifiers import AeTitle
 from node.domain.retry_policy import RetryPolicy
 from node.evaluation.feedback_comparison import FeedbackComparer
@@ -70,6 +72,7 @@ class App:
     monitoring: Monitoring
     shadow_runner: ShadowRunner
     feedback_comparer: FeedbackComparer
+    certificates: SeenCertificates
 
     @property
     def wanted_models(self) -> list[str]:
@@ -94,11 +97,13 @@ def build(settings: Settings, store: Store, name: str, current: App | None = Non
     is_same = current is not None and current.inference == inference
     models = current.models if current is not None and is_same else inference.pool()
     policy = _retry_policy(settings)
+    certificates = SeenCertificates(store, utc_now, PeerRole.RECEIVER)
     return App(
         settings=settings,
         inference=inference,
         models=models,
-        steps=_job_steps(settings, store, inference, models, by_name),
+        steps=_job_steps(settings, store, inference, models, by_name, certificates=certificates),
+        certificates=certificates,
         engine=_engine_options(settings, name),
         series_completion=SeriesCompletion(
             store=store,
@@ -108,7 +113,7 @@ def build(settings: Settings, store: Store, name: str, current: App | None = Non
             now=utc_now,
         ),
         retriever=Retriever(
-            retrieval_sources(settings, store),
+            retrieval_sources(settings, store, certificates),
             store,
             Inbox(store, settings.min_free_bytes),
             utc_now,
@@ -138,6 +143,8 @@ def _job_steps(
     inference: Inference,
     models: InferencePool,
     rules: Mapping[str, Rule],
+    *,
+    certificates: SeenCertificates,
 ) -> JobSteps:
     specs, policy = inference.specs, _retry_policy(settings)
     segment_step = SegmentStep(
@@ -151,7 +158,8 @@ def _job_steps(
         rules=rules,
         other_models=OtherModels(store, comparable_models(specs.values()), utc_now),
     )
-    deliver_step, commit_step = _delivery(settings, store, destinations_from(settings), policy)
+    destinations = destinations_from(settings, certificates)
+    deliver_step, commit_step = _delivery(settings, store, destinations, policy)
     return JobSteps(segment_step, deliver_step, commit_step)
 
 
@@ -217,7 +225,7 @@ def _commitment_reporter(
 
 def _engine_options(settings: Settings, name: str) -> EngineOptions:
     """DBOS keeps its state beside the node's: in its own SQLite file, or in the same PostgreSQL."""
-    own_file = f"sqlite:///{settings.data_dir.absolute() / 'dbos.sqlite'}"
+    own_file = f"sqlite:///{settings.engine_file}"
     return EngineOptions(
         database_url=own_file if settings.is_embedded else settings.database_url,
         executor_id=name,

@@ -9,6 +9,8 @@ import structlog
 
 from node.configuration.follower import POLL_SECONDS
 from node.dimse.tls.certificate_files import certificate_files, check_certificates
+from node.dimse.tls.seen_certificates import FLUSH_SECONDS, SeenCertificates
+from node.domain.connections.seen_certificate import PeerRole
 from node.intake.inbox import Inbox
 from node.processes.entry_point import Host, RestartNeeded, run_process, utc_now
 from node.runtime.locks import LockedProcess, hold_process_lock
@@ -53,7 +55,8 @@ def run(host: Host) -> None:
     supervisor = SupervisorPipe()
     store = host.open_store()
     rejections = RejectionRecorder(store, utc_now)
-    process = ListenerProcess(store, rejections)
+    seen = SeenCertificates(store, utc_now, PeerRole.SENDER)
+    process = ListenerProcess(store, rejections, seen)
     try:
         Inbox(store, 0).remove_abandoned()
         follower = host.follower(store, "listener", stop.reload_requested, process.use)
@@ -61,6 +64,7 @@ def run(host: Host) -> None:
         timers = Timers()
         timers.add("configuration", POLL_SECONDS, follower.poll)
         timers.add("rejections", _STORE_REJECTIONS_S, rejections.flush)
+        timers.add("certificates of peers", FLUSH_SECONDS, seen.flush)
         timers.add("certificates", _CERTIFICATES_S, process.certificates.poll)
         with hold_process_lock(LockedProcess.LISTENER, host.settings.data_dir):
             _LOG.info(
@@ -78,6 +82,7 @@ def run(host: Host) -> None:
         _LOG.info("listener.stopping")
         process.stop()
         rejections.flush()
+        seen.flush()
     finally:
         store.close()
     if not stop.wait(0.0):
@@ -90,6 +95,7 @@ class ListenerProcess:
 
     store: Store
     rejections: RejectionRecorder
+    seen_certificates: SeenCertificates
     port: int = 0
     _policy: AssociationPolicy | None = None
     _listener: Listener | None = None
@@ -118,7 +124,14 @@ class ListenerProcess:
         policy, inbox = policy_from(settings), Inbox(self.store, settings.min_free_bytes)
         if self._listener is None or self._policy is None:
             commitment = CommitmentService(self.store, committing_titles(policy), utc_now)
-            listener = Listener(policy, inbox, commitment, utc_now, self.rejections)
+            listener = Listener(
+                policy,
+                inbox,
+                commitment,
+                utc_now,
+                self.rejections,
+                certificates=self.seen_certificates,
+            )
             self.port = listener.start()
             self._listener = listener
         elif policy.address != self._policy.address:

@@ -206,6 +206,34 @@ def _is_tls(header: bytearray) -> bool:
     return len(header) == _PDU_HEADER_BYTES and header.startswith(_TLS_START)
 
 
+@dataclass
+class OpenAssociations:
+    """The associations that were allowed and have not ended.
+
+    pynetdicom counts every connection, also one that it is about to reject. A sender that connects
+    again and again would then keep all others out.
+    """
+
+    _open: list["Association"] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def admits(self, association: "Association", max_associations: int) -> bool:
+        """Whether another association is allowed; if so, it counts until it ends."""
+        address = association.requestor.address
+        with self._lock:
+            self._open = [each for each in self._open if each.is_alive()]
+            own = [each for each in self._open if each.requestor.address == address]
+            if len(self._open) >= max_associations or len(own) >= _share(max_associations):
+                return False
+            self._open.append(association)
+            return True
+
+
+def _share(max_associations: int) -> int:
+    """Returns what one address may have: four fifths, so that it leaves some to others."""
+    return max_associations - max_associations // 5
+
+
 def _read(connection: socket.socket, count: int, timeout_s: float) -> bytearray:
     """Returns `count` bytes; fewer where the peer has closed the connection.
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pynetdicom.association import Association
 
 # Connections above the associations: those to reject, and those without a request yet.
-_SPARE_CONNECTIONS = 25
+SPARE_CONNECTIONS = 25
 # The interval at which a stop checks whether the last association has ended.
 _STOP_POLL_S = 0.05
 
@@ -65,7 +65,7 @@ class OpenPorts:
     def set_policy(self, policy: AssociationPolicy) -> None:
         """Applies a policy with the same ports to new connections."""
         for server in self._servers:
-            server.max_connections = policy.max_associations + _SPARE_CONNECTIONS
+            server.max_connections = policy.max_associations + SPARE_CONNECTIONS
             server.ae_title = str(policy.ae_title)
 
     def renew_certificates(self, policy: AssociationPolicy) -> None:

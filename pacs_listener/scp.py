@@ -13,6 +13,7 @@ from pynetdicom.events import Event
 
 from node.dicom.equipment import this_node
 from node.dimse.pynetdicom_internals import disable_message_logs, reject_association
+from node.dimse.tls.seen_certificates import SeenCertificates
 from node.domain.connections.rejected_connection import ListenerRejection
 from node.domain.errors import NodeError, Transient
 from node.domain.identifiers import AeTitle
@@ -21,9 +22,9 @@ from node.intake.inbox import Inbox
 from pacs_listener.admission import TEMPORARY_CONGESTION, Admission, Refusal
 from pacs_listener.association_cleanup import end_threads_together
 from pacs_listener.commitment import CommitmentService
-from pacs_listener.limits import LimitEnforcer, Limits
+from pacs_listener.limits import LimitEnforcer, Limits, OpenAssociations
 from pacs_listener.policy import AssociationPolicy
-from pacs_listener.ports import OpenPorts
+from pacs_listener.ports import SPARE_CONNECTIONS, OpenPorts
 from pacs_listener.presentation_contexts import (
     STORAGE_COMMITMENT,
     STORAGE_SOP_CLASSES,
@@ -48,13 +49,16 @@ NETWORK_TIMEOUT_S = 60.0
 # The time that a peer has to request an association, and to release one.
 ACSE_TIMEOUT_S = 30.0
 DIMSE_TIMEOUT_S = 60.0
+# Rejected transient, by the service provider: local limit exceeded (PS3.8 9.3.4).
+_LOCAL_LIMIT = (0x02, 0x03, 0x02)
 _REJECTION_EVENTS = {ListenerRejection.NO_SPACE: "association.rejected_without_space"}
 
 
 class Listener:
     """A Verification, Storage and Storage Commitment SCP; stores before it answers success.
 
-    Without `rejections`, what it rejects appears in the log alone.
+    Without `rejections`, what it rejects appears in the log alone. `certificates` remembers those
+    that peers show.
     """
 
     def __init__(
@@ -64,15 +68,19 @@ class Listener:
         commitment: CommitmentService,
         now: Callable[[], datetime],
         rejections: RejectionRecorder | None = None,
+        *,
+        certificates: SeenCertificates | None = None,
     ) -> None:
         self._policy = policy
         self._inbox = inbox
         self._commitment = commitment
         self._now = now
         self._rejections = rejections
+        self._certificates = certificates
         self._limits = LimitEnforcer(_limits(policy), self._record_connection)
         self._tls = TlsHandshakes(ACSE_TIMEOUT_S, self._record_connection)
         self._quotas = Quotas(now)
+        self._open = OpenAssociations()
         self._admission = Admission(self._quotas, self._tls.certificate_of)
         self._ae = _application_entity(policy)
         self._ports: OpenPorts | None = None
@@ -152,8 +160,13 @@ class Listener:
 
     def _admit(self, event: Event) -> None:
         """Rejects an association that the peer may not open, or for which there is no space."""
-        refusal = self._admission.refusal(event.assoc, self._policy) or self._without_space()
+        refusal = (
+            self._admission.refusal(event.assoc, self._policy)
+            or self._without_space()
+            or self._above_limit(event.assoc)
+        )
         if refusal is None:
+            self._remember_certificate(event.assoc)
             return
         requestor = event.assoc.requestor
         _LOG.warning(
@@ -166,6 +179,13 @@ class Listener:
             self._rejections.record_association(event, refusal.reason)
         reject_association(event.assoc, *refusal.answer)
 
+    def _remember_certificate(self, association: Association) -> None:
+        """Keeps the certificate of a peer, whose expiry is watched."""
+        request, shown = association.requestor.primitive, self._tls.certificate_of(association)
+        title = "" if request is None else str(request.calling_ae_title).strip()
+        if self._certificates is not None and shown and self._policy.senders_called(title):
+            self._certificates.add(title, shown)
+
     def _without_space(self) -> Refusal | None:
         """Returns the refusal where instances could not be stored at present."""
         try:
@@ -173,6 +193,14 @@ class Listener:
         except Transient as error:
             return Refusal(ListenerRejection.NO_SPACE, str(error), TEMPORARY_CONGESTION)
         return None
+
+    def _above_limit(self, association: Association) -> Refusal | None:
+        """Returns the refusal where all associations, or those of the address, are in use."""
+        limit = self._policy.max_associations
+        if self._open.admits(association, limit):
+            return None
+        text = f"as many associations are open as may be (max_associations is {limit})"
+        return Refusal(ListenerRejection.TOO_MANY_ASSOCIATIONS, text, _LOCAL_LIMIT)
 
     def _store(self, event: Event) -> Dataset | int:
         """Answers one C-STORE request (PS3.7 9.1.1)."""
@@ -252,7 +280,8 @@ def _set_policy(ae: AE, policy: AssociationPolicy) -> None:
     """Sets what pynetdicom reads for each new association."""
     ae.ae_title = policy.ae_title
     ae.maximum_pdu_size = policy.max_pdu
-    ae.maximum_associations = policy.max_associations
+    # `OpenAssociations` counts those that are allowed; pynetdicom also counts those it rejects.
+    ae.maximum_associations = policy.max_associations + SPARE_CONNECTIONS
     ae.require_calling_aet = [str(title) for title in policy.calling_ae_titles]
 
 

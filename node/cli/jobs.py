@@ -48,6 +48,11 @@ SERIES_STATE_TEXT = {
 }
 
 
+def job_json(job: Job) -> dict[str, object]:
+    """Returns a job for JSON, in the state that people see."""
+    return asdict(job) | {"state": job.visible_state}
+
+
 @app.command()
 def show(job: JobArgument, config: ConfigOption = None) -> None:
     """Show one job, its objects and its deliveries as JSON.
@@ -61,7 +66,7 @@ def show(job: JobArgument, config: ConfigOption = None) -> None:
             for d in store.deliveries_of(found.job_id)
         ]
         objects = {o.result_object.name: _files(o.paths) for o in store.objects_of(found)}
-    shown = asdict(found) | {"deliveries": deliveries, "objects": objects}
+    shown = job_json(found) | {"deliveries": deliveries, "objects": objects}
     typer.echo(json.dumps(shown, default=str, indent=2))
 
 

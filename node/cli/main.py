@@ -20,10 +20,12 @@ from node.cli import (
     store,
     train,
 )
+from node.cli.backup import commands as backup
 from node.cli.configuration import commands as configuration
 from node.cli.connections import commands as connections
 from node.cli.evaluation import feedback, models
-from node.cli.monitoring import alerts
+from node.cli.monitoring import alerts, health
+from node.cli.options import Commands
 from node.cli.queues import deliveries, job_list, queue_commands
 from node.cli.routing import rules
 from node.cli.series import commands as series
@@ -34,6 +36,7 @@ from node.runtime.umask import keep_new_files_private
 
 app = typer.Typer(
     name="segnode",
+    cls=Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -47,6 +50,7 @@ app.command()(fetch.fetch)
 app.command()(segment.segment)
 app.command()(serve.explain)
 app.command()(serve.check)
+app.command()(health.health)
 app.command()(configuration.reload)
 app.add_typer(configuration.app, name="config")
 jobs.app.command("list")(job_list.list_jobs)
@@ -58,6 +62,8 @@ app.add_typer(jobs.app, name="jobs")
 app.add_typer(queue_commands.app, name="queue")
 app.add_typer(worklist.app, name="worklist")
 app.add_typer(store.app, name="store")
+app.command()(backup.backup)
+app.command()(backup.restore)
 app.add_typer(alerts.app, name="alerts")
 app.add_typer(rules.app, name="rules")
 app.add_typer(connections.app, name="connections")

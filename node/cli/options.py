@@ -1,12 +1,23 @@
-"""Options that several commands share."""
+"""Options that several commands share, and what the commands answer to wrong ones."""
 
 import json
 import os
 from getpass import getuser
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
+
+# What pydantic, which parses the values for typer, says, and the words for it.
+_IN_PLAIN_WORDS = {
+    "Value error, ": "",
+    "Input should": "must",
+    "a valid integer": "a whole number",
+    "a valid number": "a number",
+    ", unable to parse string as an integer": "",
+    ", unable to parse string as a number": "",
+}
 
 ConfigOption = Annotated[
     Path | None,
@@ -38,3 +49,16 @@ def json_object(text: str, option: str) -> dict[str, object]:
     if not isinstance(value, dict):
         raise typer.BadParameter(f"{option} must be a JSON object")
     return value
+
+
+class Commands(TyperGroup):
+    """The commands; messages about a wrong value name it and what is allowed, in plain words."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Runs the command that the arguments name."""
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:
+            for words, plain in _IN_PLAIN_WORDS.items():
+                error.message = error.message.replace(words, plain)
+            raise

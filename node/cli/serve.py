@@ -38,7 +38,7 @@ def serve(
         roles = tuple(Role(r) for r in role) if role else tuple(Role)
     except ValueError as error:
         known = ", ".join(Role)
-        raise typer.BadParameter(f"{error}; the roles are {known}") from error
+        raise typer.BadParameter(f"there is no such role; the roles are {known}") from error
     raise typer.Exit(serve_until_stopped(config, roles))
 
 
@@ -71,13 +71,14 @@ def check(config: ConfigOption = None) -> None:
 
 def _summary(settings: "Settings") -> str:
     from node.settings.messages.remarks import remarks
+    from node.settings.passwords import shown_url
 
     lines = [
         f"{settings.file or 'The built-in defaults'}: no mistakes.",
         f"Listens as {settings.listener.ae_title} on {_ports(settings)}, {_senders(settings)}.",
     ]
     if settings.web.viewer_url:
-        lines.append(f"Series pages link to the viewer {settings.web.viewer_url}.")
+        lines.append(f"Series pages link to the viewer {shown_url(settings.web.viewer_url)}.")
     lines += [
         f"Query {name!r}: {query.modality} from {query.source} every {query.every_minutes:g} min."
         for name, query in settings.queries.items()
@@ -162,7 +163,7 @@ def explain(
     for job in jobs:
         part = "" if job.part is None else f", {job.part.title}"
         about = f"{job.model_id} {job.model_version}{part}"
-        typer.echo(f"Job {job.job_id[:8]} ({about}): {job.state}")
+        typer.echo(f"Job {job.job_id[:8]} ({about}): {job.visible_state}")
         if text := outcome(job):
             typer.echo(f"  {text}")
         for finding in job.findings:

@@ -46,6 +46,12 @@ class RuleBlocks:
             parts += [block, gap]
         return "".join(parts)
 
+    def first_line(self, index: int) -> int:
+        """Returns the number of lines before a rule."""
+        parts = [*zip(self._gaps, self.blocks, strict=False)][:index]
+        before = "".join(f"{gap}{block}" for gap, block in parts) + self._gaps[index]
+        return before.count("\n")
+
     def replaced(self, index: int, block: str) -> "RuleBlocks":
         """Returns the rules with another text for one of them.
 

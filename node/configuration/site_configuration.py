@@ -11,8 +11,9 @@ from datetime import datetime, timedelta
 from difflib import unified_diff
 from pathlib import Path
 
+from node.configuration.identity import IdentityChange, identity_changes
 from node.configuration.location_lines import without_location
-from node.domain.errors import NodeError
+from node.domain.errors import Misconfigured, NodeError
 from node.settings import Settings, load_location, load_revision, load_settings
 from node.settings.location import is_in_database
 from node.settings.toml_source import TomlSource
@@ -34,6 +35,14 @@ class ConfigurationReadOnly(NodeError):
             f"the configuration is in {file or 'no file: the defaults apply'}. Change the file and "
             'run `segnode reload`, or set config = "database" in it and restart the node'
         )
+
+
+class NothingChanged(NodeError):
+    """The text is that of the active revision already."""
+
+    def __init__(self, active: Revision) -> None:
+        super().__init__(f"nothing changed: revision {active.number} has this text already")
+        self.active = active
 
 
 class UnknownRevision(NodeError):
@@ -86,12 +95,16 @@ class SiteConfiguration:
         Raises:
             ConfigurationReadOnly: the configuration is in a file.
             Misconfigured: the text has mistakes; nothing changes.
+            NothingChanged: the active revision has this text already.
             RevisionConflict: another revision has become active; nothing changes.
         """
         if not self.is_writable:
             raise ConfigurationReadOnly(self.file)
         self.check(draft.text, name=name)
         text = _without_outer_blank_lines(draft.text)
+        active = self.store.active_revision()
+        if active is not None and active.text == text:
+            raise NothingChanged(active)
         return self.store.activate_revision(replace(draft, text=text), base, now)
 
     def roll_back(
@@ -101,10 +114,27 @@ class SiteConfiguration:
 
         Raises:
             UnknownRevision: there is none of that number.
-            ConfigurationReadOnly, Misconfigured, RevisionConflict: as `propose`.
+            ConfigurationReadOnly, Misconfigured, NothingChanged, RevisionConflict: as `propose`.
         """
         old = self.revision(number)
         return self.propose(RevisionDraft(old.text, author, reason), base, now)
+
+    def identity_changes(self, text: str, *, name: str = PROPOSED) -> tuple[IdentityChange, ...]:
+        """Returns what the text would change of that by which the node is known on the network.
+
+        Nothing, where the configuration is in a file. Mistakes call the text `name`.
+
+        Raises:
+            Misconfigured: the text has mistakes.
+        """
+        if not self.is_writable:
+            return ()
+        after = self.check(text, name=name)
+        try:
+            before = self.check(self.text())
+        except Misconfigured:  # nothing can tell by what the node is known now
+            return ()
+        return tuple(identity_changes(before, after))
 
     def revision(self, number: int) -> Revision:
         """Returns the revision of that number.

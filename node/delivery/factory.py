@@ -7,6 +7,7 @@ from node.delivery.destination import Destination
 from node.delivery.dicomweb import DicomWeb
 from node.delivery.folder import Folder
 from node.dimse.remotes import remote_of_peer
+from node.dimse.tls.seen_certificates import SeenCertificates
 from node.domain.identifiers import AeTitle
 from node.domain.result_objects import WantedObjects
 from node.settings import (
@@ -21,13 +22,15 @@ from node.settings.passwords import password_from
 from node.store.files.access import Readers
 
 
-def destinations_from(settings: Settings) -> Mapping[str, Destination]:
-    """Returns every destination of the site, by its name.
+def destinations_from(
+    settings: Settings, certificates: SeenCertificates | None = None
+) -> Mapping[str, Destination]:
+    """Returns every destination of the site, by its name; `certificates` gets those of peers.
 
     Raises:
         Misconfigured: an environment variable that should hold a password or token is not set.
     """
-    return {name: _destination(name, settings) for name in settings.destinations}
+    return {name: _destination(name, settings, certificates) for name in settings.destinations}
 
 
 def wanted_objects(settings: Settings) -> Mapping[str, WantedObjects]:
@@ -35,12 +38,14 @@ def wanted_objects(settings: Settings) -> Mapping[str, WantedObjects]:
     return {name: destination.wanted for name, destination in settings.destinations.items()}
 
 
-def _destination(name: str, settings: Settings) -> Destination:
+def _destination(
+    name: str, settings: Settings, certificates: SeenCertificates | None
+) -> Destination:
     match settings.destinations[name]:
         case CStoreDestination() as cstore:
             return CStore(
                 name,
-                remote_of_peer(settings.peers[cstore.peer], settings),
+                remote_of_peer(settings.peers[cstore.peer], settings, certificates),
                 AeTitle(settings.listener.ae_title),
                 deflated=cstore.deflated,
             )

@@ -14,6 +14,8 @@ from node.domain.result_objects import ResultKind, ResultObject
 from node.settings import Settings
 from node.store import Store
 
+MAX_REASON = 1000
+
 
 class ImpossibleRequest(Exception):
     """The request fits no delivery or destination; the message says what to do instead."""
@@ -21,11 +23,12 @@ class ImpossibleRequest(Exception):
 
 @dataclass(frozen=True)
 class QueueControl:
-    """Acts for a person at an interface, at the time `now`."""
+    """Acts for the person `user` at an interface, at the time `now`."""
 
     settings: Settings
     store: Store
     by: Interface
+    user: str
     now: datetime
 
     def destination_queues(self) -> tuple[DestinationQueue, ...]:
@@ -38,18 +41,18 @@ class QueueControl:
         Raises:
             ImpossibleRequest: nothing is selected.
         """
-        return self.store.retry_deliveries(self._names(selection), self.now, self.by)
+        return self.store.retry_deliveries(self._names(selection), self.now, self.user)
 
     def discard(self, selection: DeliverySelection, reason: str) -> list[DeliveryChange]:
         """Discards the selected deliveries.
 
         Raises:
-            ImpossibleRequest: nothing is selected, or the reason is empty.
+            ImpossibleRequest: nothing is selected, or the reason is empty or too long.
         """
         if not reason.strip():
             raise ImpossibleRequest("discarding a delivery needs a reason")
         names = self._names(selection)
-        return self.store.discard_deliveries(names, self.now, self.by, " ".join(reason.split()))
+        return self.store.discard_deliveries(names, self.now, self.user, _one_line(reason))
 
     def redirect(self, selection: DeliverySelection, to: str) -> list[DeliveryChange]:
         """Delivers the selected objects to the destination `to` instead.
@@ -62,7 +65,7 @@ class QueueControl:
         names = self._names(selection)
         refused = [DeliveryChange(name, self._why_unfit(name, to)) for name in names]
         fitting = [change.name for change in refused if not change.refusal]
-        changed = self.store.redirect_deliveries(fitting, to, self.now, self.by)
+        changed = self.store.redirect_deliveries(fitting, to, self.now, self.user)
         return [*changed, *(change for change in refused if change.refusal)]
 
     def targets(self, selection: DeliverySelection) -> tuple[str, ...]:
@@ -78,11 +81,11 @@ class QueueControl:
         """Pauses the queue; returns False if it is paused already.
 
         Raises:
-            ImpossibleRequest: there is no such destination.
+            ImpossibleRequest: there is no such destination, or the reason is too long.
         """
         self._require(queue)
-        pause = Pause(queue, self.now, self.by, " ".join(reason.split()))
-        return self.store.pause_queue(pause)
+        pause = Pause(queue, self.now, self.by, _one_line(reason))
+        return self.store.pause_queue(pause, self.user)
 
     def resume(self, queue: Queue) -> bool:
         """Resumes the queue; returns False if it is not paused.
@@ -91,7 +94,7 @@ class QueueControl:
             ImpossibleRequest: there is no such destination.
         """
         self._require(queue)
-        return self.store.resume_queue(queue, self.now, self.by)
+        return self.store.resume_queue(queue, self.now, self.user)
 
     def _require(self, queue: Queue) -> None:
         if queue.kind is QueueKind.DESTINATION:
@@ -124,6 +127,15 @@ class QueueControl:
     def _unknown(self, destination: str) -> str:
         known = ", ".join(self.settings.destinations) or "none"
         return f"there is no destination {destination!r}; the configuration has: {known}"
+
+
+def _one_line(reason: str) -> str:
+    """Returns the reason on one line, as the audit trail keeps it."""
+    text = " ".join(reason.split())
+    if len(text) > MAX_REASON:
+        message = f"the reason has {len(text)} characters; at most {MAX_REASON} are stored"
+        raise ImpossibleRequest(message)
+    return text
 
 
 def takes_reports(settings: Settings, destination: str) -> bool:

@@ -24,6 +24,8 @@ from node.domain.identifiers import AeTitle
 
 QUERY_MODEL = StudyRootQueryRetrieveInformationModelFind
 _MESSAGE_ID = 1
+# Matches that may be under way when the remote gets the request to stop.
+_MAX_AFTER_CANCEL = 10_000
 # More matches follow; the second says that the peer ignores an optional key (PS3.4 C.4.1.1.4).
 _PENDING = {0xFF00, 0xFF01}
 # PS3.4 table C.4-1.
@@ -64,6 +66,7 @@ def _find(
     max_matches: int,
 ) -> list[Dataset]:
     matches: list[Dataset] = []
+    ignored = 0  # matches after the query was cancelled
     cancelled = False
     with broken_association_as_transient(remote):
         for status, match in association.send_c_find(
@@ -73,8 +76,14 @@ def _find(
             if code in _PENDING:
                 if match is None:
                     raise Transient(f"{remote} sent a match that cannot be read")
+                if cancelled:
+                    ignored += 1
+                    if ignored > _MAX_AFTER_CANCEL:
+                        association.abort()
+                        break
+                    continue
                 matches.append(match)
-                if len(matches) > max_matches and not cancelled:
+                if len(matches) > max_matches:
                     # The remote ends the query with one further response.
                     association.send_c_cancel(_MESSAGE_ID, query_model=QUERY_MODEL)
                     cancelled = True

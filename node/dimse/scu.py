@@ -26,6 +26,7 @@ from node.dimse.rejection import association_rejected
 from node.dimse.tls.connection import ClientContext, TlsConnection
 from node.dimse.tls.contexts import PeerTls
 from node.dimse.tls.failures import tls_failure
+from node.dimse.tls.peer_certificate import PeerCertificate
 from node.domain.connections.failure import ConnectionFailure, ConnectionFault
 from node.domain.errors import NodeError, Rejected, RejectionReason, Transient
 from node.domain.identifiers import AeTitle
@@ -114,7 +115,7 @@ def associated(
             max_pdu=_MAX_PDU,
             ext_neg=list(negotiation),
             tls_args=tls_args,
-            evt_handlers=[(evt.EVT_CONN_OPEN, _prepare_tls), *handlers],
+            evt_handlers=[(evt.EVT_CONN_OPEN, _prepare_tls, [remote]), *handlers],
         )
     except socket.gaierror as error:
         raise ConnectionFailure(
@@ -161,13 +162,16 @@ def _raise_tls_failure(context: ClientContext | None, remote: Remote) -> None:
         raise failure from context.failure
 
 
-def _prepare_tls(event: Event) -> None:
+def _prepare_tls(event: Event, remote: Remote) -> None:
     """Lets a connection by TLS read what arrives without waiting for more."""
     connection = connection_of(event.assoc)
-    if isinstance(connection, TlsConnection):
+    if isinstance(connection, TlsConnection) and remote.tls is not None:
         # pynetdicom removes the timeout; the rest of a record could then be awaited for ever.
         connection.settimeout(_TIMEOUT_SECONDS)
         read_ahead(event.assoc)
+        certificate = PeerCertificate.of(connection)
+        if certificate is not None and remote.tls.observe is not None:
+            remote.tls.observe(certificate)
 
 
 def _close(association: Association) -> None:

@@ -158,6 +158,12 @@ class Job:
         return self.result_path is not None and self.result_object == NOTICE
 
     @property
+    def visible_state(self) -> JobState:
+        """The state as people see it: a refused series is refused while its notice is delivered."""
+        is_notified = self.state is JobState.DELIVERING and self.is_refusal
+        return JobState.REFUSED if is_notified else self.state
+
+    @property
     def result_object(self) -> ResultObject:
         """The SEG that stands for the result, or the notice; its file is named after it."""
         if self.result_path is None:

@@ -47,6 +47,8 @@ def outcome(job: Job) -> str:
 
     A delivered job has a reason if some destinations did not get the result.
     """
+    if job.visible_state is not job.state:
+        return f"{job.reason} The refusal notice is being delivered.".strip()
     if job.reason and job.state is not JobState.DELIVERED:
         return job.reason
     volumes = []
@@ -76,7 +78,7 @@ def leading_job(jobs: Sequence[Job]) -> Job | None:
     """
     if not jobs:
         return None
-    return min(_beside(jobs[0], jobs), key=lambda job: _URGENCY.index(job.state))
+    return min(_beside(jobs[0], jobs), key=lambda job: _URGENCY.index(job.visible_state))
 
 
 def _beside(newest: _AnyJob, jobs: Sequence[_AnyJob]) -> list[_AnyJob]:

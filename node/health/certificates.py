@@ -1,4 +1,4 @@
-"""Expiry of the certificate files that the configuration names."""
+"""Expiry of the certificate files that the configuration names, and of those that peers show."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -7,12 +7,29 @@ from pathlib import Path
 
 from cryptography import x509
 
+from node.domain.connections.seen_certificate import SeenCertificate
 from node.domain.monitoring.problem import Problem, ProblemKind, Urgency, sentence_end
 from node.settings import Settings
 from node.settings.network.tls_tables import tls_tables
+from node.store import Store
 
 # The settings that name files with certificates; a key file holds none.
 _CERTIFICATE_SETTINGS = ("certificate_file", "ca_file")
+
+
+def peer_certificate_problems(settings: Settings, store: Store, now: datetime) -> list[Problem]:
+    """Returns a problem for each peer whose certificate expires soon, as it was shown last.
+
+    Raises:
+        Transient: the database does not answer.
+    """
+    margin = timedelta(days=settings.monitoring.certificate_days)
+    known = {peer.ae_title for peer in settings.peers.values()}
+    return [
+        _peer_expiring(seen, now)
+        for seen in store.peer_certificates(now)
+        if seen.ae_title in known and seen.expires_at - now < margin
+    ]
 
 
 def certificate_problems(settings: Settings, now: datetime) -> list[Problem]:
@@ -59,6 +76,21 @@ def _expiring(key: str, file: Path, expires_at: datetime, now: datetime) -> Prob
             f"on {expires_at:%Y-%m-%d}."
         ),
         remedy="Replace the file with a renewed certificate; no restart is needed.",
+    )
+
+
+def _peer_expiring(seen: SeenCertificate, now: datetime) -> Problem:
+    has_expired = seen.expires_at <= now
+    names = ", ".join(seen.names)
+    return Problem(
+        kind=ProblemKind.CERTIFICATE_EXPIRING,
+        subject=f"{seen.role}:{seen.ae_title}",
+        urgency=Urgency.WARNING if has_expired else Urgency.NOTICE,
+        text=(
+            f"The certificate that {seen.ae_title} shows ({names}) "
+            f"{'expired' if has_expired else 'expires'} on {seen.expires_at:%Y-%m-%d}."
+        ),
+        remedy=f"Have it renewed on {seen.ae_title}, with the same name.",
     )
 
 

@@ -73,13 +73,17 @@ def inflated_head(dataset: bytes, transfer_syntax_uid: str) -> bytes:
     if transfer_syntax_uid != DEFLATED:
         return dataset[:_HEAD_BYTES]
     head = bytearray()
-    for piece in _inflated_pieces(dataset):
+    for piece in inflated_pieces(dataset):
         head += piece[: _HEAD_BYTES - len(head)]
     return bytes(head)
 
 
-def _inflated_pieces(dataset: bytes) -> Iterator[bytes]:
-    """Inflates a data set piece by piece."""
+def inflated_pieces(dataset: bytes) -> Iterator[bytes]:
+    """Inflates a deflated data set piece by piece.
+
+    Raises:
+        Rejected: it is invalid, ends too early or inflates to over 512 MiB.
+    """
     decompressor = zlib.decompressobj(-zlib.MAX_WBITS)
     remaining, count = dataset, 0
     while not decompressor.eof:

@@ -14,6 +14,7 @@ from node.intake.dataset_elements import (
     inflated_head,
     iter_elements,
 )
+from node.intake.header_limits import check_header
 
 _SOP_CLASS = 0x00080016
 _SOP_INSTANCE = 0x00080018
@@ -60,7 +61,7 @@ def identify(
     sop_class_uid: str = "",
     sop_instance_uid: str = "",
 ) -> IdentifiedInstance:
-    """Identifies the instance in an encoded data set; reads only the head of the data set.
+    """Identifies the instance in an encoded data set; decodes only the head of the data set.
 
     `sop_class_uid` and `sop_instance_uid` are those of the DIMSE command or the file meta
     information. They are written into a data set that has none. An empty Study or Series Instance
@@ -69,11 +70,13 @@ def identify(
     whenever it arrives.
 
     Raises:
-        Rejected: the data set cannot be read as DICOM, or a UID is invalid or cannot be filled in.
+        Rejected: the data set cannot be read as DICOM, its header is too large, or a UID is invalid
+            or cannot be filled in.
     """
     stream = inflated_head(dataset, transfer_syntax_uid)
     encoding = Encoding.for_transfer_syntax(transfer_syntax_uid)
     elements = _head_elements(stream, encoding)
+    check_header(dataset, transfer_syntax_uid)
     texts = {tag: _text(stream, element) for tag, element in elements.items()}
     missing = [tag for tag in _UID_NAMES if not texts.get(tag)]
     if missing:

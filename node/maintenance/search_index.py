@@ -117,7 +117,7 @@ class SearchIndex:
         Raises:
             Transient: the disk or bucket cannot be read for now.
         """
-        first = self.store.first_instance_of(uid)
+        first = self.store.first_instances_of([uid]).get(uid)
         if first is None:
             return None
         try:

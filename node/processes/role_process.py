@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from node.runtime.supervisor_file import ProcessReport, ProcessState
 from node.runtime.supervisor_pipe import PIPE_VARIABLE, SIGN_SECONDS
 
 _PIPE_BYTES = 4096
@@ -64,6 +65,19 @@ class RoleProcess:
     def is_ready(self) -> bool:
         """Whether it has been ready since it started."""
         return self.last_sign_at is not None
+
+    def report(self, now: float) -> ProcessReport:
+        """The state of the process, for `segnode health`."""
+        silent_since = self.started_at if self.last_sign_at is None else self.last_sign_at
+        if self.restart_at is not None:
+            state, since = ProcessState.ENDED, silent_since
+        elif self.hangs(now):
+            state, since = ProcessState.HANGING, silent_since
+        elif self.is_ready:
+            state, since = ProcessState.WORKING, self.started_at
+        else:
+            state, since = ProcessState.STARTING, self.started_at
+        return ProcessReport(self.role.value, state, now - since)
 
     def hangs(self, now: float) -> bool:
         """Whether it has given no sign for too long; one that ended is restarted instead."""

@@ -16,7 +16,7 @@ from node.processes.entry_point import MISCONFIGURED_STATUS, RESTART_STATUS
 from node.processes.role_process import Role, RoleProcess, spawn
 from node.runtime.service_manager import ServiceManager
 from node.runtime.signals import StopSignal
-from node.runtime.supervisor_file import hold_supervisor_file
+from node.runtime.supervisor_file import REPORT_SECONDS, SupervisorFile, hold_supervisor_file
 from node.settings import Settings
 
 _LOG = structlog.get_logger()
@@ -48,7 +48,9 @@ class Supervisor:
     ) -> None:
         self.settings: Settings = host_settings(config)
         self._manager = ServiceManager() if manager is None else manager
+        self._file: SupervisorFile | None = None
         self._next_sign_at = 0.0
+        self._next_report_at = 0.0
         self._config = config
         self._roles = tuple(roles)
         self._parts: list[RoleProcess] = []
@@ -63,8 +65,9 @@ class Supervisor:
         """Why the supervisor gave up on the node; empty while it runs."""
         return self._failure
 
-    def start(self) -> None:
-        """Starts the processes and returns; see `wait_ready`."""
+    def start(self, file: SupervisorFile | None = None) -> None:
+        """Starts the processes and returns; see `wait_ready`. Reports their state to `file`."""
+        self._file = file
         self._monitor.start()
 
     def wait_ready(self, timeout_s: float) -> None:
@@ -117,7 +120,9 @@ class Supervisor:
                 _LOG.info("node.ready")
                 self._ready.set()
                 self._manager.notify_ready()
-            self._watch(time.monotonic())
+            now = time.monotonic()
+            self._watch(now)
+            self._report(now)
         self._manager.notify_stopping()
         self._stop_all()
 
@@ -149,6 +154,12 @@ class Supervisor:
         if not any(part.is_silent for part in self._parts):
             self._next_sign_at = now + watchdog_s / _SIGNS_PER_WATCHDOG_TIME
             self._manager.send_sign()
+
+    def _report(self, now: float) -> None:
+        """Writes the state of the processes for `segnode health`."""
+        if self._file is not None and now >= self._next_report_at:
+            self._next_report_at = now + REPORT_SECONDS
+            self._file.report([part.report(now) for part in self._parts])
 
     def _spawn(self, role: Role) -> RoleProcess:
         return spawn(role, self._config)
@@ -208,16 +219,16 @@ def serve_until_stopped(config: Path | None, roles: Sequence[Role] = tuple(Role)
     settings = supervisor.settings
     configure_logging(settings.log_level)
     stop = StopSignal()
-    supervisor.start()
-    _LOG.info(
-        "node.started",
-        roles=[role.value for role in roles],
-        data_dir=str(settings.data_dir),
-        **_addresses(settings),
-    )
-    with hold_supervisor_file(settings.data_dir):
+    with hold_supervisor_file(settings.data_dir) as file:
+        supervisor.start(file)
+        _LOG.info(
+            "node.started",
+            roles=[role.value for role in roles],
+            data_dir=str(settings.data_dir),
+            **_addresses(settings),
+        )
         supervisor.wait(stop)
-    supervisor.stop()
+        supervisor.stop()
     if supervisor.failure:
         _LOG.error("node.given_up", reason=supervisor.failure)
         return 1
@@ -231,6 +242,6 @@ def _addresses(settings: Settings) -> dict[str, str]:
         return {"configuration": "database"}
     listener, web = settings.listener, settings.web
     return {
-        "dicom": f"{listener.ae_title}@{listener.host}:{listener.port}",
+        "dicom": f"{listener.ae_title}@{listener.host}, {listener.ports_text}",
         "console": f"http{'s' if web.is_https else ''}://{web.host}:{web.port}/",
     }

@@ -13,6 +13,7 @@ import structlog
 
 from node.app import App, build, utc_now
 from node.configuration.follower import POLL_SECONDS
+from node.dimse.tls.seen_certificates import FLUSH_SECONDS
 from node.domain.errors import Transient
 from node.jobs.job_scheduling import JobScheduler
 from node.jobs.workflow import Workflows
@@ -180,6 +181,7 @@ def _add_tasks(
         ("search index repair", _REPAIR_SECONDS, app.search_index.repair),
     ):
         timers.add(name, seconds, _for_leader(membership, run_task))
+    timers.add("certificates", FLUSH_SECONDS, app.certificates.flush)
     # Each worker has free capacity of its own.
     timers.add("shadow runs", _EVALUATION_SECONDS, app.shadow_runner.poll)
     for source in retriever.sources:

@@ -11,6 +11,7 @@ from node.dimse.find import finding
 from node.dimse.remotes import remote_of_peer
 from node.dimse.retrieve import MoveDestination, NotPerformed, get_series, move_series
 from node.dimse.scu import Remote
+from node.dimse.tls.seen_certificates import SeenCertificates
 from node.domain.errors import Misconfigured, Rejected, RejectionReason, Transient
 from node.domain.identifiers import AeTitle, Uid
 from node.intake.qido_search import searching
@@ -19,7 +20,6 @@ from node.intake.wado_retrieval import DicomWebSource, retrieve_series
 from node.retrieval.series_search import Find, find_series, find_studies
 from node.routing.attributes import suggestion
 from node.settings import Settings
-from node.settings.network.peers import Peer
 from node.settings.passwords import password_from
 from node.store import Store
 
@@ -79,8 +79,10 @@ def searchable_source(settings: Settings, name: str) -> SearchableSource:
     return SearchableSource(name, partial(finding, remote_of_peer(peer, settings), calling))
 
 
-def retrieval_sources(settings: Settings, store: Store) -> Mapping[str, RetrieveSeries]:
-    """Returns how to retrieve a series from each source, by name.
+def retrieval_sources(
+    settings: Settings, store: Store, certificates: SeenCertificates | None = None
+) -> Mapping[str, RetrieveSeries]:
+    """Returns how to retrieve a series from each source; `certificates` gets those of peers.
 
     Raises:
         Misconfigured: the password of a source is missing.
@@ -91,14 +93,15 @@ def retrieval_sources(settings: Settings, store: Store) -> Mapping[str, Retrieve
     }
     for name, peer in settings.peers.items():
         if peer.retrieve is not None:
-            sources[name] = _peer_source(settings, store, peer, peer.retrieve)
+            sources[name] = _peer_source(
+                settings, store, remote_of_peer(peer, settings, certificates), peer.retrieve
+            )
     return sources
 
 
 def _peer_source(
-    settings: Settings, store: Store, peer: Peer, method: Literal["move", "get"]
+    settings: Settings, store: Store, remote: Remote, method: Literal["move", "get"]
 ) -> RetrieveSeries:
-    remote = remote_of_peer(peer, settings)
     ae_title = AeTitle(settings.listener.ae_title)
     match method:
         case "get":

@@ -22,6 +22,8 @@ from node.routing.series_facts import SeriesFacts
 
 # Ways to satisfy nested `any`; beyond this, a condition counts as one that may hold.
 _MAX_WAYS = 1000
+# About one attribute; every two of them are compared.
+_MAX_REQUIREMENTS = 100
 _NO_FACTS = SeriesFacts({}, 0, "")
 
 
@@ -83,7 +85,7 @@ def _reasons(way: _Way) -> Iterator[str]:
     for requirement in way:
         about[_subject(requirement.condition)].append(requirement)
     for subject, requirements in about.items():
-        if _can_be_met(subject, requirements):
+        if len(requirements) > _MAX_REQUIREMENTS or _can_be_met(subject, requirements):
             continue
         pairs = combinations(requirements, 2)
         fewest = next((pair for pair in pairs if not _can_be_met(subject, pair)), requirements)

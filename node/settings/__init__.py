@@ -1,5 +1,6 @@
 """The site's settings: one frozen tree, read from a TOML file and the environment, validated."""
 
+from node.settings.access.logins import AccessOptions
 from node.settings.alerting import AlertOptions, MailOptions, MonitoringOptions, WebhookOptions
 from node.settings.destinations import (
     CStoreDestination,
@@ -25,6 +26,7 @@ from node.settings.options import (
 )
 
 __all__ = [
+    "AccessOptions",
     "AlertOptions",
     "CStoreDestination",
     "DeliveryOptions",

@@ -14,6 +14,7 @@ from models.manifest import InvalidPackage
 from node.domain.texts.numbers import exact
 from node.routing.attributes import closest_match, suggestion
 from node.routing.condition_parsing import KeyPath, Mistake
+from node.settings.access.logins import access_mistakes
 from node.settings.chosen_models import model_mistakes
 from node.settings.destinations import Destination, FhirDestination, Hl7Destination
 from node.settings.information_systems import information_system_mistakes
@@ -154,6 +155,7 @@ def contradictions(settings: Settings, base: Path) -> Iterator[Mistake]:
             f"is below least_free_gib, {exact(settings.least_free_gib)}: nothing would come in"
         )
         yield ("retention", "free_gib"), message
+    yield from access_mistakes(settings.access, settings.web.host)
     yield from network_mistakes(settings, base)
     yield from _alert_mistakes(settings)
     yield from _mistakes_within_tables(settings)

@@ -1,6 +1,7 @@
 """Loading: merges file and environment, validates them, and reports every mistake at once."""
 
 import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,16 @@ class _Origin:
         return self.host if path[0] in LOCATION_KEYS else self.content
 
 
+# The tables with an entry for each name; a mistake in one entry says nothing about the others.
+_NAMED_TABLES = ("peers", "sources", "queries", "worklists", "destinations")
+# What the settings of a table are compared with, besides each other.
+_COMPARED_WITH = {
+    "web": "listener",
+    "retention": "least_free_gib",
+    "monitoring": "least_free_gib",
+}
+
+
 def _settings_of(values: dict[str, Any], origin: _Origin) -> Settings:
     base = origin.base
     mistakes = unknown_variables() + _unknown_references(values, base)
@@ -109,7 +120,13 @@ def _settings_of(values: dict[str, Any], origin: _Origin) -> Settings:
         rules = parse_rules(values["rules"], settings.quiet_seconds, mistakes)
     else:
         rules = () if "destinations" in values else (_default_rule(settings.quiet_seconds),)
-    mistakes += contradictions(settings, base)
+    # Where a value is wrong, what is compared with it is not known.
+    wrong = {path[0] for path, _ in mistakes if path[0] not in _NAMED_TABLES}
+    mistakes += [
+        (path, message)
+        for path, message in contradictions(settings, base)
+        if wrong.isdisjoint({path[0], _COMPARED_WITH.get(str(path[0]))})
+    ]
     if mistakes:
         raise _all_mistakes(mistakes, origin)
     resolved = _resolve_paths(settings, base)
@@ -136,14 +153,32 @@ def _unknown_references(values: dict[str, Any], base: Path) -> list[Mistake]:
 
 
 def _validate(values: dict[str, Any], mistakes: list[Mistake]) -> Settings:
-    """Returns the settings without the rules, or the defaults and what is wrong in `mistakes`."""
+    """Returns the settings without the rules; adds what is wrong in them to `mistakes`.
+
+    What is wrong is left out together with the other settings of its table.
+    """
     if "file" in values:
         mistakes.append((("file",), "is not a setting"))
+    given = {key: value for key, value in values.items() if key != "file"}
     try:
-        return Settings(**{k: v for k, v in values.items() if k != "file"})
+        return Settings(**given)
     except ValidationError as error:
-        mistakes += mistakes_from(error)
-        return Settings()
+        found = mistakes_from(error)
+    mistakes += found
+    return Settings(**_without(given, (path for path, _ in found)))
+
+
+def _without(values: Mapping[str, Any], paths: Iterable[KeyPath]) -> dict[str, Any]:
+    """Returns the values without the tables, or the entries of named tables, of these paths."""
+    kept = dict(values)
+    for path in paths:
+        table = str(path[0])
+        entries = kept.get(table)
+        if table in _NAMED_TABLES and len(path) > 1 and isinstance(entries, Mapping):
+            kept[table] = {name: entry for name, entry in entries.items() if name != path[1]}
+        else:
+            kept.pop(table, None)
+    return kept
 
 
 def _default_rule(quiet_seconds: float) -> Rule:

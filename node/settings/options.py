@@ -12,6 +12,7 @@ from node.domain.texts.result_texts import (
     SeriesNumberRule,
 )
 from node.routing.rules import Rule
+from node.settings.access.logins import AccessOptions
 from node.settings.alerting import AlertOptions, MonitoringOptions
 from node.settings.destinations import Destination
 from node.settings.network.listener import ListenerOptions
@@ -155,6 +156,7 @@ class Settings(BaseModel):
     listener: ListenerOptions = ListenerOptions()
     dicom_tls: DicomTlsOptions = DicomTlsOptions()
     web: WebOptions = WebOptions()
+    access: AccessOptions = AccessOptions()
     worker: WorkerOptions = WorkerOptions()
     result: ResultOptions = ResultOptions()
     delivery: DeliveryOptions = DeliveryOptions()
@@ -172,6 +174,11 @@ class Settings(BaseModel):
     def is_embedded(self) -> bool:
         """Whether the database is an SQLite file, which allows one machine and one worker."""
         return self.database_url.startswith("sqlite")
+
+    @property
+    def engine_file(self) -> Path:
+        """The SQLite file of DBOS, which stands beside an embedded database."""
+        return self.data_dir.absolute() / "dbos.sqlite"
 
     @property
     def min_free_bytes(self) -> int:

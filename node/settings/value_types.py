@@ -23,13 +23,9 @@ class Options(BaseModel):
 _RESOURCE = re.compile(r"(/(?:studies|workitems|subscribers|metadata))/?$")
 
 
-def _web_address(
-    url: str,
-    example: str = "http://server:8042/dicom-web",
-    credentials: str = "username and password_env",
-) -> str:
+def _web_address(url: str, example: str, credentials: str) -> str:
     """Checks the address; `credentials` are the settings that belong there instead of in it."""
-    if re.match(r"https?://[^/]*@", url):
+    if re.match(r"https?://[^/]*@", url, re.IGNORECASE):
         raise ValueError(f"must hold no name and password: use {credentials}")
     try:
         parts = urlsplit(url)
@@ -43,8 +39,20 @@ def _web_address(
     return url
 
 
+def _service_root(
+    url: str,
+    example: str = "http://server:8042/dicom-web",
+    credentials: str = "username and password_env",
+) -> str:
+    """Checks the address of a service, to which the paths of its resources are added."""
+    _web_address(url, example, credentials)
+    if "?" in url or "#" in url:
+        raise ValueError(f"must end before the ? or #; a key or token belongs in {credentials}")
+    return url
+
+
 def _fhir_address(url: str) -> str:
-    return _web_address(url, "https://fhir.hospital.example/r4", "token_env")
+    return _service_root(url, "https://fhir.hospital.example/r4", "token_env")
 
 
 def _webhook_address(url: str) -> str:
@@ -53,14 +61,14 @@ def _webhook_address(url: str) -> str:
 
 def _store_endpoint(url: str) -> str:
     """Checks the address of an S3 server; it may be empty."""
-    return url and _web_address(url, "http://minio:9000", "the environment variables of AWS")
+    return url and _service_root(url, "http://minio:9000", "the environment variables of AWS")
 
 
 def _events_url(url: str) -> str:
     """Checks the address of a WebSocket service; it may be empty."""
     if url and not re.match(r"wss?://", url):
         raise ValueError("must begin with ws:// or wss://")
-    return url and _web_address(f"http{url[2:]}", "wss://server/dicom-web") and url
+    return url and _service_root(f"http{url[2:]}", "wss://server/dicom-web") and url
 
 
 def _code_text(text: str) -> str:
@@ -251,7 +259,7 @@ SeriesNumber = Annotated[int | str, BeforeValidator(_series_number)]
 # 11 days in seconds, 114 years in hours: longer times overflow a clock.
 Positive = Annotated[Real, above_zero_up_to(1_000_000)]
 QuietSeconds = Annotated[Real, above_zero_up_to(MAX_QUIET_SECONDS)]
-Url = Annotated[str, AfterValidator(_web_address)]
+Url = Annotated[str, AfterValidator(_service_root)]
 SitePath = Annotated[Path, BeforeValidator(_not_empty), AfterValidator(_expand_home)]
 Device = Annotated[str, AfterValidator(_device)]
 DatabaseUrl = Annotated[str, AfterValidator(_database)]

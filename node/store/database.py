@@ -88,6 +88,17 @@ class Database:
             yield connection
 
     @contextmanager
+    def exporting(self) -> Iterator[tuple[Connection, str]]:
+        """Opens a read transaction of PostgreSQL and exports its view of the database.
+
+        Yields the connection, and the name under which other connections can share the view.
+        """
+        isolation = text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        with self.reading() as connection:
+            connection.execute(isolation)
+            yield connection, connection.execute(text("SELECT pg_export_snapshot()")).scalar_one()
+
+    @contextmanager
     def writing(self) -> Iterator[Connection]:
         """Opens a write transaction: durable after the block, rolled back by an exception."""
         with database_errors_as_transient(), self._writer.begin() as connection:

@@ -3,16 +3,23 @@
 import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 
 from sqlalchemy import inspect, text
 from sqlalchemy.engine import Connection
 
 from node.store.database import Database
+from node.store.schema_upgrades import SchemaUpgrade, record_upgrade, refuse_if_too_new
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 # The newest revision in that folder. Change it with each new migration.
-LATEST_REVISION = "0018"
+LATEST_REVISION = "0021"
+# Versions with this schema or a later one work beside the newest schema, so that a site can upgrade
+# host by host and go back; a version with an older schema is refused. Each release sets it to the
+# LATEST_REVISION of the release before.
+OLDEST_COMPATIBLE_REVISION = "0018"
 # Key of our advisory lock in PostgreSQL: an arbitrary number, the same in every version.
 _POSTGRESQL_LOCK = 0x5E6_0DE
 
@@ -20,38 +27,49 @@ _POSTGRESQL_LOCK = 0x5E6_0DE
 def run_migrations(database: Database) -> None:
     """Runs the pending migrations in one transaction.
 
-    A database that a newer segnode has already migrated stays unchanged: migrations only add.
+    A database that a newer segnode has already upgraded stays unchanged: migrations only add.
+
+    Raises:
+        Misconfigured: this version cannot work with the schema of the newer one.
+        Transient: the database does not answer.
     """
     with _process_lock(database), database.writing() as connection:
         acquire_site_lock(connection, database)
-        current = _current_revision(connection)
-        if current != LATEST_REVISION:
-            _upgrade(connection, current)
+        current = usable_revision(connection)
+        if current is None or current < LATEST_REVISION:
+            _upgrade(connection)
 
 
-def _current_revision(connection: Connection) -> str | None:
-    """Returns the revision of the schema; None for a new database."""
+def usable_revision(connection: Connection) -> str | None:
+    """Returns the revision of the schema; None for a new database.
+
+    Raises:
+        Misconfigured: a newer segnode has upgraded the schema, and this version cannot use it.
+    """
     if not inspect(connection).has_table("alembic_version"):
         return None
     query = text("SELECT version_num FROM alembic_version")
-    return connection.execute(query).scalar_one_or_none()
+    current: str | None = connection.execute(query).scalar_one_or_none()
+    # Revisions are numbers of four digits.
+    if current is not None and current > LATEST_REVISION:
+        refuse_if_too_new(connection, current, LATEST_REVISION)
+        import structlog  # here for the same reason as in `_upgrade`
+
+        structlog.get_logger().warning("store.newer_schema", revision=current)
+    return current
 
 
-def _upgrade(connection: Connection, current: str | None) -> None:
+def _upgrade(connection: Connection) -> None:
     # Imported here: most commands find the latest schema, and would start 0.2 s later.
-    import structlog
     from alembic import command
     from alembic.config import Config
-    from alembic.script import ScriptDirectory
 
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
-    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-    if current is not None and current not in known:
-        structlog.get_logger().warning("store.newer_schema", revision=current)
-        return
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
+    upgrade = SchemaUpgrade(LATEST_REVISION, OLDEST_COMPATIBLE_REVISION, version("segnode"))
+    record_upgrade(connection, upgrade, datetime.now(UTC))
 
 
 @contextmanager

@@ -50,7 +50,7 @@ SERIES = Table(
     Column("decision", Text),
     Index(None, "state", "last_received_at"),
     Index(None, "last_received_at"),
-    Index(None, "first_received_at"),
+    Index(None, "first_received_at", "series_instance_uid"),
 )
 
 # What people search series by. `states` and `models` are words between spaces.
@@ -89,7 +89,6 @@ INSTANCES = Table(
         _UID,
         ForeignKey("series.series_instance_uid"),
         nullable=False,
-        index=True,
     ),
     Column("sop_class_uid", _UID, nullable=False),
     Column("transfer_syntax_uid", _UID, nullable=False),
@@ -97,6 +96,7 @@ INSTANCES = Table(
     Column("size_bytes", BigInteger, nullable=False),
     Column("dataset_sha256", String(64), nullable=False),
     Column("received_at", UtcDateTime, nullable=False),
+    Index(None, "series_instance_uid", "sop_instance_uid"),
 )
 
 JOBS = Table(

@@ -17,6 +17,7 @@ from node.domain.job import JobState
 from node.domain.listing.listed_states import ListedJob, ListedState, listed_states
 from node.domain.series import SeriesPart, SeriesState
 from node.store.database import Database
+from node.store.jobs.job_rows import HAS_NOTICE
 from node.store.schema import DELIVERIES, JOBS, SERIES, SERIES_INDEX
 
 _GIVEN_UP = exists().where(
@@ -141,6 +142,7 @@ def _jobs_of(connection: Connection, uids: Sequence[str]) -> Mapping[str, list[L
             JOBS.c.part,
             JOBS.c.state,
             _GIVEN_UP.label("gives_up"),
+            HAS_NOTICE.label("is_refusal"),
         )
         .where(JOBS.c.series_instance_uid.in_(uids))
         .order_by(JOBS.c.created_at.desc(), JOBS.c.job_id)
@@ -155,6 +157,7 @@ def _jobs_of(connection: Connection, uids: Sequence[str]) -> Mapping[str, list[L
                 part=None if row.part is None else SeriesPart.from_json(row.part),
                 state=JobState(row.state),
                 gives_up_delivery=row.gives_up,
+                is_refusal=bool(row.is_refusal),
             )
         )
     return jobs

@@ -8,6 +8,7 @@ from node.store.commitment.received import ReceivedCommitments
 from node.store.commitment.requested import RequestedCommitments
 from node.store.configuration.processes import ConfiguredProcesses
 from node.store.configuration.revisions import Revisions
+from node.store.connections.certificates import PeerCertificates
 from node.store.connections.rejected import RejectedConnections
 from node.store.database import Database, parse_url
 from node.store.evaluation.feedback import FeedbackRepository
@@ -31,6 +32,7 @@ from node.store.received.cleanup import Cleanup
 from node.store.received.instances import Instances
 from node.store.received.queried_series import QueriedSeriesRepository
 from node.store.received.retrievals import Retrievals
+from node.store.restoring import refuse_unfinished_restore
 from node.store.search.archive_search import ArchiveSearch
 from node.store.search.searching import SeriesSearch
 from node.store.search.upkeep import IndexUpkeep
@@ -66,6 +68,7 @@ class Store(
     ActivityQueries,
     StageDurations,
     RejectedConnections,
+    PeerCertificates,
     Revisions,
     ConfiguredProcesses,
     ShadowRuns,
@@ -74,8 +77,8 @@ class Store(
     AuditTrail,
 ):
     """Instances, series, jobs, deliveries, queues, retrievals, work items, commitments, workers,
-    health, alerts, rejected connections, the configuration, shadow runs, feedback, the search
-    index, the audit trail.
+    health, alerts, rejected connections, certificates of peers, the configuration, shadow runs,
+    feedback, the search index, the audit trail.
 
     Each method is one short transaction that is durable when the method returns. All methods take
     and return aware UTC times. Any number of threads and processes may use one database. Any method
@@ -89,12 +92,14 @@ class Store(
         Several processes may do this at the same time. `files` defaults to the files in `data_dir`.
 
         Raises:
-            Misconfigured: the URL names no supported database, or one that belongs to other files.
+            Misconfigured: the URL names no supported database, one that belongs to other files, or
+                one that a newer version has upgraded; or a restore has not finished.
             Transient: the database does not answer.
         """
         data_dir = data_dir.absolute()
         if files is None:
             files = DataFolder(data_dir)
+        refuse_unfinished_restore(data_dir)
         data_dir.mkdir(parents=True, exist_ok=True)
         database = Database(parse_url(database_url))
         run_migrations(database)

@@ -12,11 +12,13 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
+from node.access.authenticators import authenticators_from
 from node.configuration.site_configuration import SiteConfiguration
 from node.delivery.queue_control import ImpossibleRequest
 from node.domain.errors import Rejected, Transient
 from node.settings import Settings
 from node.store import Store
+from node.web.access_control import AccessControl, AccessMiddleware, is_for_program
 from node.web.api import configuration as configuration_api
 from node.web.api import (
     connections,
@@ -47,7 +49,7 @@ from node.web.dicomweb.urls import SERVICE_PATH
 from node.web.event_streams import EventStreams
 from node.web.https import StrictTransport
 from node.web.request_limits import RequestLimits
-from node.web.security import SecurityMiddleware
+from node.web.security import SECURITY_HEADERS, SecurityMiddleware
 from node.web.viewer import ohif_routes
 from node.web.viewer import routes as viewer
 
@@ -103,6 +105,10 @@ def create_app(
         app.include_router(module.ROUTER)
     for error, handler in _ERROR_HANDLERS.items():
         app.add_exception_handler(error, handler)
+    control = AccessControl(app, lambda: authenticators_from(settings_of(app), store), _answer)
+    app.state.access_control = control
+    app.add_middleware(AccessMiddleware, control=control)
+    # The last one added comes first.
     app.add_middleware(RequestLimits, upload_path=f"{SERVICE_PATH}/")
     app.add_middleware(SecurityMiddleware, names=lambda: settings_of(app).web.names)
     app.add_middleware(StrictTransport, days=lambda: settings_of(app).web.hsts_days)
@@ -133,11 +139,16 @@ def _handle_invalid_request(request: Request, error: Exception) -> Response:
     """Answers a request in which a value is missing or has the wrong form."""
     assert isinstance(error, RequestValidationError)  # noqa: S101 registered for it
     message = "; ".join(
-        f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"
+        f"{'.'.join(str(part) for part in fault['loc'])}: {_in_plain_words(fault['msg'])}"
         for fault in error.errors()
     )
     status = HTTPStatus.UNPROCESSABLE_ENTITY
     return _error_response(request, status, "invalid-request", message)
+
+
+def _in_plain_words(message: str) -> str:
+    """Returns a message of pydantic about a value in the words of the node."""
+    return message.removeprefix("Value error, ").replace("Input should", "must")
 
 
 def _handle_impossible(request: Request, error: Exception) -> Response:
@@ -156,11 +167,33 @@ def _handle_http_error(request: Request, error: Exception) -> Response:
     return response
 
 
+def _handle_defect(request: Request, error: Exception) -> Response:
+    """Answers that the node has failed; the server then logs the error with its traceback."""
+    del error
+    message = "an error inside the node; its log has the details: send them to your support"
+    status = HTTPStatus.INTERNAL_SERVER_ERROR
+    response = _error_response(request, status, "internal-server-error", message)
+    # This answer does not pass through the middleware.
+    response.headers.update(SECURITY_HEADERS)
+    return response
+
+
 def _error_response(request: Request, status: HTTPStatus, code: str, message: str) -> Response:
     """Returns the error as JSON for programs, as a page for people."""
-    if not request.url.path.startswith(("/api/", "/dicom-web", "/health", "/metrics", "/events/")):
+    if not is_for_program(request):
         return console.error_page(request, status, message)
-    return JSONResponse({"error": code, "message": message}, status)
+    content: dict[str, object] = {"error": code, "message": message}
+    if status not in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        return JSONResponse(content, status)
+    # RFC 9457, which clients of other servers know for a missing login.
+    content |= {"type": "about:blank", "title": status.phrase, "status": status, "detail": message}
+    return JSONResponse(content, status, media_type="application/problem+json")
+
+
+def _answer(request: Request, error: Exception) -> Response:
+    """Answers an error that occurred before the request reached its route."""
+    handler = next(handler for kind, handler in _ERROR_HANDLERS.items() if isinstance(error, kind))
+    return handler(request, error)
 
 
 _ERROR_HANDLERS: dict[type[Exception], Callable[[Request, Exception], Response]] = {
@@ -169,4 +202,5 @@ _ERROR_HANDLERS: dict[type[Exception], Callable[[Request, Exception], Response]]
     RequestValidationError: _handle_invalid_request,
     ImpossibleRequest: _handle_impossible,
     HTTPException: _handle_http_error,
+    Exception: _handle_defect,
 }

@@ -1,4 +1,4 @@
-"""Dependencies of the routes: settings, store, current time, user and posted form."""
+"""Dependencies of the routes: settings, store, current time and posted form."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -10,10 +10,12 @@ from fastapi import Depends, FastAPI, HTTPException, Query, Request
 from fastapi import Path as PathParameter
 
 from node.configuration.site_configuration import SiteConfiguration
-from node.domain.errors import Misconfigured
-from node.domain.queues.discarding import CONSOLE_USER
+from node.domain.access.identities import Identity
+from node.domain.access.permissions import Permission
+from node.domain.errors import Misconfigured, Transient
 from node.settings import Settings
 from node.store import Store
+from node.web.access_control import AccessControl
 
 _MAX_FORM_BYTES = 1 << 16
 
@@ -40,9 +42,25 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def _current_user() -> str:
-    """Names who uses the console for the audit trail. Without a login, nobody is known."""
-    return CONSOLE_USER
+def identity_of(request: Request) -> Identity:
+    """Returns who sends the request; only for routes that are not public."""
+    identity = request.state.identity
+    assert isinstance(identity, Identity)  # noqa: S101 set by AccessMiddleware
+    return identity
+
+
+def _may_view(request: Request) -> bool:
+    """Whether the sender of a request to a public route may view the node.
+
+    It may not while the database, which knows the senders, does not answer.
+    """
+    control = request.app.state.access_control
+    assert isinstance(control, AccessControl)  # noqa: S101 set by create_app
+    try:
+        sender = control.sender_of(request)
+    except Transient:
+        return False
+    return isinstance(sender, Identity) and sender.may(Permission.VIEW)
 
 
 async def _posted_form(request: Request) -> Mapping[str, str]:
@@ -85,7 +103,7 @@ def _active_settings(configuration: Configuration, running: SiteSettings) -> Set
 
 ActiveSettings = Annotated[Settings, Depends(_active_settings)]
 Now = Annotated[datetime, Depends(utc_now)]
-CurrentUser = Annotated[str, Depends(_current_user)]
+MayView = Annotated[bool, Depends(_may_view)]
 PostedForm = Annotated[Mapping[str, str], Depends(_posted_form)]
 RevisionNumber = Annotated[int, PathParameter(ge=1, lt=1 << 31)]
 OtherRevision = Annotated[int | None, Query(ge=1, lt=1 << 31)]

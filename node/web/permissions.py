@@ -1,23 +1,28 @@
-"""The permission that each route needs. Nothing enforces them yet: the console has no login."""
+"""The permission that each route needs, and the routes that need none."""
 
 from collections.abc import Mapping
-from enum import StrEnum
 
-
-class Permission(StrEnum):
-    """What a person or program may do, from reading to changing the node."""
-
-    VIEW = "view"  # read series, results and health
-    OPERATE = "operate"  # send images; start, retry, redirect, discard; pause and resume
-    CONFIGURE = "configure"  # change rules, senders and destinations
-    ADMINISTER = "administer"  # users and the node itself
-
+from node.domain.access.permissions import Permission
 
 _VIEW, _OPERATE = Permission.VIEW, Permission.OPERATE
 _CONFIGURE = Permission.CONFIGURE
-# By method and path, as the routes declare them. A mounted folder has no method.
-ROUTE_PERMISSIONS: Mapping[tuple[str, str], Permission] = {
-    ("", "/static"): _VIEW,
+# The method and path of a route, as it declares them. A mounted folder has no method.
+Route = tuple[str, str]
+
+# They show nothing about patients, and change nothing. `/health` shows its details only to those
+# who may view.
+PUBLIC_ROUTES: frozenset[Route] = frozenset(
+    {
+        ("", "/static"),
+        ("HEAD", "/health"),
+        ("GET", "/health"),
+        ("HEAD", "/health/live"),
+        ("GET", "/health/live"),
+        ("HEAD", "/health/ready"),
+        ("GET", "/health/ready"),
+    }
+)
+ROUTE_PERMISSIONS: Mapping[Route, Permission] = {
     ("GET", "/api/openapi.json"): _VIEW,
     ("HEAD", "/api/openapi.json"): _VIEW,
     ("GET", "/"): _VIEW,
@@ -27,15 +32,16 @@ ROUTE_PERMISSIONS: Mapping[tuple[str, str], Permission] = {
     ("GET", "/jobs/{job_id}"): _VIEW,
     ("GET", "/jobs/{job_id}/result.dcm"): _VIEW,
     ("GET", "/node"): _VIEW,
-    ("GET", "/configuration"): _VIEW,
-    ("GET", "/configuration/revisions/{number}"): _VIEW,
+    # The text of the configuration may hold secrets.
+    ("GET", "/configuration"): _CONFIGURE,
+    ("GET", "/configuration/revisions/{number}"): _CONFIGURE,
     ("POST", "/configuration/check"): _CONFIGURE,
     ("POST", "/configuration"): _CONFIGURE,
     ("POST", "/configuration/revisions/{number}/roll-back"): _CONFIGURE,
-    ("GET", "/api/configuration"): _VIEW,
-    ("GET", "/api/configuration/revisions"): _VIEW,
-    ("GET", "/api/configuration/revisions/{number}"): _VIEW,
-    ("GET", "/api/configuration/revisions/{number}/diff"): _VIEW,
+    ("GET", "/api/configuration"): _CONFIGURE,
+    ("GET", "/api/configuration/revisions"): _CONFIGURE,
+    ("GET", "/api/configuration/revisions/{number}"): _CONFIGURE,
+    ("GET", "/api/configuration/revisions/{number}/diff"): _CONFIGURE,
     ("POST", "/api/configuration/check"): _CONFIGURE,
     ("POST", "/api/configuration/revisions"): _CONFIGURE,
     ("POST", "/api/configuration/revisions/{number}/roll-back"): _CONFIGURE,
@@ -113,12 +119,6 @@ ROUTE_PERMISSIONS: Mapping[tuple[str, str], Permission] = {
     ("POST", "/api/fetch"): _OPERATE,
     ("GET", "/api/retrievals"): _VIEW,
     ("GET", "/api/retrievals/{number}"): _VIEW,
-    ("HEAD", "/health"): _VIEW,
-    ("GET", "/health"): _VIEW,
-    ("HEAD", "/health/live"): _VIEW,
-    ("GET", "/health/live"): _VIEW,
-    ("HEAD", "/health/ready"): _VIEW,
-    ("GET", "/health/ready"): _VIEW,
     ("HEAD", "/metrics"): _VIEW,
     ("GET", "/metrics"): _VIEW,
     ("GET", "/dicom-web/studies"): _VIEW,

@@ -1,6 +1,6 @@
 """Protection against foreign web pages in the browser of somebody at this machine.
 
-The console has no login. A page of another site must neither press its buttons (cross-site
+A page of another site must neither press its buttons (cross-site
 request forgery) nor read it under its own name that resolves to this machine (DNS rebinding).
 """
 
@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 # Fetch Metadata, by which a browser states where a request comes from; "none" is a typed address.
 _OWN_SITES = {"same-origin", "none"}
-_HEADERS: Mapping[str, str] = {
+SECURITY_HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
         "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -56,7 +56,7 @@ class SecurityMiddleware:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                for name, value in _HEADERS.items():
+                for name, value in SECURITY_HEADERS.items():
                     headers.setdefault(name, value)
             await send(message)
 

@@ -1,5 +1,6 @@
 """The contract of the store for rejected connections, on SQLite and on PostgreSQL."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 from node.domain.connections.rejected_connection import (
@@ -8,10 +9,13 @@ from node.domain.connections.rejected_connection import (
     RejectionKey,
     RejectionTally,
 )
+from node.domain.connections.seen_certificate import PeerRole, SeenCertificate
 from node.store import Store
+from node.store.connections.certificates import KEPT as CERTIFICATES_KEPT
 from node.store.connections.rejected import KEPT, MAX_ROWS, MAX_ROWS_PER_ADDRESS
 from tests.support.factories import LATER, NOON
 
+SHOWN = SeenCertificate("CT1", PeerRole.SENDER, ("ct1", "192.0.2.21"), "ab" * 32, LATER)
 CT1 = RejectionKey("CT1", "SEGNODE", "192.0.2.21", ListenerRejection.CALLING_AE_TITLE)
 MR = RejectionKey(
     "CT1", "SEGNODE", "192.0.2.21", ListenerRejection.SOP_CLASS, "1.2.840.10008.5.1.4.31"
@@ -72,3 +76,15 @@ def test_the_number_of_rows_has_a_limit(store: Store) -> None:
     }
     store.record_rejections(many, NOON)
     assert len(store.rejected_connections(NOON)) == MAX_ROWS
+
+
+def test_the_last_certificate_of_each_peer_and_role_is_kept_for_its_time(store: Store) -> None:
+    receiver = replace(SHOWN, role=PeerRole.RECEIVER)
+    renewed = replace(SHOWN, sha256="cd" * 32, expires_at=LATER + timedelta(days=1))
+    store.record_certificates([SHOWN, receiver], NOON)
+    store.record_certificates([renewed], LATER)
+    assert store.peer_certificates(LATER) == [receiver, renewed]
+    after = LATER + CERTIFICATES_KEPT + timedelta(seconds=1)
+    assert store.peer_certificates(after) == []
+    store.record_certificates([], after)
+    assert store.peer_certificates(NOON) == []

@@ -16,7 +16,7 @@ from node.domain.series import SeriesState
 from node.store import Store
 from node.store.database import parse_url
 from node.store.schema import METADATA
-from tests.support.factories import LATER, NOON, SERIES, add_instances, job_of, received
+from tests.support.factories import LATER, NOON, SERIES, add_instances, job_of, received, series_in
 
 
 def test_an_instance_is_indexed_once(store: Store) -> None:
@@ -42,7 +42,7 @@ def test_an_indexed_instance_sent_in_another_series_adds_no_empty_series(store: 
     assert not store.add_instance(elsewhere, store.data_dir / "x.dcm", 10, LATER)
 
     assert store.get_series("1.2.4") is None
-    assert len(store.list_series()) == 1
+    assert len(series_in(store)) == 1
 
 
 def test_times_are_returned_as_aware_utc(store: Store) -> None:
@@ -106,7 +106,7 @@ def test_the_longest_quiet_series_comes_first(store: Store) -> None:
         instance = received(sop_instance_uid=f"{uid}.1", series_instance_uid=uid)
         store.add_instance(instance, store.data_dir / uid, 1, now)
     assert [s.series_instance_uid for s in store.open_series()] == ["1.2.6", "1.2.5"]
-    assert [s.series_instance_uid for s in store.list_series(limit=1)] == ["1.2.5"]
+    assert [s.series_instance_uid for s in series_in(store, limit=1)] == ["1.2.5"]
 
 
 def test_a_retrieval_requested_twice_is_one_request_until_it_is_finished(store: Store) -> None:
@@ -182,7 +182,7 @@ def test_a_concurrent_decision_never_loses_a_late_instance(store: Store) -> None
 def test_concurrent_openers_migrate_once(database_url: str, tmp_path: Path) -> None:
     def open_and_close(_number: int) -> int:
         opened = Store.open(database_url, tmp_path)
-        count = len(opened.list_series())
+        count = len(series_in(opened))
         opened.close()
         return count
 

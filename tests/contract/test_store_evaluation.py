@@ -36,7 +36,6 @@ def test_a_shadow_run_is_added_once(store: Store) -> None:
     store.add_shadow_runs([RUN])
     store.add_shadow_runs([replace(RUN, reason="second")])
     assert store.shadow_runs() == store.shadow_runs_of(SERIES) == [RUN]
-    assert store.get_shadow_run(RUN.shadow_id) == RUN
 
 
 def test_one_worker_claims_a_shadow_run(store: Store) -> None:

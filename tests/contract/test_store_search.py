@@ -281,3 +281,14 @@ def test_candidates_are_skipped_and_read_page_by_page(store: Store) -> None:
     skipped = [s.series_instance_uid for s in store.candidate_series(Narrowing(), skip=1)]
     assert skipped == ["1.2", "1.1", "1.0"]
     assert store.received_among(["1.1", "7"]) == {"1.1"}
+
+
+def test_the_first_instances_of_several_series_are_found_at_once(store: Store) -> None:
+    for uid in ("1.4", "1.5"):
+        add_series(store, uid)
+        other = received(sop_instance_uid=f"{uid}.0", series_instance_uid=uid)
+        store.add_instance(other, store.data_dir / "0", 10, NOON)
+    first = store.first_instances_of(["1.4", "1.5", "1.6"])
+    assert {uid: one.sop_instance_uid for uid, one in first.items()} == {
+        uid: store.instances_of(uid)[0].sop_instance_uid for uid in ("1.4", "1.5")
+    }

@@ -119,10 +119,3 @@ def test_prometheus_accepts_the_expressions_of_the_dashboard(tmp_path: Path) -> 
     file.write_text(rules, encoding="utf-8")
     checked = promtool("check", "rules", str(file))
     assert checked.returncode == 0, checked.stderr
-
-
-def test_the_service_unit_is_notified_and_watched() -> None:
-    unit = (DEPLOY / "segnode.service").read_text(encoding="utf-8")
-    assert re.search(r"^Type=notify$", unit, re.MULTILINE)
-    assert re.search(r"^WatchdogSec=\d+$", unit, re.MULTILINE)
-    assert re.search(r"^Restart=on-failure$", unit, re.MULTILINE), "which includes the watchdog"

@@ -1,18 +1,24 @@
-"""The tests that the conformance statement names exist."""
+"""The tests that the conformance statement and CONTRIBUTING.md name exist."""
 
 import ast
 import re
 from collections import defaultdict
 from pathlib import Path
 
+import pytest
+
 from tests.support.conformance_statement import TEXT
 
 ROOT = Path(__file__).parents[2]
 
 
-def test_every_test_that_the_conformance_statement_names_exists() -> None:
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("text", [TEXT, CONTRIBUTING], ids=["conformance", "contributing"])
+def test_every_test_that_a_document_names_exists(text: str) -> None:
     named = defaultdict(set)
-    for file, function in re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", TEXT):
+    for file, function in re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", text):
         named[file].add(function)
     assert named
     for file, functions in named.items():

@@ -20,6 +20,7 @@ SECTIONS = (
     "listener",
     "dicom_tls",
     "web",
+    "access",
     "worker",
     "result",
     "delivery",

@@ -27,7 +27,7 @@ from tests.support.tiny_model import TINY, tiny_catalogue, tiny_scan
 from tests.support.waiting import until
 
 ASSOCIATIONS = 8
-SERIES_EACH = int(os.environ.get("SEGNODE_LOAD_SERIES", "10"))
+SERIES_EACH = int(os.environ.get("SEGNODE_LOAD_SERIES", "6"))
 SECONDS_PER_SERIES = 10.0
 # Longer than a pause within a series, and much shorter than all the sending.
 QUIET_S = 3.0

@@ -29,7 +29,7 @@ from pacs_listener.commitment import CommitmentService
 from pacs_listener.policy import AssociationPolicy
 from pacs_listener.scp import Listener
 from tests.support.dicom.small_series import small_series
-from tests.support.factories import sqlite_url
+from tests.support.factories import series_in, sqlite_url
 from tests.support.shared_data import ct_files
 from tests.support.waiting import until
 
@@ -59,7 +59,7 @@ class Running:
     def counts(self) -> dict[str, int]:
         """The number of instances of each series; checks the counter and the files."""
         counts = {}
-        for series in self.store.list_series():
+        for series in series_in(self.store):
             instances = self.store.instances_of(series.series_instance_uid)
             assert series.instance_count == len(instances)
             assert all(one.path.is_file() for one in instances)
@@ -330,7 +330,7 @@ def test_each_transfer_syntax_is_stored_unchanged_and_can_be_decoded(
     assert done.returncode == 0, done.stderr
     # DCMTK would propose other transfer syntaxes too, and convert.
     assert send_files([sent], running.remote, AeTitle("MODALITY1")).failures == ()
-    (series,) = running.store.list_series()
+    (series,) = series_in(running.store)
     (instance,) = running.store.instances_of(series.series_instance_uid)
     stored, original_file = dcmread(instance.path), dcmread(sent)
     assert stored.file_meta.TransferSyntaxUID == original_file.file_meta.TransferSyntaxUID
@@ -341,7 +341,7 @@ def test_a_real_jpeg_2000_series_with_emptied_uids_is_stored(running: Running) -
     files = ct_files("siemens-j2k")
     summary = send_files(files, running.remote, AeTitle("MODALITY1"))
     assert (summary.accepted, summary.failures) == (20, ())
-    (series,) = running.store.list_series()
+    (series,) = series_in(running.store)
     instances = running.store.instances_of(series.series_instance_uid)
     assert len(instances) == 20
     dataset = dcmread(instances[0].path)

@@ -180,3 +180,19 @@ def test_a_database_that_does_not_answer_loses_no_count(
         listener.recorder.flush()
     (found,) = [one for one in listener.recorded() if one.key.calling_ae_title == "CT_LATE"]
     assert found.tally.count == 2
+
+
+def test_one_address_leaves_associations_to_others(tmp_path: Path) -> None:
+    with recording(tmp_path, 5) as listener:
+        opened = [listener.associate() for _ in range(4)]
+        assert all(each.is_established for each in opened)
+        assert listener.associate().is_rejected
+        other = AE("CT1")
+        other.add_requested_context(CTImageStorage, ExplicitVRLittleEndian)
+        elsewhere = other.associate(
+            "127.0.0.1", listener.port, ae_title="SEGNODE", bind_address=("127.0.0.2", 0)
+        )
+        assert elsewhere.is_established
+        assert only(listener, ListenerRejection.TOO_MANY_ASSOCIATIONS).tally.count == 1
+        for each in (*opened, elsewhere):
+            each.release()

@@ -24,15 +24,18 @@ from node.dimse.remotes import remote_of_peer
 from node.dimse.scu import Remote, send
 from node.dimse.tls.connection import TlsConnection
 from node.dimse.tls.contexts import PeerTls
+from node.dimse.tls.seen_certificates import SeenCertificates
 from node.domain.connections.failure import ConnectionFault
 from node.domain.connections.probe import ConnectionName, ConnectionTable, ProbeReport
+from node.domain.connections.seen_certificate import PeerRole
 from node.domain.errors import Transient
 from node.domain.identifiers import AeTitle, Uid
 from node.domain.retry_policy import RetryPolicy
+from node.health.certificates import peer_certificate_problems
 from node.probes import dicom
 from node.probes.site import probe
 from node.retrieval.sources import retrieval_sources
-from node.settings import DicomTlsOptions, Settings, load_settings
+from node.settings import DicomTlsOptions, MonitoringOptions, Settings, load_settings
 from tests.support.certificate_authority import CertificateAuthority, Issued
 from tests.support.dicom.body import grid
 from tests.support.dicom.builders import ct_series
@@ -145,6 +148,19 @@ def test_a_series_is_retrieved_by_c_get_and_by_c_move_over_tls(site: Site) -> No
     moved = node.store.get_series(site.series[1])
     assert moved is not None
     assert moved.instance_count == SLICES
+
+
+def test_the_certificate_of_a_receiver_is_remembered(site: Site) -> None:
+    settings, store = site.settings(), site.node.store
+    seen = SeenCertificates(store, now, PeerRole.RECEIVER)
+    dicom.echo(remote_of_peer(settings.peers["pacs"], settings, seen), TITLE)
+    seen.flush()
+    (stored,) = [one for one in store.peer_certificates(now()) if one.role is PeerRole.RECEIVER]
+    assert (stored.ae_title, stored.names) == ("ORTHANC", ("127.0.0.1", "orthanc"))
+    early = settings.model_copy(update={"monitoring": MonitoringOptions(certificate_days=400)})
+    (problem,) = peer_certificate_problems(early, store, now())
+    assert "The certificate that ORTHANC shows (127.0.0.1, orthanc) expires on" in problem.text
+    assert peer_certificate_problems(settings, store, now()) == []
 
 
 def test_storage_commitment_works_by_tls_in_both_directions(site: Site) -> None:

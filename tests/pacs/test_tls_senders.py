@@ -1,5 +1,6 @@
 """Senders by TLS: dcmtk and pynetdicom, with right and wrong certificates."""
 
+import signal
 import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,13 +12,21 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from pynetdicom import AE
 
 from node.domain.connections.rejected_connection import ListenerRejection
+from node.domain.connections.seen_certificate import PeerRole
 from node.domain.errors import Misconfigured
 from tests.support.certificate_authority import CertificateAuthority, Issued
 from tests.support.dicom.small_ct import SLICES, small_ct
 from tests.support.peers.raw_peer import RawPeer
-from tests.support.peers.secure_port import SecurePort, client_context, open_connection
+from tests.support.peers.secure_port import (
+    SecurePort,
+    TlsSite,
+    client_context,
+    open_connection,
+)
 from tests.support.peers.upper_layer import c_echo
-from tests.support.servers.ruled_listener import RuledListener, dcmtk, ruled_listener, shows
+from tests.support.processes.listener_process import ListenerProcess
+from tests.support.servers.ruled_listener import RuledListener, dcmtk, now, ruled_listener, shows
+from tests.support.waiting import until
 
 # The sender's certificate has the common name ct1. ATTACKER is the AE title of `RawPeer`.
 PEERS = """
@@ -213,6 +222,44 @@ def test_a_switch_of_the_configuration_renews_certificates_and_bindings(
     )
     assert echo.returncode != 0
     assert own.next_rejections() == {ListenerRejection.CERTIFICATE_NAME: 1}
+
+
+def test_a_reload_of_the_running_node_renews_the_certificate(tmp_path: Path) -> None:
+    site = TlsSite.create(tmp_path / "tls")
+    with ListenerProcess(tmp_path / "data", tls=site) as process:
+        before = shown_serial(process.tls_port)
+        site.authority.issue("node")
+        process.process.send_signal(signal.SIGHUP)
+        until(lambda: shown_serial(process.tls_port) != before, 20, "the renewed certificate")
+        assert process.stop() == 0
+
+
+def test_a_listener_does_not_start_with_an_expired_certificate(tmp_path: Path) -> None:
+    site = TlsSite.create(tmp_path / "tls")
+    site.authority.issue("node", valid_from=-10 * DAY, valid_for=DAY)
+    with pytest.raises(AssertionError, match=r"dicom_tls\.certificate_file: .* expired on"):
+        ListenerProcess(tmp_path / "data", tls=site)
+
+
+def test_the_certificates_of_peers_are_remembered_until_they_are_stored(
+    tmp_path: Path,
+) -> None:
+    with ruled_listener(tmp_path, PEERS) as running:
+        for calling in ("CT1", "CT2"):
+            site = running.certificates
+            echo = [*shows(site.sender, site.authority.file), *secured_address(running, calling)]
+            assert dcmtk("echoscu", *echo).returncode == 0
+        running.seen.flush()
+        stored = running.store.peer_certificates(now())
+    assert [(one.ae_title, one.role) for one in stored] == [
+        ("CT1", PeerRole.SENDER),
+        ("CT2", PeerRole.SENDER),
+    ]
+    assert {one.names for one in stored} == {("127.0.0.1", "ct1")}
+
+
+def secured_address(listener: RuledListener, calling: str) -> list[object]:
+    return address(listener.listener.tls_port, calling)
 
 
 def test_a_sender_needs_no_certificate_where_it_is_optional(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """`make screenshots`: renders every page of the console in its states, to look at.
 
-Each page is rendered light and dark, on a wide screen and on a phone. The pictures of the README
-are written, too.
+Each page is rendered light and dark, on a wide screen and on a phone. axe checks each once in both
+schemes, and no page may be wider than its window. The pictures of the README are written, too.
 """
 
 import shutil
@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from playwright.sync_api import Browser, expect, sync_playwright
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.screenshots.pages import PAGES, ShownPage
 from tests.screenshots.readme_pictures import README_PICTURES, write_readme_pictures
@@ -23,6 +24,7 @@ _FOLDER = Path("screenshots")
 _WIDTHS = (1280, 390)
 _HEIGHT = 900
 _SCHEMES = ("light", "dark")
+_CHECKED = ((1280, "light"), (390, "dark"))
 _ARGUMENTS = [
     "--no-sandbox",  # as root in containers
     "--use-gl=angle",
@@ -41,6 +43,7 @@ def main() -> None:
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else _FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     expect.set_options(timeout=_TIMEOUT_MS)
+    faults: list[str] = []
     with _browser() as browser:
         for name, site in SITES.items():
             if sys.argv[2:] and name not in sys.argv[2:]:
@@ -49,11 +52,13 @@ def main() -> None:
                 site.fill(node)
                 for page in (each for each in PAGES if name in each.sites):
                     _keep_the_worker_alive(node)
-                    _render(browser, node, page, name, folder)
+                    faults += _render(browser, node, page, name, folder)
                 if name == README_SITE:
                     _keep_the_worker_alive(node)
                     write_readme_pictures(browser, node, README_PICTURES)
     print(f"The pictures are in {folder}.")
+    if faults:
+        raise SystemExit("\n".join(faults))
 
 
 def _keep_the_worker_alive(node: ServedNode) -> None:
@@ -83,7 +88,11 @@ def _browser() -> Iterator[Browser]:
         browser.close()
 
 
-def _render(browser: Browser, node: ServedNode, shown: ShownPage, site: str, folder: Path) -> None:
+def _render(
+    browser: Browser, node: ServedNode, shown: ShownPage, site: str, folder: Path
+) -> list[str]:
+    """Writes the pictures of a page on a site; returns its faults."""
+    faults = []
     for width in _WIDTHS:
         for scheme in _SCHEMES:
             context = browser.new_context(
@@ -92,12 +101,22 @@ def _render(browser: Browser, node: ServedNode, shown: ShownPage, site: str, fol
             )
             page = context.new_page()
             page.set_default_timeout(_TIMEOUT_MS)
-            page.goto(f"{node.url}{shown.path(node)}")
+            page.goto(f"{node.url}{shown.address(node)}")
             shown.prepare(page)
-            page.screenshot(
-                path=folder / f"{shown.name}-{site}-{width}-{scheme}.png", full_page=True
-            )
+            page.wait_for_load_state()
+            name = f"{shown.name}-{site}-{width}-{scheme}"
+            page.screenshot(path=folder / f"{name}.png", full_page=True)
+            if page.evaluate("document.documentElement.scrollWidth") > width:
+                faults.append(f"{name} is wider than the window")
+            if (width, scheme) in _CHECKED:
+                faults += [f"{name}: {text}" for text in _violations(page)]
             context.close()
+    return faults
+
+
+def _violations(page: Page) -> list[str]:
+    found = Axe().run(page)
+    return [found.generate_report()] if found.violations_count else []
 
 
 if __name__ == "__main__":

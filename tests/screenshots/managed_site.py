@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from models.installed_packages import find
-from node.configuration.site_configuration import import_file
+from node.configuration.site_configuration import SiteConfiguration, import_file
 from node.domain.connections.rejected_connection import (
     ListenerRejection,
     RejectionKey,
@@ -15,6 +15,7 @@ from node.domain.evaluation.organ_agreement import OrganAgreement
 from node.domain.evaluation.shadow_run import ShadowRun, ShadowState, shadow_id
 from node.domain.identifiers import Uid
 from node.domain.job import Job
+from node.store.configuration.revisions import RevisionDraft
 from tests.support.browser.overview_site import CONFIGURATION, add_job, deliver, run_worker
 from tests.support.servers.served_node import ServedNode
 
@@ -46,6 +47,10 @@ def fill_managed(node: ServedNode) -> None:
     now = datetime.now(UTC)
     run_worker(node)
     import_file(node.store, node.settings.file, now - timedelta(days=40))
+    configuration = SiteConfiguration(node.store, node.settings.file)
+    text = configuration.text().replace('name = "abdomen"', 'name = "abdomen"\npriority = "stat"')
+    draft = RevisionDraft(text, "M. Roe", "the emergency room reads these first")
+    configuration.propose(draft, 1, now - timedelta(days=2))
     job = add_job(node, 1, "CT_ROOM_1", now - timedelta(minutes=20))
     deliver(node, job, now - timedelta(minutes=19))
     node.store.record_rejections(

@@ -8,6 +8,7 @@ from pathlib import Path
 from models.installed_packages import find
 from models.mask import Mask
 from models.phantom import Phantom, abdomen
+from node.configuration.site_configuration import import_file
 from node.dicom.ct.reader import read_series
 from node.dicom.ct_writer import write_ct_series
 from node.domain.delivery import DeliveryKey, Receipt
@@ -15,6 +16,8 @@ from node.domain.job import Job, JobState
 from node.domain.queues.discarding import Discarding
 from node.domain.result_objects import NOTICE
 from node.domain.series import SeriesState
+from node.routing.rule_matching import decide
+from node.routing.series_facts import SeriesFacts
 from tests.screenshots.managed_site import MANAGED, fill_managed
 from tests.support.browser.busy_console import decide_series
 from tests.support.browser.overview_site import (
@@ -27,12 +30,14 @@ from tests.support.browser.overview_site import (
     run_worker,
 )
 from tests.support.browser.slice_viewer_page import add_result
+from tests.support.factories import series_in
 from tests.support.servers.served_node import ServedNode
 
 _SEED = 7
 _SHAPE = (40, 192, 192)
 _SPACING_MM = (7.0, 2.0, 2.0)
 _MANY = 130
+IGNORED_NUMBER = 204
 REFUSAL = (
     "The series has 3 slices; liver-ct needs at least 10. Send the whole series from the scanner."
 )
@@ -47,8 +52,15 @@ class Site:
     has_worker: bool = True
 
 
-def _empty(_node: ServedNode) -> None:
+def _new(node: ServedNode) -> None:
+    """The first start of a node that is configured in the console."""
+    run_worker(node)
+    import_file(node.store, node.settings.file, datetime.now(UTC))
+
+
+def _empty(node: ServedNode) -> None:
     """Nothing has been received."""
+    run_worker(node)
 
 
 def _normal(node: ServedNode) -> None:
@@ -78,8 +90,10 @@ def _problem(node: ServedNode) -> None:
     given_up = add_job(node, 203, "CT_ROOM_1", now - timedelta(minutes=7))
     store.change_job(given_up.job_id, JobState.PARKED, now, reason="not delivered to pacs: refused")
     store.discard_job(given_up.job_id, Discarding("repeated scan, see the next one", "roe"), now)
-    ignored = add_series(node, 204, "CT_ROOM_2", now - timedelta(minutes=6))
-    assert store.record_decision(ignored, '{"matches": []}', SeriesState.IGNORED, now, 1)
+    ignored = add_series(node, IGNORED_NUMBER, "CT_ROOM_2", now - timedelta(minutes=6))
+    facts = SeriesFacts({"Modality": ("MR",)}, 1, "CT_ROOM_2")
+    decision = decide(node.settings.rules, facts).to_json()
+    assert store.record_decision(ignored, decision, SeriesState.IGNORED, now, 1)
 
 
 def _many(node: ServedNode) -> None:
@@ -109,6 +123,7 @@ def _phantom_result(node: ServedNode) -> Job:
 
 README_SITE = "normal"
 SITES: Mapping[str, Site] = {
+    "new": Site(_new, 'config = "database"\n'),
     "empty": Site(_empty),
     "normal": Site(_normal),
     "problem": Site(_problem),
@@ -125,5 +140,5 @@ def series_of(node: ServedNode, state: JobState) -> str:
 
 def largest_series(node: ServedNode) -> str:
     """Returns the path of the page of the series with the most images."""
-    largest = max(node.store.list_series(_MANY), key=lambda series: series.instance_count)
+    largest = max(series_in(node.store, _MANY), key=lambda series: series.instance_count)
     return f"/series/{largest.series_instance_uid}"

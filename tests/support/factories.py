@@ -15,7 +15,7 @@ from node.domain.identifiers import Uid
 from node.domain.instance import Channel, Origin, ReceivedInstance
 from node.domain.job import Job, JobState
 from node.domain.job import job_id as name_of_job
-from node.domain.series import SeriesPart
+from node.domain.series import SeriesPart, StoredSeries
 from node.store import Store
 
 NOON = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
@@ -128,3 +128,8 @@ def encoded(
         return whole
     deflater = zlib.compressobj(wbits=-zlib.MAX_WBITS)
     return deflater.compress(whole) + deflater.flush()
+
+
+def series_in(store: Store, limit: int = 100) -> list[StoredSeries]:
+    """Returns the series of a store that received an image last, newest first."""
+    return store.series_received_since(datetime.min.replace(tzinfo=UTC), limit)

@@ -58,6 +58,12 @@ def active_text(node: ServedNode) -> str:
     return active.text
 
 
+def _active(node: ServedNode) -> int:
+    number = node.store.active_revision_number()
+    assert number is not None
+    return number
+
+
 def sign(page: Page, reason: str) -> None:
     page.get_by_label("Your name").fill("Ada")
     page.get_by_label("Reason").fill(reason)
@@ -121,9 +127,62 @@ def test_a_change_is_checked_saved_shown_in_the_history_and_rolled_back(
     assert active_text(node) == before
     details = [event.detail for event in node.store.audit_of("configuration")]
     assert details[-2:] == [
-        f"revision {number + 1} by Ada: slow scanner",
-        f"revision {number + 2} by Ada: the scanner is fast again",
+        f"revision {number + 1} by Ada (127.0.0.1): slow scanner",
+        f"revision {number + 2} by Ada (127.0.0.1): the scanner is fast again",
     ]
+
+
+def test_a_text_with_another_identity_of_the_node_is_saved_only_after_a_confirmation(
+    page: Page, node: ServedNode
+) -> None:
+    text = active_text(node) + '\n[alerts]\nsite = "Other Hospital"\n'
+    fields = {"text": text, "author": "Ada", "reason": "x", "base": str(_active(node))}
+    refused = httpx.post(f"{node.url}/configuration", data=fields)
+    assert refused.status_code == 409
+    assert "<code>alerts.site</code>: nothing becomes Other Hospital" in refused.text
+    # The browser itself reports the answer 409 as an error of the page.
+    page.goto(f"{node.url}/configuration")
+    page.get_by_label("Configuration in TOML").fill(text)
+    sign(page, "a new name")
+    page.get_by_role("button", name="Save and activate").click()
+    page.get_by_label("This is meant").check()
+    page.get_by_role("button", name="Save and activate").click()
+    expect(page.get_by_text(f"Revision {_active(node)} is active.")).to_be_visible()
+    assert "Other Hospital" in active_text(node)
+
+
+def test_the_api_takes_a_text_with_another_identity_only_where_that_is_meant(
+    api: httpx.Client, node: ServedNode
+) -> None:
+    text = active_text(node).replace("Other Hospital", "") + "\n[web]\nport = 8099\n"
+    before = _active(node)
+    refused = proposal(api, text)
+    assert refused.status_code == 409
+    assert "web.port: 8080 becomes 8099" in refused.json()["message"]
+    assert _active(node) == before
+    accepted = proposal(api, text, takes_over_identity=True)
+    assert (accepted.status_code, accepted.json()["changed"]) == (201, True)
+
+
+def test_an_unchanged_text_makes_no_revision(
+    opened: Page, api: httpx.Client, node: ServedNode
+) -> None:
+    before = _active(node)
+    answer = proposal(api, active_text(node))
+    assert (answer.status_code, answer.json()["number"], answer.json()["changed"]) == (
+        200,
+        before,
+        False,
+    )
+    message = f"nothing changed: revision {before} has this text already"
+    assert answer.json()["message"] == message
+    sign(opened, "no change")
+    opened.get_by_role("button", name="Save and activate").click()
+    expect(opened.get_by_role("status").filter(has_text="Nothing changed")).to_be_visible()
+    values = {"author": "Ada", "reason": "no", "base": before}
+    rolled_back = api.post(f"/revisions/{before}/roll-back", json=values)
+    assert (rolled_back.status_code, rolled_back.json()["changed"]) == (200, False)
+    assert _active(node) == before
 
 
 def test_the_line_numbers_follow_the_text(opened: Page) -> None:
@@ -160,12 +219,12 @@ def test_a_conflict_says_who_changed_what_and_keeps_the_text(
     fields = {"text": text, "base": str(base), "author": "Ada", "reason": "mine"}
     answer = httpx.post(f"{node.url}/configuration", data=fields)
     assert answer.status_code == 409
-    assert "Bob saved it at" in answer.text
+    assert "Bob (127.0.0.1) saved it at" in answer.text
     assert "# Ada&#39;s" in answer.text
     assert "# Bob's" in active_text(node)
     refused = proposal(api, text, base=base)
     assert refused.status_code == 409
-    assert "Bob saved it at" in refused.json()["message"]
+    assert "Bob (127.0.0.1) saved it at" in refused.json()["message"]
 
 
 def test_the_api_lists_shows_compares_and_rolls_back_revisions(

@@ -113,7 +113,7 @@ def test_orthanc_is_added_as_a_destination_and_tested(
         "It accepts Segmentation Storage, Comprehensive 3D SR Storage."
     )
     first, second = reversed(node.store.list_revisions(2))
-    assert (first.author, first.reason) == ("Ada", "the new PACS")
+    assert (first.author, first.reason) == ("Ada (127.0.0.1)", "the new PACS")
     assert second.reason == "destination pacs added"
     assert node.text.startswith("# --- our peers ---\n[peers.ct1]  # room 1\n")
 
@@ -182,6 +182,7 @@ def test_a_connection_in_use_is_not_removed(connections: Page, node: Configurabl
     expect(connections.get_by_role("alert")).to_contain_text(
         "rules.1.destinations.1: there is no destination 'archive'"
     )
+    expect(connections.get_by_role("alert")).to_contain_text("Not removed.")
     connections.get_by_role("link", name="All connections").click()
     connections.get_by_role("link", name="Edit peers.ct1").click()
     connections.get_by_role("button", name="Remove ct1").click()
@@ -226,7 +227,7 @@ def test_two_people_do_not_overwrite_each_other(
     other.close()
     fill(connections, port=105)
     save(connections)
-    expect(connections.get_by_role("alert")).to_contain_text("Grace saved it")
+    expect(connections.get_by_role("alert")).to_contain_text("Grace (127.0.0.1) saved it")
     assert node.store.active_revision_number() == 2
 
 

@@ -89,4 +89,4 @@ def test_the_page_of_the_series_has_a_section_for_each_part(
     decision = console.get_by_role("region", name="Why: the rules’ decision")
     expect(decision).to_contain_text("2 parts, each with a job of its own")
     trail = console.get_by_role("region", name="What happened")
-    expect(trail).to_contain_text("acquisition 2: 1 instances")
+    expect(trail).to_contain_text("acquisition 2: 1 instance")

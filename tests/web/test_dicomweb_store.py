@@ -14,6 +14,7 @@ from node.domain.identifiers import Uid
 from node.domain.instance import Channel, Origin
 from node.intake.part10 import part10_bytes, received_from_part10
 from tests.support.dicom.small_ct import SLICES, small_ct
+from tests.support.factories import series_in
 from tests.support.servers.served_node import ServedNode
 
 
@@ -24,7 +25,7 @@ def test_stored_instances_go_through_the_inbox_once(
     answer = client.store_instances(datasets)
     assert len(answer.ReferencedSOPSequence) == SLICES
     assert "FailedSOPSequence" not in answer
-    (series,) = node.store.list_series()
+    (series,) = series_in(node.store)
     assert series.instance_count == SLICES
     assert series.origin == "dicomweb 127.0.0.1"
     url = answer.ReferencedSOPSequence[0].RetrieveURL

@@ -52,6 +52,19 @@ def test_every_page_marks_its_place_and_fits_a_phone(phone: Page, node: ServedNo
             assert phone.evaluate("document.documentElement.scrollWidth") <= _PHONE["width"], path
 
 
+def test_the_first_key_skips_the_links(phone: Page, node: ServedNode) -> None:
+    with open_console(phone, node.url):
+        skip = phone.get_by_role("link", name="Skip to content")
+        expect(skip).not_to_be_in_viewport()
+        phone.keyboard.press("Tab")
+        expect(skip).to_be_focused()
+        expect(skip).to_be_in_viewport()
+        phone.keyboard.press("Enter")
+        expect(phone.get_by_role("main")).to_be_focused()
+        phone.keyboard.press("Tab")
+        expect(phone.get_by_role("searchbox")).to_be_focused()
+
+
 def test_the_links_lead_to_every_page(phone: Page, node: ServedNode) -> None:
     with open_console(phone, node.url):
         for group in ("Overview", "Queues", "Models", "Configuration"):

@@ -8,10 +8,11 @@ from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 from starlette.routing import Mount
 
+from node.domain.access.permissions import Permission
 from node.settings import load_settings
 from node.store import Store
 from node.web.app import create_app
-from node.web.permissions import ROUTE_PERMISSIONS, Permission
+from node.web.permissions import PUBLIC_ROUTES, ROUTE_PERMISSIONS
 from tests.support.factories import sqlite_url
 
 
@@ -34,12 +35,13 @@ def routes(app: FastAPI) -> set[tuple[str, str]]:
 
 
 def test_every_route_has_a_permission_and_every_entry_a_route(app: FastAPI) -> None:
-    assert routes(app) == set(ROUTE_PERMISSIONS)
+    assert routes(app) == set(ROUTE_PERMISSIONS) | PUBLIC_ROUTES
+    assert not PUBLIC_ROUTES & set(ROUTE_PERMISSIONS)
 
 
 def test_a_route_without_an_entry_is_found(app: FastAPI) -> None:
     app.add_api_route("/api/forgotten", lambda: None, methods=["DELETE"])
-    assert routes(app) - set(ROUTE_PERMISSIONS) == {("DELETE", "/api/forgotten")}
+    assert routes(app) - set(ROUTE_PERMISSIONS) - PUBLIC_ROUTES == {("DELETE", "/api/forgotten")}
 
 
 def test_what_changes_the_node_needs_more_than_to_view(app: FastAPI) -> None:

@@ -81,7 +81,9 @@ def test_ticked_deliveries_are_discarded_after_a_question_for_the_reason(
         DeliveryState.PARKED,
         DeliveryState.WAITING,
     )
-    assert node.store.audit_of(job.job_id)[-1].detail == "pacs: by console: sent by hand"
+    assert (
+        node.store.audit_of(job.job_id)[-1].detail == "pacs: by console (127.0.0.1): sent by hand"
+    )
 
 
 def test_all_deliveries_of_a_destination_are_retried(queues: Page, node: ServedNode) -> None:
@@ -125,9 +127,15 @@ def test_nothing_selected_is_explained(page: Page, node: ServedNode) -> None:
 def test_a_destination_is_paused_and_resumed_from_the_overview(
     queues: Page, node: ServedNode
 ) -> None:
-    queues.get_by_role("button", name="Pause pacs").click()
-    expect(queues.get_by_text("Paused since")).to_be_visible()
-    assert Queue.of_destination("pacs") in node.store.pauses()
+    pacs = queues.get_by_role("region", name="pacs")
+    pacs.get_by_text("Pause pacs…").click()
+    pacs.get_by_label("Reason").fill("the PACS is upgraded")
+    pacs.get_by_role("button", name="Pause pacs").click()
+    expect(pacs.get_by_text("Paused since")).to_contain_text("The PACS is upgraded.")
+    assert node.store.pauses()[Queue.of_destination("pacs")].reason == "the PACS is upgraded"
+    expect(queues.get_by_role("region", name="Latest pauses")).to_contain_text(
+        "the destination pacs, by console (127.0.0.1): the PACS is upgraded"
+    )
     queues.goto(f"{node.url}/overview")
     notice = queues.locator(".problem-item.notice")
     expect(notice).to_contain_text("The destination pacs is paused")
@@ -140,8 +148,10 @@ def test_a_destination_is_paused_and_resumed_from_the_overview(
 
 def test_the_inference_is_paused_and_resumed(queues: Page, node: ServedNode) -> None:
     inference = queues.get_by_role("region", name="Inference")
+    inference.get_by_text("Pause the inference…").click()
+    inference.get_by_label("Reason").fill("a new graphics card")
     inference.get_by_role("button", name="Pause").click()
-    expect(inference.get_by_text("Paused since")).to_be_visible()
+    expect(inference.get_by_text("Paused since")).to_contain_text("A new graphics card.")
     inference.get_by_role("button", name="Resume").click()
     expect(inference.get_by_text("Paused since")).to_have_count(0)
     assert node.store.pauses() == {}

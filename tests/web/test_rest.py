@@ -217,7 +217,7 @@ def test_only_a_parked_job_can_be_discarded(node: ServedNode, parked: Job) -> No
     assert httpx.post(f"{node.url}/api/jobs/{parked.job_id}/retry").status_code == 409
     page = httpx.get(f"{node.url}/series/{parked.series_instance_uid}").text
     assert "Discarded" in page
-    assert "Discarded by Dr. Roe: repeated scan" in page
+    assert "Discarded by Dr. Roe (127.0.0.1): repeated scan" in page
 
 
 @pytest.mark.parametrize("body", [{}, {"reason": " "}, {"reason": "x" * 501}, {"why": "x"}])

@@ -49,8 +49,9 @@ def test_a_connection_is_added_changed_and_removed(node: ConfigurableNode) -> No
     )
     assert changed.json() == {"revision": 3}
     pacs = {"ae_title": "PACS", "host": "h", "port": 5, "retrieve": "move"}
-    assert listed(node.url)["peers.pacs"] == pacs
-    assert node.store.list_revisions(1)[0].author == "Ada"
+    shown = listed(node.url)["peers.pacs"]
+    assert {key: shown[key] for key in pacs} == pacs
+    assert node.store.list_revisions(1)[0].author == "Ada (127.0.0.1)"
     removed = httpx.delete(f"{node.url}/api/connections/peers/pacs")
     assert removed.json() == {"revision": 4}
     assert node.text == TEXT

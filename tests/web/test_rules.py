@@ -75,7 +75,7 @@ def test_rules_are_reordered_disabled_and_removed(rules: Page, node: ServedNode)
     assert "# Livers.\n[[rules]]" in active_text(node)
     reasons = [revision.reason for revision in node.store.list_revisions(10)]
     assert reasons[:2] == ["rule 'organs' is removed", "rule 'liver' is enabled"]
-    assert {revision.author for revision in node.store.list_revisions(4)} == {"console"}
+    assert {revision.author for revision in node.store.list_revisions(4)} == {"console (127.0.0.1)"}
 
 
 def test_a_change_of_the_form_changes_the_text_and_the_other_way_round(rules: Page) -> None:
@@ -104,10 +104,51 @@ def test_an_invalid_rule_is_explained_at_its_line_and_cannot_be_saved(
     rules.fill("#text", text.replace("Modality", "Modalty"))
     messages = rules.locator("#messages")
     expect(messages).to_contain_text("Line 6:")
+    rules.get_by_role("link", name="Line 6").click()
+    selected = "e => e.value.slice(e.selectionStart, e.selectionEnd)"
+    assert "Modalty" in rules.locator("#text").evaluate(selected)
     expect(messages).to_contain_text("(did you mean 'Modality'?)")
     rules.click("#save")
     expect(messages).to_contain_text("(did you mean 'Modality'?)")
     assert active_text(node) == before
+
+
+def test_a_mistake_in_the_form_stands_at_its_field_and_at_the_top(rules: Page) -> None:
+    rules.click("#edit-1")
+    rules.fill("#attribute-1", "SliceThickness")
+    rules.select_option("#test-1", "range")
+    rules.fill("#value-1", "5 to 2")
+    message = "the lower end 5 lies above the upper end 2"
+    expect(rules.locator("#value-1-mistake")).to_contain_text(message.capitalize())
+    expect(rules.locator("#attribute-1-mistake")).to_be_hidden()
+    expect(rules.locator("#messages")).to_contain_text(f"Condition 2, line 10: {message}")
+    rules.get_by_role("link", name="Condition 2").click()
+    expect(rules.locator("#value-1")).to_be_focused()
+    rules.locator("#more summary").click()
+    rules.fill("#quiet", "-1")
+    expect(rules.locator("#quiet-mistake")).to_be_visible()
+    rules.fill("#quiet", "")
+    rules.fill("#value-1", "2 to 5")
+    expect(rules.locator("#messages")).to_have_text(containing("No mistakes."))
+    expect(rules.locator("[data-mistake]:visible")).to_have_count(0)
+    rules.fill("#attribute-0", "Modalty")
+    rules.click("#save")
+    expect(rules.locator("#attribute-0-mistake")).to_contain_text("did you mean 'Modality'?")
+    expect(rules.locator("#attribute-0")).to_have_attribute("aria-invalid", "true")
+    assert violations(rules) == ""
+
+
+def test_the_text_of_a_rule_has_line_numbers_that_follow_both_halves(rules: Page) -> None:
+    rules.click("#edit-1")
+    numbers = rules.locator(".line-numbers")
+    count = rules.locator("#text").input_value().count("\n") + 1
+    expect(numbers).to_have_text(re.compile(rf"\b{count}\s*$"))
+    rules.locator("#more summary").click()
+    rules.select_option("#priority", "stat")
+    expect(numbers).to_have_text(re.compile(rf"\b{count + 1}\s*$"))
+    rules.fill("#text", "[[rules]]\nname = \n")
+    expect(numbers).to_have_text(re.compile(r"^1\s+2\s+3\s*$"))
+    expect(rules.locator("#messages")).to_contain_text("Line 2: ")
 
 
 def test_a_dry_run_names_the_series_that_change_and_the_condition(rules: Page) -> None:
@@ -135,7 +176,7 @@ def test_a_rule_is_added_and_saved_with_its_reason(rules: Page, node: ServedNode
     expect(rules.locator(".rule-list h2")).to_have_text(["liver", "organs", "thin slices"])
     revision = node.store.active_revision()
     assert revision is not None
-    assert (revision.author, revision.reason) == ("Ada", "new scanner")
+    assert (revision.author, revision.reason) == ("Ada (127.0.0.1)", "new scanner")
 
 
 def test_a_change_that_somebody_else_made_is_not_overwritten(rules: Page, node: ServedNode) -> None:
@@ -144,6 +185,7 @@ def test_a_change_that_somebody_else_made_is_not_overwritten(rules: Page, node: 
         f"{node.url}/configuration/rules", data={"number": "2", "action": "disable", "base": "1"}
     )
     assert other.status_code == httpx.codes.SEE_OTHER
+    rules.fill("#name", "mine")
     rules.click("#save")
     expect(rules.locator("#messages")).to_contain_text("revision 2 has become active in between")
 
@@ -168,6 +210,9 @@ def test_without_a_destination_the_form_says_where_to_add_one(tmp_path: Path) ->
         import_file(node.store, node.settings.file, utc_now())
         text = httpx.get(f"{node.url}/configuration/rules/new").text
         assert 'a rule needs one: <a href="/connections/destinations/new">add a destination' in text
+        rules = httpx.get(f"{node.url}/configuration/rules").text
+        assert "Add a rule</a>" in rules
+        assert "Try a new rule" not in rules
 
 
 def test_in_file_mode_a_rule_can_be_tried_and_not_saved(page: Page, tmp_path: Path) -> None:

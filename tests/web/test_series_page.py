@@ -44,13 +44,13 @@ def test_discarding_asks_for_a_reason_and_the_trail_keeps_it(page: Page, node: S
     with open_console(page, f"{node.url}/series/{job.series_instance_uid}"):
         confirm = page.get_by_role("button", name="Discard liver-ct for good")
         expect(confirm).to_be_hidden()
-        page.get_by_text("Discard liver-ct …").click()
+        page.get_by_text("Discard liver-ct…").click()
         confirm.click()  # the browser asks for the reason
         assert node.store.audit_of(job.job_id)[-1].event == "job.parked"
         page.get_by_label("Reason").fill("repeated scan")
         confirm.click()
         trail = page.get_by_role("region", name="What happened")
-        expect(trail).to_contain_text("Discarded by console: repeated scan")
+        expect(trail).to_contain_text("Discarded by console (127.0.0.1): repeated scan")
         panel = page.get_by_role("region", name="liver-ct")
         expect(panel.locator(".badge use").first).to_have_attribute(
             "href", "/static/states.svg#discarded"

@@ -69,7 +69,11 @@ def test_the_viewer_gives_its_files_and_its_page_for_other_addresses(
     assert get("/codec.wasm").headers["content-type"] == "application/wasm"
     assert "immutable" in get("/app.bundle.0123456789abcdef.js").headers["cache-control"]
     assert get("/").headers["cache-control"] == "no-cache"
-    assert "overlayAtOnce" in get("/app-config.js").text
+    configuration = get("/app-config.js")
+    assert configuration.headers["content-type"].startswith("text/javascript")
+    assert configuration.text.index("const reportsAsText") < configuration.text.index(
+        "overlayAtOnce"
+    )
     assert get("/missing.js").status_code == 404
     outside = node.settings.data_dir / "secret.txt"
     outside.write_text("secret", encoding="utf-8")

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from node.cli.jobs import JsonOption, open_store
-from node.cli.options import ConfigOption
+from node.cli.options import ConfigOption, operating_system_user
 from node.domain.errors import Transient
 
 if TYPE_CHECKING:
-    from node.configuration.site_configuration import SiteConfiguration
+    from node.configuration.site_configuration import NothingChanged, SiteConfiguration
     from node.store.configuration.revisions import Revision
 
 app = typer.Typer(no_args_is_help=True, help="Revisions of the configuration in the database.")
@@ -112,15 +112,24 @@ def import_configuration(
     config: ConfigOption = None,
     author: AuthorOption = None,
     base: BaseOption = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Do not ask, even if the node is known otherwise.")
+    ] = False,
 ) -> None:
     """Make a whole configuration file the active revision, without what belongs to each host.
+
+    Asks before the node gets another AE title, address, port or name.
 
     Example: segnode config import /etc/segnode/segnode.toml --reason "from the test system"
     """
     from node.configuration.site_configuration import file_text
 
     with _configuration(config) as site:
-        _activate(site, file_text(file), file, author, reason, base)
+        text = file_text(file)
+        _report_left_out(file)
+        if not yes:
+            _confirm_identity(site, text, file)
+        _activate(site, text, file, author, reason, base)
 
 
 @app.command()
@@ -154,10 +163,18 @@ def rollback(
 
     Example: segnode config rollback 6 --reason "the new rule matched too much"
     """
+    from node.configuration.site_configuration import NothingChanged
+
     with _configuration(config) as site:
         base = site.store.active_revision_number()
-        revision = site.roll_back(number, author or _user(), reason, base, _now())
-    typer.echo(_activated(revision))
+        try:
+            revision = site.roll_back(
+                number, author or operating_system_user(), reason, base, _now()
+            )
+        except NothingChanged as unchanged:
+            typer.echo(_in_a_sentence(unchanged))
+        else:
+            typer.echo(_activated(revision))
 
 
 def reload(config: ConfigOption = None) -> None:
@@ -215,12 +232,42 @@ def _activate(
     reason: str,
     base: int | None,
 ) -> None:
+    from node.configuration.site_configuration import NothingChanged
     from node.store.configuration.revisions import RevisionDraft
 
-    draft = RevisionDraft(text, author or _user(), reason)
+    draft = RevisionDraft(text, author or operating_system_user(), reason)
     active = site.store.active_revision_number()
-    revision = site.propose(draft, active if base is None else base, _now(), name=str(file))
-    typer.echo(_activated(revision))
+    try:
+        revision = site.propose(draft, active if base is None else base, _now(), name=str(file))
+    except NothingChanged as unchanged:
+        typer.echo(_in_a_sentence(unchanged))
+    else:
+        typer.echo(_activated(revision))
+
+
+def _report_left_out(file: Path) -> None:
+    """Prints which settings of the file belong to each host, so that the revision lacks them."""
+    from node.settings.location import location_values
+    from node.settings.toml_source import TomlSource
+
+    if left_out := location_values(TomlSource.read(file).values):
+        typer.echo(f"Left out, because each host has its own: {', '.join(left_out)}.")
+
+
+def _confirm_identity(site: "SiteConfiguration", text: str, file: Path) -> None:
+    """Asks if the node would be known otherwise with the text; the command ends unless it is meant.
+
+    Raises:
+        Misconfigured: the text has mistakes, which call it by the file.
+    """
+    changes = site.identity_changes(text, name=str(file))
+    if not changes:
+        return
+    typer.echo("The file changes by what other systems know this node:")
+    for change in changes:
+        typer.echo(f"  {change}")
+    if not typer.confirm("Is that meant?"):
+        raise typer.Abort
 
 
 def _text_of(file: Path) -> str:
@@ -243,10 +290,8 @@ def _activated(revision: "Revision") -> str:
     return f"Revision {revision.number} is active; every process switches to it within seconds."
 
 
-def _user() -> str:
-    import getpass
-
-    return getpass.getuser()
+def _in_a_sentence(unchanged: "NothingChanged") -> str:
+    return f"{str(unchanged)[:1].upper()}{str(unchanged)[1:]}."
 
 
 def _now() -> datetime:

@@ -159,7 +159,8 @@ def control_of(config: ConfigOption) -> "Iterator[QueueControl]":
     with open_store(config) as store:
         settings = active_settings(config)
         try:
-            yield QueueControl(settings, store, Interface.CLI, datetime.now(UTC))
+            user = f"{operating_system_user()} ({Interface.CLI})"
+            yield QueueControl(settings, store, Interface.CLI, user, datetime.now(UTC))
         except ImpossibleRequest as error:
             raise Rejected(RejectionReason.INVALID_INSTANCE, str(error)) from error
 

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from node.cli.jobs import SERIES_STATE_TEXT, JsonOption, open_store
+from node.cli.jobs import SERIES_STATE_TEXT, JsonOption, job_json, open_store
 from node.cli.options import ConfigOption
 from node.domain.delivery import CHANGEABLE, Delivery, DeliveryState
 from node.domain.job import Job, JobState
@@ -33,6 +33,7 @@ class ListState(StrEnum):
     DELIVERED = "delivered"
     REFUSED = "refused"
     SUPERSEDED = "superseded"
+    HELD = "held"  # parked because of its findings
     PARKED = "parked"
     DISCARDED = "discarded"
 
@@ -59,7 +60,9 @@ def list_jobs(
     from node.store.queues.job_search import JobCriteria
 
     earliest = parse_since(since, datetime.now(UTC)) if since else None
-    criteria = JobCriteria(_stored_state(state), destination, earliest)
+    criteria = JobCriteria(
+        _searched_state(state), destination, earliest, only_held=state is ListState.HELD
+    )
     with open_store(config) as store:
         found = store.find_series(criteria, limit)
         pauses = store.pauses()
@@ -77,10 +80,12 @@ def list_jobs(
             typer.echo("\n".join(_format_series(one.series, one.jobs, pauses)))
 
 
-def _stored_state(state: ListState | None) -> JobState | SeriesState | None:
+def _searched_state(state: ListState | None) -> JobState | SeriesState | None:
     match state:
         case None:
             return None
+        case ListState.HELD:
+            return JobState.PARKED
         case ListState.RECEIVING | ListState.IGNORED:
             return SeriesState(state.value)
         case _:
@@ -104,7 +109,7 @@ def _job_json(job: Job, deliveries: Sequence[Delivery]) -> dict[str, object]:
         {"destination": d.destination, "object": d.result_object.name} | asdict(d)
         for d in deliveries
     ]
-    return asdict(job) | {"deliveries": sent}
+    return job_json(job) | {"deliveries": sent}
 
 
 def _format_series(
@@ -120,7 +125,9 @@ def _format_series(
     for job, deliveries in jobs:
         text = outcome(job)
         part = "" if job.part is None else f", {job.part.title}"
-        lines.append(f"  job {job.job_id[:8]}{part} {job.state}" + (f": {text}" if text else ""))
+        lines.append(
+            f"  job {job.job_id[:8]}{part} {job.visible_state}" + (f": {text}" if text else "")
+        )
         lines += _delivery_lines(job, deliveries, pauses)
     return lines
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from node.cli.jobs import JsonOption, open_store
+from node.cli.jobs import JsonOption, job_json, open_store
 from node.cli.options import ConfigOption
 from node.domain.job_summary import current_jobs, outcome
 from node.domain.listing.listed_states import ListedState
@@ -99,7 +99,7 @@ def _json(page: "SearchPage", found: "list[tuple[IndexedSeries, SeriesOutcome]]"
     series = [
         asdict(one.series)
         | asdict(row)
-        | {"states": sorted(row.states), "jobs": [asdict(job) for job in one.jobs]}
+        | {"states": sorted(row.states), "jobs": [job_json(job) for job in one.jobs]}
         for row, one in found
     ]
     older = "" if page.older is None else str(page.older)
@@ -121,7 +121,9 @@ def _text(page: "SearchPage", found: "list[tuple[IndexedSeries, SeriesOutcome]]"
         lines.append(f"  series {row.series_instance_uid} from {one.series.origin}")
         for job in current_jobs(one.jobs):
             result = outcome(job)
-            lines.append(f"  job {job.job_id[:8]} {job.state}" + (f": {result}" if result else ""))
+            lines.append(
+                f"  job {job.job_id[:8]} {job.visible_state}" + (f": {result}" if result else "")
+            )
     if page.older is not None:
         lines.append(f"There are older ones: --older {page.older}")
     return "\n".join(lines)

@@ -57,7 +57,7 @@ def show(uid: UidArgument, worklist: WorklistOption = "", config: ConfigOption =
     with open_store(config) as store:
         item = _find(store, uid, worklist)
         jobs = [
-            {"job_id": job.job_id, "state": job.state, "reason": job.reason}
+            {"job_id": job.job_id, "state": job.visible_state, "reason": job.reason}
             for one in item.inputs
             for job in store.jobs_of(one.series_instance_uid)
         ]

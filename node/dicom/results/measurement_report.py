@@ -25,7 +25,7 @@ from node.dicom.results.references import reference_images
 from node.dicom.results.result_attributes import complete_result
 from node.dicom.results.series_texts import series_description, series_number
 from node.domain.result_objects import ResultObject
-from node.domain.texts.numbers import millilitres
+from node.domain.texts.numbers import instances, millilitres
 from node.domain.texts.result_texts import MARKED
 
 _CONTAINS = sr.RelationshipTypeValues.CONTAINS
@@ -189,7 +189,7 @@ def _remarks(content: ResultContent) -> list[str]:
         by = f" by version {replaces.model_version}" if replaces.model_version else ""
         remarks.append(
             f"Replaces the measurements in the result {replaces.sop_instance_uid}, which was "
-            f"made{by} from {replaces.instance_count} instances."
+            f"made{by} from {instances(replaces.instance_count)}."
         )
     return remarks
 

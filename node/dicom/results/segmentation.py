@@ -23,6 +23,7 @@ from node.dicom.results.series_texts import content_label, series_description, s
 from node.dicom.results.source_slices.label_interpolation import labels_on_source_slices
 from node.domain.identifiers import Uid
 from node.domain.result_objects import ResultObject, SegEncoding
+from node.domain.texts.numbers import instances
 from node.domain.texts.result_texts import MARKED, NOT_FOR_DIAGNOSTIC_USE
 
 _TYPES = {
@@ -226,6 +227,6 @@ def _derivation(content: ResultContent) -> str:
     by = f" by version {replaces.model_version}" if replaces.model_version else ""
     return (
         f"{text} Replaces the result {replaces.sop_instance_uid}, which was made{by} from "
-        f"{replaces.instance_count} instances; this one is made from "
+        f"{instances(replaces.instance_count)}; this one is made from "
         f"{len(content.source.sources)}."
     )

@@ -1,11 +1,13 @@
 """TLS settings for Python: those of the listener, and those of a connection that the node opens."""
 
 import ssl
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from node.dimse.tls.connection import ClientContext, TlsConnection
+from node.dimse.tls.peer_certificate import PeerCertificate
 from node.domain.connections.failure import ConnectionFailure, ConnectionFault
 from node.domain.errors import Misconfigured
 from node.settings import DicomTlsOptions
@@ -24,12 +26,13 @@ class PeerTls:
     """How the node connects to a peer by TLS.
 
     `server_name` is the name that the peer's certificate must hold. `ca_file` holds the authorities
-    to trust; None: those of the system.
+    to trust; None: those of the system. `observe` gets the certificate that the peer has shown.
     """
 
     options: DicomTlsOptions
     server_name: str
     ca_file: Path | None
+    observe: Callable[[PeerCertificate], None] | None = field(default=None, compare=False)
 
     def context(self) -> ClientContext:
         """Returns the settings of one connection; reads the files again, which may be renewed.

@@ -38,7 +38,8 @@ _OF_JOB: dict[JobState, ListedState] = {
 class ListedJob:
     """What the list needs of a job; `gives_up_delivery` if a destination does not get its result.
 
-    A person must retry such a delivery, although others of the job may still wait.
+    A person must retry such a delivery, although others of the job may still wait. With
+    `is_refusal`, the only object of the job is the notice that the series is refused.
     """
 
     model_id: str
@@ -47,6 +48,13 @@ class ListedJob:
     part: SeriesPart | None
     state: JobState
     gives_up_delivery: bool = False
+    is_refusal: bool = False
+
+    @property
+    def listed_state(self) -> ListedState:
+        """The state of the job alone: a refused series stays so while its notice is on its way."""
+        is_notified = self.is_refusal and self.state in {JobState.DELIVERING, JobState.PARKED}
+        return ListedState.REFUSED if is_notified else _OF_JOB[self.state]
 
     @property
     def needs_person(self) -> bool:
@@ -68,7 +76,7 @@ def listed_states(series: SeriesState, jobs: Sequence[ListedJob]) -> frozenset[L
         case SeriesState.IGNORED:
             return frozenset({ListedState.IGNORED, *needed})
         case SeriesState.ACCEPTED:
-            found = {_OF_JOB[job.state] for job in current_jobs(jobs)} | needed
+            found = {job.listed_state for job in current_jobs(jobs)} | needed
     if len(found) > 1:
         found.discard(ListedState.SUPERSEDED)
     return frozenset(found or {ListedState.WORKING})

@@ -6,9 +6,9 @@ from typing import Self
 from node.domain.errors import Rejected, RejectionReason
 
 MAX_REASON = 500
-MAX_USER = 64
-# Who discards from the console, which has no login.
-CONSOLE_USER = "console"
+# A name that somebody enters has up to 64 characters; the address of the client may follow it.
+MAX_NAME = 64
+MAX_USER = 128
 
 
 @dataclass(frozen=True)

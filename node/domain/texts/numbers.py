@@ -44,5 +44,10 @@ def millilitres(volume_ml: float) -> str:
     return f"{volume_ml:.{1 if volume_ml < _SMALL_ML else 0}f} mL"
 
 
+def instances(count: int) -> str:
+    """Returns `1 instance` or `120 instances`."""
+    return "1 instance" if count == 1 else f"{count} instances"
+
+
 def _order(value: float, limit: float) -> int:
     return (value > limit) - (value < limit)

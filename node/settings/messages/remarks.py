@@ -17,6 +17,9 @@ from node.settings.options import Settings
 from node.settings.organ_codes import uncoded_measurements
 from node.tls.certificate_files import open_key_mistake
 
+# What every series that a model segments has, as `node/dicom/ct/suitability.py` requires it.
+_SUITABLE = (Equals("Modality", "CT"), Equals("SamplesPerPixel", "1"))
+
 
 def remarks(settings: Settings) -> Iterator[str]:
     """Yields one sentence for each."""
@@ -38,6 +41,7 @@ def remarks(settings: Settings) -> Iterator[str]:
     yield from _shared_ae_titles(settings)
     yield from _unbound_ae_titles(settings)
     yield from _unused_queries(settings)
+    yield from _refused_by_the_node(settings)
 
 
 def _fallback_remarks(name: str, destination: Destination) -> Iterator[str]:
@@ -153,4 +157,14 @@ def _unused_queries(settings: Settings) -> Iterator[str]:
             yield (
                 f"Query {name!r}: no rule takes {query.modality}, so the node would retrieve these "
                 "series and ignore them."
+            )
+
+
+def _refused_by_the_node(settings: Settings) -> Iterator[str]:
+    """Yields rules for series that the node always refuses, so that they never give a result."""
+    for rule in settings.rules:
+        if rule.enabled and (reason := contradiction(All((rule.when, *_SUITABLE)))):
+            yield (
+                f"Rule {rule.name!r}: the node refuses every series that it matches, because the "
+                f"models segment CT slices alone: {reason}."
             )

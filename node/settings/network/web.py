@@ -17,7 +17,7 @@ from node.tls.certificate_files import TlsFiles
 
 
 class WebOptions(Options):
-    """Console, REST and DICOMweb; without login, so reachable from this machine alone by default.
+    """Console, REST and DICOMweb, reachable from this machine alone by default.
 
     With `certificate_file`, `port` takes HTTPS alone; `redirect_port` then takes HTTP, and sends
     browsers to it. For `hsts_days` after a visit, browsers use HTTPS alone for this host name.

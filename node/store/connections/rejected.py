@@ -57,7 +57,7 @@ class RejectedConnections(Repository):
                         row.calling_ae,
                         row.called_ae,
                         row.address,
-                        ListenerRejection(row.reason),
+                        _reason(row.reason),
                         row.sop_class_uid,
                         row.status,
                     ),
@@ -106,6 +106,12 @@ class RejectedConnections(Repository):
         connection.execute(
             insert.on_conflict_do_update(index_elements=["reason"], set_={"rejections": total})
         )
+
+
+def _reason(text: str) -> ListenerRejection:
+    """Returns the reason; `other` for one that a host with a newer version has stored."""
+    known = text in set(ListenerRejection)
+    return ListenerRejection(text) if known else ListenerRejection.OTHER
 
 
 def _values(key: RejectionKey) -> tuple[str, ...]:

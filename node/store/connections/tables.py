@@ -21,6 +21,17 @@ REJECTED_CONNECTIONS = Table(
     Index(None, "last_at"),
 )
 
+PEER_CERTIFICATES = Table(
+    "peer_certificates",
+    METADATA,
+    Column("ae_title", String(16), primary_key=True),
+    Column("role", String(16), primary_key=True),
+    Column("names", Text, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+    Column("seen_at", UtcDateTime, nullable=False),
+)
+
 REJECTION_COUNTS = Table(
     "rejection_counts",
     METADATA,

@@ -33,13 +33,6 @@ class ShadowRuns(Repository):
                     self._database.insert(SHADOW_RUNS).values(row).on_conflict_do_nothing()
                 )
 
-    def get_shadow_run(self, shadow_id: str) -> ShadowRun | None:
-        """Returns one run; None if it does not exist."""
-        query = select(SHADOW_RUNS).where(SHADOW_RUNS.c.shadow_id == shadow_id)
-        with self._database.reading() as connection:
-            row = connection.execute(query).first()
-        return None if row is None else self._shadow_run(row)
-
     def shadow_runs(
         self, state: ShadowState | None = None, limit: int = 1000, *, oldest_first: bool = False
     ) -> list[ShadowRun]:

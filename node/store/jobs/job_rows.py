@@ -8,9 +8,13 @@ from sqlalchemy import Row
 from node.domain.findings import Finding, FindingKind
 from node.domain.identifiers import Uid
 from node.domain.job import Job, JobState, Priority, ReplacedResult
+from node.domain.result_objects import NOTICE
 from node.domain.series import SeriesPart
 from node.store.repository import Repository
+from node.store.schema import JOBS
 
+# The only object is the notice of a refusal, as in `Job.is_refusal`; its file has that name.
+HAS_NOTICE = JOBS.c.result_path.like(f"%/{NOTICE.name}.%")
 _MAX_RULE_TEXT = 200  # characters of the column
 
 

@@ -12,9 +12,10 @@ from node.domain.delivery import DeliveryState
 from node.domain.findings import Finding
 from node.domain.job import HELD, Job, JobState, can_transition
 from node.domain.queues.discarding import Discarding
+from node.domain.texts.numbers import instances
 from node.store.audit import append_event
 from node.store.jobs.deliveries import IS_DISCARDED
-from node.store.jobs.job_rows import JobRows
+from node.store.jobs.job_rows import HAS_NOTICE, JobRows
 from node.store.schema import AUDIT, DELIVERIES, JOBS
 from node.store.series_index import refresh_index
 
@@ -77,11 +78,16 @@ class Jobs(JobRows):
             return tuple(self._job(row) for row in connection.execute(query))
 
     def count_jobs(self) -> dict[JobState, int]:
-        """Returns the number of jobs in each state."""
+        """Returns the number of jobs in each state that people see; see `Job.visible_state`."""
         query = select(JOBS.c.state, func.count()).group_by(JOBS.c.state)
+        notices = select(func.count()).where(JOBS.c.state == JobState.DELIVERING, HAS_NOTICE)
         with self._database.reading() as connection:
             found = {str(state): int(count) for state, count in connection.execute(query)}
-        return {state: found.get(state, 0) for state in JobState}
+            notified = connection.execute(notices).scalar_one()
+        counts = {state: found.get(state, 0) for state in JobState}
+        counts[JobState.DELIVERING] -= notified
+        counts[JobState.REFUSED] += notified
+        return counts
 
     def queued_jobs(self) -> list[tuple[Job, int]]:
         """Returns the QUEUED jobs, oldest first, each with its current run number."""
@@ -195,7 +201,7 @@ class Jobs(JobRows):
         ).first()
         if added is None:
             return False
-        detail = f"{job.instance_count} instances, {job.model_id} {job.model_version}"
+        detail = f"{instances(job.instance_count)}, {job.model_id} {job.model_version}"
         if job.part is not None:
             detail = f"{job.part.title}: {detail}"
         append_event(connection, job.created_at, job.job_id, f"job.{job.state}", detail)

@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, exists, select, update
 from node.domain.job import Job, JobState, ReplacedResult
 from node.domain.job_summary import leading_job
 from node.domain.series import SeriesPart, SeriesState, StoredSeries
+from node.domain.texts.numbers import instances
 from node.routing.rule_matching import Decision
 from node.store.audit import append_event
 from node.store.jobs.jobs import Jobs
@@ -42,7 +43,7 @@ class SeriesOutcome:
         """`receiving`, `ignored` or the state of `job`; `accepted` until there is a job."""
         job = self.job
         if self.series.state is SeriesState.ACCEPTED and job is not None:
-            return job.state.value
+            return job.visible_state.value
         return self.series.state.value
 
     @property
@@ -87,7 +88,7 @@ class Outcomes(SeriesRepository, Jobs):
             count = connection.execute(count_query.with_for_update()).scalar_one_or_none()
             if count != seen_count:
                 return None
-            append_event(connection, now, uid, f"series.{state}", f"{seen_count} instances")
+            append_event(connection, now, uid, f"series.{state}", instances(seen_count))
             new_jobs = tuple(job for job in jobs if self._add_job(connection, job))
             kept = [job.job_id for job in jobs]
             for job in {job.model_id: job for job in jobs}.values():

@@ -21,7 +21,6 @@ from node.domain.job import JobState
 from node.domain.queues.selection import (
     DeliveryChange,
     DeliveryName,
-    Interface,
     why_unchangeable,
 )
 from node.store.audit import append_event
@@ -63,7 +62,7 @@ class DeliveryChanges(Deliveries, Jobs):
     """
 
     def retry_deliveries(
-        self, names: Sequence[DeliveryName], now: datetime, by: Interface
+        self, names: Sequence[DeliveryName], now: datetime, by: str
     ) -> list[DeliveryChange]:
         """Makes the deliveries due now; the age at which they are given up counts from now."""
 
@@ -76,7 +75,7 @@ class DeliveryChanges(Deliveries, Jobs):
         return self._change_each(names, retry)
 
     def discard_deliveries(
-        self, names: Sequence[DeliveryName], now: datetime, by: Interface, reason: str
+        self, names: Sequence[DeliveryName], now: datetime, by: str, reason: str
     ) -> list[DeliveryChange]:
         """Discards the deliveries; the result stays stored, and its job ends with the others."""
 
@@ -89,7 +88,7 @@ class DeliveryChanges(Deliveries, Jobs):
         return self._change_each(names, discard)
 
     def redirect_deliveries(
-        self, names: Sequence[DeliveryName], destination: str, now: datetime, by: Interface
+        self, names: Sequence[DeliveryName], destination: str, now: datetime, by: str
     ) -> list[DeliveryChange]:
         """Discards the deliveries and delivers the same objects to another destination."""
 

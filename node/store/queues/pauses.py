@@ -22,8 +22,11 @@ _OPEN = (DeliveryState.WAITING, DeliveryState.COMMITTING)
 class Pauses(Repository):
     """Pauses and resumes queues."""
 
-    def pause_queue(self, pause: Pause) -> bool:
-        """Pauses a queue; returns False, and changes nothing, if it is paused already."""
+    def pause_queue(self, pause: Pause, user: str = "") -> bool:
+        """Pauses a queue; returns False, and changes nothing, if it is paused already.
+
+        `user` is who does it for the audit trail; empty if only the interface is known.
+        """
         queue = pause.queue
         with self._database.writing() as connection:
             added = connection.execute(
@@ -40,11 +43,11 @@ class Pauses(Repository):
             ).first()
             if added is None:
                 return False
-            detail = f"{queue.title}, by {pause.by}: {pause.reason}".rstrip(": ")
+            detail = f"{queue.title}, by {user or pause.by}: {pause.reason}".rstrip(": ")
             append_event(connection, pause.paused_at, QUEUES_SUBJECT, "queue.paused", detail)
         return True
 
-    def resume_queue(self, queue: Queue, now: datetime, by: Interface) -> bool:
+    def resume_queue(self, queue: Queue, now: datetime, by: str) -> bool:
         """Resumes a queue and makes its deliveries due; returns False if it was not paused.
 
         The time of the pause does not count for the age at which a delivery is given up.

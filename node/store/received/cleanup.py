@@ -6,6 +6,7 @@ from sqlalchemy import ColumnElement, delete, exists, select, update
 
 from node.domain.job import JobState, is_final
 from node.domain.series import SeriesState, StoredSeries
+from node.domain.texts.numbers import instances
 from node.store.audit import append_event
 from node.store.evaluation.shadow_runs import remove_shadow_results
 from node.store.jobs.result_objects import remove_results
@@ -65,6 +66,6 @@ class Cleanup(Repository):
             connection.execute(
                 update(SERIES).where(SERIES.c.series_instance_uid == uid).values(instance_count=0)
             )
-            append_event(connection, now, uid, "series.cleared", f"{count} instances")
+            append_event(connection, now, uid, "series.cleared", instances(count))
             forget_patient(connection, uid)
         return True

@@ -1,7 +1,7 @@
 """The index of received instances: one row per instance, grouped into series."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -106,17 +106,23 @@ class Instances(Repository):
                 return
             last = page[-1].instance.sop_instance_uid
 
-    def first_instance_of(self, series_uid: str) -> StoredInstance | None:
-        """Returns the first of `instances_of`; None if there is none."""
+    def first_instances_of(self, series_uids: Sequence[str]) -> dict[str, StoredInstance]:
+        """Returns the first of `instances_of` of each of these series that has one."""
+        members = INSTANCES.alias("members")
+        first = select(func.min(members.c.sop_instance_uid)).where(
+            members.c.series_instance_uid == SERIES.c.series_instance_uid
+        )
         query = (
             select(INSTANCES)
-            .where(INSTANCES.c.series_instance_uid == series_uid)
-            .order_by(INSTANCES.c.sop_instance_uid)
-            .limit(1)
+            .select_from(SERIES)
+            .join(INSTANCES, INSTANCES.c.sop_instance_uid == first.scalar_subquery())
+            .where(SERIES.c.series_instance_uid.in_(series_uids))
         )
         with self._database.reading() as connection:
-            row = connection.execute(query).first()
-        return None if row is None else self._indexed(row).instance
+            return {
+                row.series_instance_uid: self._indexed(row).instance
+                for row in connection.execute(query)
+            }
 
     def count_instances(self) -> int:
         """Returns the number of indexed instances."""

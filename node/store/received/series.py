@@ -1,5 +1,6 @@
 """Received series and the decisions about them."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -23,12 +24,6 @@ class SeriesRepository(Repository):
             row = connection.execute(query).first()
         return None if row is None else stored_series(row)
 
-    def list_series(self, limit: int = 100) -> list[StoredSeries]:
-        """Returns the series that received an instance last, newest first."""
-        query = select(SERIES).order_by(SERIES.c.last_received_at.desc()).limit(limit)
-        with self._database.reading() as connection:
-            return [stored_series(row) for row in connection.execute(query)]
-
     def series_received_since(self, since: datetime, limit: int) -> list[StoredSeries]:
         """Returns the series whose last image arrived at `since` or later, newest first."""
         query = (
@@ -47,11 +42,11 @@ class SeriesRepository(Repository):
         with self._database.reading() as connection:
             return int(connection.execute(query).scalar_one())
 
-    def series_of_study(self, study_uid: str) -> list[StoredSeries]:
-        """Returns the series of a study, first received first."""
+    def series_of_studies(self, study_uids: Sequence[str]) -> list[StoredSeries]:
+        """Returns the series of these studies, first received first."""
         query = (
             select(SERIES)
-            .where(SERIES.c.study_instance_uid == study_uid)
+            .where(SERIES.c.study_instance_uid.in_(study_uids))
             .order_by(SERIES.c.first_received_at, SERIES.c.series_instance_uid)
         )
         with self._database.reading() as connection:

@@ -10,12 +10,14 @@ from starlette.responses import JSONResponse
 
 from node.configuration.site_configuration import (
     ConfigurationReadOnly,
+    NothingChanged,
     SiteConfiguration,
     UnknownRevision,
 )
 from node.domain.errors import Misconfigured
 from node.store.configuration.processes import ConfiguredProcess
 from node.store.configuration.revisions import Revision, RevisionConflict, RevisionDraft
+from node.web.acting_user import CurrentUser
 from node.web.api.serialization import Limit
 from node.web.dependencies import Configuration, Now, OtherRevision, RevisionNumber
 
@@ -49,6 +51,12 @@ class RevisionSummary(BaseModel):
             reason=revision.reason,
             parent=revision.parent,
         )
+
+
+class ActiveRevision(RevisionSummary):
+    """The revision that is active after a request; `changed` is false if it was so before."""
+
+    changed: bool
 
 
 class RevisionContent(RevisionSummary):
@@ -106,7 +114,10 @@ class CheckResult(BaseModel):
 
 
 class ProposedRevision(BaseModel):
-    """A text to make active; `base` is the number of the revision that it changes."""
+    """A text to make active; `base` is the number of the revision that it changes.
+
+    A text with another AE title, address, port or name of the node needs `takes_over_identity`.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -114,6 +125,7 @@ class ProposedRevision(BaseModel):
     author: _Line
     reason: _Line
     base: int | None
+    takes_over_identity: bool = False
 
 
 class RollBack(BaseModel):
@@ -187,19 +199,25 @@ def check(request: TextToCheck, configuration: Configuration) -> CheckResult:
 @ROUTER.post(
     "/revisions",
     status_code=HTTPStatus.CREATED,
-    response_model=RevisionSummary,
-    responses={422: {"model": CheckResult}},
+    response_model=ActiveRevision,
+    responses={200: {"model": ActiveRevision}, 422: {"model": CheckResult}},
 )
 def propose(
-    request: ProposedRevision, configuration: Configuration, now: Now
-) -> RevisionSummary | JSONResponse:
+    request: ProposedRevision, configuration: Configuration, user: CurrentUser, now: Now
+) -> ActiveRevision | JSONResponse:
     """Makes a text the active revision; every process switches to it within seconds.
 
-    A text with mistakes ends with 422, a conflict with another change with 409.
+    A text with mistakes ends with 422, a conflict with another change with 409. So does one by
+    which the node would be known otherwise, without `takes_over_identity`. The text of the active
+    revision makes no other one: the answer has status 200.
     """
-    draft = RevisionDraft(request.text, request.author, request.reason)
+    draft = RevisionDraft(request.text, user.named(request.author), request.reason)
     try:
-        return RevisionSummary.of(configuration.propose(draft, request.base, now))
+        if not request.takes_over_identity:
+            _refuse_identity(configuration, request.text)
+        return _changed(configuration.propose(draft, request.base, now))
+    except NothingChanged as error:
+        return _unchanged(error)
     except (Misconfigured, ConfigurationReadOnly, RevisionConflict) as error:
         return _refusal(error)
 
@@ -207,21 +225,27 @@ def propose(
 @ROUTER.post(
     "/revisions/{number}/roll-back",
     status_code=HTTPStatus.CREATED,
-    response_model=RevisionSummary,
-    responses={422: {"model": CheckResult}},
+    response_model=ActiveRevision,
+    responses={200: {"model": ActiveRevision}, 422: {"model": CheckResult}},
 )
 def roll_back(
-    number: RevisionNumber, request: RollBack, configuration: Configuration, now: Now
-) -> RevisionSummary | JSONResponse:
+    number: RevisionNumber,
+    request: RollBack,
+    configuration: Configuration,
+    user: CurrentUser,
+    now: Now,
+) -> ActiveRevision | JSONResponse:
     """Makes the text of an earlier revision active again, as a new revision; errors as above."""
     _require_revision(configuration, number)
     try:
         revision = configuration.roll_back(
-            number, request.author, request.reason, request.base, now
+            number, user.named(request.author), request.reason, request.base, now
         )
+    except NothingChanged as error:
+        return _unchanged(error)
     except (Misconfigured, ConfigurationReadOnly, RevisionConflict) as error:
         return _refusal(error)
-    return RevisionSummary.of(revision)
+    return _changed(revision)
 
 
 def _require_revision(configuration: SiteConfiguration, number: int) -> Revision:
@@ -229,6 +253,25 @@ def _require_revision(configuration: SiteConfiguration, number: int) -> Revision
         return configuration.revision(number)
     except UnknownRevision as error:
         raise HTTPException(HTTPStatus.NOT_FOUND, str(error)) from error
+
+
+def _refuse_identity(configuration: SiteConfiguration, text: str) -> None:
+    """Ends the request with 409 if the node would be known otherwise with the text."""
+    if changes := configuration.identity_changes(text):
+        message = (
+            f"the text changes by what the node is known: {'; '.join(map(str, changes))}. If that "
+            'is meant, send "takes_over_identity": true'
+        )
+        raise HTTPException(HTTPStatus.CONFLICT, message)
+
+
+def _changed(revision: Revision) -> ActiveRevision:
+    return ActiveRevision(**RevisionSummary.of(revision).model_dump(), changed=True)
+
+
+def _unchanged(error: NothingChanged) -> JSONResponse:
+    active = ActiveRevision(**RevisionSummary.of(error.active).model_dump(), changed=False)
+    return JSONResponse(active.model_dump(mode="json") | {"message": str(error)})
 
 
 def _mistakes(error: Misconfigured) -> list[MistakeFound]:

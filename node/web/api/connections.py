@@ -1,7 +1,7 @@
 """REST routes of connections: list, test, add, change, remove; what the listener has rejected."""
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -10,13 +10,15 @@ from fastapi import Path as PathParameter
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
 from node.configuration import connections as edits
-from node.configuration.site_configuration import ConfigurationReadOnly, SiteConfiguration
+from node.configuration.site_configuration import ConfigurationReadOnly, NothingChanged
 from node.configuration.toml_edit import CannotEdit, set_values
 from node.domain.connections.probe import ConnectionName, ConnectionTable
 from node.domain.errors import Misconfigured
 from node.health.rejected_connections import explain_rejections
 from node.probes.site import connections_of, probe
+from node.settings.passwords import without_secrets
 from node.store.configuration.revisions import RevisionConflict, RevisionDraft
+from node.web.acting_user import CurrentUser
 from node.web.dependencies import ActiveSettings, Configuration, Now, SiteStore
 
 ROUTER = APIRouter(prefix="/api")
@@ -40,7 +42,7 @@ class Change(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    author: _Line = "api"
+    author: _Line = ""
     reason: _Line = ""
     base: int | None = None
 
@@ -52,25 +54,44 @@ class ConnectionChange(Change):
 
 
 class ListenerChange(Change):
-    """The node's own address; what is null stays as it is."""
+    """The node's own address and whom it accepts; what is null stays as it is."""
 
     ae_title: _Line | None = None
     port: int | None = None
+    plain: bool | None = None
+    tls_port: int | None = None
+    client_certificates: _Line | None = None
+    accept_from: _Line | None = None
+    user_identity: _Line | None = None
+
+
+@dataclass(frozen=True)
+class _Site:
+    """The configuration that a request changes, and who changes it when."""
+
+    configuration: Configuration
+    user: CurrentUser
+    now: Now
+
+
+_OfSite = Annotated[_Site, Depends()]
 
 
 class ChangedTo(BaseModel):
-    """The number of the revision that is active now."""
+    """The number of the revision that is active now; the one before if nothing has changed."""
 
     revision: int
 
 
 @ROUTER.get("/connections")
 def list_connections(settings: ActiveSettings) -> list[dict[str, Any]]:
-    """Returns peers, sources and destinations with their settings."""
+    """Returns peers, sources and destinations with their settings; secrets are hidden."""
     listed = []
     for one in connections_of(settings):
         options = getattr(settings, one.table.value)[one.name]
-        listed.append(asdict(one) | {"settings": options.model_dump(mode="json")})
+        path = (one.table.value, one.name)
+        shown = without_secrets(options.model_dump(mode="json"), path)
+        listed.append(asdict(one) | {"settings": shown})
     return listed
 
 
@@ -91,9 +112,7 @@ def test_connection(connection: Connection, settings: ActiveSettings) -> dict[st
 
 
 @ROUTER.put("/connections/{table}/{name:path}")
-def put_connection(
-    connection: Connection, change: ConnectionChange, configuration: Configuration, now: Now
-) -> ChangedTo:
+def put_connection(connection: Connection, change: ConnectionChange, site: _OfSite) -> ChangedTo:
     """Changes a connection, or adds it.
 
     Mistakes in the settings end with 422, a configuration in a file or another change with 409.
@@ -106,40 +125,35 @@ def put_connection(
             return edits.add_connection(text, connection, change.settings)
         return edits.change_connection(text, connection, change.settings)
 
-    return _apply(configuration, change, f"{connection} set", edit, now)
+    return _apply(site, change, f"{connection} set", edit)
 
 
 @ROUTER.delete("/connections/{table}/{name:path}")
-def delete_connection(
-    connection: Connection, configuration: Configuration, now: Now, author: _Line = "api"
-) -> ChangedTo:
+def delete_connection(connection: Connection, site: _OfSite, author: _Line = "") -> ChangedTo:
     """Removes a connection; ends with 422 as long as something uses it."""
 
     def edit(text: str) -> str:
         return edits.remove_connection(text, connection)
 
-    return _apply(configuration, Change(author=author), f"{connection} removed", edit, now)
+    return _apply(site, Change(author=author), f"{connection} removed", edit)
 
 
 @ROUTER.put("/listener")
-def put_listener(change: ListenerChange, configuration: Configuration, now: Now) -> ChangedTo:
-    """Changes the AE title and the port of the node; the listener restarts when it is idle."""
-    given = {"ae_title": change.ae_title, "port": change.port}
+def put_listener(change: ListenerChange, site: _OfSite) -> ChangedTo:
+    """Changes the listener; it restarts when it is idle if its ports change."""
+    given = change.model_dump(exclude=set(Change.model_fields))
     values = {key: value for key, value in given.items() if value is not None}
 
     def edit(text: str) -> str:
         return set_values(text, edits.LISTENER, values)
 
-    return _apply(configuration, change, "address of the node set", edit, now)
+    return _apply(site, change, "address of the node set", edit)
 
 
 def _apply(
-    configuration: SiteConfiguration,
-    change: Change,
-    default_reason: str,
-    edit: Callable[[str], str],
-    now: Now,
+    site: _Site, change: Change, default_reason: str, edit: Callable[[str], str]
 ) -> ChangedTo:
+    configuration = site.configuration
     if not configuration.is_writable:
         raise HTTPException(HTTPStatus.CONFLICT, str(ConfigurationReadOnly(configuration.file)))
     active = configuration.store.active_revision()
@@ -147,8 +161,11 @@ def _apply(
     number = None if active is None else active.number
     base = number if change.base is None else change.base
     try:
-        draft = RevisionDraft(edit(text), change.author or "api", change.reason or default_reason)
-        revision = configuration.propose(draft, base, now)
+        author, reason = site.user.named(change.author), change.reason or default_reason
+        draft = RevisionDraft(edit(text), author, reason)
+        revision = configuration.propose(draft, base, site.now)
+    except NothingChanged as unchanged:
+        return ChangedTo(revision=unchanged.active.number)
     except edits.UnknownConnection as error:
         raise _unknown(error) from error
     except (Misconfigured, edits.NameNotPossible) as error:

@@ -1,7 +1,8 @@
-"""Health for monitoring and for orchestrators.
+"""Health for monitoring and for orchestrators, without a login.
 
 `/health` names every part. `/health/live` says whether this process serves, and `/health/ready`
-whether the node can receive and process. Each answers HEAD as well.
+whether the node can receive and process. Each answers HEAD as well. Details such as names and
+addresses are for those who may view the node; all others get the status alone.
 """
 
 from collections.abc import Sequence
@@ -28,7 +29,7 @@ from node.health.parts import (
 from node.health.problems import site_problems
 from node.settings import Settings
 from node.store import Store
-from node.web.dependencies import Now, SiteSettings, SiteStore
+from node.web.dependencies import MayView, Now, SiteSettings, SiteStore
 
 ROUTER = APIRouter()
 _MIB = 1 << 20
@@ -47,7 +48,7 @@ _DEGRADING = {
 
 @ROUTER.get("/health")
 @ROUTER.head("/health", include_in_schema=False)
-def health(settings: SiteSettings, store: SiteStore, now: Now) -> JSONResponse:
+def health(settings: SiteSettings, store: SiteStore, now: Now, may_view: MayView) -> JSONResponse:
     """Returns the health of each part, and how many series and jobs are in each state.
 
     The status is `ok`, `degraded` (the node works, but a destination, the queue or the disk needs
@@ -61,17 +62,23 @@ def health(settings: SiteSettings, store: SiteStore, now: Now) -> JSONResponse:
     }
     works = all(part["ok"] for part in parts.values())
     problems = _degrading_problems(settings, store, now) if works else []
-    content = {
-        "status": _status(works, problems),
-        **parts,
+    status = HTTPStatus.OK if works else HTTPStatus.SERVICE_UNAVAILABLE
+    content: dict[str, Any] = {"status": _status(works, problems)}
+    if may_view:
+        content |= parts | _details(settings, store, now, problems)
+    return JSONResponse(content, status, headers=_NOT_CACHED)
+
+
+def _details(
+    settings: Settings, store: Store, now: datetime, problems: Sequence[Problem]
+) -> dict[str, Any]:
+    return {
         "inference": _inference(store),
         "destinations": _destinations(settings, store, now),
         "problems": [
             {"kind": p.kind.value, "subject": p.subject, "message": full_text(p)} for p in problems
         ],
     }
-    status = HTTPStatus.OK if works else HTTPStatus.SERVICE_UNAVAILABLE
-    return JSONResponse(content, status, headers=_NOT_CACHED)
 
 
 @ROUTER.get("/health/live")
@@ -83,12 +90,14 @@ async def live() -> JSONResponse:
 
 @ROUTER.get("/health/ready")
 @ROUTER.head("/health/ready", include_in_schema=False)
-def ready(settings: SiteSettings, store: SiteStore, now: Now) -> JSONResponse:
+def ready(settings: SiteSettings, store: SiteStore, now: Now, may_view: MayView) -> JSONResponse:
     """Returns 200 while the node can receive and process, else 503 with the reasons."""
     problems = part_problems(settings, store, now)
     if not problems:
         return JSONResponse({"status": "ok"}, headers=_NOT_CACHED)
-    content = {"status": "not ready", "problems": [full_text(problem) for problem in problems]}
+    content: dict[str, Any] = {"status": "not ready"}
+    if may_view:
+        content["problems"] = [full_text(problem) for problem in problems]
     return JSONResponse(content, HTTPStatus.SERVICE_UNAVAILABLE, headers=_NOT_CACHED)
 
 

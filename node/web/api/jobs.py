@@ -7,8 +7,9 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from node.domain.queues.discarding import MAX_REASON, MAX_USER, Discarding
+from node.domain.queues.discarding import MAX_NAME, MAX_REASON, Discarding
 from node.web import operations
+from node.web.acting_user import CurrentUser
 from node.web.api.serialization import Limit, delivery_to_json, job_to_json, object_to_json
 from node.web.dependencies import Now, SiteStore
 
@@ -21,12 +22,12 @@ _PICTURE_HEADERS = {
 
 
 class DiscardRequest(BaseModel):
-    """Why a job is discarded, and by whom."""
+    """Why a job is discarded, and the name of who does it."""
 
     model_config = ConfigDict(extra="forbid")
 
     reason: str = Field(max_length=MAX_REASON)
-    by: str = Field("REST API", max_length=MAX_USER)
+    by: str = Field("", max_length=MAX_NAME)
 
 
 @ROUTER.get("")
@@ -65,7 +66,9 @@ def rerun(job_id: str, store: SiteStore, now: Now) -> dict[str, Any]:
 
 
 @ROUTER.post("/{job_id}/discard")
-def discard(job_id: str, request: DiscardRequest, store: SiteStore, now: Now) -> dict[str, Any]:
+def discard(
+    job_id: str, request: DiscardRequest, user: CurrentUser, store: SiteStore, now: Now
+) -> dict[str, Any]:
     """Discards a parked job; the audit trail keeps the reason and the user."""
-    discarding = Discarding.of(request.reason, request.by)
+    discarding = Discarding.of(request.reason, user.named(" ".join(request.by.split())))
     return job_to_json(operations.discard_job(store, job_id, discarding, now))

@@ -25,6 +25,7 @@ def job_to_json(job: Job) -> dict[str, Any]:
     """Returns a job without the paths of its files, with the UIDs of its SEG if there is one."""
     public = {name: value for name, value in asdict(job).items() if name not in _HOST_PATHS}
     return public | {
+        "state": job.visible_state,
         "part": None if job.part is None else asdict(job.part) | {"title": job.part.title},
         "has_picture": job.picture_path is not None,
         "result": None if job.result_path is None or job.is_refusal else _uids(job),

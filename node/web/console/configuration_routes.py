@@ -3,20 +3,23 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from http import HTTPStatus
+from typing import Annotated
 
-from fastapi import APIRouter, HTTPException, Request
+from fastapi import APIRouter, Depends, HTTPException, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from node.configuration.identity import IdentityChange
 from node.configuration.site_configuration import (
     ConfigurationReadOnly,
+    NothingChanged,
     SiteConfiguration,
     UnknownRevision,
     revision_name,
     unified_difference,
 )
 from node.domain.errors import Misconfigured
-from node.settings import Settings
 from node.store.configuration.revisions import Revision, RevisionConflict, RevisionDraft
+from node.web.acting_user import CurrentUser
 from node.web.console.form_data import FormFields, base_revision, line_of
 from node.web.console.rendering import page, render_page
 from node.web.dependencies import Configuration, Now, OtherRevision, RevisionNumber, SiteSettings
@@ -24,14 +27,20 @@ from node.web.dependencies import Configuration, Now, OtherRevision, RevisionNum
 ROUTER = APIRouter(include_in_schema=False)
 _PATH = "/configuration"
 _HISTORY_LENGTH = 20
-_NOTHING_WRONG = "The text has no mistakes. It is not active before you save it."
+_NOT_CONFIRMED = (
+    "Not saved: with this text, other systems know the node otherwise. Confirm that below."
+)
+_NO_MISTAKES = "The text has no mistakes."
+_NOT_ACTIVE = "It is not active before you save it."
+_SAME = "It is the same as the active text."
 
 
 @dataclass(frozen=True)
 class Editor:
     """What the editor shows: a text, who changes it why, and what is wrong with it.
 
-    `base` is the number of the revision that the text changes.
+    `base` is the number of the revision that the text changes. `identity_changes` are what the
+    person has to confirm before the text becomes active.
     """
 
     text: str
@@ -42,6 +51,7 @@ class Editor:
     problem: str = ""
     confirmation: str = ""
     difference: str = ""
+    identity_changes: Sequence[IdentityChange] = ()
 
     @property
     def line_count(self) -> int:
@@ -49,51 +59,67 @@ class Editor:
         return self.text.count("\n") + 1
 
 
+@dataclass(frozen=True)
+class _Site:
+    """What the routes that show or change the text need."""
+
+    settings: SiteSettings
+    configuration: Configuration
+    user: CurrentUser
+    now: Now
+
+
+_OfSite = Annotated[_Site, Depends()]
+
+
 @ROUTER.get(_PATH)
-def configuration_page(
-    request: Request,
-    settings: SiteSettings,
-    configuration: Configuration,
-    now: Now,
-    below: OtherRevision = None,
-) -> Response:
+def configuration_page(request: Request, site: _OfSite, below: OtherRevision = None) -> Response:
     """Shows the active configuration and its history."""
-    active = _active(configuration)
-    text = configuration.text() if active is None else active.text
+    active = _active(site.configuration)
+    text = site.configuration.text() if active is None else active.text
     editor = Editor(text, None if active is None else active.number)
-    context = _context(configuration, editor, now, below)
-    return page(request, settings, "configuration.html", **context)
+    context = _context(site, editor, below)
+    return page(request, site.settings, "configuration.html", **context)
 
 
 @ROUTER.post("/configuration/check")
-def check(
-    settings: SiteSettings, configuration: Configuration, now: Now, fields: FormFields
-) -> Response:
+def check(site: _OfSite, fields: FormFields) -> Response:
     """Handles the button "Check": shows the mistakes, and what the text would change."""
     editor = _editor(fields)
     try:
-        configuration.check(editor.text)
+        site.configuration.check(editor.text)
+        identity = site.configuration.identity_changes(editor.text)
     except Misconfigured as error:
-        return _refused(settings, configuration, now, editor, error)
-    difference = unified_difference(configuration.text(), editor.text, "active", "this text")
-    shown = replace(editor, confirmation=_NOTHING_WRONG, difference=difference)
-    return _editor_page(settings, configuration, now, shown, HTTPStatus.OK)
+        return _refused(site, editor, error)
+    difference = unified_difference(site.configuration.text(), editor.text, "active", "this text")
+    shown = replace(
+        editor,
+        confirmation=f"{_NO_MISTAKES} {_NOT_ACTIVE if difference else _SAME}",
+        difference=difference,
+        identity_changes=identity,
+    )
+    return _editor_page(site, shown, HTTPStatus.OK)
 
 
 @ROUTER.post(_PATH)
-def save(
-    settings: SiteSettings, configuration: Configuration, now: Now, fields: FormFields
-) -> Response:
+def save(site: _OfSite, fields: FormFields) -> Response:
     """Handles the button "Save": the text becomes active, or the page says why not."""
     editor = _editor(fields)
     if not editor.author or not editor.reason:
         shown = replace(editor, problem="Not saved: give your name and the reason for the change.")
-        return _editor_page(settings, configuration, now, shown, HTTPStatus.UNPROCESSABLE_ENTITY)
-    draft = RevisionDraft(editor.text, editor.author, editor.reason)
+        return _editor_page(site, shown, HTTPStatus.UNPROCESSABLE_ENTITY)
+    draft = RevisionDraft(editor.text, site.user.named(editor.author), editor.reason)
     try:
-        configuration.propose(draft, editor.base, now)
+        identity = site.configuration.identity_changes(editor.text)
+        if identity and "takes_over_identity" not in fields:
+            shown = replace(editor, problem=_NOT_CONFIRMED, identity_changes=identity)
+            return _editor_page(site, shown, HTTPStatus.CONFLICT)
+        site.configuration.propose(draft, editor.base, site.now)
+    except NothingChanged as error:
+        shown = replace(editor, confirmation=f"{str(error)[:1].upper()}{str(error)[1:]}.")
+        return _editor_page(site, shown, HTTPStatus.OK)
     except (Misconfigured, ConfigurationReadOnly, RevisionConflict) as error:
-        return _refused(settings, configuration, now, editor, error)
+        return _refused(site, editor, error)
     return RedirectResponse(_PATH, HTTPStatus.SEE_OTHER)
 
 
@@ -107,27 +133,23 @@ def revision_page(
 
 
 @ROUTER.post("/configuration/revisions/{number}/roll-back")
-def roll_back(
-    settings: SiteSettings,
-    configuration: Configuration,
-    now: Now,
-    number: RevisionNumber,
-    fields: FormFields,
-) -> Response:
+def roll_back(site: _OfSite, number: RevisionNumber, fields: FormFields) -> Response:
     """Handles the button "Roll back": the text of the revision becomes active again."""
+    configuration = site.configuration
     revision = _require_revision(configuration, number)
     editor = replace(_editor(fields), text=revision.text)
     problem = ""
     try:
         if editor.author and editor.reason:
-            configuration.roll_back(number, editor.author, editor.reason, editor.base, now)
+            author = site.user.named(editor.author)
+            configuration.roll_back(number, author, editor.reason, editor.base, site.now)
             return RedirectResponse(_PATH, HTTPStatus.SEE_OTHER)
         problem = "Not rolled back: give your name and the reason."
-    except (Misconfigured, ConfigurationReadOnly, RevisionConflict) as error:
+    except (Misconfigured, ConfigurationReadOnly, NothingChanged, RevisionConflict) as error:
         problem = f"Not rolled back: {error}"
     context = _revision_context(configuration, revision) | {"problem": problem, "editor": editor}
     path = f"{_PATH}/revisions/{number}"
-    text = render_page(path, settings, "configuration_revision.html", **context)
+    text = render_page(path, site.settings, "configuration_revision.html", **context)
     return HTMLResponse(text, HTTPStatus.CONFLICT)
 
 
@@ -141,11 +163,7 @@ def _editor(fields: FormFields) -> Editor:
 
 
 def _refused(
-    settings: Settings,
-    configuration: SiteConfiguration,
-    now: Now,
-    editor: Editor,
-    error: Misconfigured | ConfigurationReadOnly | RevisionConflict,
+    site: _Site, editor: Editor, error: Misconfigured | ConfigurationReadOnly | RevisionConflict
 ) -> Response:
     """Returns the page with what is wrong, and the text as it was sent."""
     if isinstance(error, Misconfigured):
@@ -153,31 +171,27 @@ def _refused(
         status = HTTPStatus.UNPROCESSABLE_ENTITY
     else:
         shown, status = replace(editor, problem=f"Not saved: {error}."), HTTPStatus.CONFLICT
-    return _editor_page(settings, configuration, now, shown, status)
+    return _editor_page(site, shown, status)
 
 
-def _editor_page(
-    settings: Settings, configuration: SiteConfiguration, now: Now, editor: Editor, status: int
-) -> Response:
-    context = _context(configuration, editor, now, None)
-    return HTMLResponse(render_page(_PATH, settings, "configuration.html", **context), status)
+def _editor_page(site: _Site, editor: Editor, status: int) -> Response:
+    context = _context(site, editor, None)
+    return HTMLResponse(render_page(_PATH, site.settings, "configuration.html", **context), status)
 
 
 def _active(configuration: SiteConfiguration) -> Revision | None:
     return configuration.store.active_revision() if configuration.is_writable else None
 
 
-def _context(
-    configuration: SiteConfiguration, editor: Editor, now: Now, below: int | None
-) -> dict[str, object]:
-    store = configuration.store
+def _context(site: _Site, editor: Editor, below: int | None) -> dict[str, object]:
+    configuration, store = site.configuration, site.configuration.store
     history = store.list_revisions(_HISTORY_LENGTH + 1, below=below)
     return {
         "editor": editor,
         "is_writable": configuration.is_writable,
         "file": configuration.file,
         "active": _active(configuration),
-        "processes": configuration.processes(now),
+        "processes": configuration.processes(site.now),
         "history": history[:_HISTORY_LENGTH],
         "older": history[_HISTORY_LENGTH - 1].number if len(history) > _HISTORY_LENGTH else None,
     }

@@ -8,15 +8,15 @@ from urllib.parse import parse_qs
 from fastapi import APIRouter, Depends, HTTPException, Request
 from starlette.responses import RedirectResponse, Response
 
-from node.delivery.queue_control import QueueControl
+from node.delivery.queue_control import MAX_REASON, QueueControl
 from node.domain.queues.pause import INFERENCE, Queue
 from node.domain.queues.selection import (
     DeliveryChange,
     DeliveryName,
     DeliverySelection,
-    Interface,
     changes_text,
 )
+from node.web.acting_user import CurrentUser
 from node.web.console.queue_views import load_question, load_queues
 from node.web.console.rendering import page
 from node.web.dependencies import Now, SiteSettings, SiteStore
@@ -34,8 +34,8 @@ async def _form(request: Request) -> Form:
     return parse_qs(f"{request.url.query}&{body}".replace("%00", ""))
 
 
-def _control(settings: SiteSettings, store: SiteStore, now: Now) -> QueueControl:
-    return QueueControl(settings, store, Interface.CONSOLE, now)
+def _control(settings: SiteSettings, store: SiteStore, user: CurrentUser, now: Now) -> QueueControl:
+    return QueueControl(settings, store, user.interface, user.named(), now)
 
 
 Fields = Annotated[Form, Depends(_form)]
@@ -45,13 +45,13 @@ Control = Annotated[QueueControl, Depends(_control)]
 @ROUTER.get(_PATH)
 def queues_page(request: Request, control: Control) -> Response:
     """Shows what waits for each destination and for the models."""
-    return page(request, control.settings, "queues.html", queues=load_queues(control))
+    return page(request, control.settings, "queues.html", **_context(control))
 
 
 @ROUTER.get("/fragments/queues")
 def queues_fragment(request: Request, control: Control) -> Response:
     """Returns the part of the page that an open page updates."""
-    return page(request, control.settings, "fragments/queues.html", queues=load_queues(control))
+    return page(request, control.settings, "fragments/queues.html", **_context(control))
 
 
 @ROUTER.get("/queues/redirect")
@@ -87,9 +87,9 @@ def discard(control: Control, fields: Fields) -> Response:
 
 
 @ROUTER.post("/queues/inference/pause")
-def pause_inference(control: Control) -> Response:
-    """Handles the button "Pause" of the inference."""
-    control.pause(INFERENCE)
+def pause_inference(control: Control, fields: Fields) -> Response:
+    """Handles the form "Pause" of the inference, which states the reason."""
+    control.pause(INFERENCE, _value(fields, "reason"))
     return _redirect(_PATH)
 
 
@@ -101,9 +101,9 @@ def resume_inference(control: Control) -> Response:
 
 
 @ROUTER.post("/queues/destinations/{name:path}/pause")
-def pause_destination(name: str, control: Control) -> Response:
-    """Handles the button "Pause" of a destination."""
-    control.pause(Queue.of_destination(name))
+def pause_destination(name: str, control: Control, fields: Fields) -> Response:
+    """Handles the form "Pause" of a destination, which states the reason."""
+    control.pause(Queue.of_destination(name), _value(fields, "reason"))
     return _redirect(_PATH)
 
 
@@ -112,6 +112,10 @@ def resume_destination(name: str, control: Control) -> Response:
     """Handles the button "Resume" of a destination."""
     control.resume(Queue.of_destination(name))
     return _redirect(_PATH)
+
+
+def _context(control: QueueControl) -> dict[str, object]:
+    return {"queues": load_queues(control), "max_reason": MAX_REASON}
 
 
 def _ask(request: Request, control: QueueControl, fields: Form, template: str) -> Response:

@@ -13,11 +13,13 @@ from node.health.problems import banner_text
 from node.settings import Settings
 from node.store import Store
 from node.web import operations
+from node.web.acting_user import CurrentUser
 from node.web.console.configuration_text import describe_configuration
+from node.web.console.error_text import error_title, way_on
 from node.web.console.rendering import page, render
 from node.web.console.series_list import ListParameters, load_series_list
 from node.web.console.views import load_series_page
-from node.web.dependencies import CurrentUser, Now, PostedForm, SiteSettings, SiteStore
+from node.web.dependencies import Now, PostedForm, SiteSettings, SiteStore
 from node.web.viewer.links import viewer_links
 from node.web.viewer.series_viewer import viewer_version
 
@@ -117,13 +119,21 @@ def discard(
     job_id: str, form: PostedForm, user: CurrentUser, store: SiteStore, now: Now
 ) -> Response:
     """Handles the form "Discard", which states the reason."""
-    discarding = Discarding.of(form.get("reason", ""), user)
+    discarding = Discarding.of(form.get("reason", ""), user.named())
     return _to_job(operations.discard_job(store, job_id, discarding, now))
 
 
 def error_page(request: Request, status: HTTPStatus, message: str) -> Response:
     """Returns an error as a page for people."""
-    text = render("error.html", status=status, message=message, node=None, path=request.url.path)
+    path = request.url.path
+    text = render(
+        "error.html",
+        title=error_title(status),
+        message=message,
+        way_on=way_on(path),
+        node=None,
+        path=path,
+    )
     return HTMLResponse(text, status)
 
 

@@ -139,7 +139,7 @@ def job_state_text(job: Job) -> StateText:
         return _HELD
     if job.state is JobState.DELIVERED and job.reason:
         return _PARTLY
-    return STATES[job.state]
+    return STATES[job.visible_state]
 
 
 def delivery_state_text(delivery: Delivery) -> StateText:

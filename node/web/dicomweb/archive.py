@@ -1,6 +1,7 @@
 """The DICOMweb archive: received instances and job results."""
 
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -84,18 +85,26 @@ class Archive:
         Without a study, `narrowing` leaves out series that cannot match, and `skip` the first ones.
         """
         if study_uid is not None:
-            found: Iterator[ArchivedSeries] = self._series_of_study(study_uid)
+            (found,) = self.series_of_studies([study_uid])
         elif series_uid is not None:
-            found = self._series_with_uid(series_uid)
+            found = _unique(self._series_with_uid(series_uid))
         else:
             yield from self._all(narrowing, skip)
             return
-        seen: set[str] = set()
-        for one in found:
-            uid = one.series_instance_uid
-            if uid not in seen and series_uid in {None, uid}:
-                seen.add(uid)
-                yield one
+        yield from (one for one in found if series_uid in {None, one.series_instance_uid})
+
+    def series_of_studies(self, study_uids: Sequence[str]) -> Iterator[Iterable[ArchivedSeries]]:
+        """Yields the series of each study, without one that is in none; reads all at once."""
+        stored = self.store.series_of_studies(study_uids)
+        outcomes = self.store.outcomes_of([series.series_instance_uid for series in stored])
+        study_of = {j.job_id: o.series.study_instance_uid for o in outcomes for j in o.jobs}
+        jobs = [job for outcome in outcomes for job in reversed(outcome.jobs)]
+        found = defaultdict[str, list[ArchivedSeries]](list)
+        for series in stored:
+            found[series.study_instance_uid].append(_received_series(series))
+        for job_id, result in self._results_of(_with_result(jobs)):
+            found[study_of[job_id]].append(result)
+        return (_unique(found[uid]) for uid in study_uids)
 
     def find_studies(self, narrowing: Narrowing) -> Iterator[str]:
         """Yields the UIDs of the studies, newest first; `narrowing` as in `find_series`."""
@@ -108,12 +117,18 @@ class Archive:
         found = self.store.instances_of(series.series_instance_uid)
         return tuple(self._instance(series, stored) for stored in found)
 
-    def first_instance_of(self, series: ArchivedSeries) -> ArchivedInstance | None:
-        """Returns the first of `instances_of`; None if there is none."""
-        if series.results:
-            return series.results[0]
-        stored = self.store.first_instance_of(series.series_instance_uid)
-        return None if stored is None else self._instance(series, stored)
+    def first_instances_of(self, found: Sequence[ArchivedSeries]) -> Mapping[str, ArchivedInstance]:
+        """Returns the first of `instances_of` of each series that has one, by the series' UID."""
+        received = [series.series_instance_uid for series in found if not series.results]
+        stored = self.store.first_instances_of(received)
+        first: dict[str, ArchivedInstance] = {}
+        for series in found:
+            uid = series.series_instance_uid
+            if series.results:
+                first[uid] = series.results[0]
+            elif uid in stored:
+                first[uid] = self._instance(series, stored[uid])
+        return first
 
     def find_instances(
         self, study_uid: str, series_uid: str | None = None, sop_uid: str | None = None
@@ -146,16 +161,9 @@ class Archive:
     def _results(self, narrowing: Narrowing) -> Iterator[ArchivedSeries]:
         """Yields the results, without those that the node has received as well."""
         for jobs in self.store.candidate_jobs(narrowing, sorted(_STATES_WITH_RESULT)):
-            found = list(self._results_of(jobs))
+            found = [result for _job_id, result in self._results_of(jobs)]
             known = self.store.received_among([one.series_instance_uid for one in found])
             yield from (one for one in found if one.series_instance_uid not in known)
-
-    def _series_of_study(self, study_uid: str) -> Iterator[ArchivedSeries]:
-        stored = self.store.series_of_study(study_uid)
-        yield from (_received_series(series) for series in stored)
-        outcomes = self.store.outcomes_of([series.series_instance_uid for series in stored])
-        jobs = [job for outcome in outcomes for job in reversed(outcome.jobs)]
-        yield from self._results_of([job for job in jobs if job.state in _STATES_WITH_RESULT])
 
     def _series_with_uid(self, series_uid: str) -> Iterator[ArchivedSeries]:
         stored = self.store.get_series(series_uid)
@@ -163,11 +171,13 @@ class Archive:
             return iter([_received_series(stored)])
         return self._results(_NO_NARROWING)
 
-    def _results_of(self, jobs: Sequence[Job]) -> Iterator[ArchivedSeries]:
+    def _results_of(self, jobs: Sequence[Job]) -> Iterator[tuple[str, ArchivedSeries]]:
+        """Yields the DICOM objects of these jobs, each with the ID of its job."""
         studies = {job.job_id: job.study_instance_uid for job in jobs}
         for stored_object in self.store.objects_of_jobs(jobs):
             if stored_object.sop_class_uid:  # a report for HL7 or FHIR is not a DICOM object
-                yield self._result_series(stored_object, studies[stored_object.job_id])
+                job_id = stored_object.job_id
+                yield job_id, self._result_series(stored_object, studies[job_id])
 
     def _result_series(self, stored: StoredObject, study_uid: Uid) -> ArchivedSeries:
         series_uid = stored.uids.series_instance_uid
@@ -176,6 +186,18 @@ class Archive:
             for uid, path in zip(stored.sop_instance_uids, stored.paths, strict=True)
         )
         return ArchivedSeries(study_uid, series_uid, len(instances), instances)
+
+
+def _with_result(jobs: Iterable[Job]) -> list[Job]:
+    return [job for job in jobs if job.state in _STATES_WITH_RESULT]
+
+
+def _unique(found: Iterable[ArchivedSeries]) -> Iterable[ArchivedSeries]:
+    """Returns the first of the series with each UID, in their order."""
+    by_uid: dict[str, ArchivedSeries] = {}
+    for one in found:
+        by_uid.setdefault(one.series_instance_uid, one)
+    return by_uid.values()
 
 
 def _received_series(series: StoredSeries) -> ArchivedSeries:

@@ -1,9 +1,10 @@
 """QIDO-RS: search for studies, series and instances (PS3.18 10.6). Reads no pixel data."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from http import HTTPStatus
 from itertools import islice
+from typing import TypeVar
 
 from fastapi import APIRouter, Request
 from pydicom import Dataset
@@ -23,6 +24,9 @@ from node.web.dicomweb.query import MAX_RESULTS, Search, parse_search
 from node.web.dicomweb.urls import SERVICE_PATH, retrieve_url, service_root
 
 ROUTER = APIRouter(prefix=SERVICE_PATH)
+_Candidate = TypeVar("_Candidate")
+# A study has up to some hundred series, and a query takes some ten thousand of them.
+_GROUP_SIZE = 50
 
 
 def _tags(*keywords: str) -> frozenset[int]:
@@ -101,7 +105,7 @@ def _series_response(request: Request, archive: Archive, study: str | None) -> R
         search = replace(search, offset=0)
     else:
         candidates = archive.find_series(study_uid, series_uid, search.narrowing)
-    return _response(search, (_series_row(archive, series, search, root) for series in candidates))
+    return _response(search, _series_rows(archive, candidates, search, root))
 
 
 def _instances_response(
@@ -141,17 +145,36 @@ def _study_rows(
     archive: Archive, studies: Iterable[str], search: Search, root: str
 ) -> Iterator[Dataset]:
     """Yields one row for each study."""
-    for uid in studies:
-        members = list(archive.find_series(uid))
-        if members:
-            yield _study_row(archive, members, search, root)
+    for group in _groups(studies):
+        found = [list(members) for members in archive.series_of_studies(group)]
+        first = archive.first_instances_of([series for members in found for series in members])
+        yield from (_study_row(members, first, search, root) for members in found if members)
+
+
+def _series_rows(
+    archive: Archive, candidates: Iterable[ArchivedSeries], search: Search, root: str
+) -> Iterator[Dataset]:
+    """Yields one row for each series."""
+    for group in _groups(candidates):
+        first = archive.first_instances_of(group)
+        yield from (_series_row(series, first, search, root) for series in group)
+
+
+def _groups(candidates: Iterable[_Candidate]) -> Iterator[list[_Candidate]]:
+    """Yields the candidates in groups, so that one query serves many of them."""
+    remaining = iter(candidates)
+    while group := list(islice(remaining, _GROUP_SIZE)):
+        yield group
 
 
 def _study_row(
-    archive: Archive, members: list[ArchivedSeries], search: Search, root: str
+    members: list[ArchivedSeries],
+    first: Mapping[str, ArchivedInstance],
+    search: Search,
+    root: str,
 ) -> Dataset:
     tags = _STUDY_TAGS | _SERIES_TAGS
-    headers = [_header(archive.first_instance_of(series), tags, search) for series in members]
+    headers = [_header(first.get(one.series_instance_uid), tags, search) for one in members]
     row = _copy_requested(headers[0], _STUDY_TAGS, search)
     row.ModalitiesInStudy = sorted({str(h.Modality) for h in headers if h.get("Modality")})
     row.NumberOfStudyRelatedSeries = len(members)
@@ -160,9 +183,12 @@ def _study_row(
     return _with_location(row, retrieve_url(root, study))
 
 
-def _series_row(archive: Archive, series: ArchivedSeries, search: Search, root: str) -> Dataset:
+def _series_row(
+    series: ArchivedSeries, first: Mapping[str, ArchivedInstance], search: Search, root: str
+) -> Dataset:
     tags = _STUDY_TAGS | _SERIES_TAGS
-    row = _copy_requested(_header(archive.first_instance_of(series), tags, search), tags, search)
+    header = _header(first.get(series.series_instance_uid), tags, search)
+    row = _copy_requested(header, tags, search)
     row.NumberOfSeriesRelatedInstances = series.instance_count
     row.StudyInstanceUID = study = series.study_instance_uid
     row.SeriesInstanceUID = uid = series.series_instance_uid

@@ -12,7 +12,8 @@ from node.web.dependencies import SiteSettings
 from node.web.viewer.ohif_installation import PREFIX, installed_viewer
 
 ROUTER = APIRouter(include_in_schema=False)
-_CONFIGURATION = Path(__file__).parent / "ohif" / "app-config.js"
+_SOURCES = Path(__file__).parent / "ohif"
+_CONFIGURATION = ("reports-as-text.js", "app-config.js")  # in this order, as one file
 _PAGE = "index.html"
 # OHIF sets styles in elements, starts workers from blobs, and shows segmentations with a library
 # (ndarray) that compiles functions from text.
@@ -48,13 +49,19 @@ def viewer_file(path: str, settings: SiteSettings) -> Response:
         message = "the OHIF viewer is not installed; `segnode viewer install` installs it"
         raise HTTPException(HTTPStatus.NOT_FOUND, message)
     if path == "app-config.js":
-        return _file(_CONFIGURATION)
+        return _configuration()
     file = (folder / path).resolve()
     if not (file.is_relative_to(folder.resolve()) and file.is_file()):
         if Path(path).suffix in {".js", ".css", ".wasm", ".map"}:
             raise HTTPException(HTTPStatus.NOT_FOUND, f"the viewer has no file {path[:200]!r}")
         file = folder / _PAGE
     return _file(file)
+
+
+def _configuration() -> Response:
+    texts = [(_SOURCES / name).read_text("utf-8") for name in _CONFIGURATION]
+    headers = _HEADERS | {"Cache-Control": "no-cache"}
+    return Response("\n".join(texts), media_type="text/javascript", headers=headers)
 
 
 def _file(file: Path) -> Response:

@@ -4,11 +4,13 @@ A frame belongs to the slice whose SOP Instance UID and frame number it referenc
 order. A frame whose position differs from that slice is not shown at all.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
-import numpy as np
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
+from pydicom.tag import Tag
 
 from node.dicom.ct.headers import PARSE_ERRORS
 from node.domain.errors import Rejected, RejectionReason
@@ -22,6 +24,7 @@ _LABEL_MAP_STORAGE = "1.2.840.10008.5.1.4.1.1.66.7"
 _SEGMENTATIONS = frozenset({_LABEL_MAP_STORAGE, "1.2.840.10008.5.1.4.1.1.66.4"})
 _DEFAULT_COLOUR = (255, 64, 64)
 SourceKey = tuple[str, int]  # SOP Instance UID and frame number from 1
+_Value = TypeVar("_Value")
 
 
 @dataclass(frozen=True)
@@ -111,31 +114,70 @@ def _frames(seg: Dataset) -> Iterator[tuple[MaskFrame, SourceKey, SliceGeometry]
     shared = seg.SharedFunctionalGroupsSequence[0]
     is_label_map = seg.SOPClassUID == _LABEL_MAP_STORAGE
     size = int(seg.Rows), int(seg.Columns)
+    sources = _Group("DerivationImageSequence", shared, _sources)
+    positions = _Group("PlanePositionSequence", shared, _position)
+    orientations = _Group("PlaneOrientationSequence", shared, _orientation)
+    segments = _Group("SegmentIdentificationSequence", shared, _segment_number)
     for number, own in enumerate(seg.PerFrameFunctionalGroupsSequence, start=1):
-        groups = _Groups(own, shared)
-        derivations = groups.items("DerivationImageSequence")
-        sources = [image for one in derivations for image in one.get("SourceImageSequence") or []]
-        position = groups.items("PlanePositionSequence")[0].ImagePositionPatient
-        orientation = groups.items("PlaneOrientationSequence")[0].ImageOrientationPatient
-        geometry = SliceGeometry(_floats(position), _floats(orientation), *size)
-        segment = 0
-        if not is_label_map:
-            identification = groups.items("SegmentIdentificationSequence")[0]
-            segment = int(identification.ReferencedSegmentNumber)
-        for image in sources:
-            key = str(image.ReferencedSOPInstanceUID), int(image.get("ReferencedFrameNumber") or 1)
-            yield MaskFrame(number, segment), key, geometry
+        geometry = SliceGeometry(positions.of(own), orientations.of(own), *size)
+        frame = MaskFrame(number, 0 if is_label_map else segments.of(own))
+        for key in sources.of(own):
+            yield frame, key, geometry
 
 
-@dataclass(frozen=True)
-class _Groups:
-    """The functional groups of a frame: its own before the shared ones."""
+class _Group(Generic[_Value]):
+    """One functional group of the frames: a frame's own before the shared one.
 
-    own: Dataset
-    shared: Dataset
+    `read` reads the value of a group's items. Thousands of frames repeat the groups of some hundred
+    slices, so that equal encoded groups of one file are decoded and read once.
+    """
 
-    def items(self, keyword: str) -> Sequence[Dataset]:
-        return self.own.get(keyword) or self.shared.get(keyword) or []
+    def __init__(
+        self, keyword: str, shared: Dataset, read: Callable[[Sequence[Dataset]], _Value]
+    ) -> None:
+        self._keyword = keyword
+        self._tag = Tag(keyword)
+        self._shared = shared
+        self._read = read
+        self._known: dict[bytes, _Value] = {}
+
+    def of(self, frame: Dataset) -> _Value:
+        """Returns the value for a frame, given by its functional groups."""
+        element: object = frame.get_item(self._tag)
+        if element is None:
+            return self._value(b"", frame)
+        # A sequence of undefined length is decoded already.
+        if isinstance(element, RawDataElement) and isinstance(element.value, bytes):
+            return self._value(element.value, frame)
+        return self._read(self._items(frame))
+
+    def _value(self, encoded: bytes, frame: Dataset) -> _Value:
+        if encoded not in self._known:
+            self._known[encoded] = self._read(self._items(frame))
+        return self._known[encoded]
+
+    def _items(self, frame: Dataset) -> Sequence[Dataset]:
+        return frame.get(self._keyword) or self._shared.get(self._keyword) or []
+
+
+def _sources(items: Sequence[Dataset]) -> tuple[SourceKey, ...]:
+    images = [image for one in items for image in one.get("SourceImageSequence") or []]
+    return tuple(
+        (str(image.ReferencedSOPInstanceUID), int(image.get("ReferencedFrameNumber") or 1))
+        for image in images
+    )
+
+
+def _position(items: Sequence[Dataset]) -> tuple[float, ...]:
+    return _floats(items[0].ImagePositionPatient)
+
+
+def _orientation(items: Sequence[Dataset]) -> tuple[float, ...]:
+    return _floats(items[0].ImageOrientationPatient)
+
+
+def _segment_number(items: Sequence[Dataset]) -> int:
+    return int(items[0].ReferencedSegmentNumber)
 
 
 def _floats(values: Sequence[object]) -> tuple[float, ...]:
@@ -143,10 +185,12 @@ def _floats(values: Sequence[object]) -> tuple[float, ...]:
 
 
 def _is_same_plane(one: SliceGeometry, other: SliceGeometry) -> bool:
-    distance = np.subtract(one.position, other.position)
-    cosines = np.subtract(one.orientation, other.orientation)
-    return bool(
+    return (
         (one.rows, one.columns) == (other.rows, other.columns)
-        and np.abs(distance).max() <= _MAX_DISTANCE_MM
-        and np.abs(cosines).max() <= _MAX_COSINE_DIFFERENCE
+        and _are_near(one.position, other.position, _MAX_DISTANCE_MM)
+        and _are_near(one.orientation, other.orientation, _MAX_COSINE_DIFFERENCE)
     )
+
+
+def _are_near(some: Sequence[float], others: Sequence[float], limit: float) -> bool:
+    return all(abs(one - other) <= limit for one, other in zip(some, others, strict=True))

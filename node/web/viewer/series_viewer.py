@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydicom import dcmread
 
-from node.dicom.ct.headers import PARSE_ERRORS, check_nesting, readable_headers
+from node.dicom.ct.headers import PARSE_ERRORS, readable_headers
 from node.domain.errors import Rejected, RejectionReason
 from node.domain.job import Job, JobState
 from node.domain.job_summary import current_jobs
@@ -131,8 +131,8 @@ def _overlay(images: _Images, seg: Path, _changed_at: datetime) -> Overlay:
     source = _source(images)
     with images.files.local_copies([seg]) as (file,):
         try:
+            # Nothing copies or prints the header, so sequences that nobody reads stay encoded.
             header = dcmread(file, stop_before_pixels=True)
-            check_nesting(header)
         except PARSE_ERRORS as error:
             message = f"the segmentation cannot be read: {type(error).__name__}"
             raise Rejected(RejectionReason.UNREADABLE, message) from error

@@ -38,8 +38,8 @@ MAX_ASSOCIATIONS = 25
 # These associations end at once; a timeout takes 30 s.
 SOON_S = 10
 ABORTED = 0x07
-# Of the listener: configuration, rejections and certificates.
-TIMERS = 3
+# Of the listener: configuration, rejections, certificates and those of peers.
+TIMERS = 4
 
 
 @pytest.fixture(scope="module")

@@ -35,8 +35,8 @@ from tests.support.processes.resources_in_use import memory_mib
 from tests.support.waiting import until
 
 SYNTAXES = (EXPLICIT, IMPLICIT, BIG_ENDIAN, DEFLATED)
-BY_C_STORE = AS_FILES = int(os.environ.get("SEGNODE_DAMAGED_INSTANCES", "2000"))
-SERIES_READ = 150
+BY_C_STORE = AS_FILES = int(os.environ.get("SEGNODE_DAMAGED_INSTANCES", "1000"))
+SERIES_READ = 100
 ORIGIN = Origin(Channel.FOLDER, "test")
 # Above the memory after the first instances.
 MAX_GROWTH_MIB = 64

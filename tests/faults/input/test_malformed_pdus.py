@@ -1,5 +1,9 @@
-"""Thousands of damaged associations: each ends, with its threads and its socket."""
+"""A thousand damaged associations: each ends, with its threads and its socket.
 
+`make soak` damages SEGNODE_DAMAGED_INSTANCES of them.
+"""
+
+import os
 import random
 import socket
 from collections import Counter
@@ -34,7 +38,7 @@ from tests.support.processes.listener_process import ListenerProcess
 from tests.support.processes.resources_in_use import Rest, memory_mib
 from tests.support.waiting import until
 
-CONVERSATIONS = 2000
+CONVERSATIONS = int(os.environ.get("SEGNODE_DAMAGED_INSTANCES", "1000"))
 AT_ONCE = 8
 # The PDU types that an acceptor sends (PS3.8 9.3.1).
 ANSWERS = {ASSOCIATE_AC, ASSOCIATE_RJ, P_DATA_TF, RELEASE_RP[0], ABORT[0]}
@@ -51,8 +55,8 @@ REFERENCES = 0x00081199
 # Above the memory after the first associations.
 MAX_GROWTH_MIB = 64
 SOON_S = 10
-# Of the listener: configuration, rejections and certificates.
-TIMERS = 3
+# Of the listener: configuration, rejections, certificates and those of peers.
+TIMERS = 4
 
 
 @pytest.fixture

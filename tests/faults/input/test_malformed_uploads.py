@@ -1,5 +1,9 @@
-"""Hundreds of damaged STOW-RS requests: each is answered, none with a server error."""
+"""Hundreds of damaged STOW-RS requests: each is answered, none with a server error.
 
+`make soak` damages SEGNODE_DAMAGED_INSTANCES of them.
+"""
+
+import os
 import random
 import struct
 from collections import Counter
@@ -27,8 +31,8 @@ from tests.support.factories import EXPLICIT, encoded, received
 from tests.support.peers.upper_layer import BIG_ENDIAN, DEFLATED, IMPLICIT
 from tests.support.servers.served_node import ServedNode, served_node
 
-FILES = 600
-MESSAGES = 300
+FILES = int(os.environ.get("SEGNODE_DAMAGED_INSTANCES", "300"))
+MESSAGES = FILES // 2
 SYNTAXES = (EXPLICIT, IMPLICIT, BIG_ENDIAN, DEFLATED)
 MULTIPART = 'multipart/related; type="application/dicom"; boundary=next'
 START, END = b"--next\r\nContent-Type: application/dicom\r\n\r\n", b"\r\n--next--\r\n"

@@ -18,6 +18,7 @@ from node.delivery.folder import Folder
 from node.domain.result_objects import SEG, ObjectUids
 from tests.support.dicom.body import grid
 from tests.support.dicom.builders import ct_series
+from tests.support.factories import series_in
 from tests.support.peers.dcmsend import dcmsend
 from tests.support.processes.listener_process import ListenerProcess
 from tests.support.servers.served_node import ServedNode, served_node
@@ -83,7 +84,7 @@ def test_an_uploaded_program_is_returned_without_its_preamble(
     node: ServedNode, programs: list[Path]
 ) -> None:
     assert_no_program_is_stored(node.settings.data_dir, programs)
-    (series,) = node.store.list_series()
+    (series,) = series_in(node.store)
     uids = (series.study_instance_uid, series.series_instance_uid)
     for dataset in DICOMwebClient(node.dicomweb_url).iter_series(*uids):
         assert dataset.preamble == EMPTY_PREAMBLE
@@ -98,7 +99,7 @@ def test_an_uploaded_program_is_returned_without_its_preamble(
 def test_the_result_of_programs_is_delivered_without_their_preamble(
     node: ServedNode, programs: list[Path], tmp_path: Path
 ) -> None:
-    (series,) = node.store.list_series()
+    (series,) = series_in(node.store)
     job = node.finish_job(node.add_job(series))
     assert job.result_path is not None
     result_uids = ObjectUids(job.job_id, SEG)

@@ -99,8 +99,9 @@ def write_next_version(folder: Path) -> dict[str, str]:
     (folder / MIGRATIONS / "v9999_moods.py").write_text(NEXT_MIGRATION.format(head=head))
     migrate = folder / STORE / "migrate.py"
     text = migrate.read_text(encoding="utf-8")
-    assert f'"{LATEST_REVISION}"' in text
-    migrate.write_text(text.replace(f'"{LATEST_REVISION}"', '"9999"'), encoding="utf-8")
+    line = f'\nLATEST_REVISION = "{LATEST_REVISION}"\n'
+    assert line in text
+    migrate.write_text(text.replace(line, '\nLATEST_REVISION = "9999"\n'), encoding="utf-8")
     return {"PYTHONPATH": str(folder)}
 
 

@@ -14,7 +14,9 @@ from pathlib import Path
 
 import httpx
 import pytest
+from typer.testing import CliRunner
 
+from node.cli.main import app
 from node.demo.orthanc_pacs import free_ports
 from node.processes.role_process import MODULES, Role
 from tests.support.servers.http_receiver import HttpReceiver, http_receiver
@@ -25,6 +27,7 @@ DETECTED_S = 60.0
 WATCHDOG_US = 3_000_000
 CONFIGURATION = """
 data_dir = "data"
+access.login = "none"
 [listener]
 host = "127.0.0.1"
 port = {dicom_port}
@@ -94,6 +97,12 @@ class Service:
     def status(self) -> str:
         """Returns the status that /health reports."""
         return str(httpx.get(f"{self.url}/health").json()["status"])
+
+    def health(self, role: Role) -> tuple[int, str]:
+        """Returns exit status and text of `segnode health` for a role."""
+        arguments = ["health", "--role", role.value, "--config", str(self.config)]
+        result = CliRunner().invoke(app, arguments)
+        return result.exit_code, result.output
 
     def hangs_logged(self, role: Role) -> int:
         """Returns how often the log says that the role hangs."""
@@ -187,9 +196,15 @@ def test_the_signs_to_the_service_manager_stop_while_a_process_hangs(
             "the supervisor to find it",
         )
         assert not service.gives_signs()
+        status, text = service.health(role)
+        assert status == 1
+        assert text.startswith(f"{role}: hangs")
+        others = [other for other in Role if other is not role]
+        assert [service.health(other)[0] for other in others] == [0, 0]
     finally:
         os.kill(process, signal.SIGCONT)
     until(service.gives_signs, 60, "the signs to return")
+    until(lambda: service.health(role)[0] == 0, 10, "the report that it works")
     assert service.hangs_logged(role) == logged + 1
 
 

@@ -97,12 +97,12 @@ def check_history(page: Page) -> None:
     """The history of the configuration names author, time and reason of every change."""
     lines = page.get_by_role("region", name="History").get_by_role("listitem")
     expected = [
-        "by Ada the rule is needed",
-        "by console rule 'abdomen' is disabled",
-        "by Ada the new scanner",
-        "by Ada livers of thin series",
-        "by Ada results go to the PACS",
-        "by Ada the PACS",
+        "by Ada (127.0.0.1) the rule is needed",
+        "by console (127.0.0.1) rule 'abdomen' is disabled",
+        "by Ada (127.0.0.1) the new scanner",
+        "by Ada (127.0.0.1) livers of thin series",
+        "by Ada (127.0.0.1) results go to the PACS",
+        "by Ada (127.0.0.1) the PACS",
     ]
     for number, text in enumerate(expected):
         expect(lines.nth(number)).to_contain_text(text)

@@ -28,6 +28,7 @@ from tests.support.waiting import until
 _ROOT = Path(__file__).resolve().parents[3]
 _CACHE = _ROOT / ".ohif"
 _OHIF = _ROOT / "deploy" / "ohif"
+_SHARED = _ROOT / "node" / "web" / "viewer" / "ohif" / "reports-as-text.js"
 
 # Without these two headers the browser gives OHIF no SharedArrayBuffer, and volumes fail.
 _ISOLATION = {
@@ -145,7 +146,8 @@ class OhifSite(AbstractContextManager["OhifSite"]):
         """Returns a file of OHIF, our configuration, or the page for its client-side routes."""
         name = request.path_params["path"]
         if name == "app-config.js":
-            return FileResponse(_OHIF / name, headers=_ISOLATION)
+            script = f"{_SHARED.read_text('utf-8')}\n{(_OHIF / name).read_text('utf-8')}"
+            return Response(script, media_type="text/javascript", headers=_ISOLATION)
         file = (self._files / name).resolve()
         if not (file.is_file() and file.is_relative_to(self._files)):
             file = self._files / "index.html"

@@ -1,19 +1,17 @@
 """A STOW-RS server (PS3.18 10.5) on loopback that refuses transfer syntaxes as real ones do."""
 
-import threading
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from io import BytesIO
-from types import TracebackType
-from typing import Self
 
 from pydicom import Dataset, dcmread
 from pydicom.uid import ExplicitVRLittleEndian
 
+from tests.support.servers.loopback_server import LoopbackServer
+
 
 @dataclass
-class StowServer(AbstractContextManager["StowServer"]):
+class StowServer(LoopbackServer):
     """Stores what has the transfer syntax `accepted`; refuses the rest.
 
     A refusal is the HTTP status `refusal`, or 409 with `failure_reason`.
@@ -26,27 +24,7 @@ class StowServer(AbstractContextManager["StowServer"]):
     stored: list[Dataset] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-
-    @property
-    def url(self) -> str:
-        """The root of the service."""
-        return f"http://127.0.0.1:{self._server.server_port}"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        error_type: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join(10)
+        super().__init__()
 
     def answer(self, body: bytes) -> tuple[int, bytes]:
         """Returns status and body of the response to a request of one part."""
@@ -68,7 +46,8 @@ class StowServer(AbstractContextManager["StowServer"]):
         outcome.FailedSOPSequence = [item]
         return 409, outcome.to_json().encode()
 
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
+    def handler(self) -> type[BaseHTTPRequestHandler]:
+        """Returns the class that answers one request."""
         stow = self
 
         class Handler(BaseHTTPRequestHandler):

@@ -70,8 +70,8 @@ def wait_in_run() -> None:
     setattr(SegmentStep, "run", waiting)  # noqa: B010 mypy rejects an assignment to a method
 
 
-def kill_at(owner: type, name: str, *, call: int = 1, after: bool = False) -> None:
-    """Kills the process at call number `call` of a method, or after that call returns."""
+def kill_at(owner: object, name: str, *, call: int = 1, after: bool = False) -> None:
+    """Kills the process at call number `call` of a method or function, or after it returns."""
     method: Callable[..., Any] = getattr(owner, name)
     calls = iter(range(1, call + 1))
 

@@ -31,6 +31,7 @@ _ENDED = {JobState.DELIVERED, JobState.REFUSED, JobState.PARKED}
 
 _CONFIGURATION = """
 data_dir = "data"
+access.login = "none"
 {more}
 
 [delivery]

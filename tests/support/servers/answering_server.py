@@ -1,24 +1,15 @@
 """An HTTP server on loopback that answers every request in the same way, and keeps the requests."""
 
 import ssl
-import sys
-import threading
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Self
+from http.server import BaseHTTPRequestHandler
 
-
-class _Server(ThreadingHTTPServer):
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Keeps quiet about handshakes that fail."""
-        if not isinstance(sys.exception(), OSError):
-            super().handle_error(request, client_address)
+from tests.support.servers.loopback_server import LoopbackServer
 
 
 @dataclass
-class AnsweringServer(AbstractContextManager["AnsweringServer"]):
+class AnsweringServer(LoopbackServer):
     """Answers with this status, type and body; `requests` are the methods, paths and bodies."""
 
     status: int = 200
@@ -31,39 +22,10 @@ class AnsweringServer(AbstractContextManager["AnsweringServer"]):
     authorization: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._server = _Server(("127.0.0.1", 0), self._handler())
-        if self.tls is not None:
-            # The thread of a connection makes the handshake.
-            self._server.socket = self.tls.wrap_socket(
-                self._server.socket, server_side=True, do_handshake_on_connect=False
-            )
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        super().__init__(self.tls)
 
-    @property
-    def port(self) -> int:
-        """The port."""
-        return int(self._server.server_port)
-
-    @property
-    def url(self) -> str:
-        """The root."""
-        return f"http{'' if self.tls is None else 's'}://127.0.0.1:{self.port}"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        error_type: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join(10)
-
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
+    def handler(self) -> type[BaseHTTPRequestHandler]:
+        """Returns the class that answers one request."""
         server = self
 
         class Handler(BaseHTTPRequestHandler):

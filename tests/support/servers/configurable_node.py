@@ -10,7 +10,7 @@ from node.configuration.site_configuration import SiteConfiguration, import_file
 from node.settings import load_location, load_revision
 from node.store import Store
 from node.web.app import create_app
-from tests.support.servers.served_node import ServedNode, serving
+from tests.support.servers.served_node import ServedNode, serving, without_login
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def configurable_node(folder: Path, text: str = "") -> Iterator[ConfigurableNode
     store = Store.open(location.database_url, location.data_dir)
     import_file(store, file, datetime.now(UTC))
     configuration = SiteConfiguration(store, file)
-    settings = load_revision(file, configuration.text(), "revision 1")
+    settings = without_login(load_revision(file, configuration.text(), "revision 1"))
     app = create_app(settings, store, configuration)
     with serving(app, settings, store) as served:
         yield ConfigurableNode(served, configuration)

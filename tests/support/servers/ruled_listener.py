@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from node.dimse.tls.seen_certificates import SeenCertificates
 from node.domain.connections.rejected_connection import ListenerRejection
+from node.domain.connections.seen_certificate import PeerRole
 from node.intake.inbox import Inbox
 from node.settings import Settings, load_settings
 from node.store import Store
@@ -19,6 +21,7 @@ from pacs_listener.policy import policy_from
 from pacs_listener.rejection_recorder import RejectionRecorder
 from pacs_listener.scp import Listener, committing_titles
 from tests.support.certificate_authority import Issued
+from tests.support.factories import series_in
 from tests.support.peers.secure_port import TlsSite
 from tests.support.waiting import until
 
@@ -39,6 +42,7 @@ class RuledListener:
     store: Store
     recorder: RejectionRecorder
     certificates: TlsSite
+    seen: SeenCertificates
 
     def rejections(self) -> dict[ListenerRejection, int]:
         """How often each reason occurred since the last call."""
@@ -62,7 +66,7 @@ class RuledListener:
 
     def stored_images(self) -> int:
         """The number of images in the store."""
-        return sum(series.instance_count for series in self.store.list_series())
+        return sum(series.instance_count for series in series_in(self.store))
 
 
 @contextmanager
@@ -79,10 +83,12 @@ def ruled_listener(
     recorder = RejectionRecorder(store, now)
     policy = policy_from(settings)
     commitment = CommitmentService(store, committing_titles(policy), now)
-    listener = Listener(policy, Inbox(store, 0), commitment, clock, recorder)
+    seen = SeenCertificates(store, now, PeerRole.SENDER)
+    inbox = Inbox(store, 0)
+    listener = Listener(policy, inbox, commitment, clock, recorder, certificates=seen)
     port = listener.start()
     try:
-        yield RuledListener(folder, settings, listener, port, store, recorder, certificates)
+        yield RuledListener(folder, settings, listener, port, store, recorder, certificates, seen)
     finally:
         listener.stop(0)
         store.close()

@@ -24,7 +24,7 @@ from node.intake.inbox import Inbox
 from node.intake.part10 import received_from_file
 from node.pipeline import ResultRequest, segment
 from node.runtime.locks import LockedProcess, process_lock_file
-from node.settings import Settings, load_settings
+from node.settings import AccessOptions, Settings, load_settings
 from node.store import Store
 from node.store.files.factory import open_files
 from node.web.app import create_app
@@ -135,14 +135,25 @@ def running_worker(node: ServedNode) -> Iterator[None]:
 
 
 @contextmanager
-def served_node(folder: Path, configuration: str = "", *, port: int = 0) -> Iterator[ServedNode]:
-    """Serves a node in `folder` with this TOML configuration; port 0 selects a free one."""
+def served_node(
+    folder: Path, configuration: str = "", *, port: int = 0, login: str = "none"
+) -> Iterator[ServedNode]:
+    """Serves a node in `folder` with this TOML configuration; port 0 selects a free one.
+
+    With `login` "required", the configuration says who may use the console.
+    """
     config = folder / "segnode.toml"
     config.write_text(f'data_dir = "data"\n{configuration}', encoding="utf-8")
     settings = load_settings(config)
+    settings = without_login(settings) if login == "none" else settings
     store = Store.open(settings.database_url, settings.data_dir, open_files(settings))
     with serving(create_app(settings, store), settings, store, port) as served:
         yield served
+
+
+def without_login(settings: Settings) -> Settings:
+    """Returns the settings with a console that everybody may use: for tests of other things."""
+    return settings.model_copy(update={"access": AccessOptions(login="none")})
 
 
 @contextmanager

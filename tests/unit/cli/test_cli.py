@@ -1,19 +1,27 @@
 """The command line: its output and exit status."""
 
 import json
+import re
 import sys
 from dataclasses import replace
+from datetime import timedelta
 from getpass import getuser
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
+from models.data.layouts import LAYOUTS
+from node.cli.demo import PacsChoice
 from node.cli.main import main
+from node.cli.queues.deliveries import OpenState
+from node.cli.queues.job_list import ListState
 from node.domain.findings import Finding, FindingKind
 from node.domain.identifiers import Uid
 from node.domain.job import HELD, Job, JobState
+from node.domain.listing.listed_states import ListedState
 from node.domain.series import SeriesPart, SeriesState
+from node.processes.role_process import Role
 from node.routing.rule_matching import Decision
 from node.settings import load_settings
 from node.store import Store
@@ -21,6 +29,7 @@ from tests.support.dicom.body import grid
 from tests.support.dicom.builders import ct_series
 from tests.support.dicom.phases import two_phases
 from tests.support.factories import NOON, job_of, received
+from tests.support.peers.secure_port import TlsSite
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
@@ -45,6 +54,40 @@ def test_check_summarises_a_valid_configuration(
 ) -> None:
     assert run(monkeypatch, "check", "-c", str(config)) == 0
     assert "no mistakes" in capsys.readouterr().out
+
+
+def test_check_names_the_tls_port_and_a_key_that_others_can_read(
+    config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    site = TlsSite.create(config.parent / "tls")
+    peer = '[peers.ct1]\nae_title = "CT1"\nhost = "192.0.2.21"\nport = 104\n'
+    config.write_text(
+        f'data_dir = "data"\n{site.settings}[listener]\ntls_port = 2762\nplain = false\n{peer}',
+        encoding="utf-8",
+    )
+    assert run(monkeypatch, "check", "-c", str(config)) == 0
+    shown = capsys.readouterr().out
+    assert "Listens as SEGNODE on 0.0.0.0:2762 with TLS, only from CT1." in shown
+    assert "Peers without certificate_name: 'ct1'." in shown
+    assert "private key" not in shown
+    site.node.key.chmod(0o644)
+    assert run(monkeypatch, "check", "-c", str(config)) == 0
+    shown = capsys.readouterr().out
+    assert f"the private key in {site.node.key} is open to other users" in shown
+
+
+def test_check_names_an_expired_certificate_with_its_setting(
+    config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    site = TlsSite.create(config.parent / "tls")
+    site.authority.issue("node", valid_from=-timedelta(days=9), valid_for=timedelta(days=1))
+    config.write_text(
+        f'data_dir = "data"\n{site.settings}[listener]\ntls_port = 2762\n', encoding="utf-8"
+    )
+    assert run(monkeypatch, "check", "-c", str(config)) != 0
+    shown = capsys.readouterr().err
+    assert "dicom_tls.certificate_file" in shown
+    assert "expired on" in shown
 
 
 def test_check_says_which_rules_are_disabled(
@@ -211,6 +254,66 @@ def test_a_job_is_released_once(
     assert run(monkeypatch, "jobs", "release", name, "-c", str(config)) == 0
     assert run(monkeypatch, "jobs", "release", name, "-c", str(config)) == 1
     assert f"job {name} is already released; it is queued" in capsys.readouterr().err
+
+
+def test_jobs_list_finds_what_is_held(
+    config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = load_settings(config)
+    store = Store.open(settings.database_url, settings.data_dir)
+    for series, reason in (("1.2.3", f"{HELD}The liver has 3 parts."), ("1.2.4", "not delivered")):
+        store.add_instance(
+            received(sop_instance_uid=f"{series}.1", series_instance_uid=series),
+            settings.data_dir / series,
+            1,
+            NOON,
+        )
+        job = job_of(Uid(series))
+        store.add_job(job)
+        store.change_job(job.job_id, JobState.PARKED, NOON, reason=reason)
+    store.close()
+
+    def listed(state: str) -> list[str]:
+        arguments = ("jobs", "list", "--state", state, "--json", "-c", str(config))
+        assert run(monkeypatch, *arguments) == 0
+        return [each["series_instance_uid"] for each in json.loads(capsys.readouterr().out)]
+
+    assert listed("held") == ["1.2.3"]
+    assert sorted(listed("parked")) == ["1.2.3", "1.2.4"]
+    assert listed("refused") == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "allowed"),
+    [
+        (("jobs", "list", "--state"), tuple(ListState)),
+        (("jobs", "retry", "1", "--state"), tuple(OpenState)),
+        (("jobs", "redirect", "1", "--state"), tuple(OpenState)),
+        (("jobs", "discard", "1", "--reason", "x", "--state"), tuple(OpenState)),
+        (("series", "list", "--state"), tuple(ListedState)),
+        (("demo", "--pacs"), tuple(PacsChoice)),
+        (("serve", "--role"), tuple(Role)),
+        (("dataset", ".", "--layout"), tuple(LAYOUTS)),
+    ],
+)
+def test_an_unknown_value_is_answered_with_those_that_are_allowed(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: tuple[str, ...],
+    allowed: tuple[str, ...],
+) -> None:
+    assert run(monkeypatch, *arguments, "hald") != 0
+    printed = " ".join(capsys.readouterr().err.replace("│", "").split())
+    assert "Value error" not in printed
+    for value in allowed:
+        assert re.search(rf"\b{re.escape(value)}\b", printed), value
+
+
+def test_a_number_that_is_none_is_answered_in_plain_words(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "jobs", "list", "--limit", "many") != 0
+    assert "Invalid value for '--limit': must be a whole number" in capsys.readouterr().err
 
 
 def test_explain_reports_each_series_of_a_folder(

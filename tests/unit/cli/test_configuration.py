@@ -1,5 +1,6 @@
 """`segnode config` and `segnode reload`."""
 
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -70,8 +71,37 @@ def test_a_whole_file_is_imported_without_what_belongs_to_the_host(
     file.write_text(FILE.replace("= 1", "= 4"), encoding="utf-8")
     message = segnode("config", "set", str(file), "-r", "x", status=1)
     assert f"{file}:1: config: belongs to each host" in message
-    segnode("config", "import", str(file), "-r", "x")
+    output = segnode("config", "import", str(file), "-r", "x")
+    assert output.startswith("Left out, because each host has its own: config, data_dir.\n")
     assert segnode("config", "export") == "quiet_seconds = 4\n"
+
+
+def test_an_import_with_another_ae_title_or_port_asks_first(
+    segnode: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "new.toml"
+    text = 'quiet_seconds = 1\n[listener]\nae_title = "OTHER"\nport = 4242\n'
+    file.write_text(text, encoding="utf-8")
+    importing = ("config", "import", str(file), "-r", "x")
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+    output = segnode(*importing, status=1)
+    assert "  listener.ae_title: SEGNODE becomes OTHER\n" in output
+    assert "  listener.port: 11112 becomes 4242\n" in output
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))  # a script
+    segnode(*importing, status=1)
+    assert segnode("config", "export") == "quiet_seconds = 1\n"
+    assert "Revision 2 is active" in segnode(*importing, "--yes")
+    assert segnode("config", "export") == text
+
+
+def test_an_unchanged_text_makes_no_revision(segnode: Run, tmp_path: Path) -> None:
+    file = tmp_path / "same.toml"
+    file.write_text("quiet_seconds = 1\n", encoding="utf-8")
+    message = "Nothing changed: revision 1 has this text already.\n"
+    assert segnode("config", "set", str(file), "-r", "x") == message
+    assert segnode("config", "import", str(file), "-r", "x") == message
+    assert segnode("config", "rollback", "1", "-r", "x") == message
+    assert len(json.loads(segnode("config", "list", "--json"))) == 1
 
 
 def test_mistakes_and_conflicts_end_with_their_message(segnode: Run, tmp_path: Path) -> None:
@@ -81,6 +111,7 @@ def test_mistakes_and_conflicts_end_with_their_message(segnode: Run, tmp_path: P
     assert f"{file}:2: quiet_minutes: unknown setting" in message
     file.write_text("quiet_seconds = 2\n", encoding="utf-8")
     segnode("config", "set", str(file), "-r", "slow", "--author", "Ada")
+    file.write_text("quiet_seconds = 3\n", encoding="utf-8")
     message = segnode("config", "set", str(file), "-r", "x", "--base", "1", status=1)
     assert "revision 2 has become active in between: Ada saved it" in message
     assert "there is no revision 9" in segnode("config", "show", "9", status=1)

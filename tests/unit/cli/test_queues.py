@@ -3,18 +3,23 @@
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from getpass import getuser
 from pathlib import Path
 
 import pytest
 import typer
 
 from node.cli.queues.job_list import parse_since
-from node.domain.delivery import DeliveryState
+from node.domain.delivery import DeliveryKey, DeliveryState
 from node.domain.job import Job, JobState
 from node.domain.queues.pause import INFERENCE, Queue
-from node.domain.result_objects import ResultKind, ResultObject, StoredObject
+from node.domain.result_objects import NOTICE, ResultKind, ResultObject, StoredObject
+from node.domain.series import SeriesState
 from node.settings import load_settings
 from node.store import Store
+from node.store.jobs.outcomes import SeriesOutcome
+from node.web.api.serialization import series_to_json
+from node.web.console.views import series_view
 from tests.support.factories import LATER, NOON, SERIES, add_instances, job_of
 from tests.unit.cli.test_cli import run
 
@@ -99,6 +104,39 @@ def state(store: Store, job: Job, key: str) -> DeliveryState:
     return found.state
 
 
+def test_a_refused_series_is_refused_everywhere_while_its_notice_waits(
+    segnode: Segnode, store: Store
+) -> None:
+    add_instances(store, "1.2.3.1")
+    job = job_of(SERIES)
+    store.record_decision(SERIES, '{"matches": []}', SeriesState.ACCEPTED, NOON, 1, jobs=[job])
+    store.change_job(job.job_id, JobState.RUNNING, NOON)
+    store.add_deliveries(job.job_id, [str(DeliveryKey("pacs", NOTICE))], NOON)
+    notice = store.data_dir / "results" / job.job_id / "notice.dcm"
+    reason = "The series has 3 slices."
+    store.change_job(job.job_id, JobState.DELIVERING, NOON, reason=reason, result_path=notice)
+    about = f"  job {job.job_id[:8]} refused: {reason} The refusal notice is being delivered."
+    listed = segnode("jobs", "list", "--state", "refused")
+    assert about in listed
+    assert "    notice@pacs waiting" in listed
+    assert segnode("jobs", "list", "--state", "delivering") == "No series matches.\n"
+    assert json.loads(segnode("jobs", "show", job.job_id))["state"] == "refused"
+    assert about in segnode("series", "list", "--state", "refused")
+    assert segnode("series", "list", "--state", "working") == "No series found.\n"
+    assert f"Job {job.job_id[:8]} (liver-ct 1.0): refused" in segnode("explain", SERIES)
+    counts = store.count_jobs()
+    assert (counts[JobState.REFUSED], counts[JobState.DELIVERING]) == (1, 0)
+    series = store.get_series(SERIES)
+    assert series is not None
+    found = SeriesOutcome(series, store.jobs_of(SERIES))
+    as_json = series_to_json(found)
+    assert (as_json["outcome"], as_json["reason"]) == ("refused", reason)
+    assert as_json["jobs"][0]["state"] == "refused"
+    view = series_view(store, found)
+    assert view.state.label == "Refused"
+    assert [each.destination for each in view.current_jobs[0].deliveries] == ["pacs"]
+
+
 def test_the_list_names_the_failing_destination_and_its_next_attempt(
     segnode: Segnode, job: Job
 ) -> None:
@@ -167,7 +205,7 @@ def test_a_delivery_is_discarded_with_a_reason(segnode: Segnode, store: Store, j
     assert "needs a reason" in segnode(*command, "--reason", " ", status=1)
     assert segnode(*command, "--reason", "sent by hand") == "1 delivery is discarded.\n"
     assert state(store, job, "pacs") is DeliveryState.DISCARDED
-    assert store.audit_of(job.job_id)[-1].detail == "pacs: by cli: sent by hand"
+    assert store.audit_of(job.job_id)[-1].detail == f"pacs: by {getuser()} (cli): sent by hand"
 
 
 def test_a_delivery_is_redirected(segnode: Segnode, store: Store, job: Job) -> None:

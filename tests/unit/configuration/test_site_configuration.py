@@ -9,6 +9,7 @@ from node.configuration.active import active_settings
 from node.configuration.location_lines import without_location
 from node.configuration.site_configuration import (
     ConfigurationReadOnly,
+    NothingChanged,
     SiteConfiguration,
     UnknownRevision,
     import_file,
@@ -109,6 +110,24 @@ def test_the_browser_s_line_ends_and_outer_blank_lines_are_no_change(
 ) -> None:
     site.propose(draft("\r\nquiet_seconds = 2\r\n\r\n\r\n"), 1, LATER)
     assert site.text() == "quiet_seconds = 2\n"
+
+
+def test_an_unchanged_text_makes_no_revision(site: SiteConfiguration) -> None:
+    text = site.text()
+    with pytest.raises(NothingChanged, match="revision 1 has this text already"):
+        site.propose(draft(f"\n{text}\n\n"), None, LATER)
+    with pytest.raises(NothingChanged):
+        site.roll_back(1, "Bob", "no change", 1, LATER)
+    assert [each.number for each in site.store.list_revisions(5)] == [1]
+
+
+def test_what_a_text_changes_of_the_identity_is_named(site: SiteConfiguration) -> None:
+    text = '[listener]\nae_title = "OTHER"\nport = 104\nmax_pdu = 16384\n[web]\nport = 81\n'
+    assert [str(each) for each in site.identity_changes(text)] == [
+        "listener.ae_title: SEGNODE becomes OTHER",
+        "web.port: 8080 becomes 81",
+    ]
+    assert site.identity_changes("[listener]\nport = 104\nmax_pdu = 16384\n") == ()
 
 
 def test_a_configuration_in_a_file_cannot_be_changed(

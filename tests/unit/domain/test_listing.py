@@ -16,8 +16,9 @@ def job(
     part: SeriesPart | None = None,
     *,
     gives_up_delivery: bool = False,
+    is_refusal: bool = False,
 ) -> ListedJob:
-    return ListedJob(model_id, "1.0", "0" * 64, part, state, gives_up_delivery)
+    return ListedJob(model_id, "1.0", "0" * 64, part, state, gives_up_delivery, is_refusal)
 
 
 @pytest.mark.parametrize(
@@ -39,6 +40,24 @@ def test_a_series_is_listed_under_its_state_and_that_of_its_newest_job(
     series: str, jobs: list[ListedJob], states: set[str]
 ) -> None:
     assert listed_states(SeriesState(series), jobs) == states
+
+
+@pytest.mark.parametrize(
+    ("notice", "states"),
+    [
+        (job(JobState.DELIVERING, is_refusal=True), {"refused"}),
+        (
+            job(JobState.DELIVERING, is_refusal=True, gives_up_delivery=True),
+            {"refused", "attention"},
+        ),
+        (job(JobState.PARKED, is_refusal=True), {"refused", "attention"}),
+        (job(JobState.QUEUED, is_refusal=True), {"working"}),  # runs again
+    ],
+)
+def test_a_refused_series_is_refused_while_its_notice_is_on_its_way(
+    notice: ListedJob, states: set[str]
+) -> None:
+    assert listed_states(SeriesState.ACCEPTED, [notice]) == states
 
 
 def test_each_model_and_each_part_counts() -> None:

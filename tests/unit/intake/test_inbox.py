@@ -17,7 +17,15 @@ from node.domain.series import SeriesState
 from node.intake.inbox import Inbox, StoredInOtherSeries
 from node.intake.part10 import received_from_file
 from node.store import Store
-from tests.support.factories import CT_IMAGE, EXPLICIT, NOON, encoded, received, sqlite_url
+from tests.support.factories import (
+    CT_IMAGE,
+    EXPLICIT,
+    NOON,
+    encoded,
+    received,
+    series_in,
+    sqlite_url,
+)
 
 
 @pytest.fixture
@@ -174,7 +182,7 @@ def test_a_disk_error_raises_transient_and_leaves_nothing_behind(
         inbox.accept(received(dataset=encoded()), NOON)
     assert files_in(store.data_dir / "instances") == []
     assert files_in(store.data_dir / "incoming") in ([], ["gate.lock"])
-    assert store.list_series() == []
+    assert series_in(store) == []
 
     monkeypatch.undo()
     assert inbox.accept(received(dataset=encoded()), NOON).is_new

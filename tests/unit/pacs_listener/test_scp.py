@@ -32,7 +32,7 @@ from pacs_listener.presentation_contexts import (
 )
 from pacs_listener.scp import Listener
 from pacs_listener.store_status import MEANINGS, DoesNotMatch, StoreStatus, error_comment, status_of
-from tests.support.factories import CT_IMAGE, EXPLICIT, NOON, encoded, sqlite_url
+from tests.support.factories import CT_IMAGE, EXPLICIT, NOON, encoded, series_in, sqlite_url
 
 MR_IMAGE = "1.2.840.10008.5.1.4.1.1.4"
 HOUR = timedelta(hours=1)
@@ -124,7 +124,7 @@ def test_an_invalid_request_is_refused_with_a_comment(
     answered, comment = answer(listener, event)
     assert answered == status
     assert expected in comment
-    assert store.list_series() == []
+    assert series_in(store) == []
 
 
 def test_an_instance_that_another_series_has_is_refused(listener: Listener) -> None:

@@ -379,3 +379,38 @@ def test_another_address_of_the_viewer_is_a_mistake(tmp_path: Path, url: str) ->
     text = f'{VALID}\n[web]\nviewer_url = "{url}"\n'
     (mistake,) = mistakes_in(tmp_path, text)
     assert "web.viewer_url" in mistake
+
+
+def test_a_mistake_in_one_table_does_not_hide_what_another_one_excludes(tmp_path: Path) -> None:
+    text = (
+        f"quiet_secs = 3\n{VALID}"
+        '[destinations.map]\nkind = "folder"\npath = "x"\nsegmentation = "labelmap"\n'
+        "deflated = true\n"
+        '[destinations.other]\nkind = "foldr"\npath = "x"\n'
+    )
+    unknown, no_effect, no_kind = mistakes_in(tmp_path, text)
+    assert "site.toml:1: quiet_secs: unknown setting" in unknown
+    assert "destinations.map.deflated: has no effect with segmentation" in no_effect
+    assert "destinations.other.kind: there is no kind 'foldr'" in no_kind
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[delivery]\nfirst_retry_seconds = "x"\nlongest_retry_seconds = 1\n',
+        '[listener]\nport = "x"\n[web]\nport = 11112\n',
+        '[web]\nport = "x"\n[listener]\nport = 8080\n',
+        '[destinations.d]\nkind = "dicomweb"\nurl = "http://s/x"\nusername = 1\n'
+        'password_env = "HOME"\n',
+    ],
+)
+def test_a_wrong_value_is_the_only_mistake_of_what_is_compared_with_it(
+    tmp_path: Path, text: str
+) -> None:
+    assert len(mistakes_in(tmp_path, VALID + text)) == 1
+
+
+def test_a_wrong_limit_at_the_top_is_the_only_mistake(tmp_path: Path) -> None:
+    text = f'least_free_gib = "x"\n{VALID}[retention]\nfree_gib = 0.5\n'
+    (mistake,) = mistakes_in(tmp_path, text)
+    assert "least_free_gib: must be a number" in mistake

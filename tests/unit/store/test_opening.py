@@ -2,17 +2,21 @@
 
 import sqlite3
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
+from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from sqlalchemy import text
 
 from node.domain.errors import Misconfigured, Transient
 from node.store import Store, database, migrate
 from node.store.schema import METADATA
-from tests.support.factories import NOON, received, sqlite_url
+from node.store.schema_upgrades import SchemaUpgrade, record_upgrade
+from tests.support.factories import NOON, received, series_in, sqlite_url
 
 pytestmark = pytest.mark.usefixtures("each_database_migrates")
 
@@ -22,7 +26,7 @@ def open_and_add(folder: Path, number: int) -> int:
     store = Store.open(sqlite_url(folder), folder)
     instance = received(sop_instance_uid=f"1.2.3.{number}")
     assert store.add_instance(instance, folder / str(number), 1, NOON)
-    count = len(store.list_series())
+    count = len(series_in(store))
     store.close()
     return count
 
@@ -56,16 +60,60 @@ def test_the_embedded_database_syncs_each_transaction(tmp_path: Path) -> None:
     assert pragma == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
 
 
-def test_a_database_with_a_newer_schema_stays_unchanged(tmp_path: Path) -> None:
-    Store.open(sqlite_url(tmp_path), tmp_path).close()
-    file = tmp_path / "segnode.sqlite"
-    with sqlite3.connect(file) as connection:
-        connection.execute("UPDATE alembic_version SET version_num = '9999'")
-    connection.close()
+def upgrade_to_9999(folder: Path, oldest_revision: str | None) -> None:
+    """Makes a database that segnode 9.0 has upgraded; without a revision, it left no record."""
+    Store.open(sqlite_url(folder), folder).close()
+    opened = database.Database(database.parse_url(sqlite_url(folder)))
+    with opened.writing() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+        if oldest_revision is not None:
+            record_upgrade(connection, SchemaUpgrade("9999", oldest_revision, "9.0"), NOON)
+    opened.close()
 
+
+def test_a_newer_schema_that_allows_this_version_stays_unchanged(tmp_path: Path) -> None:
+    upgrade_to_9999(tmp_path, migrate.LATEST_REVISION)
+    before = schema_of(tmp_path)
     store = Store.open(sqlite_url(tmp_path), tmp_path)
     assert store.add_instance(received(), tmp_path / "x", 1, NOON)
     store.close()
+    assert schema_of(tmp_path) == before
+
+
+def test_a_newer_schema_is_refused_with_the_version_that_wrote_it(tmp_path: Path) -> None:
+    upgrade_to_9999(tmp_path, "9998")
+    before = schema_of(tmp_path)
+    with pytest.raises(Misconfigured) as refusal:
+        Store.open(sqlite_url(tmp_path), tmp_path)
+    message = str(refusal.value)
+    assert "database_url: the database was upgraded by segnode 9.0 to schema 9999" in message
+    assert f"segnode {version('segnode')} with schema {migrate.LATEST_REVISION}" in message
+    assert "Install segnode 9.0 again, or restore a backup" in message
+    assert schema_of(tmp_path) == before
+
+
+def test_a_newer_schema_without_a_record_is_refused(tmp_path: Path) -> None:
+    upgrade_to_9999(tmp_path, None)
+    with pytest.raises(Misconfigured, match="upgraded by a newer segnode"):
+        Store.open(sqlite_url(tmp_path), tmp_path)
+
+
+def test_an_upgrade_is_recorded_with_the_schemas_that_work_beside_it(tmp_path: Path) -> None:
+    Store.open(sqlite_url(tmp_path), tmp_path).close()
+    with closing(sqlite3.connect(tmp_path / "segnode.sqlite")) as connection:
+        recorded = connection.execute(
+            "SELECT revision, oldest_revision, segnode_version FROM schema_upgrades"
+        ).fetchall()
+    latest, oldest = migrate.LATEST_REVISION, migrate.OLDEST_COMPATIBLE_REVISION
+    assert recorded == [(latest, oldest, version("segnode"))]
+    assert oldest <= latest
+
+
+def schema_of(folder: Path) -> list[tuple[str, ...]]:
+    """The SQL of every table and index, and the revision."""
+    with closing(sqlite3.connect(folder / "segnode.sqlite")) as connection:
+        tables = connection.execute("SELECT name, sql FROM sqlite_schema ORDER BY name").fetchall()
+        return tables + connection.execute("SELECT version_num FROM alembic_version").fetchall()
 
 
 def test_a_locked_database_raises_transient(

@@ -17,6 +17,7 @@ from node.dicom.results.references import check_source_uids
 from node.dicom.results.result_attributes import complete_result
 from node.dicom.results.series_texts import series_description, series_number
 from node.domain.result_objects import ResultObject
+from node.domain.texts.numbers import instances
 from node.domain.texts.result_texts import MARKED, MAX_LONG_STRING, NOT_FOR_DIAGNOSTIC_USE
 
 # The class that RT Referenced Study Sequence names by convention; it is retired (PS3.4 annex A).
@@ -123,7 +124,7 @@ def _description(content: ResultContent) -> str:
         by = f" by version {replaces.model_version}" if replaces.model_version else ""
         text += (
             f" They belong to a result that replaces {replaces.sop_instance_uid}, which was "
-            f"made{by} from {replaces.instance_count} instances; this one is made from "
+            f"made{by} from {instances(replaces.instance_count)}; this one is made from "
             f"{len(content.source.sources)}."
         )
     return text[:_MAX_SHORT_TEXT]

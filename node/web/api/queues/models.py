@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from node.delivery.queue_control import MAX_REASON
 from node.domain.delivery import CHANGEABLE, DeliveryKey, DeliveryState
 from node.domain.queues.pause import DestinationQueue, Pause
 from node.domain.queues.selection import (
@@ -21,7 +22,7 @@ _MAX_ENTRIES = 1000  # SQLite limits the number of values in a query
 JobId = Annotated[str, Field(min_length=1, max_length=32, pattern=_WITHOUT_NUL)]
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=_WITHOUT_NUL)]
 AnyName = Annotated[str, Field(max_length=200, pattern=_WITHOUT_NUL)]
-Reason = Annotated[str, Field(max_length=1000, pattern=_WITHOUT_NUL)]
+Reason = Annotated[str, Field(max_length=MAX_REASON, pattern=_WITHOUT_NUL)]
 OpenState = Literal["waiting", "parked"]
 
 

@@ -8,7 +8,8 @@ from node.delivery.queue_control import QueueControl
 from node.domain.delivery import CHANGEABLE, DeliveryState
 from node.domain.job import JobState
 from node.domain.queues.pause import INFERENCE, Queue
-from node.domain.queues.selection import DeliverySelection, Interface
+from node.domain.queues.selection import DeliverySelection
+from node.web.acting_user import CurrentUser
 from node.web.api.queues.models import (
     AnyName,
     ChangesResponse,
@@ -31,8 +32,8 @@ DestinationName = Annotated[AnyName, Query(description="Of this destination.")]
 StateOfDelivery = Annotated[OpenState | None, Query(description="In this state.")]
 
 
-def _control(settings: SiteSettings, store: SiteStore, now: Now) -> QueueControl:
-    return QueueControl(settings, store, Interface.API, now)
+def _control(settings: SiteSettings, store: SiteStore, user: CurrentUser, now: Now) -> QueueControl:
+    return QueueControl(settings, store, user.interface, user.named(), now)
 
 
 Control = Annotated[QueueControl, Depends(_control)]

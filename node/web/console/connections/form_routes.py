@@ -13,9 +13,9 @@ from node.configuration.site_configuration import SiteConfiguration
 from node.configuration.toml_edit import TomlValue, set_values
 from node.domain.connections.probe import ConnectionName, ConnectionTable
 from node.settings.destinations import DESTINATION_KINDS
+from node.web.console.connections.form import FieldKind, Form
 from node.web.console.connections.forms import (
     KIND_LABELS,
-    Form,
     connection_form,
     listener_form,
 )
@@ -112,7 +112,7 @@ def save_connection(site: WritableSite, connection: Connection, fields: FormFiel
 @ROUTER.post("/connections/{table}/remove/{name:path}")
 def remove_connection(site: WritableSite, connection: Connection, fields: FormFields) -> Response:
     """Removes a connection; one that something uses stays, and the page names what uses it."""
-    shown = _edit_page(site.configuration, connection)
+    shown = replace(_edit_page(site.configuration, connection), refusal="Not removed.")
     sent = {**_as_sent(shown), **fields}
 
     def edit(text: str, values: Values) -> str:
@@ -125,11 +125,14 @@ def remove_connection(site: WritableSite, connection: Connection, fields: FormFi
 
 def _as_sent(shown: FormPage) -> dict[str, str]:
     """Returns the fields of an unchanged form, as a browser would send them."""
+    texts = {field.key for field in shown.form.all_fields if field.kind is FieldKind.TEXTS}
     sent: dict[str, str] = {}
     for key, value in shown.values.items():
         match value:
             case None | False:
                 pass
+            case list() if key in texts:
+                sent[key] = ", ".join(value)
             case list():
                 sent |= {f"{key}.{each}": "on" for each in value}
             case _:

@@ -1,114 +1,12 @@
-"""The fields of the forms, and what a filled-in form changes in the configuration."""
+"""The forms of peers, sources, destinations and the node's own address."""
 
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import Any, get_args
+from typing import get_args
 
-from pydantic import BaseModel
-from pydantic_core import PydanticUndefined
-
-from node.configuration.toml_edit import TomlValue
 from node.domain.connections.probe import ConnectionTable
 from node.settings import DicomwebSource, ListenerOptions, Peer
 from node.settings.destinations import DESTINATION_KINDS, ObjectName
-
-
-class FieldKind(StrEnum):
-    """The control that a field has."""
-
-    TEXT = "text"
-    NUMBER = "number"
-    CHECKBOX = "checkbox"
-    CHOICE = "choice"  # one of some values, or none
-    CHOICES = "choices"  # any of some values
-
-
-@dataclass(frozen=True)
-class Field:
-    """A setting in a form; `choices` are values with their labels."""
-
-    key: str
-    label: str
-    kind: FieldKind = FieldKind.TEXT
-    help: str = ""
-    choices: tuple[tuple[str, str], ...] = ()
-
-
-@dataclass(frozen=True)
-class Form:
-    """The settings of one table; `advanced` ones have defaults that suit most sites."""
-
-    model: type[BaseModel]
-    fields: tuple[Field, ...]
-    advanced: tuple[Field, ...] = ()
-
-    @property
-    def all_fields(self) -> tuple[Field, ...]:
-        """Every field."""
-        return self.fields + self.advanced
-
-    def is_required(self, field: Field) -> bool:
-        """Whether the setting has no default."""
-        return self.model.model_fields[field.key].is_required()
-
-    def default(self, field: Field) -> Any:
-        """Returns the default as TOML has it; None without one."""
-        value = self.model.model_fields[field.key].get_default(call_default_factory=True)
-        if value is PydanticUndefined:
-            return None
-        return list(value) if isinstance(value, tuple) else value
-
-    def shown(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns what each field shows for the settings in the text."""
-        return {field.key: values.get(field.key, self.default(field)) for field in self.all_fields}
-
-    def submitted(self, form: Mapping[str, str]) -> dict[str, TomlValue | None]:
-        """Returns the settings in a filled-in form; None where a field is empty."""
-        return {field.key: _submitted(field, form) for field in self.all_fields}
-
-    def changes(
-        self, before: Mapping[str, Any], submitted: Mapping[str, TomlValue | None]
-    ) -> dict[str, TomlValue | None]:
-        """Returns what differs from the settings in the text; None removes a setting."""
-        changed: dict[str, TomlValue | None] = {}
-        for field in self.all_fields:
-            new, old = submitted[field.key], before.get(field.key, self.default(field))
-            if new is None:
-                if field.key in before:
-                    changed[field.key] = None
-            elif not _is_same(field, new, old):
-                changed[field.key] = new
-        return changed
-
-
-def _submitted(field: Field, form: Mapping[str, str]) -> TomlValue | None:
-    match field.kind:
-        case FieldKind.CHECKBOX:
-            return field.key in form
-        case FieldKind.CHOICES:
-            return [value for value, _ in field.choices if f"{field.key}.{value}" in form]
-        case _:
-            text = form.get(field.key, "").strip()
-            if not text:
-                return None
-            return _number(text) if field.kind is FieldKind.NUMBER else text
-
-
-def _is_same(field: Field, new: TomlValue, old: Any) -> bool:
-    """Whether nothing changes; a form does not change the order of a list."""
-    if field.kind is FieldKind.CHOICES and isinstance(new, list) and isinstance(old, list):
-        return sorted(new) == sorted(map(str, old))
-    return bool(new == old)
-
-
-def _number(text: str) -> int | float | str:
-    """Returns the number; a text that is none, which the check of the configuration reports."""
-    if re.fullmatch(r"-?\d{1,9}", text):
-        return int(text)
-    return float(text) if re.fullmatch(r"-?\d{1,9}\.\d{1,9}", text) else text
-
+from node.web.console.connections.form import Field, FieldKind, Form
 
 _NUMBER, _CHECKBOX = FieldKind.NUMBER, FieldKind.CHECKBOX
 _OBJECT_LABELS: Mapping[str, str] = {
@@ -173,9 +71,77 @@ _TLS_FILES = (
 )
 
 
+_PEER_AS_RECEIVER = (
+    Field(
+        "retrieve",
+        "Retrieve series from it by",
+        FieldKind.CHOICE,
+        "C-MOVE: it must know the address of this node.",
+        (("", "not at all"), ("move", "C-MOVE"), ("get", "C-GET")),
+    ),
+    Field("tls", "Connect to it by TLS", _CHECKBOX),
+    Field("server_name", "Name in its certificate", help="Empty: its address."),
+    Field("ca_file", "File of its authority", help="Empty: ca_file of [dicom_tls]."),
+)
+_PEER_AS_SENDER = (
+    Field(
+        "addresses",
+        "Addresses that it may come from",
+        FieldKind.TEXTS,
+        "Addresses or networks such as 10.1.2.0/24, with commas between them. Empty: any.",
+    ),
+    Field(
+        "certificate_name",
+        "Name of its certificate as a sender",
+        help="With a name, it may send by TLS alone, with a certificate that holds the name.",
+    ),
+    Field(
+        "may",
+        "What it may do",
+        FieldKind.CHOICES,
+        choices=(("store", "Store images"), ("commit", "Ask for storage commitment")),
+    ),
+    Field("username", "User name of its user identity"),
+    Field(
+        "password_env", "Variable with its password", help="An environment variable of the node."
+    ),
+    Field("max_images_per_minute", "Maximum images per minute", _NUMBER, "Empty: no limit."),
+    Field("max_gib_per_day", "Maximum GiB per day", _NUMBER, "Empty: no limit."),
+)
+_LISTENER_ADVANCED = (
+    Field("plain", "Connections without TLS", _CHECKBOX),
+    Field("tls_port", "Port for TLS", _NUMBER, "Needs [dicom_tls]. Empty: none; 2762 is usual."),
+    Field(
+        "client_certificates",
+        "Certificates of senders by TLS",
+        FieldKind.CHOICE,
+        choices=(("required", "required"), ("optional", "optional"), ("none", "not asked for")),
+    ),
+    Field(
+        "accept_from",
+        "Who may open associations",
+        FieldKind.CHOICE,
+        choices=(
+            ("", "peers, once there is one"),
+            ("peers", "peers alone"),
+            ("any", "every AE title"),
+        ),
+    ),
+    Field(
+        "user_identity",
+        "User identities of senders",
+        FieldKind.CHOICE,
+        choices=(
+            ("ignored", "ignored"),
+            ("rejected", "rejected"),
+            ("verified", "must be those of the peer"),
+        ),
+    ),
+)
+
+
 def peer_form() -> Form:
     """The form of a peer."""
-    retrieve = (("move", "C-MOVE"), ("get", "C-GET"))
     return Form(
         Peer,
         (
@@ -183,15 +149,7 @@ def peer_form() -> Form:
             Field("host", "Address", help="Host name or IP address."),
             Field("port", "Port", _NUMBER, "Where it accepts associations; 104 is usual."),
         ),
-        (
-            Field(
-                "retrieve",
-                "Retrieve series from it by",
-                FieldKind.CHOICE,
-                "C-MOVE: it must know the address of this node.",
-                (("", "not at all"), *retrieve),
-            ),
-        ),
+        (*_PEER_AS_RECEIVER, *_PEER_AS_SENDER),
     )
 
 
@@ -208,6 +166,7 @@ def listener_form() -> Form:
             Field("ae_title", "AE title of this node"),
             Field("port", "Port", _NUMBER, "Senders must know both."),
         ),
+        _LISTENER_ADVANCED,
     )
 
 

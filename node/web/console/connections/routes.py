@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from node.domain.connections.probe import ConnectionName, ConnectionTable
 from node.probes.site import probe
-from node.web.console.connections.views import connections_page
+from node.web.console.connections.views import SINGULAR, connections_page
 from node.web.console.rendering import page
 from node.web.dependencies import ActiveSettings, Configuration, Now
 
@@ -41,4 +41,4 @@ def test_connection(
         raise HTTPException(
             HTTPStatus.NOT_FOUND, f"the configuration has no {connection}"
         ) from error
-    return page(request, settings, "connections/test.html", report=report)
+    return page(request, settings, "connections/test.html", report=report, singular=SINGULAR[table])

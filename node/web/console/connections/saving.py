@@ -10,18 +10,22 @@ from fastapi import Depends, HTTPException, Request
 from starlette.responses import RedirectResponse, Response
 
 from node.configuration.connections import Mistakes, NameNotPossible, mistakes_of
-from node.configuration.site_configuration import ConfigurationReadOnly, SiteConfiguration
+from node.configuration.site_configuration import (
+    ConfigurationReadOnly,
+    NothingChanged,
+    SiteConfiguration,
+)
 from node.configuration.toml_edit import CannotEdit, TomlValue
 from node.domain.errors import Misconfigured
 from node.settings import Settings
 from node.store.configuration.revisions import RevisionConflict, RevisionDraft
-from node.web.console.connections.forms import Form
+from node.web.acting_user import ActingUser, CurrentUser
+from node.web.console.connections.form import Form
 from node.web.console.form_data import base_revision, line_of
 from node.web.console.rendering import page
 from node.web.dependencies import Configuration, Now, SiteSettings
 
 _TEMPLATE = "connections/form.html"
-_DEFAULT_AUTHOR = "console"
 
 Values = Mapping[str, TomlValue | None]
 
@@ -33,7 +37,8 @@ class FormPage:
     With `asks_name`, the name of the connection is one of its fields. `base` is the revision that
     the values come from, so that two people do not overwrite each other's changes. `path` is the
     table of the settings. `remove_action` is the address of the button "Remove", if it has one.
-    `warning` says what else the change does, and what to do about that.
+    `warning` says what else the change does, and what to do about that. `refusal` says that the
+    change is not made, if the form has mistakes.
     """
 
     title: str
@@ -46,6 +51,7 @@ class FormPage:
     name: str = ""
     remove_action: str = ""
     warning: str = ""
+    refusal: str = "Not saved."
     mistakes: Mistakes = field(default_factory=lambda: Mistakes({}, ()))
     author: str = ""
     reason: str = ""
@@ -58,6 +64,7 @@ class FormSite:
     request: Request
     configuration: SiteConfiguration
     settings: Settings
+    user: ActingUser
     now: datetime
 
     def show(self, shown: FormPage, status: HTTPStatus = HTTPStatus.OK) -> Response:
@@ -83,7 +90,7 @@ class FormSite:
         try:
             draft = RevisionDraft(
                 edit(self.configuration.text(), values),
-                line_of(fields, "author") or _DEFAULT_AUTHOR,
+                self.user.named(line_of(fields, "author")),
                 line_of(fields, "reason") or default_reason,
             )
             self.configuration.propose(draft, base, self.now)
@@ -91,7 +98,7 @@ class FormSite:
             mistakes = Mistakes({"name": str(error)}, ())
         except Misconfigured as error:
             mistakes = mistakes_of(error, shown.path)
-        except (ConfigurationReadOnly, RevisionConflict, CannotEdit) as error:
+        except (ConfigurationReadOnly, NothingChanged, RevisionConflict, CannotEdit) as error:
             mistakes = Mistakes({}, (str(error),))
         else:
             return RedirectResponse("/connections", HTTPStatus.SEE_OTHER)
@@ -107,12 +114,16 @@ class FormSite:
 
 
 def _form_site(
-    request: Request, configuration: Configuration, settings: SiteSettings, now: Now
+    request: Request,
+    configuration: Configuration,
+    settings: SiteSettings,
+    user: CurrentUser,
+    now: Now,
 ) -> FormSite:
     """Returns the site; ends with 409 and the reason where the configuration is in a file."""
     if not configuration.is_writable:
         raise HTTPException(HTTPStatus.CONFLICT, str(ConfigurationReadOnly(configuration.file)))
-    return FormSite(request, configuration, settings, now)
+    return FormSite(request, configuration, settings, user, now)
 
 
 WritableSite = Annotated[FormSite, Depends(_form_site)]

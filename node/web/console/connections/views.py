@@ -24,8 +24,8 @@ SINGULAR: Mapping[ConnectionTable, str] = {
 }
 _EMPTY: Mapping[ConnectionTable, str] = {
     ConnectionTable.PEERS: "No peers are listed, so every AE title may send images.",
-    ConnectionTable.DESTINATIONS: "There are no destinations.",
-    ConnectionTable.SOURCES: "There are none.",
+    ConnectionTable.DESTINATIONS: "There are no destinations, so no rule can deliver results.",
+    ConnectionTable.SOURCES: "There are none. The node needs one only if it fetches series itself.",
 }
 
 
@@ -95,7 +95,7 @@ def _section(table: ConnectionTable, settings: Settings) -> ConnectionSection:
     match table:
         case ConnectionTable.PEERS:
             texts = {
-                name: f"{peer.ae_title} at {peer.host}:{peer.port}"
+                name: f"{peer.ae_title} at {peer.host}:{peer.port}{' by TLS' if peer.tls else ''}"
                 for name, peer in settings.peers.items()
             }
         case ConnectionTable.SOURCES:

@@ -1,8 +1,8 @@
 """The state of the page on which a person edits one rule, as a form and as text."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from node.configuration.rule_blocks import RuleBlocks
 from node.configuration.rule_form import (
@@ -13,26 +13,19 @@ from node.configuration.rule_form import (
     read_form,
     write_form,
 )
-from node.configuration.site_configuration import SiteConfiguration
+from node.configuration.site_configuration import PROPOSED, SiteConfiguration
 from node.configuration.toml_edit import CannotEdit
 from node.domain.errors import Misconfigured, NodeError
 from node.domain.findings import FindingKind
 from node.evaluation.dry_run import DryRun
 from node.routing.dicom_dictionary import entries_by_keyword
 from node.settings import Settings
+from node.settings.toml_source import TomlSource
+from node.web.console.rules.messages import Message, RulePlace, messages_of
 
 DEFAULT_DAYS = 7.0
 _MAX_DAYS = 3650.0
 _MAX_ROWS = 100
-_MESSAGE = re.compile(r"^configuration(?::(?P<line>\d+))?: (?P<message>.*)$")
-
-
-@dataclass(frozen=True)
-class Message:
-    """A mistake; `line` counts from 1 in the text of the rule, None if it is elsewhere."""
-
-    text: str
-    line: int | None = None
 
 
 @dataclass(frozen=True)
@@ -40,16 +33,33 @@ class RuleEditor:
     """One rule in both forms, the mistakes in it, and the last dry run.
 
     `number` counts from 1 in the order of the rules, None for a new one. `form` is None while the
-    text cannot be read. `whole` is the text of the configuration with this rule.
+    text cannot be read. `whole` is the text of the configuration with this rule, and `place` where
+    it stands there; None as long as the text cannot be read.
     """
 
     number: int | None
     text: str
     form: RuleForm | None
     whole: str
+    place: RulePlace | None = None
     messages: tuple[Message, ...] = ()
     result: DryRun | None = None
     days: float = DEFAULT_DAYS
+
+    @property
+    def line_count(self) -> int:
+        """The number of lines of the text."""
+        return self.text.count("\n") + 1
+
+    def mistake(self, field: str) -> str:
+        """Returns what is wrong in the field of the form with that id; empty if nothing is."""
+        return "; ".join(each.text for each in self.messages if each.field == field)
+
+    @property
+    def has_mistake_in_more(self) -> bool:
+        """Whether something is wrong in the fields that are folded away at first."""
+        folded = {"quiet", "priority", "acquisitions", "shadow"}
+        return any(m.field in folded or m.field.startswith("finding-") for m in self.messages)
 
     @property
     def rows(self) -> tuple[ConditionRow, ...]:
@@ -95,7 +105,7 @@ def edited(blocks: RuleBlocks, number: int | None, fields: Mapping[str, str]) ->
     try:
         text = write_form(text, _form(fields))
     except (CannotEdit, ValueError) as error:
-        return RuleEditor(number, text, None, "", (Message(_in_words(error)),))
+        return _unreadable(number, text, error)
     return _with_text(blocks, number, text)
 
 
@@ -103,15 +113,12 @@ def checked(
     editor: RuleEditor, configuration: SiteConfiguration
 ) -> tuple[RuleEditor, Settings | None]:
     """Returns the editor with the mistakes that a check finds, and the settings without any."""
-    if editor.form is None:
+    if editor.form is None or editor.place is None:
         return editor, None
     try:
         return editor, configuration.check(editor.whole)
     except Misconfigured as error:
-        start = editor.whole.index(editor.text)
-        first_line = editor.whole[:start].count("\n")
-        line_count = editor.text.count("\n") + 1
-        messages = tuple(_message(line, first_line, line_count) for line in str(error).split("\n"))
+        messages = messages_of(error, editor.place, editor.form)
         return replace(editor, messages=messages), None
 
 
@@ -136,10 +143,23 @@ def _with_text(blocks: RuleBlocks, number: int | None, text: str) -> RuleEditor:
     try:
         form = read_form(text)
     except ValueError as error:
-        return RuleEditor(number, text, None, "", (Message(_in_words(error)),))
+        return _unreadable(number, text, error)
     text = text if text.endswith("\n") else f"{text}\n"
     changed = blocks.added(text) if number is None else blocks.replaced(number - 1, text)
-    return RuleEditor(number, text, form, changed.text)
+    index = len(changed.blocks) - 1 if number is None else number - 1
+    place = RulePlace(index + 1, changed.first_line(index), text.count("\n") + 1)
+    return RuleEditor(number, text, form, changed.text, place)
+
+
+def _unreadable(number: int | None, text: str, error: NodeError | ValueError) -> RuleEditor:
+    """Returns the editor of a text that is not one rule, with the words of `segnode check`."""
+    try:
+        TomlSource.parse(text.encode("utf-8"), Path(PROPOSED))
+    except Misconfigured as mistake:
+        message = Message(mistake.message, mistake.line)
+    else:
+        message = Message(f"the text cannot be read as a rule: {error}")
+    return RuleEditor(number, text, None, "", messages=(message,))
 
 
 def _form(fields: Mapping[str, str]) -> RuleForm:
@@ -175,19 +195,3 @@ def _posted_rows(fields: Mapping[str, str]) -> tuple[ConditionRow, ...]:
             named = attribute if comparison.needs_attribute else ""
             rows.append(ConditionRow(comparison, value, named, f"row.{i}.negated" in fields))
     return tuple(rows)
-
-
-def _message(line: str, first_line: int, line_count: int) -> Message:
-    found = _MESSAGE.match(line)
-    if found is None:
-        return Message(line)
-    if found["line"] is None:
-        return Message(found["message"])
-    number = int(found["line"]) - first_line
-    if 1 <= number <= line_count:
-        return Message(found["message"], number)
-    return Message(f"line {found['line']} of the configuration: {found['message']}")
-
-
-def _in_words(error: NodeError | ValueError) -> str:
-    return f"the text cannot be read as a rule: {error}"

@@ -22,11 +22,11 @@ from node.evaluation.dry_run import dry_run, summary
 from node.routing.attributes import FREQUENT_ATTRIBUTES
 from node.settings import Settings
 from node.store.configuration.revisions import RevisionDraft
+from node.web.acting_user import CurrentUser
 from node.web.console.form_data import base_revision, line_of
 from node.web.console.rendering import page
 from node.web.console.rules.changes import RuleAction, change_rules
 from node.web.console.rules.editor import (
-    Message,
     RuleEditor,
     attribute_help,
     checked,
@@ -34,8 +34,9 @@ from node.web.console.rules.editor import (
     edited,
     open_editor,
 )
+from node.web.console.rules.messages import Message
 from node.web.console.rules.rule_list import blocks_of, list_rules
-from node.web.dependencies import ActiveSettings, Configuration, CurrentUser, Now, PostedForm
+from node.web.dependencies import ActiveSettings, Configuration, Now, PostedForm
 
 ROUTER = APIRouter(include_in_schema=False)
 _Number = Annotated[str, Path(pattern=r"^(new|[1-9][0-9]{0,3})$")]
@@ -72,7 +73,7 @@ def change_list(site: _OfSite, fields: PostedForm) -> Response:
     except (IndexError, ValueError) as error:
         raise HTTPException(HTTPStatus.BAD_REQUEST, "there is no such rule or change") from error
     try:
-        draft = RevisionDraft(changed.text, site.user, reason)
+        draft = RevisionDraft(changed.text, site.user.named(), reason)
         site.configuration.propose(draft, base_revision(fields), site.now)
     except NodeError as error:
         return _list(site, str(error))
@@ -99,7 +100,7 @@ def submit_rule(site: _OfSite, number: _Number, fields: PostedForm) -> Response:
         name = "" if editor.form is None else editor.form.name
         change = "added" if editor.number is None else "changed"
         reason = line_of(fields, "reason") or f"rule {name!r} is {change}"
-        author = line_of(fields, "author") or site.user
+        author = site.user.named(line_of(fields, "author"))
         draft = RevisionDraft(editor.whole, author, reason)
         try:
             site.configuration.propose(draft, base_revision(fields), site.now)

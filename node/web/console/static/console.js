@@ -15,9 +15,8 @@ let updatedAt = new Date();
 const FULL = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 const CLOCK = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
 
-function absolute(moment) {
-  const today = moment.toDateString() === new Date().toDateString();
-  return today ? `Today, ${CLOCK.format(moment)}` : FULL.format(moment);
+function isToday(moment) {
+  return moment.toDateString() === new Date().toDateString();
 }
 
 function duration(seconds) {
@@ -25,12 +24,13 @@ function duration(seconds) {
   return seconds < 5400 ? `${Math.round(seconds / 60)} min` : `${Math.round(seconds / 3600)} h`;
 }
 
-// "for": how long something has lasted; "since": how long ago; "until": how long it will be.
+// "absolute": when; "sentence": the same within a sentence; "for": how long something has lasted; "since": how long ago; "until": how long it will be.
 const TIME_FORMATS = {
   for: (moment) => duration(secondsSince(moment)),
   since: (moment) => `${duration(secondsSince(moment))} ago`,
   until: (moment) => (moment > Date.now() ? `in ${duration(Math.round((moment - Date.now()) / 1000))}` : "now"),
-  absolute,
+  absolute: (moment) => (isToday(moment) ? `Today, ${CLOCK.format(moment)}` : FULL.format(moment)),
+  sentence: (moment) => (isToday(moment) ? `today at ${CLOCK.format(moment)}` : FULL.format(moment)),
 };
 
 function secondsSince(moment) {

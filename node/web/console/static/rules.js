@@ -4,7 +4,7 @@
 const QUIET_MS = 400;
 const rule = document.getElementById("rule-editor");
 let timer = 0;
-let isBehind = false;
+let edition = 0; // counts the changes by a person, and the questions to the node
 
 function halfOf(element) {
   if (element.closest("#rule-form")) return "form";
@@ -13,7 +13,7 @@ function halfOf(element) {
 
 async function fetchEditor(button) {
   clearTimeout(timer);
-  isBehind = false;
+  const asked = ++edition;
   const body = new URLSearchParams(new FormData(rule));
   if (button) body.set("do", button.value);
   const response = await fetch(rule.dataset.rule, { method: "POST", body });
@@ -22,8 +22,8 @@ async function fetchEditor(button) {
     return;
   }
   const changed = new DOMParser().parseFromString(await response.text(), "text/html");
-  // What a person types in the meantime stays.
-  if (!isBehind) replaceParts(changed);
+  // What a person types in the meantime stays, and a later answer counts.
+  if (asked === edition) replaceParts(changed);
 }
 
 function replaceParts(changed) {
@@ -32,11 +32,30 @@ function replaceParts(changed) {
   for (const id of wanted) {
     const current = document.getElementById(id);
     const next = changed.getElementById(id);
-    if (id === "text") current.value = next.value;
+    if (id === "text") {
+      current.value = next.value;
+      updateNumbers();
+    }
     else if (id === "rule-form") replaceForm(current, next);
     else updateNode(current, next);
   }
-  if (half === "form") replaceRows(changed);
+  if (half === "form") {
+    replaceRows(changed);
+    replaceMistakes(changed);
+  }
+}
+
+// The fields stay as they are while a person edits them; only what is wrong in them changes.
+function replaceMistakes(changed) {
+  for (const current of rule.querySelectorAll("[data-mistake]")) {
+    const next = changed.getElementById(current.id);
+    if (!next) continue;
+    updateNode(current, next);
+    const field = document.getElementById(current.dataset.mistake);
+    if (next.hidden) field.removeAttribute("aria-invalid");
+    else field.setAttribute("aria-invalid", "true");
+  }
+  if (changed.getElementById("more")?.open) rule.querySelector("#more").open = true;
 }
 
 function replaceForm(current, next) {
@@ -56,11 +75,21 @@ function replaceRows(changed) {
   if (focused) document.getElementById(focused)?.focus();
 }
 
+document.addEventListener("click", (event) => {
+  const link = event.target.closest("[data-field]");
+  if (!link) return;
+  event.preventDefault();
+  const field = document.getElementById(link.dataset.field);
+  const folded = field.closest("details");
+  if (folded) folded.open = true;
+  field.focus();
+});
+
 rule.addEventListener("input", (event) => {
   const half = halfOf(event.target);
   if (!half) return;
   rule.querySelector("#edited").value = half;
-  isBehind = true;
+  edition += 1;
   clearTimeout(timer);
   timer = setTimeout(fetchEditor, QUIET_MS);
 });

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from node.domain.texts.numbers import distinct, exact, millilitres, rounded_beside
+from node.domain.texts.numbers import distinct, exact, instances, millilitres, rounded_beside
 
 _NUMBERS = st.floats(-1e6, 1e6)
 
@@ -52,3 +52,10 @@ def test_values_that_differ_look_different(one: float, other: float) -> None:
 )
 def test_a_small_volume_is_not_stated_as_zero(volume_ml: float, text: str) -> None:
     assert millilitres(volume_ml) == text
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(0, "0 instances"), (1, "1 instance"), (2, "2 instances")]
+)
+def test_one_instance_is_not_stated_as_several(count: int, text: str) -> None:
+    assert instances(count) == text

@@ -83,3 +83,25 @@ def test_an_open_data_folder_has_a_remark(
     found = list(remarks(load_settings(write(tmp_path, VALID + destination))))
     assert len(found) == len(expected)
     assert all(text in remark for text, remark in zip(expected, found, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("condition", "is_refused"),
+    [
+        ('attribute = "Modality", equals = "MR"', True),
+        ('attribute = "Modality", one_of = ["MR", "PT"]', True),
+        ('attribute = "SamplesPerPixel", equals = 3', True),
+        ('not = { attribute = "Modality", equals = "CT" }', True),
+        ('attribute = "Modality", one_of = ["CT", "MR"]', False),
+        ('attribute = "BodyPartExamined", equals = "LIVER"', False),
+    ],
+)
+def test_a_rule_for_series_that_the_node_refuses_has_a_remark(
+    tmp_path: Path, condition: str, is_refused: bool
+) -> None:
+    text = VALID.replace('attribute = "Modality", equals = "CT"', condition)
+    found = [each for each in remarks(load_settings(write(tmp_path, text))) if "refuses" in each]
+    assert len(found) == is_refused
+    assert all("Rule 'liver': the node refuses every series that it matches" in f for f in found)
+    disabled = text.replace("[[rules]]", "[[rules]]\nenabled = false")
+    assert not any("refuses" in r for r in remarks(load_settings(write(tmp_path, disabled))))

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from node.domain.errors import Rejected, Transient
-from node.web.viewer import ohif_installation
 from node.web.viewer.ohif_installation import (
     INTEGRITY,
     VERSION,
@@ -109,15 +108,3 @@ def test_the_version_is_the_one_that_the_results_are_tested_with() -> None:
     package = json.loads((ROOT / "deploy/ohif/package.json").read_text("utf-8"))
     assert package["dependencies"]["@ohif/app"] == VERSION
     assert package["config"]["integrity"] == INTEGRITY
-
-
-def test_both_configurations_show_reports_as_text_in_the_same_way() -> None:
-    def reports_as_text(file: Path) -> str:
-        text = file.read_text("utf-8")
-        return text[
-            text.index("const COORDINATES") : text.index("\n};\n", text.index("const reports"))
-        ]
-
-    package = Path(ohif_installation.__file__).parent
-    own = reports_as_text(package / "ohif" / "app-config.js")
-    assert own == reports_as_text(ROOT / "deploy/ohif/app-config.js")

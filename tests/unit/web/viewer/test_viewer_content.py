@@ -6,6 +6,7 @@ from pathlib import Path
 import highdicom as hd
 import numpy as np
 import pytest
+from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from node.dicom.ct.reader import read_series
@@ -79,6 +80,34 @@ def test_each_frame_lies_on_the_slice_that_it_references(
     for index in range(len(source.slices)):
         assert (shown_mask(overlay, seg, index) == liver_of(datasets, source, index)).all()
     assert [(s.number, s.label) for s in overlay.segments] == [(1, "Liver"), (2, "Spleen")]
+
+
+@pytest.mark.parametrize("encoding", SegEncoding)
+def test_the_frames_of_a_stored_seg_are_those_that_highdicom_finds(
+    tmp_path: Path, encoding: SegEncoding
+) -> None:
+    datasets = ct_series().datasets
+    written = seg_of(datasets, tmp_path, encoding)
+    file = tmp_path / "seg.dcm"
+    written.save_as(file, enforce_file_format=True)
+    source = source_slices(datasets)
+    overlay = overlay_of(dcmread(file, stop_before_pixels=True), source)
+    assert overlay == overlay_of(written, source), "decoded sequences are read alike"
+    read_back = hd.seg.segread(file)
+    stored = np.atleast_3d(read_back.pixel_array)
+    for index, shown in enumerate(source.slices):
+        expected = read_back.get_pixels_by_source_instance(
+            [shown.sop_instance_uid],
+            ignore_spatial_locations=True,
+            assert_missing_frames_are_empty=True,
+        )[0]  # (row, column, segment)
+        found = np.zeros_like(expected)
+        for frame in overlay.frames[index]:
+            numbers = range(1, 3) if frame.segment == 0 else [frame.segment]
+            for number in numbers:
+                value = number if frame.segment == 0 else 1
+                found[..., number - 1] |= stored[frame.frame - 1] == value
+        assert (found == expected).all()
 
 
 def test_the_order_of_instance_numbers_does_not_matter(tmp_path: Path) -> None:

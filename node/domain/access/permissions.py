@@ -1,0 +1,35 @@
+"""What a person or program may do, and the roles that people have."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+
+class Permission(StrEnum):
+    """What a person or program may do, from reading to changing the node."""
+
+    VIEW = "view"  # read series, results and health
+    OPERATE = "operate"  # send images; start, retry, redirect, discard; pause and resume
+    CONFIGURE = "configure"  # change rules, senders and destinations
+    ADMINISTER = "administer"  # users and the node itself
+
+
+class Role(StrEnum):
+    """What a user may do; each role may do all that the one before it may."""
+
+    VIEWER = "viewer"
+    OPERATOR = "operator"
+    CONFIGURATOR = "configurator"
+    ADMINISTRATOR = "administrator"
+
+    @property
+    def permissions(self) -> frozenset[Permission]:
+        """What a user with this role may do."""
+        return _PERMISSIONS[self]
+
+
+_PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
+    Role.VIEWER: frozenset({Permission.VIEW}),
+    Role.OPERATOR: frozenset({Permission.VIEW, Permission.OPERATE}),
+    Role.CONFIGURATOR: frozenset({Permission.VIEW, Permission.OPERATE, Permission.CONFIGURE}),
+    Role.ADMINISTRATOR: frozenset(Permission),
+}

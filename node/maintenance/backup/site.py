@@ -1,0 +1,48 @@
+"""What a backup is made of, and what it is restored into."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from sqlalchemy import text
+
+from node.settings import Settings
+from node.store.database import Database, parse_url
+from node.store.files import Files
+
+# Called with the number of files that are done, and of all.
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Site:
+    """The databases and files of a site, opened without a migration."""
+
+    settings: Settings
+    files: Files
+
+    @property
+    def data_dir(self) -> Path:
+        """The data folder."""
+        return self.settings.data_dir.absolute()
+
+    @cached_property
+    def database(self) -> Database:
+        """The node's database."""
+        return Database(parse_url(self.settings.database_url))
+
+    def wait_for_transactions(self) -> None:
+        """Returns when every transaction that deletes files now has ended.
+
+        Raises:
+            Transient: the database does not answer.
+        """
+        if self.database.is_sqlite:
+            with self.database.writing():
+                return
+        # Every transaction that deletes files has locked a row of one of these tables before. Both
+        # locks in one transaction could wait for each other.
+        for table in ("series", "jobs"):
+            with self.database.writing() as connection:
+                connection.execute(text(f"LOCK TABLE {table} IN EXCLUSIVE MODE"))

@@ -1,0 +1,1 @@
+"""The settings of who may use the node."""

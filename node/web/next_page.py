@@ -1,0 +1,31 @@
+"""The page that a person wanted before the login: an address on this node, and no other."""
+
+from urllib.parse import urlencode, urlsplit
+
+LOGIN_PATH = "/login"
+_START_PAGE = "/"
+_MAX_LENGTH = 2000
+
+
+def login_address(path: str, query: str) -> str:
+    """Returns the address of the login page, which leads to the page at `path` afterwards."""
+    wanted = f"{path}?{query}" if query else path
+    if wanted == _START_PAGE or safe_page(wanted) != wanted:
+        return LOGIN_PATH
+    return f"{LOGIN_PATH}?{urlencode({'next': wanted})}"
+
+
+def safe_page(address: str) -> str:
+    """Returns the address if it is a path on this node, else the start page.
+
+    A browser takes `//host`, a backslash and control characters for parts of another address.
+    """
+    is_path = address.startswith("/") and not address.startswith("//")
+    is_plain = address.isascii() and address.isprintable() and "\\" not in address
+    if not is_path or not is_plain or len(address) > _MAX_LENGTH:
+        return _START_PAGE
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return _START_PAGE
+    return _START_PAGE if parts.scheme or parts.netloc else address
