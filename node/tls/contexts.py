@@ -6,7 +6,7 @@ from typing import NoReturn
 from node.tls.certificate_files import TlsFiles
 
 # Forward secrecy and authenticated encryption, as BCP 195 recommends (RFC 9325 4.2).
-_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
+RECOMMENDED_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 
 
 class ServerCertificate:
@@ -60,7 +60,7 @@ def _server_context(files: TlsFiles) -> ssl.SSLContext:
     assert files.certificate is not None  # noqa: S101 a server has a certificate
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_ciphers(_CIPHERS)
+    context.set_ciphers(RECOMMENDED_CIPHERS)
     context.options |= ssl.OP_NO_RENEGOTIATION
     context.load_cert_chain(files.certificate, files.key, _refuse_password)
     return context

@@ -15,11 +15,9 @@ from node.web.dependencies import settings_of
 from node.web.https import RedirectToHttps
 from node.web.security import SecurityMiddleware
 from node.web.server_config import server_config
+from node.web.tls_handshakes import TlsHandshakes
 
 _BACKLOG = 128
-# A client that begins no TLS handshake, or does not end the connection, costs an open file.
-_HANDSHAKE_SECONDS = 10.0
-_SHUTDOWN_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -56,19 +54,17 @@ class WebPort:
         """Accepts connections for a uvicorn server, which ends them when it stops."""
         config = server_config(self.app)
         config.load()
-        secured = self.tls is not None
-        return await asyncio.get_running_loop().create_server(
-            lambda: config.http_protocol_class(  # type: ignore[call-arg] # as uvicorn does
-                config=config,
-                server_state=server.server_state,
-                app_state=server.lifespan.state,
-            ),
-            sock=self.socket,
-            ssl=self.tls,
-            ssl_handshake_timeout=_HANDSHAKE_SECONDS if secured else None,
-            ssl_shutdown_timeout=_SHUTDOWN_SECONDS if secured else None,
-            backlog=_BACKLOG,
-        )
+
+        def create_protocol() -> asyncio.Protocol:
+            return config.http_protocol_class(  # type: ignore[call-arg] # as uvicorn does
+                config=config, server_state=server.server_state, app_state=server.lifespan.state
+            )
+
+        accept = create_protocol
+        if self.tls is not None:
+            accept = TlsHandshakes(self.tls, create_protocol).accept
+        loop = asyncio.get_running_loop()
+        return await loop.create_server(accept, sock=self.socket, backlog=_BACKLOG)
 
 
 def open_ports(settings: Settings, app: FastAPI, tls: ssl.SSLContext | None) -> list[WebPort]:

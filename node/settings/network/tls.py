@@ -6,9 +6,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator
 
 from node.settings.network.tls_files import TlsFileOptions
-
-# Forward secrecy and authenticated encryption, as BCP 195 recommends (RFC 9325 4.2).
-RECOMMENDED_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
+from node.tls.contexts import RECOMMENDED_CIPHERS
 
 
 def _ciphers(text: str) -> str:
