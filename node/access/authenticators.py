@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from node.access.authentication import Authenticator, RequestFacts
+from node.access.sessions import SessionAuthenticator, SessionKeeper
 from node.domain.access.identities import Identity, local_identity
 from node.domain.queues.selection import Interface
 from node.settings import Settings
@@ -13,7 +14,7 @@ def authenticators_from(settings: Settings, store: Store) -> Sequence[Authentica
     """Returns the authenticators that the settings want; the first that knows a sender decides."""
     if settings.access.login == "none":
         return (_everybody,)
-    return ()
+    return (SessionAuthenticator(SessionKeeper(store, settings.access)),)
 
 
 def _everybody(_facts: RequestFacts) -> Identity:

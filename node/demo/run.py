@@ -4,16 +4,19 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import requests
 from rich.console import Console
 from rich.progress import Progress
 
+from node.access.accounts import login_link
 from node.demo.configuration import DemoSite, new_site, orthanc_for, write_config
 from node.demo.orthanc_pacs import OrthancPacs
 from node.dicom.ct.files import find_dicom_files
 from node.dimse import scu
+from node.domain.access.permissions import Role
 from node.domain.errors import NodeError, Rejected, RejectionReason, Transient
 from node.domain.identifiers import AeTitle, Uid
 from node.domain.instance import Channel, Origin
@@ -28,6 +31,7 @@ from node.settings import load_settings
 from node.store import Store
 
 _SENDER = AeTitle("DEMOSENDER")
+_USER = "demo"
 _POLL_SECONDS = 0.25
 # Two CPU cores take a minute or two for a large series; after an hour the node must be hanging.
 _RESULT_TIMEOUT_SECONDS = 3600.0
@@ -55,6 +59,7 @@ def run_demo(
         orthanc = services.enter_context(orthanc_for(site)) if with_orthanc else None
         write_config(site, orthanc)
         configure_logging(load_settings(site.config_file).log_level)
+        _add_user(site)
         with console.status("Starting the node ..."):
             services.enter_context(_node(site))
         if orthanc is not None:
@@ -66,9 +71,34 @@ def run_demo(
         job = _wait_for_result(site, _series_uid(files), console)
         _print_result(job, site, orthanc, console)
         if keep_serving:
+            link = _login_link(site)
+            _print_row(console, "Log in", f"{link} (works once, within 15 minutes)")
             console.print(f"The node is running; its console is at {site.console_url}")
             console.print("Press Ctrl-C to stop it.")
             StopSignal().wait()
+
+
+def _add_user(site: DemoSite) -> None:
+    """Adds the user of the demonstration, an administrator without a password."""
+    with _store(site) as store:
+        if store.credentials_of(_USER) is None:
+            store.add_user(_USER, Role.ADMINISTRATOR, datetime.now(UTC))
+
+
+def _login_link(site: DemoSite) -> str:
+    """Returns the address of a page that logs in the user of the demonstration, once."""
+    with _store(site) as store:
+        return f"{site.console_url.rstrip('/')}{login_link(store, _USER, datetime.now(UTC))}"
+
+
+@contextmanager
+def _store(site: DemoSite) -> Iterator[Store]:
+    settings = load_settings(site.config_file)
+    store = Store.open(settings.database_url, settings.data_dir)
+    try:
+        yield store
+    finally:
+        store.close()
 
 
 def _demo_folder(folder: Path | None, console: Console) -> Path:
@@ -147,27 +177,25 @@ def _wait_for_result(site: DemoSite, series: Uid, console: Console) -> Job:
         Transient: the timeout passed.
         NodeError: the node refused the series, or parked the job.
     """
-    settings = load_settings(site.config_file)
-    store = Store.open(settings.database_url, settings.data_dir)
     deadline = time.monotonic() + _RESULT_TIMEOUT_SECONDS
-    try:
-        with console.status("Waiting for the series to be complete ...") as status:
-            while time.monotonic() < deadline:
-                jobs = store.jobs_of(series)
-                if jobs:
-                    job = jobs[-1]
-                    status.update(f"Job {job.job_id[:8]} is {job.state} ...")
-                    if job.state in _FINAL_STATES:
-                        return _require_delivered(job)
-                found = store.get_series(series)
-                if found is not None and found.state is SeriesState.IGNORED:
-                    raise Rejected(
-                        RejectionReason.NOT_CT,
-                        "no rule matched the series: it is not CT, or it is a localizer",
-                    )
-                time.sleep(_POLL_SECONDS)
-    finally:
-        store.close()
+    with (
+        _store(site) as store,
+        console.status("Waiting for the series to be complete ...") as status,
+    ):
+        while time.monotonic() < deadline:
+            jobs = store.jobs_of(series)
+            if jobs:
+                job = jobs[-1]
+                status.update(f"Job {job.job_id[:8]} is {job.state} ...")
+                if job.state in _FINAL_STATES:
+                    return _require_delivered(job)
+            found = store.get_series(series)
+            if found is not None and found.state is SeriesState.IGNORED:
+                raise Rejected(
+                    RejectionReason.NOT_CT,
+                    "no rule matched the series: it is not CT, or it is a localizer",
+                )
+            time.sleep(_POLL_SECONDS)
     raise Transient(f"no result after {_RESULT_TIMEOUT_SECONDS / 60:.0f} minutes")
 
 
@@ -184,9 +212,13 @@ def _require_delivered(job: Job) -> Job:
 
 def _print_result(job: Job, site: DemoSite, orthanc: OrthancPacs | None, console: Console) -> None:
     """Prints where the result is, once a query has found it there."""
-    base = site.dicomweb_url if orthanc is None else orthanc.dicomweb_url
     instance = job.result_uids.sop_instance_uid()
-    url = _find_in_archive(base, job, instance)
+    with requests.Session() as session:
+        session.trust_env = False  # a proxy does not lead to this machine
+        if orthanc is None:
+            _log_in(session, site)
+        base = site.dicomweb_url if orthanc is None else orthanc.dicomweb_url
+        url = _find_in_archive(session, base, job, instance)
     rows = {
         "Result": outcome(job),
         "SEG in the PACS": url,
@@ -202,24 +234,28 @@ def _print_result(job: Job, site: DemoSite, orthanc: OrthancPacs | None, console
         _print_row(console, name, text)
 
 
-def _find_in_archive(base: str, job: Job, instance: Uid) -> str:
+def _log_in(session: requests.Session, site: DemoSite) -> None:
+    """Logs in the user of the demonstration."""
+    link, _, code = _login_link(site).partition("?code=")
+    session.post(link, {"code": code}, timeout=30, allow_redirects=False).raise_for_status()
+
+
+def _find_in_archive(session: requests.Session, base: str, job: Job, instance: Uid) -> str:
     """Returns the WADO-RS address of the result after finding it in the study by QIDO-RS.
 
     Raises:
         Transient: the archive does not list it.
     """
     study = f"{base}/studies/{job.study_instance_uid}"
-    with requests.Session() as session:
-        session.trust_env = False  # a proxy does not lead to this machine
-        try:
-            response = session.get(
-                f"{study}/instances",
-                params={"SOPInstanceUID": instance},
-                headers={"Accept": "application/dicom+json"},
-                timeout=30,
-            )
-        except requests.RequestException as error:
-            raise Transient(f"the result was delivered, but {study} does not answer") from error
+    try:
+        response = session.get(
+            f"{study}/instances",
+            params={"SOPInstanceUID": instance},
+            headers={"Accept": "application/dicom+json"},
+            timeout=30,
+        )
+    except requests.RequestException as error:
+        raise Transient(f"the result was delivered, but {study} does not answer") from error
     if not response.ok or not response.content or not response.json():
         raise Transient(f"the result was delivered, but {study} does not list it")
     series = job.result_uids.series_instance_uid

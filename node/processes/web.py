@@ -10,6 +10,7 @@ import structlog
 import uvicorn
 from fastapi import FastAPI
 
+from node.access.first_start import announce_set_up
 from node.alerts.monitoring import monitoring_from
 from node.configuration.follower import POLL_SECONDS
 from node.configuration.site_configuration import SiteConfiguration
@@ -100,6 +101,8 @@ class WebProcess:
             app = create_app(settings, self.store, self.configuration)
             tls = None if self._certificate is None else self._certificate.context
             self.ports = open_ports(settings, app, tls)
+            if settings.access.login == "required":
+                announce_set_up(self.store)
             self._app = app
         else:
             use_settings(self._app, settings)

@@ -3,6 +3,10 @@
 from pathlib import Path
 from typing import Self
 
+from node.store.access.login_failures import LoginFailures
+from node.store.access.one_time_codes import OneTimeCodes
+from node.store.access.sessions import Sessions
+from node.store.access.users import Users
 from node.store.audit import AuditTrail
 from node.store.commitment.received import ReceivedCommitments
 from node.store.commitment.requested import RequestedCommitments
@@ -74,11 +78,15 @@ class Store(
     ShadowRuns,
     FeedbackRepository,
     ModelUseQueries,
+    Users,
+    Sessions,
+    LoginFailures,
+    OneTimeCodes,
     AuditTrail,
 ):
     """Instances, series, jobs, deliveries, queues, retrievals, work items, commitments, workers,
     health, alerts, rejected connections, certificates of peers, the configuration, shadow runs,
-    feedback, the search index, the audit trail.
+    feedback, users and their sessions, the search index, the audit trail.
 
     Each method is one short transaction that is durable when the method returns. All methods take
     and return aware UTC times. Any number of threads and processes may use one database. Any method

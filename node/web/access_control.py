@@ -4,38 +4,55 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from html import escape
 from http import HTTPStatus
 
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.routing import iter_route_contexts
 from starlette.concurrency import run_in_threadpool
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, compile_path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from node.access.authentication import Authenticator, Refusal, RequestFacts, authenticate
-from node.domain.access.identities import Identity
+from node.access.first_start import is_loopback
+from node.access.sessions import csrf_token
+from node.domain.access.identities import Identity, IdentityOrigin
 from node.domain.access.permissions import Permission
 from node.domain.errors import Transient
-from node.web.next_page import login_address
-from node.web.permissions import PUBLIC_ROUTES, ROUTE_PERMISSIONS, Route
+from node.settings import Settings
+from node.store import Store
+from node.web.csrf import receive_with_token
+from node.web.current_sender import CurrentSender, use_sender
+from node.web.https import request_is_https
+from node.web.next_page import LOGIN_PATH, login_address, safe_page
+from node.web.permissions import HEALTH_ROUTES, PUBLIC_ROUTES, ROUTE_PERMISSIONS, Route
 
 # Paths that programs and scripts read. People get pages everywhere else.
 _PROGRAM_PATHS = ("/api/", "/dicom-web", "/health", "/metrics", "/events/", "/fragments/")
+# An open page requests these by itself: they do not keep a session alive.
+_BACKGROUND_PATHS = ("/events/", "/fragments/")
+_NOT_SET_UP = (
+    "this node has no administrator yet, and answers only on its own machine until then: its log "
+    "states a code for /set-up"
+)
 _UNKNOWN_SENDER = "this needs a login: log in to the console, or send a token"
 
 
-@dataclass(frozen=True)
+@dataclass
 class AccessControl:
     """Decides about the requests to an application.
 
-    `authenticators` returns those of the current settings. `error_answer` makes the response to a
+    `settings` and `authenticators` return the current ones. `error_answer` makes the response to a
     request that is refused.
     """
 
     app: FastAPI
+    store: Store
+    settings: Callable[[], Settings]
     authenticators: Callable[[], Sequence[Authenticator]]
     error_answer: Callable[[Request, Exception], Response]
+    _has_administrator: bool = False
 
     def sender_of(self, request: Request) -> Identity | Refusal | None:
         """Returns who sends the request; None if it does not say.
@@ -43,19 +60,23 @@ class AccessControl:
         Raises:
             Transient: the database does not answer.
         """
-        facts = RequestFacts(
-            headers=tuple((name, value) for name, value in request.headers.items()),
-            cookies=request.cookies,
-            client_address=request.client.host if request.client else "",
-            now=datetime.now(UTC),
-        )
-        return authenticate(self.authenticators(), facts)
+        return authenticate(self.authenticators(), request_facts(request))
+
+    def is_set_up(self) -> bool:
+        """Whether there is an administrator, or the site works without logins.
+
+        There always is one after the first.
+        """
+        if self.settings().access.login == "none":
+            return True
+        self._has_administrator = self._has_administrator or self.store.has_administrator()
+        return self._has_administrator
 
 
 class AccessMiddleware:
     """Refuses requests that lack a permission; gives all others their identity.
 
-    A public route is answered without looking at the sender: it works while the database does not.
+    The sender of a request to a public route is not looked up.
     """
 
     def __init__(self, app: ASGIApp, control: AccessControl) -> None:
@@ -69,26 +90,39 @@ class AccessMiddleware:
             await self._app(scope, receive, send)
             return
         request = Request(scope, receive)
-        refusal = await self._refusal(request)
-        await (self._app if refusal is None else refusal)(scope, receive, send)
-
-    async def _refusal(self, request: Request) -> Response | None:
-        """Returns the refusal of a request; None if it may proceed."""
         route = self._route_of(request)
-        if route in PUBLIC_ROUTES:
-            return None
         try:
-            sender = await run_in_threadpool(self._control.sender_of, request)
-        except Transient as error:
-            return self._control.error_answer(request, error)
-        if not isinstance(sender, Identity):
-            return self._refuse_unknown(request, sender)
-        request.state.identity = sender
-        missing = [each for each in _needed(route) if not sender.may(each)]
-        if not missing:
+            sender = await self._sender(request, route)
+        except (Transient, HTTPException) as error:
+            await self._control.error_answer(request, error)(scope, receive, send)
+            return
+        is_public = route in PUBLIC_ROUTES
+        if not is_public and not isinstance(sender, Identity):
+            await self._ask_login(request, sender)(scope, receive, send)
+            return
+        identity = sender if isinstance(sender, Identity) else None
+        request.state.identity = identity
+        with use_sender(CurrentSender(identity, _form_token(request, identity))) as current:
+            try:
+                if identity is not None:
+                    _check_permission(identity, route)
+                    receive = await receive_with_token(request, current.csrf_token)
+            except HTTPException as error:
+                await self._control.error_answer(request, error)(scope, receive, send)
+                return
+            await self._app(scope, receive, send)
+
+    async def _sender(self, request: Request, route: Route | None) -> Identity | Refusal | None:
+        """Returns who sends a request; None for public routes."""
+        if route in HEALTH_ROUTES:
             return None
-        forbidden = HTTPException(HTTPStatus.FORBIDDEN, _missing_text(sender, missing))
-        return self._control.error_answer(request, forbidden)
+        return await run_in_threadpool(self._known_sender, request, route in PUBLIC_ROUTES)
+
+    def _known_sender(self, request: Request, is_public: bool) -> Identity | Refusal | None:
+        address = request.client.host if request.client else ""
+        if not is_loopback(address) and not self._control.is_set_up():
+            raise HTTPException(HTTPStatus.FORBIDDEN, _NOT_SET_UP)
+        return None if is_public else self._control.sender_of(request)
 
     def _route_of(self, request: Request) -> Route | None:
         """Returns the route that answers this request; None if no route does.
@@ -104,21 +138,80 @@ class AccessMiddleware:
                 return method, own_path
         return None
 
-    def _refuse_unknown(self, request: Request, refusal: Refusal | None) -> Response:
+    def _ask_login(self, request: Request, refusal: Refusal | None) -> Response:
         """Answers a request of an unknown sender: 401, or for a page the way to the login."""
         if is_for_program(request):
             reason = _UNKNOWN_SENDER if refusal is None else refusal.reason
             headers = {"WWW-Authenticate": 'Bearer realm="segnode"'}
             error = HTTPException(HTTPStatus.UNAUTHORIZED, reason, headers)
             return self._control.error_answer(request, error)
-        page = request.scope["path"] if request.method == "GET" else "/"
-        query = request.scope["query_string"].decode("latin-1") if request.method == "GET" else ""
-        return RedirectResponse(login_address(page, query), HTTPStatus.SEE_OTHER)
+        if request.method != "GET":
+            return RedirectResponse(LOGIN_PATH, HTTPStatus.SEE_OTHER)
+        query = request.scope["query_string"].decode("latin-1")
+        wanted = request.scope["path"] + (f"?{query}" if query else "")
+        if request.headers.get("sec-fetch-site") == "cross-site":
+            return _reload_page(wanted)
+        return RedirectResponse(login_address(wanted), HTTPStatus.SEE_OTHER)
+
+
+def request_facts(request: Request) -> RequestFacts:
+    """Returns what a request says about its sender."""
+    return RequestFacts(
+        headers=tuple((name, value) for name, value in request.headers.items()),
+        cookies=request.cookies,
+        client_address=request.client.host if request.client else "",
+        is_https=request_is_https(request),
+        is_by_person=not request.scope["path"].startswith(_BACKGROUND_PATHS),
+        now=datetime.now(UTC),
+    )
+
+
+def may_view(request: Request) -> bool:
+    """Whether the sender of a request may view the node now.
+
+    It may not while the database, which knows the senders, does not answer.
+    """
+    try:
+        sender = access_control_of(request.app).sender_of(request)
+    except Transient:
+        return False
+    return isinstance(sender, Identity) and sender.may(Permission.VIEW)
+
+
+def access_control_of(app: FastAPI) -> AccessControl:
+    """Returns the access control of an application."""
+    control = app.state.access_control
+    assert isinstance(control, AccessControl)  # noqa: S101 set by create_app
+    return control
+
+
+def _reload_page(address: str) -> Response:
+    """Lets the browser request the page once more.
+
+    It sends the cookie of the session only for links of the node's own pages (SameSite). A link in
+    another system then works for those who have logged in.
+    """
+    page = safe_page(address)
+    text = f'<!doctype html><meta http-equiv="refresh" content="0; url={escape(page)}">'
+    return HTMLResponse(text, headers={"Cache-Control": "no-store"})
 
 
 def is_for_program(request: Request) -> bool:
     """Whether a program or script reads the answer; people get a page."""
     return str(request.scope["path"]).startswith(_PROGRAM_PATHS)
+
+
+def _form_token(request: Request, identity: Identity | None) -> str:
+    """Returns the token for forms; empty unless a session identifies the sender."""
+    if identity is None or identity.origin is not IdentityOrigin.SESSION:
+        return ""
+    return csrf_token(request.cookies, is_https=request_is_https(request))
+
+
+def _check_permission(sender: Identity, route: Route | None) -> None:
+    missing = [each for each in _needed(route) if not sender.may(each)]
+    if missing:
+        raise HTTPException(HTTPStatus.FORBIDDEN, _missing_text(sender, missing))
 
 
 def _needed(route: Route | None) -> Sequence[Permission]:
@@ -135,7 +228,7 @@ def _needed(route: Route | None) -> Sequence[Permission]:
 def _missing_text(sender: Identity, missing: Sequence[Permission]) -> str:
     names = " and ".join(f"{each.value!r}" for each in missing)
     return (
-        f"{sender.name} may not do this: it needs the permission {names}. "
+        f"this needs the permission {names}, which {sender.name} does not have. "
         "An administrator of the node can grant it"
     )
 

@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, Response
 from node.access.authenticators import authenticators_from
 from node.configuration.site_configuration import SiteConfiguration
 from node.delivery.queue_control import ImpossibleRequest
+from node.domain.access.users import AccountError
 from node.domain.errors import Rejected, Transient
 from node.settings import Settings
 from node.store import Store
@@ -40,6 +41,7 @@ from node.web.console import (
     queue_routes,
 )
 from node.web.console import routes as console
+from node.web.console.access import account_routes, login_routes, set_up_routes, user_routes
 from node.web.console.connections import form_routes as connection_forms
 from node.web.console.connections import routes as connection_pages
 from node.web.console.rules import routes as rules
@@ -65,6 +67,10 @@ _CONSOLE = (
     connection_forms,
     rules,
     configuration_routes,
+    login_routes,
+    set_up_routes,
+    account_routes,
+    user_routes,
     viewer,
     ohif_routes,
 )
@@ -105,9 +111,14 @@ def create_app(
         app.include_router(module.ROUTER)
     for error, handler in _ERROR_HANDLERS.items():
         app.add_exception_handler(error, handler)
-    control = AccessControl(app, lambda: authenticators_from(settings_of(app), store), _answer)
-    app.state.access_control = control
-    app.add_middleware(AccessMiddleware, control=control)
+    app.state.access_control = AccessControl(
+        app,
+        store,
+        settings=lambda: settings_of(app),
+        authenticators=lambda: authenticators_from(settings_of(app), store),
+        error_answer=_answer,
+    )
+    app.add_middleware(AccessMiddleware, control=app.state.access_control)
     # The last one added comes first.
     app.add_middleware(RequestLimits, upload_path=f"{SERVICE_PATH}/")
     app.add_middleware(SecurityMiddleware, names=lambda: settings_of(app).web.names)
@@ -152,7 +163,7 @@ def _in_plain_words(message: str) -> str:
 
 
 def _handle_impossible(request: Request, error: Exception) -> Response:
-    """Answers a request about queues that fits no delivery or destination."""
+    """Answers a request about queues or users that fits none of them."""
     status = HTTPStatus.UNPROCESSABLE_ENTITY
     return _error_response(request, status, "invalid-request", str(error))
 
@@ -201,6 +212,7 @@ _ERROR_HANDLERS: dict[type[Exception], Callable[[Request, Exception], Response]]
     Transient: _handle_transient,
     RequestValidationError: _handle_invalid_request,
     ImpossibleRequest: _handle_impossible,
+    AccountError: _handle_impossible,
     HTTPException: _handle_http_error,
     Exception: _handle_defect,
 }

@@ -11,11 +11,10 @@ from fastapi import Path as PathParameter
 
 from node.configuration.site_configuration import SiteConfiguration
 from node.domain.access.identities import Identity
-from node.domain.access.permissions import Permission
-from node.domain.errors import Misconfigured, Transient
+from node.domain.errors import Misconfigured
 from node.settings import Settings
 from node.store import Store
-from node.web.access_control import AccessControl
+from node.web.access_control import may_view
 
 _MAX_FORM_BYTES = 1 << 16
 
@@ -47,20 +46,6 @@ def identity_of(request: Request) -> Identity:
     identity = request.state.identity
     assert isinstance(identity, Identity)  # noqa: S101 set by AccessMiddleware
     return identity
-
-
-def _may_view(request: Request) -> bool:
-    """Whether the sender of a request to a public route may view the node.
-
-    It may not while the database, which knows the senders, does not answer.
-    """
-    control = request.app.state.access_control
-    assert isinstance(control, AccessControl)  # noqa: S101 set by create_app
-    try:
-        sender = control.sender_of(request)
-    except Transient:
-        return False
-    return isinstance(sender, Identity) and sender.may(Permission.VIEW)
 
 
 async def _posted_form(request: Request) -> Mapping[str, str]:
@@ -103,7 +88,7 @@ def _active_settings(configuration: Configuration, running: SiteSettings) -> Set
 
 ActiveSettings = Annotated[Settings, Depends(_active_settings)]
 Now = Annotated[datetime, Depends(utc_now)]
-MayView = Annotated[bool, Depends(_may_view)]
+MayView = Annotated[bool, Depends(may_view)]
 PostedForm = Annotated[Mapping[str, str], Depends(_posted_form)]
 RevisionNumber = Annotated[int, PathParameter(ge=1, lt=1 << 31)]
 OtherRevision = Annotated[int | None, Query(ge=1, lt=1 << 31)]

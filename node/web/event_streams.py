@@ -6,12 +6,15 @@ All streams of one kind share one snapshot, so that many open pages cost no more
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
+from contextvars import Context
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
 from fastapi import FastAPI, HTTPException, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
+
+from node.web.access_control import may_view
 
 # A browser opens one stream for each visible page.
 MAX_STREAMS = 100
@@ -28,6 +31,7 @@ class EventStreams:
     """The open streams of a web process. It is used on the event loop, but for `close`."""
 
     period_s: float = 2.0
+    access_period_s: float = 5.0
     is_closed: bool = False
     open_count: int = 0
     _content: dict[str, tuple[float, str]] = field(default_factory=dict)
@@ -43,7 +47,7 @@ class EventStreams:
         """Returns a stream that sends the result of `render` whenever it changes.
 
         `render` is called on another thread, at most once in `period_s` for all streams of the
-        same `event`.
+        same `event`. The stream ends soon after the session of the request.
         """
         if self.is_closed or self.open_count >= MAX_STREAMS:
             raise HTTPException(
@@ -64,9 +68,14 @@ class EventStreams:
             started = quiet_since = time.monotonic()
             sent = ""
             yield f"retry: {_RETRY_MS}\n\n"
+            checked = started
             while not self.is_closed and time.monotonic() - started < _MAX_STREAM_SECONDS:
                 if await request.is_disconnected():
                     return
+                if time.monotonic() - checked >= self.access_period_s:
+                    if not await run_in_threadpool(may_view, request):
+                        return
+                    checked = time.monotonic()
                 content = await self._latest(event, render)
                 if content != sent:
                     yield _event(event, content)
@@ -83,7 +92,8 @@ class EventStreams:
         async with self._locks.setdefault(event, asyncio.Lock()):
             rendered_at, content = self._content.get(event, (float("-inf"), ""))
             if time.monotonic() - rendered_at >= self.period_s:
-                content = await run_in_threadpool(render)
+                # In a context of its own: the content is for all, and names no sender.
+                content = await run_in_threadpool(Context().run, render)
                 self._content[event] = (time.monotonic(), content)
             return content
 

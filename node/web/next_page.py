@@ -7,9 +7,8 @@ _START_PAGE = "/"
 _MAX_LENGTH = 2000
 
 
-def login_address(path: str, query: str) -> str:
-    """Returns the address of the login page, which leads to the page at `path` afterwards."""
-    wanted = f"{path}?{query}" if query else path
+def login_address(wanted: str) -> str:
+    """Returns the address of the login page, which leads to the wanted page afterwards."""
     if wanted == _START_PAGE or safe_page(wanted) != wanted:
         return LOGIN_PATH
     return f"{LOGIN_PATH}?{urlencode({'next': wanted})}"

@@ -5,23 +5,30 @@ from collections.abc import Mapping
 from node.domain.access.permissions import Permission
 
 _VIEW, _OPERATE = Permission.VIEW, Permission.OPERATE
-_CONFIGURE = Permission.CONFIGURE
+_CONFIGURE, _ADMINISTER = Permission.CONFIGURE, Permission.ADMINISTER
 # The method and path of a route, as it declares them. A mounted folder has no method.
 Route = tuple[str, str]
 
-# They show nothing about patients, and change nothing. `/health` shows its details only to those
-# who may view.
-PUBLIC_ROUTES: frozenset[Route] = frozenset(
-    {
-        ("", "/static"),
-        ("HEAD", "/health"),
-        ("GET", "/health"),
-        ("HEAD", "/health/live"),
-        ("GET", "/health/live"),
-        ("HEAD", "/health/ready"),
-        ("GET", "/health/ready"),
-    }
+# They answer whatever the database does. Details are for those who may view the node.
+HEALTH_ROUTES: frozenset[Route] = frozenset(
+    (method, path)
+    for method in ("GET", "HEAD")
+    for path in ("/health", "/health/live", "/health/ready")
 )
+# Whoever uses them is not known yet.
+PUBLIC_ROUTES: frozenset[Route] = HEALTH_ROUTES | {
+    ("", "/static"),
+    ("GET", "/login"),
+    ("POST", "/login"),
+    ("GET", "/login/second-factor"),
+    ("POST", "/login/second-factor"),
+    ("GET", "/login/link"),
+    ("POST", "/login/link"),
+    ("GET", "/set-password"),
+    ("POST", "/set-password"),
+    ("GET", "/set-up"),
+    ("POST", "/set-up"),
+}
 ROUTE_PERMISSIONS: Mapping[Route, Permission] = {
     ("GET", "/api/openapi.json"): _VIEW,
     ("HEAD", "/api/openapi.json"): _VIEW,
@@ -32,6 +39,19 @@ ROUTE_PERMISSIONS: Mapping[Route, Permission] = {
     ("GET", "/jobs/{job_id}"): _VIEW,
     ("GET", "/jobs/{job_id}/result.dcm"): _VIEW,
     ("GET", "/node"): _VIEW,
+    ("POST", "/logout"): _VIEW,
+    ("GET", "/account"): _VIEW,
+    ("POST", "/account/password"): _VIEW,
+    ("GET", "/account/second-factor"): _VIEW,
+    ("POST", "/account/second-factor"): _VIEW,
+    ("POST", "/account/second-factor/remove"): _VIEW,
+    ("GET", "/users"): _ADMINISTER,
+    ("POST", "/users"): _ADMINISTER,
+    ("POST", "/users/{name}/role"): _ADMINISTER,
+    ("POST", "/users/{name}/disable"): _ADMINISTER,
+    ("POST", "/users/{name}/enable"): _ADMINISTER,
+    ("POST", "/users/{name}/reset"): _ADMINISTER,
+    ("POST", "/users/{name}/end-sessions"): _ADMINISTER,
     # The text of the configuration may hold secrets.
     ("GET", "/configuration"): _CONFIGURE,
     ("GET", "/configuration/revisions/{number}"): _CONFIGURE,

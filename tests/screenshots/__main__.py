@@ -15,10 +15,12 @@ from pathlib import Path
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from tests.screenshots.access_pages import ACCESS_PAGES
 from tests.screenshots.pages import PAGES, ShownPage
 from tests.screenshots.readme_pictures import README_PICTURES, write_readme_pictures
 from tests.screenshots.sites import README_SITE, SITES
 from tests.support.servers.served_node import ServedNode, running_worker, served_node
+from tests.support.servers.sessions import open_session
 
 _FOLDER = Path("screenshots")
 _WIDTHS = (1280, 390)
@@ -50,7 +52,7 @@ def main() -> None:
                 continue
             with tempfile.TemporaryDirectory() as scratch, _node(Path(scratch), name) as node:
                 site.fill(node)
-                for page in (each for each in PAGES if name in each.sites):
+                for page in (each for each in (*PAGES, *ACCESS_PAGES) if name in each.sites):
                     _keep_the_worker_alive(node)
                     faults += _render(browser, node, page, name, folder)
                 if name == README_SITE:
@@ -69,7 +71,7 @@ def _keep_the_worker_alive(node: ServedNode) -> None:
 @contextmanager
 def _node(folder: Path, name: str) -> Iterator[ServedNode]:
     site = SITES[name]
-    with served_node(folder, site.configuration) as node:
+    with served_node(folder, site.configuration, login=site.login) as node:
         if not site.has_worker:
             yield node
             return
@@ -99,6 +101,11 @@ def _render(
                 viewport={"width": width, "height": _HEIGHT},
                 color_scheme="dark" if scheme == "dark" else "light",
             )
+            if shown.user:
+                session = open_session(node, shown.user)
+                context.add_cookies(
+                    [{"name": k, "value": v, "url": node.url} for k, v in session.cookies.items()]
+                )
             page = context.new_page()
             page.set_default_timeout(_TIMEOUT_MS)
             page.goto(f"{node.url}{shown.address(node)}")

@@ -102,6 +102,7 @@ class ShownPage:
     path: str | Callable[[ServedNode], str]
     sites: tuple[str, ...]
     prepare: Callable[[Page], None] = _nothing
+    user: str = ""  # who has logged in
 
     def address(self, node: ServedNode) -> str:
         """Returns the path of the page of the node."""

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Literal
 
 from models.installed_packages import find
 from models.mask import Mask
@@ -18,6 +19,7 @@ from node.domain.result_objects import NOTICE
 from node.domain.series import SeriesState
 from node.routing.rule_matching import decide
 from node.routing.series_facts import SeriesFacts
+from tests.screenshots.access_site import no_users, some_users
 from tests.screenshots.managed_site import MANAGED, fill_managed
 from tests.support.browser.busy_console import decide_series
 from tests.support.browser.overview_site import (
@@ -50,6 +52,7 @@ class Site:
     fill: Callable[[ServedNode], None]
     configuration: str = CONFIGURATION
     has_worker: bool = True
+    login: Literal["required", "none"] = "none"
 
 
 def _new(node: ServedNode) -> None:
@@ -129,6 +132,8 @@ SITES: Mapping[str, Site] = {
     "problem": Site(_problem),
     "many": Site(_many),
     "managed": Site(fill_managed, MANAGED),
+    "set-up": Site(no_users, login="required"),
+    "users": Site(some_users, login="required"),
 }
 
 

@@ -1,102 +1,108 @@
 """Each route demands its permission of every sender; without one, nothing about the node shows."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from pathlib import Path
 
 import httpx
 import pytest
-from fastapi import FastAPI
 
-from node.access.authentication import Authenticator, Refusal, RequestFacts
-from node.access.authenticators import authenticators_from
-from node.domain.access.identities import Identity, IdentityOrigin
 from node.domain.access.permissions import Permission, Role
-from node.settings import Settings, load_settings
-from node.store import Store
-from node.web.app import create_app
-from node.web.permissions import PUBLIC_ROUTES, ROUTE_PERMISSIONS, Route
-from tests.support.factories import sqlite_url
-from tests.support.servers.served_node import served_node, serving
+from node.web.permissions import HEALTH_ROUTES, PUBLIC_ROUTES, ROUTE_PERMISSIONS, Route
+from tests.support.servers.served_node import ServedNode, served_node
+from tests.support.servers.sessions import BrowserSession, add_user, open_session
 
 PROTECTED = sorted(ROUTE_PERMISSIONS)
 PROGRAM_PATHS = ("/api/", "/dicom-web", "/metrics", "/events/", "/fragments/")
-
-
-def _sender(facts: RequestFacts) -> Identity | Refusal | None:
-    """An authenticator for tests: the role is in a header."""
-    match facts.header("x-role"):
-        case None:
-            return None
-        case "expired":
-            return Refusal("the session has expired; log in again")
-        case role:
-            return Identity("somebody", Role(role).permissions, IdentityOrigin.SESSION)
+# The last of these sessions is gone afterwards.
+ENDING = {("POST", "/logout"), ("POST", "/users/{name}/end-sessions")}
 
 
 @pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FastAPI]:
-    folder = tmp_path_factory.mktemp("node")
-    own = load_settings(None)
-
-    def authenticators(settings: Settings, store: Store) -> Sequence[Authenticator]:
-        return (_sender,) if settings is own else authenticators_from(settings, store)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("node.web.app.authenticators_from", authenticators)
-        store = Store.open(sqlite_url(folder), folder)
-        yield create_app(own, store)
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedNode]:
+    with served_node(tmp_path_factory.mktemp("node"), login="required") as node:
+        for role in Role:
+            add_user(node.store, role, role)
+        yield node
 
 
 @pytest.fixture(scope="module")
-def client(app: FastAPI) -> Iterator[httpx.Client]:
-    settings, store = app.state.settings, app.state.store
-    with serving(app, settings, store) as node, httpx.Client(base_url=node.url) as client:
+def sessions(node: ServedNode) -> dict[str, BrowserSession]:
+    """One session of each role, and sessions that do not count any more."""
+    long_ago = datetime.now(UTC) - timedelta(hours=12, minutes=1)
+    idle_since = datetime.now(UTC) - timedelta(minutes=31)
+    ended = open_session(node, "administrator")
+    with ended.client(node) as client:
+        assert client.post("/logout").status_code == 303
+    return {role: open_session(node, role) for role in Role} | {
+        "expired": open_session(node, "administrator", long_ago),
+        "idle": open_session(node, "administrator", idle_since),
+        "logged out": ended,
+        "invented": BrowserSession("a" * 43),
+    }
+
+
+@pytest.fixture(scope="module")
+def client(node: ServedNode) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=node.url) as client:
         yield client
 
 
-def request(client: httpx.Client, route: Route, role: str | None = None) -> httpx.Response:
+def request(
+    client: httpx.Client, route: Route, session: BrowserSession | None = None
+) -> httpx.Response:
     """Requests a route with values for the parameters of its path."""
     method, path = route
     address = re.sub(r"{(\w+)(:path)?}", lambda part: "1" if part[1] == "number" else "x", path)
-    headers = {} if role is None else {"X-Role": role}
+    headers = {}
+    if session is not None:
+        cookie = "; ".join(f"{name}={value}" for name, value in session.cookies.items())
+        headers = {"Cookie": cookie, "X-CSRF-Token": session.token}
     # An event stream has no end: only the head of each response is read.
-    with client.stream(method or "GET", address, headers=headers) as answer:
+    with client.stream(method, address, headers=headers) as answer:
         return answer
 
 
 @pytest.mark.parametrize("route", PROTECTED, ids=" ".join)
-def test_a_route_answers_only_those_with_its_permission(client: httpx.Client, route: Route) -> None:
-    for role in (None, "expired"):
-        answer = request(client, route, role)
+def test_a_route_answers_only_those_with_its_permission(
+    node: ServedNode, client: httpx.Client, sessions: dict[str, BrowserSession], route: Route
+) -> None:
+    for unknown in (None, "expired", "idle", "logged out", "invented"):
+        answer = request(client, route, None if unknown is None else sessions[unknown])
         if route[1].startswith(PROGRAM_PATHS):
-            assert answer.status_code == 401
+            assert answer.status_code == 401, unknown
             assert answer.headers["WWW-Authenticate"].startswith("Bearer")
         else:
-            assert answer.status_code == 303
+            assert answer.status_code == 303, unknown
             assert answer.headers["Location"].startswith("/login")
-    for known in Role:
-        status = request(client, route, known).status_code
-        may = ROUTE_PERMISSIONS[route] in known.permissions
-        assert (status != 403) if may else (status == 403), known
-        assert status != 401
+    for role in Role:
+        session = open_session(node, role) if route in ENDING else sessions[role]
+        answer = request(client, route, session)
+        may = ROUTE_PERMISSIONS[route] in role.permissions
+        assert (answer.status_code not in {401, 403}) if may else (answer.status_code == 403), role
+        assert not answer.headers.get("Location", "").startswith("/login") or route in ENDING
 
 
-def test_a_refusal_is_a_problem_for_programs_and_a_page_for_people(client: httpx.Client) -> None:
+def test_a_refusal_is_a_problem_for_programs_and_a_page_for_people(
+    node: ServedNode, client: httpx.Client, sessions: dict[str, BrowserSession]
+) -> None:
     answer = client.get("/api/series")
     assert answer.headers["Content-Type"] == "application/problem+json"
     assert answer.json()["status"] == 401
     assert "login" in answer.json()["detail"]
-    answer = client.get("/api/series", headers={"X-Role": "expired"})
-    assert answer.json()["detail"] == "the session has expired; log in again"
-    answer = client.post("/api/fetch", headers={"X-Role": "viewer"})
-    assert answer.headers["Content-Type"] == "application/problem+json"
-    assert "needs the permission 'operate'" in answer.json()["detail"]
-    answer = client.get("/queues/discard", headers={"X-Role": "viewer"})
-    assert answer.status_code == 403
-    assert answer.headers["Content-Type"].startswith("text/html")
-    assert "An administrator of the node can grant it" in answer.text
+    with sessions["expired"].client(node) as expired:
+        assert "session has ended" in expired.get("/api/series").json()["detail"]
+    with sessions["viewer"].client(node) as viewer:
+        answer = viewer.post("/api/fetch")
+        assert answer.headers["Content-Type"] == "application/problem+json"
+        assert (
+            "needs the permission 'operate', which viewer does not have" in answer.json()["detail"]
+        )
+        answer = viewer.get("/queues/discard")
+        assert answer.status_code == 403
+        assert answer.headers["Content-Type"].startswith("text/html")
+        assert "An administrator of the node can grant it" in answer.text
 
 
 def test_a_page_leads_to_the_login_and_back(client: httpx.Client) -> None:
@@ -106,14 +112,21 @@ def test_a_page_leads_to_the_login_and_back(client: httpx.Client) -> None:
     assert client.post("/jobs/1/retry").headers["Location"] == "/login"
 
 
+def test_a_link_in_another_system_is_requested_again_with_the_cookie(client: httpx.Client) -> None:
+    answer = client.get('/series/1.2.3?a="><b>', headers={"Sec-Fetch-Site": "cross-site"})
+    assert answer.status_code == 200
+    assert 'url=/series/1.2.3?a=%22%3E%3Cb%3E"' in answer.text
+    assert "Set-Cookie" not in answer.headers
+
+
 def test_a_route_that_the_table_forgets_needs_every_permission(
-    client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+    node: ServedNode, client: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delitem(ROUTE_PERMISSIONS, ("GET", "/api/series"))
     assert client.get("/api/series").status_code == 401
-    for role in (Role.VIEWER, Role.OPERATOR, Role.CONFIGURATOR):
-        assert client.get("/api/series", headers={"X-Role": role}).status_code == 403
-    assert client.get("/api/series", headers={"X-Role": "administrator"}).status_code == 200
+    for role in Role:
+        status = request(client, ("GET", "/api/series"), open_session(node, role)).status_code
+        assert status == (200 if role is Role.ADMINISTRATOR else 403)
 
 
 @pytest.mark.parametrize(
@@ -137,32 +150,33 @@ def test_no_spelling_of_an_address_avoids_the_login(client: httpx.Client, addres
         assert client.get(answer.headers["Location"]).status_code == 401
 
 
-def test_a_forged_host_does_not_change_the_route(tmp_path: Path) -> None:
-    with served_node(tmp_path, login="required") as node:
-        for host in ("localhost/health/live?", "localhost/health/live#", "127.0.0.1/static/"):
-            answer = httpx.get(f"{node.url}/api/series", headers={"Host": host})
-            assert answer.status_code in {401, 421}
+def test_a_forged_host_does_not_change_the_route(client: httpx.Client) -> None:
+    for host in ("localhost/health/live?", "localhost/health/live#", "127.0.0.1/static/"):
+        assert client.get("/api/series", headers={"Host": host}).status_code in {401, 421}
 
 
-def test_the_public_routes_show_the_status_alone(client: httpx.Client) -> None:
-    assert all(method in {"", "GET", "HEAD"} for method, _ in PUBLIC_ROUTES)
+def test_the_session_in_an_address_or_a_header_does_not_count(
+    client: httpx.Client, sessions: dict[str, BrowserSession]
+) -> None:
+    identifier = sessions["administrator"].identifier
+    for name in ("segnode-session", "session", "sid", "token", "access_token"):
+        assert client.get("/api/series", params={name: identifier}).status_code == 401
+    assert client.get("/api/series", headers={"X-Session": identifier}).status_code == 401
+
+
+def test_the_public_routes_show_the_status_alone(
+    node: ServedNode, client: httpx.Client, sessions: dict[str, BrowserSession]
+) -> None:
+    assert HEALTH_ROUTES < PUBLIC_ROUTES
     assert client.get("/health/live").json() == {"status": "ok"}
     assert set(client.get("/health").json()) == {"status"}
     assert set(client.get("/health/ready").json()) == {"status"}
-    known = {"X-Role": "viewer"}
-    assert {"database", "destinations", "worker"} <= set(
-        client.get("/health", headers=known).json()
-    )
-    assert "problems" in client.get("/health/ready", headers=known).json()
+    with sessions["viewer"].client(node) as viewer:
+        assert {"database", "destinations", "worker"} <= set(viewer.get("/health").json())
+        assert "problems" in viewer.get("/health/ready").json()
 
 
 def test_no_permission_is_missing_in_the_next_higher_role() -> None:
     sets = [role.permissions for role in Role]
     assert all(lower < higher for lower, higher in pairwise(sets))
     assert sets[-1] == frozenset(Permission)
-
-
-def test_without_logins_everybody_may_do_everything(tmp_path: Path) -> None:
-    with served_node(tmp_path) as node:
-        assert httpx.get(f"{node.url}/api/series").status_code == 200
-        assert httpx.get(f"{node.url}/metrics").status_code == 200

@@ -20,6 +20,7 @@ _PAGES = {
     "/configuration/rules": ("Configuration", "Rules"),
     "/configuration/rules/new": ("Configuration", "Rules"),
     "/node": ("Configuration", "This node"),
+    "/users": ("Access", "Users"),
 }
 _ROWS = "links => new Set(links.map(link => link.offsetTop)).size"
 

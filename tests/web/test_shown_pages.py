@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, ViewportSize
 from starlette.routing import compile_path
 
 from node.web.permissions import ROUTE_PERMISSIONS
+from tests.screenshots.access_pages import ACCESS_PAGES
 from tests.screenshots.pages import PAGES
 from tests.support.browser.overview_site import CONFIGURATION, add_problems
 from tests.support.servers.served_node import ServedNode, served_node
@@ -34,7 +35,8 @@ _CHECKED = (
 
 
 def test_every_page_has_pictures() -> None:
-    shown = [page.path.partition("?")[0] for page in PAGES if isinstance(page.path, str)]
+    all_pages = (*PAGES, *ACCESS_PAGES)
+    shown = [page.path.partition("?")[0] for page in all_pages if isinstance(page.path, str)]
     pages = [
         path
         for method, path in ROUTE_PERMISSIONS

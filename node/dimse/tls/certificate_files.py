@@ -5,27 +5,26 @@ from pathlib import Path
 
 from node.domain.errors import Misconfigured
 from node.settings import Settings
-from node.tls.certificate_files import file_mistakes
-
-_TABLE = "dicom_tls"
+from node.tls.certificate_files import TlsFiles, file_mistakes
 
 
 def check_certificates(settings: Settings, now: datetime) -> None:
-    """Checks the files of [dicom_tls], where something uses them.
+    """Checks the files of [dicom_tls] and of peers, where something uses them.
 
     Raises:
         Misconfigured: lists each file that cannot be used, with its setting and the remedy.
     """
-    is_used = settings.listener.tls_port is not None or any(
-        peer.tls for peer in settings.peers.values()
-    )
-    mistakes = list(file_mistakes(settings.dicom_tls.tls_files, now)) if is_used else []
-    if mistakes:
+    secured = {name: peer for name, peer in settings.peers.items() if peer.tls}
+    found: dict[str, str] = {}
+    if secured or settings.listener.tls_port is not None:
+        for mistake in file_mistakes(settings.dicom_tls.tls_files, now):
+            found[f"dicom_tls.{mistake.key}"] = mistake.message
+    for name, peer in secured.items():
+        for mistake in file_mistakes(TlsFiles(ca=peer.ca_file)):
+            found[f"peers.{name}.{mistake.key}"] = mistake.message
+    if found:
         raise Misconfigured.combined(
-            [
-                Misconfigured(each.message, file=settings.file, key=f"{_TABLE}.{each.key}")
-                for each in mistakes
-            ]
+            [Misconfigured(message, file=settings.file, key=key) for key, message in found.items()]
         )
 
 

@@ -5,17 +5,21 @@ from ipaddress import ip_address
 from typing import Literal
 
 from node.routing.condition_parsing import KeyPath
-from node.settings.value_types import Options
+from node.settings.value_types import Options, Positive
 
 
 class AccessOptions(Options):
     """Who may use console, REST API and DICOMweb.
 
     With login "none", everybody who can connect may do everything; the console then listens on
-    the loopback interface only.
+    the loopback interface only. A session ends `idle_minutes` after its last use, and at the
+    latest after `session_hours`. `totp` says whether each login needs a second factor.
     """
 
     login: Literal["required", "none"] = "required"
+    idle_minutes: Positive = 30.0
+    session_hours: Positive = 12.0
+    totp: Literal["optional", "required"] = "optional"
 
 
 def access_mistakes(access: AccessOptions, web_host: str) -> Iterator[tuple[KeyPath, str]]:

@@ -8,11 +8,16 @@ from pathlib import Path
 
 from fastapi import Request
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup
 from starlette.responses import HTMLResponse, Response
 
+from node.domain.access.identities import IdentityOrigin
+from node.domain.access.permissions import Permission
 from node.settings import Settings
 from node.web.console import monitoring_text, state_text
 from node.web.console.series_list import SeriesFilter
+from node.web.csrf import CSRF_FIELD
+from node.web.current_sender import current_sender
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -21,7 +26,9 @@ def page(request: Request, settings: Settings, name: str, **context: object) -> 
     """Returns the rendered template, or 304 when the browser has the same page already."""
     text = render_page(request.url.path, settings, name, **context)
     tag = f'"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'
-    headers = {"ETag": tag, "Cache-Control": "no-cache"}
+    # After the logout, the button "back" must not show patients.
+    is_session = current_sender().csrf_token != ""
+    headers = {"ETag": tag, "Cache-Control": "no-store" if is_session else "no-cache"}
     if request.headers.get("if-none-match") == tag:
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
     return HTMLResponse(text, headers=headers)
@@ -34,7 +41,21 @@ def render_page(path: str, settings: Settings, name: str, **context: object) -> 
 
 def render(name: str, **context: object) -> str:
     """Returns the rendered template."""
-    return _environment().get_template(name).render(version=_version(), **context)
+    sender = current_sender()
+    return _environment().get_template(name).render(version=_version(), sender=sender, **context)
+
+
+def _csrf_value() -> Markup:
+    """Returns name and value of the field or button that makes a POST one of this session.
+
+    The value is empty where the content is for several sessions; `console.js` fills it in.
+    """
+    return Markup('name="{}" value="{}"').format(CSRF_FIELD, current_sender().csrf_token)
+
+
+def _csrf_field() -> Markup:
+    """Returns the hidden field that each form with POST holds."""
+    return Markup('<input type="hidden" {}>').format(_csrf_value())
 
 
 @lru_cache(maxsize=1)
@@ -51,7 +72,14 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(SeriesFilter=SeriesFilter, Tone=state_text.Tone)
+    environment.globals.update(
+        SeriesFilter=SeriesFilter,
+        Tone=state_text.Tone,
+        Permission=Permission,
+        IdentityOrigin=IdentityOrigin,
+        csrf_field=_csrf_field,
+        csrf_value=_csrf_value,
+    )
     environment.filters["short_uid"] = state_text.short_uid
     environment.filters["event_name"] = state_text.event_name
     environment.filters["event_detail"] = state_text.event_detail

@@ -24,7 +24,7 @@ from node.web.next_page import login_address, safe_page
 )
 def test_an_address_elsewhere_becomes_the_start_page(address: str) -> None:
     assert safe_page(address) == "/"
-    assert login_address(address, "") == "/login"
+    assert login_address(address) == "/login"
 
 
 @pytest.mark.parametrize("address", ["/", "/series/1.2.3", "/?state=done&q=a%20b", "/queues#top"])
@@ -33,4 +33,4 @@ def test_an_address_on_this_node_stays(address: str) -> None:
 
 
 def test_the_login_page_gets_the_address() -> None:
-    assert login_address("/queues", "tab=open") == "/login?next=%2Fqueues%3Ftab%3Dopen"
+    assert login_address("/queues?tab=open") == "/login?next=%2Fqueues%3Ftab%3Dopen"

@@ -6,6 +6,7 @@ const PERIOD_MS = 2000;
 const TIMEOUT_MS = 10000;
 const live = document.querySelector("[data-live]");
 const connection = document.getElementById("connection");
+const CSRF_TOKEN = document.querySelector("meta[name=csrf-token]")?.content ?? "";
 let tag = "";
 let streaming = false; // stream.js updates the page
 let updatedAt = new Date();
@@ -114,6 +115,7 @@ async function fetchUpdate() {
   const headers = tag ? { "If-None-Match": tag } : {};
   const response = await fetch(live.dataset.live, { headers, cache: "no-store", signal: AbortSignal.timeout(TIMEOUT_MS) });
   if (response.status === 304) return "";
+  if (response.status === 401) location.reload(); // the session has ended: the node shows the login
   if (!response.ok) return `The node answers with an error (${response.status}).`;
   showUpdate(await response.text());
   tag = response.headers.get("ETag") ?? "";
@@ -123,6 +125,8 @@ async function fetchUpdate() {
 function showUpdate(html) {
   const page = new DOMParser().parseFromString(html, "text/html");
   updateTimes(page);
+  // What several sessions share holds no token of one of them.
+  for (const field of page.querySelectorAll("[name=csrf]")) field.setAttribute("value", CSRF_TOKEN);
   // The parser drops white space at the start; it would shift every element and replace them all.
   const first = live.firstChild;
   if (first?.nodeType === Node.TEXT_NODE && !first.nodeValue.trim()) first.remove();

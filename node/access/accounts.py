@@ -1,0 +1,98 @@
+"""Changes of users by administrators, each with a line in the audit trail."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from node.access.lock_out import LockOut
+from node.access.secrets import digest_of_code, new_code
+from node.domain.access.permissions import Role
+from node.domain.access.users import CodePurpose, user_name_of
+from node.store import Store
+
+# The subject of events about users in the audit trail.
+USERS = "users"
+PASSWORD_CODE_VALID = timedelta(hours=24)
+# The program that prints the link is there to open it at once.
+_LOGIN_CODE_VALID = timedelta(minutes=15)
+
+
+@dataclass(frozen=True)
+class Accounts:
+    """Adds and changes users on behalf of `by`.
+
+    Every method raises AccountError if the user or the change is not possible.
+    """
+
+    store: Store
+    by: str
+
+    def add(self, name: str, role: Role, now: datetime) -> str:
+        """Adds a user without password; returns the one-time code with which the user sets one."""
+        name = user_name_of(name)
+        self.store.add_user(name, role, now)
+        self._record(now, "user.added", f"{name} as {role}")
+        return self._password_code(name, now)
+
+    def change_role(self, name: str, role: Role, now: datetime) -> None:
+        """Gives the user another role; the user must log in again."""
+        self.store.change_role(name, role)
+        self._record(now, "user.role_changed", f"{name} to {role}")
+
+    def disable(self, name: str, now: datetime) -> None:
+        """Keeps the user from logging in, and ends the user's sessions."""
+        self.store.set_disabled(name, True)
+        self._record(now, "user.disabled", name)
+
+    def enable(self, name: str, now: datetime) -> None:
+        """Lets a disabled user log in again."""
+        self.store.set_disabled(name, False)
+        self._record(now, "user.enabled", name)
+
+    def reset(self, name: str, now: datetime, *, with_second_factor: bool) -> str:
+        """Removes the password, and the second factor if wanted; ends the user's sessions.
+
+        It also ends a waiting time after failed logins. Returns the one-time code with which the
+        user sets a new password.
+        """
+        if with_second_factor:
+            self.store.remove_second_factor(name)
+        self.store.set_password(name, None)
+        LockOut(self.store).forgive(name)
+        factor = " and second factor" if with_second_factor else ""
+        self._record(now, "user.reset", f"password{factor} of {name}")
+        return self._password_code(name, now)
+
+    def end_sessions(self, name: str, now: datetime) -> None:
+        """Ends every session of the user."""
+        self.store.get_user(name)
+        count = self.store.remove_sessions_of(name)
+        self._record(now, "user.sessions_ended", f"{count} of {name}")
+
+    def _password_code(self, name: str, now: datetime) -> str:
+        code = new_code()
+        self.store.replace_code(
+            CodePurpose.PASSWORD,
+            digest_of_code(code),
+            user_name=name,
+            expires_at=now + PASSWORD_CODE_VALID,
+        )
+        return code
+
+    def _record(self, now: datetime, event: str, detail: str) -> None:
+        self.store.audit(now, USERS, event, f"{detail}, by {self.by}")
+
+
+def login_link(store: Store, name: str, now: datetime) -> str:
+    """Returns the path of a page that logs in the user, once.
+
+    Raises:
+        AccountError: there is no such user.
+    """
+    code = new_code()
+    store.replace_code(
+        CodePurpose.LOGIN,
+        digest_of_code(code),
+        user_name=store.get_user(name).name,
+        expires_at=now + _LOGIN_CODE_VALID,
+    )
+    return f"/login/link?code={name}:{code}"

@@ -1,0 +1,68 @@
+"""The first start: a one-time code in the log lets its reader become the first administrator."""
+
+from dataclasses import dataclass
+from ipaddress import IPv6Address, ip_address
+
+import structlog
+
+from node.access.authentication import RequestFacts
+from node.access.lock_out import LockOut
+from node.access.passwords import check_new_password, hash_password
+from node.access.secrets import digest_of_code, new_code
+from node.domain.access.users import AccountError, CodePurpose, User, user_name_of
+from node.store import Store
+
+_LOG = structlog.get_logger()
+_ACCOUNT = "set-up"
+
+
+@dataclass(frozen=True)
+class NewAccount:
+    """The name and password that the first administrator chooses."""
+
+    name: str
+    password: str
+
+
+def announce_set_up(store: Store) -> None:
+    """Logs a new code while there is no administrator; earlier codes do not count any more."""
+    if store.has_administrator():
+        return
+    code = new_code()
+    store.replace_code(CodePurpose.SET_UP, digest_of_code(code))
+    _LOG.warning(
+        "access.no_administrator",
+        code=code,
+        remedy="open /set-up in the console on this machine, and create one with the code",
+    )
+
+
+def set_up(store: Store, code: str, account: NewAccount, facts: RequestFacts) -> User:
+    """Creates the first administrator; the code counts once.
+
+    Raises:
+        AccountError: the code is wrong, there is an administrator already, or name or password
+            cannot be used.
+    """
+    lock_out = LockOut(store)
+    lock_out.begin(_ACCOUNT, facts)
+    name = user_name_of(account.name)
+    check_new_password(account.password, name)
+    if store.has_administrator():
+        raise AccountError("there is an administrator already")
+    if not store.use_code(CodePurpose.SET_UP, digest_of_code(code), facts.now):
+        raise AccountError("the code is wrong; the log of the node states it at its last start")
+    user = store.add_first_administrator(name, hash_password(account.password), facts.now)
+    lock_out.succeeded(_ACCOUNT, facts)
+    return user
+
+
+def is_loopback(address: str) -> bool:
+    """Whether a request comes from this machine itself."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return False
+    if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped is not None:
+        parsed = parsed.ipv4_mapped
+    return parsed.is_loopback

@@ -1,0 +1,178 @@
+"""Login with name, password and second factor; one-time codes that set a password or log in."""
+
+from dataclasses import dataclass
+
+import structlog
+
+from node.access.authentication import RequestFacts
+from node.access.first_start import is_loopback
+from node.access.lock_out import LockOut
+from node.access.passwords import check_new_password, hash_password, is_password
+from node.access.second_factor import SecondFactor
+from node.access.secrets import digest_of_code
+from node.access.sessions import SessionKeeper
+from node.domain.access.users import (
+    AccountError,
+    CodePurpose,
+    Credentials,
+    Session,
+    SessionStage,
+    User,
+    user_name_of,
+)
+from node.settings import AccessOptions
+from node.store import Store
+
+_LOG = structlog.get_logger()
+_WRONG = "the user name or the password is wrong"
+_WRONG_CODE = "the user name or the code is wrong, or the code has expired or was used"
+
+
+@dataclass(frozen=True)
+class OpenedSession:
+    """A new session; `identifier` goes into the cookie."""
+
+    identifier: str
+    stage: SessionStage
+
+
+@dataclass(frozen=True)
+class Login:
+    """Opens sessions for people who prove who they are."""
+
+    store: Store
+    options: AccessOptions
+
+    @property
+    def sessions(self) -> SessionKeeper:
+        """The sessions that it opens."""
+        return SessionKeeper(self.store, self.options)
+
+    @property
+    def second_factor(self) -> SecondFactor:
+        """The second factor of users."""
+        return SecondFactor(self.store)
+
+    def by_password(self, name: str, password: str, facts: RequestFacts) -> OpenedSession:
+        """Opens a session; its stage says whether the second factor is missing.
+
+        Raises:
+            AccountError: name or password is wrong, or there were too many attempts.
+        """
+        self._lock_out.begin(name, facts)
+        credentials = self.store.credentials_of(name.strip().lower())
+        stored = None if credentials is None else credentials.password_hash
+        is_right = is_password(password, stored)
+        if credentials is None or not is_right or credentials.user.is_disabled:
+            _LOG.warning("login.failed", address=facts.client_address)
+            raise AccountError(_WRONG)
+        if credentials.user.has_second_factor:
+            return self._open(credentials.user, SessionStage.SECOND_FACTOR, facts)
+        self._lock_out.succeeded(name, facts)
+        stage = SessionStage.ENROL if self.options.totp == "required" else SessionStage.OPEN
+        return self._open(credentials.user, stage, facts)
+
+    def by_second_factor(self, session: Session, code: str, facts: RequestFacts) -> OpenedSession:
+        """Opens the session of a user whose password was right.
+
+        Raises:
+            AccountError: the code is wrong, or there were too many attempts.
+        """
+        name = session.user.name
+        self._lock_out.begin(name, facts)
+        if not self.second_factor.is_valid(name, code, facts.now):
+            _LOG.warning("login.failed", address=facts.client_address)
+            raise AccountError("the code is wrong, too old or was used already")
+        self._lock_out.succeeded(name, facts)
+        return self._open(session.user, SessionStage.OPEN, facts)
+
+    def by_enrolment(
+        self, session: Session, code: str, facts: RequestFacts
+    ) -> tuple[OpenedSession, list[str]]:
+        """Opens the session of a user who has just set up a second factor.
+
+        Returns the recovery codes, too.
+
+        Raises:
+            AccountError: the code is wrong, or there were too many attempts.
+        """
+        name = session.user.name
+        self._lock_out.begin(name, facts)
+        codes = self.second_factor.confirm(name, code, facts.now)
+        self._lock_out.succeeded(name, facts)
+        return self._open(session.user, SessionStage.OPEN, facts), codes
+
+    def by_link(self, code: str, facts: RequestFacts) -> OpenedSession:
+        """Opens a session of the user in a login link, which works once, and on this machine only.
+
+        Raises:
+            AccountError: the link does not count, or not any more.
+        """
+        if not is_loopback(facts.client_address):
+            raise AccountError("this link works only in a browser on the machine of the node")
+        name, _, secret = code.partition(":")
+        self._lock_out.begin(name, facts)
+        digest = digest_of_code(secret)
+        if not self.store.use_code(CodePurpose.LOGIN, digest, facts.now, user_name=name):
+            raise AccountError("this link has expired or was used already; log in with a password")
+        self._lock_out.succeeded(name, facts)
+        return self._open(self.store.get_user(name), SessionStage.OPEN, facts)
+
+    def set_password(self, name: str, code: str, password: str, facts: RequestFacts) -> None:
+        """Sets the password of a user who has a one-time code.
+
+        Raises:
+            AccountError: the code or the new password does not count.
+        """
+        self._lock_out.begin(name, facts)
+        name = user_name_of(name)
+        check_new_password(password, name)
+        digest = digest_of_code(code)
+        if not self.store.use_code(CodePurpose.PASSWORD, digest, facts.now, user_name=name):
+            raise AccountError(_WRONG_CODE)
+        self.store.set_password(name, hash_password(password))
+        self._lock_out.succeeded(name, facts)
+
+    def change_password(
+        self, own: Credentials, current: str, new: str, facts: RequestFacts
+    ) -> OpenedSession:
+        """Changes the password of a user; every session ends but a new one, which it opens.
+
+        Raises:
+            AccountError: the current password is wrong, or the new one is easy to guess.
+        """
+        name = own.user.name
+        check_new_password(new, name)
+        self._require_password(own, current, facts)
+        self.store.set_password(name, hash_password(new))
+        return self._open(own.user, SessionStage.OPEN, facts)
+
+    def remove_second_factor(
+        self, own: Credentials, current: str, facts: RequestFacts
+    ) -> OpenedSession:
+        """Removes the second factor; every session ends but a new one, which it opens.
+
+        Raises:
+            AccountError: the password is wrong, or the site requires a second factor.
+        """
+        if self.options.totp == "required":
+            raise AccountError("this node requires a second factor; an administrator can reset it")
+        self._require_password(own, current, facts)
+        self.store.remove_second_factor(own.user.name)
+        return self._open(own.user, SessionStage.OPEN, facts)
+
+    def _require_password(self, own: Credentials, password: str, facts: RequestFacts) -> None:
+        self._lock_out.begin(own.user.name, facts)
+        if not is_password(password, own.password_hash):
+            raise AccountError("the current password is wrong")
+        self._lock_out.succeeded(own.user.name, facts)
+
+    @property
+    def _lock_out(self) -> LockOut:
+        return LockOut(self.store)
+
+    def _open(self, user: User, stage: SessionStage, facts: RequestFacts) -> OpenedSession:
+        if stage is SessionStage.OPEN:
+            self.sessions.remove_expired(facts.now)
+            _LOG.info("login.done", user=user.name, address=facts.client_address)
+        return OpenedSession(self.sessions.open(user.name, stage, facts), stage)

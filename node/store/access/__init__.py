@@ -1,0 +1,1 @@
+"""Users, sessions, failed logins and one-time codes."""

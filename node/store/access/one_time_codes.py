@@ -1,0 +1,56 @@
+"""The table of one-time codes. It holds digests, never the codes themselves."""
+
+from datetime import datetime
+
+from sqlalchemy import delete, insert, or_
+
+from node.domain.access.users import CodePurpose
+from node.store.access.tables import ONE_TIME_CODES
+from node.store.repository import Repository
+
+_C = ONE_TIME_CODES.c
+
+
+class OneTimeCodes(Repository):
+    """Codes that can be used once, each for its purpose and user."""
+
+    def replace_code(
+        self,
+        purpose: CodePurpose,
+        digest: str,
+        *,
+        user_name: str | None = None,
+        expires_at: datetime | None = None,
+    ) -> None:
+        """Stores a code; earlier ones of the same purpose and user do not count any more."""
+        row = {
+            "code_digest": digest,
+            "purpose": purpose.value,
+            "user_name": user_name,
+            "expires_at": expires_at,
+        }
+        with self._database.writing() as connection:
+            connection.execute(
+                delete(ONE_TIME_CODES).where(
+                    _C.purpose == purpose.value, _C.user_name.is_not_distinct_from(user_name)
+                )
+            )
+            connection.execute(insert(ONE_TIME_CODES).values(row))
+
+    def use_code(
+        self, purpose: CodePurpose, digest: str, now: datetime, *, user_name: str | None = None
+    ) -> bool:
+        """Removes the code; False if there is no such code, or it is too old."""
+        used = delete(ONE_TIME_CODES).where(
+            _C.code_digest == digest,
+            _C.purpose == purpose.value,
+            _C.user_name.is_not_distinct_from(user_name),
+            or_(_C.expires_at.is_(None), _C.expires_at > now),
+        )
+        with self._database.writing() as connection:
+            return connection.execute(used).rowcount == 1
+
+    def remove_codes(self, purpose: CodePurpose) -> None:
+        """Removes every code of a purpose."""
+        with self._database.writing() as connection:
+            connection.execute(delete(ONE_TIME_CODES).where(_C.purpose == purpose.value))

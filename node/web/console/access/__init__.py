@@ -1,0 +1,1 @@
+"""Pages of login, set-up, the own account and users."""

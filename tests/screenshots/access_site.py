@@ -1,0 +1,29 @@
+"""Sites with a login: before the first administrator, and with users in each state."""
+
+from datetime import UTC, datetime, timedelta
+
+from node.access.passwords import hash_password
+from node.domain.access.permissions import Role
+from tests.support.servers.served_node import ServedNode
+from tests.support.servers.sessions import open_session
+
+PASSWORD = "violet tractor sings quietly"
+_SECRET = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
+
+
+def no_users(_node: ServedNode) -> None:
+    """The node waits for its first administrator."""
+
+
+def some_users(node: ServedNode) -> None:
+    """Adds a user in each state."""
+    now, store = datetime.now(UTC), node.store
+    password = hash_password(PASSWORD)
+    store.add_user("a.berger", Role.ADMINISTRATOR, now - timedelta(days=90), password)
+    store.add_user("j.doe", Role.OPERATOR, now - timedelta(days=30), password)
+    store.add_user("m.rossi", Role.VIEWER, now)
+    store.add_user("t.former", Role.CONFIGURATOR, now - timedelta(days=400), password)
+    store.set_disabled("t.former", True)
+    store.set_totp_secret("j.doe", _SECRET)
+    store.confirm_second_factor("j.doe", _SECRET, 0, [f"{n}" for n in range(10)])
+    open_session(node, "j.doe", now - timedelta(minutes=5))

@@ -1,0 +1,70 @@
+"""`segnode users`: what it changes and prints."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from node.cli.main import main
+from node.settings import load_settings
+from node.store import Store
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    file = tmp_path / "site.toml"
+    file.write_text('data_dir = "data"\n', encoding="utf-8")
+    return file
+
+
+def run(config: Path, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["segnode", "users", *arguments, "-c", str(config)])
+    with pytest.raises(SystemExit) as exited:
+        main()
+    return int(exited.value.code or 0)
+
+
+def test_users_are_added_changed_and_listed(
+    config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(config, monkeypatch, "list") == 0
+    assert "There are no users" in capsys.readouterr().out
+    assert run(config, monkeypatch, "add", "Admin", "--role", "administrator") == 0
+    assert run(config, monkeypatch, "add", "jdoe") == 0
+    code = capsys.readouterr().out.splitlines()[0].removeprefix("One-time code: ")
+    assert len(code.replace("-", "")) == 20
+    assert run(config, monkeypatch, "role", "jdoe", "operator") == 0
+    assert run(config, monkeypatch, "disable", "JDOE") == 0
+    capsys.readouterr()
+    assert run(config, monkeypatch, "list", "--json") == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert [(one["name"], one["role"], one["is_disabled"]) for one in listed] == [
+        ("admin", "administrator", False),
+        ("jdoe", "operator", True),
+    ]
+    assert run(config, monkeypatch, "enable", "jdoe") == 0
+    assert run(config, monkeypatch, "reset", "jdoe", "--second-factor") == 0
+    assert run(config, monkeypatch, "list") == 0
+    assert "operator, no password yet, never logged in" in capsys.readouterr().out
+
+
+def test_impossible_changes_say_why_and_leave_a_trail_of_the_others(
+    config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(config, monkeypatch, "add", "admin", "--role", "administrator")
+    for arguments, reason in (
+        (("disable", "admin"), "only administrator"),
+        (("add", "admin"), "there is a user admin already"),
+        (("reset", "nobody"), "there is no user nobody"),
+        (("add", "a b"), "a user name has"),
+    ):
+        capsys.readouterr()
+        assert run(config, monkeypatch, *arguments) == 1
+        assert reason in capsys.readouterr().err
+    settings = load_settings(config)
+    store = Store.open(settings.database_url, settings.data_dir)
+    events = [(one.event, one.detail) for one in store.audit_of("users")]
+    store.close()
+    assert [event for event, _ in events] == ["user.added"]
+    assert "admin as administrator, by " in events[0][1]
