@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from pydicom import dcmread
 from pydicom.data import get_testdata_file
 from pydicom.uid import UID
 
+from node.access.passwords import hash_password
+from node.domain.access.permissions import Role
 from node.domain.identifiers import mint_uid
 from node.web.viewer.ohif_installation import VERSION
 from tests.support.servers.post_server import Answer, PostServer
@@ -64,7 +67,12 @@ def test_answers_arrive_as_the_node_sends_them(site: Site, path: str) -> None:
 def test_an_event_arrives_while_the_stream_is_open(site: Site) -> None:
     with site.proxy.client() as client, client.stream("GET", "/events/overview") as events:
         assert events.headers["Content-Type"].startswith("text/event-stream")
-        assert next(events.iter_raw()).endswith(b"\n\n")
+        received = b""
+        for piece in events.iter_raw():
+            received += piece
+            if b"event: overview\n" in received:
+                return
+    raise AssertionError("the stream ended without an event")
 
 
 def test_a_large_study_is_stored_and_retrieved_unchanged(site: Site) -> None:
@@ -143,3 +151,20 @@ def test_a_client_cannot_forge_its_address(kind: str, tmp_path: Path) -> None:
     assert lower["x-forwarded-for"] == "127.0.0.1"
     assert lower["x-forwarded-proto"] == "https"
     assert lower.get("x-forwarded-host", NAME) == NAME
+
+
+@pytest.mark.parametrize("kind", ["nginx", "caddy"])
+def test_the_cookie_of_a_login_is_for_https_alone(kind: str, tmp_path: Path) -> None:
+    password = "violet tractor sings quietly"
+    names = f'[web]\nnames = ["{NAME}"]\n'
+    with served_node(tmp_path, names, login="required") as node:
+        hashed = hash_password(password)
+        node.store.add_user("admin", Role.ADMINISTRATOR, datetime.now(UTC), hashed)
+        port = int(node.url.rpartition(":")[2])
+        with running_proxy(kind, tmp_path, port) as proxy, proxy.client() as client:
+            answer = client.post("/login", data={"name": "admin", "password": password})
+            assert answer.status_code == 303
+            cookie = answer.headers["Set-Cookie"]
+            assert cookie.startswith("__Host-")
+            assert {"Secure", "HttpOnly", "SameSite=strict"} <= set(cookie.split("; "))
+            assert client.get("/api/series").status_code == 200
