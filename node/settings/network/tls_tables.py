@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from node.routing.condition_parsing import KeyPath, Mistake
+from node.settings.alerting import MailOptions, WebhookOptions
+from node.settings.destinations import FhirDestination
 from node.settings.network.tls_files import TlsFileOptions
 from node.settings.options import Settings
 from node.settings.value_types import Options
@@ -39,7 +41,7 @@ def tls_file_mistakes(settings: Settings, base: Path) -> Iterator[Mistake]:
                 continue
             if not _is_file(base / file):
                 yield (*path, key), f"there is no file {base / file}"
-            if without_tls:
+            if without_tls and not _is_tolerated(key, options):
                 yield (*path, key), without_tls
         if getattr(options, "key_file", None) and not getattr(options, "certificate_file", None):
             yield (*path, "key_file"), "has no effect without a certificate_file"
@@ -48,6 +50,11 @@ def tls_file_mistakes(settings: Settings, base: Path) -> Iterator[Mistake]:
 def _is_file(path: Path) -> bool:
     """Whether there is a file; also where this user may not look into its folder."""
     return not os.access(path.parent, os.X_OK) or path.is_file()
+
+
+def _is_tolerated(key: str, options: Options) -> bool:
+    """Whether earlier versions took it without TLS: a node must start after an upgrade."""
+    return key == "ca_file" and isinstance(options, FhirDestination | WebhookOptions | MailOptions)
 
 
 def _reason_without_tls(options: Options) -> str:
