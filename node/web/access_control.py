@@ -24,9 +24,9 @@ from node.settings import Settings
 from node.store import Store
 from node.web.csrf import receive_with_token
 from node.web.current_sender import CurrentSender, use_sender
-from node.web.https import request_is_https
 from node.web.next_page import LOGIN_PATH, login_address, safe_page
 from node.web.permissions import HEALTH_ROUTES, PUBLIC_ROUTES, ROUTE_PERMISSIONS, Route
+from node.web.server.https import request_is_https
 
 # Paths that programs and scripts read. People get pages everywhere else.
 _PROGRAM_PATHS = ("/api/", "/dicom-web", "/health", "/metrics", "/events/", "/fragments/")

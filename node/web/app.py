@@ -49,9 +49,9 @@ from node.web.dependencies import settings_of
 from node.web.dicomweb import capabilities, metadata, qido, rendered, stow, wado
 from node.web.dicomweb.urls import SERVICE_PATH
 from node.web.event_streams import EventStreams
-from node.web.https import StrictTransport
 from node.web.request_limits import RequestLimits
 from node.web.security import SECURITY_HEADERS, SecurityMiddleware
+from node.web.server.https import StrictTransport
 from node.web.viewer import ohif_routes
 from node.web.viewer import routes as viewer
 

@@ -16,8 +16,8 @@ from starlette.responses import PlainTextResponse
 
 from node.tls.certificate_files import TlsFiles
 from node.tls.contexts import ServerCertificate
-from node.web import tls_handshakes
-from node.web.ports import WebPort
+from node.web.server import tls_handshakes
+from node.web.server.ports import WebPort
 from node.web.server_config import server_config
 from tests.support.certificate_authority import CertificateAuthority
 from tests.support.waiting import until

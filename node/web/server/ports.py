@@ -12,10 +12,10 @@ from starlette.types import ASGIApp
 from node.domain.errors import Misconfigured
 from node.settings import Settings
 from node.web.dependencies import settings_of
-from node.web.https import RedirectToHttps
 from node.web.security import SecurityMiddleware
+from node.web.server.https import RedirectToHttps
+from node.web.server.tls_handshakes import TlsHandshakes
 from node.web.server_config import server_config
-from node.web.tls_handshakes import TlsHandshakes
 
 _BACKLOG = 128
 
