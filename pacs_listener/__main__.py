@@ -19,7 +19,7 @@ from node.runtime.supervisor_pipe import SIGN_SECONDS, SupervisorPipe
 from node.runtime.timers import Timers
 from node.settings import Settings
 from node.store import Store
-from pacs_listener.certificate_renewal import CertificateRenewal
+from node.tls.renewal import CertificateRenewal
 from pacs_listener.commitment import CommitmentService
 from pacs_listener.policy import AssociationPolicy, policy_from
 from pacs_listener.rejection_recorder import RejectionRecorder

@@ -10,6 +10,9 @@ from hashlib import sha256
 from node.alerts.message import MessageContent
 from node.domain.errors import Transient
 from node.settings import MailOptions
+from node.tls.contexts import client_context
+from node.tls.failures import CLOSED_BY_SERVER, TlsFailure, tls_failure
+from node.tls.refusal import refusal
 
 _DEFAULT_PORTS = {"starttls": 587, "tls": 465, "none": 25}
 
@@ -31,15 +34,8 @@ class MailChannel:
                 if self.options.username is not None:
                     connection.login(self.options.username, self.password)
                 refused = connection.send_message(self._message(content))
-        except ssl.SSLError as error:
-            reason = "has no certificate that this node trusts, or no TLS; check ca_file and port"
-            raise Transient(f"the mail server {server} {reason}") from error
-        except smtplib.SMTPException as error:
-            raise Transient(f"the mail server {server} refused the message: {error}") from error
-        except OSError as error:
-            raise Transient(
-                f"the mail server {server} cannot be reached: {error.strerror or error}"
-            ) from error
+        except (OSError, ValueError) as error:  # every exception of smtplib is an OSError
+            raise Transient(f"the mail server {server} {self._reason(error)}") from error
         if refused:
             raise Transient(f"the mail server {server} refused {', '.join(sorted(refused))}")
 
@@ -52,7 +48,25 @@ class MailChannel:
         return smtplib.SMTP(options.host, self._port, timeout=options.timeout_seconds)
 
     def _tls(self) -> ssl.SSLContext:
-        return ssl.create_default_context(cafile=self.options.ca_file)
+        return client_context(self.options.tls_files)
+
+    def _reason(self, error: Exception) -> str:
+        if failure := self._tls_failure(error):
+            return f"has no TLS connection: {failure}"
+        if isinstance(error, smtplib.SMTPException):
+            return f"refused the message: {error}"
+        text = error.strerror if isinstance(error, OSError) else ""
+        return f"cannot be reached: {text or error}"
+
+    def _tls_failure(self, error: Exception) -> TlsFailure | None:
+        options = self.options
+        if options.security == "none":
+            return None
+        failure = tls_failure(error, options.tls_files)
+        has_ended = isinstance(error, smtplib.SMTPServerDisconnected)
+        if options.security == "tls" and has_ended and failure in {None, CLOSED_BY_SERVER}:
+            return refusal(options.host, self._port, options.tls_files)
+        return failure
 
     @property
     def _port(self) -> int:

@@ -16,12 +16,11 @@ class WebhookChannel:
 
     def send(self, content: MessageContent) -> None:
         """See `Channel.send`. Any status of the 2xx class accepts the message."""
-        import requests
 
         from node.http.limited_answers import request
+        from node.http.tls_connections import request_failure
 
         headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
-        ca_file = self.options.ca_file
         try:
             response = request(
                 "POST",
@@ -29,13 +28,15 @@ class WebhookChannel:
                 json=content.as_json(),
                 headers=headers,
                 timeout=self.options.timeout_seconds,
-                verify=True if ca_file is None else str(ca_file),
+                files=self.options.tls_files,
                 # A redirection would turn the request into a GET without its content.
                 allow_redirects=False,
             )
-        except (requests.RequestException, OSError) as error:
+        except OSError as error:  # every exception of requests is one, and so is a missing file
             # The text of the error can hold the URL, and the URL a secret.
-            raise Transient(f"the webhook's server {self._server} {_reason(error)}") from error
+            failure = request_failure(error, self.options.url, self.options.tls_files)
+            reason = _reason(error) if failure is None else f"has no TLS connection: {failure}"
+            raise Transient(f"the webhook's server {self._server} {reason}") from error
         if not 200 <= response.status_code < 300:
             raise Transient(
                 f"the webhook's server {self._server} answered with status {response.status_code}"
@@ -52,8 +53,6 @@ def _reason(error: Exception) -> str:
     import requests
 
     match error:
-        case requests.exceptions.SSLError():
-            return "has no certificate that this node trusts; check ca_file"
         case requests.Timeout():
             return "does not answer in time"
         case requests.ConnectionError():

@@ -9,7 +9,7 @@ import typer
 
 from node.cli.jobs import SERIES_STATE_TEXT, open_store
 from node.cli.options import ConfigOption
-from node.domain.errors import Rejected, RejectionReason
+from node.domain.errors import Misconfigured, Rejected, RejectionReason
 from node.domain.identifiers import Uid
 from node.domain.job import Priority
 from node.domain.job_summary import outcome
@@ -50,6 +50,7 @@ def check(config: ConfigOption = None) -> None:
     from node.dimse.tls.certificate_files import check_certificates
     from node.settings import load_settings
     from node.settings.location import is_in_database
+    from node.web.server.https import check_web_certificate
 
     if is_in_database(config):
         from node.configuration.active import active_settings
@@ -57,7 +58,14 @@ def check(config: ConfigOption = None) -> None:
         settings = active_settings(config)
     else:
         settings = load_settings(config)
-    check_certificates(settings, datetime.now(UTC))
+    mistakes: list[Misconfigured] = []
+    for check_files in (check_certificates, check_web_certificate):
+        try:
+            check_files(settings, datetime.now(UTC))
+        except Misconfigured as error:
+            mistakes += error.mistakes
+    if mistakes:
+        raise Misconfigured.combined(mistakes)
     typer.echo(_summary(settings))
 
 

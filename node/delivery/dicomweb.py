@@ -17,6 +17,8 @@ from node.domain.delivery import Receipt
 from node.domain.errors import NotAccepted, Rejected, RejectionReason, Transient
 from node.domain.identifiers import Uid
 from node.http.limited_answers import json_content, request
+from node.http.tls_connections import NO_FILES, no_answer
+from node.tls.certificate_files import TlsFiles
 
 # Seconds to connect, and seconds of silence while the server processes the request.
 _TIMEOUT_SECONDS = (10.0, 120.0)
@@ -45,6 +47,7 @@ class DicomWeb:
     username: str = ""
     password: str = field(default="", repr=False)
     deflated: bool = False
+    files: TlsFiles = NO_FILES
 
     def deliver(self, instances: Sequence[ResultFile]) -> Receipt:
         """See `Destination.deliver`. Each instance has a request of its own."""
@@ -97,19 +100,10 @@ class DicomWeb:
                 headers={"Content-Type": content_type, "Accept": "application/dicom+json"},
                 auth=(self.username, self.password) if self.username else None,
                 timeout=_TIMEOUT_SECONDS,
+                files=self.files,
             )
-        except requests.exceptions.SSLError as error:
-            raise Transient(
-                f"{self.url} and the node agree on no TLS connection: check https or http in the "
-                "address, and the certificate of the server"
-            ) from error
-        except (requests.ConnectionError, requests.Timeout) as error:
-            raise Transient(
-                f"{self.url} does not answer: check the address and the firewall, and that the "
-                "server runs"
-            ) from error
-        except requests.RequestException as error:
-            raise Transient(f"{self.url} does not answer: {error}") from error
+        except OSError as error:  # every exception of requests is one
+            raise no_answer(error, self.url, self.files) from error
 
     def _failure(self, response: requests.Response) -> Transient | Rejected:
         message = f"{self.url} answered {response.status_code} {response.reason}".rstrip()

@@ -57,6 +57,7 @@ def _destination(
                 dicomweb.username or "",
                 password,
                 deflated=dicomweb.deflated,
+                files=dicomweb.tls_files,
             )
         case FolderDestination() as folder:
             readers = Readers(folder.readable_by)

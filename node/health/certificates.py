@@ -10,10 +10,9 @@ from cryptography import x509
 from node.domain.connections.seen_certificate import SeenCertificate
 from node.domain.monitoring.problem import Problem, ProblemKind, Urgency, sentence_end
 from node.settings import Settings
+from node.settings.network.tls_tables import tls_tables
 from node.store import Store
 
-# The files of these tables are read again for each connection, or when they change.
-_READ_AGAIN = ("dicom_tls.", "peers.")
 # The settings that name files with certificates; a key file holds none.
 _CERTIFICATE_SETTINGS = ("certificate_file", "ca_file")
 
@@ -53,15 +52,11 @@ def certificate_problems(settings: Settings, now: datetime) -> list[Problem]:
 
 def _certificate_files(settings: Settings) -> Iterator[tuple[str, Path]]:
     """Yields the files with the settings that name them."""
-    tables: dict[str, object] = {"dicom_tls": settings.dicom_tls}
-    tables |= {f"peers.{name}": table for name, table in settings.peers.items()}
-    tables |= {f"destinations.{name}": table for name, table in settings.destinations.items()}
-    tables |= {"alerts.webhook": settings.alerts.webhook, "alerts.mail": settings.alerts.mail}
-    for prefix, table in tables.items():
+    for path, table in tls_tables(settings):
         for key in _CERTIFICATE_SETTINGS:
             file = getattr(table, key, None)
             if isinstance(file, Path):
-                yield f"{prefix}.{key}", file
+                yield ".".join(map(str, (*path, key))), file
 
 
 @lru_cache(maxsize=32)
@@ -80,8 +75,7 @@ def _expiring(key: str, file: Path, expires_at: datetime, now: datetime) -> Prob
             f"A certificate in {file} ({key}) {'expired' if has_expired else 'expires'} "
             f"on {expires_at:%Y-%m-%d}."
         ),
-        remedy="Replace the file with a renewed certificate."
-        + ("" if key.startswith(_READ_AGAIN) else " Then restart the node."),
+        remedy="Replace the file with a renewed certificate; no restart is needed.",
     )
 
 

@@ -11,6 +11,9 @@ from typing import Any
 import requests
 import urllib3
 
+from node.http.tls_connections import NO_FILES, tls_options
+from node.tls.certificate_files import TlsFiles
+
 # A search with 10,000 matches has some 50 MB.
 MAX_ANSWER_BYTES = 128 << 20
 # From the first byte of an answer to its last.
@@ -25,14 +28,22 @@ class AnswerExceedsLimit(requests.RequestException):
 
 
 def request(
-    method: str, url: str, *, session: requests.Session | None = None, **options: Any
+    method: str,
+    url: str,
+    *,
+    files: TlsFiles = NO_FILES,
+    session: requests.Session | None = None,
+    **options: Any,
 ) -> requests.Response:
     """Sends a request as `requests.request` does, and returns the response with its whole content.
 
+    `files` are those of a TLS connection.
+
     Raises:
         AnswerExceedsLimit: the content, inflated, is over 128 MiB or takes over ten minutes.
-        requests.RequestException: as by `requests`.
+        OSError: as by `requests`; of another kind for a file that is missing.
     """
+    options |= tls_options(files)
     options |= {"stream": True, "hooks": {"response": _read}}  # also of redirections
     if session is not None:
         return session.request(method, url, **options)

@@ -12,6 +12,7 @@ from pydicom.dataset import Dataset
 from node.dicom.query import QueryLevel, TooManyMatches
 from node.domain.errors import Transient
 from node.http.limited_answers import json_content, request
+from node.http.tls_connections import NO_TLS, request_failure
 from node.intake.wado_retrieval import DicomWebSource
 
 # Connect timeout and read timeout.
@@ -59,9 +60,15 @@ def _search(
     parameters = [*values, *fields, ("limit", str(max_matches + 1))]
     try:
         response = request(
-            "GET", f"{url}?{_query(parameters)}", session=session, timeout=_TIMEOUT_SECONDS
+            "GET",
+            f"{url}?{_query(parameters)}",
+            files=source.files,
+            session=session,
+            timeout=_TIMEOUT_SECONDS,
         )
-    except requests.RequestException as error:
+    except OSError as error:  # every exception of requests is one, and so is a missing file
+        if failure := request_failure(error, source.url, source.files):
+            raise Transient(f"{source.url} and the node {NO_TLS}: {failure}") from error
         # The text of the error may hold the address with the identifiers of a patient.
         raise Transient(f"{source.url} does not answer ({type(error).__name__})") from error
     matches = _matches(response, source)

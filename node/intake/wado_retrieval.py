@@ -9,8 +9,10 @@ import requests
 from node.domain.errors import Rejected, RejectionReason, Transient
 from node.domain.identifiers import Uid
 from node.domain.instance import Channel, Origin, ReceivedInstance
+from node.http.tls_connections import NO_FILES, no_answer, tls_options
 from node.intake.multipart import MAX_PART_BYTES, PartTooLarge, iter_parts, parse_boundary
 from node.intake.part10 import received_from_part10
+from node.tls.certificate_files import TlsFiles
 
 # Connect timeout and read timeout.
 _TIMEOUT_SECONDS = (10.0, 120.0)
@@ -28,6 +30,7 @@ class DicomWebSource:
     url: str
     username: str = ""
     password: str = field(default="", repr=False)
+    files: TlsFiles = NO_FILES
 
 
 def retrieve_series(
@@ -77,32 +80,31 @@ def _whole(chunks: Iterator[bytes]) -> Iterator[bytes]:
 @contextmanager
 def _response(source: DicomWebSource, url: str) -> Iterator[requests.Response]:
     """Opens a streamed response; converts errors of `requests` within the block to Transient."""
+    with _opened(source, url) as response:
+        if response.status_code in _NOT_FOUND:
+            raise Rejected(
+                RejectionReason.INVALID_INSTANCE,
+                f"{url} answered {response.status_code}: it does not have this series",
+            )
+        if not response.ok:
+            denied = response.status_code in {401, 403}
+            hint = ": check the user name and password" if denied else ""
+            raise Transient(f"{url} answered {response.status_code} {response.reason}{hint}")
+        try:
+            yield response
+        except requests.RequestException as error:
+            raise no_answer(error, url, source.files) from error
+
+
+def _opened(source: DicomWebSource, url: str) -> requests.Response:
     try:
-        with requests.get(
+        return requests.get(
             url,
             headers={"Accept": _ACCEPT},
             auth=(source.username, source.password) if source.username else None,
             timeout=_TIMEOUT_SECONDS,
             stream=True,
-        ) as response:
-            if response.status_code in _NOT_FOUND:
-                raise Rejected(
-                    RejectionReason.INVALID_INSTANCE,
-                    f"{url} answered {response.status_code}: it does not have this series",
-                )
-            if not response.ok:
-                denied = response.status_code in {401, 403}
-                hint = ": check the user name and password" if denied else ""
-                raise Transient(f"{url} answered {response.status_code} {response.reason}{hint}")
-            yield response
-    except requests.exceptions.SSLError as error:
-        raise Transient(
-            f"{url} and the node agree on no TLS connection: check https or http in the address, "
-            "and the certificate of the server"
-        ) from error
-    except (requests.ConnectionError, requests.Timeout) as error:
-        raise Transient(
-            f"{url} does not answer: check the address and the firewall, and that the server runs"
-        ) from error
-    except requests.RequestException as error:
-        raise Transient(f"{url} does not answer: {error}") from error
+            **tls_options(source.files),
+        )
+    except OSError as error:  # every exception of requests is one, and so is a missing file
+        raise no_answer(error, url, source.files) from error

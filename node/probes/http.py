@@ -2,14 +2,16 @@
 
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import requests
 
 from node.domain.connections.failure import ConnectionFailure, ConnectionFault
 from node.http.limited_answers import json_content, request
+from node.http.tls_connections import NO_FILES, request_failure
 from node.probes.tcp import connected
+from node.probes.tls import file_failure, no_tls
+from node.tls.certificate_files import TlsFiles, file_mistakes
 
 # A person waits for the answer.
 TIMEOUT_S = 10.0
@@ -28,7 +30,7 @@ class HttpService:
     credentials: str
     auth: tuple[str, str] | None = field(default=None, repr=False)
     token: str = field(default="", repr=False)
-    ca_file: Path | None = None
+    files: TlsFiles = NO_FILES
 
     def request(
         self, method: str, path: str, headers: dict[str, str], body: bytes | None = None
@@ -49,7 +51,7 @@ class HttpService:
                 auth=self.auth,
                 timeout=TIMEOUT_S,
                 allow_redirects=False,
-                verify=True if self.ca_file is None else str(self.ca_file),
+                files=self.files,
             )
         except OSError as error:  # every exception of requests is one
             raise self._no_answer(error) from error
@@ -60,12 +62,10 @@ class HttpService:
         parts = urlsplit(self.url)
         host = parts.hostname or ""
         port = parts.port or (443 if parts.scheme == "https" else 80)
-        if isinstance(error, requests.exceptions.SSLError):
-            return ConnectionFailure(
-                ConnectionFault.TLS,
-                f"{self.url} and the node agree on no TLS connection ({_tls_reason(error)})",
-                "check https or http in the address, and which authority signed its certificate",
-            )
+        if next(file_mistakes(self.files), None):
+            return file_failure(self.url, self.files, error)
+        if tls := request_failure(error, self.url, self.files):
+            return no_tls(self.url, tls)
         try:
             with connected(host, port, TIMEOUT_S):
                 pass
@@ -107,15 +107,6 @@ class HttpService:
             raise ConnectionFailure(
                 ConnectionFault.HTTP_STATUS, answer, "look into the log of the server"
             )
-
-
-def _tls_reason(error: OSError) -> str:
-    text = str(error)
-    for known in ("certificate verify failed", "WRONG_VERSION_NUMBER", "EOF occurred"):
-        if known in text:
-            detail = text.partition("certificate verify failed: ")[2].partition(" (_ssl")[0]
-            return detail or ("it does not speak TLS" if known != "EOF occurred" else known)
-    return type(error).__name__
 
 
 def search(service: HttpService) -> None:

@@ -1,14 +1,12 @@
 """Probe of a receiver of HL7 messages: connects and sends nothing."""
 
-import socket
 import ssl
-from contextlib import suppress
 
-from node.delivery.his.mllp import TlsFiles, tls_context
-from node.domain.connections.failure import ConnectionFailure, ConnectionFault
-from node.domain.errors import Transient
 from node.probes.tcp import connected
+from node.probes.tls import file_failure, no_tls
 from node.settings import Hl7Destination
+from node.tls.contexts import client_context
+from node.tls.failures import CLOSED_BY_SERVER, tls_failure
 
 TIMEOUT_S = 10.0
 # With TLS 1.3, a server refuses our certificate after the handshake, at once.
@@ -28,29 +26,24 @@ def connect(options: Hl7Destination) -> None:
             return
         try:
             with context.wrap_socket(plain, server_hostname=options.host) as secured:
-                _wait_for_refusal(secured)
+                if _is_closed(secured):
+                    raise no_tls(address, CLOSED_BY_SERVER)
         except OSError as error:  # also of TLS: ssl.SSLError is an OSError
-            reason = getattr(error, "verify_message", "") or error.strerror or error
-            raise ConnectionFailure(
-                ConnectionFault.TLS,
-                f"{address} and the node agree on no TLS connection ({reason})",
-                "check tls, ca_file and the certificates on both sides",
-            ) from error
+            failure = tls_failure(error, options.tls_files) or CLOSED_BY_SERVER
+            raise no_tls(address, failure) from error
 
 
-def _wait_for_refusal(secured: ssl.SSLSocket) -> None:
+def _is_closed(secured: ssl.SSLSocket) -> bool:
+    """Whether the server closes the connection at once; it may raise the reason."""
     secured.settimeout(_REFUSAL_S)
-    with suppress(TimeoutError, socket.timeout):
-        secured.recv(1)
+    try:
+        return not secured.recv(1)
+    except TimeoutError:
+        return False
 
 
 def _context(options: Hl7Destination, address: str) -> ssl.SSLContext:
-    files = TlsFiles(options.ca_file, options.certificate_file, options.key_file)
     try:
-        return tls_context(files, address)
-    except Transient as error:
-        raise ConnectionFailure(
-            ConnectionFault.CONFIGURATION,
-            str(error).partition(";")[0],
-            "check ca_file, certificate_file and key_file",
-        ) from error
+        return client_context(options.tls_files)
+    except (OSError, ValueError) as error:
+        raise file_failure(address, options.tls_files, error) from error

@@ -141,13 +141,15 @@ def _echo_step(settings: Settings, peer_name: str) -> _Step:
 def _dicomweb_service(options: DicomwebSource | DicomwebDestination, key: str) -> http.HttpService:
     password = password_from(options.password_env, f"{key}.password_env")
     auth = (options.username, password) if options.username else None
-    return http.HttpService(options.url.rstrip("/"), "the user name and password", auth)
+    return http.HttpService(
+        options.url.rstrip("/"), "the user name and password", auth, files=options.tls_files
+    )
 
 
 def _fhir_service(options: FhirDestination, key: str) -> http.HttpService:
     token = password_from(options.token_env, f"{key}.token_env")
     return http.HttpService(
-        options.url.rstrip("/"), "the token (token_env)", token=token, ca_file=options.ca_file
+        options.url.rstrip("/"), "the token (token_env)", token=token, files=options.tls_files
     )
 
 

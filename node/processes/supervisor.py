@@ -243,5 +243,5 @@ def _addresses(settings: Settings) -> dict[str, str]:
     listener, web = settings.listener, settings.web
     return {
         "dicom": f"{listener.ae_title}@{listener.host}, {listener.ports_text}",
-        "console": f"http://{web.host}:{web.port}/",
+        "console": f"http{'s' if web.is_https else ''}://{web.host}:{web.port}/",
     }

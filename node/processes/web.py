@@ -14,19 +14,24 @@ from node.access.first_start import announce_set_up
 from node.alerts.monitoring import monitoring_from
 from node.configuration.follower import POLL_SECONDS
 from node.configuration.site_configuration import SiteConfiguration
-from node.domain.errors import Misconfigured
 from node.processes.entry_point import Host, RestartNeeded, run_process, utc_now
 from node.runtime.signals import ReloadSignal
 from node.runtime.supervisor_pipe import SIGN_SECONDS, SupervisorPipe
 from node.runtime.timers import Timers
 from node.settings import Settings
 from node.store import Store
+from node.tls.contexts import ServerCertificate
+from node.tls.renewal import CertificateRenewal
 from node.web.app import create_app, use_settings
-from node.web.event_streams import EventStreams, streams_of
+from node.web.dependencies import settings_of
+from node.web.event_streams import streams_of
+from node.web.server.https import server_certificate
+from node.web.server.ports import WebAddress, WebPort, open_ports
 from node.web.server_config import server_config
 
 _LOG = structlog.get_logger()
-_BACKLOG = 128
+# The time after which a renewed certificate is in use.
+_CERTIFICATES_S = 10.0
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -55,6 +60,7 @@ def run(host: Host) -> None:
         follower = host.follower(store, "web", reload_signal.requested, process.use)
         follower.start()
         process.timers.add("configuration", POLL_SECONDS, follower.poll)
+        process.timers.add("certificates", _CERTIFICATES_S, process.certificates.poll)
         process.serve(received_signals, supervisor)
     finally:
         process.close()
@@ -65,71 +71,64 @@ def run(host: Host) -> None:
 
 @dataclass
 class WebProcess:
-    """The web application, its socket and the tasks of monitoring beside it."""
+    """The web application, its ports and the tasks of monitoring beside it."""
 
     store: Store
     configuration: SiteConfiguration
     timers: Timers = field(default_factory=Timers)
     needs_restart: bool = False
+    ports: list[WebPort] = field(default_factory=list)
     _app: FastAPI | None = None
-    _address: tuple[str, int] | None = None
-    _socket: socket.socket | None = None
+    _address: WebAddress | None = None
+    _certificate: ServerCertificate | None = None
+
+    def __post_init__(self) -> None:
+        self.certificates = CertificateRenewal(self._renew_certificate)
 
     def use(self, settings: Settings) -> None:
-        """Opens the socket, or switches to other settings; another address needs a restart.
+        """Opens the ports, or switches to other settings; another address needs a restart.
 
         Raises:
-            Misconfigured: the address or a channel of alerts cannot be used.
+            Misconfigured: the address, the certificate or a channel of alerts cannot be used.
         """
-        address = (settings.web.host, settings.web.port)
+        address = WebAddress.of(settings)
         self.needs_restart = self._address is not None and self._address != address
         if self.needs_restart:
             return
         monitoring = monitoring_from(settings, self.store, utc_now, compares_results=False)
+        self._certificate = server_certificate(settings, utc_now(), self._certificate)
         if self._app is None:
-            self._socket = _open_socket(settings)
+            app = create_app(settings, self.store, self.configuration)
+            tls = None if self._certificate is None else self._certificate.context
+            self.ports = open_ports(settings, app, tls)
             if settings.access.login == "required":
                 announce_set_up(self.store)
-            self._app = create_app(settings, self.store, self.configuration)
+            self._app = app
         else:
             use_settings(self._app, settings)
         self._address = address
+        files = (settings.web.certificate_file, settings.web.key_file)
+        self.certificates.use([file for file in files if file is not None])
         with self.timers.replacing():
             monitoring.add_to(self.timers)
 
     def serve(self, received_signals: list[int], supervisor: SupervisorPipe) -> None:
         """Serves until a signal arrives or a restart is needed."""
         assert self._app is not None  # noqa: S101 `use` comes first
-        assert self._socket is not None  # noqa: S101 as above
-        config = server_config(self._app)
         self.timers.start()
         try:
-            server = _Server(config, received_signals, supervisor, self, streams_of(self._app))
-            server.run(sockets=[self._socket])
+            _Server(self, self._app, received_signals, supervisor).run()
         finally:
             self.timers.stop()
 
     def close(self) -> None:
-        """Closes the socket."""
-        if self._socket is not None:
-            self._socket.close()
+        """Closes the ports."""
+        for port in self.ports:
+            port.socket.close()
 
-
-def _open_socket(settings: Settings) -> socket.socket:
-    """Opens the socket to serve on; port 0 selects a free port."""
-    host, port = settings.web.host, settings.web.port
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        server_socket = socket.create_server((host, port), family=family, backlog=_BACKLOG)
-    except OSError as error:
-        raise Misconfigured(
-            f"cannot listen on {host}:{port}: {error.strerror or error}",
-            file=settings.file,
-            key="web",
-        ) from error
-    # Connections inherit it; otherwise each part of a response waits for an acknowledgement.
-    server_socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return server_socket
+    def _renew_certificate(self) -> None:
+        if self._app is not None and self._certificate is not None:
+            server_certificate(settings_of(self._app), utc_now(), self._certificate)
 
 
 class _Server(uvicorn.Server):
@@ -140,26 +139,26 @@ class _Server(uvicorn.Server):
 
     def __init__(
         self,
-        config: uvicorn.Config,
+        process: WebProcess,
+        app: FastAPI,
         received_signals: list[int],
         supervisor: SupervisorPipe,
-        process: WebProcess,
-        streams: EventStreams,
     ) -> None:
-        super().__init__(config)
+        super().__init__(server_config(app))
         self._received_signals = received_signals
         self._supervisor = supervisor
         self._process = process
-        self._streams = streams
+        self._streams = streams_of(app)
         self._next_sign_at = 0.0
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        await super().startup(sockets=[])
+        self.servers = [await port.serve(self) for port in self._process.ports]
         if self._received_signals:
             self.should_exit = True
-        for server_socket in sockets or []:
-            host, port = server_socket.getsockname()[:2]
-            _LOG.info("web.ready", host=host, port=port)
+        for web_port in self._process.ports:
+            host, port = web_port.address
+            _LOG.info("web.ready", host=host, port=port, tls=web_port.tls is not None)
 
     async def on_tick(self, counter: int) -> bool:
         """uvicorn calls this every 0.1 s."""

@@ -181,4 +181,5 @@ def _dicomweb_source(settings: Settings, name: str) -> DicomWebSource:
         source.url.rstrip("/"),
         source.username or "",
         password_from(source.password_env, f"sources.{name}.password_env"),
+        source.tls_files,
     )

@@ -15,13 +15,13 @@ from node.settings.load import load_location, load_revision, load_settings
 from node.settings.network.listener import ListenerOptions
 from node.settings.network.peers import Peer
 from node.settings.network.tls import DicomTlsOptions
+from node.settings.network.web import WebOptions
 from node.settings.options import (
     DeliveryOptions,
     DicomwebSource,
     ResultOptions,
     RetentionOptions,
     Settings,
-    WebOptions,
     WorkerOptions,
 )
 

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
+from node.settings.network.tls_files import TlsFileOptions
 from node.settings.value_types import (
     Boolean,
     Host,
@@ -13,7 +14,6 @@ from node.settings.value_types import (
     Options,
     Positive,
     Real,
-    SitePath,
     WebhookUrl,
     Whole,
     above_zero_up_to,
@@ -41,20 +41,18 @@ class MonitoringOptions(Options):
         return timedelta(minutes=self.attention_after_minutes)
 
 
-class WebhookOptions(Options):
+class WebhookOptions(TlsFileOptions):
     """Alerts as JSON by HTTP POST.
 
-    `token_env` names the environment variable that holds a bearer token; `ca_file` the authority
-    that signed the server's certificate.
+    `token_env` names the environment variable that holds a bearer token.
     """
 
     url: WebhookUrl
     token_env: Name | None = None
-    ca_file: SitePath | None = None
     timeout_seconds: Positive = 15.0
 
 
-class MailOptions(Options):
+class MailOptions(TlsFileOptions):
     """Alerts by e-mail (SMTP). The default port is 587 for STARTTLS, 465 for TLS, 25 for none.
 
     `password_env` names the environment variable that holds the password.
@@ -67,7 +65,6 @@ class MailOptions(Options):
     port: Annotated[Whole, within(1, 65535)] | None = None
     username: Name | None = None
     password_env: Name | None = None
-    ca_file: SitePath | None = None
     timeout_seconds: Positive = 30.0
 
 

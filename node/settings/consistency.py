@@ -157,8 +157,8 @@ def contradictions(settings: Settings, base: Path) -> Iterator[Mistake]:
         yield ("retention", "free_gib"), message
     yield from access_mistakes(settings.access, settings.web.host)
     yield from network_mistakes(settings, base)
-    yield from _alert_mistakes(settings, base)
-    yield from _mistakes_within_tables(settings, base)
+    yield from _alert_mistakes(settings)
+    yield from _mistakes_within_tables(settings)
     for name, peer in settings.peers.items():
         if peer.retrieve is not None and name in settings.sources:
             message = f"a source has the name {name!r}, too: rename one, so that it is clear which"
@@ -173,12 +173,12 @@ def contradictions(settings: Settings, base: Path) -> Iterator[Mistake]:
                 yield (table, name, "password_env"), "has no effect without a username"
 
 
-def _mistakes_within_tables(settings: Settings, base: Path) -> Iterator[Mistake]:
+def _mistakes_within_tables(settings: Settings) -> Iterator[Mistake]:
     """Yields settings of one destination or worklist that exclude each other."""
     for name, destination in settings.destinations.items():
         for part, message in (
             *_object_mistakes(destination),
-            *information_system_mistakes(destination, base),
+            *information_system_mistakes(destination),
         ):
             yield ("destinations", name, *part), message
     for name, worklist in settings.worklists.items():
@@ -202,7 +202,7 @@ def _object_mistakes(destination: Destination) -> Iterator[Mistake]:
         yield ("deflated",), 'has no effect without "seg" in objects'
 
 
-def _alert_mistakes(settings: Settings, base: Path) -> Iterator[Mistake]:
+def _alert_mistakes(settings: Settings) -> Iterator[Mistake]:
     """Yields settings of monitoring and alerts that cannot work."""
     low_gib = settings.monitoring.low_disk_gib
     if low_gib is not None and low_gib < settings.least_free_gib:
@@ -216,10 +216,6 @@ def _alert_mistakes(settings: Settings, base: Path) -> Iterator[Mistake]:
     if mail is not None and mail.username is not None and mail.security == "none":
         message = '"none" would send the password in clear text: use "starttls" or "tls"'
         yield ("alerts", "mail", "security"), message
-    for name, channel in (("webhook", settings.alerts.webhook), ("mail", mail)):
-        ca_file = None if channel is None else channel.ca_file
-        if ca_file is not None and not (base / ca_file).is_file():
-            yield ("alerts", name, "ca_file"), f"there is no file {base / ca_file}"
 
 
 def _table(value: Any) -> Mapping[str, Any]:

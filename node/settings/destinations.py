@@ -6,6 +6,7 @@ from pydantic import BaseModel, Field
 
 from node.domain.report import Quantity
 from node.domain.result_objects import ResultKind, ResultObject, SegEncoding, WantedObjects
+from node.settings.network.tls_files import TlsFileOptions
 from node.settings.value_types import (
     Boolean,
     FhirUrl,
@@ -69,7 +70,7 @@ class CStoreDestination(_ObjectDestination):
     commitment: Name | None = None
 
 
-class DicomwebDestination(_ObjectDestination):
+class DicomwebDestination(TlsFileOptions, _ObjectDestination):
     """Sends results to a DICOMweb server by STOW-RS; `url` is the root of the service."""
 
     kind: Literal["dicomweb"]
@@ -116,7 +117,7 @@ class _ReportDestination(_Destination):
         return WantedObjects((ResultObject(ResultKind.REPORT),))
 
 
-class Hl7Destination(_ReportDestination):
+class Hl7Destination(TlsFileOptions, _ReportDestination):
     """Sends measurements as HL7 v2.5.1 ORU^R01 by MLLP.
 
     `patient_authority` is the assigning authority of patient IDs whose source names none.
@@ -126,9 +127,6 @@ class Hl7Destination(_ReportDestination):
     host: Host
     port: Annotated[Whole, within(1, 65535)]
     tls: Boolean = False
-    ca_file: SitePath | None = None
-    certificate_file: SitePath | None = None
-    key_file: SitePath | None = None
     charset: Literal["utf-8", "iso-8859-1", "us-ascii"] = "utf-8"
     sending_application: Hl7Name = "SEGNODE"
     sending_facility: Hl7Name = ""
@@ -138,7 +136,7 @@ class Hl7Destination(_ReportDestination):
     patient_authority: Hl7Name = ""
 
 
-class FhirDestination(_ReportDestination):
+class FhirDestination(TlsFileOptions, _ReportDestination):
     """Sends measurements to a FHIR R4 server; `url` is the root of the service.
 
     `token_env` names the environment variable that holds the bearer token. `patient_system` is
@@ -147,7 +145,6 @@ class FhirDestination(_ReportDestination):
 
     kind: Literal["fhir"]
     url: FhirUrl
-    ca_file: SitePath | None = None
     token_env: str | None = None
     patient_system: Uri = ""
     patient_reference: Literal["identifier", "search"] = "identifier"

@@ -1,25 +1,21 @@
 """Checks of the settings of destinations that are information systems: HL7 and FHIR."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from node.domain.coding_schemes import CODE_SYSTEMS, code_system
 from node.routing.condition_parsing import Mistake
 from node.settings.destinations import Destination, FhirDestination, Hl7Destination, ObservationCode
 
 
-def information_system_mistakes(destination: Destination, base: Path) -> Iterator[Mistake]:
+def information_system_mistakes(destination: Destination) -> Iterator[Mistake]:
     """Yields what is wrong with the destination's settings, each with its path below it.
 
-    Relative paths start from `base`. Destinations of other kinds have no such mistakes.
+    Destinations of other kinds have no such mistakes.
     """
     match destination:
         case Hl7Destination():
-            yield from _missing_files(destination, base)
-            yield from _tls_mistakes(destination)
             yield from _repeated_codes(destination.codes)
         case FhirDestination():
-            yield from _missing_files(destination, base)
             yield from _repeated_codes(destination.codes)
             for i, code in enumerate(destination.codes):
                 if not code_system(code.scheme):
@@ -28,20 +24,6 @@ def information_system_mistakes(destination: Destination, base: Path) -> Iterato
                     yield ("codes", i, "scheme"), message
         case _:
             return
-
-
-def _missing_files(destination: Destination, base: Path) -> Iterator[Mistake]:
-    for key, path in destination:
-        if isinstance(path, Path) and not (base / path).is_file():
-            yield (key,), f"there is no file {base / path}"
-
-
-def _tls_mistakes(destination: Hl7Destination) -> Iterator[Mistake]:
-    for key, path in destination:
-        if isinstance(path, Path) and not destination.tls:
-            yield (key,), "has no effect without tls = true"
-    if destination.key_file is not None and destination.certificate_file is None:
-        yield ("key_file",), "has no effect without a certificate_file"
 
 
 def _repeated_codes(codes: tuple[ObservationCode, ...]) -> Iterator[Mistake]:

@@ -195,17 +195,17 @@ def _resolve_paths(settings: Settings, base: Path) -> Settings:
         "data_dir": data_dir,
         "database_url": settings.database_url or f"sqlite:///{data_dir / 'segnode.db'}",
         "catalogues": tuple(base / folder for folder in settings.catalogues),
-        "destinations": {
-            name: destination.model_copy(update=_absolute_paths(destination, base))
-            for name, destination in settings.destinations.items()
+        **{
+            name: {key: _with_absolute_paths(table, base) for key, table in tables.items()}
+            for name, tables in (
+                ("destinations", settings.destinations),
+                ("peers", settings.peers),
+                ("sources", settings.sources),
+                ("worklists", settings.worklists),
+            )
         },
-        "peers": {
-            name: peer.model_copy(update=_absolute_paths(peer, base))
-            for name, peer in settings.peers.items()
-        },
-        "dicom_tls": settings.dicom_tls.model_copy(
-            update=_absolute_paths(settings.dicom_tls, base)
-        ),
+        "dicom_tls": _with_absolute_paths(settings.dicom_tls, base),
+        "web": _with_absolute_paths(settings.web, base),
         "alerts": _resolve_alert_paths(settings.alerts, base),
     }
     return settings.model_copy(update=update)
@@ -213,16 +213,17 @@ def _resolve_paths(settings: Settings, base: Path) -> Settings:
 
 def _resolve_alert_paths(alerts: AlertOptions, base: Path) -> AlertOptions:
     channels = {
-        name: channel.model_copy(update=_absolute_paths(channel, base))
+        name: _with_absolute_paths(channel, base)
         for name, channel in (("webhook", alerts.webhook), ("mail", alerts.mail))
         if channel is not None
     }
     return alerts.model_copy(update=channels)
 
 
-def _absolute_paths(options: BaseModel, base: Path) -> dict[str, Path]:
-    """Returns the paths among the settings of a table, each absolute."""
-    return {key: base / value for key, value in options if isinstance(value, Path)}
+def _with_absolute_paths(options: BaseModel, base: Path) -> BaseModel:
+    """Returns a table of settings in which each path is absolute."""
+    paths = {key: base / value for key, value in options if isinstance(value, Path)}
+    return options.model_copy(update=paths)
 
 
 def _all_mistakes(mistakes: list[Mistake], origin: _Origin) -> Misconfigured:

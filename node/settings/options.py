@@ -18,48 +18,29 @@ from node.settings.destinations import Destination
 from node.settings.network.listener import ListenerOptions
 from node.settings.network.peers import Peer
 from node.settings.network.tls import DicomTlsOptions
+from node.settings.network.tls_files import TlsFileOptions
+from node.settings.network.web import WebOptions
 from node.settings.value_types import (
-    Boolean,
     BucketUrl,
     CodeString,
     DatabaseUrl,
     DescriptionTemplate,
     Device,
-    Host,
-    HostName,
     LongString,
     Name,
     OptionalUrl,
     Options,
-    Port,
     Positive,
     QuietSeconds,
     Real,
     SeriesNumber,
     SitePath,
-    SiteViewerUrl,
     Url,
     Whole,
     above_zero_up_to,
     within,
 )
 from node.settings.worklists import WorklistOptions
-
-
-class WebOptions(Options):
-    """Console, REST and DICOMweb, reachable from this machine alone by default.
-
-    `names` lists the host names that requests may use, besides localhost, the machine's name and
-    its addresses. `viewer_url` is the address of the site's viewer; {study} stands for the Study
-    Instance UID, {series} for the Series Instance UID. `search_patients` stores patients' IDs and
-    names, so that people can search for them.
-    """
-
-    host: Host = "127.0.0.1"
-    port: Port = 8080
-    names: tuple[HostName, ...] = ()
-    viewer_url: SiteViewerUrl = ""
-    search_patients: Boolean = False
 
 
 class WorkerOptions(Options):
@@ -124,7 +105,7 @@ class RetentionOptions(Options):
         return 0 if self.free_gib is None else round(self.free_gib * (1 << 30))
 
 
-class DicomwebSource(Options):
+class DicomwebSource(TlsFileOptions):
     """A DICOMweb server to fetch series from; `url` is the root of WADO-RS.
 
     `password_env` names the environment variable that holds the password.

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from node.routing.attributes import suggestion
 from node.routing.condition_parsing import Mistake
+from node.settings.network.tls_files import TlsFileOptions
 from node.settings.value_types import (
     Boolean,
     CodeText,
@@ -32,7 +33,7 @@ class WorkItemTask(Options):
     rule: Name
 
 
-class WorklistOptions(Options):
+class WorklistOptions(TlsFileOptions):
     """A UPS-RS server whose work items the node performs; `url` is the part before `/workitems`.
 
     `station` is the node's Scheduled Station Name Code (of any scheme without `station_scheme`):

@@ -26,6 +26,7 @@ from node.web.csrf import receive_with_token
 from node.web.current_sender import CurrentSender, use_sender
 from node.web.next_page import LOGIN_PATH, login_address, safe_page
 from node.web.permissions import HEALTH_ROUTES, PUBLIC_ROUTES, ROUTE_PERMISSIONS, Route
+from node.web.server.https import request_is_https
 
 # Paths that programs and scripts read. People get pages everywhere else.
 _PROGRAM_PATHS = ("/api/", "/dicom-web", "/health", "/metrics", "/events/", "/fragments/")
@@ -159,7 +160,7 @@ def request_facts(request: Request) -> RequestFacts:
         headers=tuple((name, value) for name, value in request.headers.items()),
         cookies=request.cookies,
         client_address=request.client.host if request.client else "",
-        is_https=request.scope["scheme"] == "https",
+        is_https=request_is_https(request),
         is_by_person=not request.scope["path"].startswith(_BACKGROUND_PATHS),
         now=datetime.now(UTC),
     )
@@ -204,7 +205,7 @@ def _form_token(request: Request, identity: Identity | None) -> str:
     """Returns the token for forms; empty unless a session identifies the sender."""
     if identity is None or identity.origin is not IdentityOrigin.SESSION:
         return ""
-    return csrf_token(request.cookies, is_https=request.scope["scheme"] == "https")
+    return csrf_token(request.cookies, is_https=request_is_https(request))
 
 
 def _check_permission(sender: Identity, route: Route | None) -> None:

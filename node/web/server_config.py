@@ -6,7 +6,7 @@ from ipaddress import ip_address
 import h11
 import structlog
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 _LOG = structlog.get_logger()
@@ -22,8 +22,8 @@ MAX_WRITE_PAUSE_SECONDS = 60.0
 _GRACE_S = 10
 
 
-def server_config(app: FastAPI) -> uvicorn.Config:
-    """Returns the configuration of the server of this application."""
+def server_config(app: ASGIApp) -> uvicorn.Config:
+    """Returns the configuration of the server of an application."""
     return uvicorn.Config(
         app,
         # No access log: QIDO-RS URLs can contain patient names.

@@ -16,7 +16,11 @@ from websockets.sync.client import ClientConnection, connect
 from node.domain.retry_policy import NO_SPREAD_JITTER, RetryPolicy
 from node.domain.worklists.codes import Code
 from node.http.limited_answers import parsed_json
+from node.http.tls_connections import NO_FILES
 from node.store import Store
+from node.tls.certificate_files import TlsFiles
+from node.tls.contexts import client_context
+from node.tls.failures import tls_failure
 
 _LOG = structlog.get_logger()
 _OPEN_TIMEOUT_SECONDS = 10.0
@@ -44,6 +48,7 @@ class CancelEvents:
     policy: RetryPolicy
     username: str = ""
     password: str = field(default="", repr=False)
+    files: TlsFiles = NO_FILES
     clock: Callable[[], float] = time.monotonic
     _failures: int = field(default=0)
     _not_before: float = field(default=0.0)
@@ -79,10 +84,16 @@ class CancelEvents:
             headers["Authorization"] = f"Basic {credentials}"
         try:
             self._connection = self._open.enter_context(
-                connect(url, additional_headers=headers, open_timeout=_OPEN_TIMEOUT_SECONDS)
+                connect(
+                    url,
+                    additional_headers=headers,
+                    open_timeout=_OPEN_TIMEOUT_SECONDS,
+                    ssl=client_context(self.files) if url.startswith("wss:") else None,
+                )
             )
-        except (OSError, WebSocketException) as error:
-            self._lost(f"{url} cannot be opened: {error}")
+        except (OSError, ValueError, WebSocketException) as error:
+            reason = tls_failure(error, self.files) or error
+            self._lost(f"{url} cannot be opened: {reason}")
             return
         if self._failures:
             _LOG.info("worklist.events_again", worklist=self.worklist)

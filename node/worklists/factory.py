@@ -63,7 +63,7 @@ def _worklist(
 ) -> Worklist:
     options = settings.worklists[name]
     password = password_from(options.password_env, f"worklists.{name}.password_env")
-    server = UpsServer(options.url.rstrip("/"), options.username or "", password)
+    server = UpsServer(options.url.rstrip("/"), options.username or "", password, options.tls_files)
     ae_title = settings.listener.ae_title
     search = WorklistSearch(
         worklist=name,
@@ -100,6 +100,7 @@ def _worklist(
             policy=policy,
             username=server.username,
             password=password,
+            files=options.tls_files,
         )
     return Worklist(search, performer, events)
 

@@ -13,6 +13,8 @@ from node.domain.errors import Rejected, RejectionReason, Transient
 from node.domain.identifiers import Uid
 from node.http.limited_answers import json_content
 from node.http.limited_answers import request as limited_request
+from node.http.tls_connections import NO_FILES, NO_TLS, request_failure
+from node.tls.certificate_files import TlsFiles
 from node.worklists.scheduled import READ_TAGS
 
 # Connect timeout and read timeout.
@@ -45,6 +47,7 @@ class UpsServer:
     url: str
     username: str = ""
     password: str = field(default="", repr=False)
+    files: TlsFiles = NO_FILES
 
     def search(self, parameters: Mapping[str, str], include: tuple[str, ...]) -> list[Dataset]:
         """Returns the work items that match `parameters` (PS3.18 11.9).
@@ -123,8 +126,11 @@ class UpsServer:
                 auth=(self.username, self.password) if self.username else None,
                 timeout=_TIMEOUT_SECONDS,
                 allow_redirects=False,  # a redirected POST becomes a GET
+                files=self.files,
             )
-        except requests.RequestException as error:
+        except OSError as error:  # every exception of requests is one, and so is a missing file
+            if failure := request_failure(error, self.url, self.files):
+                raise Transient(f"{self.url} and the node {NO_TLS}: {failure}") from error
             # The text of the error may be long, and differs from attempt to attempt.
             raise Transient(f"{self.url} does not answer ({type(error).__name__})") from error
         if response.ok and response.status_code < HTTPStatus.MULTIPLE_CHOICES:

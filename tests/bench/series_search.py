@@ -12,8 +12,7 @@ from statistics import median
 from rich.table import Table
 from starlette.testclient import TestClient
 
-from node.settings import Settings
-from node.settings.options import WebOptions
+from node.settings import Settings, WebOptions
 from node.store import Store
 from node.store.search.query import SeriesQuery
 from node.web.app import create_app

@@ -10,8 +10,7 @@ import httpx
 from fastapi import FastAPI
 from sqlalchemy import event
 
-from node.settings import Settings
-from node.settings.options import WebOptions
+from node.settings import Settings, WebOptions
 from node.store import Store
 from node.web.app import create_app
 from tests.support.many_series import insert_series

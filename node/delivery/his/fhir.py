@@ -16,6 +16,7 @@ from node.domain.delivery import Receipt
 from node.domain.errors import Rejected, RejectionReason, Transient
 from node.domain.report import Report
 from node.http.limited_answers import json_content, request
+from node.http.tls_connections import NO_TLS, request_failure
 from node.settings import FhirDestination
 
 _CONNECT_SECONDS = 10.0
@@ -71,9 +72,11 @@ class Fhir:
                 headers=headers,
                 timeout=(_CONNECT_SECONDS, self.options.timeout_seconds),
                 allow_redirects=False,  # a redirected POST becomes a GET
-                verify=True if self.options.ca_file is None else str(self.options.ca_file),
+                files=self.options.tls_files,
             )
-        except OSError as error:  # every exception of requests is one, and so is a missing ca_file
+        except OSError as error:  # every exception of requests is one, and so is a missing file
+            if failure := request_failure(error, self._url, self.options.tls_files):
+                raise Transient(f"{self._url} and the node {NO_TLS}: {failure}") from error
             raise Transient(
                 f"{self._url} does not answer: {error}; check the address, and that the server runs"
             ) from error

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from node.delivery.destination import ResultFile
 from node.delivery.his.acknowledgement import check_acknowledgement
-from node.delivery.his.mllp import MllpReceiver, TlsFiles
+from node.delivery.his.mllp import MllpReceiver
 from node.delivery.his.oru_message import oru_message
 from node.delivery.his.report_file import delivery_id, read_report
 from node.domain.delivery import Receipt
@@ -46,9 +46,11 @@ class Hl7:
 
     def _receiver(self) -> MllpReceiver:
         options = self.options
-        files = TlsFiles(options.ca_file, options.certificate_file, options.key_file)
         return MllpReceiver(
-            options.host, options.port, options.timeout_seconds, files if options.tls else None
+            options.host,
+            options.port,
+            options.timeout_seconds,
+            options.tls_files if options.tls else None,
         )
 
     def _encoded(self, message: str) -> bytes:

@@ -6,25 +6,18 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from node.domain.errors import Transient
+from node.tls.certificate_files import TlsFiles
+from node.tls.contexts import client_context
+from node.tls.failures import CLOSED_BY_SERVER, tls_failure
+from node.tls.refusal import refusal
 
 START_BLOCK = b"\x0b"
 END_BLOCK = b"\x1c"
 # An acknowledgement has some hundred bytes.
 _MAX_ANSWER_BYTES = 1 << 20
 _READ_BYTES = 4096
-
-
-@dataclass(frozen=True)
-class TlsFiles:
-    """PEM files: certificates of the authorities to trust (None: those of the system), and the
-    node's own certificate and key (None: the node shows none)."""
-
-    ca: Path | None = None
-    certificate: Path | None = None
-    key: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -65,7 +58,7 @@ class MllpReceiver:
 
     @contextmanager
     def _connected(self) -> Iterator[socket.socket]:
-        context = None if self.tls is None else tls_context(self.tls, str(self))
+        context = None if self.tls is None else self._context(self.tls)
         try:
             plain = socket.create_connection((self.host, self.port), self.timeout_seconds)
         except OSError as error:
@@ -84,17 +77,22 @@ class MllpReceiver:
             with secured:
                 yield secured
 
-    def _no_tls(self, error: OSError) -> Transient:
-        reason = getattr(error, "verify_message", "") or error.strerror or error
-        return Transient(
-            f"{self} and the node agree on no TLS connection: {reason}; check tls, ca_file and "
-            "the certificates on both sides"
-        )
+    def _context(self, files: TlsFiles) -> ssl.SSLContext:
+        try:
+            return client_context(files)
+        except (OSError, ValueError) as error:
+            raise self._no_tls(error) from error
+
+    def _no_tls(self, error: Exception) -> Transient:
+        failure = tls_failure(error, self.tls or TlsFiles()) or CLOSED_BY_SERVER
+        return Transient(f"{self} and the node agree on no TLS connection: {failure}")
 
     def _closed(self) -> Transient:
         reason = "that its interface runs"
         if self.tls is not None:  # with TLS 1.3, a refusal of the node's certificate may show here
-            reason = f"{reason}, and that it accepts the node's certificate"
+            if failure := refusal(self.host, self.port, self.tls):
+                return Transient(f"{self} and the node agree on no TLS connection: {failure}")
+            reason = f"{reason}, and that it accepts the node's certificate (certificate_file)"
         return Transient(
             f"{self} closed the connection before it acknowledged the message: check {reason}"
         )
@@ -117,21 +115,3 @@ class MllpReceiver:
                     "port is that of its MLLP interface"
                 )
         return bytes(received[1 : received.index(END_BLOCK)])
-
-
-def tls_context(files: TlsFiles, receiver: str) -> ssl.SSLContext:
-    """Returns the TLS settings for `receiver`, host and port.
-
-    Raises:
-        Transient: a file is missing or cannot be used.
-    """
-    try:
-        context = ssl.create_default_context(cafile=files.ca)
-        if files.certificate is not None:
-            context.load_cert_chain(files.certificate, files.key)
-    except (OSError, ValueError) as error:
-        raise Transient(
-            f"the TLS files for {receiver} cannot be used: {error}; check ca_file, "
-            "certificate_file and key_file"
-        ) from error
-    return context

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from node.dimse.tls.certificate_files import certificate_mistakes
 from node.dimse.tls.connection import ClientContext, TlsConnection
 from node.dimse.tls.peer_certificate import PeerCertificate
 from node.domain.connections.failure import ConnectionFailure, ConnectionFault
 from node.domain.errors import Misconfigured
 from node.settings import DicomTlsOptions
+from node.tls.certificate_files import file_mistakes
 
 _VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 _CLIENTS = {
@@ -48,7 +48,7 @@ class PeerTls:
             else:
                 context.load_verify_locations(self.ca_file)
         except (OSError, ValueError) as error:
-            mistakes = [mistake.message for mistake in certificate_mistakes(self.options)]
+            mistakes = [mistake.message for mistake in file_mistakes(self.options.tls_files)]
             reason = mistakes[0] if mistakes else f"{self.ca_file} cannot be used ({error})"
             raise ConnectionFailure(
                 ConnectionFault.CONFIGURATION,

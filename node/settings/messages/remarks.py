@@ -13,11 +13,11 @@ from node.routing.conditions import All, Equals
 from node.routing.contradictions import contradiction
 from node.settings.destinations import Destination, FolderDestination
 from node.settings.network.peers import Peer
+from node.settings.network.tls_tables import tls_tables
 from node.settings.options import Settings
 from node.settings.organ_codes import uncoded_measurements
+from node.tls.certificate_files import open_key_mistake
 
-# Permissions of a private key that are too wide: a group may read it, and nobody else.
-_OTHERS_MODE = stat.S_IWGRP | stat.S_IRWXO
 # What every series that a model segments has, as `node/dicom/ct/suitability.py` requires it.
 _SUITABLE = (Equals("Modality", "CT"), Equals("SamplesPerPixel", "1"))
 
@@ -37,8 +37,8 @@ def remarks(settings: Settings) -> Iterator[str]:
         yield from _fallback_remarks(name, destination)
     for subject, options in _with_credentials(settings).items():
         yield from _credential_remarks(subject, options)
-    yield from _open_data_folder(settings)
     yield from _open_key_files(settings)
+    yield from _open_data_folder(settings)
     yield from _shared_ae_titles(settings)
     yield from _unbound_ae_titles(settings)
     yield from _unused_queries(settings)
@@ -84,6 +84,32 @@ def _credential_remarks(subject: str, options: BaseModel) -> Iterator[str]:
         yield f"{subject}: username without password_env; the password is then empty."
 
 
+def _open_key_files(settings: Settings) -> Iterator[str]:
+    """Yields files with private keys that more users than the node can read or change."""
+    for path, options in tls_tables(settings):
+        files = getattr(options, "tls_files", None)
+        mistake = None if files is None else open_key_mistake(files)
+        if mistake is not None:
+            yield f"{'.'.join(map(str, path))}: {mistake.message}."
+
+
+def _unbound_ae_titles(settings: Settings) -> Iterator[str]:
+    """Yields peers whose AE title every certificate of the authorities may use."""
+    listener = settings.listener
+    if listener.tls_port is None or listener.client_certificates == "none":
+        return
+    unbound = [
+        repr(name)
+        for name, peer in settings.peers.items()
+        if peer.may and peer.certificate_name is None
+    ]
+    if unbound:
+        yield (
+            f"Peers without certificate_name: {', '.join(unbound)}. Every certificate that "
+            "dicom_tls.ca_file vouches for may use their AE titles."
+        )
+
+
 def _open_data_folder(settings: Settings) -> Iterator[str]:
     """Yields who may read the data folder besides the node, and which readers it keeps out."""
     data_dir = settings.data_dir
@@ -110,43 +136,6 @@ def _open_data_folder(settings: Settings) -> Iterator[str]:
         yield (
             f"data_dir {data_dir}: its group can read it (mode {mode:03o}); if that is not meant, "
             "run chmod 700 on it."
-        )
-
-
-def _open_key_files(settings: Settings) -> Iterator[str]:
-    """Yields files with private keys that more users than the node can read or change."""
-    tables: dict[str, BaseModel] = {"dicom_tls": settings.dicom_tls}
-    tables |= {f"destinations.{name}": table for name, table in settings.destinations.items()}
-    for path, options in tables.items():
-        certificate = getattr(options, "certificate_file", None)
-        key = getattr(options, "key_file", None) or certificate
-        if key is None:
-            continue
-        try:
-            mode = key.stat().st_mode
-        except OSError:
-            continue  # another check reports it
-        if mode & _OTHERS_MODE:
-            yield (
-                f"{path}: the private key in {key} is open to other users of this machine "
-                f"(mode {mode & 0o777:04o}): chmod 600 {key}, and let the node's user own it."
-            )
-
-
-def _unbound_ae_titles(settings: Settings) -> Iterator[str]:
-    """Yields peers whose AE title every certificate of the authorities may use."""
-    listener = settings.listener
-    if listener.tls_port is None or listener.client_certificates == "none":
-        return
-    unbound = [
-        repr(name)
-        for name, peer in settings.peers.items()
-        if peer.may and peer.certificate_name is None
-    ]
-    if unbound:
-        yield (
-            f"Peers without certificate_name: {', '.join(unbound)}. Every certificate that "
-            "dicom_tls.ca_file vouches for may use their AE titles."
         )
 
 

@@ -1,24 +1,23 @@
 """What is wrong with the settings of the DICOM network, as far as they show without the network."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from node.routing.condition_parsing import Mistake
 from node.settings.network.listener import ListenerOptions
 from node.settings.network.peers import Peer
+from node.settings.network.tls_tables import tls_file_mistakes
 from node.settings.options import Settings
-
-# What has an effect only where the node connects by TLS.
-_FOR_TLS = ("server_name", "ca_file")
 
 
 def network_mistakes(settings: Settings, base: Path) -> Iterator[Mistake]:
     """Yields settings that exclude each other or name no file; relative paths start from `base`."""
     yield from _port_mistakes(settings)
-    yield from _tls_mistakes(settings, base)
+    yield from _web_mistakes(settings)
+    yield from _tls_mistakes(settings)
+    yield from tls_file_mistakes(settings, base)
     for name, peer in settings.peers.items():
-        for key, message in _peer_mistakes(peer, settings.listener, base):
+        for key, message in _peer_mistakes(peer, settings.listener):
             yield ("peers", name, key), message
 
 
@@ -34,14 +33,21 @@ def _port_mistakes(settings: Settings) -> Iterator[Mistake]:
         yield ("listener", "tls_port"), "is the port for connections without TLS, too"
 
 
-def _tls_mistakes(settings: Settings, base: Path) -> Iterator[Mistake]:
+def _web_mistakes(settings: Settings) -> Iterator[Mistake]:
+    web, listener = settings.web, settings.listener
+    if web.redirect_port is None:
+        return
+    if not web.is_https:
+        yield ("web", "redirect_port"), "has no effect without a certificate_file"
+    if web.redirect_port == web.port != 0:
+        yield ("web", "redirect_port"), "is the port for HTTPS, too"
+    if web.redirect_port in {listener.port if listener.plain else 0, listener.tls_port} - {0}:
+        message = f"the listener uses port {web.redirect_port} already"
+        yield ("web", "redirect_port"), message
+
+
+def _tls_mistakes(settings: Settings) -> Iterator[Mistake]:
     options, listener = settings.dicom_tls, settings.listener
-    for key in ("certificate_file", "key_file", "ca_file"):
-        file = getattr(options, key)
-        if file is not None and not is_file(base / file):
-            yield ("dicom_tls", key), f"there is no file {base / file}"
-    if options.key_file is not None and options.certificate_file is None:
-        yield ("dicom_tls", "key_file"), "has no effect without a certificate_file"
     if listener.tls_port is None:
         return
     if options.certificate_file is None:
@@ -55,12 +61,9 @@ def _tls_mistakes(settings: Settings, base: Path) -> Iterator[Mistake]:
         yield ("listener", "client_certificates"), message
 
 
-def _peer_mistakes(peer: Peer, listener: ListenerOptions, base: Path) -> Iterator[tuple[str, str]]:
-    for key in _FOR_TLS:
-        if getattr(peer, key) is not None and not peer.tls:
-            yield key, "has no effect without tls = true"
-    if peer.ca_file is not None and not is_file(base / peer.ca_file):
-        yield "ca_file", f"there is no file {base / peer.ca_file}"
+def _peer_mistakes(peer: Peer, listener: ListenerOptions) -> Iterator[tuple[str, str]]:
+    if peer.server_name is not None and not peer.tls:
+        yield "server_name", "has no effect without tls = true"
     if peer.certificate_name is not None:
         if listener.tls_port is None:
             yield "certificate_name", "needs listener.tls_port: this peer may send by TLS alone"
@@ -71,8 +74,3 @@ def _peer_mistakes(peer: Peer, listener: ListenerOptions, base: Path) -> Iterato
         yield "username", 'has no effect without listener.user_identity = "verified"'
     if peer.password_env is not None and peer.username is None:
         yield "password_env", "has no effect without a username"
-
-
-def is_file(path: Path) -> bool:
-    """Whether there is a file; also where this user may not look into its folder."""
-    return not os.access(path.parent, os.X_OK) or path.is_file()

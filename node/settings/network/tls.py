@@ -5,10 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator
 
-from node.settings.value_types import Options, SitePath
-
-# Forward secrecy and authenticated encryption, as BCP 195 recommends (RFC 9325 4.2).
-RECOMMENDED_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
+from node.settings.network.tls_files import TlsFileOptions
+from node.tls.contexts import RECOMMENDED_CIPHERS
 
 
 def _ciphers(text: str) -> str:
@@ -21,15 +19,12 @@ def _ciphers(text: str) -> str:
     return text
 
 
-class DicomTlsOptions(Options):
+class DicomTlsOptions(TlsFileOptions):
     """The node's certificate for DICOM over TLS, and whom it trusts (PS3.15 B.12).
 
     `ca_file` holds the authorities that sign the certificates of peers; None: those of the system.
     `ciphers` are those of TLS 1.2; TLS 1.3 has its own.
     """
 
-    certificate_file: SitePath | None = None
-    key_file: SitePath | None = None
-    ca_file: SitePath | None = None
     minimum_version: Literal["1.2", "1.3"] = "1.2"
     ciphers: Annotated[str, AfterValidator(_ciphers)] = RECOMMENDED_CIPHERS

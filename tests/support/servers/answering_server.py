@@ -1,5 +1,6 @@
 """An HTTP server on loopback that answers every request in the same way, and keeps the requests."""
 
+import ssl
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
@@ -16,11 +17,12 @@ class AnsweringServer(LoopbackServer):
     body: bytes = b"[]"
     location: str = ""
     encoding: str = ""  # of the body, such as gzip
+    tls: ssl.SSLContext | None = None
     requests: list[tuple[str, str, bytes]] = field(default_factory=list)
     authorization: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        super().__init__()
+        super().__init__(self.tls)
 
     def handler(self) -> type[BaseHTTPRequestHandler]:
         """Returns the class that answers one request."""

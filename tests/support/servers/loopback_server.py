@@ -1,18 +1,33 @@
 """An HTTP server on loopback for the time of a `with` block; subclasses answer the requests."""
 
+import ssl
+import sys
 import threading
 from abc import abstractmethod
 from contextlib import AbstractContextManager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Keeps quiet about handshakes that fail."""
+        if not isinstance(sys.exception(), ssl.SSLError):
+            super().handle_error(request, client_address)
 
 
 class LoopbackServer(AbstractContextManager["LoopbackServer"]):
-    """Serves on a free port; `handler` returns the class that answers."""
+    """Serves on a free port, by HTTPS with `tls`; `handler` returns the class that answers."""
 
-    def __init__(self) -> None:
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self.handler())
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self._scheme = "http" if tls is None else "https"
+        self._server = _Server(("127.0.0.1", 0), self.handler())
+        if tls is not None:
+            # The thread of a connection makes the handshake.
+            self._server.socket = tls.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
 
     @abstractmethod
@@ -27,7 +42,7 @@ class LoopbackServer(AbstractContextManager["LoopbackServer"]):
     @property
     def url(self) -> str:
         """The root."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"{self._scheme}://127.0.0.1:{self.port}"
 
     def __enter__(self) -> Self:
         self._thread.start()

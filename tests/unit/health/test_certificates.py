@@ -65,3 +65,26 @@ def test_a_file_without_a_certificate_is_a_problem(settings: Settings) -> None:
     (settings.data_dir.parent / "ca.pem").write_text("no certificate")
     (problem,) = [p for p in certificate_problems(settings, NOW) if p.subject.endswith("ca_file")]
     assert "cannot be read" in problem.text
+
+
+def test_the_certificates_of_all_connections_and_of_the_web_server_are_watched(
+    tmp_path: Path,
+) -> None:
+    Certificate.create(tmp_path, "node")
+    files = 'ca_file = "node.pem"\ncertificate_file = "node.pem"\nkey_file = "node.key"\n'
+    url = 'url = "https://server.example"\n'
+    tables = {
+        "web": 'certificate_file = "node.pem"\nkey_file = "node.key"\n',
+        "sources.pacs": url + files,
+        "destinations.pacs": f'kind = "dicomweb"\n{url}{files}',
+        "destinations.ehr": f'kind = "fhir"\n{url}{files}',
+        "alerts.webhook": url + files,
+        "alerts.mail": 'host = "smtp"\nsender = "a@b.example"\nrecipients = ["a@b.example"]\n'
+        + files,
+    }
+    text = "".join(f"[{name}]\n{content}" for name, content in tables.items())
+    (tmp_path / "segnode.toml").write_text(f'data_dir = "data"\n{text}')
+    problems = certificate_problems(load_settings(tmp_path / "segnode.toml"), NOW)
+    expected = {f"{name}.certificate_file" for name in tables}
+    expected |= {f"{name}.ca_file" for name in tables if name != "web"}
+    assert {problem.subject for problem in problems} == expected

@@ -64,7 +64,11 @@ _READABLE_BY = Field(
     "readable_by", "Users of the machine who may read it", FieldKind.CHOICE, choices=_READERS
 )
 _URL = "Address, such as http://server:8042/dicom-web"
-_CA_FILE = Field("ca_file", "File of its authority", help="Empty: the public ones.")
+_TLS_FILES = (
+    Field("ca_file", "File of its authority", help="Empty: the public ones."),
+    Field("certificate_file", "File of the node's certificate", help="If the server asks for one."),
+    Field("key_file", "File of its key"),
+)
 
 
 _PEER_AS_RECEIVER = (
@@ -151,7 +155,7 @@ def peer_form() -> Form:
 
 def source_form() -> Form:
     """The form of a DICOMweb source."""
-    return Form(DicomwebSource, (Field("url", _URL), *_LOGIN))
+    return Form(DicomwebSource, (Field("url", _URL), *_LOGIN), _TLS_FILES)
 
 
 def listener_form() -> Form:
@@ -190,7 +194,10 @@ def destination_form(kind: str, peers: Sequence[str]) -> Form:
                 *_OBJECT_ADVANCED,
             ),
         ),
-        "dicomweb": ((Field("url", _URL), *_LOGIN, *_OBJECT_FIELDS), _OBJECT_ADVANCED),
+        "dicomweb": (
+            (Field("url", _URL), *_LOGIN, *_OBJECT_FIELDS),
+            (*_TLS_FILES, *_OBJECT_ADVANCED),
+        ),
         "folder": ((Field("path", "Folder"), *_OBJECT_FIELDS), (_READABLE_BY, *_OBJECT_ADVANCED)),
         "hl7": (
             (Field("host", "Address"), Field("port", "Port", _NUMBER), _STATUS),
@@ -200,7 +207,7 @@ def destination_form(kind: str, peers: Sequence[str]) -> Form:
             (Field("url", "Root of the FHIR service"), _STATUS),
             (
                 Field("token_env", "Variable with the token"),
-                _CA_FILE,
+                *_TLS_FILES,
                 Field("patient_system", "System of patient IDs without an issuer"),
                 Field(
                     "patient_reference",
@@ -221,9 +228,7 @@ def _hl7_fields() -> tuple[Field, ...]:
     processing = (("P", "Production"), ("T", "Training"), ("D", "Debugging"))
     return (
         Field("tls", "TLS", _CHECKBOX),
-        _CA_FILE,
-        Field("certificate_file", "File of the node's certificate"),
-        Field("key_file", "File of its key"),
+        *_TLS_FILES,
         Field("charset", "Character set", FieldKind.CHOICE, "", tuple((c, c) for c in charsets)),
         Field("sending_application", "Sending application"),
         Field("sending_facility", "Sending facility"),

@@ -11,9 +11,10 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from node.dimse.tls.certificate_files import certificate_mistakes, check_certificates
+from node.dimse.tls.certificate_files import check_certificates
 from node.domain.errors import Misconfigured
 from node.settings import DicomTlsOptions, ListenerOptions, Peer, Settings
+from node.tls.certificate_files import file_mistakes
 from tests.support.certificate_authority import CertificateAuthority, Issued
 
 NOW = datetime.now(UTC)
@@ -41,12 +42,12 @@ def options(
 
 def found(wrong: DicomTlsOptions, now: datetime = NOW) -> tuple[str, str]:
     """The setting and the message of the only mistake."""
-    (mistake,) = certificate_mistakes(wrong, now)
+    (mistake,) = file_mistakes(wrong.tls_files, now)
     return mistake.key, mistake.message
 
 
 def test_fitting_files_are_no_mistake(authority: CertificateAuthority, node: Issued) -> None:
-    assert list(certificate_mistakes(options(node, authority), NOW)) == []
+    assert list(file_mistakes(options(node, authority).tls_files, NOW)) == []
 
 
 def test_one_file_may_hold_certificate_and_key(
@@ -55,7 +56,7 @@ def test_one_file_may_hold_certificate_and_key(
     both = tmp_path / "both.pem"
     both.write_bytes(node.certificate.read_bytes() + node.key.read_bytes())
     one = DicomTlsOptions(certificate_file=both, ca_file=authority.file)
-    assert list(certificate_mistakes(one, NOW)) == []
+    assert list(file_mistakes(one.tls_files, NOW)) == []
     alone = DicomTlsOptions(certificate_file=node.certificate)
     key, message = found(alone)
     assert (key, "holds no private key" in message) == ("certificate_file", True)

@@ -1,4 +1,4 @@
-"""Notices that the certificate files have changed, and has the listener use them."""
+"""Notices that certificate files have changed, and has a server use them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -9,28 +9,26 @@ import structlog
 from node.domain.errors import Misconfigured
 
 _LOG = structlog.get_logger()
-Stamp = tuple[int, int, int]
+_Stamp = tuple[int, int, int]
 
 
 @dataclass
 class CertificateRenewal:
-    """Calls `renew` once after each change of `files`; a change that cannot be used is logged once.
+    """Calls `renew` once after each change of the files; logs once what cannot be used.
 
     Files are replaced one after the other, so the first change may not be the last.
     """
 
     renew: Callable[[], None]
-    files: Sequence[Path] = ()
-    _seen: dict[Path, Stamp | None] = field(default_factory=dict)
+    _seen: dict[Path, _Stamp | None] = field(default_factory=dict)
 
     def use(self, files: Sequence[Path]) -> None:
         """Watches these files from now on; as they are, they are in use."""
-        self.files = files
-        self._seen = self._stamps()
+        self._seen = {file: _stamp(file) for file in files}
 
     def poll(self) -> None:
-        """Has the listener use the files if they have changed."""
-        stamps = self._stamps()
+        """Has the server use the files if they have changed."""
+        stamps = {file: _stamp(file) for file in self._seen}
         if stamps == self._seen:
             return
         self._seen = stamps
@@ -41,11 +39,8 @@ class CertificateRenewal:
         else:
             _LOG.info("tls.certificates_renewed")
 
-    def _stamps(self) -> dict[Path, Stamp | None]:
-        return {file: _stamp(file) for file in self.files}
 
-
-def _stamp(file: Path) -> Stamp | None:
+def _stamp(file: Path) -> _Stamp | None:
     try:
         status = file.stat()
     except OSError:

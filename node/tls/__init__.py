@@ -1,0 +1,1 @@
+"""TLS: certificates and keys in files, their renewal, and why a connection fails."""

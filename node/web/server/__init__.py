@@ -1,0 +1,1 @@
+"""The HTTP server: its ports, HTTPS, TLS handshakes."""

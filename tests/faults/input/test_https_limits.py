@@ -1,0 +1,110 @@
+"""What clients may cost that begin no TLS handshake: they are closed, and others are served."""
+
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+import httpx
+import pytest
+import uvicorn
+from fastapi import FastAPI
+from starlette.responses import PlainTextResponse
+
+from node.tls.certificate_files import TlsFiles
+from node.tls.contexts import ServerCertificate
+from node.web.server import tls_handshakes
+from node.web.server.ports import WebPort
+from node.web.server_config import server_config
+from tests.support.certificate_authority import CertificateAuthority
+from tests.support.waiting import until
+
+pytestmark = pytest.mark.timeout(120)
+_WAIT_S = 60.0
+_SHORT_S = 0.2
+
+
+@dataclass(frozen=True)
+class Served:
+    """A server by HTTPS on loopback, which greets."""
+
+    port: int
+    authority: CertificateAuthority
+
+    def silent(self) -> socket.socket:
+        """Opens a connection that says nothing."""
+        return socket.create_connection(("127.0.0.1", self.port), timeout=_WAIT_S)
+
+    def greeting(self) -> str:
+        context = ssl.create_default_context(cafile=self.authority.file)
+        return httpx.get(f"https://127.0.0.1:{self.port}/", verify=context, timeout=_WAIT_S).text
+
+    def greets(self) -> bool:
+        try:
+            return self.greeting() == "hello"
+        except httpx.TransportError:
+            return False
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, app: FastAPI, port: WebPort) -> None:
+        super().__init__(server_config(app))
+        self._port = port
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=[])
+        self.servers = [await self._port.serve(self)]
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    authority = CertificateAuthority.create(tmp_path_factory.mktemp("authority"))
+    issued = authority.issue("server")
+    certificate = ServerCertificate(TlsFiles(None, issued.certificate, issued.key))
+    app = FastAPI()
+    app.add_api_route("/", lambda: PlainTextResponse("hello"))
+    listening = socket.create_server(("127.0.0.1", 0))
+    server = _Server(app, WebPort(listening, app, certificate.context))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        made = Served(listening.getsockname()[1], authority)
+        until(made.greets, _WAIT_S, "the server to start")
+        yield made
+    finally:
+        server.should_exit = True
+        thread.join()
+        listening.close()
+
+
+def test_a_client_that_begins_no_handshake_is_closed(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tls_handshakes, "MAX_HANDSHAKE_SECONDS", _SHORT_S)
+    with served.silent() as silent:
+        assert silent.recv(1) == b""
+
+
+def test_silent_clients_hold_up_nobody(served: Served) -> None:
+    with ExitStack() as stack:
+        for _ in range(20):
+            stack.enter_context(served.silent())
+        assert served.greeting() == "hello"
+
+
+@pytest.mark.parametrize("limit", ["MAX_HANDSHAKES", "MAX_HANDSHAKES_OF_CLIENT"])
+def test_handshakes_above_the_limit_are_closed_and_later_ones_served(
+    served: Served, monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    until(served.greets, _WAIT_S, "the handshakes of other tests to end")
+    monkeypatch.setattr(tls_handshakes, limit, 3)
+    # As if the client were on another machine.
+    monkeypatch.setattr(tls_handshakes, "ip_address", lambda _: ip_address("192.0.2.1"))
+    with ExitStack() as stack:
+        silent = [stack.enter_context(served.silent()) for _ in range(4)]
+        assert silent[3].recv(1) == b""
+        assert not served.greets()
+    until(served.greets, _WAIT_S, "the next client")
