@@ -23,7 +23,7 @@ from pacs_listener.certificate_renewal import CertificateRenewal
 from pacs_listener.commitment import CommitmentService
 from pacs_listener.policy import AssociationPolicy, policy_from
 from pacs_listener.rejection_recorder import RejectionRecorder
-from pacs_listener.scp import Listener, committing_titles
+from pacs_listener.scp import Listener
 
 _LOG = structlog.get_logger()
 # Associations that run at a stop get this long to end by themselves.
@@ -123,7 +123,7 @@ class ListenerProcess:
         check_certificates(settings, utc_now())
         policy, inbox = policy_from(settings), Inbox(self.store, settings.min_free_bytes)
         if self._listener is None or self._policy is None:
-            commitment = CommitmentService(self.store, committing_titles(policy), utc_now)
+            commitment = CommitmentService(self.store, policy.committing_titles, utc_now)
             listener = Listener(
                 policy,
                 inbox,

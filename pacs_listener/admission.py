@@ -2,8 +2,9 @@
 
 import hmac
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from weakref import WeakKeyDictionary
 
 from pynetdicom.association import Association
 from pynetdicom.pdu_primitives import UserIdentityNegotiation
@@ -31,15 +32,22 @@ class Refusal:
     answer: tuple[int, int, int]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Admission:
-    """Decides about association requests; the AE titles themselves are checked elsewhere.
+    """Decides about association requests; pynetdicom checks the AE titles besides.
 
     `certificate_of` returns the certificate that the sender of an association has shown.
     """
 
     quotas: Quotas
     certificate_of: Callable[[Association], PeerCertificate | None]
+    _peers: WeakKeyDictionary[Association, list[SenderPolicy]] = field(
+        default_factory=WeakKeyDictionary
+    )
+
+    def peers_of(self, association: Association) -> list[SenderPolicy]:
+        """Returns the peers that the sender of an admitted association can be; none: a stranger."""
+        return self._peers.get(association, [])
 
     def refusal(self, association: Association, policy: AssociationPolicy) -> Refusal | None:
         """Returns why the request is rejected; None where it is not."""
@@ -59,6 +67,7 @@ class Admission:
             return _wrong_certificate(certificate)
         if not _is_identified(association, policy, certified):
             return _wrong_identity(policy)
+        self._peers[association] = certified
         return self._quota_refusal(calling, certified)
 
     def _quota_refusal(self, calling: str, peers: list[SenderPolicy]) -> Refusal | None:

@@ -75,6 +75,11 @@ class AssociationPolicy:
         """What a listener cannot change while it listens."""
         return self.host, self.port, None if self.tls is None else self.tls.port
 
+    @property
+    def committing_titles(self) -> tuple[AeTitle, ...]:
+        """The AE titles of the peers that may request storage commitment."""
+        return tuple(sender.ae_title for sender in self.senders if sender.may_commit)
+
     def senders_called(self, ae_title: str) -> list[SenderPolicy]:
         """Returns the peers with that AE title; one system may have several."""
         return [sender for sender in self.senders if sender.ae_title == ae_title]

@@ -16,7 +16,6 @@ from node.dimse.pynetdicom_internals import disable_message_logs, reject_associa
 from node.dimse.tls.seen_certificates import SeenCertificates
 from node.domain.connections.rejected_connection import ListenerRejection
 from node.domain.errors import NodeError, Transient
-from node.domain.identifiers import AeTitle
 from node.domain.instance import Channel, Origin
 from node.intake.inbox import Inbox
 from pacs_listener.admission import TEMPORARY_CONGESTION, Admission, Refusal
@@ -39,6 +38,7 @@ from pacs_listener.store_status import (
     MayNotStore,
     StoreStatus,
     error_comment,
+    response_with,
     status_of,
 )
 from pacs_listener.tls_handshakes import TlsHandshakes
@@ -111,8 +111,7 @@ class Listener:
     def use(self, policy: AssociationPolicy, inbox: Inbox) -> None:
         """Applies to new associations from now on; open ones go on as they began.
 
-        What peers may store, and how much, applies to open ones as well. The address of `policy` is
-        the one that it has.
+        The address of `policy` is the one that it has.
 
         Raises:
             Misconfigured: the certificates cannot be used; nothing has changed.
@@ -122,7 +121,7 @@ class Listener:
             self._ports.set_policy(policy)
         self._policy, self._inbox = policy, inbox
         self._limits.limits = _limits(policy)
-        self._commitment.use(committing_titles(policy))
+        self._commitment.use(policy.committing_titles)
         _set_policy(self._ae, policy)
 
     def renew_certificates(self) -> None:
@@ -160,11 +159,16 @@ class Listener:
 
     def _admit(self, event: Event) -> None:
         """Rejects an association that the peer may not open, or for which there is no space."""
-        refusal = (
-            self._admission.refusal(event.assoc, self._policy)
-            or self._without_space()
-            or self._above_limit(event.assoc)
-        )
+        try:
+            refusal = (
+                self._admission.refusal(event.assoc, self._policy)
+                or self._without_space()
+                or self._above_limit(event.assoc)
+            )
+        except Exception:
+            # pynetdicom logs what a handler raises, and would accept the association.
+            reject_association(event.assoc, *TEMPORARY_CONGESTION)
+            raise
         if refusal is None:
             self._remember_certificate(event.assoc)
             return
@@ -206,7 +210,7 @@ class Listener:
         """Answers one C-STORE request (PS3.7 9.1.1)."""
         calling = str(event.assoc.requestor.ae_title)
         try:
-            self._check_permission(calling)
+            self._check_permission(event.assoc, calling)
             identified = identified_instance(event, Origin(Channel.C_STORE, calling))
             self._inbox.accept(identified.received, self._now())
         except NodeError as error:
@@ -215,17 +219,17 @@ class Listener:
         if identified.filled_in_uids:
             names = ", ".join(identified.filled_in_uids)
             _LOG.info("instance.uids_filled_in", calling_ae=calling, filled_in=names)
-            return _response(StoreStatus.COMPLETED_UIDS, f"filled in: {names}"[:64])
+            return response_with(StoreStatus.COMPLETED_UIDS, f"filled in: {names}"[:64])
         return int(StoreStatus.SUCCESS)
 
-    def _check_permission(self, calling: str) -> None:
+    def _check_permission(self, association: Association, calling: str) -> None:
         """Checks that the peer may store an image now.
 
         Raises:
             MayNotStore: it may never.
             QuotaReached: it may later.
         """
-        peers = self._policy.senders_called(calling)
+        peers = self._admission.peers_of(association)
         if peers and not any(peer.may_store for peer in peers):
             raise MayNotStore(calling)
         self._quotas.check(calling, peers)
@@ -240,16 +244,11 @@ class Listener:
             is_quota = isinstance(error, QuotaReached)
             reason = ListenerRejection.QUOTA if is_quota else ListenerRejection.INSTANCE
             self._rejections.record_instance(event, sop_class, status, reason)
-        return _response(status, error_comment(error))
+        return response_with(status, error_comment(error))
 
     def _record_connection(self, association: Association, reason: ListenerRejection) -> None:
         if self._rejections is not None:
             self._rejections.record_connection(association, reason)
-
-
-def committing_titles(policy: AssociationPolicy) -> tuple[AeTitle, ...]:
-    """Returns the AE titles of the peers that may request storage commitment."""
-    return tuple(sender.ae_title for sender in policy.senders if sender.may_commit)
 
 
 def _application_entity(policy: AssociationPolicy) -> AE:
@@ -287,13 +286,6 @@ def _set_policy(ae: AE, policy: AssociationPolicy) -> None:
 
 def _limits(policy: AssociationPolicy) -> Limits:
     return Limits(policy.max_pdu, NETWORK_TIMEOUT_S)
-
-
-def _response(status: StoreStatus, comment: str) -> Dataset:
-    response = Dataset()
-    response.Status = int(status)
-    response.ErrorComment = comment
-    return response
 
 
 def _log_association(event: Event, name: str) -> None:

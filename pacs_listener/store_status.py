@@ -2,6 +2,8 @@
 
 from enum import IntEnum
 
+from pydicom.dataset import Dataset
+
 from node.domain.errors import NodeError, Rejected, RejectionReason, Transient
 from node.intake.inbox import StoredInOtherSeries
 
@@ -103,3 +105,11 @@ def error_comment(error: NodeError) -> str:
     text = str(error) if isinstance(error, Rejected) else "out of resources, send again later"
     plain = "".join(c if " " <= c <= "~" and c != "\\" else "?" for c in text)
     return plain[:_COMMENT_LENGTH]
+
+
+def response_with(status: StoreStatus, comment: str) -> Dataset:
+    """Returns a response with an Error Comment."""
+    response = Dataset()
+    response.Status = int(status)
+    response.ErrorComment = comment
+    return response

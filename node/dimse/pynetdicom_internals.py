@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from pynetdicom import _config, evt
 from pynetdicom.pdu import A_ABORT_RQ
+from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.transport import AssociationSocket
 
 from node.dimse.reactor_checkpoint import ReactorCheckpoint
@@ -139,6 +140,17 @@ def reject_association(association: "Association", result: int, source: int, rea
     """Rejects a requested association and ends it (PS3.8 9.3.4)."""
     association.acse.send_reject(result, source, reason)
     association.kill()
+
+
+def read_late_rejection(association: "Association") -> None:
+    """Reads a rejection that has arrived, and that pynetdicom has left unread.
+
+    It leaves it where the connection was closed before it looked for an answer.
+    """
+    answer: object = association.dul.peek_next_pdu()
+    if association.acceptor.primitive is None and isinstance(answer, A_ASSOCIATE) and answer.result:
+        association.acceptor.primitive = answer
+        association.is_rejected = True
 
 
 def encoded_abort() -> bytes:

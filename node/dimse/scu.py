@@ -21,7 +21,12 @@ from pynetdicom.presentation import build_context
 
 from node.dicom.equipment import this_node
 from node.dicom.uid_names import uid_name
-from node.dimse.pynetdicom_internals import connection_of, pause_reliably, read_ahead
+from node.dimse.pynetdicom_internals import (
+    connection_of,
+    pause_reliably,
+    read_ahead,
+    read_late_rejection,
+)
 from node.dimse.rejection import association_rejected
 from node.dimse.tls.connection import ClientContext, TlsConnection
 from node.dimse.tls.contexts import PeerTls
@@ -126,6 +131,7 @@ def associated(
     if not association.is_established:
         _close(association)
         _raise_tls_failure(context, remote)
+        read_late_rejection(association)
         raise _association_error(association, ae, remote, no_context_error)
     pause_reliably(association)
     _disable_delays(association)

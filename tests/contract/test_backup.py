@@ -2,10 +2,14 @@
 
 import os
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
+from threading import Event
 
+import psycopg
 import pytest
+from sqlalchemy import delete, select
 
 from node.domain.errors import Transient
 from node.maintenance.backup import postgresql_copy
@@ -17,10 +21,13 @@ from node.settings import Settings
 from node.store.files import DataFolder, Files
 from node.store.files.s3 import Bucket
 from node.store.named_files import named_files
-from tests.support.backed_up_site import BackedUpSite, opened, restore
+from node.store.schema import INSTANCES, SERIES
+from tests.support.backed_up_site import BackedUpSite, InterceptedFiles, opened, restore
 from tests.support.factories import NOON
 from tests.support.servers.postgresql_server import PostgresqlServer
 from tests.support.servers.s3_server import S3Server
+
+WAIT_S = 60.0
 
 
 @pytest.fixture
@@ -66,11 +73,17 @@ def check_restored(target: Site) -> None:
 def test_a_site_on_postgresql_is_restored_into_an_empty_database(
     site: BackedUpSite, postgresql: PostgresqlServer, tmp_path: Path
 ) -> None:
+    with psycopg.connect(site.settings.database_url) as connection:  # as DBOS does
+        connection.execute("CREATE SCHEMA dbos")
+        connection.execute("CREATE TABLE dbos.workflow_status AS SELECT 'PENDING' AS status")
     backup = site.back_up()
     assert backup.manifest().digests.keys() == {"database/segnode.pgdump", "files.sqlite"}
     target = target_on(tmp_path / "restored", postgresql.new_database())
     assert restore(backup, target) == {}
     check_restored(target)
+    with psycopg.connect(target.settings.database_url) as connection:
+        restored = connection.execute("SELECT status FROM dbos.workflow_status").fetchall()
+    assert restored == [("PENDING",)]
 
 
 def test_a_series_deleted_during_the_backup_of_postgresql_is_in_neither_copy(
@@ -96,6 +109,45 @@ def test_a_series_deleted_during_the_backup_of_postgresql_is_in_neither_copy(
     target = target_on(tmp_path / "restored", postgresql.new_database())
     restore(backup, target)
     check_restored(target)
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_a_file_whose_row_is_being_deleted_is_not_lost(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    url = request.getfixturevalue("database_url") if kind == "postgresql" else ""
+    deleted, is_waiting = Event(), Event()
+    wait_for_transactions = Site.wait_for_transactions
+
+    def wait(site: Site) -> None:
+        is_waiting.set()
+        wait_for_transactions(site)
+
+    def delete_slowly() -> None:
+        database = site.site.database
+        series = select(SERIES).where(SERIES.c.series_instance_uid == "1.2.3")
+        with closing(database), database.writing() as connection:
+            connection.execute(series.with_for_update()).all()
+            image.unlink()
+            deleted.set()
+            assert is_waiting.wait(WAIT_S)
+            connection.execute(delete(INSTANCES).where(INSTANCES.c.sop_instance_uid == "1.2.3.3"))
+
+    def start_to_delete() -> None:
+        if not deleted.is_set():
+            deletions.append(threads.submit(delete_slowly))
+            assert deleted.wait(WAIT_S)
+
+    monkeypatch.setattr(Site, "wait_for_transactions", wait)
+    deletions: list[Future[None]] = []
+    with ThreadPoolExecutor(1) as threads, site_on(tmp_path / "site", url) as site:
+        image = site.receive(3)
+        assert isinstance(site.stored_in, InterceptedFiles)
+        site.stored_in.before_copies = start_to_delete
+        backup = site.back_up()
+        deletions[0].result()
+    assert backup.manifest().lost == {}
+    assert not (backup.files / "instances/1.2.3/1.2.3.3.dcm").exists()
 
 
 def test_a_database_that_is_not_empty_is_refused(

@@ -15,6 +15,7 @@ from node.settings.options import WebOptions
 from node.store import Store
 from node.web.app import create_app
 from tests.support.many_series import insert_series
+from tests.support.servers.served_node import without_login
 
 _REQUESTS = [
     "/",
@@ -84,7 +85,7 @@ def _full_scans(store: Store, statements: list[_Statement]) -> list[str]:
 def test_an_index_serves_each_query_of_pages_lists_and_searches(store: Store) -> None:
     insert_series(store, range(12))
     settings = Settings(web=WebOptions(search_patients=True), data_dir=store.data_dir)
-    app = create_app(settings, store)
+    app = create_app(without_login(settings), store)
     for address in _REQUESTS:
         with _statements_of(store) as statements:
             assert asyncio.run(_get(app, address)).is_success, address

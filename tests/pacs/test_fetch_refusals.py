@@ -8,6 +8,7 @@ import pytest
 from pydicom.uid import SecondaryCaptureImageStorage
 
 from node.dicom.query import SeriesQuery, TooManyMatches
+from node.dimse import find
 from node.dimse.find import FIND_FAILURES, QUERY_MODEL, finding
 from node.dimse.retrieve import GET_MODEL, MOVE_MODEL, MoveDestination, get_series, move_series
 from node.dimse.scu import Remote
@@ -73,6 +74,16 @@ def test_an_archive_without_queries_is_named(start: StartArchive, ct: CtFiles) -
 
 def test_a_query_with_too_many_matches_is_cancelled(start: StartArchive, ct: CtFiles) -> None:
     endless = Archive(ct.datasets, matches_until_cancelled=True)
+    with pytest.raises(TooManyMatches, match="more than 2 matches"):
+        peer(start(endless)).search(STUDY_QUERY, 2)
+
+
+@pytest.mark.timeout(120)
+def test_an_archive_that_never_ends_its_matches_is_disconnected(
+    start: StartArchive, ct: CtFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(find, "_MAX_AFTER_CANCEL", 5)
+    endless = Archive(ct.datasets, matches_until_cancelled=True, ignores_cancel=True)
     with pytest.raises(TooManyMatches, match="more than 2 matches"):
         peer(start(endless)).search(STUDY_QUERY, 2)
 

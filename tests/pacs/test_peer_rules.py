@@ -10,6 +10,7 @@ from pynetdicom import AE
 from pynetdicom.association import Association
 
 from node.domain.connections.rejected_connection import ListenerRejection
+from pacs_listener.admission import Admission
 from tests.support.dicom.small_ct import small_ct
 from tests.support.factories import NOON
 from tests.support.peers import upper_layer
@@ -78,6 +79,25 @@ def test_a_peer_may_come_from_its_addresses_alone(listener: RuledListener) -> No
 def test_one_of_several_peers_with_an_ae_title_is_enough(listener: RuledListener) -> None:
     listener.use(peer(FAR) + peer(NEAR, "ct2"))
     assert answer(listener) is None
+
+
+def test_what_a_peer_may_do_is_not_lent_to_another_with_its_ae_title(
+    listener: RuledListener, images: list[Path]
+) -> None:
+    listener.use(peer(FAR) + peer(f"{NEAR}\nmay = []", "ct2"))
+    association = associate(listener)
+    assert association.send_c_store(images[0]).get("Status") == NOT_AUTHORIZED
+    association.release()
+
+
+def test_a_defect_of_the_rules_admits_nobody(
+    listener: RuledListener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise ValueError("a defect")
+
+    monkeypatch.setattr(Admission, "refusal", fail)
+    assert answer(listener) == TEMPORARY_CONGESTION
 
 
 def test_nobody_may_send_where_only_peers_may_and_there_is_none(listener: RuledListener) -> None:

@@ -3,7 +3,7 @@
 import signal
 import ssl
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,9 +11,14 @@ import pytest
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from pynetdicom import AE
 
+from node.demo.orthanc_pacs import free_ports
 from node.domain.connections.rejected_connection import ListenerRejection
 from node.domain.connections.seen_certificate import PeerRole
 from node.domain.errors import Misconfigured
+from node.intake.inbox import Inbox
+from pacs_listener.commitment import CommitmentService
+from pacs_listener.policy import policy_from
+from pacs_listener.scp import Listener
 from tests.support.certificate_authority import CertificateAuthority, Issued
 from tests.support.dicom.small_ct import SLICES, small_ct
 from tests.support.peers.raw_peer import RawPeer
@@ -272,3 +277,27 @@ def test_a_sender_needs_no_certificate_where_it_is_optional(tmp_path: Path) -> N
         echo = dcmtk("echoscu", "+tla", "+cf", authority.file, *address(number))
         assert echo.returncode != 0
         assert running.next_rejections() == {ListenerRejection.CERTIFICATE_NAME: 1}
+
+
+def test_the_port_without_tls_can_be_closed(tmp_path: Path) -> None:
+    with ruled_listener(tmp_path, f"plain = false\n{PEERS}") as running:
+        assert running.port == running.listener.tls_port
+        with RawPeer.associated(secure_port(running)) as peer:
+            assert peer.status([c_echo()]) == 0
+
+
+def test_a_port_for_tls_that_is_in_use_is_named_and_the_other_one_is_freed(
+    tmp_path: Path,
+) -> None:
+    with ruled_listener(tmp_path, PEERS) as running:
+        policy = policy_from(running.settings)
+        assert policy.tls is not None
+        (free,) = free_ports(1)
+        taken = replace(policy.tls, port=running.listener.tls_port)
+        commitment = CommitmentService(running.store, (), now)
+        for _ in range(2):  # the second time, the port without TLS is free again
+            second = Listener(
+                replace(policy, port=free, tls=taken), Inbox(running.store, 0), commitment, now
+            )
+            with pytest.raises(Misconfigured, match=r"listener\.tls_port: cannot listen on"):
+                second.start()

@@ -12,33 +12,33 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from node.domain.errors import Misconfigured
 from node.settings import DicomTlsOptions, Settings
 
-_TABLE = "dicom_tls"
-
 
 @dataclass(frozen=True)
 class FileMistake:
-    """A file that cannot be used: the setting that names it, and what is wrong and to do."""
+    """A file that cannot be used: its setting in [dicom_tls], and what is wrong and to do."""
 
     key: str
     message: str
 
 
 def check_certificates(settings: Settings, now: datetime) -> None:
-    """Checks the files of [dicom_tls], where something uses them.
+    """Checks the files of [dicom_tls] and of peers, where something uses them.
 
     Raises:
         Misconfigured: lists each file that cannot be used, with its setting and the remedy.
     """
-    is_used = settings.listener.tls_port is not None or any(
-        peer.tls for peer in settings.peers.values()
-    )
-    mistakes = list(certificate_mistakes(settings.dicom_tls, now)) if is_used else []
-    if mistakes:
+    secured = {name: peer for name, peer in settings.peers.items() if peer.tls}
+    found: dict[str, str] = {}
+    if secured or settings.listener.tls_port is not None:
+        for mistake in certificate_mistakes(settings.dicom_tls, now):
+            found[f"dicom_tls.{mistake.key}"] = mistake.message
+    for name, peer in secured.items():
+        message = "" if peer.ca_file is None else _certificates(peer.ca_file)[1]
+        if message:
+            found[f"peers.{name}.ca_file"] = message
+    if found:
         raise Misconfigured.combined(
-            [
-                Misconfigured(each.message, file=settings.file, key=f"{_TABLE}.{each.key}")
-                for each in mistakes
-            ]
+            [Misconfigured(message, file=settings.file, key=key) for key, message in found.items()]
         )
 
 

@@ -68,8 +68,9 @@ def server_context(
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.verify_mode = _CLIENTS[client_certificates]
-    # Associations are long, and no DICOM toolkit resumes sessions.
+    # Associations are long, and no DICOM toolkit resumes sessions by tickets.
     context.num_tickets = 0
+    context.options |= ssl.OP_NO_TICKET
     try:
         _apply(context, options)
         if options.ca_file is not None:

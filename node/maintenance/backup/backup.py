@@ -51,9 +51,9 @@ class MakeBackup:
             Misconfigured: a newer version has upgraded the database.
             Transient: the disk is full, or the site does not answer. A later run continues.
         """
-        self._check_folder()
         started_at = self.now()
-        with self.folder.locked(), _errors_as_transient(self.folder.folder), ExitStack() as stack:
+        with _errors_as_transient(self.folder.folder), self.folder.locked(), ExitStack() as stack:
+            self._check_site()
             backup = self.folder.begin()
             copies = stack.enter_context(closing(FileList.open(backup.file_list)))
             previous = self._previous(stack)
@@ -77,7 +77,7 @@ class MakeBackup:
             write_manifest(backup.manifest_file, manifest)
             return self.folder.complete(backup, started_at)
 
-    def _check_folder(self) -> None:
+    def _check_site(self) -> None:
         refuse_unfinished_restore(self.site.data_dir)
         folder, data_dir = self.folder.folder.resolve(), self.site.data_dir.resolve()
         if folder.is_relative_to(data_dir):

@@ -111,17 +111,23 @@ class BackupFolder:
         return Backup(target)
 
     def keep_newest(self, number: int) -> list[str]:
-        """Deletes older complete backups; returns their names."""
-        for remains in self.folder.glob(f"*{_REMOVED_SUFFIX}"):
-            shutil.rmtree(remains)
-        removed = []
-        for backup in self.backups()[:-number]:
-            # A backup that is deleted in part must not look complete.
-            doomed = backup.folder.with_name(backup.folder.name + _REMOVED_SUFFIX)
-            backup.folder.rename(doomed)
-            shutil.rmtree(doomed)
-            removed.append(backup.folder.name)
-        return removed
+        """Deletes older complete backups; returns their names.
+
+        Raises:
+            BackupRefused: one cannot be deleted.
+        """
+        try:
+            old = self.backups()[:-number]
+            for backup in old:
+                # A backup that is deleted in part must not look complete.
+                backup.folder.rename(backup.folder.with_name(backup.folder.name + _REMOVED_SUFFIX))
+            for doomed in self.folder.glob(f"*{_REMOVED_SUFFIX}"):
+                shutil.rmtree(doomed)
+        except OSError as error:
+            raise BackupRefused(
+                f"an older backup cannot be deleted: {error.filename}: {error.strerror}"
+            ) from error
+        return [backup.folder.name for backup in old]
 
 
 def find_backup(folder: Path) -> Backup:
@@ -130,9 +136,12 @@ def find_backup(folder: Path) -> Backup:
     Raises:
         BackupRefused: there is no complete backup.
     """
-    if Backup(folder).manifest_file.is_file():
-        return Backup(folder)
-    backups = BackupFolder(folder).backups() if folder.is_dir() else []
+    try:
+        if Backup(folder).manifest_file.is_file():
+            return Backup(folder)
+        backups = BackupFolder(folder).backups() if folder.is_dir() else []
+    except OSError as error:
+        raise BackupRefused(f"{error.filename} cannot be read: {error.strerror}") from error
     if not backups:
         raise BackupRefused(f"{folder} is not a complete backup, and holds none")
     return backups[-1]

@@ -12,6 +12,7 @@ from node.domain.result_objects import ResultKind
 from node.routing.conditions import All, Equals
 from node.routing.contradictions import contradiction
 from node.settings.destinations import Destination, FolderDestination
+from node.settings.network.peers import Peer
 from node.settings.options import Settings
 from node.settings.organ_codes import uncoded_measurements
 
@@ -57,6 +58,7 @@ def _with_credentials(settings: Settings) -> Mapping[str, BaseModel]:
     """Returns everything that may have a password or token, by its name in sentences."""
     named: dict[str, BaseModel] = {}
     for kind, tables in (
+        ("Peer", settings.peers),
         ("Source", settings.sources),
         ("Destination", settings.destinations),
         ("Worklist", settings.worklists),
@@ -76,6 +78,8 @@ def _credential_remarks(subject: str, options: BaseModel) -> Iterator[str]:
                 f"{subject}: {key} names the environment variable {variable}, which is not set "
                 "here; the node does not start without it."
             )
+    if isinstance(options, Peer):
+        return  # its user name may have no password
     if getattr(options, "username", None) and getattr(options, "password_env", None) is None:
         yield f"{subject}: username without password_env; the password is then empty."
 

@@ -38,6 +38,7 @@ class Archive:
     destination: tuple[str, int] | None = None
     sends_storage: bool = True
     matches_until_cancelled: bool = False
+    ignores_cancel: bool = False
     requests: int = 0  # for a retrieval
     _server: ThreadedAssociationServer | None = field(default=None, repr=False)
 
@@ -75,7 +76,7 @@ class Archive:
             yield self.find_status, None
             return
         for dataset in cycle(self.datasets) if self.matches_until_cancelled else self.datasets:
-            if event.is_cancelled:
+            if event.is_cancelled and not self.ignores_cancel:
                 yield 0xFE00, None
                 return
             match = Dataset()

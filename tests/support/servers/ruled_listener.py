@@ -19,7 +19,7 @@ from node.store import Store
 from pacs_listener.commitment import CommitmentService
 from pacs_listener.policy import policy_from
 from pacs_listener.rejection_recorder import RejectionRecorder
-from pacs_listener.scp import Listener, committing_titles
+from pacs_listener.scp import Listener
 from tests.support.certificate_authority import Issued
 from tests.support.factories import series_in
 from tests.support.peers.secure_port import TlsSite
@@ -82,7 +82,7 @@ def ruled_listener(
     store = Store.open(settings.database_url, settings.data_dir)
     recorder = RejectionRecorder(store, now)
     policy = policy_from(settings)
-    commitment = CommitmentService(store, committing_titles(policy), now)
+    commitment = CommitmentService(store, policy.committing_titles, now)
     seen = SeenCertificates(store, now, PeerRole.SENDER)
     inbox = Inbox(store, 0)
     listener = Listener(policy, inbox, commitment, clock, recorder, certificates=seen)

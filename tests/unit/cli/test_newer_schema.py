@@ -17,9 +17,18 @@ from node.store import Store
 REFUSAL = "the database was upgraded by a newer segnode to schema 9999"
 COMMANDS = [
     "alerts list",
+    "alerts test",
     "backup {folder}",
+    "check",
+    "config diff 1 2",
+    "config export",
+    "config import {config} --reason test",
+    "config list",
+    "config rollback 1 --reason test",
     "config set {config} --reason test",
+    "config show 1",
     "connections rejected",
+    "connections test",
     "explain 1.2.3",
     "feedback export out",
     "feedback list",

@@ -13,6 +13,7 @@ from pynetdicom.acse import ACSE
 from pynetdicom.association import Association
 from pynetdicom.dul import DULServiceProvider
 from pynetdicom.pdu import A_ABORT_RQ
+from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.transport import (
     AddressInformation,
     AssociationServer,
@@ -84,6 +85,8 @@ _INSTANCE_ATTRIBUTES = [
     "dul.socket",
     "dul.to_user_queue.put",
     "dul.state_machine.current_state",
+    "dul.peek_next_pdu",
+    "_dul_ready.set",
     "acse",
     "requestor.primitive",
     "requestor.address",
@@ -175,6 +178,18 @@ def test_an_association_awaits_close_in_its_last_state_alone(association: Associ
     assert not internals.awaits_close(association)
     association.dul.state_machine.current_state = internals.AWAITING_CLOSE
     assert internals.awaits_close(association)
+
+
+def test_a_rejection_that_pynetdicom_has_not_read_counts() -> None:
+    unanswered, association = (Association(AE(), "requestor") for _ in range(2))
+    internals.read_late_rejection(unanswered)
+    assert not unanswered.is_rejected
+    answer = A_ASSOCIATE()
+    answer.result, answer.result_source, answer.diagnostic = 1, 1, 3
+    association.dul.to_user_queue.put(answer)
+    internals.read_late_rejection(association)
+    assert association.is_rejected
+    assert association.acceptor.primitive is answer
 
 
 def test_an_abort_is_encoded_as_the_standard_says() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from node.domain.errors import Transient
 from node.maintenance.backup.backup_folder import Backup, BackupFolder
 from node.maintenance.backup.file_list import FileList
 from node.maintenance.backup.manifest import BackupRefused
@@ -210,6 +211,21 @@ def test_older_backups_are_deleted_and_the_others_stay_whole(
 def test_a_second_backup_at_the_same_time_is_refused(site: BackedUpSite) -> None:
     with site.backups.locked(), pytest.raises(BackupRefused, match=r"another backup .* is running"):
         site.back_up()
+
+
+def test_a_folder_that_cannot_be_written_is_reported(site: BackedUpSite) -> None:
+    (site.backups.folder / "backup.lock").mkdir()
+    with pytest.raises(Transient, match=r"cannot be written: .*backup\.lock"):
+        site.back_up()
+
+
+def test_what_was_left_of_a_deleted_backup_is_removed(site: BackedUpSite) -> None:
+    remains = site.backups.folder / "2026-01-01T010000Z.removed"
+    remains.mkdir()
+    kept = site.back_up()
+    assert site.backups.keep_newest(1) == []
+    assert not remains.exists()
+    assert site.backups.backups() == [kept]
 
 
 @pytest.mark.parametrize(

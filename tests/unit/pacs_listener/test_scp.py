@@ -59,6 +59,12 @@ def listener(store: Store) -> Listener:
     return Listener(POLICY, Inbox(store, 0), commitment, lambda: NOON)
 
 
+class _Association:
+    """What the listener reads of an association."""
+
+    requestor = SimpleNamespace(ae_title="MODALITY1", address="test")
+
+
 def c_store(
     dataset: bytes,
     *,
@@ -76,7 +82,7 @@ def c_store(
     event = SimpleNamespace(
         request=request,
         context=context,
-        assoc=SimpleNamespace(requestor=SimpleNamespace(ae_title="MODALITY1", address="test")),
+        assoc=_Association(),
         encoded_dataset=lambda include_meta: dataset,
     )
     return cast(Event, event)

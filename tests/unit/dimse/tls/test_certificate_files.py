@@ -116,3 +116,14 @@ def test_files_that_nothing_uses_are_not_checked(
     ):
         with pytest.raises(Misconfigured, match=r"dicom_tls\.certificate_file: .* expired on"):
             check_certificates(used, when)
+
+
+def test_the_authority_of_a_peer_is_checked_where_the_node_connects_by_tls(
+    authority: CertificateAuthority, node: Issued, tmp_path: Path
+) -> None:
+    file = tmp_path / "pacs-ca.pem"
+    file.write_text("no PEM", encoding="utf-8")
+    peer = Peer(ae_title="PACS", host="pacs", port=2762, tls=True, ca_file=file)
+    settings = Settings(dicom_tls=options(node, authority), peers={"pacs": peer})
+    with pytest.raises(Misconfigured, match=r"peers\.pacs\.ca_file: .* holds no certificate"):
+        check_certificates(settings, NOW)
