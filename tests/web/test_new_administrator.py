@@ -26,6 +26,7 @@ from node.processes.role_process import Role
 from node.web.dependencies import utc_now
 from tests.support.browser.administrator import (
     add_orthanc,
+    become_administrator,
     check_history,
     fill,
     open_page,
@@ -115,7 +116,9 @@ def test_a_new_administrator_connects_orthanc_and_finds_everything_in_the_trail(
     page: Page, node: RunningNode, orthanc: OrthancPacs, receiver: HttpReceiver, tmp_path: Path
 ) -> None:
     localizer = receive_localizer(node, tmp_path / "localizer")
-    with open_console(page, f"{node.url}/overview"):
+    with open_console(page, node.url):
+        become_administrator(page, node)
+        page.goto(f"{node.url}/overview")
         expect(page.locator(".all-well")).to_be_visible(timeout=_SEEN_MS)
         add_orthanc(page, orthanc)
         write_rule(page, localizer)
