@@ -41,6 +41,7 @@ def node_beside(pacs: OrthancPacs, ports: Ports, folder: Path) -> Iterator[Super
         data_dir = "data"
         listener = {{ host = "127.0.0.1", port = {ports.dicom} }}
         web = {{ port = {ports.web} }}
+        access = {{ login = "none" }}
 
         [peers.orthanc]
         ae_title = "{pacs.ae_title}"
