@@ -16,6 +16,7 @@ import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 import orthanc
@@ -68,6 +69,7 @@ class Settings:
     mode: str = "dicomweb"  # or "store"
     source: str = "orthanc"  # mode dicomweb: name of this Orthanc under [sources] of the node
     modality: str = "segnode"  # mode store: name of the node under DicomModalities of Orthanc
+    token_file: str = ""  # a file with the token for the node, read for each request
     timeout_seconds: float = 10.0
     first_retry_seconds: float = 2.0
     longest_retry_seconds: float = 60.0
@@ -155,14 +157,18 @@ def text(path: str) -> str:
         return ""
 
 
-def post(url: str, body: dict[str, str], timeout_s: float) -> tuple[int, str]:
-    """Posts JSON to the node; returns the status and the text of the answer.
+def post(url: str, body: dict[str, str], timeout_s: float, token: str) -> tuple[int, str]:
+    """Posts JSON to the node, with the token if there is one.
+
+    Returns the status and the text of the answer.
 
     Raises:
         OSError: there was no answer.
     """
     data = json.dumps(body).encode()
     headers = {"Content-Type": "application/json", "Accept": "application/json"}
+    if token:
+        headers["Authorization"] = f"Bearer {token}"
     try:
         import requests
     except ImportError:  # not installed with Debian's Orthanc
@@ -185,6 +191,23 @@ def post_by_urllib(
         raise OSError(f"no HTTP answer: {error!r}") from error
 
 
+def token_of(settings: Settings) -> str:
+    """Returns the token for the node; empty where the settings name no file.
+
+    Raises:
+        TemporaryFailure: the file cannot be read, or is empty.
+    """
+    if not settings.token_file:
+        return ""
+    try:
+        token = Path(settings.token_file).read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise TemporaryFailure(f"TokenFile {settings.token_file} is not readable") from error
+    if not token:
+        raise TemporaryFailure(f"TokenFile {settings.token_file} is empty")
+    return token
+
+
 def call_node(settings: Settings, path: str, body: dict[str, str]) -> None:
     """Posts to the node and requires a 2xx answer.
 
@@ -192,8 +215,9 @@ def call_node(settings: Settings, path: str, body: dict[str, str]) -> None:
         TemporaryFailure: no answer, or one that can change (node starting, wrong configuration).
         PermanentFailure: the node refuses this series.
     """
+    token = token_of(settings)
     try:
-        status, answer = post(settings.url + path, body, settings.timeout_seconds)
+        status, answer = post(settings.url + path, body, settings.timeout_seconds, token)
     except OSError as error:
         raise TemporaryFailure(f"no answer from {settings.url}: {error}") from error
     if status in FINAL_STATUSES:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from node.access.api_tokens import TokenAuthenticator
 from node.access.authentication import Authenticator, RequestFacts
 from node.access.sessions import SessionAuthenticator, SessionKeeper
 from node.domain.access.identities import Identity, local_identity
@@ -14,7 +15,8 @@ def authenticators_from(settings: Settings, store: Store) -> Sequence[Authentica
     """Returns the authenticators that the settings want; the first that knows a sender decides."""
     if settings.access.login == "none":
         return (_everybody,)
-    return (SessionAuthenticator(SessionKeeper(store, settings.access)),)
+    sessions = SessionAuthenticator(SessionKeeper(store, settings.access))
+    return (TokenAuthenticator(store), sessions)
 
 
 def _everybody(_facts: RequestFacts) -> Identity:

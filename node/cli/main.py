@@ -20,7 +20,7 @@ from node.cli import (
     store,
     train,
 )
-from node.cli.access import users
+from node.cli.access import tokens, users
 from node.cli.backup import commands as backup
 from node.cli.configuration import commands as configuration
 from node.cli.connections import commands as connections
@@ -58,6 +58,7 @@ jobs.app.command("list")(job_list.list_jobs)
 jobs.app.command()(deliveries.retry)
 jobs.app.command()(deliveries.redirect)
 jobs.app.command()(deliveries.discard)
+app.add_typer(tokens.app, name="tokens")
 app.add_typer(users.app, name="users")
 app.add_typer(series.app, name="series")
 app.add_typer(jobs.app, name="jobs")

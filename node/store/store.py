@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Self
 
+from node.store.access.api_tokens import ApiTokens
 from node.store.access.login_failures import LoginFailures
 from node.store.access.one_time_codes import OneTimeCodes
 from node.store.access.sessions import Sessions
@@ -80,13 +81,14 @@ class Store(
     ModelUseQueries,
     Users,
     Sessions,
+    ApiTokens,
     LoginFailures,
     OneTimeCodes,
     AuditTrail,
 ):
     """Instances, series, jobs, deliveries, queues, retrievals, work items, commitments, workers,
     health, alerts, rejected connections, certificates of peers, the configuration, shadow runs,
-    feedback, users and their sessions, the search index, the audit trail.
+    feedback, users and their sessions, tokens of programs, the search index, the audit trail.
 
     Each method is one short transaction that is durable when the method returns. All methods take
     and return aware UTC times. Any number of threads and processes may use one database. Any method

@@ -16,6 +16,7 @@ GROUPS = {
     "jobs": ["list", "show", "start", "retry", "redirect", "discard", "export"],
     "queue": ["list", "pause", "resume"],
     "series": ["list"],
+    "tokens": ["list", "create", "revoke"],
     "users": ["list", "add", "role", "disable", "enable", "reset"],
     "store": ["verify", "repair"],
     "worklist": ["list", "show", "cancel"],

@@ -1,8 +1,9 @@
 """A CT in a real Orthanc returns there as SEG: hook, node and Orthanc together."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,12 @@ from pydicom import Dataset, dcmread
 from pydicom.uid import SegmentationStorage
 
 from models.phantom import abdomen
+from node.access.api_tokens import TokenKeeper
 from node.demo.orthanc_pacs import Modality, OrthancPacs, free_ports
 from node.dicom.ct_writer import write_ct_series
+from node.domain.access.permissions import Permission
 from node.processes.supervisor import Supervisor
+from node.store import Store
 from tests.pacs.conftest import HOOK, StartOrthanc, log_of
 from tests.support.waiting import until
 
@@ -41,7 +45,6 @@ def node_beside(pacs: OrthancPacs, ports: Ports, folder: Path) -> Iterator[Super
         data_dir = "data"
         listener = {{ host = "127.0.0.1", port = {ports.dicom} }}
         web = {{ port = {ports.web} }}
-        access = {{ login = "none" }}
 
         [peers.orthanc]
         ae_title = "{pacs.ae_title}"
@@ -73,16 +76,32 @@ def node_beside(pacs: OrthancPacs, ports: Ports, folder: Path) -> Iterator[Super
         supervisor.stop()
 
 
-def hooked_orthanc(start_orthanc: StartOrthanc, ports: Ports, mode: str) -> OrthancPacs:
+def hooked_orthanc(
+    start_orthanc: StartOrthanc, ports: Ports, mode: str, token_file: Path
+) -> OrthancPacs:
     """An Orthanc with the hook, configured for a node on these ports."""
     return start_orthanc(
         modalities={"segnode": Modality("SEGNODE", "127.0.0.1", ports.dicom)},
         python_script=HOOK,
         configuration={
             "StableAge": 1,
-            "Segnode": {"Url": f"http://127.0.0.1:{ports.web}", "Mode": mode},
+            "Segnode": {
+                "Url": f"http://127.0.0.1:{ports.web}",
+                "Mode": mode,
+                "TokenFile": str(token_file),
+            },
         },
     )
+
+
+def create_token(supervisor: Supervisor, name: str, permission: Permission) -> str:
+    """Creates a token of a running node."""
+    settings = supervisor.settings
+    store = Store.open(settings.database_url, settings.data_dir)
+    with closing(store):
+        now = datetime.now(UTC)
+        keeper = TokenKeeper(store, "test")
+        return keeper.create(name, frozenset({permission}), timedelta(days=1), now)
 
 
 def upload_phantom(pacs: OrthancPacs, folder: Path) -> list[Dataset]:
@@ -110,11 +129,19 @@ def test_a_ct_uploaded_to_orthanc_returns_as_seg_without_further_action(
     start_orthanc: StartOrthanc, tmp_path: Path, mode: str
 ) -> None:
     ports = Ports(*free_ports(2))
-    pacs = hooked_orthanc(start_orthanc, ports, mode)
-    with node_beside(pacs, ports, tmp_path / "node"):
+    token_file = tmp_path / "token"
+    pacs = hooked_orthanc(start_orthanc, ports, mode, token_file)
+    with node_beside(pacs, ports, tmp_path / "node") as node:
+        token_file.write_text(create_token(node, "orthanc", Permission.OPERATE) + "\n")
         ct = upload_phantom(pacs, tmp_path / "ct")
         result = returned_seg(pacs, ct[0].StudyInstanceUID)
-        known = requests.get(f"http://127.0.0.1:{ports.web}/api/series", timeout=30).json()
+        viewer = {"Authorization": f"Bearer {create_token(node, 'viewer', Permission.VIEW)}"}
+        api = f"http://127.0.0.1:{ports.web}/api"
+        known = requests.get(f"{api}/series", headers=viewer, timeout=30).json()
+        started = requests.post(f"{api}/series/1.2.3/start", headers=viewer, timeout=30)
+        unknown = requests.get(f"{api}/series", timeout=30)
+
+    assert (started.status_code, unknown.status_code) == (403, 401)
 
     # The hook has also seen the stable SEG, and has not sent it.
     assert [series["series_instance_uid"] for series in known] == [ct[0].SeriesInstanceUID]
@@ -131,10 +158,13 @@ def test_a_ct_uploaded_while_the_node_was_down_returns_as_seg(
     start_orthanc: StartOrthanc, tmp_path: Path
 ) -> None:
     ports = Ports(*free_ports(2))
-    pacs = hooked_orthanc(start_orthanc, ports, "dicomweb")
+    token_file = tmp_path / "token"
+    token_file.write_text("none yet")
+    pacs = hooked_orthanc(start_orthanc, ports, "dicomweb", token_file)
     ct = upload_phantom(pacs, tmp_path / "ct")
     until(lambda: "waits" in log_of(pacs), 30, "the hook to find the node down")
-    with node_beside(pacs, ports, tmp_path / "node"):
+    with node_beside(pacs, ports, tmp_path / "node") as node:
+        token_file.write_text(create_token(node, "orthanc", Permission.OPERATE))
         result = returned_seg(pacs, ct[0].StudyInstanceUID)
     assert result.SOPClassUID == SegmentationStorage
 

@@ -61,3 +61,16 @@ ONE_TIME_CODES = Table(
     Column("user_name", _NAME),
     Column("expires_at", UtcDateTime),
 )
+
+API_TOKENS = Table(
+    "api_tokens",
+    METADATA,
+    Column("name", _NAME, primary_key=True),
+    Column("token_digest", _DIGEST, nullable=False, unique=True),
+    Column("permissions", String(64), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("created_by", String(128), nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+    Column("last_used_at", UtcDateTime),
+    Column("last_used_from", String(64)),
+)

@@ -1,0 +1,98 @@
+"""Tokens: a program sends one in the header Authorization of each request."""
+
+import base64
+import binascii
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from node.access.authentication import Refusal, RequestFacts
+from node.access.secrets import digest_of_identifier, new_identifier
+from node.domain.access.identities import Identity, IdentityOrigin
+from node.domain.access.permissions import Permission
+from node.domain.access.tokens import ApiToken, token_name_of
+from node.store import Store
+
+# The subject of events about tokens in the audit trail.
+TOKENS = "tokens"
+# People and scanners recognise a token that has got into a file or a log.
+PREFIX = "segnode_"
+# The time of the last use is written at most this often.
+_RECORDED_EVERY = timedelta(minutes=1)
+_NOT_READABLE = "the header Authorization holds no token; send “Authorization: Bearer TOKEN”"
+_UNKNOWN = "the token is unknown or revoked; “segnode tokens list” names the valid ones"
+
+
+@dataclass(frozen=True)
+class TokenKeeper:
+    """Creates and revokes tokens on behalf of `by`; each change has a line in the audit trail."""
+
+    store: Store
+    by: str
+
+    def create(
+        self, name: str, permissions: frozenset[Permission], valid: timedelta, now: datetime
+    ) -> str:
+        """Adds a token and returns it; the database keeps only its digest.
+
+        Raises:
+            AccountError: a token cannot have this name, or has it already.
+        """
+        text = PREFIX + new_identifier()
+        token = ApiToken(token_name_of(name), permissions, now, self.by, now + valid)
+        self.store.add_api_token(token, digest_of_identifier(text))
+        may = ", ".join(sorted(permissions))
+        self._record(now, "token.created", f"{token.name} with {may}, by {self.by}")
+        return text
+
+    def revoke(self, name: str, now: datetime) -> None:
+        """Removes a token; every host refuses it from then on.
+
+        Raises:
+            AccountError: there is no token of that name.
+        """
+        self.store.remove_api_token(token_name_of(name))
+        self._record(now, "token.revoked", f"{name}, by {self.by}")
+
+    def _record(self, now: datetime, event: str, detail: str) -> None:
+        self.store.audit(now, TOKENS, event, detail)
+
+
+@dataclass(frozen=True)
+class TokenAuthenticator:
+    """Knows programs by their token."""
+
+    store: Store
+
+    def __call__(self, facts: RequestFacts) -> Identity | Refusal | None:
+        """Returns the program; a refusal if its token does not count.
+
+        Clients that know no bearer tokens send it as the password of HTTP Basic (RFC 7617).
+        """
+        header = facts.header("authorization")
+        if header is None:
+            return None
+        text = _token_in(header)
+        if text is None:
+            return Refusal(_NOT_READABLE)
+        token = self.store.find_api_token(digest_of_identifier(text))
+        if token is None:
+            return Refusal(_UNKNOWN)
+        if facts.now >= token.expires_at:
+            return Refusal(f"the token {token.name} has expired; create another one")
+        if token.last_used_at is None or facts.now - token.last_used_at >= _RECORDED_EVERY:
+            self.store.record_api_token_use(token.name, facts.client_address[:64], facts.now)
+        return Identity(f"token {token.name}", token.permissions, IdentityOrigin.TOKEN)
+
+
+def _token_in(header: str) -> str | None:
+    """Returns the token in the header Authorization; None if there is none."""
+    scheme, _, value = header.strip().partition(" ")
+    if scheme.lower() == "bearer":
+        return value.strip() or None
+    if scheme.lower() != "basic":
+        return None
+    try:
+        decoded = base64.b64decode(value.strip(), validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        return None
+    return decoded.partition(":")[2] or None

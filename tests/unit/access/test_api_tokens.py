@@ -1,0 +1,117 @@
+"""Tokens of programs: who has them, what they may do, and when they stop to count."""
+
+import base64
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from node.access.api_tokens import PREFIX, TokenAuthenticator, TokenKeeper
+from node.access.authentication import Refusal, RequestFacts
+from node.domain.access.identities import Identity, IdentityOrigin
+from node.domain.access.permissions import Permission
+from node.domain.access.users import AccountError
+from node.store import Store
+from tests.support.factories import NOON, sqlite_url
+
+VIEW = frozenset({Permission.VIEW})
+YEAR = timedelta(days=365)
+
+
+def facts(*authorization: str) -> RequestFacts:
+    headers = tuple(("authorization", value) for value in authorization)
+    return RequestFacts(headers, {}, "10.1.2.3", is_https=True, is_by_person=True, now=NOON)
+
+
+def basic(password: str) -> str:
+    return "Basic " + base64.b64encode(f"anybody:{password}".encode()).decode()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with closing(Store.open(sqlite_url(tmp_path), tmp_path)) as store:
+        yield store
+
+
+@pytest.fixture
+def token(store: Store) -> str:
+    return TokenKeeper(store, "ada").create("Viewer-1", VIEW, YEAR, NOON)
+
+
+def refusal(store: Store, request: RequestFacts) -> str:
+    answer = TokenAuthenticator(store)(request)
+    assert isinstance(answer, Refusal)
+    return answer.reason
+
+
+@pytest.mark.parametrize("scheme", ["Bearer {}", "bearer  {}", "basic"])
+def test_a_token_identifies_its_program(store: Store, token: str, scheme: str) -> None:
+    header = basic(token) if scheme == "basic" else scheme.format(token)
+    identity = TokenAuthenticator(store)(facts(header))
+    assert identity == Identity("token viewer-1", VIEW, IdentityOrigin.TOKEN)
+
+
+def test_a_request_without_the_header_is_left_to_others(store: Store, token: str) -> None:
+    assert TokenAuthenticator(store)(facts()) is None
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["", "Bearer", "Bearer ", "Digest x", "Basic !", "Basic " + base64.b64encode(b"x").decode()],
+)
+def test_a_header_without_a_token_is_refused(store: Store, header: str) -> None:
+    assert "Authorization: Bearer TOKEN" in refusal(store, facts(header))
+
+
+def test_an_unknown_token_is_refused_without_naming_it(store: Store, token: str) -> None:
+    other = token[:-1] + ("a" if token[-1] != "a" else "b")
+    reason = refusal(store, facts(f"Bearer {other}"))
+    assert "unknown or revoked" in reason
+    assert other not in reason
+
+
+def test_two_headers_identify_nobody(store: Store, token: str) -> None:
+    assert TokenAuthenticator(store)(facts(f"Bearer {token}", "Bearer x")) is None
+
+
+def test_a_token_counts_until_its_end(store: Store, token: str) -> None:
+    request = facts(f"Bearer {token}")
+    last = replace(request, now=NOON + YEAR - timedelta(seconds=1))
+    assert isinstance(TokenAuthenticator(store)(last), Identity)
+    assert "expired" in refusal(store, replace(request, now=NOON + YEAR))
+
+
+def test_a_revoked_token_is_refused_and_its_name_is_free(store: Store, token: str) -> None:
+    keeper = TokenKeeper(store, "ada")
+    keeper.revoke("viewer-1", NOON)
+    assert "revoked" in refusal(store, facts(f"Bearer {token}"))
+    with pytest.raises(AccountError, match="there is no token"):
+        keeper.revoke("viewer-1", NOON)
+    keeper.create("viewer-1", VIEW, YEAR, NOON)
+
+
+def test_a_name_belongs_to_one_token(store: Store, token: str) -> None:
+    with pytest.raises(AccountError, match="already"):
+        TokenKeeper(store, "ada").create("viewer-1", VIEW, YEAR, NOON)
+    with pytest.raises(AccountError, match="1 to 63 characters"):
+        TokenKeeper(store, "ada").create("a b", VIEW, YEAR, NOON)
+
+
+def test_the_last_use_is_recorded_at_most_once_a_minute(store: Store, token: str) -> None:
+    authenticator, request = TokenAuthenticator(store), facts(f"Bearer {token}")
+    for seconds, recorded in ((0, 0), (59, 0), (60, 60)):
+        authenticator(replace(request, now=NOON + timedelta(seconds=seconds)))
+        (found,) = store.list_api_tokens()
+        assert found.last_used_at == NOON + timedelta(seconds=recorded)
+        assert found.last_used_from == "10.1.2.3"
+
+
+def test_the_token_itself_is_not_stored(store: Store, token: str) -> None:
+    assert token.startswith(PREFIX)
+    (found,) = store.list_api_tokens()
+    assert token not in repr(found)
+    assert store.find_api_token(token) is None, "only the digest finds it"
+    assert "ada" in str(store.audit_of("tokens"))
