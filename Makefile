@@ -64,7 +64,7 @@ sbom: $(RELEASE)  ## list all dependencies of an installation as CycloneDX, dist
 	  $(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --output-file dist/segnode.cdx.json -
 
 audit: $(RELEASE)  ## ask the advisory database of PyPI about the dependencies
-	$(BIN)/pip-audit --no-deps --disable-pip $(foreach list,node s3 onnx cuda,--requirement deploy/locked/$(list).txt)
+	$(BIN)/pip-audit --strict --no-deps --disable-pip $(foreach list,node s3 onnx cuda,--requirement deploy/locked/$(list).txt)
 
 digests:  ## pin the base images by the digests that their tags have now; needs Docker
 	$(PYTHON) deploy/tools/pin_images.py
