@@ -3,10 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+RELEASE := $(VENV)/.release-tools
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak lint bench screenshots clean
+.PHONY: help demo test soak lint bench screenshots constraints licences sbom audit digests wheelhouse clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -47,5 +48,29 @@ bench: $(STAMP)  ## measure the time of each stage
 screenshots: $(STAMP)  ## pictures of every page of the console, and of the README (ARGS=FOLDER)
 	$(BIN)/python -m tests.screenshots $(ARGS)
 
+$(RELEASE): $(STAMP)
+	$(BIN)/pip install --disable-pip-version-check --constraint deploy/constraints.txt --editable '.[release]'
+	@touch $@
+
+constraints: $(RELEASE)  ## pin all dependencies, those of the images with hashes (ARGS=--upgrade: the newest)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python deploy/tools/lock.py $(ARGS)
+
+licences: $(STAMP)  ## compare the licences of the dependencies with deploy/licences.toml
+	$(BIN)/python deploy/tools/licences.py
+
+sbom: $(RELEASE)  ## list all dependencies of an installation as CycloneDX, dist/segnode.cdx.json
+	@mkdir -p dist
+	cat deploy/locked/node.txt deploy/locked/s3.txt deploy/locked/onnx.txt deploy/locked/cuda.txt | \
+	  $(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --output-file dist/segnode.cdx.json -
+
+audit: $(RELEASE)  ## ask the advisory database of PyPI about the dependencies
+	$(BIN)/pip-audit --strict --no-deps --disable-pip $(foreach list,node s3 onnx cuda,--requirement deploy/locked/$(list).txt)
+
+digests:  ## pin the base images by the digests that their tags have now; needs Docker
+	$(PYTHON) deploy/tools/pin_images.py
+
+wheelhouse: $(RELEASE)  ## wheels for an installation without internet, as deploy/containers.md explains
+	PATH="$(CURDIR)/$(BIN):$$PATH" deploy/tools/wheelhouse.sh wheelhouse
+
 clean:  ## remove the virtual environment, caches and build outputs
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist wheelhouse *.egg-info

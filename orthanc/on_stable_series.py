@@ -11,6 +11,7 @@ wakes the thread, so Orthanc never waits for the node.
 
 import http.client
 import json
+import re
 import threading
 import time
 import urllib.error
@@ -48,6 +49,9 @@ UNSTABLE_SECONDS = 5.0
 STORE_SECONDS = 3600.0
 JOB_POLL_SECONDS = 0.5
 STOP_SECONDS = 3.0
+
+# As `segnode tokens create` prints it.
+TOKEN = re.compile(r"segnode_[A-Za-z0-9_-]+")
 
 # The node understood the request and refuses this series for good (invalid UID, not acceptable).
 FINAL_STATUSES = frozenset({400, 409, 413, 422})
@@ -158,7 +162,7 @@ def text(path: str) -> str:
 
 
 def post(url: str, body: dict[str, str], timeout_s: float, token: str) -> tuple[int, str]:
-    """Posts JSON to the node, with the token if there is one.
+    """Posts JSON to the node, with the token if there is one; follows no redirect.
 
     Returns the status and the text of the answer.
 
@@ -173,8 +177,26 @@ def post(url: str, body: dict[str, str], timeout_s: float, token: str) -> tuple[
         import requests
     except ImportError:  # not installed with Debian's Orthanc
         return post_by_urllib(url, data, headers, timeout_s)
-    answer = requests.post(url, data=data, headers=headers, timeout=timeout_s)
+
+    def keep_headers(request: Any) -> Any:  # otherwise a .netrc could replace the token
+        return request
+
+    answer = requests.post(
+        url,
+        data=data,
+        headers=headers,
+        timeout=timeout_s,
+        auth=keep_headers,
+        allow_redirects=False,
+    )
     return answer.status_code, answer.text
+
+
+class NoRedirect(urllib.request.HTTPRedirectHandler):
+    """Leaves a redirect to the caller: another server must not get the token."""
+
+    def redirect_request(self, *_arguments: Any) -> None:
+        """Returns no request, so that the redirect is the answer."""
 
 
 def post_by_urllib(
@@ -183,7 +205,7 @@ def post_by_urllib(
     """Does the same with the standard library only. Raises as `post`."""
     request = urllib.request.Request(url, data, headers)  # noqa: S310 http(s) by parse_settings
     try:
-        with urllib.request.urlopen(request, timeout=timeout_s) as reply:  # noqa: S310 as above
+        with urllib.request.build_opener(NoRedirect).open(request, timeout=timeout_s) as reply:
             return reply.status, reply.read().decode("utf-8", "replace")
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode("utf-8", "replace")
@@ -195,16 +217,16 @@ def token_of(settings: Settings) -> str:
     """Returns the token for the node; empty where the settings name no file.
 
     Raises:
-        TemporaryFailure: the file cannot be read, or is empty.
+        TemporaryFailure: the file cannot be read, or holds no token; its text is not repeated.
     """
     if not settings.token_file:
         return ""
     try:
         token = Path(settings.token_file).read_text(encoding="ascii").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise TemporaryFailure(f"TokenFile {settings.token_file} is not readable") from error
-    if not token:
-        raise TemporaryFailure(f"TokenFile {settings.token_file} is empty")
+    except (OSError, UnicodeDecodeError):
+        raise TemporaryFailure(f"TokenFile {settings.token_file} is not readable") from None
+    if not TOKEN.fullmatch(token):
+        raise TemporaryFailure(f"TokenFile {settings.token_file} holds no token of segnode")
     return token
 
 

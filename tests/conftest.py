@@ -8,6 +8,7 @@ import os
 from collections.abc import Generator, Iterator
 
 import pytest
+from httpx._config import DEFAULT_TIMEOUT_CONFIG
 from hypothesis import settings
 from pytest import CollectReport, TestReport
 
@@ -21,6 +22,10 @@ settings.load_profile("segnode")
 
 _CI = os.environ.get("CI", "").lower() in {"1", "true"}
 
+
+# A request to a node waits for a busy machine; httpx gives up after 5 s otherwise.
+for _phase in ("connect", "read", "write", "pool"):
+    setattr(DEFAULT_TIMEOUT_CONFIG, _phase, 60.0)
 
 # Modules that take a minute or more run first, so that none of them runs alone in the end.
 _LONGEST = ("tests/faults/", "tests/web/test_ohif", "tests/pacs/")

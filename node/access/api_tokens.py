@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -10,6 +11,7 @@ from node.access.secrets import digest_of_identifier, new_identifier
 from node.domain.access.identities import Identity, IdentityOrigin
 from node.domain.access.permissions import Permission
 from node.domain.access.tokens import ApiToken, token_name_of
+from node.domain.errors import Transient
 from node.store import Store
 
 # The subject of events about tokens in the audit trail.
@@ -50,8 +52,9 @@ class TokenKeeper:
         Raises:
             AccountError: there is no token of that name.
         """
-        self.store.remove_api_token(token_name_of(name))
-        self._record(now, "token.revoked", f"{name}, by {self.by}")
+        known = token_name_of(name)
+        self.store.remove_api_token(known)
+        self._record(now, "token.revoked", f"{known}, by {self.by}")
 
     def _record(self, now: datetime, event: str, detail: str) -> None:
         self.store.audit(now, TOKENS, event, detail)
@@ -71,8 +74,10 @@ class TokenAuthenticator:
         header = facts.header("authorization")
         if header is None:
             return None
-        text = _token_in(header)
-        if text is None:
+        scheme, text = _credentials_in(header)
+        if scheme == "basic" and not text.startswith(PREFIX):
+            return None  # a proxy has a password of its own
+        if scheme not in {"basic", "bearer"} or not text:
             return Refusal(_NOT_READABLE)
         token = self.store.find_api_token(digest_of_identifier(text))
         if token is None:
@@ -80,19 +85,20 @@ class TokenAuthenticator:
         if facts.now >= token.expires_at:
             return Refusal(f"the token {token.name} has expired; create another one")
         if token.last_used_at is None or facts.now - token.last_used_at >= _RECORDED_EVERY:
-            self.store.record_api_token_use(token.name, facts.client_address[:64], facts.now)
+            # A full database must not keep programs from reading.
+            with suppress(Transient):
+                self.store.record_api_token_use(token.name, facts.client_address[:64], facts.now)
         return Identity(f"token {token.name}", token.permissions, IdentityOrigin.TOKEN)
 
 
-def _token_in(header: str) -> str | None:
-    """Returns the token in the header Authorization; None if there is none."""
+def _credentials_in(header: str) -> tuple[str, str]:
+    """Returns the scheme of the header Authorization, and its token or password."""
     scheme, _, value = header.strip().partition(" ")
-    if scheme.lower() == "bearer":
-        return value.strip() or None
-    if scheme.lower() != "basic":
-        return None
+    scheme, value = scheme.lower(), value.strip()
+    if scheme != "basic":
+        return scheme, value
     try:
-        decoded = base64.b64decode(value.strip(), validate=True).decode()
+        decoded = base64.b64decode(value, validate=True).decode()
     except (binascii.Error, UnicodeDecodeError):
-        return None
-    return decoded.partition(":")[2] or None
+        return scheme, ""
+    return scheme, decoded.partition(":")[2]

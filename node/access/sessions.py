@@ -2,6 +2,7 @@
 
 import hmac
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -9,6 +10,7 @@ from node.access.authentication import Refusal, RequestFacts
 from node.access.secrets import digest_of_identifier, new_identifier
 from node.domain.access.identities import Identity, IdentityOrigin
 from node.domain.access.users import Session, SessionStage
+from node.domain.errors import Transient
 from node.settings import AccessOptions
 from node.store import Store
 from node.store.access.sessions import NewSession
@@ -59,7 +61,8 @@ class SessionKeeper:
             self.store.remove_session(digest)
             return None
         if facts.is_by_person and facts.now - session.last_used_at >= _RECORDED_EVERY:
-            self.store.record_session_use(digest, facts.now)
+            with suppress(Transient):  # a full database must not keep people from reading
+                self.store.record_session_use(digest, facts.now)
         return session
 
     def end(self, facts: RequestFacts) -> None:

@@ -24,8 +24,9 @@ _FOREIGN_FORM = "this form does not belong to your session; go back, reload the 
 async def receive_with_token(request: Request, expected: str) -> Receive:
     """Returns the receiver of a request, with the body that was read for its token.
 
-    Only a session has a token: `expected` is empty for all others, which a browser cannot be made
-    to use. A request without the token it needs ends with 403.
+    Only a session has a token: `expected` is empty for all others. A browser repeats a password of
+    HTTP Basic by itself; against that, the guard in `security.py` stands alone. A request without
+    the token it needs ends with 403.
     """
     if not expected or request.method in _SAFE_METHODS:
         return request.receive

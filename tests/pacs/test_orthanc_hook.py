@@ -20,6 +20,7 @@ from node.demo.orthanc_pacs import Modality, OrthancPacs, free_ports
 from node.dicom.equipment import this_node
 from tests.pacs.conftest import HOOK, StartOrthanc, log_of
 from tests.support.dicom.small_series import small_series
+from tests.support.servers.answering_server import AnsweringServer
 from tests.support.servers.stub_node import Call, StubNode
 from tests.support.waiting import until
 
@@ -90,6 +91,44 @@ def test_the_hook_uses_requests_where_it_is_installed(
         upload(pacs, small_series(tmp_path, "first"))
         until(lambda: node.calls, 20, "the node to get the series")
     assert node.calls[0].user_agent.startswith("python-requests/")
+
+
+@pytest.mark.parametrize("has_requests", [True, False])
+def test_a_redirect_is_no_success_and_no_other_server_gets_the_token(
+    start_orthanc: StartOrthanc,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    has_requests: bool,
+) -> None:
+    if has_requests:
+        monkeypatch.setenv("PYTHONPATH", str(Path(requests.__file__).parents[1]))
+    token = tmp_path / "token"
+    token.write_text("segnode_made-up\n")
+    with AnsweringServer(200) as other, AnsweringServer(302, location=other.url) as proxy:
+        settings = {"Url": proxy.url, "TokenFile": str(token), "FirstRetrySeconds": 0.2}
+        pacs = start_orthanc(
+            python_script=HOOK, configuration={"Segnode": settings, "StableAge": 1}
+        )
+        upload(pacs, small_series(tmp_path, "first"))
+        until(lambda: len(proxy.requests) > 1, 20, "the hook to try again")
+    assert set(proxy.authorization) == {"Bearer segnode_made-up"}
+    assert other.requests == []
+    assert "answered 302" in log_of(pacs)
+    assert "made-up" not in log_of(pacs)
+
+
+def test_a_file_without_a_token_is_named_and_not_repeated(
+    node: StubNode, start_hooked: StartHooked, tmp_path: Path
+) -> None:
+    token = tmp_path / "token"
+    token.write_text("segnode_made-up\nsecond line\n")
+    with node:
+        pacs = start_hooked(TokenFile=str(token))
+        upload(pacs, small_series(tmp_path, "first"))
+        until(lambda: "holds no token of segnode" in log_of(pacs), 20, "the mistake in the log")
+        token.write_text("segnode_made-up\n")
+        until(lambda: node.calls, 20, "the node to get the series")
+    assert "made-up" not in log_of(pacs)
 
 
 def test_in_mode_store_orthanc_sends_the_series_and_the_hook_starts_the_node(

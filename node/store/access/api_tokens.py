@@ -71,7 +71,9 @@ class ApiTokens(Repository):
 
 
 def _token(row: Row[Any]) -> ApiToken:
-    permissions = frozenset(Permission(each) for each in row.permissions.split(","))
+    # A newer version may store permissions that this one does not know: it grants them to nobody.
+    known = {each.value for each in Permission}
+    permissions = frozenset(Permission(e) for e in row.permissions.split(",") if e in known)
     return ApiToken(
         row.name,
         permissions,

@@ -8,12 +8,14 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from node.access.api_tokens import PREFIX, TokenAuthenticator, TokenKeeper
 from node.access.authentication import Refusal, RequestFacts
 from node.domain.access.identities import Identity, IdentityOrigin
 from node.domain.access.permissions import Permission
 from node.domain.access.users import AccountError
+from node.domain.errors import Transient
 from node.store import Store
 from tests.support.factories import NOON, sqlite_url
 
@@ -60,10 +62,33 @@ def test_a_request_without_the_header_is_left_to_others(store: Store, token: str
 
 @pytest.mark.parametrize(
     "header",
-    ["", "Bearer", "Bearer ", "Digest x", "Basic !", "Basic " + base64.b64encode(b"x").decode()],
+    ["", "Bearer", "Bearer ", "Digest x"],
 )
 def test_a_header_without_a_token_is_refused(store: Store, header: str) -> None:
     assert "Authorization: Bearer TOKEN" in refusal(store, facts(header))
+
+
+@pytest.mark.parametrize("header", [basic("of a proxy"), "Basic !", "Basic"])
+def test_a_password_of_another_system_is_left_to_others(store: Store, header: str) -> None:
+    assert TokenAuthenticator(store)(facts(header)) is None
+
+
+def test_a_permission_of_a_newer_version_is_granted_to_nobody(store: Store, token: str) -> None:
+    with store._database.writing() as connection:
+        connection.execute(text("UPDATE api_tokens SET permissions = 'future,view'"))
+    identity = TokenAuthenticator(store)(facts(f"Bearer {token}"))
+    assert isinstance(identity, Identity)
+    assert identity.permissions == VIEW
+
+
+def test_a_database_that_cannot_be_written_refuses_no_reader(
+    store: Store, token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_arguments: object) -> None:
+        raise Transient("the disk is full")
+
+    monkeypatch.setattr(store, "record_api_token_use", full)
+    assert isinstance(TokenAuthenticator(store)(facts(f"Bearer {token}")), Identity)
 
 
 def test_an_unknown_token_is_refused_without_naming_it(store: Store, token: str) -> None:
