@@ -27,7 +27,7 @@ demo: $(STAMP)  ## run the node on a phantom and show the result (ARGS=--exit: s
 test: $(STAMP)  ## run all tests (ARGS=tests/unit/cli: one package); skips say what to install
 	@# The node's processes start faster from compiled modules, where the environment forbids them, too.
 	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 \
-	  $(BIN)/pytest --numprocesses 8 --dist loadfile --no-loadscope-reorder $(ARGS)
+	  $(BIN)/pytest --numprocesses 6 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 soak: $(STAMP)  ## long variants: 2000 series, 140 kills of processes, 5000 damaged instances, 20 scans
 	SEGNODE_LOAD_SERIES=250 SEGNODE_CRASH_ROUNDS=5 SEGNODE_MODEL_SCANS=20 SEGNODE_DAMAGED_INSTANCES=5000 \

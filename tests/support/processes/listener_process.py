@@ -39,7 +39,7 @@ class ListenerProcess:
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         try:
-            self.port = until(self._ready_port, 30, "the listener to be ready")
+            self.port = until(self._ready_port, 120, "the listener to be ready")
         except AssertionError:
             self.kill()
             raise
