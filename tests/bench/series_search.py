@@ -86,6 +86,7 @@ def _requests(store: Store) -> dict[str, str]:
         "QIDO: studies, first 100": "/dicom-web/studies?limit=100",
         "QIDO: accession number": "/dicom-web/studies?AccessionNumber=A0004711",
         "QIDO: patient ID": "/dicom-web/studies?PatientID=P0001234",
+        "QIDO: instances, first 100": "/dicom-web/instances?limit=100",
         "QIDO: one study": "/dicom-web/series?StudyInstanceUID=1.2.840.99",
         "overview": "/overview",
         "queues": "/queues",

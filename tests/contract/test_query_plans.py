@@ -32,6 +32,7 @@ _REQUESTS = [
     "/dicom-web/studies?limit=2",
     "/dicom-web/series?limit=2&offset=3",
     "/dicom-web/instances?limit=2",
+    "/dicom-web/instances?SOPInstanceUID=1.2.3",
     "/dicom-web/studies?AccessionNumber=A0000001",
     "/dicom-web/series?StudyInstanceUID=1.2.840.1",
 ]

@@ -116,6 +116,19 @@ def test_series_and_instances_are_found_within_their_study(
     assert len(everywhere) == SLICES
 
 
+def test_instances_of_any_study_are_found_received_ones_and_results(
+    client: DICOMwebClient, node: ServedNode, tmp_path: Path
+) -> None:
+    series = node.receive(ct_series(), tmp_path / "ct")
+    result_uid = node.result_uids(node.finish_job(node.add_job(series)))[2]
+    found = [value(row, "00080018") for row in client.search_for_instances()]
+    assert len(found) == len(set(found)) == series.instance_count + 1
+    for uid in (found[0], result_uid):
+        (one,) = client.search_for_instances(search_filters={"SOPInstanceUID": uid})
+        assert value(one, "00080018") == uid
+    assert client.search_for_instances(search_filters={"SOPInstanceUID": "1.2.3"}) == []
+
+
 def test_a_search_is_paged_and_includes_the_requested_fields(
     client: DICOMwebClient, series: StoredSeries
 ) -> None:

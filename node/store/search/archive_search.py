@@ -11,7 +11,7 @@ from node.domain.job import Job, JobState
 from node.domain.series import StoredSeries
 from node.store.jobs.jobs import Jobs
 from node.store.received.series import stored_series
-from node.store.schema import JOBS, SERIES, SERIES_INDEX
+from node.store.schema import INSTANCES, JOBS, SERIES, SERIES_INDEX
 from node.store.series_index import searchable
 
 _INDEX = SERIES_INDEX.c
@@ -63,10 +63,19 @@ class Narrowing:
 class ArchiveSearch(Jobs):
     """Yields candidates page by page, so that a search reads no more than its results need."""
 
-    def candidate_series(self, narrowing: Narrowing, skip: int = 0) -> Iterator[StoredSeries]:
-        """Yields received series without the first `skip`, the last received first."""
+    def candidate_series(
+        self, narrowing: Narrowing, skip: int = 0, *, with_instances: bool = False
+    ) -> Iterator[StoredSeries]:
+        """Yields received series without the first `skip`, the last received first.
+
+        `with_instances` leaves out those whose instances the retention has deleted.
+        """
         order = (SERIES.c.first_received_at, SERIES.c.series_instance_uid)
         query = _narrowed(select(SERIES), narrowing.of_series())
+        if with_instances:
+            query = query.where(
+                exists().where(INSTANCES.c.series_instance_uid == SERIES.c.series_instance_uid)
+            )
         yield from (stored_series(row) for row in self._pages(query, order, _PAGE_SIZE, skip))
 
     def count_candidate_series(self, narrowing: Narrowing) -> int:

@@ -110,6 +110,21 @@ class Archive:
         """Yields the UIDs of the studies, newest first; `narrowing` as in `find_series`."""
         return self.store.candidate_studies(narrowing)
 
+    def find_series_with_instances(
+        self, narrowing: Narrowing, sop_uid: str | None
+    ) -> Iterator[ArchivedSeries]:
+        """Yields the series that have instances, or the one with that instance, newest first."""
+        if sop_uid is None:
+            candidates = self.store.candidate_series(narrowing, with_instances=True)
+            yield from (_received_series(series) for series in candidates)
+            yield from self._results(narrowing)
+            return
+        indexed = self.store.find_instance(sop_uid)
+        if indexed is None:
+            yield from self._results(narrowing)
+        else:
+            yield from self._series_with_uid(indexed.series_instance_uid)
+
     def instances_of(self, series: ArchivedSeries) -> tuple[ArchivedInstance, ...]:
         """Returns the instances of a series, ordered by SOP Instance UID."""
         if series.results:

@@ -112,12 +112,13 @@ def _instances_response(
     request: Request, archive: Archive, study: str | None, series: str | None
 ) -> Response:
     search, root = parse_search(request.query_params.multi_items()), service_root(request)
-    candidates = archive.find_series(
-        study or search.single_uid(_STUDY_UID),
-        series or search.single_uid(_SERIES_UID),
-        search.narrowing,
-    )
+    study_uid = study or search.single_uid(_STUDY_UID)
+    series_uid = series or search.single_uid(_SERIES_UID)
     sop_uid = search.single_uid(_SOP_UID)
+    if study_uid is None and series_uid is None:
+        candidates = archive.find_series_with_instances(search.narrowing, sop_uid)
+    else:
+        candidates = archive.find_series(study_uid, series_uid, search.narrowing)
     rows = (
         _instance_row(found, instance, search, root)
         for found in candidates
