@@ -65,8 +65,10 @@ class Remote:
         """
         title, at, address = text.partition("@")
         host, colon, port = address.rpartition(":")
-        if not (at and colon and host and port.isdigit() and 0 < int(port) < 65536):
+        if not (at and colon and host and port.isdigit()):
             raise ValueError(f"{text!r} is not of the form AE_TITLE@host:port")
+        if not 0 < int(port) < 65536:
+            raise ValueError(f"port {port} of {text!r} is not between 1 and 65535")
         return cls(AeTitle(title), host, int(port))
 
     def __str__(self) -> str:

@@ -173,7 +173,9 @@ def _handle_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 registered for it
     status = HTTPStatus(error.status_code)
     code = status.phrase.lower().replace(" ", "-")
-    response = _error_response(request, status, code, error.detail)
+    is_plain = error.detail == HTTPStatus.NOT_FOUND.phrase  # of a path that no route has
+    detail = "there is nothing at this address" if is_plain else error.detail
+    response = _error_response(request, status, code, detail)
     response.headers.update(error.headers or {})
     return response
 

@@ -3,6 +3,8 @@
 from urllib.parse import urlencode, urlsplit
 
 LOGIN_PATH = "/login"
+# The login page after the password of an account was set.
+ACCOUNT_READY = f"{LOGIN_PATH}?ready=account"
 _START_PAGE = "/"
 _MAX_LENGTH = 2000
 

@@ -22,6 +22,7 @@ from tests.support.servers.sessions import BrowserSession, open_session
 COOKIE = "segnode-session"
 PASSWORD = "violet tractor sings quietly"
 NEW_PASSWORD = "seven paper lanterns at noon"
+READY = "/login?ready=account"
 
 
 @pytest.fixture(scope="module")
@@ -295,7 +296,7 @@ def test_an_administrator_adds_a_user_who_sets_a_password(
     assert "the code is wrong" in wrong.text
     other_user = browser.post("/set-password", data=form | {"name": "admin"})
     assert "the code is wrong" in other_user.text
-    assert browser.post("/set-password", data=form).headers["Location"] == "/login"
+    assert browser.post("/set-password", data=form).headers["Location"] == READY
     assert "was used" in browser.post("/set-password", data=form).text
     assert log_in(browser, name).status_code == 303
 
@@ -427,7 +428,7 @@ def test_the_first_administrator_needs_the_code_in_the_log(tmp_path: Path) -> No
         )
         weak = form | {"code": code, "password": "x" * 12, "repeated": "x" * 12}
         assert "easy to guess" in client.post("/set-up", data=weak).text
-        assert client.post("/set-up", data=form | {"code": code}).headers["Location"] == "/login"
+        assert client.post("/set-up", data=form | {"code": code}).headers["Location"] == READY
         again = client.post("/set-up", data=form | {"code": code, "name": "second"})
         assert "there is an administrator already" in again.text.lower()
         assert client.get("/login", headers=outside).status_code == 200

@@ -2,7 +2,10 @@
 
 from typing import Annotated, Literal
 
+from node.settings.network.loopback import is_loopback_host
 from node.settings.value_types import Ae, Boolean, Host, Options, Port, Whole, within
+
+_EVERY_ADDRESS = {"0.0.0.0", "::"}  # noqa: S104 compared only
 
 
 class ListenerOptions(Options):
@@ -31,3 +34,12 @@ class ListenerOptions(Options):
             return f"port {self.port}"
         with_tls = f"port {self.tls_port} with TLS"
         return f"port {self.port}, or {with_tls}" if self.plain else with_tls
+
+    @property
+    def host_text(self) -> str:
+        """The host in words, for senders."""
+        if self.host in _EVERY_ADDRESS:
+            return "this machine’s name or IP address"
+        if is_loopback_host(self.host):
+            return f"{self.host}: only this machine reaches it (host in [listener])"
+        return self.host

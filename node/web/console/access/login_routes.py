@@ -1,6 +1,6 @@
 """Routes of login, second factor, login link and logout."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request
@@ -27,7 +27,11 @@ NextPage = Annotated[str, Query(alias="next")]
 
 @ROUTER.get(LOGIN_PATH)
 def login_page(
-    request: Request, login: SiteLogin, facts: Facts, next_page: NextPage = ""
+    request: Request,
+    login: SiteLogin,
+    facts: Facts,
+    next_page: NextPage = "",
+    ready: Literal["account"] | None = None,
 ) -> Response:
     """Shows the form; leads to the set-up before the first administrator, and past a session."""
     if login.options.login == "none":
@@ -37,7 +41,8 @@ def login_page(
     session = login.sessions.find(facts)
     if session is not None and session.stage is SessionStage.OPEN:
         return see_other(safe_page(next_page))
-    return access_page(request, "login.html", next_page=safe_page(next_page), user_name="")
+    wanted = safe_page(next_page)
+    return access_page(request, "login.html", next_page=wanted, user_name="", ready=ready)
 
 
 @ROUTER.post(LOGIN_PATH)
@@ -48,7 +53,12 @@ def log_in(request: Request, login: SiteLogin, facts: Facts, form: PostedForm) -
         opened = login.by_password(name, form.get("password", ""), facts)
     except AccountError as error:
         return access_page(
-            request, "login.html", mistake=str(error), next_page=next_page, user_name=name
+            request,
+            "login.html",
+            mistake=str(error),
+            next_page=next_page,
+            user_name=name,
+            ready=None,
         )
     if opened.stage is SessionStage.OPEN:
         return with_cookie(see_other(next_page), opened, facts)

@@ -9,7 +9,7 @@ from node.domain.access.users import AccountError
 from node.web.access_control import access_control_of
 from node.web.console.access.answers import Facts, SiteLogin, access_page, see_other
 from node.web.dependencies import PostedForm
-from node.web.next_page import LOGIN_PATH
+from node.web.next_page import ACCOUNT_READY, LOGIN_PATH
 
 ROUTER = APIRouter(include_in_schema=False)
 _DIFFERENT = "the two passwords differ"
@@ -36,7 +36,7 @@ def create_administrator(
         return access_page(
             request, "set_up.html", mistake=str(error), user_name=name, min_length=MIN_LENGTH
         )
-    return see_other(LOGIN_PATH)
+    return see_other(ACCOUNT_READY)
 
 
 @ROUTER.get("/set-password")
@@ -55,7 +55,7 @@ def set_password(request: Request, login: SiteLogin, facts: Facts, form: PostedF
         return access_page(
             request, "set_password.html", mistake=str(error), user_name=name, min_length=MIN_LENGTH
         )
-    return see_other(LOGIN_PATH)
+    return see_other(ACCOUNT_READY)
 
 
 def password_in(form: PostedForm) -> str:
