@@ -70,8 +70,8 @@ def running_proxy(kind: str, folder: Path, upstream_port: int) -> Iterator[Proxy
         until(lambda: _answers(proxy), _START_S, f"{kind} to start")
         yield proxy
     finally:
-        process.terminate()
-        process.wait(_START_S)
+        process.kill()  # on a stop, Caddy waits for open event streams
+        process.wait()
 
 
 def _answers(proxy: Proxy) -> bool:
