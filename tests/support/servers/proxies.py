@@ -1,6 +1,7 @@
 """nginx and Caddy with the configurations in deploy/proxy, in front of a server on loopback."""
 
 import shutil
+import signal
 import ssl
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
@@ -70,8 +71,9 @@ def running_proxy(kind: str, folder: Path, upstream_port: int) -> Iterator[Proxy
         until(lambda: _answers(proxy), _START_S, f"{kind} to start")
         yield proxy
     finally:
-        process.kill()  # on a stop, Caddy waits for open event streams
-        process.wait()
+        # On a stop, Caddy waits for open event streams; a killed nginx leaves its workers behind.
+        process.send_signal(signal.SIGKILL if kind == "caddy" else signal.SIGTERM)
+        process.wait(_START_S)
 
 
 def _answers(proxy: Proxy) -> bool:
