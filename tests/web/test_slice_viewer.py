@@ -155,9 +155,8 @@ def test_the_overlay_on_the_screen_has_the_colour_of_the_organ(
     uid = viewer.show(10)
     viewer.region.get_by_label("Opacity").fill("100")
     true = liver_on(files, uid)
-    pixels = viewer.region.locator(".picture").bounding_box()
-    assert pixels is not None
-    with Image.open(BytesIO(page.screenshot(clip=pixels))) as image:
+    # It waits until the element has stopped to move, as it may while the page gets news.
+    with Image.open(BytesIO(viewer.region.locator(".picture").screenshot())) as image:
         seen = coloured(np.asarray(image.convert("RGB")), LIVER.display_rgb)
     rows = ((np.arange(seen.shape[0]) + 0.5) * true.shape[0] / seen.shape[0]).astype(int)
     columns = ((np.arange(seen.shape[1]) + 0.5) * true.shape[1] / seen.shape[1]).astype(int)
