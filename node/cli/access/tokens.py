@@ -2,13 +2,14 @@
 
 import json
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from node.cli.access.operator import now, operator
 from node.cli.jobs import JsonOption, open_store
-from node.cli.options import ConfigOption, operating_system_user
+from node.cli.options import ConfigOption
 from node.domain.access.permissions import Permission
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def list_tokens(config: ConfigOption = None, as_json: JsonOption = False) -> Non
         typer.echo(json.dumps(found, default=str, indent=2))
         return
     for token in tokens:
-        typer.echo(_line(token, _now()))
+        typer.echo(_line(token, now()))
     if not tokens:
         typer.echo("There are no tokens. Create one: segnode tokens create NAME --may view")
 
@@ -57,8 +58,8 @@ def create(
     from node.access.api_tokens import TokenKeeper
 
     with open_store(config) as store:
-        keeper = TokenKeeper(store, _operator())
-        typer.echo(keeper.create(name, frozenset(may), timedelta(days=days), _now()))
+        keeper = TokenKeeper(store, operator())
+        typer.echo(keeper.create(name, frozenset(may), timedelta(days=days), now()))
     typer.echo("Keep it in a file that only the program reads: it is not shown again.", err=True)
 
 
@@ -71,17 +72,8 @@ def revoke(name: NameArgument, config: ConfigOption = None) -> None:
     from node.access.api_tokens import TokenKeeper
 
     with open_store(config) as store:
-        TokenKeeper(store, _operator()).revoke(name, _now())
+        TokenKeeper(store, operator()).revoke(name, now())
     typer.echo(f"The token {name} is revoked.")
-
-
-def _operator() -> str:
-    """Names who runs the command, for the audit trail."""
-    return f"{operating_system_user()} (command line)"
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
 
 
 def _line(token: "ApiToken", now: datetime) -> str:

@@ -2,13 +2,13 @@
 
 import json
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from node.cli.access.operator import now, operator
 from node.cli.jobs import JsonOption, open_store
-from node.cli.options import ConfigOption, operating_system_user
+from node.cli.options import ConfigOption
 from node.domain.access.permissions import Role
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def add(name: NameArgument, role: RoleOption = Role.VIEWER, config: ConfigOption
     from node.access.accounts import Accounts
 
     with open_store(config) as store:
-        _print_code(Accounts(store, _operator()).add(name, role, _now()))
+        _print_code(Accounts(store, operator()).add(name, role, now()))
 
 
 @app.command()
@@ -63,7 +63,7 @@ def role(
     from node.access.accounts import Accounts
 
     with open_store(config) as store:
-        Accounts(store, _operator()).change_role(_known(store, name), new_role, _now())
+        Accounts(store, operator()).change_role(_known(store, name), new_role, now())
     typer.echo(f"{name} is {new_role}.")
 
 
@@ -76,7 +76,7 @@ def disable(name: NameArgument, config: ConfigOption = None) -> None:
     from node.access.accounts import Accounts
 
     with open_store(config) as store:
-        Accounts(store, _operator()).disable(_known(store, name), _now())
+        Accounts(store, operator()).disable(_known(store, name), now())
     typer.echo(f"{name} is disabled.")
 
 
@@ -89,7 +89,7 @@ def enable(name: NameArgument, config: ConfigOption = None) -> None:
     from node.access.accounts import Accounts
 
     with open_store(config) as store:
-        Accounts(store, _operator()).enable(_known(store, name), _now())
+        Accounts(store, operator()).enable(_known(store, name), now())
     typer.echo(f"{name} is enabled.")
 
 
@@ -110,23 +110,14 @@ def reset(
     from node.access.accounts import Accounts
 
     with open_store(config) as store:
-        accounts = Accounts(store, _operator())
-        _print_code(accounts.reset(_known(store, name), _now(), with_second_factor=second_factor))
+        accounts = Accounts(store, operator())
+        _print_code(accounts.reset(_known(store, name), now(), with_second_factor=second_factor))
 
 
 def _known(store: "Store", name: str) -> str:
     from node.domain.access.users import user_name_of
 
     return store.get_user(user_name_of(name)).name
-
-
-def _operator() -> str:
-    """Names who runs the command, for the audit trail."""
-    return f"{operating_system_user()} (command line)"
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
 
 
 def _print_code(code: str) -> None:

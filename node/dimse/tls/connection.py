@@ -25,7 +25,7 @@ class ClientContext(ssl.SSLContext):
 
 
 class TlsConnection(ssl.SSLSocket):
-    """Reads ahead, keeps its first failure, and tells the peer where the data ends.
+    """Reads ahead, keeps its first failure, and signals the end of the data to the peer.
 
     One thread uses it: the one that makes the handshake. Others may only shut it down or close it.
     """

@@ -48,7 +48,7 @@ class FileList:
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """Opens the list of a backup that is being made; one that is damaged starts anew."""
+        """Opens the list of a backup that is being made; one that is damaged is begun again."""
         try:
             return cls._writable(path)
         except sqlite3.OperationalError:  # such as a full disk
@@ -63,7 +63,7 @@ class FileList:
         connection = sqlite3.connect(path)
         try:
             # The process may be killed at any time. After a power failure, the copies are checked
-            # against the list, or the list is damaged and starts anew.
+            # against the list, or the list is damaged and begun again.
             connection.execute("PRAGMA synchronous=OFF")
             connection.executescript(_SCHEMA)
         except sqlite3.DatabaseError:
