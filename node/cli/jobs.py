@@ -29,11 +29,11 @@ JobArgument = Annotated[str, typer.Argument(help="The job's id, or its first cha
 @contextmanager
 def open_store(config: ConfigOption) -> "Iterator[Store]":
     """Opens the site's store and closes it at the end of the command."""
-    from node.configuration.site_configuration import host_settings
+    from node.settings import load_location_only
     from node.store import Store
     from node.store.files.factory import open_files
 
-    settings = host_settings(config)
+    settings = load_location_only(config)
     store = Store.open(settings.database_url, settings.data_dir, open_files(settings))
     try:
         yield store
