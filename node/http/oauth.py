@@ -33,7 +33,8 @@ _REMEDIES: Mapping[str, str] = {
     "invalid_scope": "check oauth_scope, and which scopes this client may have there",
     "invalid_target": "check oauth_audience",
     "access_denied": "check what this client may do there",
-    "invalid_request": "check oauth_scope, oauth_audience and oauth_client_authentication",
+    "invalid_request": "check oauth_scope, oauth_audience and oauth_client_authentication, and "
+    "that this client may use the grant client_credentials",
 }
 
 
@@ -102,7 +103,7 @@ class ClientCredentials:
                 "have the server issue bearer tokens for this client",
             )
         self._header = bearer(str(answer["access_token"]), f"the token of {self.token_url}")
-        self._valid_until = sent_at + _used_for(answer.get("expires_in"))
+        self._valid_until = sent_at + used_for(answer.get("expires_in"))
 
     def _answer(self) -> dict[str, Any]:
         """Returns the answer with the token (RFC 6749 5.1).
@@ -162,7 +163,7 @@ class ClientCredentials:
         )
 
 
-def _used_for(expires_in: Any) -> float:
+def used_for(expires_in: Any) -> float:
     """Returns for how many seconds a token is used; without a limit, until it is refused."""
     try:
         seconds = float(expires_in)
