@@ -80,12 +80,12 @@ def _find_package(model: str, config: Path | None) -> "ModelSpec":
     """Returns the package with that name, or in that folder."""
     from models.installed_packages import find
     from models.manifest import ModelSpec
-    from node.configuration.site_configuration import host_settings
+    from node.settings import load_location_only
 
     folder = Path(model)
     if (folder / "model.toml").is_file():
         return ModelSpec.load(folder / "model.toml")
-    return find(model, host_settings(config).catalogues)
+    return find(model, load_location_only(config).catalogues)
 
 
 def _labelled_cases(

@@ -29,10 +29,10 @@ JobArgument = Annotated[str, typer.Argument(help="The job's id, or its first cha
 @contextmanager
 def open_store(config: ConfigOption) -> "Iterator[Store]":
     """Opens the site's store and closes it at the end of the command."""
-    from node.configuration.site_configuration import host_settings
+    from node.settings import load_location_only
     from node.store.opening import opened_store
 
-    settings = host_settings(config)
+    settings = load_location_only(config)
     store = opened_store(settings)
     try:
         yield store

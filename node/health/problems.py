@@ -8,7 +8,7 @@ from node.domain.errors import Transient
 from node.domain.monitoring.alert import AlertMessage
 from node.domain.monitoring.problem import Problem, ProblemKind, Urgency, by_urgency, sentence_end
 from node.health.certificates import certificate_problems, peer_certificate_problems
-from node.health.configuration import configuration_problems
+from node.health.configuration import configuration_problems, file_problems
 from node.health.destinations import attention_policy, destination_problems
 from node.health.parts import database_gone, full_text, node_problem, part_problems
 from node.health.queues import queue_problems
@@ -36,7 +36,7 @@ def current_problems(
             problems += site_problems(settings, store, now)
         except Transient as error:
             problems.append(database_gone(error))
-    problems += [*certificate_problems(settings, now), *drift]
+    problems += [*file_problems(settings), *certificate_problems(settings, now), *drift]
     return sorted(problems, key=by_urgency)
 
 

@@ -11,7 +11,12 @@ from node.settings.destinations import (
     Hl7Destination,
     ObservationCode,
 )
-from node.settings.load import load_location, load_revision, load_settings
+from node.settings.load import (
+    load_location,
+    load_location_only,
+    load_revision,
+    load_settings,
+)
 from node.settings.network.listener import ListenerOptions
 from node.settings.network.peers import Peer
 from node.settings.network.tls import DicomTlsOptions
@@ -49,6 +54,7 @@ __all__ = [
     "WebhookOptions",
     "WorkerOptions",
     "load_location",
+    "load_location_only",
     "load_revision",
     "load_settings",
 ]

@@ -48,7 +48,19 @@ def load_location(file: Path | None) -> Settings:
     Raises:
         Misconfigured: as `load_settings`.
     """
-    source = None if file is None else TomlSource.read(file.resolve())
+    return _location_of(None if file is None else TomlSource.read(file.resolve()))
+
+
+def load_location_only(file: Path | None) -> Settings:
+    """Returns what `load_location` does, also from a file whose tables are not valid TOML.
+
+    Raises:
+        Misconfigured: the location itself has mistakes.
+    """
+    return _location_of(None if file is None else TomlSource.read_before_tables(file.resolve()))
+
+
+def _location_of(source: TomlSource | None) -> Settings:
     values = merge({} if source is None else source.values, environment_values())
     mistakes: list[Mistake] = []
     settings = _validate(location_values(values), mistakes)

@@ -21,6 +21,7 @@ _MAX_NESTING = 64
 _MAX_DOTS = 100
 # A text in quotation marks, or a comment.
 _TEXT_OR_COMMENT = re.compile(rb"\"(?:\\.|[^\"\\])*\"|'[^']*'|#.*")
+_FIRST_TABLE = re.compile(rb"^[ \t]*\[", re.MULTILINE)
 KeyPath = tuple[str | int, ...]
 Lines = Iterator[tuple[KeyPath, int]]
 
@@ -45,6 +46,22 @@ class TomlSource:
         except OSError as error:
             raise Misconfigured(f"cannot be read: {error.strerror}", file=file) from error
         return cls.parse(content, file)
+
+    @classmethod
+    def read_before_tables(cls, file: Path) -> Self:
+        """Reads the settings before the first table, whatever follows them.
+
+        Raises:
+            Misconfigured: as `read`, where these settings themselves are not valid TOML.
+        """
+        try:
+            return cls.read(file)
+        except Misconfigured as mistake:
+            try:
+                before = _FIRST_TABLE.split(file.read_bytes(), maxsplit=1)[0]
+                return cls.parse(before, file)
+            except (OSError, Misconfigured):
+                raise mistake from None
 
     @classmethod
     def parse(cls, content: bytes, file: Path) -> Self:

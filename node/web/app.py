@@ -36,7 +36,6 @@ from node.web.api import rules as rules_api
 from node.web.api.queues import routes as queues
 from node.web.console import (
     configuration_routes,
-    model_routes,
     overview_routes,
     queue_routes,
 )
@@ -44,6 +43,7 @@ from node.web.console import routes as console
 from node.web.console.access import account_routes, login_routes, set_up_routes, user_routes
 from node.web.console.connections import form_routes as connection_forms
 from node.web.console.connections import routes as connection_pages
+from node.web.console.models import routes as models_pages
 from node.web.console.rules import routes as rules
 from node.web.dependencies import settings_of
 from node.web.dicomweb import capabilities, metadata, qido, rendered, stow, wado
@@ -62,7 +62,7 @@ _CONSOLE = (
     console,
     overview_routes,
     queue_routes,
-    model_routes,
+    models_pages,
     connection_pages,
     connection_forms,
     rules,

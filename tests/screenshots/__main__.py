@@ -111,6 +111,7 @@ def _render(
             page.goto(f"{node.url}{shown.address(node)}")
             shown.prepare(page)
             page.wait_for_load_state()
+            _wait_for_images(page)
             name = f"{shown.name}-{site}-{width}-{scheme}"
             page.screenshot(path=folder / f"{name}.png", full_page=True)
             if page.evaluate("document.documentElement.scrollWidth") > width:
@@ -119,6 +120,13 @@ def _render(
                 faults += [f"{name}: {text}" for text in _violations(page)]
             context.close()
     return faults
+
+
+def _wait_for_images(page: Page) -> None:
+    """Waits for the pictures of the page and for the list of images of the viewer."""
+    page.evaluate("for (const each of document.images) each.loading = 'eager'")
+    page.wait_for_function("[...document.images].every((each) => each.complete)")
+    expect(page.get_by_text("Loading the list of images")).to_have_count(0)
 
 
 def _violations(page: Page) -> list[str]:

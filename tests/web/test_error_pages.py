@@ -33,6 +33,11 @@ def test_an_error_page_has_a_plain_title_and_leads_on(
     assert way_on in page.text
 
 
+def test_an_error_page_shows_commands_as_such(node: ServedNode) -> None:
+    page = httpx.get(f"{node.url}/viewer/")
+    assert "<code>segnode viewer install</code> installs it" in page.text
+
+
 def test_a_defect_is_a_page_without_its_details(
     node: ServedNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -40,13 +40,13 @@ def backup(
 
     Example: segnode backup /var/backups/segnode --keep 14
     """
-    from node.configuration.site_configuration import host_settings
     from node.maintenance.backup.backup import MakeBackup
     from node.maintenance.backup.backup_folder import BackupFolder
     from node.maintenance.backup.site import Site
+    from node.settings import load_location_only
     from node.store.files.factory import open_files
 
-    settings = host_settings(config)
+    settings = load_location_only(config)
     site = Site(settings, open_files(settings))
     backups = BackupFolder(folder)
     with _progress("backup") as progress:
@@ -122,9 +122,9 @@ def _check(verified: "VerifiedBackup") -> None:
 
 def _target(config: Path | None, into: Path | None) -> "Settings":
     """The settings of what is restored into; with `into`, a folder with an embedded database."""
-    from node.configuration.site_configuration import host_settings
+    from node.settings import load_location_only
 
-    settings = host_settings(config)
+    settings = load_location_only(config)
     if into is None:
         return settings
     if not settings.is_embedded:

@@ -6,13 +6,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from node.cli.options import ConfigOption
-from node.domain.errors import Transient
+from node.domain.errors import Misconfigured, Transient
 
 if TYPE_CHECKING:
     from node.runtime.supervisor_file import ProcessReport, SupervisorReport
 
 # Ten reports; the supervisor itself hangs.
 _MAX_REPORT_AGE_SECONDS = 20.0
+_KEEPS_EARLIER = (
+    "The configuration file has mistakes. The node keeps the earlier configuration until it is "
+    "stopped, and then does not start with this file:"
+)
 
 
 def health(
@@ -25,25 +29,31 @@ def health(
     """Say whether the node's processes on this host work; exits with 0 if all do, otherwise with 1.
 
     It asks neither the database nor the destinations: to restart a node does not repair those.
-    The address /health of the console answers for them.
+    The address /health of the console answers for them. For the same reason, mistakes in the
+    configuration file are named and change nothing about the status.
 
     Example: segnode health --role worker
     """
     from node.configuration.site_configuration import host_settings
     from node.processes.role_process import Role
     from node.runtime.supervisor_file import supervisor_reports
+    from node.settings import load_location_only
 
     try:
         roles = [Role(name).value for name in role or ()]
     except ValueError as error:
         known = ", ".join(Role)
         raise typer.BadParameter(f"{error}; the roles are {known}") from error
-    data_dir = host_settings(config).data_dir
+    data_dir = load_location_only(config).data_dir
     reports = supervisor_reports(data_dir)
     if not reports:
         raise Transient(f"no node runs on this host over {data_dir}")
     lines, all_work = _verdict(reports, roles)
     typer.echo("\n".join(lines))
+    try:
+        host_settings(config)
+    except Misconfigured as mistakes:
+        typer.echo(f"{_KEEPS_EARLIER}\n{mistakes}")
     raise typer.Exit(0 if all_work else 1)
 
 

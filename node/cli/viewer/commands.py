@@ -31,8 +31,8 @@ def install(
 
     Example: segnode viewer install --from ohif-app-3.13.2.tgz
     """
-    from node.configuration.site_configuration import host_settings
+    from node.settings import load_location_only
     from node.web.viewer.ohif_installation import VERSION, install_viewer
 
-    folder = install_viewer(host_settings(config).data_dir, source)
+    folder = install_viewer(load_location_only(config).data_dir, source)
     typer.echo(f"OHIF {VERSION} is installed in {folder}; the node serves it at /viewer/.")

@@ -15,6 +15,7 @@ from node.domain.access.identities import IdentityOrigin
 from node.domain.access.permissions import Permission
 from node.settings import Settings
 from node.web.console import monitoring_text, state_text
+from node.web.console.models.card import card_html
 from node.web.console.series_list import SeriesFilter
 from node.web.csrf import CSRF_FIELD
 from node.web.current_sender import current_sender
@@ -58,6 +59,15 @@ def _csrf_field() -> Markup:
     return Markup('<input type="hidden" {}>').format(_csrf_value())
 
 
+def _with_code(text: str) -> Markup:
+    """Returns a text whose commands, between backticks, are shown as such."""
+    parts = text.split("`")
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if number % 2 and number < len(parts) - 1 else part
+        for number, part in enumerate(parts)
+    )
+
+
 @lru_cache(maxsize=1)
 def _version() -> str:
     return version("segnode")
@@ -80,12 +90,14 @@ def _environment() -> Environment:
         csrf_field=_csrf_field,
         csrf_value=_csrf_value,
     )
+    environment.filters["with_code"] = _with_code
     environment.filters["short_uid"] = state_text.short_uid
     environment.filters["event_name"] = state_text.event_name
     environment.filters["event_detail"] = state_text.event_detail
     environment.filters["volume_text"] = state_text.volume_text
     environment.filters["sentence"] = state_text.sentence
     environment.filters["duration"] = monitoring_text.duration
+    environment.filters["markdown"] = card_html
     environment.filters["size"] = monitoring_text.size
     environment.filters["urgency_name"] = monitoring_text.urgency_name
     environment.filters["peer_and_channel"] = state_text.peer_and_channel

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from node.cli.main import app
-from node.domain.errors import Transient
+from node.domain.errors import Misconfigured, Transient
 from node.runtime.supervisor_file import (
     ProcessReport,
     ProcessState,
@@ -39,6 +39,27 @@ def test_every_process_must_work(tmp_path: Path) -> None:
     starting = health_of(tmp_path, [WORKER, WEB])
     assert starting.exit_code == 1
     assert "web: has been starting for 2 s." in starting.output
+
+
+@pytest.mark.parametrize("mistake", ["[listener]\nport = 104x\n", "[listener]\nprot = 104\n"])
+def test_mistakes_in_the_file_do_not_end_a_node_that_works(tmp_path: Path, mistake: str) -> None:
+    config = tmp_path / "segnode.toml"
+    with hold_supervisor_file(tmp_path) as file:
+        file.report([WORKER])
+        config.write_text(f'data_dir = "{tmp_path}"\n{mistake}')
+        result = CliRunner().invoke(app, ["health", "--config", str(config)])
+    assert result.exit_code == 0
+    assert "worker: works" in result.output
+    assert "The node keeps the earlier configuration" in result.output
+    assert f"{config}:3: " in result.output
+
+
+def test_a_folder_that_cannot_be_read_from_the_file_is_a_mistake(tmp_path: Path) -> None:
+    config = tmp_path / "segnode.toml"
+    config.write_text(f"data_dir = {tmp_path}\n[listener]\nport = 104\n")
+    result = CliRunner().invoke(app, ["health", "--config", str(config)])
+    assert isinstance(result.exception, Misconfigured)
+    assert result.exception.line == 1
 
 
 def test_a_role_is_checked_alone(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from node.configuration.rule_blocks import RuleBlocks
 from node.configuration.site_configuration import SiteConfiguration
 from node.configuration.toml_edit import CannotEdit
 from node.domain.errors import Misconfigured
-from node.routing.conditions import Verdict
+from node.routing.conditions import All, Condition, Enabled, Verdict
 from node.routing.rules import Rule
 from node.routing.series_facts import SeriesFacts
 from node.settings import Settings
@@ -14,7 +14,7 @@ from node.settings import Settings
 
 @dataclass(frozen=True)
 class RuleLine:
-    """One rule in the list; `condition` names its conditions."""
+    """One rule in the list; `condition` names its conditions, enabled or not."""
 
     number: int
     rule: Rule
@@ -46,7 +46,8 @@ def list_rules(configuration: SiteConfiguration, running: Settings) -> RuleList:
         rules = running.rules
     empty = SeriesFacts({}, 0, "")
     lines = tuple(
-        RuleLine(number, rule, rule.when.evaluate(empty)) for number, rule in enumerate(rules, 1)
+        RuleLine(number, rule, _own_condition(rule).evaluate(empty))
+        for number, rule in enumerate(rules, 1)
     )
     base = configuration.store.active_revision_number() if configuration.is_writable else None
     return RuleList(lines, base, _read_only(configuration, text, len(rules)))
@@ -59,6 +60,15 @@ def blocks_of(configuration: SiteConfiguration) -> RuleBlocks:
         CannotEdit: it has the rules in a form that the console does not change.
     """
     return RuleBlocks.of(configuration.text())
+
+
+def _own_condition(rule: Rule) -> Condition:
+    """Returns the condition that the configuration states, also of a rule that is disabled."""
+    match rule.when:
+        case All(conditions=(Enabled(), own)):
+            return own
+        case own:
+            return own
 
 
 def _read_only(configuration: SiteConfiguration, text: str, count: int) -> str:

@@ -1,0 +1,1 @@
+"""Pages of the installed models and of segmentations by people."""
