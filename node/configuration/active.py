@@ -5,8 +5,7 @@ from pathlib import Path
 from node.configuration.site_configuration import file_text, revision_name
 from node.settings import Settings, load_location, load_revision, load_settings
 from node.settings.location import is_in_database
-from node.store import Store
-from node.store.files.factory import open_files
+from node.store.opening import opened_store
 
 
 def active_settings(file: Path | None) -> Settings:
@@ -21,7 +20,7 @@ def active_settings(file: Path | None) -> Settings:
     if not is_in_database(file):
         return load_settings(file)
     location = load_location(file)
-    store = Store.open(location.database_url, location.data_dir, open_files(location))
+    store = opened_store(location)
     try:
         active = store.active_revision()
     finally:

@@ -30,7 +30,7 @@ class Site:
     @cached_property
     def database(self) -> Database:
         """The node's database."""
-        return Database(parse_url(self.settings.database_url))
+        return Database(parse_url(self.settings.database_url), self.settings.database_password)
 
     def wait_for_transactions(self) -> None:
         """Returns when every transaction that deletes files now has ended.

@@ -1,6 +1,5 @@
 """Remarks on settings that are valid and still deserve attention; `segnode check` prints them."""
 
-import os
 import stat
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -11,6 +10,8 @@ from models.installed_packages import installed
 from node.domain.result_objects import ResultKind
 from node.routing.conditions import All, Equals
 from node.routing.contradictions import contradiction
+from node.settings.credentials.options import secret_source
+from node.settings.credentials.tables import secret_sources
 from node.settings.destinations import Destination, FolderDestination
 from node.settings.network.peers import Peer
 from node.settings.network.tls_tables import tls_tables
@@ -37,6 +38,7 @@ def remarks(settings: Settings) -> Iterator[str]:
         yield from _fallback_remarks(name, destination)
     for subject, options in _with_credentials(settings).items():
         yield from _credential_remarks(subject, options)
+    yield from _missing_secrets(settings)
     yield from _open_key_files(settings)
     yield from _open_data_folder(settings)
     yield from _shared_ae_titles(settings)
@@ -71,17 +73,23 @@ def _with_credentials(settings: Settings) -> Mapping[str, BaseModel]:
 
 
 def _credential_remarks(subject: str, options: BaseModel) -> Iterator[str]:
-    for key in ("password_env", "token_env"):
-        variable = getattr(options, key, None)
-        if variable is not None and variable not in os.environ:
-            yield (
-                f"{subject}: {key} names the environment variable {variable}, which is not set "
-                "here; the node does not start without it."
-            )
     if isinstance(options, Peer):
         return  # its user name may have no password
-    if getattr(options, "username", None) and getattr(options, "password_env", None) is None:
-        yield f"{subject}: username without password_env; the password is then empty."
+    if getattr(options, "username", None) and not secret_source(options, "", "password").is_named:
+        yield (
+            f"{subject}: username without a password (password_file, password_env); it is then "
+            "empty."
+        )
+
+
+def _missing_secrets(settings: Settings) -> Iterator[str]:
+    """Yields secrets that this user does not find; the node may, as another user."""
+    for _, source in secret_sources(settings):
+        if mistake := source.mistake():
+            yield (
+                f"{source.key}: {mistake}. The node does not start without it; it may find what "
+                "this command does not, as another user and in another environment."
+            )
 
 
 def _open_key_files(settings: Settings) -> Iterator[str]:
