@@ -117,6 +117,17 @@ def _site_viewer_url(url: str) -> str:
     return url
 
 
+def _public_url(url: str) -> str:
+    """Checks the address of the console in browsers; it may be empty."""
+    if not url:
+        return url
+    _web_address(url, "https://segnode.hospital.example", "a login of the console")
+    parts = urlsplit(url)
+    if parts.path not in {"", "/"} or "?" in url or "#" in url:
+        raise ValueError("must have no path: the console is at the root of its host")
+    return url
+
+
 def _uri(uri: str) -> str:
     """Checks a URI that names a code system or a system of identifiers; it may be empty."""
     if uri and not re.fullmatch(r"(https?://|urn:(oid|uuid):)[^\s|]+", uri):
@@ -285,5 +296,6 @@ EventsUrl = Annotated[str, AfterValidator(_events_url)]
 CodeText = Annotated[str, AfterValidator(_code_text)]
 ViewerUrl = Annotated[str, AfterValidator(_viewer_url)]
 SiteViewerUrl = Annotated[str, AfterValidator(_site_viewer_url)]
+PublicUrl = Annotated[str, AfterValidator(_public_url)]
 Uri = Annotated[str, AfterValidator(_uri)]
 Hl7Name = Annotated[str, AfterValidator(_hl7_name)]

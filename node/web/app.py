@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from node.access.authenticators import authenticators_from
+from node.access.oidc.provider import CurrentProvider
 from node.configuration.site_configuration import SiteConfiguration
 from node.delivery.queue_control import ImpossibleRequest
 from node.domain.access.users import AccountError
@@ -40,7 +41,13 @@ from node.web.console import (
     queue_routes,
 )
 from node.web.console import routes as console
-from node.web.console.access import account_routes, login_routes, set_up_routes, user_routes
+from node.web.console.access import (
+    account_routes,
+    login_routes,
+    oidc_routes,
+    set_up_routes,
+    user_routes,
+)
 from node.web.console.connections import form_routes as connection_forms
 from node.web.console.connections import routes as connection_pages
 from node.web.console.models import routes as models_pages
@@ -68,6 +75,7 @@ _CONSOLE = (
     rules,
     configuration_routes,
     login_routes,
+    oidc_routes,
     set_up_routes,
     account_routes,
     user_routes,
@@ -104,6 +112,7 @@ def create_app(
     use_settings(app, settings)
     app.state.store = store
     app.state.configuration = configuration or SiteConfiguration(store, settings.file)
+    app.state.identity_provider = CurrentProvider()
     app.state.streams = EventStreams()
     app.state.stow_limiter = anyio.CapacityLimiter(stow.MAX_PARSED_AT_ONCE)
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")

@@ -8,6 +8,7 @@ from node.settings.value_types import (
     HostName,
     Options,
     Port,
+    PublicUrl,
     SitePath,
     SiteViewerUrl,
     Whole,
@@ -22,8 +23,9 @@ class WebOptions(Options):
     With `certificate_file`, `port` takes HTTPS alone; `redirect_port` then takes HTTP, and sends
     browsers to it. For `hsts_days` after a visit, browsers use HTTPS alone for this host name.
     `names` lists the host names that requests may use, besides localhost, the machine's name and
-    its addresses. `viewer_url` is the address of the site's viewer; {study} stands for the Study
-    Instance UID, {series} for the Series Instance UID. `search_patients` stores patients' IDs and
+    its addresses. `public_url` is the address by which browsers reach the console. `viewer_url` is
+    the address of the site's viewer; {study} stands for the Study Instance UID, {series} for the
+    Series Instance UID. `search_patients` stores patients' IDs and
     names, so that people can search for them.
     """
 
@@ -34,6 +36,7 @@ class WebOptions(Options):
     redirect_port: Port | None = None
     hsts_days: Annotated[Whole, within(0, 3650)] = 365
     names: tuple[HostName, ...] = ()
+    public_url: PublicUrl = ""
     viewer_url: SiteViewerUrl = ""
     search_patients: Boolean = False
 
