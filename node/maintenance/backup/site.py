@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from sqlalchemy import text
+from sqlalchemy import inspect, select, text
 
 from node.settings import Settings
 from node.store.database import Database, parse_url
 from node.store.files import Files
+from node.store.schema import SITE
 
 # Called with the number of files that are done, and of all.
 Progress = Callable[[int, int], None]
@@ -31,6 +32,21 @@ class Site:
     def database(self) -> Database:
         """The node's database."""
         return Database(parse_url(self.settings.database_url))
+
+    @cached_property
+    def name(self) -> str:
+        """Identifies the site, also after a restore; empty where its database does not say.
+
+        Raises:
+            Transient: the database does not answer.
+        """
+        file = self.database.file
+        if file is not None and not file.is_file():
+            return ""  # to read it would create it
+        with self.database.reading() as connection:
+            if not inspect(connection).has_table(SITE.name):
+                return ""
+            return connection.execute(select(SITE.c.name)).scalar_one_or_none() or ""
 
     def wait_for_transactions(self) -> None:
         """Returns when every transaction that deletes files now has ended.
