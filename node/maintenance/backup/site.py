@@ -1,11 +1,12 @@
 """What a backup is made of, and what it is restored into."""
 
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from sqlalchemy import inspect, select, text
+from sqlalchemy import insert, inspect, select, text
 
 from node.settings import Settings
 from node.store.database import Database, parse_url
@@ -43,10 +44,14 @@ class Site:
         file = self.database.file
         if file is not None and not file.is_file():
             return ""  # to read it would create it
-        with self.database.reading() as connection:
+        with self.database.writing() as connection:
             if not inspect(connection).has_table(SITE.name):
                 return ""
-            return connection.execute(select(SITE.c.name)).scalar_one_or_none() or ""
+            found = connection.execute(select(SITE.c.name)).scalar_one_or_none()
+            if found is None and self.database.is_sqlite:  # only PostgreSQL has needed one
+                found = str(uuid.uuid4())
+                connection.execute(insert(SITE).values(name=found))
+            return found or ""
 
     def wait_for_transactions(self) -> None:
         """Returns when every transaction that deletes files now has ended.
