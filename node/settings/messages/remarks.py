@@ -12,6 +12,7 @@ from node.domain.result_objects import ResultKind
 from node.routing.conditions import All, Equals
 from node.routing.contradictions import contradiction
 from node.settings.destinations import Destination, FolderDestination
+from node.settings.network.loopback import is_loopback_host
 from node.settings.network.peers import Peer
 from node.settings.network.tls_tables import tls_tables
 from node.settings.options import Settings
@@ -37,6 +38,7 @@ def remarks(settings: Settings) -> Iterator[str]:
         yield from _fallback_remarks(name, destination)
     for subject, options in _with_credentials(settings).items():
         yield from _credential_remarks(subject, options)
+    yield from _readable_passwords(settings)
     yield from _open_key_files(settings)
     yield from _open_data_folder(settings)
     yield from _shared_ae_titles(settings)
@@ -76,12 +78,23 @@ def _credential_remarks(subject: str, options: BaseModel) -> Iterator[str]:
         if variable is not None and variable not in os.environ:
             yield (
                 f"{subject}: {key} names the environment variable {variable}, which is not set "
-                "here; the node does not start without it."
+                "here. A process without it does not start, or keeps its earlier configuration."
             )
     if isinstance(options, Peer):
         return  # its user name may have no password
     if getattr(options, "username", None) and getattr(options, "password_env", None) is None:
         yield f"{subject}: username without password_env; the password is then empty."
+
+
+def _readable_passwords(settings: Settings) -> Iterator[str]:
+    """Yields a console to which passwords cross the network in clear text."""
+    web = settings.web
+    if settings.access.login != "none" and not web.is_https and not is_loopback_host(web.host):
+        yield (
+            f"web.host {web.host}: passwords, tokens and images cross the network without "
+            "encryption. Set certificate_file in [web], or let a proxy use HTTPS and set "
+            'host = "127.0.0.1".'
+        )
 
 
 def _open_key_files(settings: Settings) -> Iterator[str]:
