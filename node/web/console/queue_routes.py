@@ -73,7 +73,7 @@ def retry(control: Control, fields: Fields) -> Response:
     paused = {queue.destination for queue in control.store.pauses()}
     if waiting := sorted(paused & {change.name.destination for change in changes}):
         message = (
-            f"{' and '.join(waiting)} is paused, so that nothing is sent yet: resume it on the page "
+            f"{' and '.join(waiting)} is paused, so nothing is sent yet: resume it on the page "
             "of queues. The deliveries are due then"
         )
         raise HTTPException(HTTPStatus.CONFLICT, message)
