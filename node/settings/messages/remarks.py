@@ -39,6 +39,7 @@ def remarks(settings: Settings) -> Iterator[str]:
     for subject, options in _with_credentials(settings).items():
         yield from _credential_remarks(subject, options)
     yield from _missing_secrets(settings)
+    yield from _open_webhook(settings)
     yield from _open_key_files(settings)
     yield from _open_data_folder(settings)
     yield from _shared_ae_titles(settings)
@@ -90,6 +91,17 @@ def _missing_secrets(settings: Settings) -> Iterator[str]:
                 f"{source.key}: {mistake}. The node does not start without it; it may find what "
                 "this command does not, as another user and in another environment."
             )
+
+
+def _open_webhook(settings: Settings) -> Iterator[str]:
+    """Yields the address of a webhook that stands in the configuration."""
+    webhook = settings.alerts.webhook
+    if webhook is not None and webhook.url is not None:
+        yield (
+            "Alerts by webhook: whoever knows the address may use it. If it is a secret, write it "
+            'into a file and name that in url_file; with config = "database", no new revision '
+            "may hold it."
+        )
 
 
 def _open_key_files(settings: Settings) -> Iterator[str]:
