@@ -177,14 +177,14 @@ def rollback(
             typer.echo(_activated(revision))
 
 
-@app.command("remove-secrets")
+@app.command("redact")
 def remove_secrets(config: ConfigOption = None, author: AuthorOption = None) -> None:
     """Remove passwords and webhook addresses from the texts of all revisions.
 
     Earlier versions let a revision hold them. The active revision must name files instead.
     Backups and free space in the database may still hold them: change the secrets as well.
 
-    Example: segnode config remove-secrets
+    Example: segnode config redact
     """
     with _configuration(config) as site:
         numbers = site.remove_secrets(author or operating_system_user(), _now())
