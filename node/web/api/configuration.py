@@ -190,7 +190,7 @@ def get_difference(
 def check(request: TextToCheck, configuration: Configuration) -> CheckResult:
     """Checks a text as `segnode check` does; changes nothing."""
     try:
-        configuration.check(request.text)
+        configuration.check_proposed(request.text)
     except Misconfigured as error:
         return CheckResult(is_valid=False, mistakes=_mistakes(error))
     return CheckResult(is_valid=True, mistakes=[])

@@ -16,7 +16,7 @@ from node.domain.connections.probe import ConnectionName, ConnectionTable
 from node.domain.errors import Misconfigured
 from node.health.rejected_connections import explain_rejections
 from node.probes.site import connections_of, probe
-from node.settings.passwords import without_secrets
+from node.settings.credentials.hidden import without_secrets
 from node.store.configuration.revisions import RevisionConflict, RevisionDraft
 from node.web.acting_user import CurrentUser
 from node.web.dependencies import ActiveSettings, Configuration, Now, SiteStore

@@ -89,7 +89,7 @@ def check(site: _OfSite, fields: FormFields) -> Response:
     """Handles the button "Check": shows the mistakes, and what the text would change."""
     editor = _editor(fields)
     try:
-        site.configuration.check(editor.text)
+        site.configuration.check_proposed(editor.text)
         identity = site.configuration.identity_changes(editor.text)
     except Misconfigured as error:
         return _refused(site, editor, error)
