@@ -46,6 +46,10 @@ class RuleBlocks:
             parts += [block, gap]
         return "".join(parts)
 
+    def has_same(self, others: "RuleBlocks", index: int) -> bool:
+        """Whether both have a rule with this index, and its text is the same in both."""
+        return self.blocks[index : index + 1] == others.blocks[index : index + 1] != ()
+
     def first_line(self, index: int) -> int:
         """Returns the number of lines before a rule."""
         parts = [*zip(self._gaps, self.blocks, strict=False)][:index]

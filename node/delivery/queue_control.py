@@ -84,8 +84,8 @@ class QueueControl:
             ImpossibleRequest: there is no such destination, or the reason is too long.
         """
         self._require(queue)
-        pause = Pause(queue, self.now, self.by, _one_line(reason))
-        return self.store.pause_queue(pause, self.user)
+        pause = Pause(queue, self.now, self.by, _one_line(reason), self.user)
+        return self.store.pause_queue(pause)
 
     def resume(self, queue: Queue) -> bool:
         """Resumes the queue; returns False if it is not paused.

@@ -166,6 +166,7 @@ PAUSED_QUEUES = Table(
     Column("destination", _NAME, primary_key=True),
     Column("paused_at", UtcDateTime, nullable=False),
     Column("paused_by", _STATE, nullable=False),
+    Column("user_name", _NAME, nullable=False, server_default=""),
     Column("reason", Text, nullable=False),
 )
 

@@ -221,7 +221,13 @@ def test_a_conflict_says_who_changed_what_and_keeps_the_text(
     assert answer.status_code == 409
     assert "Bob (127.0.0.1) saved it at" in answer.text
     assert "# Ada&#39;s" in answer.text
+    assert "What others changed in between" in answer.text
+    assert '<span class="added">+# Bob&#39;s</span>' in answer.text
     assert "# Bob's" in active_text(node)
+    newer = node.store.active_revision_number()
+    assert (
+        f'name="base" value="{newer}"' in answer.text
+    )  # to save again is possible, and deliberate
     refused = proposal(api, text, base=base)
     assert refused.status_code == 409
     assert "Bob (127.0.0.1) saved it at" in refused.json()["message"]

@@ -58,6 +58,7 @@ def test_what_waits_is_listed_by_destination(node: ServedNode, job: Job) -> None
         "paused": False,
         "paused_at": None,
         "by": None,
+        "user": None,
         "reason": None,
     }
     query = {"destination": "pacs", "state": "parked"}

@@ -189,6 +189,21 @@ def test_a_change_that_somebody_else_made_is_not_overwritten(rules: Page, node: 
     rules.fill("#name", "mine")
     rules.click("#save")
     expect(rules.locator("#messages")).to_contain_text("revision 2 has become active in between")
+    rules.click("#save")
+    expect(rules.locator(".rule-list h2")).to_have_text(["mine", "organs disabled"])
+
+
+def test_a_rule_that_somebody_else_moved_is_not_overwritten(rules: Page, node: ServedNode) -> None:
+    rules.click("#edit-1")
+    base = node.store.active_revision_number()
+    moved = {"number": "1", "action": "down", "base": str(base)}
+    other = httpx.post(f"{node.url}/configuration/rules", data=moved)
+    assert other.status_code == httpx.codes.SEE_OTHER
+    rules.fill("#name", "mine")
+    for _ in range(2):
+        rules.click("#save")
+        expect(rules.locator("#messages")).to_contain_text("It changed or moved this rule")
+    assert "mine" not in active_text(node)
 
 
 def test_the_pages_have_no_accessibility_violations(rules: Page) -> None:

@@ -29,7 +29,11 @@ AuthorOption = Annotated[
 ]
 BaseOption = Annotated[
     int | None,
-    typer.Option(min=1, help="The revision that the text changes; default: the active one."),
+    typer.Option(
+        min=1,
+        help="The revision that the text changes; default: the one that an exported file names, "
+        "otherwise the active one.",
+    ),
 ]
 FileArgument = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="TOML file.")]
 
@@ -99,10 +103,15 @@ def set_configuration(
 ) -> None:
     """Make the text of a file the active revision; mistakes are reported, and change nothing.
 
+    If `config export` wrote the file, nobody may have changed the configuration since.
+
     Example: segnode config set new.toml --reason "second scanner"
     """
+    from node.configuration.exported_revision import divided
+
     with _configuration(config) as site:
-        _activate(site, _text_of(file), file, author, reason, base)
+        text, exported = divided(_text_of(file))
+        _activate(site, text, file, author, reason, base or exported)
 
 
 @app.command("import")
@@ -122,6 +131,7 @@ def import_configuration(
 
     Example: segnode config import /etc/segnode/segnode.toml --reason "from the test system"
     """
+    from node.configuration.exported_revision import divided
     from node.configuration.site_configuration import file_text
 
     with _configuration(config) as site:
@@ -129,6 +139,7 @@ def import_configuration(
         _report_left_out(file)
         if not yes:
             _confirm_identity(site, text, file)
+        text, _ = divided(text)  # it may name a revision of another site
         _activate(site, text, file, author, reason, base)
 
 
@@ -140,13 +151,18 @@ def export(
         Path | None, typer.Option("--output", "-o", help="File to write; default: stdout.")
     ] = None,
 ) -> None:
-    """Write the text of a revision as TOML.
+    """Write the text of a revision as TOML; its first line names the revision.
+
+    If another revision becomes active in between, `config set` with this file is refused.
 
     Example: segnode config export 7 --output segnode-7.toml
     """
+    from node.configuration.exported_revision import with_revision
+
     with _configuration(config) as site:
-        text = _revision(site, number).text
-    if output is None:
+        revision = _revision(site, number)
+    text = with_revision(revision.text, revision.number)
+    if output is None or str(output) == "-":
         typer.echo(text, nl=False)
     else:
         output.write_text(text, encoding="utf-8")
@@ -233,14 +249,19 @@ def _activate(
     base: int | None,
 ) -> None:
     from node.configuration.site_configuration import NothingChanged
-    from node.store.configuration.revisions import RevisionDraft
+    from node.store.configuration.revisions import RevisionConflict, RevisionDraft
 
     draft = RevisionDraft(text, author or operating_system_user(), reason)
-    active = site.store.active_revision_number()
+    start = base or site.store.active_revision_number()
     try:
-        revision = site.propose(draft, active if base is None else base, _now(), name=str(file))
+        revision = site.propose(draft, start, _now(), name=str(file))
     except NothingChanged as unchanged:
         typer.echo(_in_a_sentence(unchanged))
+    except RevisionConflict as conflict:
+        number = conflict.active.number
+        raise Transient(
+            f"{conflict}: `segnode config diff {number}` shows it, and --base {number} replaces it"
+        ) from conflict
     else:
         typer.echo(_activated(revision))
 

@@ -98,4 +98,4 @@ def _pause_text(pause: Pause | None) -> str:
     if pause is None:
         return ""
     reason = f": {pause.reason}" if pause.reason else ""
-    return f"; paused since {pause.paused_at:%Y-%m-%d %H:%M:%S} UTC{reason}"
+    return f"; paused since {pause.paused_at:%Y-%m-%d %H:%M:%S} UTC by {pause.author}{reason}"

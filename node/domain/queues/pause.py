@@ -41,12 +41,21 @@ INFERENCE = Queue(QueueKind.INFERENCE)
 
 @dataclass(frozen=True)
 class Pause:
-    """A queue that is paused: no work of it starts, and no delivery of it is given up."""
+    """A queue that is paused: no work of it starts, and no delivery of it is given up.
+
+    `user` is who paused it at the interface `by`; empty where only the interface is known.
+    """
 
     queue: Queue
     paused_at: datetime
     by: Interface
     reason: str = ""
+    user: str = ""
+
+    @property
+    def author(self) -> str:
+        """Who paused it, as far as known."""
+        return self.user or self.by.value
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ class RevisionConflict(NodeError):
         super().__init__(
             f"revision {active.number} has become active in between: {active.author} saved it at "
             f"{active.created_at:%Y-%m-%d %H:%M:%S} UTC, for the reason: {active.reason}. "
-            "Compare it with your text, and save again"
+            f"Look at that change, then make yours to revision {active.number}"
         )
         self.active = active
 

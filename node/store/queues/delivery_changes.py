@@ -64,7 +64,11 @@ class DeliveryChanges(Deliveries, Jobs):
     def retry_deliveries(
         self, names: Sequence[DeliveryName], now: datetime, by: str
     ) -> list[DeliveryChange]:
-        """Makes the deliveries due now; the age at which they are given up counts from now."""
+        """Makes the deliveries due now.
+
+        The age at which they are given up counts from now where they were given up, and goes on
+        where they wait.
+        """
 
         def retry(connection: Connection, delivery: Delivery) -> None:
             _make_due(connection, delivery, now)
@@ -180,13 +184,14 @@ class DeliveryChanges(Deliveries, Jobs):
 
 
 def _make_due(connection: Connection, delivery: Delivery, now: datetime) -> None:
-    values = {
+    values: dict[str, object] = {
         "state": DeliveryState.WAITING,
-        "waiting_since": now,
         "next_try_at": now,
         "requested_at": now,
         "receipt": "" if delivery.state is DeliveryState.DISCARDED else delivery.receipt,
     }
+    if delivery.state is not DeliveryState.WAITING:
+        values["waiting_since"] = now
     connection.execute(delivery_update(delivery.job_id, delivery.key).values(values))
 
 

@@ -22,11 +22,8 @@ _OPEN = (DeliveryState.WAITING, DeliveryState.COMMITTING)
 class Pauses(Repository):
     """Pauses and resumes queues."""
 
-    def pause_queue(self, pause: Pause, user: str = "") -> bool:
-        """Pauses a queue; returns False, and changes nothing, if it is paused already.
-
-        `user` is who does it for the audit trail; empty if only the interface is known.
-        """
+    def pause_queue(self, pause: Pause) -> bool:
+        """Pauses a queue; returns False, and changes nothing, if it is paused already."""
         queue = pause.queue
         with self._database.writing() as connection:
             added = connection.execute(
@@ -37,13 +34,14 @@ class Pauses(Repository):
                     paused_at=pause.paused_at,
                     paused_by=pause.by,
                     reason=pause.reason,
+                    user_name=pause.user,
                 )
                 .on_conflict_do_nothing()
                 .returning(PAUSED_QUEUES.c.kind)
             ).first()
             if added is None:
                 return False
-            detail = f"{queue.title}, by {user or pause.by}: {pause.reason}".rstrip(": ")
+            detail = f"{queue.title}, by {pause.author}: {pause.reason}".rstrip(": ")
             append_event(connection, pause.paused_at, QUEUES_SUBJECT, "queue.paused", detail)
         return True
 
@@ -127,4 +125,5 @@ def _pause(row: Row[Any]) -> Pause:
         row.paused_at,
         Interface(row.paused_by),
         row.reason,
+        row.user_name,
     )

@@ -40,7 +40,8 @@ class Editor:
     """What the editor shows: a text, who changes it why, and what is wrong with it.
 
     `base` is the number of the revision that the text changes. `identity_changes` are what the
-    person has to confirm before the text becomes active.
+    person has to confirm before the text becomes active. `lost_changes` is the unified diff of the
+    changes that others made since; the text undoes them.
     """
 
     text: str
@@ -52,6 +53,7 @@ class Editor:
     confirmation: str = ""
     difference: str = ""
     identity_changes: Sequence[IdentityChange] = ()
+    lost_changes: str = ""
 
     @property
     def line_count(self) -> int:
@@ -145,7 +147,10 @@ def roll_back(site: _OfSite, number: RevisionNumber, fields: FormFields) -> Resp
             configuration.roll_back(number, author, editor.reason, editor.base, site.now)
             return RedirectResponse(_PATH, HTTPStatus.SEE_OTHER)
         problem = "Not rolled back: give your name and the reason."
-    except (Misconfigured, ConfigurationReadOnly, NothingChanged, RevisionConflict) as error:
+    except RevisionConflict as error:
+        problem = f"Not rolled back: {error}."
+        editor = replace(editor, base=error.active.number)
+    except (Misconfigured, ConfigurationReadOnly, NothingChanged) as error:
         problem = f"Not rolled back: {error}"
     context = _revision_context(configuration, revision) | {"problem": problem, "editor": editor}
     path = f"{_PATH}/revisions/{number}"
@@ -168,10 +173,13 @@ def _refused(
     """Returns the page with what is wrong, and the text as it was sent."""
     if isinstance(error, Misconfigured):
         shown = replace(editor, mistakes=error.mistakes)
-        status = HTTPStatus.UNPROCESSABLE_ENTITY
-    else:
-        shown, status = replace(editor, problem=f"Not saved: {error}."), HTTPStatus.CONFLICT
-    return _editor_page(site, shown, status)
+        return _editor_page(site, shown, HTTPStatus.UNPROCESSABLE_ENTITY)
+    shown = replace(editor, problem=f"Not saved: {error}.")
+    if isinstance(error, RevisionConflict):
+        number = error.active.number
+        lost = site.configuration.difference(editor.base, number)
+        shown = replace(shown, base=number, lost_changes=lost)
+    return _editor_page(site, shown, HTTPStatus.CONFLICT)
 
 
 def _editor_page(site: _Site, editor: Editor, status: int) -> Response:

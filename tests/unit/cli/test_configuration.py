@@ -49,9 +49,10 @@ def test_a_text_is_set_compared_exported_and_rolled_back(segnode: Run, tmp_path:
     assert "Revision 2 is active" in segnode("config", "set", str(file), "-r", "slow", *signed)
     assert "+quiet_seconds = 2" in segnode("config", "diff")
     assert "-quiet_seconds = 2" in segnode("config", "diff", "2", "1")
-    assert segnode("config", "export") == "quiet_seconds = 2\n"
+    assert segnode("config", "export") == "# segnode, revision 2\nquiet_seconds = 2\n"
     segnode("config", "export", "1", "-o", str(tmp_path / "old.toml"))
-    assert (tmp_path / "old.toml").read_text(encoding="utf-8") == "quiet_seconds = 1\n"
+    old = (tmp_path / "old.toml").read_text(encoding="utf-8")
+    assert old == "# segnode, revision 1\nquiet_seconds = 1\n"
     assert "Revision 3 is active" in segnode("config", "rollback", "1", "-r", "fast", *signed)
     assert segnode("config", "show").startswith("# 3  ")
     listed = json.loads(segnode("config", "list", "--json"))
@@ -73,7 +74,7 @@ def test_a_whole_file_is_imported_without_what_belongs_to_the_host(
     assert f"{file}:1: config: belongs to each host" in message
     output = segnode("config", "import", str(file), "-r", "x")
     assert output.startswith("Left out, because each host has its own: config, data_dir.\n")
-    assert segnode("config", "export") == "quiet_seconds = 4\n"
+    assert segnode("config", "export") == "# segnode, revision 2\nquiet_seconds = 4\n"
 
 
 def test_an_import_with_another_ae_title_or_port_asks_first(
@@ -89,9 +90,9 @@ def test_an_import_with_another_ae_title_or_port_asks_first(
     assert "  listener.port: 11112 becomes 4242\n" in output
     monkeypatch.setattr("sys.stdin", io.StringIO(""))  # a script
     segnode(*importing, status=1)
-    assert segnode("config", "export") == "quiet_seconds = 1\n"
+    assert segnode("config", "export") == "# segnode, revision 1\nquiet_seconds = 1\n"
     assert "Revision 2 is active" in segnode(*importing, "--yes")
-    assert segnode("config", "export") == text
+    assert segnode("config", "export") == f"# segnode, revision 2\n{text}"
 
 
 def test_an_unchanged_text_makes_no_revision(segnode: Run, tmp_path: Path) -> None:
@@ -114,7 +115,24 @@ def test_mistakes_and_conflicts_end_with_their_message(segnode: Run, tmp_path: P
     file.write_text("quiet_seconds = 3\n", encoding="utf-8")
     message = segnode("config", "set", str(file), "-r", "x", "--base", "1", status=1)
     assert "revision 2 has become active in between: Ada saved it" in message
+    assert "--base 2 replaces it" in message
     assert "there is no revision 9" in segnode("config", "show", "9", status=1)
+
+
+def test_an_exported_file_does_not_undo_what_others_changed_since(
+    segnode: Run, tmp_path: Path
+) -> None:
+    file, other = tmp_path / "exported.toml", tmp_path / "other.toml"
+    segnode("config", "export", "-o", str(file))
+    text = file.read_text(encoding="utf-8")
+    assert text.startswith("# segnode, revision 1\n")
+    other.write_text("quiet_seconds = 2\n", encoding="utf-8")
+    segnode("config", "set", str(other), "-r", "slow", "--author", "Ada")
+    file.write_text(f"{text}\n[listener]\nport = 11113\n", encoding="utf-8")
+    message = segnode("config", "set", str(file), "-r", "x", status=1)
+    assert "revision 2 has become active in between: Ada saved it" in message
+    segnode("config", "set", str(file), "-r", "x", "--base", "2")
+    assert "# segnode, revision" not in segnode("config", "show", "3")
 
 
 def test_a_configuration_in_a_file_has_no_revisions(segnode: Run, config: Path) -> None:

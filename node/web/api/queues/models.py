@@ -128,11 +128,12 @@ class ChangesResponse(BaseModel):
 
 
 class PauseState(BaseModel):
-    """Whether a queue is paused; if so, since when, where the person acted, and why."""
+    """Whether a queue is paused; if so, since when, who paused it, where, and why."""
 
     paused: bool
     paused_at: datetime | None = None
     by: str | None = None
+    user: str | None = None
     reason: str | None = None
 
     @classmethod
@@ -140,7 +141,13 @@ class PauseState(BaseModel):
         """Describes the pause."""
         if pause is None:
             return cls(paused=False)
-        return cls(paused=True, paused_at=pause.paused_at, by=pause.by, reason=pause.reason)
+        return cls(
+            paused=True,
+            paused_at=pause.paused_at,
+            by=pause.by,
+            user=pause.author,
+            reason=pause.reason,
+        )
 
 
 class DestinationQueueState(BaseModel):

@@ -23,6 +23,7 @@ from node.web.acting_user import ActingUser, CurrentUser
 from node.web.console.connections.form import Form
 from node.web.console.form_data import base_revision, line_of
 from node.web.console.rendering import page
+from node.web.console.state_text import sentence
 from node.web.dependencies import Configuration, Now, SiteSettings
 
 _TEMPLATE = "connections/form.html"
@@ -38,7 +39,8 @@ class FormPage:
     the values come from, so that two people do not overwrite each other's changes. `path` is the
     table of the settings. `remove_action` is the address of the button "Remove", if it has one.
     `warning` says what else the change does, and what to do about that. `refusal` says that the
-    change is not made, if the form has mistakes.
+    change is not made, if the form has mistakes. `conflict` is the number of a revision that became
+    active in between.
     """
 
     title: str
@@ -52,6 +54,7 @@ class FormPage:
     remove_action: str = ""
     warning: str = ""
     refusal: str = "Not saved."
+    conflict: int | None = None
     mistakes: Mistakes = field(default_factory=lambda: Mistakes({}, ()))
     author: str = ""
     reason: str = ""
@@ -98,7 +101,10 @@ class FormSite:
             mistakes = Mistakes({"name": str(error)}, ())
         except Misconfigured as error:
             mistakes = mistakes_of(error, shown.path)
-        except (ConfigurationReadOnly, NothingChanged, RevisionConflict, CannotEdit) as error:
+        except RevisionConflict as error:
+            mistakes, number = Mistakes({}, (sentence(str(error)),)), error.active.number
+            shown = replace(shown, base=number, conflict=number)
+        except (ConfigurationReadOnly, NothingChanged, CannotEdit) as error:
             mistakes = Mistakes({}, (str(error),))
         else:
             return RedirectResponse("/connections", HTTPStatus.SEE_OTHER)

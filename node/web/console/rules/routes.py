@@ -21,7 +21,7 @@ from node.domain.series import AcquisitionChoice
 from node.evaluation.dry_run import dry_run, summary
 from node.routing.attributes import FREQUENT_ATTRIBUTES
 from node.settings import Settings
-from node.store.configuration.revisions import RevisionDraft
+from node.store.configuration.revisions import RevisionConflict, RevisionDraft
 from node.web.acting_user import CurrentUser
 from node.web.console.form_data import base_revision, line_of
 from node.web.console.rendering import page
@@ -35,7 +35,7 @@ from node.web.console.rules.editor import (
     open_editor,
 )
 from node.web.console.rules.messages import Message
-from node.web.console.rules.rule_list import blocks_of, list_rules
+from node.web.console.rules.rule_list import blocks_of, blocks_of_revision, list_rules
 from node.web.dependencies import ActiveSettings, Configuration, Now, PostedForm
 
 ROUTER = APIRouter(include_in_schema=False)
@@ -75,8 +75,10 @@ def change_list(site: _OfSite, fields: PostedForm) -> Response:
     try:
         draft = RevisionDraft(changed.text, site.user.named(), reason)
         site.configuration.propose(draft, base_revision(fields), site.now)
+    except RevisionConflict as error:
+        return _list(site, f"Not changed: {error}, which the list shows now.")
     except NodeError as error:
-        return _list(site, str(error))
+        return _list(site, f"Not changed: {error}")
     return RedirectResponse(_LIST, HTTPStatus.SEE_OTHER)
 
 
@@ -104,8 +106,10 @@ def submit_rule(site: _OfSite, number: _Number, fields: PostedForm) -> Response:
         draft = RevisionDraft(editor.whole, author, reason)
         try:
             site.configuration.propose(draft, base_revision(fields), site.now)
+        except RevisionConflict as error:
+            editor, fields = _after_conflict(site, editor, fields, error)
         except NodeError as error:
-            editor = replace(editor, messages=(Message(str(error)),))
+            editor = replace(editor, messages=(Message(f"Not saved: {error}"),))
         else:
             return RedirectResponse(_LIST, HTTPStatus.SEE_OTHER)
     return _editor(site, "rule.html", _dry_run(site, editor, proposed, fields), fields)
@@ -127,6 +131,23 @@ def _posted(
     except (IndexError, CannotEdit) as error:
         raise _unknown_rule(number) from error
     return checked(replace(editor, days=days_of(fields)), site.configuration)
+
+
+def _after_conflict(
+    site: _Site, editor: RuleEditor, fields: Mapping[str, str], conflict: RevisionConflict
+) -> tuple[RuleEditor, Mapping[str, str]]:
+    """Returns the editor and the fields for another attempt, if the rule is still the same."""
+    base = base_revision(fields)
+    before = blocks_of_revision(site.configuration, base)
+    now = blocks_of(site.configuration)
+    if editor.number is not None and not now.has_same(before, editor.number - 1):
+        message = (
+            f"Not saved: {conflict}. It changed or moved this rule: open it again from the list"
+        )
+        return replace(editor, messages=(Message(message),)), fields
+    message = f"Not saved: {conflict}: save again"
+    again = {**fields, "base": str(conflict.active.number)}
+    return replace(editor, messages=(Message(message),)), again
 
 
 def _dry_run(

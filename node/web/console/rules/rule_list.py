@@ -62,6 +62,15 @@ def blocks_of(configuration: SiteConfiguration) -> RuleBlocks:
     return RuleBlocks.of(configuration.text())
 
 
+def blocks_of_revision(configuration: SiteConfiguration, number: int | None) -> RuleBlocks:
+    """Returns the text of a revision, divided into its rules; None is before the first revision.
+
+    Raises:
+        CannotEdit: as `blocks_of`.
+    """
+    return RuleBlocks.of("" if number is None else configuration.revision(number).text)
+
+
 def _own_condition(rule: Rule) -> Condition:
     """Returns the condition that the configuration states, also of a rule that is disabled."""
     match rule.when:
