@@ -90,8 +90,8 @@ def _missing_secrets(settings: Settings) -> Iterator[str]:
     for _, source in secret_sources(settings):
         if mistake := source.mistake():
             yield (
-                f"{source.key}: {mistake}. A process that does not find it does not start, or keeps "
-                "its earlier configuration; as another user, it may find it."
+                f"{source.key}: {mistake}. A process that lacks it does not start, or keeps its "
+                "earlier configuration; as another user, it may find it."
             )
 
 
