@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from node.configuration.site_configuration import file_text, revision_name
+from node.configuration.site_configuration import file_text, load_proposed, revision_name
 from node.settings import Settings, load_location, load_revision, load_settings
 from node.settings.location import is_in_database
 from node.store.opening import opened_store
@@ -26,5 +26,5 @@ def active_settings(file: Path | None) -> Settings:
     finally:
         store.close()
     if active is None:
-        return load_revision(file, file_text(file), str(file))
+        return load_proposed(file, file_text(file), str(file))
     return load_revision(file, active.text, revision_name(active.number))

@@ -13,8 +13,6 @@ from node.settings import Settings, load_revision, load_settings
 from node.settings.location import is_in_database
 from node.store import Store
 
-# How many earlier revisions a process tries at its start where the newer ones do not work.
-_MAX_CANDIDATES = 20
 # A revision that did not work may work later: a model has been installed, a password been set.
 _RETRY_SECONDS = 60.0
 
@@ -86,17 +84,19 @@ class DatabaseSource:
     _next_retry_at: float = field(default=0.0)
 
     def at_start(self) -> Iterator[Candidate]:
-        """Yields the active revision, then the earlier ones, newest first.
+        """Yields the active revision, then the one that this process used last.
 
-        The first start imports the file.
+        No other one: an earlier revision may lack TLS, peers or logins, and nobody expects it to
+        come back. The first start imports the file.
         """
         import_file(self.store, self.file, self.now())
         active = self.store.active_revision_number()
         assert active is not None  # noqa: S101 imported
         self._next_retry_at = self.clock() + _RETRY_SECONDS
         yield self._candidate(active)
-        for revision in self.store.list_revisions(_MAX_CANDIDATES, below=active):
-            yield self._candidate(revision.number)
+        used = self.store.revision_used_by(self.process)
+        if used is not None and used != active:
+            yield self._candidate(used)
 
     def newer(self, tried: Candidate, *, failed: bool) -> Candidate | None:
         """Returns the active revision if it was not tried, or is worth another try."""

@@ -309,10 +309,11 @@ def test_a_refused_series_is_logged_and_not_sent_again(
     assert node.calls == [refused, taken]
 
 
+@pytest.mark.parametrize("status", [404, 500])
 def test_a_failing_series_does_not_block_the_next(
-    node: StubNode, start_hooked: StartHooked, tmp_path: Path
+    node: StubNode, start_hooked: StartHooked, tmp_path: Path, status: int
 ) -> None:
-    node.status = 500
+    node.status = status
     with node:
         pacs = start_hooked(FirstRetrySeconds=300, LongestRetrySeconds=300)
         failing = upload(pacs, small_series(tmp_path, "first"))

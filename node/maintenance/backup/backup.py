@@ -54,6 +54,7 @@ class MakeBackup:
         started_at = self.now()
         with _errors_as_transient(self.folder.folder), self.folder.locked(), ExitStack() as stack:
             self._check_site()
+            self.folder.check_site(self.site.name)
             backup = self.folder.begin()
             copies = stack.enter_context(closing(FileList.open(backup.file_list)))
             previous = self._previous(stack)

@@ -12,10 +12,12 @@ from itertools import count
 from pathlib import Path
 
 from node.maintenance.backup.manifest import BackupRefused, Manifest, digest_file, read_manifest
+from node.store.files.durable import durable_file
 
 _NAME = re.compile(r"\d{4}-\d{2}-\d{2}T\d{6}Z(\.\d+)?")
 _INCOMPLETE = "incomplete"
 _LOCK_FILE = "backup.lock"
+_SITE_FILE = "site"
 _REMOVED_SUFFIX = ".removed"
 
 
@@ -80,6 +82,25 @@ class BackupFolder:
                     f"another backup into {self.folder} is running: wait until it has ended"
                 ) from error
             yield
+
+    def check_site(self, name: str) -> None:
+        """Checks that the backups here are of the site `name`; the first backup marks the folder.
+
+        Another site would take them for its own, delete old ones, and restore the newest.
+
+        Raises:
+            BackupRefused: they are of another site.
+        """
+        file = self.folder / _SITE_FILE
+        if not name:
+            return
+        if not file.exists():
+            with durable_file(file) as mark:
+                mark.write(name.encode("ascii"))
+        elif file.read_text(encoding="ascii", errors="replace") != name:
+            raise BackupRefused(
+                f"{self.folder} holds the backups of another site: use a folder for each site"
+            )
 
     def backups(self) -> list[Backup]:
         """Returns the complete backups, oldest first."""

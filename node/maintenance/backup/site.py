@@ -1,15 +1,17 @@
 """What a backup is made of, and what it is restored into."""
 
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from sqlalchemy import text
+from sqlalchemy import insert, inspect, select, text
 
 from node.settings import Settings
 from node.store.database import Database, parse_url
 from node.store.files import Files
+from node.store.schema import SITE
 
 # Called with the number of files that are done, and of all.
 Progress = Callable[[int, int], None]
@@ -31,6 +33,25 @@ class Site:
     def database(self) -> Database:
         """The node's database."""
         return Database(parse_url(self.settings.database_url), self.settings.database_password)
+
+    @cached_property
+    def name(self) -> str:
+        """Identifies the site, also after a restore; empty where its database does not say.
+
+        Raises:
+            Transient: the database does not answer.
+        """
+        file = self.database.file
+        if file is not None and not file.is_file():
+            return ""  # to read it would create it
+        with self.database.writing() as connection:
+            if not inspect(connection).has_table(SITE.name):
+                return ""
+            found = connection.execute(select(SITE.c.name)).scalar_one_or_none()
+            if found is None and self.database.is_sqlite:  # only PostgreSQL has needed one
+                found = str(uuid.uuid4())
+                connection.execute(insert(SITE).values(name=found))
+            return found or ""
 
     def wait_for_transactions(self) -> None:
         """Returns when every transaction that deletes files now has ended.

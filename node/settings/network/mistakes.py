@@ -1,5 +1,6 @@
 """What is wrong with the settings of the DICOM network, as far as they show without the network."""
 
+from collections import defaultdict
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -12,6 +13,9 @@ from node.settings.network.tls_tables import tls_file_mistakes
 from node.settings.network.web import WebOptions
 from node.settings.options import Settings
 
+# What protects an AE title against other senders that use it.
+_PROTECTIONS = ("addresses", "certificate_name", "username")
+
 
 def network_mistakes(settings: Settings, base: Path) -> Iterator[Mistake]:
     """Yields settings that exclude each other or name no file; relative paths start from `base`."""
@@ -22,6 +26,7 @@ def network_mistakes(settings: Settings, base: Path) -> Iterator[Mistake]:
     for name, peer in settings.peers.items():
         for key, message in _peer_mistakes(peer, settings.listener):
             yield ("peers", name, key), message
+    yield from _unprotected_peers(settings)
 
 
 def _port_mistakes(settings: Settings) -> Iterator[Mistake]:
@@ -93,3 +98,22 @@ def _peer_mistakes(peer: Peer, listener: ListenerOptions) -> Iterator[tuple[str,
             yield "certificate_name", message
     if peer.username is not None and listener.user_identity != "verified":
         yield "username", 'has no effect without listener.user_identity = "verified"'
+
+
+def _unprotected_peers(settings: Settings) -> Iterator[Mistake]:
+    """Yields peers without a protection that another peer of the same AE title has.
+
+    A sender is admitted if it can be one of the peers, so that the other protection had no effect.
+    """
+    sharing: dict[str, dict[str, Peer]] = defaultdict(dict)
+    for name, peer in settings.peers.items():
+        sharing[peer.ae_title][name] = peer
+    for peers in sharing.values():
+        for key in _PROTECTIONS:
+            protected = [name for name, peer in peers.items() if getattr(peer, key)]
+            for name in peers.keys() - set(protected) if protected else ():
+                message = (
+                    f"is missing: peer {protected[0]!r} has the same AE title and sets it, which "
+                    "has no effect as long as this one accepts everybody"
+                )
+                yield ("peers", name, key), message

@@ -1,6 +1,9 @@
 """Settings of console, REST and DICOMweb."""
 
 from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator
 
 from node.settings.value_types import (
     Boolean,
@@ -8,13 +11,24 @@ from node.settings.value_types import (
     HostName,
     Options,
     Port,
-    PublicUrl,
     SitePath,
     SiteViewerUrl,
     Whole,
+    web_address,
     within,
 )
 from node.tls.certificate_files import TlsFiles
+
+
+def _public_url(url: str) -> str:
+    """Checks the address of the console in browsers; it may be empty."""
+    if not url:
+        return url
+    web_address(url, "https://segnode.hospital.example", "a login of the console")
+    parts = urlsplit(url)
+    if parts.path not in {"", "/"} or "?" in url or "#" in url:
+        raise ValueError("must have no path: the console is at the root of its host")
+    return url
 
 
 class WebOptions(Options):
@@ -36,7 +50,7 @@ class WebOptions(Options):
     redirect_port: Port | None = None
     hsts_days: Annotated[Whole, within(0, 3650)] = 365
     names: tuple[HostName, ...] = ()
-    public_url: PublicUrl = ""
+    public_url: Annotated[str, AfterValidator(_public_url)] = ""
     viewer_url: SiteViewerUrl = ""
     search_patients: Boolean = False
 

@@ -45,6 +45,15 @@ class ConfiguredProcesses(Repository):
                 .on_conflict_do_update(index_elements=[table.c.name], set_=values)
             )
 
+    def revision_used_by(self, name: str) -> int | None:
+        """Returns the number of the revision that the process used last; None if it used none."""
+        query = select(CONFIGURATION_PROCESSES.c.number).where(
+            CONFIGURATION_PROCESSES.c.name == name
+        )
+        with self._database.reading() as connection:
+            number: int | None = connection.execute(query).scalar_one_or_none()
+            return number
+
     def configured_processes(self, reported_since: datetime) -> list[ConfiguredProcess]:
         """Returns the processes that have reported since then, by name."""
         table = CONFIGURATION_PROCESSES

@@ -92,8 +92,9 @@ def get_retrieval(number: RetrievalNumber, store: SiteStore) -> dict[str, Any]:
 
 
 def _require_source(settings: Settings, name: str) -> None:
+    # Not 422, after which the Orthanc hook gives a series up: the configuration may be corrected.
     if name not in retrieval_source_names(settings):
-        raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, unknown_source(settings, name))
+        raise HTTPException(HTTPStatus.NOT_FOUND, unknown_source(settings, name))
 
 
 def _find(settings: Settings, request: FetchRequest) -> list[FoundSeries]:

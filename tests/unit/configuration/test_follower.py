@@ -148,17 +148,32 @@ def test_a_revision_that_failed_for_a_transient_reason_is_tried_at_the_next_poll
     assert site.used == [1, 2]
 
 
-def test_a_process_that_restarts_uses_the_newest_revision_that_works(site: Site) -> None:
-    site.follower().start()
-    for quiet_seconds in (2, 3, 4):
-        site.activate(quiet_seconds, "quiet_minutes = 1\n" if quiet_seconds == 4 else "")
-    site.refused = 3
+def test_a_process_that_restarts_uses_the_revision_that_it_used_last(site: Site) -> None:
+    first = site.follower()
+    first.start()
+    site.activate(2)
+    first.poll()
+    site.activate(3)  # while no process runs
+    site.activate(4, "quiet_minutes = 1\n")
     follower = site.follower()
     follower.start()
-    assert site.used == [1, 2]
+    assert site.used == [1, 2, 2]
     number, problem = site.reported()
     assert (number, problem.split(":")[0]) == (2, "revision 4 cannot be used")
     follower.poll()
+    assert site.used == [1, 2, 2]
+
+
+def test_a_process_never_returns_to_a_revision_before_the_one_that_it_used_last(
+    site: Site,
+) -> None:
+    """Earlier revisions may lack TLS or logins; its certificate, say, has expired."""
+    site.follower().start()
+    site.activate(2)
+    site.follower().start()
+    site.refused = 2
+    with pytest.raises(Misconfigured, match="the model cannot be loaded"):
+        site.follower().start()
     assert site.used == [1, 2]
 
 
@@ -221,7 +236,8 @@ def test_a_process_that_restarts_leaves_a_revision_whose_model_cannot_be_loaded(
         used.append(settings.quiet_seconds)
 
     site.activate(1)
+    ConfigurationFollower(site.source(), use).start()
     site.activate(2)
     ConfigurationFollower(site.source(), use).start()
-    assert used == [1]
+    assert used == [1, 1]
     assert site.reported() == (1, "revision 2 cannot be used: its process was ended by signal 9")

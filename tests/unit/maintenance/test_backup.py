@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from node.domain.errors import Transient
+from node.maintenance.backup.backup import MakeBackup
 from node.maintenance.backup.backup_folder import Backup, BackupFolder
 from node.maintenance.backup.file_list import FileList
 from node.maintenance.backup.manifest import BackupRefused
@@ -18,6 +19,7 @@ from tests.support.backed_up_site import (
     BackedUpSite,
     InterceptedFiles,
     empty_target,
+    ignore_progress,
     opened,
     restore,
 )
@@ -275,3 +277,16 @@ def test_the_list_yields_every_file_in_batches(site: BackedUpSite) -> None:
     with closing(FileList.open_complete(backup.file_list)) as files:
         batches = list(files.files(3))
     assert [len(batch) for batch in batches] == [3, 1]
+
+
+def test_a_folder_with_backups_of_another_site_is_refused(
+    site: BackedUpSite, tmp_path: Path
+) -> None:
+    first = site.back_up()
+    other = BackedUpSite(tmp_path / "other")
+    with pytest.raises(BackupRefused, match="holds the backups of another site"):
+        MakeBackup(other.site, site.backups, lambda: NOON, ignore_progress).run()
+    other.store.close()
+    site.back_up()
+    assert len(site.backups.backups()) == 2
+    assert site.backups.backups()[0] == first

@@ -27,8 +27,8 @@ _QUERY = '[queries.new]\nsource = "web"\n'
             "destinations.ehr.token_env: the environment variable UNSET_TOKEN is not set",
         ),
         (
-            '[alerts.webhook]\nurl = "http://e/hook"\ntoken_env = "UNSET_TOKEN"\n',
-            "alerts.webhook.token_env: the environment variable",
+            '[alerts.webhook]\nurl = "http://e/hook"\n',
+            "Alerts by webhook: whoever knows the address may use it.",
         ),
         (
             '[alerts.mail]\nhost = "m"\nsender = "a@b.c"\nrecipients = ["a@b.c"]\nusername = "u"\n',

@@ -119,3 +119,21 @@ def test_rules_may_name_any_sender_where_any_may_send(tmp_path: Path) -> None:
     (mistake,) = mistakes_in(tmp_path, rule)
     assert "no peer has the AE title" in mistake
     assert load_settings(write(tmp_path, rule + '[listener]\naccept_from = "any"\n')).rules
+
+
+@pytest.mark.parametrize(
+    ("protection", "more"),
+    [
+        ('certificate_name = "ct1"', _TLS + _PORT),
+        ('addresses = ["10.1.2.0/24"]', ""),
+        ('username = "ct1"', '[listener]\nuser_identity = "verified"\n'),
+    ],
+)
+def test_peers_with_one_ae_title_have_the_same_protections(
+    tmp_path: Path, protection: str, more: str
+) -> None:
+    other = '[peers.ct2]\nae_title = "CT1"\nhost = "ct2"\nport = 104\n'
+    key = protection.split(" ", maxsplit=1)[0]
+    (mistake,) = mistakes_in(tmp_path, peer(protection) + other + more)
+    assert f": peers.ct2.{key}: is missing: peer 'ct1' has the same AE title" in mistake
+    load_settings(write(tmp_path, peer(protection) + f"{other}{protection}\n" + more))
