@@ -13,6 +13,8 @@ from node.settings import Settings
 from node.settings.credentials.secret_source import SecretSource
 from node.settings.credentials.tables import secret_sources
 
+# What logins and the addresses in records depend on.
+_WEB_SETTINGS = ("public_url", "trusted_proxies")
 # The settings that say to which machine a secret goes.
 _RECEIVER = ("url", "oauth_token_url", "host", "port")
 
@@ -36,8 +38,9 @@ def protected_changes(before: Settings | None, after: Settings) -> tuple[str, ..
     found = [key for key, receiver in _receivers(after).items() if receiver not in known]
     if before is None or before.access != after.access:
         found.insert(0, "[access]")
-    if before is None or before.web.public_url != after.web.public_url:
-        found.insert(0, "web.public_url")
+    for key in _WEB_SETTINGS:
+        if before is None or getattr(before.web, key) != getattr(after.web, key):
+            found.insert(0, f"web.{key}")
     return tuple(found)
 
 

@@ -58,6 +58,7 @@ from node.web.dicomweb.urls import SERVICE_PATH
 from node.web.event_streams import EventStreams
 from node.web.request_limits import RequestLimits
 from node.web.security import SECURITY_HEADERS, SecurityMiddleware
+from node.web.server.forwarded_requests import ForwardedRequests
 from node.web.server.https import StrictTransport
 from node.web.viewer import ohif_routes
 from node.web.viewer import routes as viewer
@@ -132,6 +133,7 @@ def create_app(
     app.add_middleware(RequestLimits, upload_path=f"{SERVICE_PATH}/")
     app.add_middleware(SecurityMiddleware, names=lambda: settings_of(app).web.names)
     app.add_middleware(StrictTransport, days=lambda: settings_of(app).web.hsts_days)
+    app.add_middleware(ForwardedRequests, proxies=lambda: settings_of(app).web.trusted_proxies)
     return app
 
 
