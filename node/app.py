@@ -228,6 +228,7 @@ def _engine_options(settings: Settings, name: str) -> EngineOptions:
     own_file = f"sqlite:///{settings.engine_file}"
     return EngineOptions(
         database_url=own_file if settings.is_embedded else settings.database_url,
+        database_password=settings.database_password,
         executor_id=name,
         poll_seconds=settings.worker.poll_seconds,
         inferences_at_once=settings.worker.inferences_at_once,

@@ -11,6 +11,7 @@ from pynetdicom.pdu_primitives import UserIdentityNegotiation
 
 from node.dimse.tls.peer_certificate import PeerCertificate
 from node.domain.connections.rejected_connection import ListenerRejection
+from node.domain.errors import Transient
 from pacs_listener.policy import AssociationPolicy, Identity, SenderPolicy
 from pacs_listener.quotas import QuotaReached, Quotas
 
@@ -65,7 +66,12 @@ class Admission:
             return Refusal(ListenerRejection.ADDRESS, text, CALLING_NOT_RECOGNIZED)
         if not certified:
             return _wrong_certificate(certificate)
-        if not _is_identified(association, policy, certified):
+        try:
+            is_identified = _is_identified(association, policy, certified)
+        except Transient as error:
+            text = f"no password to compare with: {error}"
+            return Refusal(ListenerRejection.USER_IDENTITY, text, TEMPORARY_CONGESTION)
+        if not is_identified:
             return _wrong_identity(policy)
         self._peers[association] = certified
         return self._quota_refusal(calling, certified)
@@ -131,11 +137,11 @@ def _is_identified(
 def _is_same(wanted: Identity | None, given: UserIdentityNegotiation | None) -> bool:
     if wanted is None or given is None:
         return wanted is None and given is None
-    types = {_USERNAME_AND_PASSCODE} if wanted.password else {_USERNAME, _USERNAME_AND_PASSCODE}
+    password = wanted.password.current().encode()
+    types = {_USERNAME_AND_PASSCODE} if password else {_USERNAME, _USERNAME_AND_PASSCODE}
     if given.user_identity_type not in types:
         return False
     same_name = hmac.compare_digest(given.primary_field or b"", wanted.username.encode())
-    password = wanted.password.encode()
     return same_name and (
         not password or hmac.compare_digest(given.secondary_field or b"", password)
     )

@@ -10,17 +10,18 @@ from typing import Literal
 from node.dimse.tls.contexts import server_context
 from node.domain.identifiers import AeTitle
 from node.settings import Peer, Settings
-from node.settings.passwords import password_from
+from node.settings.credentials.options import secret_source
+from node.settings.credentials.secret_source import SecretSource
 
 Network = IPv4Network | IPv6Network
 
 
 @dataclass(frozen=True)
 class Identity:
-    """A user name and its password; the password may be empty."""
+    """A user name, and where its password is; without one, the password is empty."""
 
     username: str
-    password: str = field(repr=False)
+    password: SecretSource
 
 
 @dataclass(frozen=True)
@@ -113,8 +114,9 @@ def policy_from(settings: Settings) -> AssociationPolicy:
 def _sender(name: str, peer: Peer) -> SenderPolicy:
     identity = None
     if peer.username is not None:
-        key = f"peers.{name}.password_env"
-        identity = Identity(peer.username, password_from(peer.password_env, key))
+        password = secret_source(peer, f"peers.{name}", "password")
+        password.read()
+        identity = Identity(peer.username, password)
     gib = peer.max_gib_per_day
     return SenderPolicy(
         ae_title=AeTitle(peer.ae_title),

@@ -5,10 +5,10 @@ from typing import Protocol
 
 from node.alerts.mail import MailChannel
 from node.alerts.message import MessageContent
-from node.alerts.webhook import WebhookChannel
+from node.alerts.webhook import WebhookChannel, address_of
 from node.domain.monitoring.alert import AlertChannel
 from node.settings import Settings
-from node.settings.passwords import password_from
+from node.settings.credentials.options import secret_source
 
 
 class Channel(Protocol):
@@ -26,14 +26,21 @@ def channels_from(settings: Settings) -> Mapping[AlertChannel, Channel]:
     """Returns the channels of the site.
 
     Raises:
-        Misconfigured: an environment variable that should hold a password or token is not set.
+        Misconfigured: a password, a token or the address of the webhook is missing.
     """
     alerts = settings.alerts
     channels: dict[AlertChannel, Channel] = {}
     if alerts.webhook is not None:
-        token = password_from(alerts.webhook.token_env, "alerts.webhook.token_env")
-        channels[AlertChannel.WEBHOOK] = WebhookChannel(alerts.webhook, token)
+        # The library of HTTP takes a quarter of a second to import.
+        from node.settings.credentials.http_credentials import credentials_from
+
+        channels[AlertChannel.WEBHOOK] = WebhookChannel(
+            alerts.webhook,
+            address_of(alerts.webhook),
+            credentials_from(alerts.webhook, "alerts.webhook"),
+        )
     if alerts.mail is not None:
-        password = password_from(alerts.mail.password_env, "alerts.mail.password_env")
-        channels[AlertChannel.MAIL] = MailChannel(alerts.mail, password)
+        password = secret_source(alerts.mail, "alerts.mail", "password")
+        password.read()
+        channels[AlertChannel.MAIL] = MailChannel(alerts.mail, password.current)
     return channels

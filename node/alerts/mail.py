@@ -2,6 +2,7 @@
 
 import smtplib
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from email.utils import format_datetime
@@ -22,7 +23,7 @@ class MailChannel:
     """A mail server that forwards alerts to the recipients."""
 
     options: MailOptions
-    password: str = field(repr=False)
+    password: Callable[[], str] = field(repr=False)
 
     def send(self, content: MessageContent) -> None:
         """See `Channel.send`. The server takes a message for all recipients, or not at all."""
@@ -32,7 +33,7 @@ class MailChannel:
                 if self.options.security == "starttls":
                     connection.starttls(context=self._tls())
                 if self.options.username is not None:
-                    connection.login(self.options.username, self.password)
+                    connection.login(self.options.username, self.password())
                 refused = connection.send_message(self._message(content))
         except (OSError, ValueError) as error:  # every exception of smtplib is an OSError
             raise Transient(f"the mail server {server} {self._reason(error)}") from error

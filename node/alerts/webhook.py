@@ -1,18 +1,45 @@
 """Alerts as JSON by HTTP POST."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from node.alerts.message import MessageContent
-from node.domain.errors import Transient
+from node.domain.errors import Misconfigured, Transient
 from node.settings import WebhookOptions
+from node.settings.credentials.options import secret_source
+from node.settings.value_types import webhook_address
+
+if TYPE_CHECKING:
+    # The library of HTTP takes a quarter of a second to import.
+    from node.http.credentials import Credentials
+
+
+def address_of(options: WebhookOptions) -> Callable[[], str]:
+    """Returns what reads the address of the webhook as it is now.
+
+    Raises:
+        Misconfigured: there is none now.
+    """
+    if options.url is not None:
+        url = options.url
+        return lambda: url
+    source = secret_source(options, "alerts.webhook", "url")
+    try:
+        webhook_address(source.read())
+    except ValueError as error:
+        raise Misconfigured(f"the address in it {error}", key=source.key) from error
+    return source.current
 
 
 @dataclass(frozen=True)
 class WebhookChannel:
-    """A web server that takes alerts; `token` is empty for a server that needs none."""
+    """A web server that takes alerts; `address` returns its address, which is a secret."""
 
     options: WebhookOptions
-    token: str = field(repr=False)
+    address: Callable[[], str] = field(repr=False)
+    credentials: "Credentials"
 
     def send(self, content: MessageContent) -> None:
         """See `Channel.send`. Any status of the 2xx class accepts the message."""
@@ -20,33 +47,28 @@ class WebhookChannel:
         from node.http.limited_answers import request
         from node.http.tls_connections import request_failure
 
-        headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        url = self.address()
+        server = f"the webhook's server {urlsplit(url).netloc}"
         try:
             response = request(
                 "POST",
-                self.options.url,
+                url,
                 json=content.as_json(),
-                headers=headers,
                 timeout=self.options.timeout_seconds,
                 files=self.options.tls_files,
+                credentials=self.credentials,
                 # A redirection would turn the request into a GET without its content.
                 allow_redirects=False,
             )
         except OSError as error:  # every exception of requests is one, and so is a missing file
             # The text of the error can hold the URL, and the URL a secret.
-            failure = request_failure(error, self.options.url, self.options.tls_files)
+            failure = request_failure(error, url, self.options.tls_files)
             reason = _reason(error) if failure is None else f"has no TLS connection: {failure}"
-            raise Transient(f"the webhook's server {self._server} {reason}") from error
+            raise Transient(f"{server} {reason}") from error
         if not 200 <= response.status_code < 300:
-            raise Transient(
-                f"the webhook's server {self._server} answered with status {response.status_code}"
-            )
-
-    @property
-    def _server(self) -> str:
-        from urllib.parse import urlsplit
-
-        return urlsplit(self.options.url).netloc
+            denied = response.status_code in {401, 403}
+            hint = f": {self.credentials.remedy}" if denied else ""
+            raise Transient(f"{server} answered with status {response.status_code}{hint}")
 
 
 def _reason(error: Exception) -> str:

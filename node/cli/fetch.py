@@ -85,10 +85,9 @@ def _state(settings: "Settings", limit: int) -> str:
 
 
 def _open_store(settings: "Settings") -> "Store":
-    from node.store import Store
-    from node.store.files.factory import open_files
+    from node.store.opening import opened_store
 
-    return Store.open(settings.database_url, settings.data_dir, open_files(settings))
+    return opened_store(settings)
 
 
 def _line(found: FoundSeries) -> str:

@@ -30,11 +30,10 @@ JobArgument = Annotated[str, typer.Argument(help="The job's id, or its first cha
 def open_store(config: ConfigOption) -> "Iterator[Store]":
     """Opens the site's store and closes it at the end of the command."""
     from node.settings import load_location_only
-    from node.store import Store
-    from node.store.files.factory import open_files
+    from node.store.opening import opened_store
 
     settings = load_location_only(config)
-    store = Store.open(settings.database_url, settings.data_dir, open_files(settings))
+    store = opened_store(settings)
     try:
         yield store
     finally:

@@ -70,8 +70,8 @@ def check(config: ConfigOption = None) -> None:
 
 
 def _summary(settings: "Settings") -> str:
+    from node.settings.credentials.hidden import shown_url
     from node.settings.messages.remarks import remarks
-    from node.settings.passwords import shown_url
 
     lines = [
         f"{settings.file or 'The built-in defaults'}: no mistakes.",

@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-from node.configuration.site_configuration import file_text, revision_name
+from node.configuration.site_configuration import file_text, load_proposed, revision_name
 from node.settings import Settings, load_location, load_revision, load_settings
 from node.settings.location import is_in_database
-from node.store import Store
-from node.store.files.factory import open_files
+from node.store.opening import opened_store
 
 
 def active_settings(file: Path | None) -> Settings:
@@ -21,11 +20,11 @@ def active_settings(file: Path | None) -> Settings:
     if not is_in_database(file):
         return load_settings(file)
     location = load_location(file)
-    store = Store.open(location.database_url, location.data_dir, open_files(location))
+    store = opened_store(location)
     try:
         active = store.active_revision()
     finally:
         store.close()
     if active is None:
-        return load_revision(file, file_text(file), str(file))
+        return load_proposed(file, file_text(file), str(file))
     return load_revision(file, active.text, revision_name(active.number))

@@ -17,7 +17,16 @@ POLL_SECONDS = 1.0
 # How often a process reports what it uses.
 REPORT_SECONDS = 30.0
 # What a process cannot change while it runs.
-_FIXED = ("config", "data_dir", "database_url", "store_url", "store_endpoint", "log_level")
+_FIXED = (
+    "config",
+    "data_dir",
+    "database_url",
+    "database_password_env",
+    "database_password_file",
+    "store_url",
+    "store_endpoint",
+    "log_level",
+)
 
 
 @dataclass

@@ -12,7 +12,9 @@ from difflib import unified_diff
 from pathlib import Path
 
 from node.configuration.identity import IdentityChange, identity_changes
+from node.configuration.literal_secrets import refuse_literal_secrets, without_literal_secrets
 from node.configuration.location_lines import without_location
+from node.configuration.protected_settings import AdministratorNeeded, protected_changes
 from node.domain.errors import Misconfigured, NodeError
 from node.settings import Settings, load_location, load_revision, load_settings
 from node.settings.location import is_in_database
@@ -59,10 +61,14 @@ def revision_name(number: int) -> str:
 
 @dataclass(frozen=True)
 class SiteConfiguration:
-    """The configuration of the site of `store`; `file` is that of this host, None without one."""
+    """The configuration of the site of `store`; `file` is that of this host, None without one.
+
+    `is_administrator` says whether its user may change what only administrators may change.
+    """
 
     store: Store
     file: Path | None
+    is_administrator: bool = True
 
     @property
     def is_writable(self) -> bool:
@@ -85,6 +91,14 @@ class SiteConfiguration:
         """
         return load_revision(self.file, text, name)
 
+    def check_proposed(self, text: str, *, name: str = PROPOSED) -> Settings:
+        """Returns the settings of a text that is to become a revision, and so holds no secret.
+
+        Raises:
+            Misconfigured: it has mistakes, or holds a secret.
+        """
+        return load_proposed(self.file, text, name)
+
     def propose(
         self, draft: RevisionDraft, base: int | None, now: datetime, *, name: str = PROPOSED
     ) -> Revision:
@@ -94,18 +108,29 @@ class SiteConfiguration:
 
         Raises:
             ConfigurationReadOnly: the configuration is in a file.
+            AdministratorNeeded: only an administrator may make this change.
             Misconfigured: the text has mistakes; nothing changes.
             NothingChanged: the active revision has this text already.
             RevisionConflict: another revision has become active; nothing changes.
         """
         if not self.is_writable:
             raise ConfigurationReadOnly(self.file)
-        self.check(draft.text, name=name)
+        settings = self.check_proposed(draft.text, name=name)
         text = _without_outer_blank_lines(draft.text)
         active = self.store.active_revision()
         if active is not None and active.text == text:
             raise NothingChanged(active)
+        if not self.is_administrator:
+            self._refuse_protected_changes(active, settings)
         return self.store.activate_revision(replace(draft, text=text), base, now)
+
+    def _refuse_protected_changes(self, active: Revision | None, proposed: Settings) -> None:
+        before = None
+        if active is not None:
+            with suppress(Misconfigured):
+                before = self.check(active.text)
+        if changes := protected_changes(before, proposed):
+            raise AdministratorNeeded(changes)
 
     def roll_back(
         self, number: int, author: str, reason: str, base: int | None, now: datetime
@@ -114,7 +139,8 @@ class SiteConfiguration:
 
         Raises:
             UnknownRevision: there is none of that number.
-            ConfigurationReadOnly, Misconfigured, NothingChanged, RevisionConflict: as `propose`.
+            ConfigurationReadOnly, AdministratorNeeded, Misconfigured, NothingChanged,
+                RevisionConflict: as `propose`.
         """
         old = self.revision(number)
         return self.propose(RevisionDraft(old.text, author, reason), base, now)
@@ -135,6 +161,26 @@ class SiteConfiguration:
         except Misconfigured:  # nothing can tell by what the node is known now
             return ()
         return tuple(identity_changes(before, after))
+
+    def remove_secrets(self, author: str, now: datetime) -> list[int]:
+        """Removes every secret from the texts of the revisions; returns the numbers of these.
+
+        Raises:
+            ConfigurationReadOnly: the configuration is in a file.
+            Misconfigured: the active revision holds a secret, and needs it.
+        """
+        if not self.is_writable:
+            raise ConfigurationReadOnly(self.file)
+        active = self.store.active_revision()
+        if active is not None:
+            refuse_literal_secrets(active.text, revision_name(active.number))
+        changed = {}
+        for revision in self.store.list_revisions(active.number if active is not None else 0):
+            text = without_literal_secrets(revision.text)
+            if text != revision.text:
+                changed[revision.number] = text
+        self.store.remove_secrets_of_revisions(changed, author, now)
+        return sorted(changed)
 
     def revision(self, number: int) -> Revision:
         """Returns the revision of that number.
@@ -186,6 +232,17 @@ def file_text(file: Path | None) -> str:
     return without_location(text, str(file))
 
 
+def load_proposed(file: Path | None, text: str, name: str) -> Settings:
+    """Returns the settings of a text that is to become a revision; see `load_revision`.
+
+    Raises:
+        Misconfigured: it has mistakes, or holds a secret.
+    """
+    settings = load_revision(file, text, name)
+    refuse_literal_secrets(text, name)
+    return settings
+
+
 def _without_outer_blank_lines(text: str) -> str:
     return text.replace("\r\n", "\n").strip("\n") + "\n"
 
@@ -200,7 +257,7 @@ def import_file(store: Store, file: Path | None, now: datetime) -> None:
     if store.active_revision_number() is not None:
         return
     text = file_text(file)
-    load_revision(file, text, str(file))
+    load_proposed(file, text, str(file))
     reason = f"imported from {file} at the first start"
     draft = RevisionDraft(_without_outer_blank_lines(text), "segnode", reason)
     with suppress(RevisionConflict):  # another process or host was first

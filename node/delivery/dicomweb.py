@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import requests
@@ -16,6 +16,7 @@ from node.delivery.response_status import (
 from node.domain.delivery import Receipt
 from node.domain.errors import NotAccepted, Rejected, RejectionReason, Transient
 from node.domain.identifiers import Uid
+from node.http.credentials import NO_CREDENTIALS, Credentials
 from node.http.limited_answers import json_content, request
 from node.http.tls_connections import NO_FILES, no_answer
 from node.tls.certificate_files import TlsFiles
@@ -44,8 +45,7 @@ class DicomWeb:
 
     name: str
     url: str
-    username: str = ""
-    password: str = field(default="", repr=False)
+    credentials: Credentials = NO_CREDENTIALS
     deflated: bool = False
     files: TlsFiles = NO_FILES
 
@@ -98,7 +98,7 @@ class DicomWeb:
                 f"{self.url}/studies",
                 data=body,
                 headers={"Content-Type": content_type, "Accept": "application/dicom+json"},
-                auth=(self.username, self.password) if self.username else None,
+                credentials=self.credentials,
                 timeout=_TIMEOUT_SECONDS,
                 files=self.files,
             )
@@ -108,7 +108,7 @@ class DicomWeb:
     def _failure(self, response: requests.Response) -> Transient | Rejected:
         message = f"{self.url} answered {response.status_code} {response.reason}".rstrip()
         if response.status_code in {401, 403}:
-            return Transient(f"{message}: check the user name and password for it")
+            return Transient(f"{message}: {self.credentials.remedy}")
         if response.status_code in {404, 405}:
             return Transient(f"{message}: check that the URL is the root of its DICOMweb service")
         if response.status_code in _TRANSIENT_STATUSES or response.status_code >= 500:

@@ -18,7 +18,7 @@ from node.settings import (
     Hl7Destination,
     Settings,
 )
-from node.settings.passwords import password_from
+from node.settings.credentials.http_credentials import credentials_from
 from node.store.files.access import Readers
 
 
@@ -28,7 +28,7 @@ def destinations_from(
     """Returns every destination of the site, by its name; `certificates` gets those of peers.
 
     Raises:
-        Misconfigured: an environment variable that should hold a password or token is not set.
+        Misconfigured: a password, token or other secret is missing.
     """
     return {name: _destination(name, settings, certificates) for name in settings.destinations}
 
@@ -50,12 +50,10 @@ def _destination(
                 deflated=cstore.deflated,
             )
         case DicomwebDestination() as dicomweb:
-            password = password_from(dicomweb.password_env, f"destinations.{name}.password_env")
             return DicomWeb(
                 name,
                 dicomweb.url.rstrip("/"),
-                dicomweb.username or "",
-                password,
+                credentials_from(dicomweb, f"destinations.{name}"),
                 deflated=dicomweb.deflated,
                 files=dicomweb.tls_files,
             )
@@ -70,4 +68,4 @@ def _destination(
         case FhirDestination() as fhir:
             from node.delivery.his.fhir import Fhir
 
-            return Fhir(name, fhir, password_from(fhir.token_env, f"destinations.{name}.token_env"))
+            return Fhir(name, fhir, credentials_from(fhir, f"destinations.{name}"))

@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -230,7 +231,9 @@ class OrthancPacs:
                 )
             try:
                 self.get("/system")
-            except OSError:
+            except OSError as error:
+                if _asks_for_password(error):
+                    return
                 pause.wait(_POLL_SECONDS)
             else:
                 return
@@ -244,6 +247,14 @@ class OrthancPacs:
         lines = self.log_file.read_text(encoding="utf-8", errors="replace").splitlines()
         errors = [line for line in lines if line.startswith("E")]
         return (errors or lines or ["the log is empty"])[-1]
+
+
+def _asks_for_password(error: OSError) -> bool:
+    return (
+        isinstance(error, requests.HTTPError)
+        and error.response is not None
+        and error.response.status_code == HTTPStatus.UNAUTHORIZED
+    )
 
 
 def free_ports(count: int) -> list[int]:

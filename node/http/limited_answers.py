@@ -6,11 +6,15 @@ each timeout.
 
 import json
 import time
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import requests
 import urllib3
+from requests.auth import AuthBase
 
+from node.http.credentials import NO_CREDENTIALS, Credentials, send_with_credentials
 from node.http.tls_connections import NO_FILES, tls_options
 from node.tls.certificate_files import TlsFiles
 
@@ -23,6 +27,14 @@ MAX_JSON_NESTING = 100
 _CHUNK_BYTES = 1 << 16
 
 
+@dataclass(frozen=True)
+class AnswerLimits:
+    """How large an answer may be, inflated, and how long it may take from its first byte."""
+
+    max_bytes: int
+    max_seconds: float
+
+
 class AnswerExceedsLimit(requests.RequestException):
     """The answer is too large, or takes too long."""
 
@@ -32,23 +44,31 @@ def request(
     url: str,
     *,
     files: TlsFiles = NO_FILES,
+    credentials: Credentials = NO_CREDENTIALS,
     session: requests.Session | None = None,
+    limits: AnswerLimits | None = None,
     **options: Any,
 ) -> requests.Response:
     """Sends a request as `requests.request` does, and returns the response with its whole content.
 
-    `files` are those of a TLS connection.
+    `files` are those of a TLS connection. Credentials that the server refuses are renewed once.
 
     Raises:
-        AnswerExceedsLimit: the content, inflated, is over 128 MiB or takes over ten minutes.
+        AnswerExceedsLimit: the content exceeds the limits: 128 MiB and ten minutes by default.
         OSError: as by `requests`; of another kind for a file that is missing.
+        Transient: there are no credentials at present.
     """
     options |= tls_options(files)
-    options |= {"stream": True, "hooks": {"response": _read}}  # also of redirections
-    if session is not None:
-        return session.request(method, url, **options)
-    with requests.Session() as own:
-        return own.request(method, url, **options)
+    read = partial(_read, limits or AnswerLimits(MAX_ANSWER_BYTES, MAX_ANSWER_SECONDS))
+    options |= {"stream": True, "hooks": {"response": read}}  # also of redirections
+
+    def send(auth: AuthBase | None) -> requests.Response:
+        if session is not None:
+            return session.request(method, url, auth=auth, **options)
+        with requests.Session() as own:
+            return own.request(method, url, auth=auth, **options)
+
+    return send_with_credentials(send, credentials)
 
 
 def json_content(response: requests.Response) -> Any:
@@ -83,10 +103,10 @@ def _containers(value: Any) -> list[Any]:
     return [each for each in inner if isinstance(each, dict | list)]
 
 
-def _read(response: requests.Response, **_options: Any) -> None:
+def _read(limits: AnswerLimits, response: requests.Response, **_options: Any) -> None:
     """Reads the content within the limits; `requests` calls it with each response."""
     try:
-        content = _content(response)
+        content = _content(response, limits)
     except BaseException:
         response.close()
         raise
@@ -94,17 +114,21 @@ def _read(response: requests.Response, **_options: Any) -> None:
     response._content, response._content_consumed = content, True  # type: ignore[attr-defined]
 
 
-def _content(response: requests.Response) -> bytes:
+def _size(number: int) -> str:
+    return f"{number >> 20} MiB" if number >= 1 << 20 else f"{number >> 10} KiB"
+
+
+def _content(response: requests.Response, limits: AnswerLimits) -> bytes:
     content = bytearray()
-    deadline = time.monotonic() + MAX_ANSWER_SECONDS
+    deadline = time.monotonic() + limits.max_seconds
     try:
         # Unlike `iter_content`, it returns what has arrived.
         while chunk := response.raw.read1(_CHUNK_BYTES, decode_content=True):
             content += chunk
-            if len(content) > MAX_ANSWER_BYTES:
-                raise AnswerExceedsLimit(f"it answered with over {MAX_ANSWER_BYTES >> 20} MiB")
+            if len(content) > limits.max_bytes:
+                raise AnswerExceedsLimit(f"it answered with over {_size(limits.max_bytes)}")
             if time.monotonic() > deadline:
-                raise AnswerExceedsLimit(f"its answer takes over {MAX_ANSWER_SECONDS:g} s")
+                raise AnswerExceedsLimit(f"its answer takes over {limits.max_seconds:g} s")
     except urllib3.exceptions.ReadTimeoutError as error:
         raise requests.ReadTimeout(error) from error
     except urllib3.exceptions.SSLError as error:

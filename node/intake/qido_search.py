@@ -36,8 +36,6 @@ def searching(source: DicomWebSource) -> Iterator[Find]:
         TooManyMatches: more matches than the maximum.
     """
     with requests.Session() as session:
-        if source.username:
-            session.auth = (source.username, source.password)
         session.headers["Accept"] = "application/dicom+json"
         yield partial(_search, session, source)
 
@@ -63,6 +61,7 @@ def _search(
             "GET",
             f"{url}?{_query(parameters)}",
             files=source.files,
+            credentials=source.credentials,
             session=session,
             timeout=_TIMEOUT_SECONDS,
         )
@@ -88,7 +87,7 @@ def _matches(response: requests.Response, source: DicomWebSource) -> list[Datase
     if response.status_code in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
         raise Transient(
             f"{source.url} refused the search with {response.status_code}: "
-            "check the user name and password"
+            f"{source.credentials.remedy}"
         )
     if not response.ok:
         raise Transient(f"{source.url} refused the search with {response.status_code}")

@@ -2,13 +2,15 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import requests
+from requests.auth import AuthBase
 
 from node.domain.errors import Rejected, RejectionReason, Transient
 from node.domain.identifiers import Uid
 from node.domain.instance import Channel, Origin, ReceivedInstance
+from node.http.credentials import NO_CREDENTIALS, Credentials, send_with_credentials
 from node.http.tls_connections import NO_FILES, no_answer, tls_options
 from node.intake.multipart import MAX_PART_BYTES, PartTooLarge, iter_parts, parse_boundary
 from node.intake.part10 import received_from_part10
@@ -28,8 +30,7 @@ class DicomWebSource:
 
     name: str
     url: str
-    username: str = ""
-    password: str = field(default="", repr=False)
+    credentials: Credentials = NO_CREDENTIALS
     files: TlsFiles = NO_FILES
 
 
@@ -88,7 +89,7 @@ def _response(source: DicomWebSource, url: str) -> Iterator[requests.Response]:
             )
         if not response.ok:
             denied = response.status_code in {401, 403}
-            hint = ": check the user name and password" if denied else ""
+            hint = f": {source.credentials.remedy}" if denied else ""
             raise Transient(f"{url} answered {response.status_code} {response.reason}{hint}")
         try:
             yield response
@@ -97,14 +98,17 @@ def _response(source: DicomWebSource, url: str) -> Iterator[requests.Response]:
 
 
 def _opened(source: DicomWebSource, url: str) -> requests.Response:
-    try:
+    def send(auth: AuthBase | None) -> requests.Response:
         return requests.get(
             url,
             headers={"Accept": _ACCEPT},
-            auth=(source.username, source.password) if source.username else None,
+            auth=auth,
             timeout=_TIMEOUT_SECONDS,
             stream=True,
             **tls_options(source.files),
         )
+
+    try:
+        return send_with_credentials(send, source.credentials)
     except OSError as error:  # every exception of requests is one, and so is a missing file
         raise no_answer(error, url, source.files) from error

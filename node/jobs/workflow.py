@@ -23,7 +23,13 @@ from node.jobs.dbos_internals import recover_pending_workflows
 from node.jobs.deliver_step import DeliverStep, DeliveryAttempt
 from node.jobs.segment_step import SegmentStep
 from node.jobs.workflow_ids import DeliveryWorkflow, RunPart, delivery_id, run_suffix
-from node.store.database import database_errors_as_transient, disconnect_if_unwritable
+from node.settings.credentials.secret_source import SecretSource
+from node.store.database import (
+    NO_PASSWORD,
+    PasswordForConnections,
+    database_errors_as_transient,
+    disconnect_if_unwritable,
+)
 
 _LOG = structlog.get_logger()
 # Version of the order of the steps below. DBOS does not recover workflows of another version, so it
@@ -71,6 +77,7 @@ class EngineOptions:
     executor_id: str
     poll_seconds: float
     inferences_at_once: int = 1
+    database_password: SecretSource = NO_PASSWORD
 
 
 @dataclass(frozen=True)
@@ -98,6 +105,7 @@ class Workflows:
         self._options = options
         self._steps = JobSteps(segment_step, deliver_step, commit_step)
         self._is_launched = False
+        self._add_password = PasswordForConnections(options.database_password)
 
         @DBOS.workflow(name="run_job", max_recovery_attempts=_MAX_STARTS - 1)
         def run_job(job_id: str) -> None:
@@ -157,6 +165,7 @@ class Workflows:
         logging.getLogger("dbos").addHandler(logging.NullHandler())
         logging.getLogger("dbos").propagate = True
         event.listen(Engine, "handle_error", disconnect_if_unwritable)
+        event.listen(Engine, "do_connect", self._add_password)
         DBOS(
             config={
                 "name": "segnode",
@@ -176,6 +185,7 @@ class Workflows:
         """Stops DBOS immediately; the next start resumes running workflows."""
         DBOS.destroy(destroy_registry=True)
         event.remove(Engine, "handle_error", disconnect_if_unwritable)
+        event.remove(Engine, "do_connect", self._add_password)
 
     def take_over(self, living: Collection[str]) -> None:
         """Reassigns the unfinished work of workers that are not in `living`."""

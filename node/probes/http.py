@@ -1,13 +1,16 @@
 """Probes of HTTP services: QIDO-RS, STOW-RS and FHIR. Nothing is stored."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
 import requests
 
 from node.domain.connections.failure import ConnectionFailure, ConnectionFault
+from node.domain.errors import Transient
+from node.http.credentials import NO_CREDENTIALS, Credentials
 from node.http.limited_answers import json_content, request
+from node.http.oauth import TokenNotIssued
 from node.http.tls_connections import NO_FILES, request_failure
 from node.probes.tcp import connected
 from node.probes.tls import file_failure, no_tls
@@ -24,12 +27,10 @@ _REDIRECTS = {301, 302, 303, 307, 308}
 
 @dataclass(frozen=True)
 class HttpService:
-    """A service by its root URL; `credentials` names the settings to check if it refuses them."""
+    """A service by its root URL."""
 
     url: str
-    credentials: str
-    auth: tuple[str, str] | None = field(default=None, repr=False)
-    token: str = field(default="", repr=False)
+    credentials: Credentials = NO_CREDENTIALS
     files: TlsFiles = NO_FILES
 
     def request(
@@ -40,19 +41,24 @@ class HttpService:
         Raises:
             ConnectionFailure: no answer, or a status that says why the service cannot be used.
         """
-        if self.token:
-            headers = headers | {"Authorization": f"Bearer {self.token}"}
         try:
             response = request(
                 method,
                 f"{self.url}{path}",
                 data=body,
                 headers=headers,
-                auth=self.auth,
+                credentials=self.credentials,
                 timeout=TIMEOUT_S,
                 allow_redirects=False,
                 files=self.files,
             )
+        except TokenNotIssued as failure:
+            raise ConnectionFailure(
+                ConnectionFault.UNAUTHORIZED, failure.text, failure.remedy
+            ) from failure
+        except Transient as error:
+            text = f"the node has no credentials for {self.url}"
+            raise ConnectionFailure(ConnectionFault.CONFIGURATION, text, str(error)) from error
         except OSError as error:  # every exception of requests is one
             raise self._no_answer(error) from error
         self._check_status(response)
@@ -90,7 +96,7 @@ class HttpService:
             raise ConnectionFailure(
                 ConnectionFault.UNAUTHORIZED,
                 answer,
-                f"check {self.credentials} and its rights there",
+                self.credentials.remedy,
             )
         if status in {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.GONE}:
             raise ConnectionFailure(

@@ -15,13 +15,13 @@ from node.probes.stored_objects import offer_commitment, offer_objects
 from node.settings import (
     CStoreDestination,
     DicomwebDestination,
-    DicomwebSource,
     FhirDestination,
     FolderDestination,
     Hl7Destination,
     Settings,
 )
-from node.settings.passwords import password_from
+from node.settings.credentials.http_credentials import credentials_from
+from node.settings.credentials.options import HttpServiceOptions
 
 # After these, the steps that follow can still pass.
 _PARTIAL = {ConnectionFault.SOP_CLASS, ConnectionFault.DIMSE_STATUS}
@@ -89,7 +89,7 @@ def _source_steps(settings: Settings, name: str) -> Iterator[_Step]:
     source = settings.sources[name]
 
     def search() -> str:
-        http.search(_dicomweb_service(source, f"sources.{name}"))
+        http.search(_service(source.url, source, f"sources.{name}"))
         return f"{source.url} answered a search."
 
     yield _Step("Search (QIDO-RS)", search)
@@ -105,7 +105,7 @@ def _destination_steps(settings: Settings, name: str) -> Iterator[_Step]:
         case DicomwebDestination() as dicomweb:
 
             def store() -> str:
-                http.store_nothing(_dicomweb_service(dicomweb, f"destinations.{name}"))
+                http.store_nothing(_service(dicomweb.url, dicomweb, f"destinations.{name}"))
                 return f"{dicomweb.url} answered a request without images."
 
             yield _Step("Storage (STOW-RS)", store)
@@ -122,7 +122,7 @@ def _destination_steps(settings: Settings, name: str) -> Iterator[_Step]:
         case FhirDestination() as fhir:
 
             def read() -> str:
-                http.read_capabilities(_fhir_service(fhir, f"destinations.{name}"))
+                http.read_capabilities(_service(fhir.url, fhir, f"destinations.{name}"))
                 return f"{fhir.url} is a FHIR R4 server."
 
             yield _Step("Capability statement (FHIR)", read)
@@ -138,19 +138,8 @@ def _echo_step(settings: Settings, peer_name: str) -> _Step:
     return _Step("C-ECHO", echo)
 
 
-def _dicomweb_service(options: DicomwebSource | DicomwebDestination, key: str) -> http.HttpService:
-    password = password_from(options.password_env, f"{key}.password_env")
-    auth = (options.username, password) if options.username else None
-    return http.HttpService(
-        options.url.rstrip("/"), "the user name and password", auth, files=options.tls_files
-    )
-
-
-def _fhir_service(options: FhirDestination, key: str) -> http.HttpService:
-    token = password_from(options.token_env, f"{key}.token_env")
-    return http.HttpService(
-        options.url.rstrip("/"), "the token (token_env)", token=token, files=options.tls_files
-    )
+def _service(url: str, options: HttpServiceOptions, path: str) -> http.HttpService:
+    return http.HttpService(url.rstrip("/"), credentials_from(options, path), options.tls_files)
 
 
 def _report(connection: ConnectionName, steps: Iterable[_Step]) -> ProbeReport:
@@ -173,5 +162,5 @@ def _run(step: _Step) -> ProbeStep:
             step.name,
             f"{error}.",
             ConnectionFault.CONFIGURATION,
-            "set it for the service that runs the node, and restart it.",
+            "correct the setting, or give the service that runs the node the secret.",
         )

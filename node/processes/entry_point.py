@@ -20,7 +20,7 @@ from node.runtime.umask import keep_new_files_private
 from node.settings import FolderDestination, Settings
 from node.store import Store
 from node.store.database import parse_url
-from node.store.files.factory import open_files
+from node.store.opening import opened_store
 
 _LOG = structlog.get_logger()
 # Exit status of a process whose configuration is wrong: a restart does not help.
@@ -51,7 +51,7 @@ class Host:
             Transient: the database does not answer.
         """
         settings = self.settings
-        return Store.open(settings.database_url, settings.data_dir, open_files(settings))
+        return opened_store(settings)
 
     def follower(
         self,

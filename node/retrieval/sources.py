@@ -20,7 +20,7 @@ from node.intake.wado_retrieval import DicomWebSource, retrieve_series
 from node.retrieval.series_search import Find, find_series, find_studies
 from node.routing.attributes import suggestion
 from node.settings import Settings
-from node.settings.passwords import password_from
+from node.settings.credentials.http_credentials import credentials_from
 from node.store import Store
 
 
@@ -68,7 +68,7 @@ def searchable_source(settings: Settings, name: str) -> SearchableSource:
     """Returns the source with that name.
 
     Raises:
-        Misconfigured: no source has that name, or its password is missing.
+        Misconfigured: no source has that name, or its password or token is missing.
     """
     if name in settings.sources:
         return SearchableSource(name, partial(searching, _dicomweb_source(settings, name)))
@@ -85,7 +85,7 @@ def retrieval_sources(
     """Returns how to retrieve a series from each source; `certificates` gets those of peers.
 
     Raises:
-        Misconfigured: the password of a source is missing.
+        Misconfigured: the password or token of a source is missing.
     """
     sources: dict[str, RetrieveSeries] = {
         name: partial(retrieve_series, _dicomweb_source(settings, name))
@@ -179,7 +179,6 @@ def _dicomweb_source(settings: Settings, name: str) -> DicomWebSource:
     return DicomWebSource(
         name,
         source.url.rstrip("/"),
-        source.username or "",
-        password_from(source.password_env, f"sources.{name}.password_env"),
+        credentials_from(source, f"sources.{name}"),
         source.tls_files,
     )

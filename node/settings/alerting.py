@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
+from node.settings.credentials.options import HttpServiceOptions, LoginOptions, SecretFile
 from node.settings.network.tls_files import TlsFileOptions
 from node.settings.value_types import (
     Boolean,
@@ -41,30 +42,26 @@ class MonitoringOptions(Options):
         return timedelta(minutes=self.attention_after_minutes)
 
 
-class WebhookOptions(TlsFileOptions):
+class WebhookOptions(HttpServiceOptions):
     """Alerts as JSON by HTTP POST.
 
-    `token_env` names the environment variable that holds a bearer token.
+    The address, which is often a secret, is in `url`, in an environment variable or in a file.
     """
 
-    url: WebhookUrl
-    token_env: Name | None = None
+    url: WebhookUrl | None = None
+    url_env: Name | None = None
+    url_file: SecretFile | None = None
     timeout_seconds: Positive = 15.0
 
 
-class MailOptions(TlsFileOptions):
-    """Alerts by e-mail (SMTP). The default port is 587 for STARTTLS, 465 for TLS, 25 for none.
-
-    `password_env` names the environment variable that holds the password.
-    """
+class MailOptions(LoginOptions, TlsFileOptions):
+    """Alerts by e-mail (SMTP). The default port is 587 for STARTTLS, 465 for TLS, 25 for none."""
 
     host: Host
     sender: MailAddress
     recipients: Annotated[tuple[MailAddress, ...], Field(min_length=1)]
     security: Literal["starttls", "tls", "none"] = "starttls"
     port: Annotated[Whole, within(1, 65535)] | None = None
-    username: Name | None = None
-    password_env: Name | None = None
     timeout_seconds: Positive = 30.0
 
 

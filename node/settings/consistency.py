@@ -16,6 +16,7 @@ from node.routing.attributes import closest_match, suggestion
 from node.routing.condition_parsing import KeyPath, Mistake
 from node.settings.access.logins import access_mistakes
 from node.settings.chosen_models import model_mistakes
+from node.settings.credentials.tables import credential_mistakes
 from node.settings.destinations import Destination, FhirDestination, Hl7Destination
 from node.settings.information_systems import information_system_mistakes
 from node.settings.network.mistakes import network_mistakes
@@ -156,6 +157,7 @@ def contradictions(settings: Settings, base: Path) -> Iterator[Mistake]:
         )
         yield ("retention", "free_gib"), message
     yield from access_mistakes(settings.access, settings.web.host)
+    yield from credential_mistakes(settings)
     yield from network_mistakes(settings, base)
     yield from _alert_mistakes(settings)
     yield from _mistakes_within_tables(settings)
@@ -163,14 +165,6 @@ def contradictions(settings: Settings, base: Path) -> Iterator[Mistake]:
         if peer.retrieve is not None and name in settings.sources:
             message = f"a source has the name {name!r}, too: rename one, so that it is clear which"
             yield ("peers", name, "retrieve"), message
-    for table, servers in (
-        ("sources", settings.sources),
-        ("destinations", settings.destinations),
-        ("worklists", settings.worklists),
-    ):
-        for name, server in servers.items():
-            if getattr(server, "password_env", None) and not getattr(server, "username", None):
-                yield (table, name, "password_env"), "has no effect without a username"
 
 
 def _mistakes_within_tables(settings: Settings) -> Iterator[Mistake]:
@@ -211,8 +205,6 @@ def _alert_mistakes(settings: Settings) -> Iterator[Mistake]:
         )
         yield ("monitoring", "low_disk_gib"), message
     mail = settings.alerts.mail
-    if mail is not None and mail.password_env is not None and mail.username is None:
-        yield ("alerts", "mail", "password_env"), "has no effect without a username"
     if mail is not None and mail.username is not None and mail.security == "none":
         message = '"none" would send the password in clear text: use "starttls" or "tls"'
         yield ("alerts", "mail", "security"), message

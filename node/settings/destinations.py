@@ -6,6 +6,7 @@ from pydantic import BaseModel, Field
 
 from node.domain.report import Quantity
 from node.domain.result_objects import ResultKind, ResultObject, SegEncoding, WantedObjects
+from node.settings.credentials.options import HttpServiceOptions
 from node.settings.network.tls_files import TlsFileOptions
 from node.settings.value_types import (
     Boolean,
@@ -70,13 +71,11 @@ class CStoreDestination(_ObjectDestination):
     commitment: Name | None = None
 
 
-class DicomwebDestination(TlsFileOptions, _ObjectDestination):
+class DicomwebDestination(HttpServiceOptions, _ObjectDestination):
     """Sends results to a DICOMweb server by STOW-RS; `url` is the root of the service."""
 
     kind: Literal["dicomweb"]
     url: Url
-    username: str | None = None
-    password_env: str | None = None
 
 
 class FolderDestination(_ObjectDestination):
@@ -136,16 +135,14 @@ class Hl7Destination(TlsFileOptions, _ReportDestination):
     patient_authority: Hl7Name = ""
 
 
-class FhirDestination(TlsFileOptions, _ReportDestination):
+class FhirDestination(HttpServiceOptions, _ReportDestination):
     """Sends measurements to a FHIR R4 server; `url` is the root of the service.
 
-    `token_env` names the environment variable that holds the bearer token. `patient_system` is
-    the system of patient IDs whose source names none.
+    `patient_system` is the system of patient IDs whose source names none.
     """
 
     kind: Literal["fhir"]
     url: FhirUrl
-    token_env: str | None = None
     patient_system: Uri = ""
     patient_reference: Literal["identifier", "search"] = "identifier"
 

@@ -96,6 +96,11 @@ def _file_path(loc: KeyPath) -> KeyPath:
 def _unknown_setting(path: KeyPath, loc: KeyPath) -> str:
     key = str(path[-1])
     known = _settings_beside(loc)
+    if f"{key}_file" in known:
+        return (
+            "the configuration holds no secret: write it into a file that "
+            f"{key}_file names, or into an environment variable that {key}_env names"
+        )
     if len(path) > 1 and key in _field_names(Settings) and not closest_match(key, known):
         return (
             f"is not a setting of [{path[0]}]; "

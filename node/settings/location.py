@@ -14,6 +14,8 @@ LOCATION_KEYS = (
     "config",
     "data_dir",
     "database_url",
+    "database_password_env",
+    "database_password_file",
     "store_url",
     "store_endpoint",
     "log_level",

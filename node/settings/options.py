@@ -14,11 +14,12 @@ from node.domain.texts.result_texts import (
 from node.routing.rules import Rule
 from node.settings.access.logins import AccessOptions
 from node.settings.alerting import AlertOptions, MonitoringOptions
+from node.settings.credentials.options import HttpServiceOptions, SecretFile, secret_source
+from node.settings.credentials.secret_source import SecretSource
 from node.settings.destinations import Destination
 from node.settings.network.listener import ListenerOptions
 from node.settings.network.peers import Peer
 from node.settings.network.tls import DicomTlsOptions
-from node.settings.network.tls_files import TlsFileOptions
 from node.settings.network.web import WebOptions
 from node.settings.value_types import (
     BucketUrl,
@@ -105,15 +106,10 @@ class RetentionOptions(Options):
         return 0 if self.free_gib is None else round(self.free_gib * (1 << 30))
 
 
-class DicomwebSource(TlsFileOptions):
-    """A DICOMweb server to fetch series from; `url` is the root of WADO-RS.
-
-    `password_env` names the environment variable that holds the password.
-    """
+class DicomwebSource(HttpServiceOptions):
+    """A DICOMweb server to fetch series from; `url` is the root of WADO-RS."""
 
     url: Url
-    username: str | None = None
-    password_env: str | None = None
 
 
 class QueryOptions(Options):
@@ -147,6 +143,8 @@ class Settings(BaseModel):
     config: Literal["file", "database"] = "file"
     data_dir: SitePath = Field(default_factory=_default_data_dir)
     database_url: DatabaseUrl = ""
+    database_password_env: Name | None = None
+    database_password_file: SecretFile | None = None
     store_url: BucketUrl = ""
     store_endpoint: OptionalUrl = ""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -174,6 +172,11 @@ class Settings(BaseModel):
     def is_embedded(self) -> bool:
         """Whether the database is an SQLite file, which allows one machine and one worker."""
         return self.database_url.startswith("sqlite")
+
+    @property
+    def database_password(self) -> SecretSource:
+        """Where the password of PostgreSQL is, if it is not in the URL."""
+        return secret_source(self, "", "database_password")
 
     @property
     def engine_file(self) -> Path:

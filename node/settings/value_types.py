@@ -42,7 +42,7 @@ def _web_address(url: str, example: str, credentials: str) -> str:
 def _service_root(
     url: str,
     example: str = "http://server:8042/dicom-web",
-    credentials: str = "username and password_env",
+    credentials: str = "username and password_file",
 ) -> str:
     """Checks the address of a service, to which the paths of its resources are added."""
     _web_address(url, example, credentials)
@@ -52,11 +52,24 @@ def _service_root(
 
 
 def _fhir_address(url: str) -> str:
-    return _service_root(url, "https://fhir.hospital.example/r4", "token_env")
+    return _service_root(url, "https://fhir.hospital.example/r4", "token_file")
 
 
-def _webhook_address(url: str) -> str:
-    return _web_address(url, "https://chat.hospital.example/hooks/segnode", "token_env")
+def webhook_address(url: str) -> str:
+    """Checks the address of a webhook; the message never holds it.
+
+    Raises:
+        ValueError: it is no address.
+    """
+    return _web_address(url, "https://chat.hospital.example/hooks/segnode", "token_file")
+
+
+def _token_url(url: str) -> str:
+    """Checks the address of a token endpoint (RFC 6749 3.2), which has no fragment."""
+    if "#" in url:
+        raise ValueError("must end before the #")
+    example = "https://login.hospital.example/oauth2/token"
+    return _web_address(url, example, "oauth_client_id and oauth_client_secret_file")
 
 
 def _store_endpoint(url: str) -> str:
@@ -265,7 +278,8 @@ Device = Annotated[str, AfterValidator(_device)]
 DatabaseUrl = Annotated[str, AfterValidator(_database)]
 BucketUrl = Annotated[str, AfterValidator(_bucket)]
 FhirUrl = Annotated[str, AfterValidator(_fhir_address)]
-WebhookUrl = Annotated[str, AfterValidator(_webhook_address)]
+TokenUrl = Annotated[str, AfterValidator(_token_url)]
+WebhookUrl = Annotated[str, AfterValidator(webhook_address)]
 OptionalUrl = Annotated[str, AfterValidator(_store_endpoint)]
 EventsUrl = Annotated[str, AfterValidator(_events_url)]
 CodeText = Annotated[str, AfterValidator(_code_text)]

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from node.routing.attributes import suggestion
 from node.routing.condition_parsing import Mistake
-from node.settings.network.tls_files import TlsFileOptions
+from node.settings.credentials.options import HttpServiceOptions
 from node.settings.value_types import (
     Boolean,
     CodeText,
@@ -33,7 +33,7 @@ class WorkItemTask(Options):
     rule: Name
 
 
-class WorklistOptions(TlsFileOptions):
+class WorklistOptions(HttpServiceOptions):
     """A UPS-RS server whose work items the node performs; `url` is the part before `/workitems`.
 
     `station` is the node's Scheduled Station Name Code (of any scheme without `station_scheme`):
@@ -47,8 +47,6 @@ class WorklistOptions(TlsFileOptions):
 
     url: Url
     tasks: Annotated[tuple[WorkItemTask, ...], Field(min_length=1)]
-    username: str | None = None
-    password_env: str | None = None
     station: CodeText | None = None
     station_scheme: CodeText | None = None
     label: LongString | None = None

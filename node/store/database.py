@@ -3,9 +3,10 @@
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import DateTime, Dialect, Engine, Table, create_engine, event, text
 from sqlalchemy.engine import URL, Connection, ExceptionContext, make_url
@@ -24,6 +25,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.types import TypeDecorator
 
 from node.domain.errors import Misconfigured, Transient
+from node.settings.credentials.secret_source import SecretSource
 
 if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql, sqlite
@@ -37,6 +39,7 @@ _SHORT_BUSY_TIMEOUT_MS = 2_000
 # One connection serves one short transaction. Threads beyond the limit wait for a free one.
 _POOL_SIZE = 5
 _POOL_OVERFLOW = 45
+NO_PASSWORD = SecretSource("database_password_file")
 _WRITES_OPTION = "segnode_writes"
 _BUSY_TIMEOUT_OPTION = "segnode_waits_ms"
 # SQLite's error codes for a disk that is full, read-only or broken.
@@ -70,15 +73,40 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
+@dataclass(frozen=True)
+class PasswordForConnections:
+    """Gives each connection to PostgreSQL the password (listener of the event `do_connect`)."""
+
+    password: SecretSource
+
+    def __call__(
+        self,
+        dialect: Dialect,
+        _record: ConnectionPoolEntry,
+        _arguments: list[Any],
+        parameters: dict[str, Any],
+    ) -> None:
+        """Adds the password as it is now.
+
+        Raises:
+            Transient: there is none at present.
+        """
+        if self.password.is_named and dialect.name == "postgresql":
+            parameters["password"] = self.password.current()
+
+
 class Database:
     """One engine with read transactions and write transactions.
 
-    A database that does not answer (locked, full, read-only, gone) raises Transient.
+    A database that does not answer (locked, full, read-only, gone) raises Transient. `password` is
+    read for each connection; without one, it is in the URL, or libpq finds it.
     """
 
-    def __init__(self, url: URL) -> None:
+    def __init__(self, url: URL, password: SecretSource = NO_PASSWORD) -> None:
         self.url = url
+        self.password = password
         self._engine = _engine(url)
+        event.listen(self._engine, "do_connect", PasswordForConnections(password))
         self._writer = self._engine.execution_options(**{_WRITES_OPTION: True})
 
     @contextmanager

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Self
 
+from node.settings.credentials.secret_source import SecretSource
 from node.store.access.api_tokens import ApiTokens
 from node.store.access.login_failures import LoginFailures
 from node.store.access.one_time_codes import OneTimeCodes
@@ -15,7 +16,7 @@ from node.store.configuration.processes import ConfiguredProcesses
 from node.store.configuration.revisions import Revisions
 from node.store.connections.certificates import PeerCertificates
 from node.store.connections.rejected import RejectedConnections
-from node.store.database import Database, parse_url
+from node.store.database import NO_PASSWORD, Database, parse_url
 from node.store.evaluation.feedback import FeedbackRepository
 from node.store.evaluation.model_use import ModelUseQueries
 from node.store.evaluation.shadow_runs import ShadowRuns
@@ -96,10 +97,17 @@ class Store(
     """
 
     @classmethod
-    def open(cls, database_url: str, data_dir: Path, files: Files | None = None) -> Self:
+    def open(
+        cls,
+        database_url: str,
+        data_dir: Path,
+        files: Files | None = None,
+        password: SecretSource = NO_PASSWORD,
+    ) -> Self:
         """Opens the database and creates or migrates its tables as needed.
 
         Several processes may do this at the same time. `files` defaults to the files in `data_dir`.
+        `password` is that of the database, if it is not in the URL.
 
         Raises:
             Misconfigured: the URL names no supported database, one that belongs to other files, or
@@ -111,7 +119,7 @@ class Store(
             files = DataFolder(data_dir)
         refuse_unfinished_restore(data_dir)
         data_dir.mkdir(parents=True, exist_ok=True)
-        database = Database(parse_url(database_url))
+        database = Database(parse_url(database_url), password)
         run_migrations(database)
         if not database.is_sqlite:
             check_files(database, files, data_dir)

@@ -1,20 +1,22 @@
 """Receives requests to cancel work items by WebSocket (PS3.18 8.10.4, 8.10.5 and 11.13)."""
 
-import base64
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
 import structlog
-from websockets.exceptions import ConnectionClosed, WebSocketException
+from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 from websockets.sync.client import ClientConnection, connect
 
+from node.domain.errors import Transient
 from node.domain.retry_policy import NO_SPREAD_JITTER, RetryPolicy
 from node.domain.worklists.codes import Code
+from node.http.credentials import NO_CREDENTIALS, Credentials
 from node.http.limited_answers import parsed_json
 from node.http.tls_connections import NO_FILES
 from node.store import Store
@@ -46,8 +48,7 @@ class CancelEvents:
     store: Store
     now: Callable[[], datetime]
     policy: RetryPolicy
-    username: str = ""
-    password: str = field(default="", repr=False)
+    credentials: Credentials = NO_CREDENTIALS
     files: TlsFiles = NO_FILES
     clock: Callable[[], float] = time.monotonic
     _failures: int = field(default=0)
@@ -78,26 +79,32 @@ class CancelEvents:
 
     def _connect(self) -> None:
         url = f"{self.events_url}/subscribers/{quote(self.ae_title, safe='')}"
-        headers = {}
-        if self.username:
-            credentials = base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
-            headers["Authorization"] = f"Basic {credentials}"
+        value = ""
         try:
+            value = self.credentials.authorization()
             self._connection = self._open.enter_context(
                 connect(
                     url,
-                    additional_headers=headers,
+                    additional_headers={"Authorization": value} if value else None,
                     open_timeout=_OPEN_TIMEOUT_SECONDS,
                     ssl=client_context(self.files) if url.startswith("wss:") else None,
                 )
             )
-        except (OSError, ValueError, WebSocketException) as error:
-            reason = tls_failure(error, self.files) or error
-            self._lost(f"{url} cannot be opened: {reason}")
+        except (OSError, ValueError, WebSocketException, Transient) as error:
+            self._lost(f"{url} cannot be opened: {self._reason(error, value)}")
             return
         if self._failures:
             _LOG.info("worklist.events_again", worklist=self.worklist)
         self._failures = 0
+
+    def _reason(self, error: Exception, authorization: str) -> str:
+        """Returns why the connection cannot be opened; the next one uses other credentials."""
+        status = error.response.status_code if isinstance(error, InvalidStatus) else None
+        if status == HTTPStatus.UNAUTHORIZED:
+            self.credentials.renew(authorization)
+        if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+            return f"{error}: {self.credentials.remedy}"
+        return str(tls_failure(error, self.files) or error)
 
     def _lost(self, error: str) -> None:
         self.close()

@@ -10,7 +10,7 @@ from node.domain.identifiers import Uid
 from node.domain.retry_policy import RetryPolicy
 from node.domain.worklists.codes import Code
 from node.settings import Settings
-from node.settings.passwords import password_from
+from node.settings.credentials.http_credentials import credentials_from
 from node.settings.worklists import WorklistOptions
 from node.store import Store
 from node.worklists.cancel_events import CancelEvents
@@ -43,7 +43,7 @@ def worklists_from(
     """Returns every worklist by its name.
 
     Raises:
-        Misconfigured: an environment variable that should hold a password is not set.
+        Misconfigured: the password or token of a worklist is missing.
     """
     return {name: _worklist(name, settings, store, now, policy) for name in settings.worklists}
 
@@ -62,8 +62,8 @@ def _worklist(
     policy: RetryPolicy,
 ) -> Worklist:
     options = settings.worklists[name]
-    password = password_from(options.password_env, f"worklists.{name}.password_env")
-    server = UpsServer(options.url.rstrip("/"), options.username or "", password, options.tls_files)
+    credentials = credentials_from(options, f"worklists.{name}")
+    server = UpsServer(options.url.rstrip("/"), credentials, options.tls_files)
     ae_title = settings.listener.ae_title
     search = WorklistSearch(
         worklist=name,
@@ -98,8 +98,7 @@ def _worklist(
             store=store,
             now=now,
             policy=policy,
-            username=server.username,
-            password=password,
+            credentials=credentials,
             files=options.tls_files,
         )
     return Worklist(search, performer, events)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
@@ -11,6 +11,7 @@ from pydicom.dataset import Dataset
 
 from node.domain.errors import Rejected, RejectionReason, Transient
 from node.domain.identifiers import Uid
+from node.http.credentials import NO_CREDENTIALS, Credentials
 from node.http.limited_answers import json_content
 from node.http.limited_answers import request as limited_request
 from node.http.tls_connections import NO_FILES, NO_TLS, request_failure
@@ -45,8 +46,7 @@ class UpsServer:
     """
 
     url: str
-    username: str = ""
-    password: str = field(default="", repr=False)
+    credentials: Credentials = NO_CREDENTIALS
     files: TlsFiles = NO_FILES
 
     def search(self, parameters: Mapping[str, str], include: tuple[str, ...]) -> list[Dataset]:
@@ -123,7 +123,7 @@ class UpsServer:
                 # An array, as PS3.18 F.2.1 has it for results; servers differ in taking an object.
                 data=None if body is None else json.dumps([body]),
                 headers=headers,
-                auth=(self.username, self.password) if self.username else None,
+                credentials=self.credentials,
                 timeout=_TIMEOUT_SECONDS,
                 allow_redirects=False,  # a redirected POST becomes a GET
                 files=self.files,
@@ -148,7 +148,7 @@ class UpsServer:
         if status == HTTPStatus.GONE:
             return WorkItemGone(f"{answer}: the work item is deleted")
         if status in _DENIED:
-            return Transient(f"{answer}: check the user name and password")
+            return Transient(f"{answer}: {self.credentials.remedy}")
         if status == HTTPStatus.NOT_FOUND:
             return Transient(f"{answer}: check that url is the part before /workitems")
         return Transient(answer)

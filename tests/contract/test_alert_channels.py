@@ -7,10 +7,11 @@ from typer.testing import CliRunner
 
 from node.alerts.mail import MailChannel
 from node.alerts.message import MessageContent, content_of_test
-from node.alerts.webhook import WebhookChannel
+from node.alerts.webhook import WebhookChannel, address_of
 from node.cli.main import app
 from node.demo.orthanc_pacs import free_ports
 from node.domain.errors import Misconfigured, Transient
+from node.http.credentials import NO_CREDENTIALS, BearerToken
 from node.settings import MailOptions, WebhookOptions
 from tests.support.certificates import Certificate
 from tests.support.factories import NOON
@@ -31,11 +32,13 @@ def mail(port: int, **options: object) -> MailChannel:
         "security": "none",
         "timeout_seconds": 10,
     }
-    return MailChannel(MailOptions.model_validate(values | options), PASSWORD)
+    return MailChannel(MailOptions.model_validate(values | options), lambda: PASSWORD)
 
 
 def webhook(url: str, token: str = "", **options: object) -> WebhookChannel:
-    return WebhookChannel(WebhookOptions.model_validate({"url": url} | options), token)
+    credentials = BearerToken(lambda: token) if token else NO_CREDENTIALS
+    settings = WebhookOptions.model_validate({"url": url} | options)
+    return WebhookChannel(settings, address_of(settings), credentials)
 
 
 def test_the_webhook_posts_the_message_with_the_token() -> None:
@@ -104,7 +107,7 @@ def test_a_mail_is_sent_with_login_over_tls(tmp_path: Path, security: str) -> No
         mail(server.port, **options).send(CONTENT)
         with pytest.raises(Transient, match="certificate"):
             mail(server.port, **options | {"ca_file": None}).send(CONTENT)
-        wrong = MailChannel(mail(server.port, **options).options, "wrong")
+        wrong = MailChannel(mail(server.port, **options).options, lambda: "wrong")
         with pytest.raises(Transient, match="refused"):
             wrong.send(CONTENT)
     assert len(server.messages) == 1

@@ -21,6 +21,7 @@ from node.domain.errors import Rejected, Transient
 from node.domain.identifiers import Uid
 from node.domain.report import Issuer, ReportIdentifier, ReportName
 from node.domain.result_objects import ResultKind, ResultObject
+from node.http.credentials import NO_CREDENTIALS, BearerToken
 from node.settings import FhirDestination, Hl7Destination
 from tests.support.certificates import Certificate
 from tests.support.dicom.builders import MADE_AT, ThresholdSegmenter, ct_series
@@ -45,7 +46,8 @@ def hl7(port: int, timeout_seconds: float = _PATIENCE_S, **changes: Any) -> Hl7:
 
 def fhir(url: str, token: str = "", timeout_seconds: float = _PATIENCE_S, **changes: Any) -> Fhir:
     options = {"kind": "fhir", "url": url, "timeout_seconds": timeout_seconds}
-    return Fhir("ehr", FhirDestination.model_validate({**options, **changes}), token)
+    credentials = BearerToken(lambda: token) if token else NO_CREDENTIALS
+    return Fhir("ehr", FhirDestination.model_validate({**options, **changes}), credentials)
 
 
 @pytest.fixture
@@ -286,12 +288,12 @@ def test_what_an_interrupted_delivery_left_is_completed(result: ResultFile) -> N
 
 
 def test_the_token_is_sent_and_a_wrong_one_is_reported(result: ResultFile) -> None:
-    with FhirServer(token="secret") as server:
-        fhir(f"{server.url}/", token="secret").deliver([result])
+    with FhirServer(token="t0ken-4711") as server:
+        fhir(f"{server.url}/", token="t0ken-4711").deliver([result])
         message = error_of(fhir(server.url, token="wrong"), result, Transient)
     assert "check the token" in message
     assert "invalid token" in message
-    assert "secret" not in repr(fhir(server.url, token="secret"))
+    assert "t0ken-4711" not in repr(fhir(server.url, token="t0ken-4711"))
 
 
 def test_the_server_finds_the_patient(tmp_path: Path) -> None:

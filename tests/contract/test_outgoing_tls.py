@@ -16,7 +16,7 @@ from pydicom.data import get_testdata_file
 
 from node.alerts.mail import MailChannel
 from node.alerts.message import content_of_test
-from node.alerts.webhook import WebhookChannel
+from node.alerts.webhook import WebhookChannel, address_of
 from node.delivery.destination import ResultFile
 from node.delivery.dicomweb import DicomWeb
 from node.delivery.his.fhir import Fhir
@@ -24,6 +24,7 @@ from node.delivery.his.hl7 import Hl7
 from node.dicom.query import QueryLevel
 from node.domain.errors import NodeError
 from node.domain.identifiers import Uid
+from node.http.credentials import NO_CREDENTIALS
 from node.intake.qido_search import searching
 from node.intake.wado_retrieval import DicomWebSource, retrieve_series
 from node.probes import http, mllp
@@ -180,11 +181,11 @@ def _fhir(port: int, files: TlsFiles, folder: Path) -> None:
 
 def _webhook(port: int, files: TlsFiles, _folder: Path) -> None:
     options = WebhookOptions.model_validate({"url": _url(port), **_options(files)})
-    WebhookChannel(options, "").send(content_of_test("SITE", NOON))
+    WebhookChannel(options, address_of(options), NO_CREDENTIALS).send(content_of_test("SITE", NOON))
 
 
 def _http_probe(port: int, files: TlsFiles, _folder: Path) -> None:
-    http.search(http.HttpService(_url(port), "the password", files=files))
+    http.search(http.HttpService(_url(port), files=files))
 
 
 def _hl7_options(port: int, files: TlsFiles) -> Hl7Destination:
@@ -212,7 +213,9 @@ def _mail(port: int, files: TlsFiles, _folder: Path) -> None:
         "username": "segnode",
         **_options(files),
     }
-    MailChannel(MailOptions.model_validate(values), PASSWORD).send(content_of_test("SITE", NOON))
+    MailChannel(MailOptions.model_validate(values), lambda: PASSWORD).send(
+        content_of_test("SITE", NOON)
+    )
 
 
 _BY_HTTP: Mapping[str, Connect] = {

@@ -16,6 +16,8 @@ from typer.testing import CliRunner
 from node.cli.main import app
 from node.processes.role_process import Role
 from node.settings import Settings, load_settings
+from node.settings.credentials.secret_source import CONTAINER_SECRETS
+from node.settings.credentials.tables import secret_sources
 from tests.support.deployment_files import (
     DEPLOY,
     IMAGE_USER,
@@ -153,12 +155,37 @@ def test_every_variable_of_the_node_is_a_setting() -> None:
     gpu = (KUBERNETES / "components/gpu/kustomization.yaml").read_text(encoding="utf-8")
     variables += re.findall(r"name: (SEGNODE_\w+)", gpu)
     ours = {name for name in variables if name.startswith("SEGNODE_")}
-    assert len(ours) == 2
+    assert ours
     for name in ours:
         model: Any = Settings()
         for part in name.removeprefix("SEGNODE_").lower().split("__"):
             assert part in type(model).model_fields
             model = getattr(model, part)
+
+
+@pytest.mark.parametrize("name", node_services())
+def test_a_service_gets_the_secrets_that_its_configuration_names(name: str) -> None:
+    service = node_services()[name]
+    named = {source.file for _, source in secret_sources(load_settings(configuration_of(service)))}
+    assert named == set(service.get("secrets", []))
+    files = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))["secrets"]
+    assert named <= set(files)
+
+
+@pytest.mark.parametrize("role", Role)
+def test_a_pod_has_the_secrets_where_the_names_of_the_configuration_find_them(role: Role) -> None:
+    sources = [source for _, source in secret_sources(load_settings(EXAMPLE / "segnode.toml"))]
+    assert [source.file for source in sources] == ["database-password"]
+    pod = deployments()[role]
+    (volume,) = [
+        each["name"]
+        for each in pod["volumes"]
+        if each.get("secret", {}).get("secretName") == "segnode"
+    ]
+    mounts = {each["name"]: each["mountPath"] for each in pod["containers"][0]["volumeMounts"]}
+    assert mounts[volume] == str(CONTAINER_SECRETS)
+    readme = (KUBERNETES / "README.md").read_text(encoding="utf-8")
+    assert "--from-file database-password" in readme
 
 
 def test_kubernetes_has_a_deployment_for_each_role() -> None:

@@ -165,6 +165,30 @@ def test_mistakes_are_shown_beside_their_fields(connections: Page, node: Configu
     assert node.store.active_revision_number() == 1
 
 
+def test_a_server_that_wants_a_token_is_added_by_the_names_of_its_secrets(
+    connections: Page, node: ConfigurableNode
+) -> None:
+    connections.get_by_role("link", name="Add one of the DICOMweb servers").click()
+    fill(connections, name="cloud", url="https://pacs.example/dicom-web")
+    connections.get_by_text("More settings").click()
+    fill(connections, oauth_token_url="https://login.example/token", oauth_client_id="segnode")
+    save(connections)
+    expect(connections.locator("#oauth_token_url-mistake")).to_have_text(
+        "Needs oauth_client_secret_file or oauth_client_secret_env."
+    )
+    fill(connections, oauth_client_secret_file="cloud-secret")
+    save(connections)
+    expect(connections).to_have_url(f"{node.url}/connections")
+    assert node.text.endswith(
+        '\n[sources.cloud]\nurl = "https://pacs.example/dicom-web"\n'
+        'oauth_token_url = "https://login.example/token"\noauth_client_id = "segnode"\n'
+        'oauth_client_secret_file = "cloud-secret"\n'
+    )
+    connections.get_by_role("button", name="Test sources.cloud").click()
+    failed = connections.get_by_label("Steps of the test")
+    expect(failed).to_contain_text("oauth_client_secret_file: there is no credential cloud-secret")
+
+
 def test_a_name_that_exists_or_is_none_is_refused(connections: Page) -> None:
     connections.get_by_role("link", name="Add one of the senders").click()
     fill(connections, name="ct1", ae_title="CT9", host="192.0.2.9", port=104)
@@ -180,11 +204,12 @@ def test_a_connection_in_use_is_not_removed(connections: Page, node: Configurabl
     connections.get_by_role("link", name="Edit destinations.archive").click()
     connections.get_by_role("button", name="Remove archive").click()
     expect(connections.get_by_role("alert")).to_contain_text(
-        "rules.1.destinations.1: there is no destination 'archive'"
+        "The rule 'liver' uses it. Change that first."
     )
     expect(connections.get_by_role("alert")).to_contain_text("Not removed.")
     connections.get_by_role("link", name="All connections").click()
     connections.get_by_role("link", name="Edit peers.ct1").click()
+    expect(connections.get_by_text("accepts the images of every AE title")).to_be_visible()
     connections.get_by_role("button", name="Remove ct1").click()
     expect(connections.get_by_text("No peers are listed")).to_be_visible()
     assert "[peers.ct1]" not in node.text

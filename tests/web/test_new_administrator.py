@@ -77,7 +77,7 @@ longest_retry_seconds = 1
 attention_after_failures = 2
 
 [alerts.webhook]
-url = "{webhook}"
+url_file = "{webhook_file}"
 """
 
 
@@ -101,9 +101,12 @@ def receiver() -> Iterator[HttpReceiver]:
 def node(tmp_path: Path, orthanc: OrthancPacs, receiver: HttpReceiver) -> Iterator[RunningNode]:
     """A new node: it has no peers, destinations and rules, but a thousand earlier series."""
     made = RunningNode(tmp_path / "node", orthanc, roles=tuple(Role))
+    webhook_file = tmp_path / "webhook"
+    webhook_file.touch(mode=0o600)
+    webhook_file.write_text(receiver.url)
     made.config_file.write_text(
         _CONFIGURATION.format(
-            dicom_port=made.dicom_port, web_port=made.web_port, webhook=receiver.url
+            dicom_port=made.dicom_port, web_port=made.web_port, webhook_file=webhook_file
         )
     )
     insert_series(made.store, _OTHERS)

@@ -193,6 +193,23 @@ def rollback(
             typer.echo(_activated(revision))
 
 
+@app.command("redact")
+def remove_secrets(config: ConfigOption = None, author: AuthorOption = None) -> None:
+    """Remove passwords and webhook addresses from the texts of all revisions.
+
+    Earlier versions let a revision hold them. The active revision must name files instead.
+    Backups and free space in the database may still hold them: change the secrets as well.
+
+    Example: segnode config redact
+    """
+    with _configuration(config) as site:
+        numbers = site.remove_secrets(author or operating_system_user(), _now())
+    if numbers:
+        typer.echo(f"Removed from revisions {', '.join(map(str, numbers))}.")
+    else:
+        typer.echo("No revision holds a secret.")
+
+
 def reload(config: ConfigOption = None) -> None:
     """Have the running node of this host read its configuration again, without a restart.
 

@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import requests
@@ -15,6 +15,7 @@ from node.delivery.his.report_file import read_report
 from node.domain.delivery import Receipt
 from node.domain.errors import Rejected, RejectionReason, Transient
 from node.domain.report import Report
+from node.http.credentials import NO_CREDENTIALS, Credentials
 from node.http.limited_answers import json_content, request
 from node.http.tls_connections import NO_TLS, request_failure
 from node.settings import FhirDestination
@@ -35,7 +36,7 @@ class Fhir:
 
     name: str
     options: FhirDestination
-    token: str = field(default="", repr=False)
+    credentials: Credentials = NO_CREDENTIALS
 
     def deliver(self, instances: Sequence[ResultFile]) -> Receipt:
         """See `Destination.deliver`; the only instance is the report."""
@@ -62,8 +63,6 @@ class Fhir:
 
     def _post(self, bundle: str) -> requests.Response:
         headers = {"Content-Type": _MEDIA_TYPE, "Accept": _MEDIA_TYPE, "Prefer": "return=minimal"}
-        if self.token:
-            headers["Authorization"] = f"Bearer {self.token}"
         try:
             return request(
                 "POST",
@@ -73,6 +72,7 @@ class Fhir:
                 timeout=(_CONNECT_SECONDS, self.options.timeout_seconds),
                 allow_redirects=False,  # a redirected POST becomes a GET
                 files=self.options.tls_files,
+                credentials=self.credentials,
             )
         except OSError as error:  # every exception of requests is one, and so is a missing file
             if failure := request_failure(error, self._url, self.options.tls_files):
@@ -87,7 +87,7 @@ class Fhir:
         answer = f"{self._url} answered {status} {response.reason}".rstrip()
         message = f"{answer}: {issues}" if issues else answer
         if status in {401, 403}:
-            return Transient(f"{message}; check the token (token_env) and its rights")
+            return Transient(f"{message}; {self.credentials.remedy}")
         if status in _NOT_FOUND or status < 400:
             advice = "check that url is the root of its FHIR service"
             if self.options.patient_reference == "search":

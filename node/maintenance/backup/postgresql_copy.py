@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from sqlalchemy import inspect, select
-from sqlalchemy.engine import URL, Connection
+from sqlalchemy.engine import Connection
 
 from node.domain.errors import Transient
 from node.maintenance.backup.manifest import BackupRefused
 from node.maintenance.backup.site import Site
+from node.store.database import Database
 from node.store.migrate import usable_revision
 from node.store.named_files import NamedFile, named_files
 from node.store.schema import SERIES
@@ -38,7 +39,7 @@ def copy_database(site: Site, folder: Path, record: Callable[[Iterator[NamedFile
             raise BackupRefused("there is nothing to back up: the database has no tables")
         record(_files_and_site(connection))
         arguments = [f"--snapshot={snapshot}", f"--file={folder / DUMP_FILE}", "--format=custom"]
-        _run("pg_dump", site.database.url, arguments)
+        _run("pg_dump", site.database, arguments)
     with (folder / DUMP_FILE).open("rb+") as file:
         os.fsync(file.fileno())
     return revision
@@ -77,7 +78,7 @@ def restore_database(folder: Path, site: Site) -> None:
         BackupRefused: pg_restore is missing or fails; nothing is changed.
     """
     arguments = ["--exit-on-error", "--single-transaction", "--no-owner", "--no-privileges"]
-    _run("pg_restore", site.database.url, [*arguments, str(folder / DUMP_FILE)])
+    _run("pg_restore", site.database, [*arguments, str(folder / DUMP_FILE)])
 
 
 def _files_and_site(connection: Connection) -> Iterator[NamedFile]:
@@ -86,11 +87,12 @@ def _files_and_site(connection: Connection) -> Iterator[NamedFile]:
         yield NamedFile(SITE_FILE)
 
 
-def _run(program: str, url: URL, arguments: list[str]) -> None:
+def _run(program: str, database: Database, arguments: list[str]) -> None:
     # The password in the arguments would be visible to everybody on this machine.
-    environment = dict(os.environ)
-    if url.password is not None:
-        environment["PGPASSWORD"] = str(url.password)
+    url, environment = database.url, dict(os.environ)
+    password = database.password.current() if database.password.is_named else url.password
+    if password is not None:
+        environment["PGPASSWORD"] = str(password)
     address = url.set(drivername="postgresql", password=None).render_as_string()
     try:
         run = subprocess.run(

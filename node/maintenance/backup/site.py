@@ -32,7 +32,7 @@ class Site:
     @cached_property
     def database(self) -> Database:
         """The node's database."""
-        return Database(parse_url(self.settings.database_url))
+        return Database(parse_url(self.settings.database_url), self.settings.database_password)
 
     @cached_property
     def name(self) -> str:

@@ -1,6 +1,5 @@
 """Remarks on settings that are valid and still deserve attention; `segnode check` prints them."""
 
-import os
 import stat
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -11,7 +10,10 @@ from models.installed_packages import installed
 from node.domain.result_objects import ResultKind
 from node.routing.conditions import All, Equals
 from node.routing.contradictions import contradiction
+from node.settings.credentials.options import secret_source
+from node.settings.credentials.tables import secret_sources
 from node.settings.destinations import Destination, FolderDestination
+from node.settings.network.loopback import is_loopback_host
 from node.settings.network.peers import Peer
 from node.settings.network.tls_tables import tls_tables
 from node.settings.options import Settings
@@ -37,6 +39,9 @@ def remarks(settings: Settings) -> Iterator[str]:
         yield from _fallback_remarks(name, destination)
     for subject, options in _with_credentials(settings).items():
         yield from _credential_remarks(subject, options)
+    yield from _readable_passwords(settings)
+    yield from _missing_secrets(settings)
+    yield from _open_webhook(settings)
     yield from _open_key_files(settings)
     yield from _open_data_folder(settings)
     yield from _shared_ae_titles(settings)
@@ -71,17 +76,45 @@ def _with_credentials(settings: Settings) -> Mapping[str, BaseModel]:
 
 
 def _credential_remarks(subject: str, options: BaseModel) -> Iterator[str]:
-    for key in ("password_env", "token_env"):
-        variable = getattr(options, key, None)
-        if variable is not None and variable not in os.environ:
-            yield (
-                f"{subject}: {key} names the environment variable {variable}, which is not set "
-                "here; the node does not start without it."
-            )
     if isinstance(options, Peer):
         return  # its user name may have no password
-    if getattr(options, "username", None) and getattr(options, "password_env", None) is None:
-        yield f"{subject}: username without password_env; the password is then empty."
+    if getattr(options, "username", None) and not secret_source(options, "", "password").is_named:
+        yield (
+            f"{subject}: username without a password (password_file, password_env); it is then "
+            "empty."
+        )
+
+
+def _missing_secrets(settings: Settings) -> Iterator[str]:
+    """Yields secrets that this user does not find; the node may, as another user."""
+    for _, source in secret_sources(settings):
+        if mistake := source.mistake():
+            yield (
+                f"{source.key}: {mistake}. A process that lacks it does not start, or keeps its "
+                "earlier configuration; as another user, it may find it."
+            )
+
+
+def _open_webhook(settings: Settings) -> Iterator[str]:
+    """Yields the address of a webhook that stands in the configuration."""
+    webhook = settings.alerts.webhook
+    if webhook is not None and webhook.url is not None:
+        yield (
+            "Alerts by webhook: whoever knows the address may use it. If it is a secret, write it "
+            'into a file and name that in url_file; with config = "database", no new revision '
+            "may hold it."
+        )
+
+
+def _readable_passwords(settings: Settings) -> Iterator[str]:
+    """Yields a console to which passwords cross the network in clear text."""
+    web = settings.web
+    if settings.access.login != "none" and not web.is_https and not is_loopback_host(web.host):
+        yield (
+            f"web.host {web.host}: passwords, tokens and images cross the network without "
+            "encryption. Set certificate_file in [web], or let a proxy use HTTPS and set "
+            'host = "127.0.0.1".'
+        )
 
 
 def _open_key_files(settings: Settings) -> Iterator[str]:

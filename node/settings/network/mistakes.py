@@ -77,8 +77,6 @@ def _peer_mistakes(peer: Peer, listener: ListenerOptions) -> Iterator[tuple[str,
             yield "certificate_name", message
     if peer.username is not None and listener.user_identity != "verified":
         yield "username", 'has no effect without listener.user_identity = "verified"'
-    if peer.password_env is not None and peer.username is None:
-        yield "password_env", "has no effect without a username"
 
 
 def _unprotected_peers(settings: Settings) -> Iterator[Mistake]:

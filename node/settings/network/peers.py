@@ -5,12 +5,12 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
+from node.settings.credentials.options import LoginOptions
 from node.settings.value_types import (
     Ae,
     Boolean,
     Host,
     Name,
-    Options,
     Real,
     SitePath,
     Whole,
@@ -32,7 +32,7 @@ Network = Annotated[str, AfterValidator(_network)]
 Permission = Literal["store", "commit"]
 
 
-class Peer(Options):
+class Peer(LoginOptions):
     """A remote application entity.
 
     `retrieve` says how series are retrieved from it: C-MOVE to the listener, or C-GET; None: not.
@@ -51,7 +51,5 @@ class Peer(Options):
     addresses: tuple[Network, ...] = ()
     certificate_name: Name | None = None
     may: tuple[Permission, ...] = ("store", "commit")
-    username: Name | None = None
-    password_env: Name | None = None
     max_images_per_minute: Annotated[Whole, Field(ge=1)] | None = None
     max_gib_per_day: Annotated[Real, above_zero_up_to(1_000_000)] | None = None

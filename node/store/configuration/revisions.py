@@ -1,10 +1,11 @@
 """The revisions of the configuration: an append-only table, and the number of the active one."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, func, insert, select
+from sqlalchemy import Row, func, insert, select, update
 from sqlalchemy.engine import Connection
 
 from node.domain.errors import NodeError
@@ -90,6 +91,23 @@ class Revisions(Repository):
             detail = f"revision {number} by {draft.author}: {draft.reason}"
             append_event(connection, now, CONFIGURATION, "configuration.activated", detail)
         return added
+
+    def remove_secrets_of_revisions(
+        self, texts: Mapping[int, str], author: str, now: datetime
+    ) -> None:
+        """Replaces texts of revisions, by number, by the same texts without secrets.
+
+        Nothing else changes a revision.
+        """
+        if not texts:
+            return
+        table = CONFIGURATION_REVISIONS
+        with self._database.writing() as connection:
+            for number, text in texts.items():
+                connection.execute(update(table).where(table.c.number == number).values(text=text))
+            numbers = ", ".join(map(str, sorted(texts)))
+            detail = f"revisions {numbers} by {author}"
+            append_event(connection, now, CONFIGURATION, "configuration.secrets_removed", detail)
 
     def active_revision_number(self) -> int | None:
         """Returns the number of the active revision; None before the first."""

@@ -10,13 +10,14 @@ from fastapi import Path as PathParameter
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
 from node.configuration import connections as edits
+from node.configuration.protected_settings import AdministratorNeeded
 from node.configuration.site_configuration import ConfigurationReadOnly, NothingChanged
 from node.configuration.toml_edit import CannotEdit, set_values
 from node.domain.connections.probe import ConnectionName, ConnectionTable
 from node.domain.errors import Misconfigured
 from node.health.rejected_connections import explain_rejections
 from node.probes.site import connections_of, probe
-from node.settings.passwords import without_secrets
+from node.settings.credentials.hidden import without_secrets
 from node.store.configuration.revisions import RevisionConflict, RevisionDraft
 from node.web.acting_user import CurrentUser
 from node.web.dependencies import ActiveSettings, Configuration, Now, SiteStore
@@ -170,7 +171,9 @@ def _apply(
         raise _unknown(error) from error
     except (Misconfigured, edits.NameNotPossible) as error:
         raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from error
-    except (RevisionConflict, CannotEdit) as error:
+    except AdministratorNeeded as error:
+        raise HTTPException(HTTPStatus.FORBIDDEN, str(error)) from error
+    except (RevisionConflict, CannotEdit, edits.ConnectionInUse) as error:
         raise HTTPException(HTTPStatus.CONFLICT, str(error)) from error
     return ChangedTo(revision=revision.number)
 

@@ -51,7 +51,7 @@ def send_report(url: str) -> object:
 
 
 def probe(url: str) -> object:
-    read_capabilities(HttpService(url, "token_env"))
+    read_capabilities(HttpService(url))
     return None
 
 

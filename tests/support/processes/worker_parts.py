@@ -33,7 +33,9 @@ from node.jobs.series_completion import SeriesCompletion
 from node.jobs.workflow import EngineOptions, Workflows
 from node.routing.conditions import Equals
 from node.routing.rules import Rule
+from node.settings.credentials.secret_source import SecretSource
 from node.store import Store
+from node.store.database import NO_PASSWORD
 from tests.support.factories import SERIES, encoded, received, sqlite_url
 from tests.support.waiting import until
 
@@ -100,13 +102,14 @@ class WorkerParts:
     comparable: dict[str, set[str]] = field(default_factory=dict)  # other models by model
     others: list[OtherResult] = field(default_factory=list)  # of all inferences
     database_url: str = ""
+    database_password: SecretSource = NO_PASSWORD
     # Creates the commitment requester of "pacs" from the opened store.
     requester: Callable[[Store], CommitmentScu] | None = None
     commitment_timeout: timedelta = timedelta(hours=1)
 
     def start(self) -> None:
         url = self.database_url or sqlite_url(self.folder)
-        self.store = Store.open(url, self.folder)
+        self.store = Store.open(url, self.folder, password=self.database_password)
         self.inbox = Inbox(self.store, 0)
         now = self.now
         policy = RetryPolicy(self.first_wait_s, 2 * self.first_wait_s, self.give_up_after)
@@ -148,7 +151,7 @@ class WorkerParts:
         )
         commit_step = CommitStep(self.store, deliver_step, requesters, self.commitment_timeout, now)
         engine_url = self.database_url or f"sqlite:///{self.folder / 'dbos.sqlite'}"
-        options = EngineOptions(engine_url, "test", 0.05)
+        options = EngineOptions(engine_url, "test", 0.05, database_password=self.database_password)
         self.workflows = Workflows(segment_step, deliver_step, commit_step, options)
         self.workflows.launch()
         self.series_completion = SeriesCompletion(self.store, rules, 1.0, self.version_of, now)

@@ -55,13 +55,37 @@ class PostgresqlServer:
             self._migrated = f"test{self._database_count}"
         return self._create(self._migrated)
 
-    def _create(self, template: str) -> str:
-        self._database_count += 1
+    def new_protected_database(self, user: str, password: str) -> str:
+        """Creates an empty database of a user who needs that password, and returns its URL."""
+        url = self.new_database()
         name = f"test{self._database_count}"
+        self.set_password(user, password)
+        self._execute(f"ALTER DATABASE {name} OWNER TO {user}")
+        rules = self._folder / "data" / "pg_hba.conf"
+        rules.write_text(f"local all {user} scram-sha-256\n{rules.read_text()}")
+        self._execute("SELECT pg_reload_conf()")
+        return url.replace(_USER, user, 1)
+
+    def set_password(self, user: str, password: str) -> None:
+        """Sets the password of a user, who is created if missing, and ends his connections."""
+        self._execute(
+            f"DO $$ BEGIN CREATE ROLE {user}; EXCEPTION WHEN duplicate_object THEN NULL; END $$"
+        )
+        self._execute(f"ALTER ROLE {user} LOGIN PASSWORD '{password}'")
+        self._execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", user
+        )
+
+    def _execute(self, statement: str, *values: str) -> None:
         with psycopg.connect(
             host=str(self._folder), user=_USER, dbname="postgres", autocommit=True
         ) as connection:
-            connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}".encode())
+            connection.execute(statement.encode(), values or None)
+
+    def _create(self, template: str) -> str:
+        self._database_count += 1
+        name = f"test{self._database_count}"
+        self._execute(f"CREATE DATABASE {name} TEMPLATE {template}")
         return f"postgresql://{_USER}@/{name}?host={self._folder}"
 
     def __enter__(self) -> Self:

@@ -10,6 +10,7 @@ import pytest
 from node.configuration.site_configuration import import_file
 from node.settings import load_location
 from node.store import Store
+from node.store.configuration.revisions import RevisionDraft
 from tests.support.factories import NOON
 from tests.unit.cli.test_cli import run
 
@@ -117,6 +118,19 @@ def test_mistakes_and_conflicts_end_with_their_message(segnode: Run, tmp_path: P
     assert "revision 2 has become active in between: Ada saved it" in message
     assert "--base 2 replaces it" in message
     assert "there is no revision 9" in segnode("config", "show", "9", status=1)
+
+
+def test_secrets_of_earlier_versions_are_removed(segnode: Run, config: Path) -> None:
+    assert "No revision holds a secret." in segnode("config", "redact")
+    location = load_location(config)
+    store = Store.open(location.database_url, location.data_dir)
+    url = '[alerts.webhook]\nurl = "https://chat/hooks/geheim"\n'
+    store.activate_revision(RevisionDraft(url, "Ada", "an earlier version"), 1, NOON)
+    assert "revision 2:2: alerts.webhook.url" in segnode("config", "redact", status=1)
+    assert "Revision 3 is active" in segnode("config", "rollback", "1", "-r", "without webhook")
+    assert "Removed from revisions 2." in segnode("config", "redact")
+    assert 'url = "***"' in segnode("config", "show", "2")
+    store.close()
 
 
 def test_an_exported_file_does_not_undo_what_others_changed_since(

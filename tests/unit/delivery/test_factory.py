@@ -73,15 +73,17 @@ def test_each_destination_is_built_from_its_settings(
     assert isinstance(pacs, CStore)
     assert (str(pacs.remote), pacs.calling) == ("PACS@pacs.example:104", "OURS")
     assert isinstance(cloud, DicomWeb)
-    assert (cloud.url, cloud.password) == ("https://cloud.example/dicom-web", "secret")
+    assert cloud.url == "https://cloud.example/dicom-web"
+    assert cloud.credentials.authorization() == "Basic bm9kZTpzZWNyZXQ="  # node:secret
     assert "secret" not in repr(cloud)
     assert disk == Folder("disk", tmp_path / "results")
     his, ehr = made["his"], made["ehr"]
     assert isinstance(his, Hl7)
     assert (his.options.host, his.options.port) == ("his.example", 2575)
     assert isinstance(ehr, Fhir)
-    assert (ehr.options.url, ehr.token) == ("https://fhir.example/r4", "bearer")
-    assert "bearer" not in repr(ehr)
+    assert ehr.options.url == "https://fhir.example/r4"
+    assert ehr.credentials.authorization() == "Bearer bearer"
+    assert "bearer" not in repr(ehr).replace("BearerToken", "")
 
 
 def test_a_missing_password_variable_is_reported_with_its_setting(

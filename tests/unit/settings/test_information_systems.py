@@ -185,7 +185,7 @@ def test_measurements_without_a_code_of_the_site_are_listed(tmp_path: Path) -> N
     ("url", "message"),
     [
         ("fhir.example/r4", "must be an address such as https://fhir.hospital.example/r4"),
-        ("https://me:pw@fhir.example/r4", "must hold no name and password: use token_env"),
+        ("https://me:pw@fhir.example/r4", "must hold no name and password: use token_file"),
     ],
 )
 def test_the_address_of_a_fhir_server_is_explained_as_such(

@@ -6,6 +6,12 @@ from typing import get_args
 from node.domain.connections.probe import ConnectionTable
 from node.settings import DicomwebSource, ListenerOptions, Peer
 from node.settings.destinations import DESTINATION_KINDS, ObjectName
+from node.web.console.connections.credential_fields import (
+    OAUTH,
+    PASSWORD,
+    TOKEN,
+    USER_AND_PASSWORD,
+)
 from node.web.console.connections.form import Field, FieldKind, Form
 
 _NUMBER, _CHECKBOX = FieldKind.NUMBER, FieldKind.CHECKBOX
@@ -40,12 +46,6 @@ _OBJECT_ADVANCED = (
     Field("refusal_notice", "Send a page for each refused series", _CHECKBOX),
     Field("deflated", "Send the SEG deflated where accepted", _CHECKBOX),
     _GIVE_UP,
-)
-_LOGIN = (
-    Field("username", "User name"),
-    Field(
-        "password_env", "Variable with the password", help="An environment variable of the node."
-    ),
 )
 _REPORT_ADVANCED = (
     Field("viewer_url", "Address of a viewer", help="{study} stands for the Study Instance UID."),
@@ -102,9 +102,7 @@ _PEER_AS_SENDER = (
         choices=(("store", "Store images"), ("commit", "Ask for storage commitment")),
     ),
     Field("username", "User name of its user identity"),
-    Field(
-        "password_env", "Variable with its password", help="An environment variable of the node."
-    ),
+    *PASSWORD,
     Field("max_images_per_minute", "Maximum images per minute", _NUMBER, "Empty: no limit."),
     Field("max_gib_per_day", "Maximum GiB per day", _NUMBER, "Empty: no limit."),
 )
@@ -155,7 +153,11 @@ def peer_form() -> Form:
 
 def source_form() -> Form:
     """The form of a DICOMweb source."""
-    return Form(DicomwebSource, (Field("url", _URL), *_LOGIN), _TLS_FILES)
+    return Form(
+        DicomwebSource,
+        (Field("url", _URL), *USER_AND_PASSWORD),
+        (*TOKEN, *OAUTH, *_TLS_FILES),
+    )
 
 
 def listener_form() -> Form:
@@ -195,8 +197,8 @@ def destination_form(kind: str, peers: Sequence[str]) -> Form:
             ),
         ),
         "dicomweb": (
-            (Field("url", _URL), *_LOGIN, *_OBJECT_FIELDS),
-            (*_TLS_FILES, *_OBJECT_ADVANCED),
+            (Field("url", _URL), *USER_AND_PASSWORD, *_OBJECT_FIELDS),
+            (*TOKEN, *OAUTH, *_TLS_FILES, *_OBJECT_ADVANCED),
         ),
         "folder": ((Field("path", "Folder"), *_OBJECT_FIELDS), (_READABLE_BY, *_OBJECT_ADVANCED)),
         "hl7": (
@@ -206,7 +208,9 @@ def destination_form(kind: str, peers: Sequence[str]) -> Form:
         "fhir": (
             (Field("url", "Root of the FHIR service"), _STATUS),
             (
-                Field("token_env", "Variable with the token"),
+                *TOKEN,
+                *USER_AND_PASSWORD,
+                *OAUTH,
                 *_TLS_FILES,
                 Field("patient_system", "System of patient IDs without an issuer"),
                 Field(

@@ -17,27 +17,27 @@ _QUERY = '[queries.new]\nsource = "web"\n'
     ("added", "remark"),
     [
         (_TWO, "Peers 'pacs' and 'two' have the same AE title PACS"),
-        (_WEB + 'username = "u"\n', "Source 'web': username without password_env"),
+        (_WEB + 'username = "u"\n', "Source 'web': username without a password (password_file"),
         (
             _WEB + 'username = "u"\npassword_env = "UNSET_PASSWORD"\n',
-            "Source 'web': password_env names the environment variable UNSET_PASSWORD, which is",
+            "sources.web.password_env: the environment variable UNSET_PASSWORD is not set",
         ),
         (
             '[destinations.ehr]\nkind = "fhir"\nurl = "http://e/r4"\ntoken_env = "UNSET_TOKEN"\n',
-            "Destination 'ehr': token_env names the environment variable UNSET_TOKEN",
+            "destinations.ehr.token_env: the environment variable UNSET_TOKEN is not set",
         ),
         (
-            '[alerts.webhook]\nurl = "http://e/hook"\ntoken_env = "UNSET_TOKEN"\n',
-            "Alerts by webhook: token_env names",
+            '[alerts.webhook]\nurl = "http://e/hook"\n',
+            "Alerts by webhook: whoever knows the address may use it.",
         ),
         (
             '[alerts.mail]\nhost = "m"\nsender = "a@b.c"\nrecipients = ["a@b.c"]\nusername = "u"\n',
-            "Alerts by mail: username without password_env",
+            "Alerts by mail: username without a password (password_file",
         ),
         (
             '[worklists.w]\nurl = "http://w/x"\nusername = "u"\npassword_env = "UNSET_PASSWORD"\n'
             'tasks = [{ code = "A", scheme = "B", rule = "liver" }]\n',
-            "Worklist 'w': password_env names",
+            "worklists.w.password_env: the environment variable",
         ),
         (_WEB + _QUERY + 'modality = "MR"\n', "Query 'new': no rule takes MR"),
     ],

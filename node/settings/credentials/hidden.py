@@ -1,15 +1,12 @@
-"""Passwords, tokens and other secrets: where they come from, and settings shown without them.
+"""Settings shown without secrets.
 
-Passwords and tokens come from the environment alone: the settings name a variable (`password_env`,
-`token_env`), and a URL with a name and a password is refused. What remains is listed here.
+Passwords and tokens are never among the settings, which name a variable or a file, and a URL with a
+name and a password is refused. What remains is listed here.
 """
 
-import os
 import re
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
-
-from node.domain.errors import Misconfigured
 
 HIDDEN = "***"
 # Settings whose whole value is secret, by path: whoever knows a webhook's address may use it.
@@ -18,21 +15,6 @@ SECRET_SETTINGS = (("alerts", "webhook", "url"),)
 # such as {study}. The URL of the database is the only one that may hold a password.
 _PLACEHOLDER = re.compile(r"\{\w+\}")
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
-
-
-def password_from(variable: str | None, key: str) -> str:
-    """Returns the password or token from an environment variable; empty where `variable` is None.
-
-    `key` is the setting that names the variable.
-
-    Raises:
-        Misconfigured: the variable is not set.
-    """
-    if variable is None:
-        return ""
-    if variable not in os.environ:
-        raise Misconfigured(f"the environment variable {variable} is not set", key=key)
-    return os.environ[variable]
 
 
 def without_secrets(value: Any, path: tuple[str, ...] = ()) -> Any:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from node.settings import load_settings
-from node.settings.passwords import HIDDEN, shown_url, without_secrets
+from node.settings.credentials.hidden import HIDDEN, shown_url, without_secrets
 from tests.unit.settings.site import VALID, mistakes_in, write
 
 SECRET = "geheim"

@@ -1,0 +1,1 @@
+"""Where passwords and other secrets are; settings of credentials; settings without secrets."""
