@@ -167,8 +167,8 @@ def guide_site(
             rule="liver",
             code=code,
         )
-        for name in ("backups", "archive"):
-            (folder / name).mkdir(mode=0o700)
+        for name in ("backups", "archive", "deploy/compose"):
+            (folder / name).mkdir(mode=0o700, parents=True)
         text = configuration.replace("[listener]", 'data_dir = "restored"\n[listener]', 1)
         (folder / "empty.toml").write_text(text, encoding="utf-8")
         _add_revisions(folder)
