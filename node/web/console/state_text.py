@@ -107,6 +107,7 @@ _STAGES: Mapping[str, str] = {
 _EVENTS: Mapping[str, str] = {
     "series.start_requested": "Start requested",
     "series.cleared": "Images and results deleted at the end of their retention time",
+    "series.deleted": "Images and results deleted by a person",
     "series.ignored": "Series complete: no rule matched",
     "series.accepted": "Series complete: a rule matched",
     "job.queued": "Job queued",
