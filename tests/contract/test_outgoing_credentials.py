@@ -25,6 +25,7 @@ from node.domain.identifiers import Uid
 from node.domain.retry_policy import RetryPolicy
 from node.http import oauth
 from node.http.credentials import NO_CREDENTIALS, BearerToken, Credentials, UserPassword
+from node.http.limited_answers import AnswerLimits
 from node.http.oauth import ClientCredentials, TokenNotIssued
 from node.intake.qido_search import searching
 from node.intake.wado_retrieval import DicomWebSource, retrieve_series
@@ -337,6 +338,14 @@ def test_a_token_endpoint_that_does_not_answer_is_named(
         credentials.authorization()
     with pytest.raises(ConnectionFailure, match="does not answer"):
         http.search(http.HttpService("http://127.0.0.1:9/dicom-web", credentials))
+
+
+def test_a_token_endpoint_whose_answer_never_ends_is_left(
+    answering: AnsweringServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(oauth, "_LIMITS", AnswerLimits(max_bytes=1 << 16, max_seconds=0.0))
+    with pytest.raises(TokenNotIssued, match="its answer takes over 0 s"):
+        ClientCredentials(answering.url, CLIENT, lambda: CLIENT_SECRET).authorization()
 
 
 def test_a_token_with_a_line_break_is_refused_without_being_shown(

@@ -40,6 +40,7 @@ def remarks(settings: Settings) -> Iterator[str]:
         yield from _credential_remarks(subject, options)
     yield from _missing_secrets(settings)
     yield from _open_webhook(settings)
+    yield from _unencrypted_client_secrets(settings)
     yield from _open_key_files(settings)
     yield from _open_data_folder(settings)
     yield from _shared_ae_titles(settings)
@@ -90,6 +91,17 @@ def _missing_secrets(settings: Settings) -> Iterator[str]:
             yield (
                 f"{source.key}: {mistake}. The node does not start without it; it may find what "
                 "this command does not, as another user and in another environment."
+            )
+
+
+def _unencrypted_client_secrets(settings: Settings) -> Iterator[str]:
+    """Yields token endpoints that get the client secret without encryption."""
+    for path, table in tls_tables(settings):
+        url = getattr(table, "oauth_token_url", None) or ""
+        if url.startswith("http:"):
+            yield (
+                f"{'.'.join(map(str, path))}.oauth_token_url: the client secret is sent to {url} "
+                "without encryption; use https."
             )
 
 
