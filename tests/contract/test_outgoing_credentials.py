@@ -165,6 +165,18 @@ def test_no_connection_takes_its_credentials_to_another_server(
         assert not any(elsewhere.authorization)
 
 
+def test_events_take_their_credentials_to_no_other_server(
+    answering: AnsweringServer, tmp_path: Path
+) -> None:
+    with AnsweringServer(protocol="HTTP/1.1") as elsewhere:
+        answering.status = HTTPStatus.TEMPORARY_REDIRECT
+        answering.location = f"ws{elsewhere.url.removeprefix('http')}"
+        with pytest.raises(Transient):
+            _events(answering.url, BearerToken(lambda: "t0ken"), tmp_path)
+        assert answering.authorization == ["Bearer t0ken"]
+        assert elsewhere.authorization == [""]
+
+
 def test_a_token_that_is_refused_is_renewed_once_and_then_the_refusal_is_explained(
     connect: Callable[[str, Credentials], None], tokens: TokenServer, answering: AnsweringServer
 ) -> None:
