@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,12 @@ from node.domain.errors import Misconfigured, NodeError
 # Names of the settings can be any text. In addresses and commands these need no quotation marks.
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 LISTENER = ("listener",)
+# The tables whose entries use a peer or a source, the name of an entry, and the key that names it.
+_USERS = (
+    ("destinations", "destination", "peer"),
+    ("queries", "query", "source"),
+    ("worklists", "worklist", "source"),
+)
 
 
 class UnknownConnection(NodeError):
@@ -24,6 +30,13 @@ class UnknownConnection(NodeError):
 
 class NameNotPossible(NodeError):
     """A new connection cannot have this name."""
+
+
+class ConnectionInUse(NodeError):
+    """A connection cannot be removed as long as something uses it."""
+
+    def __init__(self, users: Sequence[str]) -> None:
+        super().__init__(f"{' and '.join(users)} use{'s' if len(users) == 1 else ''} it")
 
 
 @dataclass(frozen=True)
@@ -103,10 +116,30 @@ def remove_connection(text: str, connection: ConnectionName) -> str:
 
     Raises:
         UnknownConnection: the text has no such connection.
+        ConnectionInUse: something uses it.
         CannotEdit: the form of the text does not allow it.
     """
     connection_values(text, connection)
+    if users := users_of(text, connection):
+        raise ConnectionInUse(users)
     return remove_table(text, path_of(connection))
+
+
+def users_of(text: str, connection: ConnectionName) -> tuple[str, ...]:
+    """Returns what uses the connection, in words, such as "the rule 'abdomen'"."""
+    if connection.table is ConnectionTable.DESTINATIONS:
+        rules = enumerate(tomllib.loads(text).get("rules", ()), 1)
+        return tuple(
+            f"the rule {rule.get('name', number)!r}"
+            for number, rule in rules
+            if connection.name in rule.get("destinations", ())
+        )
+    return tuple(
+        f"the {singular} {name!r}"
+        for table, singular, key in _USERS
+        for name in table_values(text, (table,))
+        if table_values(text, (table, name)).get(key) == connection.name
+    )
 
 
 def mistakes_of(error: Misconfigured, path: tuple[str, ...]) -> Mistakes:

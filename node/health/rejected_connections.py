@@ -17,9 +17,9 @@ _OUT_OF_RESOURCES, _NOT_AUTHORIZED = "A700", "0124"
 # What happened, and the remedy.
 _WORDS: Mapping[ListenerRejection, tuple[str, str]] = {
     ListenerRejection.CALLING_AE_TITLE: (
-        "No peer has this AE title, and only peers may send.",
-        "If it belongs to this site, add a peer with its AE title to the configuration. "
-        "The console's page Connections does that, or shows the lines.",
+        "No peer had this AE title, and only peers may send.",
+        "If it belongs to this site, add a peer with its AE title to the configuration; the "
+        'console offers that under "Connections".',
     ),
     ListenerRejection.CALLED_AE_TITLE: (
         "It calls this node {called}, not {own}.",
@@ -34,8 +34,8 @@ _WORDS: Mapping[ListenerRejection, tuple[str, str]] = {
         "Free some space. Then send the series again, if the sender does not.",
     ),
     ListenerRejection.SOP_CLASS: (
-        "It offered types of objects that this node does not store; it stores CT.",
-        "Nothing, if CT arrives. Otherwise, let the sender send CT images only.",
+        "It offered other types of objects besides those that this node stores.",
+        "If its CT images arrive, nothing is wrong. Otherwise, let the sender send CT images.",
     ),
     ListenerRejection.TRANSFER_SYNTAX: (
         "It offered objects only in transfer syntaxes that this node cannot read.",

@@ -7,7 +7,7 @@ from typing import Self
 from node.domain.findings import DEFAULT_MIN_AGREEMENT, FindingKind
 from node.domain.job import Priority
 from node.domain.series import AcquisitionChoice
-from node.routing.conditions import All, Condition
+from node.routing.conditions import All, Condition, Enabled
 
 # One day: after a longer pause, a scanner has started a new examination.
 MAX_QUIET_SECONDS = 86400
@@ -50,6 +50,15 @@ class Rule:
     def selects(self, model_id: str, model_version: str) -> bool:
         """Whether the rule names this model, and this version of it if it names one."""
         return self.model in (model_id, f"{model_id}@{model_version}")
+
+
+def own_condition(rule: Rule) -> Condition:
+    """Returns the condition that the configuration states, also of a rule that is disabled."""
+    match rule.when:
+        case All(conditions=(Enabled(), own)):
+            return own
+        case own:
+            return own
 
 
 @dataclass(frozen=True)

@@ -68,14 +68,6 @@ def test_systemd_accepts_the_units(tmp_path: Path) -> None:
     assert lines == []
 
 
-@pytest.mark.parametrize("command", ["backup", "restore"])
-def test_the_options_that_the_guide_names_exist(command: str) -> None:
-    lines = re.findall(rf"segnode {command} ([^`\n#]*)", GUIDE)
-    assert lines
-    named = {word for line in lines for word in shlex.split(line) if word.startswith("-")}
-    assert named <= options_of(command)
-
-
 def test_the_guide_names_every_file_of_a_backup() -> None:
     for name in ("database/", "files/", "files.sqlite", "manifest.json", "manifest.sha256"):
         assert f"`{name}`" in GUIDE

@@ -31,10 +31,6 @@ GROUPS = {
 TOP = sorted(set(get_command(app).commands) - set(GROUPS))  # type: ignore[attr-defined]
 COMMANDS = [[name] for name in TOP]
 COMMANDS += [[group, name] for group, names in GROUPS.items() for name in names]
-_COMMAND_IN_TEXT = re.compile(
-    rf"(?:^|[`/])segnode ((?:(?:{'|'.join(GROUPS)}) )?[a-z]+)", re.MULTILINE
-)
-README_COMMANDS = sorted(set(_COMMAND_IN_TEXT.findall(README)))
 
 
 def help_of(*command: str) -> str:
@@ -56,11 +52,6 @@ def test_the_example_uses_options_that_exist(command: list[str]) -> None:
     options = [word for word in shlex.split(example[1].strip(" │")) if word.startswith("--")]
     described = text.replace(example[0], "")
     assert all(option in described for option in options)
-
-
-@pytest.mark.parametrize("command", README_COMMANDS)
-def test_a_command_in_the_readme_exists(command: str) -> None:
-    help_of(*command.split())
 
 
 def test_the_readme_names_every_command() -> None:

@@ -1,4 +1,4 @@
-"""The make targets and files that the README names exist."""
+"""The make targets that the README names exist."""
 
 import re
 import shutil
@@ -18,11 +18,6 @@ def test_a_make_target_in_the_readme_exists(target: str) -> None:
     if f"install make {target}" in README:
         return
     assert re.search(rf"^{target}:", MAKEFILE, re.MULTILINE)
-
-
-@pytest.mark.parametrize("folder", sorted(set(re.findall(r"\]\(([a-zA-Z_./-]+)\)", README))))
-def test_a_file_that_the_readme_links_to_exists(folder: str) -> None:
-    assert (ROOT / folder).exists()
 
 
 def test_make_test_runs_one_package_when_args_names_it() -> None:

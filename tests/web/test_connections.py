@@ -204,11 +204,12 @@ def test_a_connection_in_use_is_not_removed(connections: Page, node: Configurabl
     connections.get_by_role("link", name="Edit destinations.archive").click()
     connections.get_by_role("button", name="Remove archive").click()
     expect(connections.get_by_role("alert")).to_contain_text(
-        "rules.1.destinations.1: there is no destination 'archive'"
+        "The rule 'liver' uses it. Change that first."
     )
     expect(connections.get_by_role("alert")).to_contain_text("Not removed.")
     connections.get_by_role("link", name="All connections").click()
     connections.get_by_role("link", name="Edit peers.ct1").click()
+    expect(connections.get_by_text("accepts the images of every AE title")).to_be_visible()
     connections.get_by_role("button", name="Remove ct1").click()
     expect(connections.get_by_text("No peers are listed")).to_be_visible()
     assert "[peers.ct1]" not in node.text

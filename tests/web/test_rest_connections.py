@@ -84,8 +84,8 @@ def test_the_first_destination_keeps_the_default_rule(node: ConfigurableNode) ->
     (rule,) = settings.rules
     assert (rule.model, rule.destinations) == ("liver-ct", ("results",))
     removed = httpx.delete(f"{node.url}/api/connections/destinations/results")
-    assert removed.status_code == 422
-    assert "there is no destination 'results'" in removed.json()["message"]
+    assert removed.status_code == 409
+    assert removed.json()["message"] == "the rule 'liver' uses it"
 
 
 def test_a_change_of_an_older_revision_is_refused(node: ConfigurableNode) -> None:

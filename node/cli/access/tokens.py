@@ -77,7 +77,7 @@ def revoke(name: NameArgument, config: ConfigOption = None) -> None:
 
 
 def _line(token: "ApiToken", now: datetime) -> str:
-    state = "expired" if now >= token.expires_at else "counts until"
+    state = "expired" if now >= token.expires_at else "is valid until"
     last = "never used"
     if token.last_used_at is not None:
         last = f"last used {token.last_used_at:%Y-%m-%d %H:%M} UTC from {token.last_used_from}"

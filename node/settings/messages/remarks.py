@@ -13,6 +13,7 @@ from node.routing.contradictions import contradiction
 from node.settings.credentials.options import secret_source
 from node.settings.credentials.tables import secret_sources
 from node.settings.destinations import Destination, FolderDestination
+from node.settings.network.loopback import is_loopback_host
 from node.settings.network.peers import Peer
 from node.settings.network.tls_tables import tls_tables
 from node.settings.options import Settings
@@ -38,6 +39,7 @@ def remarks(settings: Settings) -> Iterator[str]:
         yield from _fallback_remarks(name, destination)
     for subject, options in _with_credentials(settings).items():
         yield from _credential_remarks(subject, options)
+    yield from _readable_passwords(settings)
     yield from _missing_secrets(settings)
     yield from _open_webhook(settings)
     yield from _unencrypted_client_secrets(settings)
@@ -89,8 +91,8 @@ def _missing_secrets(settings: Settings) -> Iterator[str]:
     for _, source in secret_sources(settings):
         if mistake := source.mistake():
             yield (
-                f"{source.key}: {mistake}. The node does not start without it; it may find what "
-                "this command does not, as another user and in another environment."
+                f"{source.key}: {mistake}. A process that lacks it does not start, or keeps its "
+                "earlier configuration; as another user, it may find it."
             )
 
 
@@ -113,6 +115,17 @@ def _open_webhook(settings: Settings) -> Iterator[str]:
             "Alerts by webhook: whoever knows the address may use it. If it is a secret, write it "
             'into a file and name that in url_file; with config = "database", no new revision '
             "may hold it."
+        )
+
+
+def _readable_passwords(settings: Settings) -> Iterator[str]:
+    """Yields a console to which passwords cross the network in clear text."""
+    web = settings.web
+    if settings.access.login != "none" and not web.is_https and not is_loopback_host(web.host):
+        yield (
+            f"web.host {web.host}: passwords, tokens and images cross the network without "
+            "encryption. Set certificate_file in [web], or let a proxy use HTTPS and set "
+            'host = "127.0.0.1".'
         )
 
 

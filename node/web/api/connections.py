@@ -170,7 +170,7 @@ def _apply(
         raise _unknown(error) from error
     except (Misconfigured, edits.NameNotPossible) as error:
         raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from error
-    except (RevisionConflict, CannotEdit) as error:
+    except (RevisionConflict, CannotEdit, edits.ConnectionInUse) as error:
         raise HTTPException(HTTPStatus.CONFLICT, str(error)) from error
     return ChangedTo(revision=revision.number)
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from models.installed_packages import installed
 from models.manifest import InvalidPackage, ModelSpec
 from node.routing.conditions import Verdict
+from node.routing.rules import Rule, own_condition
 from node.routing.series_facts import SeriesFacts
 from node.settings import (
     CStoreDestination,
@@ -21,10 +22,7 @@ from node.settings import (
 class RuleText:
     """A rule; `condition` is evaluated on an empty series, and only its text is used."""
 
-    name: str
-    model: str
-    destinations: tuple[str, ...]
-    quiet_seconds: float
+    rule: Rule
     condition: Verdict
 
 
@@ -46,10 +44,7 @@ def describe_configuration(settings: Settings) -> ConfigurationText:
     return ConfigurationText(
         settings=settings,
         rules=tuple(
-            RuleText(
-                r.name, r.model, r.destinations, r.quiet_seconds, r.when.evaluate(empty_series)
-            )
-            for r in settings.rules
+            RuleText(rule, own_condition(rule).evaluate(empty_series)) for rule in settings.rules
         ),
         destinations=tuple(
             (name, destination_text(destination, settings))

@@ -35,6 +35,8 @@ def error_title(status: HTTPStatus) -> str:
     return "Error in the node" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "Not possible"
 
 
-def way_on(path: str) -> WayOn:
-    """Returns the page to which the path belongs."""
+def way_on(path: str, status: HTTPStatus) -> WayOn:
+    """Returns the page to which the path belongs; the list of series where it is forbidden."""
+    if status is HTTPStatus.FORBIDDEN:
+        return _SERIES
     return next((page for page in _PAGES if path.startswith(page.address)), _SERIES)

@@ -69,7 +69,15 @@ def ask_discard(request: Request, control: Control, fields: Fields) -> Response:
 @ROUTER.post("/queues/retry")
 def retry(control: Control, fields: Fields) -> Response:
     """Handles the button "Retry now"."""
-    return _done(control, fields, control.retry(_selection(fields)), "due now")
+    changes = control.retry(_selection(fields))
+    paused = {queue.destination for queue in control.store.pauses()}
+    if waiting := sorted(paused & {change.name.destination for change in changes}):
+        message = (
+            f"{' and '.join(waiting)} is paused, so nothing is sent yet: resume it on the page "
+            "of queues. The deliveries are due then"
+        )
+        raise HTTPException(HTTPStatus.CONFLICT, message)
+    return _done(control, fields, changes, "due now")
 
 
 @ROUTER.post("/queues/redirect")

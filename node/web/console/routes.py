@@ -130,7 +130,7 @@ def error_page(request: Request, status: HTTPStatus, message: str) -> Response:
         "error.html",
         title=error_title(status),
         message=message,
-        way_on=way_on(path),
+        way_on=way_on(path, status),
         node=None,
         path=path,
     )

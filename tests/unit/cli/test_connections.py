@@ -74,4 +74,4 @@ def test_rejected_connections_are_listed_with_their_remedy(
     store.record_rejections({key: RejectionTally(1, now, now)}, now)
     store.close()
     assert run(monkeypatch, "connections", "rejected", "-c", str(config)) == 0
-    assert "CT2 at 192.0.2.22\n  No peer has this AE title" in capsys.readouterr().out
+    assert "CT2 at 192.0.2.22\n  No peer had this AE title" in capsys.readouterr().out

@@ -43,7 +43,7 @@ def test_an_unknown_sender_can_be_accepted() -> None:
     assert sender.can_be_accepted
     assert not sender.is_resolved
     assert "add a peer with its AE title" in sender.remedy
-    assert "page Connections" in sender.remedy  # no command of the command line accepts a sender
+    assert 'the console offers that under "Connections"' in sender.remedy  # no command does
 
 
 def test_a_text_that_is_no_ae_title_cannot_be_accepted() -> None:

@@ -31,6 +31,12 @@ _FIRST_PEER = (
     "listed: add your senders too. Those that it rejects appear on the page of connections, from "
     "which they can be accepted."
 )
+_FIRST_DESTINATION = (
+    "This is the first destination. It replaces the folder archive, to which the node delivers as "
+    "long as the configuration names none."
+)
+_LAST_PEER = "This is the only peer. Without any, the node accepts the images of every AE title."
+_DESTINATIONS_PATH = (ConnectionTable.DESTINATIONS.value,)
 
 
 def _connection(table: Table, name: str) -> ConnectionName:
@@ -150,7 +156,6 @@ def _listener_page(configuration: SiteConfiguration) -> FormPage:
 
 def _new_page(configuration: SiteConfiguration, table: ConnectionTable, kind: str) -> FormPage:
     form = _form(configuration, table, kind)
-    is_peer = table is ConnectionTable.PEERS
     query = f"?kind={kind}" if kind else ""
     return FormPage(
         title=f"New {SINGULAR[table]}{f': {KIND_LABELS[kind]}' if kind else ''}",
@@ -160,8 +165,17 @@ def _new_page(configuration: SiteConfiguration, table: ConnectionTable, kind: st
         values=form.shown({}),
         base=configuration.store.active_revision_number(),
         asks_name=True,
-        warning=_FIRST_PEER if is_peer and not peer_names(configuration.text()) else "",
+        warning=_warning_of_first(configuration.text(), table),
     )
+
+
+def _warning_of_first(text: str, table: ConnectionTable) -> str:
+    """Returns what else changes with the first connection of a table; empty for any other."""
+    if table is ConnectionTable.PEERS and not peer_names(text):
+        return _FIRST_PEER
+    if table is ConnectionTable.DESTINATIONS and not edits.table_values(text, _DESTINATIONS_PATH):
+        return _FIRST_DESTINATION
+    return ""
 
 
 def _edit_page(configuration: SiteConfiguration, connection: ConnectionName) -> FormPage:
@@ -180,7 +194,14 @@ def _edit_page(configuration: SiteConfiguration, connection: ConnectionName) -> 
         base=configuration.store.active_revision_number(),
         name=connection.name,
         remove_action=f"{address}/remove/{name}",
+        remove_warning=_warning_of_removal(configuration.text(), connection.table),
     )
+
+
+def _warning_of_removal(text: str, table: ConnectionTable) -> str:
+    is_last_peer = table is ConnectionTable.PEERS and len(peer_names(text)) == 1
+    accepts = edits.table_values(text, edits.LISTENER).get("accept_from")
+    return _LAST_PEER if is_last_peer and accepts is None else ""
 
 
 def _form(configuration: SiteConfiguration, table: ConnectionTable, kind: str) -> Form:

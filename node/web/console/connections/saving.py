@@ -9,7 +9,12 @@ from typing import Annotated, Any
 from fastapi import Depends, HTTPException, Request
 from starlette.responses import RedirectResponse, Response
 
-from node.configuration.connections import Mistakes, NameNotPossible, mistakes_of
+from node.configuration.connections import (
+    ConnectionInUse,
+    Mistakes,
+    NameNotPossible,
+    mistakes_of,
+)
 from node.configuration.site_configuration import (
     ConfigurationReadOnly,
     NothingChanged,
@@ -38,7 +43,8 @@ class FormPage:
     With `asks_name`, the name of the connection is one of its fields. `base` is the revision that
     the values come from, so that two people do not overwrite each other's changes. `path` is the
     table of the settings. `remove_action` is the address of the button "Remove", if it has one.
-    `warning` says what else the change does, and what to do about that. `refusal` says that the
+    `warning` says what else the change does, and what to do about that; `remove_warning` says so of
+    the removal. `refusal` says that the
     change is not made, if the form has mistakes. `conflict` is the number of a revision that became
     active in between.
     """
@@ -52,6 +58,7 @@ class FormPage:
     asks_name: bool = False
     name: str = ""
     remove_action: str = ""
+    remove_warning: str = ""
     warning: str = ""
     refusal: str = "Not saved."
     conflict: int | None = None
@@ -104,8 +111,10 @@ class FormSite:
         except RevisionConflict as error:
             mistakes, number = Mistakes({}, (sentence(str(error)),)), error.active.number
             shown = replace(shown, base=number, conflict=number)
+        except ConnectionInUse as error:
+            mistakes = Mistakes({}, (f"{sentence(str(error))} Change that first.",))
         except (ConfigurationReadOnly, NothingChanged, CannotEdit) as error:
-            mistakes = Mistakes({}, (str(error),))
+            mistakes = Mistakes({}, (sentence(str(error)),))
         else:
             return RedirectResponse("/connections", HTTPStatus.SEE_OTHER)
         again = replace(

@@ -4,12 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from models.manifest import InvalidPackage
 from node.configuration.connections import table_values
 from node.configuration.site_configuration import SiteConfiguration
 from node.configuration.toml_edit import TomlValue, set_values
 from node.domain.connections.probe import ConnectionName, ConnectionTable
 from node.health.rejected_connections import RejectedSender, explain_rejections
 from node.settings import Settings
+from node.settings.messages.remarks import remarks
+from node.store.configuration.processes import ConfiguredProcess
 from node.web.console.configuration_text import destination_text
 
 TABLE_TITLES: Mapping[ConnectionTable, str] = {
@@ -57,12 +60,18 @@ class AcceptedSender:
 
 @dataclass(frozen=True)
 class ConnectionsPage:
-    """All connections, the node's own address, and what the listener has rejected."""
+    """All connections, the node's own address, and what the listener has rejected.
+
+    `unused` are the processes that cannot use the active revision, and `remarks` sentences about
+    settings that are valid and deserve attention.
+    """
 
     settings: Settings
     is_writable: bool
     sections: tuple[ConnectionSection, ...]
     rejected: tuple[AcceptedSender, ...]
+    unused: tuple[ConfiguredProcess, ...]
+    remarks: tuple[str, ...]
 
 
 def connections_page(
@@ -78,7 +87,17 @@ def connections_page(
             AcceptedSender(sender, _peer_lines(sender))
             for sender in explain_rejections(found, settings)
         ),
+        unused=tuple(each for each in configuration.processes(now) if each.problem),
+        remarks=remarks_of(settings),
     )
+
+
+def remarks_of(settings: Settings) -> tuple[str, ...]:
+    """Returns the remarks of `segnode check`; none while a model package is invalid."""
+    try:
+        return tuple(remarks(settings))
+    except InvalidPackage:  # the page of models shows it
+        return ()
 
 
 def peer_names(text: str) -> list[str]:

@@ -123,12 +123,19 @@ def checked(
 
 
 def days_of(fields: Mapping[str, str]) -> float:
-    """Returns the period of a dry run in days; the default for anything but a sensible number."""
+    """Returns the period of a dry run in days; the default where the form has none.
+
+    Raises:
+        ValueError: it is no number of days.
+    """
+    text = fields.get("days", "").strip()
     try:
-        days = float(fields.get("days", ""))
+        days = float(text or DEFAULT_DAYS)
     except ValueError:
-        return DEFAULT_DAYS
-    return days if 0 < days <= _MAX_DAYS else DEFAULT_DAYS
+        days = 0.0
+    if not 0 < days <= _MAX_DAYS:
+        raise ValueError(f"the days of a dry run are a number above 0 and up to {_MAX_DAYS:g}")
+    return days
 
 
 def attribute_help(attribute: str) -> str:

@@ -130,7 +130,7 @@ def _posted(
         editor = edited(blocks_of(site.configuration), _number(number), fields)
     except (IndexError, CannotEdit) as error:
         raise _unknown_rule(number) from error
-    return checked(replace(editor, days=days_of(fields)), site.configuration)
+    return checked(editor, site.configuration)
 
 
 def _after_conflict(
@@ -155,9 +155,13 @@ def _dry_run(
 ) -> RuleEditor:
     if fields.get("do") != "dry-run" or proposed is None:
         return editor
+    try:
+        days = days_of(fields)
+    except ValueError as error:
+        return replace(editor, messages=(*editor.messages, Message(str(error))))
     store, current = site.configuration.store, site.settings.rules
-    result = dry_run(store, current, proposed.rules, site.now, days=editor.days)
-    return replace(editor, result=result)
+    result = dry_run(store, current, proposed.rules, site.now, days=days)
+    return replace(editor, days=days, result=result)
 
 
 def _list(site: _Site, error: str = "") -> Response:

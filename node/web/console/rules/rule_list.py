@@ -6,8 +6,8 @@ from node.configuration.rule_blocks import RuleBlocks
 from node.configuration.site_configuration import SiteConfiguration
 from node.configuration.toml_edit import CannotEdit
 from node.domain.errors import Misconfigured
-from node.routing.conditions import All, Condition, Enabled, Verdict
-from node.routing.rules import Rule
+from node.routing.conditions import Verdict
+from node.routing.rules import Rule, own_condition
 from node.routing.series_facts import SeriesFacts
 from node.settings import Settings
 
@@ -46,7 +46,7 @@ def list_rules(configuration: SiteConfiguration, running: Settings) -> RuleList:
         rules = running.rules
     empty = SeriesFacts({}, 0, "")
     lines = tuple(
-        RuleLine(number, rule, _own_condition(rule).evaluate(empty))
+        RuleLine(number, rule, own_condition(rule).evaluate(empty))
         for number, rule in enumerate(rules, 1)
     )
     base = configuration.store.active_revision_number() if configuration.is_writable else None
@@ -69,15 +69,6 @@ def blocks_of_revision(configuration: SiteConfiguration, number: int | None) -> 
         CannotEdit: as `blocks_of`.
     """
     return RuleBlocks.of("" if number is None else configuration.revision(number).text)
-
-
-def _own_condition(rule: Rule) -> Condition:
-    """Returns the condition that the configuration states, also of a rule that is disabled."""
-    match rule.when:
-        case All(conditions=(Enabled(), own)):
-            return own
-        case own:
-            return own
 
 
 def _read_only(configuration: SiteConfiguration, text: str, count: int) -> str:

@@ -1,0 +1,1 @@
+"""The guides of the repository: their commands, and a site on which tests run them."""
