@@ -152,5 +152,5 @@ def test_a_command_without_a_class_is_noticed(tmp_path: Path) -> None:
 def test_a_block_without_a_language_holds_no_command(guide: Path) -> None:
     text = guide.read_text(encoding="utf-8")
     for language, block in re.findall(r"^ *```(\w*)\n(.*?)^ *```$", text, re.MULTILINE | re.DOTALL):
-        assert language in {"", "sh", "toml", "json", "yaml"}
+        assert language in {"", "sh", "toml", "json", "yaml", "ini"}
         assert language or all(line.startswith("{") for line in block.splitlines()), block

@@ -57,7 +57,7 @@ CLASSES = (
     ),
     CommandClass(r"segnode dataset ", Treatment.PARSED, "it needs a labelled data set"),
     CommandClass(r"segnode ", Treatment.NODE),
-    CommandClass(r"(?:openssl|curl|printf|chmod|export) ", Treatment.SHELL),
+    CommandClass(r"(?:openssl|curl|printf|mkdir|chmod|export) ", Treatment.SHELL),
     CommandClass(
         r"(?:storescu|storescp|echoscu) ", Treatment.CHECKED, "it runs on a peer; test_tls_peers.py"
     ),
