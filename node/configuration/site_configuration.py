@@ -14,6 +14,7 @@ from pathlib import Path
 from node.configuration.identity import IdentityChange, identity_changes
 from node.configuration.literal_secrets import refuse_literal_secrets, without_literal_secrets
 from node.configuration.location_lines import without_location
+from node.configuration.protected_settings import AdministratorNeeded, protected_changes
 from node.domain.errors import Misconfigured, NodeError
 from node.settings import Settings, load_location, load_revision, load_settings
 from node.settings.location import is_in_database
@@ -60,10 +61,14 @@ def revision_name(number: int) -> str:
 
 @dataclass(frozen=True)
 class SiteConfiguration:
-    """The configuration of the site of `store`; `file` is that of this host, None without one."""
+    """The configuration of the site of `store`; `file` is that of this host, None without one.
+
+    `is_administrator` says whether its user may change what only administrators may change.
+    """
 
     store: Store
     file: Path | None
+    is_administrator: bool = True
 
     @property
     def is_writable(self) -> bool:
@@ -103,18 +108,29 @@ class SiteConfiguration:
 
         Raises:
             ConfigurationReadOnly: the configuration is in a file.
+            AdministratorNeeded: only an administrator may make this change.
             Misconfigured: the text has mistakes; nothing changes.
             NothingChanged: the active revision has this text already.
             RevisionConflict: another revision has become active; nothing changes.
         """
         if not self.is_writable:
             raise ConfigurationReadOnly(self.file)
-        self.check_proposed(draft.text, name=name)
+        settings = self.check_proposed(draft.text, name=name)
         text = _without_outer_blank_lines(draft.text)
         active = self.store.active_revision()
         if active is not None and active.text == text:
             raise NothingChanged(active)
+        if not self.is_administrator:
+            self._refuse_protected_changes(active, settings)
         return self.store.activate_revision(replace(draft, text=text), base, now)
+
+    def _refuse_protected_changes(self, active: Revision | None, proposed: Settings) -> None:
+        before = None
+        if active is not None:
+            with suppress(Misconfigured):
+                before = self.check(active.text)
+        if changes := protected_changes(before, proposed):
+            raise AdministratorNeeded(changes)
 
     def roll_back(
         self, number: int, author: str, reason: str, base: int | None, now: datetime
@@ -123,7 +139,8 @@ class SiteConfiguration:
 
         Raises:
             UnknownRevision: there is none of that number.
-            ConfigurationReadOnly, Misconfigured, NothingChanged, RevisionConflict: as `propose`.
+            ConfigurationReadOnly, AdministratorNeeded, Misconfigured, NothingChanged,
+                RevisionConflict: as `propose`.
         """
         old = self.revision(number)
         return self.propose(RevisionDraft(old.text, author, reason), base, now)

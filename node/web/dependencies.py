@@ -1,6 +1,7 @@
 """Dependencies of the routes: settings, store, current time and posted form."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated
@@ -11,6 +12,7 @@ from fastapi import Path as PathParameter
 
 from node.configuration.site_configuration import SiteConfiguration
 from node.domain.access.identities import Identity
+from node.domain.access.permissions import Permission
 from node.domain.errors import Misconfigured
 from node.settings import Settings
 from node.store import Store
@@ -64,7 +66,7 @@ async def _posted_form(request: Request) -> Mapping[str, str]:
 def _configuration(request: Request) -> SiteConfiguration:
     configuration = request.app.state.configuration
     assert isinstance(configuration, SiteConfiguration)  # noqa: S101 set by create_app
-    return configuration
+    return replace(configuration, is_administrator=identity_of(request).may(Permission.ADMINISTER))
 
 
 Configuration = Annotated[SiteConfiguration, Depends(_configuration)]

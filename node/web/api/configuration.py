@@ -8,6 +8,7 @@ from fastapi import APIRouter, HTTPException
 from pydantic import BaseModel, ConfigDict, StringConstraints
 from starlette.responses import JSONResponse
 
+from node.configuration.protected_settings import AdministratorNeeded
 from node.configuration.site_configuration import (
     ConfigurationReadOnly,
     NothingChanged,
@@ -218,6 +219,8 @@ def propose(
         return _changed(configuration.propose(draft, request.base, now))
     except NothingChanged as error:
         return _unchanged(error)
+    except AdministratorNeeded as error:
+        raise HTTPException(HTTPStatus.FORBIDDEN, str(error)) from error
     except (Misconfigured, ConfigurationReadOnly, RevisionConflict) as error:
         return _refusal(error)
 
@@ -243,6 +246,8 @@ def roll_back(
         )
     except NothingChanged as error:
         return _unchanged(error)
+    except AdministratorNeeded as error:
+        raise HTTPException(HTTPStatus.FORBIDDEN, str(error)) from error
     except (Misconfigured, ConfigurationReadOnly, RevisionConflict) as error:
         return _refusal(error)
     return _changed(revision)

@@ -10,6 +10,7 @@ from fastapi import Path as PathParameter
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
 from node.configuration import connections as edits
+from node.configuration.protected_settings import AdministratorNeeded
 from node.configuration.site_configuration import ConfigurationReadOnly, NothingChanged
 from node.configuration.toml_edit import CannotEdit, set_values
 from node.domain.connections.probe import ConnectionName, ConnectionTable
@@ -170,6 +171,8 @@ def _apply(
         raise _unknown(error) from error
     except (Misconfigured, edits.NameNotPossible) as error:
         raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from error
+    except AdministratorNeeded as error:
+        raise HTTPException(HTTPStatus.FORBIDDEN, str(error)) from error
     except (RevisionConflict, CannotEdit, edits.ConnectionInUse) as error:
         raise HTTPException(HTTPStatus.CONFLICT, str(error)) from error
     return ChangedTo(revision=revision.number)

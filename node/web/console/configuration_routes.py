@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, HTTPException, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from node.configuration.identity import IdentityChange
+from node.configuration.protected_settings import AdministratorNeeded
 from node.configuration.site_configuration import (
     ConfigurationReadOnly,
     NothingChanged,
@@ -120,7 +121,12 @@ def save(site: _OfSite, fields: FormFields) -> Response:
     except NothingChanged as error:
         shown = replace(editor, confirmation=f"{str(error)[:1].upper()}{str(error)[1:]}.")
         return _editor_page(site, shown, HTTPStatus.OK)
-    except (Misconfigured, ConfigurationReadOnly, RevisionConflict) as error:
+    except (
+        Misconfigured,
+        ConfigurationReadOnly,
+        AdministratorNeeded,
+        RevisionConflict,
+    ) as error:
         return _refused(site, editor, error)
     return RedirectResponse(_PATH, HTTPStatus.SEE_OTHER)
 
@@ -150,7 +156,12 @@ def roll_back(site: _OfSite, number: RevisionNumber, fields: FormFields) -> Resp
     except RevisionConflict as error:
         problem = f"Not rolled back: {error}."
         editor = replace(editor, base=error.active.number)
-    except (Misconfigured, ConfigurationReadOnly, NothingChanged) as error:
+    except (
+        Misconfigured,
+        ConfigurationReadOnly,
+        AdministratorNeeded,
+        NothingChanged,
+    ) as error:
         problem = f"Not rolled back: {error}"
     context = _revision_context(configuration, revision) | {"problem": problem, "editor": editor}
     path = f"{_PATH}/revisions/{number}"
@@ -168,13 +179,17 @@ def _editor(fields: FormFields) -> Editor:
 
 
 def _refused(
-    site: _Site, editor: Editor, error: Misconfigured | ConfigurationReadOnly | RevisionConflict
+    site: _Site,
+    editor: Editor,
+    error: Misconfigured | ConfigurationReadOnly | AdministratorNeeded | RevisionConflict,
 ) -> Response:
     """Returns the page with what is wrong, and the text as it was sent."""
     if isinstance(error, Misconfigured):
         shown = replace(editor, mistakes=error.mistakes)
         return _editor_page(site, shown, HTTPStatus.UNPROCESSABLE_ENTITY)
     shown = replace(editor, problem=f"Not saved: {error}.")
+    if isinstance(error, AdministratorNeeded):
+        return _editor_page(site, shown, HTTPStatus.FORBIDDEN)
     if isinstance(error, RevisionConflict):
         number = error.active.number
         lost = site.configuration.difference(editor.base, number)

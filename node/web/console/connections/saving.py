@@ -15,6 +15,7 @@ from node.configuration.connections import (
     NameNotPossible,
     mistakes_of,
 )
+from node.configuration.protected_settings import AdministratorNeeded
 from node.configuration.site_configuration import (
     ConfigurationReadOnly,
     NothingChanged,
@@ -113,7 +114,7 @@ class FormSite:
             shown = replace(shown, base=number, conflict=number)
         except ConnectionInUse as error:
             mistakes = Mistakes({}, (f"{sentence(str(error))} Change that first.",))
-        except (ConfigurationReadOnly, NothingChanged, CannotEdit) as error:
+        except (ConfigurationReadOnly, AdministratorNeeded, NothingChanged, CannotEdit) as error:
             mistakes = Mistakes({}, (sentence(str(error)),))
         else:
             return RedirectResponse("/connections", HTTPStatus.SEE_OTHER)
