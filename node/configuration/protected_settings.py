@@ -16,7 +16,7 @@ from node.settings.credentials.tables import secret_sources
 # What logins and the addresses in records depend on.
 _WEB_SETTINGS = ("public_url", "trusted_proxies")
 # The settings that say to which machine a secret goes.
-_RECEIVER = ("url", "oauth_token_url", "host", "port")
+_RECEIVER = ("url", "events_url", "oauth_token_url", "host", "port")
 
 
 class AdministratorNeeded(NodeError):
