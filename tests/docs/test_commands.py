@@ -18,7 +18,7 @@ GROUPS = {
     "series": ["list"],
     "tokens": ["list", "create", "revoke"],
     "users": ["list", "add", "role", "disable", "enable", "reset"],
-    "store": ["verify", "repair"],
+    "store": ["verify", "repair", "delete"],
     "worklist": ["list", "show", "cancel"],
     "alerts": ["list", "test"],
     "rules": ["compare"],
