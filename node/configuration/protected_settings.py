@@ -13,7 +13,7 @@ from node.settings.credentials.secret_source import SecretSource
 from node.settings.credentials.tables import secret_sources
 
 # The settings that say to which machine a secret goes.
-_RECEIVER = ("url", "oauth_token_url", "host", "port")
+_RECEIVER = ("url", "events_url", "oauth_token_url", "host", "port")
 
 
 class AdministratorNeeded(NodeError):

@@ -69,7 +69,7 @@ DELIVERY_STATES: Mapping[DeliveryState, StateText] = {
         "Waiting", Tone.BUSY, "The node sends the result as soon as it can."
     ),
     DeliveryState.COMMITTING: StateText(
-        "Committing",
+        "Sent, not confirmed",
         Tone.BUSY,
         "The destination has the result and has yet to confirm that it keeps it.",
     ),
@@ -120,6 +120,7 @@ _EVENTS: Mapping[str, str] = {
     "job.discarded": "Discarded",
     "job.failed": "Attempt failed",
     "job.rejected": "Series not suitable",
+    "delivery.stored": "Sent; waits for the confirmation that it is kept",
     "delivery.failed": "Delivery failed; will be retried",
     "delivery.delivered": "Delivered",
     "delivery.parked": "Delivery given up",
