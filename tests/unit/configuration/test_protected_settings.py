@@ -41,6 +41,8 @@ def site(tmp_path: Path) -> Iterator[SiteConfiguration]:
     ("old", "new", "setting"),
     [
         ("", '[access]\nlogin = "none"\n', "[access]"),
+        ("", '[web]\npublic_url = "http://localhost"\n', "web.public_url"),
+        ("", '[web]\ntrusted_proxies = ["0.0.0.0/0"]\n', "web.trusted_proxies"),
         ("PACS_PASSWORD", "HOME", "destinations.web.password_env"),
         ('password_env = "PACS_PASSWORD"', 'password_file = "/etc/shadow"', "password_file"),
         ("https://pacs.example", "https://mine.example", "destinations.web.password_env"),
