@@ -45,6 +45,7 @@ ACCESS_PAGES = (
     ShownPage("login", "/login", _USERS),
     ShownPage("login-second-factor", "/login", _USERS, _log_in),
     ShownPage("login-mistake", "/login", _USERS, _log_in_wrongly),
+    ShownPage("login-without-provider", "/login/oidc", _USERS),
     ShownPage("login-link", _login_link, _USERS),
     ShownPage("set-password", "/set-password?name=m.rossi", _USERS),
     ShownPage("users", "/users", _USERS, user=_ADMINISTRATOR),
