@@ -123,6 +123,7 @@ def test_a_true_answer_logs_in(provider: LyingProvider, attempt: Attempt) -> Non
         {"nonce": "of another login"},
         {"nonce": ""},
         {"aud": "another-client"},
+        {"aud": "another-client", "azp": CLIENT_ID},
         {"aud": []},
         {"aud": [CLIENT_ID, "another-client"]},
         {"aud": [CLIENT_ID, "another-client"], "azp": "another-client"},
