@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from node.access.lock_out import LockOut
 from node.access.secrets import digest_of_code, new_code
 from node.domain.access.permissions import Role
-from node.domain.access.users import CodePurpose, user_name_of
+from node.domain.access.users import AccountError, CodePurpose, user_name_of
 from node.store import Store
 
 # The subject of events about users in the audit trail.
@@ -35,6 +35,7 @@ class Accounts:
 
     def change_role(self, name: str, role: Role, now: datetime) -> None:
         """Gives the user another role; the user must log in again."""
+        self._require_own_account(name, "the groups at the identity provider decide about the role")
         self.store.change_role(name, role)
         self._record(now, "user.role_changed", f"{name} to {role}")
 
@@ -54,6 +55,7 @@ class Accounts:
         It also ends a waiting time after failed logins. Returns the one-time code with which the
         user sets a new password.
         """
+        self._require_own_account(name, "the identity provider has the password")
         if with_second_factor:
             self.store.remove_second_factor(name)
         self.store.set_password(name, None)
@@ -67,6 +69,10 @@ class Accounts:
         self.store.get_user(name)
         count = self.store.remove_sessions_of(name)
         self._record(now, "user.sessions_ended", f"{count} of {name}")
+
+    def _require_own_account(self, name: str, reason: str) -> None:
+        if self.store.get_user(name).is_external:
+            raise AccountError(f"{name} has no account of this node: {reason}")
 
     def _password_code(self, name: str, now: datetime) -> str:
         code = new_code()

@@ -11,6 +11,7 @@ from node.access.passwords import check_new_password, hash_password, is_password
 from node.access.second_factor import SecondFactor
 from node.access.secrets import digest_of_code
 from node.access.sessions import SessionKeeper
+from node.domain.access.permissions import Role
 from node.domain.access.users import (
     AccountError,
     CodePurpose,
@@ -25,6 +26,9 @@ from node.store import Store
 
 _LOG = structlog.get_logger()
 _WRONG = "the user name or the password is wrong"
+_USE_PROVIDER = (
+    "on this node, only administrators log in with a password; use the login of your hospital"
+)
 _WRONG_CODE = "the user name or the code is wrong, or the code has expired or was used"
 
 
@@ -66,11 +70,12 @@ class Login:
         if credentials is None or not is_right or credentials.user.is_disabled:
             _LOG.warning("login.failed", address=facts.client_address)
             raise AccountError(_WRONG)
+        self._require_local_login(credentials.user)
         if credentials.user.has_second_factor:
-            return self._open(credentials.user, SessionStage.SECOND_FACTOR, facts)
+            return self.open(credentials.user, SessionStage.SECOND_FACTOR, facts)
         self._lock_out.succeeded(name, facts)
         stage = SessionStage.ENROL if self.options.totp == "required" else SessionStage.OPEN
-        return self._open(credentials.user, stage, facts)
+        return self.open(credentials.user, stage, facts)
 
     def by_second_factor(self, session: Session, code: str, facts: RequestFacts) -> OpenedSession:
         """Opens the session of a user whose password was right.
@@ -84,7 +89,7 @@ class Login:
             _LOG.warning("login.failed", address=facts.client_address)
             raise AccountError("the code is wrong, too old or was used already")
         self._lock_out.succeeded(name, facts)
-        return self._open(session.user, SessionStage.OPEN, facts)
+        return self.open(session.user, SessionStage.OPEN, facts)
 
     def by_enrolment(
         self, session: Session, code: str, facts: RequestFacts
@@ -100,7 +105,7 @@ class Login:
         self._lock_out.begin(name, facts)
         codes = self.second_factor.confirm(name, code, facts.now)
         self._lock_out.succeeded(name, facts)
-        return self._open(session.user, SessionStage.OPEN, facts), codes
+        return self.open(session.user, SessionStage.OPEN, facts), codes
 
     def by_link(self, code: str, facts: RequestFacts) -> OpenedSession:
         """Opens a session of the user in a login link, which works once, and on this machine only.
@@ -116,7 +121,7 @@ class Login:
         if not self.store.use_code(CodePurpose.LOGIN, digest, facts.now, user_name=name):
             raise AccountError("this link has expired or was used already; log in with a password")
         self._lock_out.succeeded(name, facts)
-        return self._open(self.store.get_user(name), SessionStage.OPEN, facts)
+        return self.open(self.store.get_user(name), SessionStage.OPEN, facts)
 
     def set_password(self, name: str, code: str, password: str, facts: RequestFacts) -> None:
         """Sets the password of a user who has a one-time code.
@@ -145,7 +150,7 @@ class Login:
         check_new_password(new, name)
         self._require_password(own, current, facts)
         self.store.set_password(name, hash_password(new))
-        return self._open(own.user, SessionStage.OPEN, facts)
+        return self.open(own.user, SessionStage.OPEN, facts)
 
     def remove_second_factor(
         self, own: Credentials, current: str, facts: RequestFacts
@@ -159,7 +164,12 @@ class Login:
             raise AccountError("this node requires a second factor; an administrator can reset it")
         self._require_password(own, current, facts)
         self.store.remove_second_factor(own.user.name)
-        return self._open(own.user, SessionStage.OPEN, facts)
+        return self.open(own.user, SessionStage.OPEN, facts)
+
+    def _require_local_login(self, user: User) -> None:
+        is_limited = self.options.local_accounts == "administrators"
+        if is_limited and user.role is not Role.ADMINISTRATOR:
+            raise AccountError(_USE_PROVIDER)
 
     def _require_password(self, own: Credentials, password: str, facts: RequestFacts) -> None:
         self._lock_out.begin(own.user.name, facts)
@@ -171,7 +181,8 @@ class Login:
     def _lock_out(self) -> LockOut:
         return LockOut(self.store)
 
-    def _open(self, user: User, stage: SessionStage, facts: RequestFacts) -> OpenedSession:
+    def open(self, user: User, stage: SessionStage, facts: RequestFacts) -> OpenedSession:
+        """Opens a session of a user who has proved who they are."""
         if stage is SessionStage.OPEN:
             self.sessions.remove_expired(facts.now)
             _LOG.info("login.done", user=user.name, address=facts.client_address)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 def address_of(options: WebhookOptions) -> Callable[[], str]:
     """Returns what reads the address of the webhook as it is now.
 
+    It raises Transient where there is none at present.
+
     Raises:
         Misconfigured: there is none now.
     """
@@ -26,11 +28,21 @@ def address_of(options: WebhookOptions) -> Callable[[], str]:
         url = options.url
         return lambda: url
     source = secret_source(options, "alerts.webhook", "url")
-    try:
-        webhook_address(source.read())
-    except ValueError as error:
-        raise Misconfigured(f"the address in it {error}", key=source.key) from error
-    return source.current
+
+    def read() -> str:
+        try:
+            return webhook_address(source.read())
+        except ValueError as error:
+            raise Misconfigured(f"the address in it {error}", key=source.key) from error
+
+    def current() -> str:
+        try:
+            return read()
+        except Misconfigured as error:
+            raise Transient(f"{error.key}: {error.message}") from error
+
+    read()
+    return current
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from node.cli.access import tokens, users
 from node.cli.audit import commands as audit
 from node.cli.backup import commands as backup
 from node.cli.configuration import commands as configuration
+from node.cli.configuration import reloading
 from node.cli.connections import commands as connections
 from node.cli.evaluation import feedback, models
 from node.cli.monitoring import alerts, health
@@ -53,7 +54,7 @@ app.command()(segment.segment)
 app.command()(serve.explain)
 app.command()(serve.check)
 app.command()(health.health)
-app.command()(configuration.reload)
+app.command()(reloading.reload)
 app.add_typer(configuration.app, name="config")
 jobs.app.command("list")(job_list.list_jobs)
 jobs.app.command()(deliveries.retry)

@@ -1,14 +1,20 @@
-"""`segnode store`: verifies the stored files against the index and repairs them."""
+"""`segnode store`: verifies, repairs and deletes stored files."""
 
 from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from node.cli.jobs import open_store
-from node.cli.options import ConfigOption
+from node.cli.options import ConfigOption, operating_system_user
+from node.domain.errors import Rejected, RejectionReason
 
-app = typer.Typer(no_args_is_help=True, help="Verify and repair the stored files.")
+if TYPE_CHECKING:
+    from node.store import Store
+
+app = typer.Typer(no_args_is_help=True, help="Verify, repair and delete stored files.")
 
 
 @app.command()
@@ -50,6 +56,46 @@ def repair(config: ConfigOption = None) -> None:
             typer.echo(f"{finding.fault}: {finding.path}: {action}")
         count = store.count_instances()
     _print_totals(count, faults)
+
+
+@app.command()
+def delete(
+    series: Annotated[list[str], typer.Argument(help="Series Instance UIDs.")],
+    reason: Annotated[str, typer.Option("--reason", "-r", help="Why; the history keeps it.")],
+    config: ConfigOption = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Delete the images and results of finished series; UIDs, outcome and history stay.
+
+    Copies in backups, destinations and other systems are not deleted.
+
+    Example: segnode store delete 1.2.840.113619.2.55.3 --reason "request of the patient"
+    """
+    if not reason.strip():
+        raise typer.BadParameter("say why", param_hint="--reason")
+    with open_store(config) as store:
+        _require_known(store, series)
+        if not yes:
+            typer.confirm(f"Delete the images and results of {len(series)} series?", abort=True)
+        now, by = datetime.now(UTC), operating_system_user()
+        deleted = [uid for uid in series if store.delete_series(uid, now, by=by, reason=reason)]
+    for uid in deleted:
+        typer.echo(f"{uid}: deleted.")
+    if unfinished := [uid for uid in series if uid not in deleted]:
+        raise Rejected(
+            RejectionReason.INVALID_INSTANCE,
+            f"not deleted, because they are not finished: {', '.join(unfinished)}. Wait for their "
+            "jobs, or discard them (segnode jobs discard)",
+        )
+
+
+def _require_known(store: "Store", series: Sequence[str]) -> None:
+    """Refuses series that the node has not received, before any is deleted."""
+    if unknown := [uid for uid in series if store.get_series(uid) is None]:
+        raise Rejected(
+            RejectionReason.INVALID_INSTANCE,
+            f"nothing is deleted: no series {', '.join(unknown)} has been received",
+        )
 
 
 def _print_totals(count: int, faults: Counter[str]) -> None:

@@ -1,7 +1,8 @@
 """Which changes of the configuration only an administrator may make.
 
-Whoever may change [access] gives permissions to everybody. Whoever may name a secret together with
-a server of their own receives any variable and any file of the host that the node can read.
+Whoever may change [access] gives permissions to everybody. An identity provider sends the codes of
+logins to web.public_url. Whoever may name a secret together with a server of their own receives any
+variable and any file of the host that the node can read.
 """
 
 from collections.abc import Iterator
@@ -12,8 +13,10 @@ from node.settings import Settings
 from node.settings.credentials.secret_source import SecretSource
 from node.settings.credentials.tables import secret_sources
 
+# What logins and the addresses in records depend on.
+_WEB_SETTINGS = ("public_url", "trusted_proxies")
 # The settings that say to which machine a secret goes.
-_RECEIVER = ("url", "oauth_token_url", "host", "port")
+_RECEIVER = ("url", "events_url", "oauth_token_url", "host", "port")
 
 
 class AdministratorNeeded(NodeError):
@@ -35,6 +38,9 @@ def protected_changes(before: Settings | None, after: Settings) -> tuple[str, ..
     found = [key for key, receiver in _receivers(after).items() if receiver not in known]
     if before is None or before.access != after.access:
         found.insert(0, "[access]")
+    for key in _WEB_SETTINGS:
+        if before is None or getattr(before.web, key) != getattr(after.web, key):
+            found.insert(0, f"web.{key}")
     return tuple(found)
 
 

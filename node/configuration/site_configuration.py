@@ -200,12 +200,15 @@ class SiteConfiguration:
     def difference(self, old: int | None, new: int) -> str:
         """Returns the unified diff between two revisions; against nothing if `old` is None.
 
+        A secret that an earlier version has stored is hidden in it.
+
         Raises:
             UnknownRevision: one of them does not exist.
         """
-        before = "" if old is None else self.revision(old).text
+        before = "" if old is None else without_literal_secrets(self.revision(old).text)
+        after = without_literal_secrets(self.revision(new).text)
         name = "nothing" if old is None else revision_name(old)
-        return unified_difference(before, self.revision(new).text, name, revision_name(new))
+        return unified_difference(before, after, name, revision_name(new))
 
 
 def running_processes(store: Store, now: datetime) -> list[ConfiguredProcess]:

@@ -5,7 +5,6 @@ reported together with all others.
 """
 
 from collections.abc import Collection, Iterator, Mapping
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from node.settings.chosen_models import model_mistakes
 from node.settings.credentials.tables import credential_mistakes
 from node.settings.destinations import Destination, FhirDestination, Hl7Destination
 from node.settings.information_systems import information_system_mistakes
+from node.settings.network.loopback import is_ip_address
 from node.settings.network.mistakes import network_mistakes
 from node.settings.options import Settings
 from node.settings.organ_codes import unknown_organs
@@ -98,7 +98,7 @@ def _unknown_senders(
             continue
         for i, name in enumerate(item if isinstance(item, list) else []):
             known = {*titles, *sources}
-            if isinstance(name, str) and name.strip() not in known and not _is_ip_address(name):
+            if isinstance(name, str) and name.strip() not in known and not is_ip_address(name):
                 hint = _sender_hint(name, titles, sources)
                 yield (*path, key, i), f"no peer has the AE title {name!r}{hint}"
 
@@ -109,15 +109,6 @@ def _sender_hint(name: str, titles: Collection[str], sources: Collection[str]) -
         return f" (did you mean {match!r}?)"
     hint = f"; the peers have {', '.join(sorted(titles))}"
     return f"{hint}; the sources are {', '.join(sorted(sources))}" if sources else hint
-
-
-def _is_ip_address(name: str) -> bool:
-    """Whether `name` is an IP address, which is the sender's name for STOW-RS."""
-    try:
-        ip_address(name)
-    except ValueError:
-        return False
-    return True
 
 
 def _installed_models(
@@ -156,7 +147,7 @@ def contradictions(settings: Settings, base: Path) -> Iterator[Mistake]:
             f"is below least_free_gib, {exact(settings.least_free_gib)}: nothing would come in"
         )
         yield ("retention", "free_gib"), message
-    yield from access_mistakes(settings.access, settings.web.host)
+    yield from access_mistakes(settings.access, settings.web)
     yield from credential_mistakes(settings)
     yield from network_mistakes(settings, base)
     yield from _alert_mistakes(settings)

@@ -23,8 +23,8 @@ class Options(BaseModel):
 _RESOURCE = re.compile(r"(/(?:studies|workitems|subscribers|metadata))/?$")
 
 
-def _web_address(url: str, example: str, credentials: str) -> str:
-    """Checks the address; `credentials` are the settings that belong there instead of in it."""
+def web_address(url: str, example: str, credentials: str) -> str:
+    """Checks an address; `credentials` are the settings that belong there instead of in it."""
     if re.match(r"https?://[^/]*@", url, re.IGNORECASE):
         raise ValueError(f"must hold no name and password: use {credentials}")
     try:
@@ -45,7 +45,7 @@ def _service_root(
     credentials: str = "username and password_file",
 ) -> str:
     """Checks the address of a service, to which the paths of its resources are added."""
-    _web_address(url, example, credentials)
+    web_address(url, example, credentials)
     if "?" in url or "#" in url:
         raise ValueError(f"must end before the ? or #; a key or token belongs in {credentials}")
     return url
@@ -61,7 +61,7 @@ def webhook_address(url: str) -> str:
     Raises:
         ValueError: it is no address.
     """
-    return _web_address(url, "https://chat.hospital.example/hooks/segnode", "token_file")
+    return web_address(url, "https://chat.hospital.example/hooks/segnode", "token_file")
 
 
 def _token_url(url: str) -> str:
@@ -69,7 +69,7 @@ def _token_url(url: str) -> str:
     if "#" in url:
         raise ValueError("must end before the #")
     example = "https://login.hospital.example/oauth2/token"
-    return _web_address(url, example, "oauth_client_id and oauth_client_secret_file")
+    return web_address(url, example, "oauth_client_id and oauth_client_secret_file")
 
 
 def _store_endpoint(url: str) -> str:
@@ -103,7 +103,7 @@ def _viewer_url(url: str) -> str:
             "other braces"
         )
     example = "https://viewer.hospital.example/viewer?StudyInstanceUIDs={study}"
-    return _web_address(url.replace("{study}", "1"), example, "a viewer that asks for them") and url
+    return web_address(url.replace("{study}", "1"), example, "a viewer that asks for them") and url
 
 
 def _site_viewer_url(url: str) -> str:

@@ -5,6 +5,7 @@ from typing import Self
 
 from node.settings.credentials.secret_source import SecretSource
 from node.store.access.api_tokens import ApiTokens
+from node.store.access.external_users import ExternalUsers
 from node.store.access.login_failures import LoginFailures
 from node.store.access.one_time_codes import OneTimeCodes
 from node.store.access.sessions import Sessions
@@ -82,6 +83,7 @@ class Store(
     FeedbackRepository,
     ModelUseQueries,
     Users,
+    ExternalUsers,
     Sessions,
     ApiTokens,
     LoginFailures,

@@ -4,13 +4,12 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from html import escape
 from http import HTTPStatus
 
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.routing import iter_route_contexts
 from starlette.concurrency import run_in_threadpool
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, compile_path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -24,7 +23,7 @@ from node.settings import Settings
 from node.store import Store
 from node.web.csrf import receive_with_token
 from node.web.current_sender import CurrentSender, use_sender
-from node.web.next_page import LOGIN_PATH, login_address, safe_page
+from node.web.next_page import LOGIN_PATH, continue_page, login_address, safe_page
 from node.web.permissions import HEALTH_ROUTES, PUBLIC_ROUTES, ROUTE_PERMISSIONS, Route
 from node.web.server.https import request_is_https
 
@@ -150,7 +149,9 @@ class AccessMiddleware:
         query = request.scope["query_string"].decode("latin-1")
         wanted = request.scope["path"] + (f"?{query}" if query else "")
         if request.headers.get("sec-fetch-site") == "cross-site":
-            return _reload_page(wanted)
+            # The browser sends the cookie of the session only for links of the node's own pages
+            # (SameSite). A link in another system then works for those who have logged in.
+            return continue_page(safe_page(wanted))
         return RedirectResponse(login_address(wanted), HTTPStatus.SEE_OTHER)
 
 
@@ -183,17 +184,6 @@ def access_control_of(app: FastAPI) -> AccessControl:
     control = app.state.access_control
     assert isinstance(control, AccessControl)  # noqa: S101 set by create_app
     return control
-
-
-def _reload_page(address: str) -> Response:
-    """Lets the browser request the page once more.
-
-    It sends the cookie of the session only for links of the node's own pages (SameSite). A link in
-    another system then works for those who have logged in.
-    """
-    page = safe_page(address)
-    text = f'<!doctype html><meta http-equiv="refresh" content="0; url={escape(page)}">'
-    return HTMLResponse(text, headers={"Cache-Control": "no-store"})
 
 
 def is_for_program(request: Request) -> bool:

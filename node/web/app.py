@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from node.access.authenticators import authenticators_from
+from node.access.oidc.provider import CurrentProvider
 from node.configuration.site_configuration import SiteConfiguration
 from node.delivery.queue_control import ImpossibleRequest
 from node.domain.access.users import AccountError
@@ -40,7 +41,13 @@ from node.web.console import (
     queue_routes,
 )
 from node.web.console import routes as console
-from node.web.console.access import account_routes, login_routes, set_up_routes, user_routes
+from node.web.console.access import (
+    account_routes,
+    login_routes,
+    oidc_routes,
+    set_up_routes,
+    user_routes,
+)
 from node.web.console.connections import form_routes as connection_forms
 from node.web.console.connections import routes as connection_pages
 from node.web.console.models import routes as models_pages
@@ -51,6 +58,7 @@ from node.web.dicomweb.urls import SERVICE_PATH
 from node.web.event_streams import EventStreams
 from node.web.request_limits import RequestLimits
 from node.web.security import SECURITY_HEADERS, SecurityMiddleware
+from node.web.server.forwarded_requests import ForwardedRequests
 from node.web.server.https import StrictTransport
 from node.web.viewer import ohif_routes
 from node.web.viewer import routes as viewer
@@ -68,6 +76,7 @@ _CONSOLE = (
     rules,
     configuration_routes,
     login_routes,
+    oidc_routes,
     set_up_routes,
     account_routes,
     user_routes,
@@ -104,6 +113,7 @@ def create_app(
     use_settings(app, settings)
     app.state.store = store
     app.state.configuration = configuration or SiteConfiguration(store, settings.file)
+    app.state.identity_provider = CurrentProvider()
     app.state.streams = EventStreams()
     app.state.stow_limiter = anyio.CapacityLimiter(stow.MAX_PARSED_AT_ONCE)
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
@@ -123,6 +133,7 @@ def create_app(
     app.add_middleware(RequestLimits, upload_path=f"{SERVICE_PATH}/")
     app.add_middleware(SecurityMiddleware, names=lambda: settings_of(app).web.names)
     app.add_middleware(StrictTransport, days=lambda: settings_of(app).web.hsts_days)
+    app.add_middleware(ForwardedRequests, proxies=lambda: settings_of(app).web.trusted_proxies)
     return app
 
 

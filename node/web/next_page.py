@@ -1,8 +1,12 @@
 """The page that a person wanted before the login: an address on this node, and no other."""
 
+from html import escape
 from urllib.parse import urlencode, urlsplit
 
+from starlette.responses import HTMLResponse, Response
+
 LOGIN_PATH = "/login"
+OIDC_LOGIN_PATH = "/login/oidc"
 # The login page after the password of an account was set.
 ACCOUNT_READY = f"{LOGIN_PATH}?ready=account"
 _START_PAGE = "/"
@@ -30,3 +34,13 @@ def safe_page(address: str) -> str:
     except ValueError:
         return _START_PAGE
     return _START_PAGE if parts.scheme or parts.netloc else address
+
+
+def continue_page(address: str) -> Response:
+    """Lets the browser open an address by itself.
+
+    After a redirection from another site, it would not send the cookie of the session (SameSite).
+    After a form, it would not follow a redirection to another site (Content-Security-Policy).
+    """
+    text = f'<!doctype html><meta http-equiv="refresh" content="0; url={escape(address)}">'
+    return HTMLResponse(text, headers={"Cache-Control": "no-store"})

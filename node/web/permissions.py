@@ -20,6 +20,8 @@ PUBLIC_ROUTES: frozenset[Route] = HEALTH_ROUTES | {
     ("", "/static"),
     ("GET", "/login"),
     ("POST", "/login"),
+    ("GET", "/login/oidc"),
+    ("GET", "/login/oidc/callback"),
     ("GET", "/login/second-factor"),
     ("POST", "/login/second-factor"),
     ("GET", "/login/link"),

@@ -33,6 +33,7 @@ def server_config(app: ASGIApp) -> uvicorn.Config:
         log_config=None,
         lifespan="off",
         server_header=False,
+        proxy_headers=False,  # `ForwardedRequests` reads them
         timeout_graceful_shutdown=_GRACE_S,
     )
 

@@ -25,6 +25,7 @@ from node.domain.identifiers import Uid
 from node.domain.retry_policy import RetryPolicy
 from node.http import oauth
 from node.http.credentials import NO_CREDENTIALS, BearerToken, Credentials, UserPassword
+from node.http.limited_answers import AnswerLimits
 from node.http.oauth import ClientCredentials, TokenNotIssued
 from node.intake.qido_search import searching
 from node.intake.wado_retrieval import DicomWebSource, retrieve_series
@@ -162,6 +163,18 @@ def test_no_connection_takes_its_credentials_to_another_server(
         connect(answering.url, BearerToken(lambda: "t0ken"))
         assert answering.authorization == ["Bearer t0ken"]
         assert not any(elsewhere.authorization)
+
+
+def test_events_take_their_credentials_to_no_other_server(
+    answering: AnsweringServer, tmp_path: Path
+) -> None:
+    with AnsweringServer(protocol="HTTP/1.1") as elsewhere:
+        answering.status = HTTPStatus.TEMPORARY_REDIRECT
+        answering.location = f"ws{elsewhere.url.removeprefix('http')}"
+        with pytest.raises(Transient):
+            _events(answering.url, BearerToken(lambda: "t0ken"), tmp_path)
+        assert answering.authorization == ["Bearer t0ken"]
+        assert elsewhere.authorization == [""]
 
 
 def test_a_token_that_is_refused_is_renewed_once_and_then_the_refusal_is_explained(
@@ -337,6 +350,14 @@ def test_a_token_endpoint_that_does_not_answer_is_named(
         credentials.authorization()
     with pytest.raises(ConnectionFailure, match="does not answer"):
         http.search(http.HttpService("http://127.0.0.1:9/dicom-web", credentials))
+
+
+def test_a_token_endpoint_whose_answer_never_ends_is_left(
+    answering: AnsweringServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(oauth, "_LIMITS", AnswerLimits(max_bytes=1 << 16, max_seconds=0.0))
+    with pytest.raises(TokenNotIssued, match="its answer takes over 0 s"):
+        ClientCredentials(answering.url, CLIENT, lambda: CLIENT_SECRET).authorization()
 
 
 def test_a_token_with_a_line_break_is_refused_without_being_shown(

@@ -5,6 +5,7 @@ from threading import Barrier, Thread
 
 import pytest
 
+from node.domain.access.external_users import ExternalPerson
 from node.domain.access.permissions import Role
 from node.domain.access.users import AccountError, CodePurpose, SessionStage
 from node.store import Store
@@ -121,3 +122,29 @@ def test_the_step_of_a_code_is_used_once_by_all_processes(store: Store) -> None:
     for thread in threads:
         thread.join()
     assert sorted(used) == [False, False, False, True]
+
+
+def person(subject: str, name: str = "J Doe", role: Role = Role.OPERATOR) -> ExternalPerson:
+    return ExternalPerson("https://login.example", subject, name, f"digest-of-{subject}", role)
+
+
+def test_a_person_of_a_provider_is_one_user_whatever_the_name(store: Store) -> None:
+    store.add_user("j-doe", Role.ADMINISTRATOR, NOON)
+    first = store.record_external_login(person("1"), NOON)
+    assert (first.name, first.role) == ("sso:j-doe", Role.OPERATOR)
+    again = store.record_external_login(person("1", "renamed", Role.VIEWER), LATER)
+    assert (again.name, again.role) == ("sso:j-doe", Role.VIEWER)
+    other = store.record_external_login(person("2"), LATER)
+    assert other.name == "sso:j-doe-digest-of-2"
+    assert store.record_external_login(person("3", "Ä ö"), LATER).name == "sso:digest-of-3"
+    assert len(store.list_users()) == 4
+
+
+def test_the_last_administrator_is_an_account_of_the_node(store: Store) -> None:
+    known = store.record_external_login(person("1", role=Role.ADMINISTRATOR), NOON)
+    assert not store.has_administrator()
+    store.add_user("local", Role.ADMINISTRATOR, NOON)
+    with pytest.raises(AccountError, match="only administrator"):
+        store.set_disabled("local", True)
+    store.set_disabled(known.name, True)
+    assert store.record_external_login(person("1"), LATER).is_disabled

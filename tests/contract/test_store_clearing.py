@@ -85,3 +85,18 @@ def test_a_series_whose_files_cannot_be_deleted_stays_unchanged(store: Store) ->
     with patch.object(store.files, "remove", failing_remove), pytest.raises(Transient):
         store.clear_series(SERIES, LATER)
     assert len(store.instances_of(SERIES)) == 1
+
+
+def test_a_person_deletes_a_finished_series_and_the_trail_says_who_and_why(store: Store) -> None:
+    add_instances(store, "1.2.3.1")
+    wish = {"by": "jdoe", "reason": "request of the patient"}
+    with patch.object(store.files, "remove") as remove:
+        assert not store.delete_series(SERIES, LATER, **wish)  # not decided
+        decided(store, SeriesState.IGNORED)
+        assert store.delete_series(SERIES, LATER, **wish)
+    ((deleted,),) = (call.args for call in remove.call_args_list)
+    assert [path.name for path in deleted] == ["1.2.3.1.dcm"]
+    assert store.instances_of(SERIES) == ()
+    last = store.audit_of(SERIES)[-1]
+    assert last.event == "series.deleted"
+    assert last.detail == "1 instance, by jdoe: request of the patient"

@@ -6,10 +6,12 @@ from datetime import timedelta
 import pytest
 
 from node.domain.delivery import Delivery, DeliveryState, Receipt
+from node.domain.identifiers import Uid
 from node.domain.job import Job, JobState
 from node.domain.queues.pause import INFERENCE, Pause, Queue
 from node.domain.queues.selection import DeliveryName, DeliverySelection, Interface
 from node.store import IllegalChange, Store
+from node.store.commitment.requested import RequestedCommitment
 from node.store.queues.pauses import QUEUES_SUBJECT
 from tests.support.factories import LATER, NOON, SERIES, add_instances, job_of
 
@@ -200,8 +202,23 @@ def test_the_queue_of_a_destination_sums_up_all_objects(store: Store) -> None:
     assert (old.destination, old.waiting) == ("old", 1), "no longer in the configuration"
 
 
+def test_a_queue_counts_what_is_sent_and_not_confirmed(store: Store) -> None:
+    add_delivering(store, "pacs", job_id="1")
+    store.await_commitment(RequestedCommitment(Uid("1.2.3"), "1", "pacs", "pacs", NOON), "taken")
+    (pacs,) = store.destination_queues(["pacs"])
+    assert (pacs.waiting, pacs.committing) == (0, 1)
+
+
+def test_a_retry_keeps_the_age_of_a_delivery_that_waits(store: Store) -> None:
+    job = add_delivering(store, "pacs", "archive")
+    store.park_delivery(job.job_id, "archive", NOON, error="refused")
+    store.retry_deliveries(names(job, "pacs", "archive"), LATER, CLI)
+    assert store.waiting_since(job.job_id, "pacs") == NOON
+    assert store.waiting_since(job.job_id, "archive") == LATER, "it was given up"
+
+
 def test_a_pause_is_stored_once_and_resumed_once(store: Store) -> None:
-    pause = Pause(PACS, NOON, CLI, "the PACS is upgraded")
+    pause = Pause(PACS, NOON, CLI, "the PACS is upgraded", "roe")
     assert store.pause_queue(pause)
     assert not store.pause_queue(Pause(PACS, LATER, Interface.API))
     assert store.pauses() == {PACS: pause}
@@ -212,7 +229,7 @@ def test_a_pause_is_stored_once_and_resumed_once(store: Store) -> None:
     assert not store.resume_queue(PACS, LATER, Interface.CONSOLE)
     assert list(store.pauses()) == [INFERENCE]
     assert [(e.event, e.detail) for e in store.audit_of(QUEUES_SUBJECT)] == [
-        ("queue.paused", "the destination pacs, by cli: the PACS is upgraded"),
+        ("queue.paused", "the destination pacs, by roe: the PACS is upgraded"),
         ("queue.paused", "the inference, by cli"),
         ("queue.resumed", "the destination pacs, by console"),
     ]

@@ -19,7 +19,7 @@ GROUPS = {
     "tokens": ["list", "create", "revoke"],
     "audit": ["list", "verify"],
     "users": ["list", "add", "role", "disable", "enable", "reset"],
-    "store": ["verify", "repair"],
+    "store": ["verify", "repair", "delete"],
     "worklist": ["list", "show", "cancel"],
     "alerts": ["list", "test"],
     "rules": ["compare"],

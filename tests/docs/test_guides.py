@@ -52,7 +52,9 @@ def test_the_commands_of_a_guide_work_in_their_order(
     guide: Path, pacs: OrthancPacs, tmp_path: Path
 ) -> None:
     commands = [command for command in commands_of(guide) if command.treatment in RUN]
-    names_jobs = any(re.search(r"\b(?:JOB|SERIES_UID)\b", command.text) for command in commands)
+    names_jobs = any(
+        re.search(r"\b(?:JOB|SERIES_UID)\b|/data/ct", command.text) for command in commands
+    )
     failures = []
     with (
         http_receiver() as receiver,
@@ -75,6 +77,7 @@ NOT_RUN = [
 
 @pytest.mark.parametrize("command", NOT_RUN)
 def test_a_command_that_is_not_run_is_correct(command: GuideCommand, tmp_path: Path) -> None:
+    assert command.treatment is not Treatment.UNKNOWN, "add a class to CLASSES in commands.py"
     assert command.reason
     checked = subprocess.run(["bash", "-n", "-c", command.text], check=False, capture_output=True)
     assert checked.returncode == 0, checked.stderr
@@ -144,13 +147,12 @@ def test_a_test_that_stands_for_a_command_names_it(each: CommandClass) -> None:
 def test_a_command_without_a_class_is_noticed(tmp_path: Path) -> None:
     guide = tmp_path / "guide.md"
     guide.write_text("```sh\nrm -rf /\n```\n", encoding="utf-8")
-    with pytest.raises(ValueError, match="no class"):
-        commands_of(guide)
+    assert [command.treatment for command in commands_of(guide)] == [Treatment.UNKNOWN]
 
 
 @pytest.mark.parametrize("guide", GUIDES, ids=name_of)
 def test_a_block_without_a_language_holds_no_command(guide: Path) -> None:
     text = guide.read_text(encoding="utf-8")
     for language, block in re.findall(r"^ *```(\w*)\n(.*?)^ *```$", text, re.MULTILINE | re.DOTALL):
-        assert language in {"", "sh", "toml", "json", "yaml"}
+        assert language in {"", "sh", "toml", "json", "yaml", "ini"}
         assert language or all(line.startswith("{") for line in block.splitlines()), block

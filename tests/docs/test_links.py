@@ -24,3 +24,11 @@ def test_what_a_document_links_to_exists(document: Path) -> None:
         target = document.parent / file if file else document
         assert target.exists(), file
         assert not anchor or anchor in anchors(target), f"{file}#{anchor}"
+
+
+def test_the_contents_of_the_handbook_name_every_chapter() -> None:
+    deploy = ROOT / "deploy"
+    contents = (deploy / "README.md").read_text(encoding="utf-8")
+    linked = {(deploy / file).resolve() for file, _ in _LINK.findall(contents)}
+    chapters = {guide for guide in GUIDES if guide.is_relative_to(deploy)}
+    assert chapters - {deploy / "README.md"} <= linked

@@ -167,6 +167,22 @@ def test_a_user_identity_is_accepted_or_rejected_by_the_setting(
         assert listener.next_rejections() == {ListenerRejection.USER_IDENTITY: 1}
 
 
+def test_a_renewed_password_counts_at_once_and_a_missing_one_is_a_temporary_refusal(
+    listener: RuledListener, tmp_path: Path
+) -> None:
+    file = tmp_path / "ct1-password"
+    file.touch(mode=0o600)
+    file.write_text("first")
+    listener.use(VERIFIED + peer(f'username = "ct"\npassword_file = "{file}"'))
+    assert answer(listener, identity=identity(2, "ct", "first")) is None
+    file.write_text("second\n")
+    assert answer(listener, identity=identity(2, "ct", "first")) == IDENTITY_REJECTED
+    assert answer(listener, identity=identity(2, "ct", "second")) is None
+    file.unlink()
+    assert answer(listener, identity=identity(2, "ct", "second")) == TEMPORARY_CONGESTION
+    assert listener.next_rejections() == {ListenerRejection.USER_IDENTITY: 2}
+
+
 def test_dcmtk_is_verified_by_name_and_password(
     listener: RuledListener, monkeypatch: pytest.MonkeyPatch, images: list[Path]
 ) -> None:

@@ -3,11 +3,12 @@
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
+from itertools import pairwise, product
 
 import httpx
 import pytest
 
+from node.domain.access.external_users import EXTERNAL_PREFIX, ExternalPerson
 from node.domain.access.permissions import Permission, Role
 from node.web.permissions import HEALTH_ROUTES, PUBLIC_ROUTES, ROUTE_PERMISSIONS, Route
 from tests.support.servers.served_node import ServedNode, served_node
@@ -15,6 +16,9 @@ from tests.support.servers.sessions import BrowserSession, add_user, open_sessio
 
 PROTECTED = sorted(ROUTE_PERMISSIONS)
 PROGRAM_PATHS = ("/api/", "/dicom-web", "/metrics", "/events/", "/fragments/")
+UNKNOWN = ("expired", "expired at the provider", "idle", "logged out", "invented")
+# The pages of accounts, which people whom a provider knows do not have.
+OF_ACCOUNTS = "/account"
 # The last of these sessions is gone afterwards.
 ENDING = {("POST", "/logout"), ("POST", "/users/{name}/end-sessions")}
 
@@ -24,7 +28,12 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedNode]:
     with served_node(tmp_path_factory.mktemp("node"), login="required") as node:
         for role in Role:
             add_user(node.store, role, role)
+            node.store.record_external_login(person(role), datetime.now(UTC))
         yield node
+
+
+def person(role: Role) -> ExternalPerson:
+    return ExternalPerson("https://login.example", role, role, role, role)
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +44,11 @@ def sessions(node: ServedNode) -> dict[str, BrowserSession]:
     ended = open_session(node, "administrator")
     with ended.client(node) as client:
         assert client.post("/logout").status_code == 303
-    return {role: open_session(node, role) for role in Role} | {
+    names = [f"{prefix}{role}" for role, prefix in product(Role, ("", EXTERNAL_PREFIX))]
+    known = {name: open_session(node, name) for name in names}
+    return known | {
         "expired": open_session(node, "administrator", long_ago),
+        "expired at the provider": open_session(node, "sso:administrator", long_ago),
         "idle": open_session(node, "administrator", idle_since),
         "logged out": ended,
         "invented": BrowserSession("a" * 43),
@@ -68,7 +80,7 @@ def request(
 def test_a_route_answers_only_those_with_its_permission(
     node: ServedNode, client: httpx.Client, sessions: dict[str, BrowserSession], route: Route
 ) -> None:
-    for unknown in (None, "expired", "idle", "logged out", "invented"):
+    for unknown in (None, *UNKNOWN):
         answer = request(client, route, None if unknown is None else sessions[unknown])
         if route[1].startswith(PROGRAM_PATHS):
             assert answer.status_code == 401, unknown
@@ -76,11 +88,13 @@ def test_a_route_answers_only_those_with_its_permission(
         else:
             assert answer.status_code == 303, unknown
             assert answer.headers["Location"].startswith("/login")
-    for role in Role:
-        session = open_session(node, role) if route in ENDING else sessions[role]
+    for role, prefix in product(Role, ("", EXTERNAL_PREFIX)):
+        name = f"{prefix}{role}"
+        session = open_session(node, name) if route in ENDING else sessions[name]
         answer = request(client, route, session)
-        may = ROUTE_PERMISSIONS[route] in role.permissions
-        assert (answer.status_code not in {401, 403}) if may else (answer.status_code == 403), role
+        has_page = not prefix or not route[1].startswith(OF_ACCOUNTS)
+        may = ROUTE_PERMISSIONS[route] in role.permissions and has_page
+        assert (answer.status_code not in {401, 403}) if may else (answer.status_code == 403), name
         assert not answer.headers.get("Location", "").startswith("/login") or route in ENDING
 
 

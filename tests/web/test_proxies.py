@@ -21,6 +21,7 @@ from tests.support.servers.proxies import NAME, Proxy, running_proxy
 from tests.support.servers.served_node import ServedNode, served_node
 
 _BOUNDARY = "parts"
+_WEB = f'[web]\nnames = ["{NAME}"]\ntrusted_proxies = ["127.0.0.1"]\n'
 _STOW = {"Content-Type": f'multipart/related; type="application/dicom"; boundary={_BOUNDARY}'}
 _OF_THE_CONNECTION = {"connection", "date", "keep-alive", "server", "transfer-encoding", "alt-svc"}
 
@@ -41,7 +42,7 @@ def site(
     viewer = folder / "data" / "viewer" / VERSION
     viewer.mkdir(parents=True)
     (viewer / "index.html").write_text("<title>viewer</title>", encoding="utf-8")
-    with served_node(folder, f'[web]\nnames = ["{NAME}"]\n') as node:
+    with served_node(folder, _WEB) as node:
         port = int(node.url.rpartition(":")[2])
         with running_proxy(request.param, folder, port) as proxy:
             yield Site(node, proxy)
@@ -156,7 +157,7 @@ def test_a_client_cannot_forge_its_address(kind: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["nginx", "caddy"])
 def test_the_cookie_of_a_login_is_for_https_alone(kind: str, tmp_path: Path) -> None:
     password = "violet tractor sings quietly"
-    names = f'[web]\nnames = ["{NAME}"]\n'
+    names = _WEB
     with served_node(tmp_path, names, login="required") as node:
         hashed = hash_password(password)
         node.store.add_user("admin", Role.ADMINISTRATOR, datetime.now(UTC), hashed)

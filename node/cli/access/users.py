@@ -115,9 +115,7 @@ def reset(
 
 
 def _known(store: "Store", name: str) -> str:
-    from node.domain.access.users import user_name_of
-
-    return store.get_user(user_name_of(name)).name
+    return store.get_user(name.strip().lower()).name
 
 
 def _print_code(code: str) -> None:
@@ -126,7 +124,8 @@ def _print_code(code: str) -> None:
 
 
 def _line(user: "User") -> str:
-    state = ", disabled" if user.is_disabled else "" if user.has_password else ", no password yet"
+    is_new = not user.has_password and not user.is_external
+    state = ", disabled" if user.is_disabled else ", no password yet" if is_new else ""
     factor = ", second factor" if user.has_second_factor else ""
     last = "never logged in"
     if user.last_login_at is not None:

@@ -90,6 +90,8 @@ def _destination_lines(queue: DestinationQueue) -> list[str]:
         line += f", the oldest since {queue.oldest_since:%Y-%m-%d %H:%M:%S} UTC"
     if queue.next_attempt_at is not None and queue.pause is None:
         line += f", next attempt {queue.next_attempt_at:%Y-%m-%d %H:%M:%S} UTC"
+    if queue.committing:
+        line += f", {queue.committing} sent and not confirmed yet"
     lines = [line + _pause_text(queue.pause)]
     return [*lines, f"  {queue.error}"] if queue.error else lines
 

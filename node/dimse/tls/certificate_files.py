@@ -5,7 +5,7 @@ from pathlib import Path
 
 from node.domain.errors import Misconfigured
 from node.settings import Settings
-from node.tls.certificate_files import TlsFiles, file_mistakes
+from node.tls.certificate_files import TlsFiles, file_mistakes, open_key_mistake
 
 
 def check_certificates(settings: Settings, now: datetime) -> None:
@@ -17,7 +17,9 @@ def check_certificates(settings: Settings, now: datetime) -> None:
     secured = {name: peer for name, peer in settings.peers.items() if peer.tls}
     found: dict[str, str] = {}
     if secured or settings.listener.tls_port is not None:
-        for mistake in file_mistakes(settings.dicom_tls.tls_files, now):
+        files = settings.dicom_tls.tls_files
+        mistakes = [*file_mistakes(files, now), *filter(None, [open_key_mistake(files)])]
+        for mistake in mistakes:
             found[f"dicom_tls.{mistake.key}"] = mistake.message
     for name, peer in secured.items():
         for mistake in file_mistakes(TlsFiles(ca=peer.ca_file)):

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from node.domain.access.external_users import is_external
 from node.domain.access.permissions import Permission, Role
 
 
@@ -22,6 +23,11 @@ class Identity:
     name: str
     permissions: frozenset[Permission]
     origin: IdentityOrigin
+
+    @property
+    def has_account(self) -> bool:
+        """Whether this is a person who has logged in with an account of the node."""
+        return self.origin is IdentityOrigin.SESSION and not is_external(self.name)
 
     def may(self, permission: Permission) -> bool:
         """Whether this identity has the permission."""

@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Self
 
+from node.domain.access.external_users import is_external
 from node.domain.access.permissions import Role
 from node.domain.errors import NodeError
 
@@ -27,6 +28,11 @@ class User:
     has_second_factor: bool
     created_at: datetime
     last_login_at: datetime | None
+
+    @property
+    def is_external(self) -> bool:
+        """Whether an identity provider knows the user, who then has no password on the node."""
+        return is_external(self.name)
 
     @classmethod
     def new(cls, name: str, role: Role, now: datetime) -> Self:

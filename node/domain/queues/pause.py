@@ -63,11 +63,13 @@ class DestinationQueue:
     """The deliveries that wait for a destination or were given up.
 
     `error` is that of one of them; `oldest_since` is since when the first of them waits.
+    `committing` are sent, and the destination has yet to confirm that it keeps them.
     """
 
     destination: str
     waiting: int = 0
     parked: int = 0
+    committing: int = 0
     oldest_since: datetime | None = None
     next_attempt_at: datetime | None = None
     error: str = ""

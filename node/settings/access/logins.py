@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from typing import Literal
 
 from node.routing.condition_parsing import KeyPath
+from node.settings.access.oidc import OidcOptions, oidc_mistakes
 from node.settings.network.loopback import is_loopback_host
+from node.settings.network.web import WebOptions
 from node.settings.value_types import Options, Positive
 
 
@@ -13,20 +15,31 @@ class AccessOptions(Options):
 
     With login "none", everybody who can connect may do everything; the console then listens on
     the loopback interface only. A session ends `idle_minutes` after its last use, and at the
-    latest after `session_hours`. `totp` says whether each login needs a second factor.
+    latest after `session_hours`. `totp` says whether each login with a password needs a second
+    factor. `oidc` is an identity provider for logins. With `local_accounts` "administrators", the
+    passwords of all others on the node do not count; those of administrators do, so that the node
+    can be used while the provider fails.
     """
 
     login: Literal["required", "none"] = "required"
     idle_minutes: Positive = 30.0
     session_hours: Positive = 12.0
     totp: Literal["optional", "required"] = "optional"
+    local_accounts: Literal["all", "administrators"] = "all"
+    oidc: OidcOptions | None = None
 
 
-def access_mistakes(access: AccessOptions, web_host: str) -> Iterator[tuple[KeyPath, str]]:
+def access_mistakes(access: AccessOptions, web: WebOptions) -> Iterator[tuple[KeyPath, str]]:
     """Yields settings of logins that exclude others."""
-    if access.login == "none" and not is_loopback_host(web_host):
+    if access.login == "none" and not is_loopback_host(web.host):
         message = (
-            f'"none" lets everybody who reaches {web_host} change the node: use login = "required",'
+            f'"none" lets everybody who reaches {web.host} change the node: use login = "required",'
             ' or web.host = "127.0.0.1"'
         )
         yield ("access", "login"), message
+    if access.oidc is None and access.local_accounts == "administrators":
+        message = '"administrators" lets nobody else log in: it needs [access.oidc]'
+        yield ("access", "local_accounts"), message
+    if access.oidc is not None:
+        for path, message in oidc_mistakes(access.oidc, web):
+            yield ("access", *path), message

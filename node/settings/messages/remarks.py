@@ -42,6 +42,7 @@ def remarks(settings: Settings) -> Iterator[str]:
     yield from _readable_passwords(settings)
     yield from _missing_secrets(settings)
     yield from _open_webhook(settings)
+    yield from _unencrypted_client_secrets(settings)
     yield from _open_key_files(settings)
     yield from _open_data_folder(settings)
     yield from _shared_ae_titles(settings)
@@ -92,6 +93,17 @@ def _missing_secrets(settings: Settings) -> Iterator[str]:
             yield (
                 f"{source.key}: {mistake}. A process that lacks it does not start, or keeps its "
                 "earlier configuration; as another user, it may find it."
+            )
+
+
+def _unencrypted_client_secrets(settings: Settings) -> Iterator[str]:
+    """Yields token endpoints that get the client secret without encryption."""
+    for path, table in tls_tables(settings):
+        url = getattr(table, "oauth_token_url", None) or ""
+        if url.startswith("http:"):
+            yield (
+                f"{'.'.join(map(str, path))}.oauth_token_url: the client secret is sent to {url} "
+                "without encryption; use https."
             )
 
 

@@ -1,13 +1,16 @@
 """What is wrong with the settings of the DICOM network, as far as they show without the network."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from node.routing.condition_parsing import Mistake
 from node.settings.network.listener import ListenerOptions
+from node.settings.network.loopback import is_ip_address, is_loopback_host
 from node.settings.network.peers import Peer
 from node.settings.network.tls_tables import tls_file_mistakes
+from node.settings.network.web import WebOptions
 from node.settings.options import Settings
 
 # What protects an AE title against other senders that use it.
@@ -40,6 +43,7 @@ def _port_mistakes(settings: Settings) -> Iterator[Mistake]:
 
 def _web_mistakes(settings: Settings) -> Iterator[Mistake]:
     web, listener = settings.web, settings.listener
+    yield from _public_url_mistakes(web)
     if web.redirect_port is None:
         return
     if not web.is_https:
@@ -49,6 +53,23 @@ def _web_mistakes(settings: Settings) -> Iterator[Mistake]:
     if web.redirect_port in {listener.port if listener.plain else 0, listener.tls_port} - {0}:
         message = f"the listener uses port {web.redirect_port} already"
         yield ("web", "redirect_port"), message
+
+
+def _public_url_mistakes(web: WebOptions) -> Iterator[Mistake]:
+    parts = urlsplit(web.public_url)
+    host = parts.hostname
+    if host is None:
+        return
+    if parts.scheme != "https" and not is_loopback_host(host):
+        message = "must begin with https://: people send passwords and codes to this address"
+        yield ("web", "public_url"), message
+    if not is_loopback_host(host) and not is_ip_address(host) and host not in _lower(web.names):
+        message = f"the node refuses requests for {host}: add it to web.names"
+        yield ("web", "public_url"), message
+
+
+def _lower(names: Collection[str]) -> Collection[str]:
+    return {name.lower() for name in names}
 
 
 def _tls_mistakes(settings: Settings) -> Iterator[Mistake]:

@@ -26,6 +26,8 @@ def tls_tables(settings: Settings) -> Iterator[tuple[KeyPath, Options]]:
     ):
         for key, options in tables.items():
             yield (name, key), options
+    if settings.access.oidc is not None:
+        yield ("access", "oidc"), settings.access.oidc
     for channel in (settings.alerts.webhook, settings.alerts.mail):
         if channel is not None:
             yield ("alerts", "webhook" if channel is settings.alerts.webhook else "mail"), channel
@@ -59,7 +61,8 @@ def _is_tolerated(key: str, options: Options) -> bool:
 
 def _reason_without_tls(options: Options) -> str:
     """Returns why a connection has no TLS; empty where it has."""
-    if str(getattr(options, "url", "")).startswith("http:"):
+    address = getattr(options, "issuer", getattr(options, "url", ""))
+    if str(address).startswith("http:"):
         return "has no effect with an address that begins with http: use https"
     if getattr(options, "tls", True) is False:
         return "has no effect without tls = true"

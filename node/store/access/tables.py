@@ -44,6 +44,15 @@ SESSIONS = Table(
     Index(None, "created_at"),
 )
 
+# Who a user is at the identity provider. Issuer and subject are as it writes them.
+EXTERNAL_IDENTITIES = Table(
+    "external_identities",
+    METADATA,
+    Column("issuer", String(255), primary_key=True),
+    Column("subject", String(255), primary_key=True),
+    Column("user_name", _NAME, ForeignKey("users.name"), nullable=False, unique=True),
+)
+
 LOGIN_FAILURES = Table(
     "login_failures",
     METADATA,

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, delete, func, insert, select, update
 from sqlalchemy.engine import Connection
 
+from node.domain.access.external_users import EXTERNAL_PREFIX
 from node.domain.access.permissions import Role
 from node.domain.access.users import AccountError, Credentials, User
 from node.store.access.tables import RECOVERY_CODES, SESSIONS, USERS
@@ -15,6 +16,7 @@ from node.store.migrate import acquire_site_lock
 from node.store.repository import Repository
 
 _U = USERS.c
+_IS_LOCAL = _U.name.not_like(f"{EXTERNAL_PREFIX}%")
 _LAST_ADMINISTRATOR = (
     "{name} is the only administrator; make somebody else administrator first, so that the node "
     "keeps one"
@@ -73,7 +75,7 @@ class Users(Repository):
         return Credentials(user_of(row), row.password_hash, row.totp_secret, row.totp_last_step)
 
     def has_administrator(self) -> bool:
-        """Whether a user is an administrator who is not disabled."""
+        """Whether an account of the node is an administrator who is not disabled."""
         with self._database.reading() as connection:
             return _has_administrator(connection)
 
@@ -161,15 +163,7 @@ class Users(Repository):
         self._change_user(name, values, keep=keep, codes=())
 
     def _add_user(self, connection: Connection, user: User, password_hash: str | None) -> User:
-        row = {
-            "name": user.name,
-            "role": user.role.value,
-            "is_disabled": False,
-            "password_hash": password_hash,
-            "totp_is_confirmed": False,
-            "totp_last_step": 0,
-            "created_at": user.created_at,
-        }
+        row = new_user_row(user, password_hash)
         insertion = self._database.insert(USERS).values(row).on_conflict_do_nothing()
         added = connection.execute(insertion.returning(USERS.c.name)).one_or_none()
         if added is None:
@@ -203,6 +197,19 @@ class Users(Repository):
             )
 
 
+def new_user_row(user: User, password_hash: str | None) -> dict[str, Any]:
+    """Returns the row of a user who has no second factor yet."""
+    return {
+        "name": user.name,
+        "role": user.role.value,
+        "is_disabled": False,
+        "password_hash": password_hash,
+        "totp_is_confirmed": False,
+        "totp_last_step": 0,
+        "created_at": user.created_at,
+    }
+
+
 def user_of(row: Row[Any]) -> User:
     """Returns the user of a row that holds the columns of the table."""
     return User(
@@ -217,8 +224,9 @@ def user_of(row: Row[Any]) -> User:
 
 
 def _has_administrator(connection: Connection, *conditions: ColumnElement[bool]) -> bool:
+    """Whether an account of the node is an administrator: one that works without a provider."""
     query = select(_U.name).where(
-        _U.role == Role.ADMINISTRATOR.value, _U.is_disabled.is_(False), *conditions
+        _U.role == Role.ADMINISTRATOR.value, _U.is_disabled.is_(False), _IS_LOCAL, *conditions
     )
     return connection.execute(query.limit(1)).one_or_none() is not None
 

@@ -70,16 +70,29 @@ class OpenDeliveries(Pauses, JobRows):
             .group_by(DELIVERIES.c.destination, DELIVERIES.c.state)
             .order_by(DELIVERIES.c.destination)
         )
+        committing = (
+            select(DELIVERIES.c.destination, func.count().label("number"))
+            .where(DELIVERIES.c.state == DeliveryState.COMMITTING)
+            .group_by(DELIVERIES.c.destination)
+        )
         with self._database.reading() as connection:
             rows = connection.execute(query).all()
+            sent = connection.execute(committing).all()
         pauses = self.pauses()
         by_name: dict[str, list[Row[Any]]] = defaultdict(list)
         for row in rows:
             by_name[DeliveryKey.parse(row.destination).destination].append(row)
+        unconfirmed: dict[str, int] = defaultdict(int)
+        for row in sent:
+            unconfirmed[DeliveryKey.parse(row.destination).destination] += row.number
         paused = [queue.destination for queue in pauses if queue.destination]
         return tuple(
-            replace(_summed_up(name, by_name[name]), pause=pauses.get(Queue.of_destination(name)))
-            for name in dict.fromkeys((*names, *by_name, *paused))
+            replace(
+                _summed_up(name, by_name[name]),
+                committing=unconfirmed[name],
+                pause=pauses.get(Queue.of_destination(name)),
+            )
+            for name in dict.fromkeys((*names, *by_name, *unconfirmed, *paused))
         )
 
     def queued_by_turn(self, limit: int) -> list[Job]:

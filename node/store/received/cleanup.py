@@ -43,11 +43,24 @@ class Cleanup(Repository):
             return [stored_series(row) for row in connection.execute(query)]
 
     def clear_series(self, uid: str, now: datetime) -> bool:
-        """Deletes the images and results of a finished series, rows and files.
+        """Deletes the images and results of a finished series because retention is over.
 
-        Returns False, and changes nothing, if the series is not finished (any more). The files are
-        deleted before the transaction commits and while no instance can be added to the series: a
-        later writer finds its file missing, or the series in use again.
+        Returns False, and changes nothing, if the series is not finished (any more).
+        """
+        return self._delete(uid, now, "series.cleared", "")
+
+    def delete_series(self, uid: str, now: datetime, *, by: str, reason: str) -> bool:
+        """Deletes the images and results of a finished series because a person wants it.
+
+        Returns False, and changes nothing, if the series is not finished.
+        """
+        return self._delete(uid, now, "series.deleted", f", by {by}: {reason}")
+
+    def _delete(self, uid: str, now: datetime, event: str, detail: str) -> bool:
+        """Deletes rows and files; records the event with the number of images and the detail.
+
+        The files are deleted before the transaction commits and while no instance can be added to
+        the series: a later writer finds its file missing, or the series in use again.
         """
         count_query = select(SERIES.c.instance_count).where(SERIES.c.series_instance_uid == uid)
         images = select(INSTANCES.c.path).where(INSTANCES.c.series_instance_uid == uid)
@@ -66,6 +79,6 @@ class Cleanup(Repository):
             connection.execute(
                 update(SERIES).where(SERIES.c.series_instance_uid == uid).values(instance_count=0)
             )
-            append_event(connection, now, uid, "series.cleared", instances(count))
+            append_event(connection, now, uid, event, f"{instances(count)}{detail}")
             forget_patient(connection, uid)
         return True

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from http import HTTPStatus
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from fastapi import APIRouter, HTTPException
 from pydantic import BaseModel, ConfigDict, StringConstraints
@@ -117,13 +117,14 @@ class CheckResult(BaseModel):
 class ProposedRevision(BaseModel):
     """A text to make active; `base` is the number of the revision that it changes.
 
-    A text with another AE title, address, port or name of the node needs `takes_over_identity`.
+    `author` counts without a login only. A text with another AE title, address, port or name of the
+    node needs `takes_over_identity`.
     """
 
     model_config = ConfigDict(extra="forbid")
 
     text: _Text
-    author: _Line
+    author: _Line | Literal[""] = ""
     reason: _Line
     base: int | None
     takes_over_identity: bool = False
@@ -134,7 +135,7 @@ class RollBack(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    author: _Line
+    author: _Line | Literal[""] = ""
     reason: _Line
     base: int | None
 

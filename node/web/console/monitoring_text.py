@@ -14,6 +14,7 @@ _URGENCIES = {Urgency.CRITICAL: "Urgent", Urgency.WARNING: "To do", Urgency.NOTI
 _UNUSED = StateText("Not used yet", Tone.QUIET, "Nothing has been sent to it so far.")
 _REACHABLE = StateText("Reachable", Tone.DONE, "The last attempt succeeded.")
 _RETRYING = StateText("Retrying", Tone.BUSY, "The last attempt failed; the node retries.")
+_IDLE = StateText("Nothing to send", Tone.QUIET, "The last attempt failed; nothing waits.")
 _PAUSED = StateText("Paused", Tone.QUIET, "Nothing is sent to it until somebody resumes it.")
 _FAILING = StateText("Failing", Tone.ATTENTION, "It has failed for some time.")
 
@@ -30,7 +31,7 @@ def destination_state(health: DestinationHealth, overview: Overview, now: dateti
     if needs_attention(health, overview.policy, now):
         return _FAILING
     if health.is_failing:
-        return _RETRYING
+        return _RETRYING if health.waiting else _IDLE
     return _UNUSED if health.last_answered_at is None else _REACHABLE
 
 

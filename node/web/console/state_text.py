@@ -69,7 +69,7 @@ DELIVERY_STATES: Mapping[DeliveryState, StateText] = {
         "Waiting", Tone.BUSY, "The node sends the result as soon as it can."
     ),
     DeliveryState.COMMITTING: StateText(
-        "Committing",
+        "Sent, not confirmed",
         Tone.BUSY,
         "The destination has the result and has yet to confirm that it keeps it.",
     ),
@@ -107,6 +107,7 @@ _STAGES: Mapping[str, str] = {
 _EVENTS: Mapping[str, str] = {
     "series.start_requested": "Start requested",
     "series.cleared": "Images and results deleted at the end of their retention time",
+    "series.deleted": "Images and results deleted by a person",
     "series.ignored": "Series complete: no rule matched",
     "series.accepted": "Series complete: a rule matched",
     "job.queued": "Job queued",
@@ -119,6 +120,7 @@ _EVENTS: Mapping[str, str] = {
     "job.discarded": "Discarded",
     "job.failed": "Attempt failed",
     "job.rejected": "Series not suitable",
+    "delivery.stored": "Sent; waits for the confirmation that it is kept",
     "delivery.failed": "Delivery failed; will be retried",
     "delivery.delivered": "Delivered",
     "delivery.parked": "Delivery given up",

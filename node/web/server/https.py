@@ -21,7 +21,7 @@ _HTTPS_PORT = 443
 def request_is_https(request: HTTPConnection) -> bool:
     """Whether the browser uses HTTPS: to this server, or to a proxy before it.
 
-    uvicorn takes the scheme from X-Forwarded-Proto of proxies that it trusts.
+    `ForwardedRequests` takes the scheme from X-Forwarded-Proto of proxies of the site.
     """
     return bool(request.scope["scheme"] == "https")
 

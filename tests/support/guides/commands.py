@@ -27,6 +27,7 @@ class Treatment(StrEnum):
     SHELL = "run by bash, in the folder of the site"
     PARSED = "its words are parsed by the command line, and it is not run"
     CHECKED = "its syntax and the names in it are checked, and it is not run"
+    UNKNOWN = "no class fits it, and a test fails"
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ CLASSES = (
     ),
     CommandClass(r"segnode dataset ", Treatment.PARSED, "it needs a labelled data set"),
     CommandClass(r"segnode ", Treatment.NODE),
-    CommandClass(r"(?:openssl|curl|printf|chmod|export) ", Treatment.SHELL),
+    CommandClass(r"(?:openssl|curl|printf|chmod|export|mkdir) ", Treatment.SHELL),
     CommandClass(
         r"(?:storescu|storescp|echoscu) ", Treatment.CHECKED, "it runs on a peer; test_tls_peers.py"
     ),
@@ -90,16 +91,12 @@ class GuideCommand:
 
 
 def classify(text: str) -> GuideCommand:
-    """Returns the command with its class.
-
-    Raises:
-        ValueError: no class fits.
-    """
+    """Returns the command with its class."""
     plain = PROGRAM.sub("segnode", text, count=1) if PROGRAM.match(text) else text
     for each in CLASSES:
         if re.match(each.pattern, plain + " "):
             return GuideCommand(plain, each.treatment, each.reason)
-    raise ValueError(f"no class in {Path(__file__).name} fits the command: {text}")
+    return GuideCommand(plain, Treatment.UNKNOWN, "")
 
 
 def commands_of(guide: Path) -> list[GuideCommand]:

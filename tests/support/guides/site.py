@@ -83,7 +83,9 @@ class GuideSite:
             config = "revisions"
         file = str(self.folder / f"{config}.toml")
         words = self._with_values(command.replace(CONFIG_FILE, file)).removeprefix("segnode ")
-        result = CliRunner().invoke(app, words, env={"SEGNODE_CONFIG": file, "COLUMNS": "200"})
+        result = CliRunner().invoke(
+            app, words, env={"SEGNODE_CONFIG": file, "COLUMNS": "200"}, input="y\n"
+        )
         if result.exit_code == 0:
             return ""
         return f"status {result.exit_code}: {result.output}{result.exception or ''}"
@@ -117,6 +119,8 @@ class GuideSite:
             r"/srv/try": f"{at}/try",
             r"/etc/orthanc/segnode-token": f"{at}/segnode-token",
             r"http://127\.0\.0\.1:8080": self.node.url,
+            # Only the web process of the site runs: the PACS receives what the node would.
+            r"SEGNODE@127\.0\.0\.1:11112": "pacs",
             r"/data/ct/abdomen": f"{at}/abdomen",
             r"\b(?:liver|abdomen)\.(?:dcm|seg\.nrrd|nii\.gz)\b": rf"{at}/\g<0>",
             r"\bUID\b": str(_WORK_ITEM),
@@ -129,7 +133,7 @@ class GuideSite:
             r"\bTEXT\b": "test",
         }
         if self.jobs:
-            acting = command.removeprefix("segnode jobs ").split()[0]
+            acting = re.sub("^segnode (?:jobs|store) ", "", command).split()[0]
             job = self.jobs.get(acting, self.jobs["show"])
             values |= {
                 r"\bSERIES_UID\b": str(job.series_instance_uid),
@@ -163,8 +167,8 @@ def guide_site(
             rule="liver",
             code=code,
         )
-        for name in ("backups", "archive"):
-            (folder / name).mkdir(mode=0o700)
+        for name in ("backups", "archive", "deploy/compose"):
+            (folder / name).mkdir(mode=0o700, parents=True)
         text = configuration.replace("[listener]", 'data_dir = "restored"\n[listener]', 1)
         (folder / "empty.toml").write_text(text, encoding="utf-8")
         _add_revisions(folder)
@@ -184,7 +188,7 @@ def _add_jobs(site: GuideSite) -> None:
     """Adds one job for each command that changes a job, and one for those that only read."""
     small_abdomen(site.folder / "abdomen", seed=1)
     assert site.segnode("segnode convert /data/ct/abdomen abdomen.nii.gz") == ""
-    for command in ("show", "retry", "discard", "release", "rerun", "redirect"):
+    for command in ("show", "retry", "discard", "release", "rerun", "redirect", "delete"):
         files = ct_series(
             description=CtDescription(patient_name="Roe^Richard", patient_id="P-17"),
             seed=command,

@@ -49,6 +49,7 @@ COMMANDS = [
     "queue resume --inference",
     "rules compare {config}",
     "series list",
+    "store delete 1.2.3 --reason test",
     "store repair",
     "store verify",
     "worklist list",

@@ -124,6 +124,7 @@ def test_secrets_are_removed_from_revisions_that_are_not_active(site: SiteConfig
         site.remove_secrets("Ada", LATER)
     site.propose(draft(WITHOUT), 1, LATER)
     assert SECRET in texts_of(site.store)
+    assert SECRET not in site.difference(1, 2)
 
     assert site.remove_secrets("Ada", LATER) == [1]
 

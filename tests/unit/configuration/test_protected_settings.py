@@ -41,6 +41,8 @@ def site(tmp_path: Path) -> Iterator[SiteConfiguration]:
     ("old", "new", "setting"),
     [
         ("", '[access]\nlogin = "none"\n', "[access]"),
+        ("", '[web]\npublic_url = "http://localhost"\n', "web.public_url"),
+        ("", '[web]\ntrusted_proxies = ["0.0.0.0/0"]\n', "web.trusted_proxies"),
         ("PACS_PASSWORD", "HOME", "destinations.web.password_env"),
         ('password_env = "PACS_PASSWORD"', 'password_file = "/etc/shadow"', "password_file"),
         ("https://pacs.example", "https://mine.example", "destinations.web.password_env"),
@@ -58,6 +60,20 @@ def test_a_protected_change_needs_an_administrator(
     SiteConfiguration(site.store, site.file).propose(draft, 1, NOON)
     with pytest.raises(AdministratorNeeded):  # a roll-back is no way around
         site.roll_back(1, "Bob", "a test", 2, NOON)
+
+
+def test_the_events_of_a_worklist_get_its_secret_and_are_protected(
+    site: SiteConfiguration,
+) -> None:
+    worklist = (
+        '[worklists.w]\nurl = "https://ups.example/x"\ntoken_env = "UPS_TOKEN"\n'
+        'tasks = [{ code = "A", scheme = "B", rule = "liver" }]\n'
+    )
+    administrator = SiteConfiguration(site.store, site.file)
+    administrator.propose(RevisionDraft(ACTIVE + worklist, "Ada", "a test"), 1, NOON)
+    text = f'{ACTIVE}{worklist}events_url = "wss://mine.example/x"\n'
+    with pytest.raises(AdministratorNeeded, match=r"worklists\.w\.token_env"):
+        site.propose(RevisionDraft(text, "Bob", "a test"), 2, NOON)
 
 
 def test_a_configurator_changes_everything_else(site: SiteConfiguration) -> None:

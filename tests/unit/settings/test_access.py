@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from node.domain.access.permissions import Role
 from node.domain.errors import Misconfigured
 from node.settings import Settings, load_settings
 
@@ -35,3 +36,61 @@ def test_a_console_that_others_reach_needs_a_login(tmp_path: Path, host: str) ->
     assert "segnode.toml:3" in message
     assert "access.login" in message
     assert host in message
+
+
+_OIDC = """
+[web]
+public_url = "{public_url}"
+names = ["segnode.hospital.example"]
+[access]
+local_accounts = "{local_accounts}"
+[access.oidc]
+issuer = "{issuer}"
+client_id = "segnode"
+scopes = {scopes}
+roles = {roles}
+"""
+_RIGHT = {
+    "public_url": "https://segnode.hospital.example",
+    "local_accounts": "administrators",
+    "issuer": "https://login.hospital.example/realms/staff",
+    "scopes": '["openid", "profile"]',
+    "roles": '{ radiology = "viewer", "pacs team" = "administrator" }',
+}
+
+
+def test_groups_of_a_provider_have_roles(tmp_path: Path) -> None:
+    oidc = load(tmp_path, _OIDC.format(**_RIGHT)).access.oidc
+    assert oidc is not None
+    assert oidc.roles == {"radiology": Role.VIEWER, "pacs team": Role.ADMINISTRATOR}
+
+
+@pytest.mark.parametrize(
+    ("changed", "key", "message"),
+    [
+        ({"issuer": "http://login.hospital.example"}, "access.oidc.issuer", "https://"),
+        ({"issuer": "https://login.hospital.example?a=b"}, "access.oidc.issuer", "address"),
+        ({"issuer": "https://u:p@login.hospital.example"}, "access.oidc.issuer", "address"),
+        ({"issuer": "login"}, "access.oidc.issuer", "address"),
+        ({"scopes": '["profile"]'}, "access.oidc.scopes", "openid"),
+        ({"roles": "{}"}, "access.oidc.roles", "nobody could log in"),
+        ({"roles": '{ radiology = "reader" }'}, "access.oidc.roles.radiology", "viewer"),
+        ({"public_url": ""}, "access.oidc.issuer", "web.public_url"),
+        ({"public_url": "http://segnode.hospital.example"}, "web.public_url", "https://"),
+        ({"public_url": "https://segnode.hospital.example/a"}, "web.public_url", "no path"),
+        ({"public_url": "https://other.hospital.example"}, "web.public_url", "web.names"),
+        ({"local_accounts": "none"}, "access.local_accounts", "all"),
+    ],
+)
+def test_a_login_that_cannot_work_or_is_not_safe_is_a_mistake(
+    tmp_path: Path, changed: dict[str, str], key: str, message: str
+) -> None:
+    with pytest.raises(Misconfigured) as refused:
+        load(tmp_path, _OIDC.format(**_RIGHT | changed))
+    assert key in str(refused.value)
+    assert message in str(refused.value)
+
+
+def test_nobody_is_locked_out_without_a_provider(tmp_path: Path) -> None:
+    with pytest.raises(Misconfigured, match="lets nobody else log in"):
+        load(tmp_path, 'access.local_accounts = "administrators"')

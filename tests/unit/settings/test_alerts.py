@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from node.alerts.channel import channels_from
-from node.domain.errors import Misconfigured
+from node.alerts.webhook import WebhookChannel
+from node.domain.errors import Misconfigured, Transient
 from node.domain.monitoring.alert import AlertChannel
 from node.settings import Settings, load_settings
 
@@ -60,6 +61,25 @@ def test_a_secret_that_is_not_set_is_named(tmp_path: Path) -> None:
     settings = load(tmp_path, f'{WEBHOOK}token_env = "NO_SUCH_TOKEN"\n')
     with pytest.raises(Misconfigured, match=r"alerts\.webhook\.token_env: .*NO_SUCH_TOKEN"):
         channels_from(settings)
+
+
+def test_the_address_of_the_webhook_comes_from_a_file_and_is_never_shown(tmp_path: Path) -> None:
+    file = tmp_path / "webhook"
+    file.touch(mode=0o600)
+    settings = load(tmp_path, f'[alerts.webhook]\nurl_file = "{file}"\n')
+    file.write_text("https://chat.example/hooks/geheim\n")
+    channel = channels_from(settings)[AlertChannel.WEBHOOK]
+    assert isinstance(channel, WebhookChannel)
+    assert channel.address() == "https://chat.example/hooks/geheim"
+    assert "geheim" not in repr(channel)
+    for wrong in ("geheim", "https://user:geheim@chat.example/x"):
+        file.write_text(wrong)
+        with pytest.raises(Misconfigured, match=r"webhook\.url_file: the address in it") as caught:
+            channels_from(settings)
+        assert "geheim" not in str(caught.value)
+        with pytest.raises(Transient, match=r"webhook\.url_file: the address in it") as later:
+            channel.address()
+        assert "geheim" not in str(later.value)
 
 
 def test_a_relative_certificate_file_starts_from_the_folder_of_the_configuration(

@@ -151,11 +151,15 @@ class PauseState(BaseModel):
 
 
 class DestinationQueueState(BaseModel):
-    """The deliveries that wait for a destination, and those that were given up (`parked`)."""
+    """The deliveries that wait for a destination, and those that were given up (`parked`).
+
+    `committing` are sent, and the destination has yet to confirm that it keeps them.
+    """
 
     destination: str
     waiting: int
     parked: int
+    committing: int
     oldest_since: datetime | None
     next_attempt_at: datetime | None
     error: str
@@ -168,6 +172,7 @@ class DestinationQueueState(BaseModel):
             destination=queue.destination,
             waiting=queue.waiting,
             parked=queue.parked,
+            committing=queue.committing,
             oldest_since=queue.oldest_since,
             next_attempt_at=None if queue.pause else queue.next_attempt_at,
             error=queue.error,

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Annotated
+from urllib.parse import urlencode
 
 from fastapi import Depends, HTTPException, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -10,12 +11,13 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from node.access.authentication import RequestFacts
 from node.access.login import Login, OpenedSession
 from node.access.sessions import cookie_name
-from node.domain.access.identities import IdentityOrigin
 from node.domain.access.users import Credentials
+from node.settings import AccessOptions
 from node.web.access_control import request_facts
 from node.web.console.rendering import render
 from node.web.current_sender import current_sender
 from node.web.dependencies import SiteSettings, SiteStore, identity_of, settings_of
+from node.web.next_page import OIDC_LOGIN_PATH
 
 # Pages with codes and forms of logins stay in no cache.
 _HEADERS = {"Cache-Control": "no-store"}
@@ -39,7 +41,7 @@ def _own_credentials(request: Request, login: SiteLogin) -> Credentials:
     """Returns the credentials of the user who sends the request; 403 for all others."""
     identity = identity_of(request)
     credentials = login.store.credentials_of(identity.name)
-    if identity.origin is not IdentityOrigin.SESSION or credentials is None:
+    if not identity.has_account or credentials is None:
         raise HTTPException(HTTPStatus.FORBIDDEN, _NO_ACCOUNT)
     return credentials
 
@@ -62,6 +64,31 @@ def access_page(
     node = settings_of(request.app).listener if is_known else None
     text = render(f"access/{name}", node=node, path=path, mistake=mistake, **context)
     return HTMLResponse(text, shown, _HEADERS)
+
+
+def login_form(
+    request: Request,
+    options: AccessOptions,
+    *,
+    mistake: str = "",
+    status: HTTPStatus = HTTPStatus.OK,
+    next_page: str = "",
+    user_name: str = "",
+    is_ready: bool = False,
+) -> Response:
+    """Returns the page with the ways to log in."""
+    way = "" if options.oidc is None else f"{OIDC_LOGIN_PATH}?{urlencode({'next': next_page})}"
+    return access_page(
+        request,
+        "login.html",
+        mistake=mistake,
+        status=status,
+        next_page=next_page,
+        user_name=user_name,
+        is_ready=is_ready,
+        options=options,
+        provider_address=way,
+    )
 
 
 def see_other(address: str, headers: Mapping[str, str] | None = None) -> Response:

@@ -6,19 +6,24 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
+from node.access.oidc.oidc_login import unavailable_text
+from node.access.oidc.provider import ProviderUnavailable
 from node.access.second_factor import SecondFactor
+from node.domain.access.external_users import is_external
 from node.domain.access.users import AccountError, Session, SessionStage
 from node.web.access_control import access_control_of
 from node.web.console.access.answers import (
     Facts,
     SiteLogin,
     access_page,
+    login_form,
     see_other,
     with_cookie,
     without_cookie,
 )
-from node.web.dependencies import PostedForm
-from node.web.next_page import LOGIN_PATH, safe_page
+from node.web.console.access.oidc_routes import OptionalOidcLogin
+from node.web.dependencies import PostedForm, identity_of
+from node.web.next_page import LOGIN_PATH, continue_page, safe_page
 
 ROUTER = APIRouter(include_in_schema=False)
 _SECOND_FACTOR = "/login/second-factor"
@@ -42,7 +47,7 @@ def login_page(
     if session is not None and session.stage is SessionStage.OPEN:
         return see_other(safe_page(next_page))
     wanted = safe_page(next_page)
-    return access_page(request, "login.html", next_page=wanted, user_name="", ready=ready)
+    return login_form(request, login.options, next_page=wanted, is_ready=ready is not None)
 
 
 @ROUTER.post(LOGIN_PATH)
@@ -52,13 +57,9 @@ def log_in(request: Request, login: SiteLogin, facts: Facts, form: PostedForm) -
     try:
         opened = login.by_password(name, form.get("password", ""), facts)
     except AccountError as error:
-        return access_page(
-            request,
-            "login.html",
-            mistake=str(error),
-            next_page=next_page,
-            user_name=name,
-            ready=None,
+        mistake = str(error)
+        return login_form(
+            request, login.options, mistake=mistake, next_page=next_page, user_name=name
         )
     if opened.stage is SessionStage.OPEN:
         return with_cookie(see_other(next_page), opened, facts)
@@ -115,10 +116,20 @@ def log_in_by_link(request: Request, login: SiteLogin, facts: Facts, form: Poste
 
 
 @ROUTER.post("/logout")
-def log_out(login: SiteLogin, facts: Facts) -> Response:
-    """Ends the session."""
+def log_out(
+    request: Request, login: SiteLogin, provider: OptionalOidcLogin, facts: Facts
+) -> Response:
+    """Ends the session; of a person whom the provider knows, also the login there."""
     login.sessions.end(facts)
-    return without_cookie(see_other(LOGIN_PATH), facts)
+    address = ""
+    if provider is not None and is_external(identity_of(request).name):
+        try:
+            address = provider.logout_address(LOGIN_PATH)
+        except ProviderUnavailable as error:
+            unavailable_text(error)
+    # A form may lead to no other site (Content-Security-Policy).
+    response = continue_page(address) if address else see_other(LOGIN_PATH)
+    return without_cookie(response, facts)
 
 
 def _second_factor_page(

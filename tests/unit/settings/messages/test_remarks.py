@@ -40,6 +40,11 @@ _QUERY = '[queries.new]\nsource = "web"\n'
             "worklists.w.password_env: the environment variable",
         ),
         (_WEB + _QUERY + 'modality = "MR"\n', "Query 'new': no rule takes MR"),
+        (
+            _WEB + 'oauth_token_url = "http://l/t"\noauth_client_id = "c"\n'
+            'oauth_client_secret_env = "HOME"\n',
+            "sources.web.oauth_token_url: the client secret is sent to http://l/t without",
+        ),
     ],
 )
 def test_what_is_valid_and_useless_has_a_remark(tmp_path: Path, added: str, remark: str) -> None:

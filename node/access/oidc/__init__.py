@@ -1,0 +1,1 @@
+"""Login at an identity provider, by OpenID Connect."""

@@ -1,0 +1,67 @@
+"""Requests that a proxy forwards: who says from which address and by which scheme they come."""
+
+import time
+from collections.abc import Callable, Collection
+from ipaddress import ip_address
+
+import structlog
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+
+_LOG = structlog.get_logger()
+_FORWARDED = {
+    b"forwarded",
+    b"x-forwarded-for",
+    b"x-forwarded-host",
+    b"x-forwarded-port",
+    b"x-forwarded-proto",
+}
+# Each client can send such headers with every request.
+_WARNED_EVERY_SECONDS = 60.0
+
+
+class ForwardedRequests:
+    """Believes X-Forwarded-For and X-Forwarded-Proto of the current `proxies`, and of nobody else.
+
+    `proxies` are IP addresses and networks. A request from this machine that somebody else claims
+    to have forwarded may come from anywhere: its client is then unknown.
+    """
+
+    def __init__(self, app: ASGIApp, proxies: Callable[[], Collection[str]]) -> None:
+        self._app = app
+        self._proxies = proxies
+        self._known: tuple[str, ...] = ()
+        self._trusting = self._trust(())
+        self._warned_at = float("-inf")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Passes the request on with the address and scheme of its client."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        proxies = tuple(self._proxies())
+        if proxies != self._known:
+            self._known, self._trusting = proxies, self._trust(proxies)
+        address = scope["client"][0] if scope.get("client") else ""
+        if address in self._trusting.trusted_hosts:
+            await self._trusting(scope, receive, send)  # type: ignore[arg-type] # types of uvicorn
+            return
+        await self._app(self._without_claims(scope, address), receive, send)
+
+    def _trust(self, proxies: Collection[str]) -> ProxyHeadersMiddleware:
+        return ProxyHeadersMiddleware(self._app, list(proxies))  # type: ignore[arg-type]
+
+    def _without_claims(self, scope: Scope, address: str) -> Scope:
+        kept = [pair for pair in scope["headers"] if pair[0] not in _FORWARDED]
+        if len(kept) == len(scope["headers"]):
+            return scope
+        now = time.monotonic()
+        if now - self._warned_at >= _WARNED_EVERY_SECONDS:
+            self._warned_at = now
+            _LOG.warning(
+                "web.forwarded_by_unknown_proxy",
+                address=address,
+                remedy="if this is a proxy of the site, add its address to web.trusted_proxies",
+            )
+        client = None if address and ip_address(address).is_loopback else scope["client"]
+        return {**scope, "headers": kept, "client": client}
