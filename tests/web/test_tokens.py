@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import httpx
 import pytest
 
+from node.access.api_tokens import TokenKeeper
 from node.domain.access.permissions import Role
 from tests.support.servers.served_node import ServedNode, served_node
 from tests.support.servers.sessions import add_user, open_session
@@ -25,8 +27,9 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedNode]:
 def administrator(node: ServedNode) -> Iterator[httpx.Client]:
     with open_session(node, "ada").client(node) as client:
         yield client
+    keeper = TokenKeeper(node.store, "test", 100)
     for token in node.store.list_api_tokens():
-        node.store.remove_api_token(token.name)
+        keeper.revoke(token.name, datetime.now(UTC))
 
 
 def bearer(node: ServedNode, token: str) -> httpx.Client:

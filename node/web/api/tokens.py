@@ -11,7 +11,10 @@ from node.access.api_tokens import TokenKeeper
 from node.domain.access.permissions import Permission
 from node.domain.access.tokens import ApiToken
 from node.domain.access.users import AccountError
-from node.web.acting_user import CurrentUser
+from node.domain.audit.records import AuditInterface
+from node.settings import Settings
+from node.store import Store
+from node.web.acting_user import ActingUser, CurrentUser
 from node.web.dependencies import Now, SiteSettings, SiteStore
 
 ROUTER = APIRouter(prefix="/api/tokens")
@@ -70,7 +73,7 @@ def create_token(
     request: NewToken, settings: SiteSettings, store: SiteStore, user: CurrentUser, now: Now
 ) -> CreatedToken:
     """Creates a token; one that is not possible ends with 422 and the reason."""
-    keeper = TokenKeeper(store, user.named(), settings.access.token_max_days)
+    keeper = _keeper(settings, store, user)
     try:
         valid = timedelta(days=request.days)
         return CreatedToken(token=keeper.create(request.name, frozenset(request.may), valid, now))
@@ -83,8 +86,13 @@ def revoke_token(
     name: str, settings: SiteSettings, store: SiteStore, user: CurrentUser, now: Now
 ) -> None:
     """Revokes a token; every host refuses it from then on."""
-    keeper = TokenKeeper(store, user.named(), settings.access.token_max_days)
+    keeper = _keeper(settings, store, user)
     try:
         keeper.revoke(name, now)
     except AccountError as error:
         raise HTTPException(HTTPStatus.NOT_FOUND, str(error)) from error
+
+
+def _keeper(settings: Settings, store: Store, user: ActingUser) -> TokenKeeper:
+    max_days = settings.access.token_max_days
+    return TokenKeeper(store, user.named(), max_days, AuditInterface.API, user.address)
