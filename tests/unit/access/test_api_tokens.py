@@ -121,7 +121,7 @@ def test_a_revoked_token_is_refused_and_its_name_is_free(store: Store, token: st
 def test_each_change_of_a_token_is_in_the_audit_trail_without_the_token(
     store: Store, token: str
 ) -> None:
-    keeper = TokenKeeper(store, "bob")
+    keeper = TokenKeeper(store, "bob", 3650)
     with pytest.raises(AccountError, match="already"):
         keeper.create("viewer-1", VIEW, YEAR, NOON)
     keeper.revoke("viewer-1", NOON)
