@@ -125,6 +125,7 @@ _OBJECT_CODES: dict[str, ObjectCodes] = {
 _OWN_ROLES: dict[str, str] = {
     AuditObjectType.JOB: "20",
     AuditObjectType.DELIVERY: "20",
+    AuditObjectType.WORK_ITEM: "20",
     AuditObjectType.DESTINATION: "16",
     AuditObjectType.CONFIGURATION: "13",
     AuditObjectType.CONNECTION: "13",

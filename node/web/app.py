@@ -31,10 +31,12 @@ from node.web.api import (
     models,
     retrievals,
     series,
+    tokens,
     work_items,
 )
 from node.web.api import rules as rules_api
 from node.web.api.queues import routes as queues
+from node.web.audit.recording import RequestRecorder
 from node.web.console import (
     configuration_routes,
     overview_routes,
@@ -46,6 +48,7 @@ from node.web.console.access import (
     login_routes,
     oidc_routes,
     set_up_routes,
+    token_routes,
     user_routes,
 )
 from node.web.console.connections import form_routes as connection_forms
@@ -79,6 +82,7 @@ _CONSOLE = (
     oidc_routes,
     set_up_routes,
     account_routes,
+    token_routes,
     user_routes,
     viewer,
     ohif_routes,
@@ -88,6 +92,7 @@ _API = (
     jobs,
     queues,
     retrievals,
+    tokens,
     work_items,
     rules_api,
     configuration_api,
@@ -127,6 +132,7 @@ def create_app(
         settings=lambda: settings_of(app),
         authenticators=lambda: authenticators_from(settings_of(app), store),
         error_answer=_answer,
+        recorder=RequestRecorder(store.record),
     )
     app.add_middleware(AccessMiddleware, control=app.state.access_control)
     # The last one added comes first.

@@ -16,11 +16,13 @@ from node.domain.audit.records import (
     AuditOutcome,
     AuditRecord,
 )
+from node.domain.delivery import Receipt
+from node.domain.series import SeriesState
 from node.store import Store
 from node.store.audit_trail.chain import NO_HASH
 from node.store.audit_trail.tables import AUDIT_CHAINS, AUDIT_RECORDS
 from node.store.database import Database, parse_url
-from tests.support.factories import NOON
+from tests.support.factories import LATER, NOON, SERIES, add_instances, job_of
 
 _R, _C = AUDIT_RECORDS.c, AUDIT_CHAINS.c
 
@@ -143,6 +145,45 @@ def test_a_chain_whose_head_was_removed_has_a_fault(store: Store, database_url: 
     store.record(a_record())
     manipulate(database_url, delete(AUDIT_CHAINS))
     assert faults(store) == [(1, "is not the last that the chain states")]
+
+
+def test_a_complete_series_and_its_deletion_have_one_record_each(store: Store) -> None:
+    add_instances(store, "1.2.3.1", "1.2.3.2")
+    for _ in range(2):  # the second one after a person has requested the start
+        assert store.record_decision(SERIES, "{}", SeriesState.IGNORED, NOON, seen_count=2)
+    series = store.get_series(SERIES)
+    assert series is not None
+    assert store.delete_series(SERIES, LATER, by="ada", reason="sent by mistake")
+    deleted, received = store.newest_audit_records(10)
+    assert (received.action, received.actor, received.interface) == ("received", "segnode", "node")
+    assert received.objects == (
+        ("study", series.study_instance_uid),
+        ("series", SERIES),
+    )
+    assert received.detail == f"2 instances, first by {series.origin}"
+    assert (deleted.action, deleted.actor, deleted.interface) == ("deleted", "ada", "cli")
+    assert (deleted.objects, deleted.detail) == (
+        (("series", SERIES),),
+        "2 instances, by ada: sent by mistake",
+    )
+
+
+def test_a_delivery_is_recorded_when_it_arrives_or_is_given_up(store: Store) -> None:
+    add_instances(store, "1.2.3.1")
+    job = job_of(SERIES)
+    store.add_job(job)
+    store.add_deliveries(job.job_id, ["archive", "pacs"], NOON)
+    store.record_failed_delivery(job.job_id, "pacs", NOON, error="busy", next_try_at=LATER)
+    store.record_receipt(job.job_id, "pacs", Receipt("pacs", "0000"), LATER)
+    store.record_receipt(
+        job.job_id, "pacs", Receipt("pacs", "0000"), LATER
+    )  # final: nothing changes
+    store.park_delivery(job.job_id, "archive", LATER, error="refused")
+    given_up, arrived = sorted(store.newest_audit_records(10), key=lambda each: -each.sequence)
+    assert (arrived.action, arrived.outcome, arrived.detail) == ("delivered", "success", "0000")
+    assert arrived.objects == (("job", job.job_id), ("delivery", "pacs"))
+    assert (given_up.outcome, given_up.detail) == ("serious failure", "refused")
+    assert faults(store) == []
 
 
 def manipulate(database_url: str, statement: Update | Delete) -> None:

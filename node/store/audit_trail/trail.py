@@ -1,13 +1,22 @@
 """Appends records to the audit trail, reads them, and verifies the hash chains."""
 
 import socket
+from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row, select, text, union, update
 from sqlalchemy.engine import Connection
 
-from node.domain.audit.records import AuditRecord
+from node.domain.audit.records import (
+    AuditAction,
+    AuditActor,
+    AuditInterface,
+    AuditObject,
+    AuditOutcome,
+    AuditRecord,
+)
 from node.store.audit_trail.chain import NO_HASH, ChainedRecord, ChainFault, ChainHead, first_fault
 from node.store.audit_trail.tables import AUDIT_CHAINS, AUDIT_RECORDS
 from node.store.database import Database
@@ -69,6 +78,21 @@ def append_record(database: Database, connection: Connection, record: AuditRecor
         .where(_C.chain == head.chain)
         .values(sequence=chained.sequence, hash=chained.hash)
     )
+
+
+def append_node_record(
+    database: Database,
+    connection: Connection,
+    now: datetime,
+    action: AuditAction,
+    objects: Sequence[AuditObject],
+    *,
+    outcome: AuditOutcome = AuditOutcome.SUCCESS,
+    detail: str = "",
+) -> None:
+    """Appends a record of what the node itself does; see `append_record`."""
+    actor = AuditActor("segnode", AuditInterface.NODE)
+    append_record(database, connection, AuditRecord(now, action, outcome, actor, objects, detail))
 
 
 def _locked_head(database: Database, connection: Connection, chain: str) -> ChainHead:
