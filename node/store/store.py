@@ -11,6 +11,7 @@ from node.store.access.one_time_codes import OneTimeCodes
 from node.store.access.sessions import Sessions
 from node.store.access.users import Users
 from node.store.audit import AuditTrail
+from node.store.audit_trail.searching import AuditSearches
 from node.store.audit_trail.trail import AuditRecords
 from node.store.commitment.received import ReceivedCommitments
 from node.store.commitment.requested import RequestedCommitments
@@ -90,6 +91,7 @@ class Store(
     OneTimeCodes,
     AuditTrail,
     AuditRecords,
+    AuditSearches,
 ):
     """Instances, series, jobs, deliveries, queues, retrievals, work items, commitments, workers,
     health, alerts, rejected connections, certificates of peers, the configuration, shadow runs,

@@ -1,11 +1,24 @@
-"""`segnode audit`: lists the records of the audit trail and verifies its hash chains."""
+"""`segnode audit`: lists, verifies and exports the records of the audit trail."""
 
 import json
 from dataclasses import asdict
+from itertools import islice
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from node.cli.audit.export import export
+from node.cli.audit.search_options import (
+    ActionOption,
+    AddressOption,
+    ObjectOption,
+    OutcomeOption,
+    SinceOption,
+    UntilOption,
+    UserOption,
+    in_utc,
+    record_reading,
+)
 from node.cli.jobs import JsonOption, open_store
 from node.cli.options import ConfigOption
 
@@ -13,28 +26,42 @@ if TYPE_CHECKING:
     from node.store.audit_trail.chain import ChainedRecord
 
 app = typer.Typer(no_args_is_help=True, help="The audit trail: who did what.")
+app.command()(export)
 
 
 @app.command("list")
 def list_records(
     config: ConfigOption = None,
     limit: Annotated[int, typer.Option(min=1, help="Maximum number of records.")] = 50,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    user: UserOption = "",
+    action: ActionOption = None,
+    outcome: OutcomeOption = None,
+    object_: ObjectOption = "",
+    address: AddressOption = "",
     as_json: JsonOption = False,
 ) -> None:
-    """List the latest records of the audit trail, newest first.
+    """List the latest records of the audit trail, newest first; all conditions must hold.
 
-    Example: segnode audit list --limit 20
+    That somebody lists them is recorded, too.
+
+    Example: segnode audit list --user ada --since 2026-11-01
     """
+    from node.store.audit_trail.searching import AuditSearch
+
+    search = AuditSearch(in_utc(since), in_utc(until), action, outcome, user, object_, address)
     with open_store(config) as store:
-        records = store.newest_audit_records(limit)
+        record_reading(store, "listed")
+        with store.found_audit_records(search, newest_first=True) as found:
+            records = list(islice(found, limit))
     if as_json:
-        found = [asdict(record) for record in records]
-        typer.echo(json.dumps(found, default=str, indent=2))
+        typer.echo(json.dumps([asdict(record) for record in records], default=str, indent=2))
         return
     for record in records:
         typer.echo(_line(record))
     if not records:
-        typer.echo("The audit trail has no records.")
+        typer.echo("No record of the audit trail fits.")
 
 
 @app.command()

@@ -45,7 +45,7 @@ class AuditRecords(Repository):
         """Returns the last records of all hosts, newest first."""
         newest = select(AUDIT_RECORDS).order_by(_R.happened_at.desc(), _R.chain, _R.sequence.desc())
         with self._database.reading() as connection:
-            return tuple(_chained(row) for row in connection.execute(newest.limit(limit)))
+            return tuple(chained_record(row) for row in connection.execute(newest.limit(limit)))
 
     def audit_chain_heads(self) -> tuple[ChainHead, ...]:
         """Returns the head that each chain states, by name."""
@@ -141,10 +141,10 @@ def _heads_and_chains_without(connection: Connection) -> list[ChainHead]:
 def _first_fault(connection: Connection, head: ChainHead) -> ChainFault | None:
     query = select(AUDIT_RECORDS).where(_R.chain == head.chain).order_by(_R.sequence)
     with connection.execute(query.execution_options(yield_per=_BATCH)) as rows:
-        return first_fault(head, (_chained(row) for row in rows))
+        return first_fault(head, (chained_record(row) for row in rows))
 
 
-def _chained(row: Row[Any]) -> ChainedRecord:
+def chained_record(row: Row[Any]) -> ChainedRecord:
     fields = row._asdict()
     objects = tuple((each_type, identifier) for each_type, identifier in fields.pop("objects"))
     return ChainedRecord(**fields, objects=objects)
