@@ -11,6 +11,7 @@ from node.access.secrets import digest_of_identifier, new_identifier
 from node.domain.access.identities import Identity, IdentityOrigin
 from node.domain.access.permissions import Permission
 from node.domain.access.tokens import ApiToken, token_name_of
+from node.domain.access.users import AccountError
 from node.domain.audit.records import (
     AuditAction,
     AuditActor,
@@ -35,13 +36,16 @@ _UNKNOWN = "the token is unknown or revoked; “segnode tokens list” names the
 
 @dataclass(frozen=True)
 class TokenKeeper:
-    """Creates and revokes tokens on behalf of `by`; each change has a record in the audit trail.
+    """Creates and revokes tokens on behalf of `by`, who uses this interface from this address.
 
-    The command line is the only interface to it.
+    Each change has a record in the audit trail. A token is valid for at most `max_days`.
     """
 
     store: Store
     by: str
+    max_days: int
+    interface: AuditInterface = AuditInterface.CLI
+    address: str = ""
 
     def create(
         self, name: str, permissions: frozenset[Permission], valid: timedelta, now: datetime
@@ -49,8 +53,15 @@ class TokenKeeper:
         """Adds a token and returns it; the database keeps only its digest.
 
         Raises:
-            AccountError: a token cannot have this name, or has it already.
+            AccountError: a token cannot have this name, has it already, may do nothing, or is to be
+                valid for too long.
         """
+        if not permissions:
+            raise AccountError("choose at least one thing that the program may do")
+        if valid > timedelta(days=self.max_days):
+            raise AccountError(
+                f"a token is valid for at most {self.max_days} days here (access.token_max_days)"
+            )
         text = PREFIX + new_identifier()
         token = ApiToken(token_name_of(name), permissions, now, self.by, now + valid)
         may = ", ".join(sorted(permissions))
@@ -75,7 +86,7 @@ class TokenKeeper:
             now,
             AuditAction.TOKEN_CHANGED,
             AuditOutcome.SUCCESS,
-            AuditActor(self.by, AuditInterface.CLI),
+            AuditActor(self.by, self.interface, self.address),
             (AuditObject(AuditObjectType.TOKEN, name),),
             detail,
         )

@@ -12,6 +12,7 @@ from node.health.configuration import configuration_problems, file_problems
 from node.health.destinations import attention_policy, destination_problems
 from node.health.parts import database_gone, full_text, node_problem, part_problems
 from node.health.queues import queue_problems
+from node.health.tokens import token_problems
 from node.settings import Settings
 from node.store import Store
 from node.store.monitoring.activity import ParkedJob
@@ -69,6 +70,7 @@ def site_problems(settings: Settings, store: Store, now: datetime) -> list[Probl
         *_many_parked(len(parked)),
         *_lost_worker_problems(store, now),
         *peer_certificate_problems(settings, store, now),
+        *token_problems(settings, store, now),
         *_unsent_problems(store.failed_messages()),
         *configuration_problems(running_processes(store, now)),
     ]

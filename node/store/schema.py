@@ -180,6 +180,13 @@ RESULT_OBJECTS = Table(
     Column("size_bytes", BigInteger, nullable=False),
 )
 
+RESULT_UIDS = Table(
+    "result_uids",
+    METADATA,
+    Column("uid", _UID, primary_key=True),  # of a series or an instance
+    Column("job_id", _JOB_ID, ForeignKey("jobs.job_id"), nullable=False, index=True),
+)
+
 RETRIEVALS = Table(
     "retrievals",
     METADATA,

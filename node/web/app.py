@@ -31,6 +31,7 @@ from node.web.api import (
     models,
     retrievals,
     series,
+    tokens,
     work_items,
 )
 from node.web.api import rules as rules_api
@@ -47,6 +48,7 @@ from node.web.console.access import (
     login_routes,
     oidc_routes,
     set_up_routes,
+    token_routes,
     user_routes,
 )
 from node.web.console.connections import form_routes as connection_forms
@@ -80,6 +82,7 @@ _CONSOLE = (
     oidc_routes,
     set_up_routes,
     account_routes,
+    token_routes,
     user_routes,
     viewer,
     ohif_routes,
@@ -89,6 +92,7 @@ _API = (
     jobs,
     queues,
     retrievals,
+    tokens,
     work_items,
     rules_api,
     configuration_api,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from node.domain.access.permissions import Permission
 
-_VIEW, _OPERATE = Permission.VIEW, Permission.OPERATE
+_VIEW, _SEND, _OPERATE = Permission.VIEW, Permission.SEND, Permission.OPERATE
 _CONFIGURE, _ADMINISTER = Permission.CONFIGURE, Permission.ADMINISTER
 # The method and path of a route, as it declares them. A mounted folder has no method.
 Route = tuple[str, str]
@@ -54,6 +54,12 @@ ROUTE_PERMISSIONS: Mapping[Route, Permission] = {
     ("POST", "/users/{name}/enable"): _ADMINISTER,
     ("POST", "/users/{name}/reset"): _ADMINISTER,
     ("POST", "/users/{name}/end-sessions"): _ADMINISTER,
+    ("GET", "/tokens"): _ADMINISTER,
+    ("POST", "/tokens"): _ADMINISTER,
+    ("POST", "/tokens/{name}/revoke"): _ADMINISTER,
+    ("GET", "/api/tokens"): _ADMINISTER,
+    ("POST", "/api/tokens"): _ADMINISTER,
+    ("DELETE", "/api/tokens/{name}"): _ADMINISTER,
     # The text of the configuration may hold secrets.
     ("GET", "/configuration"): _CONFIGURE,
     ("GET", "/configuration/revisions/{number}"): _CONFIGURE,
@@ -110,7 +116,7 @@ ROUTE_PERMISSIONS: Mapping[Route, Permission] = {
     ("GET", "/api/series/{series_uid}/slices"): _VIEW,
     ("GET", "/viewer"): _VIEW,
     ("GET", "/viewer/{path:path}"): _VIEW,
-    ("POST", "/api/series/{series_uid}/start"): _OPERATE,
+    ("POST", "/api/series/{series_uid}/start"): _SEND,
     ("GET", "/api/jobs"): _VIEW,
     ("GET", "/api/jobs/{job_id}"): _VIEW,
     ("GET", "/api/jobs/{job_id}/picture.png"): _VIEW,
@@ -137,7 +143,7 @@ ROUTE_PERMISSIONS: Mapping[Route, Permission] = {
     ("POST", "/api/queues/inference/resume"): _OPERATE,
     ("POST", "/api/queues/destinations/{name:path}/pause"): _OPERATE,
     ("POST", "/api/queues/destinations/{name:path}/resume"): _OPERATE,
-    ("POST", "/api/retrieve"): _OPERATE,
+    ("POST", "/api/retrieve"): _SEND,
     ("POST", "/api/fetch"): _OPERATE,
     ("GET", "/api/retrievals"): _VIEW,
     ("GET", "/api/retrievals/{number}"): _VIEW,
@@ -177,8 +183,8 @@ ROUTE_PERMISSIONS: Mapping[Route, Permission] = {
         "GET",
         "/dicom-web/studies/{study}/series/{series}/instances/{instance}/frames/{number}/thumbnail",
     ): _VIEW,
-    ("POST", "/dicom-web/studies"): _OPERATE,
-    ("POST", "/dicom-web/studies/{study}"): _OPERATE,
+    ("POST", "/dicom-web/studies"): _SEND,
+    ("POST", "/dicom-web/studies/{study}"): _SEND,
     ("OPTIONS", "/dicom-web/"): _VIEW,
     ("OPTIONS", "/dicom-web"): _VIEW,
     ("DELETE", "/dicom-web/{path:path}"): _VIEW,

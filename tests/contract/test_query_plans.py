@@ -10,12 +10,14 @@ import httpx
 from fastapi import FastAPI
 from sqlalchemy import event
 
+from node.domain.result_objects import SEG, ObjectUids
 from node.settings import Settings, WebOptions
 from node.store import Store
 from node.web.app import create_app
 from tests.support.many_series import insert_series
 from tests.support.servers.served_node import without_login
 
+_RESULT = ObjectUids("job5", SEG)
 _REQUESTS = [
     "/",
     "/?older=20260101000500000000_",
@@ -35,6 +37,9 @@ _REQUESTS = [
     "/dicom-web/instances?SOPInstanceUID=1.2.3",
     "/dicom-web/studies?AccessionNumber=A0000001",
     "/dicom-web/series?StudyInstanceUID=1.2.840.1",
+    "/dicom-web/series?SeriesInstanceUID=1.2.3",
+    f"/dicom-web/series?SeriesInstanceUID={_RESULT.series_instance_uid}",
+    f"/dicom-web/instances?SOPInstanceUID={_RESULT.sop_instance_uid()}",
 ]
 # An index that holds every column of a query in its order counts as one, a table does not.
 _SQLITE_SCAN = re.compile(r"SCAN (?:series|jobs|instances)\b(?! USING)")

@@ -11,6 +11,7 @@ from node.domain.errors import Rejected
 from node.domain.identifiers import Uid
 from node.domain.job import JobState
 from node.domain.listing.listed_states import ListedState
+from node.domain.result_objects import SEG, ObjectUids
 from node.domain.series import SeriesState
 from node.maintenance.search_index import SearchIndex
 from node.store import Store
@@ -292,3 +293,20 @@ def test_the_first_instances_of_several_series_are_found_at_once(store: Store) -
     assert {uid: one.sop_instance_uid for uid, one in first.items()} == {
         uid: store.instances_of(uid)[0].sop_instance_uid for uid in ("1.4", "1.5")
     }
+
+
+def test_results_of_an_earlier_version_are_found_by_their_uids_after_the_repair(
+    store: Store,
+) -> None:
+    series = add_series(store, "1.7")
+    job = replace(job_of(series), result_path=store.data_dir / "seg.dcm")
+    store.add_job(job)
+    uids = ObjectUids(job.job_id, SEG)
+    assert store.job_of_result(uids.series_instance_uid) is None
+    index = SearchIndex(store, keeps_patients=False, now=lambda: LATER)
+    index.poll()
+    for uid in (uids.series_instance_uid, uids.sop_instance_uid()):
+        found = store.job_of_result(uid)
+        assert found is not None
+        assert found.job_id == job.job_id
+    assert store.job_of_result(series) is None, "the UID of a source series"

@@ -1,17 +1,16 @@
-"""The README names every command, and the help of each command has an example."""
+"""README or handbook name every command, and the help of each command has an example."""
 
 import re
 import shlex
-from pathlib import Path
 
 import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
 
 from node.cli.main import app
+from tests.support.guides.commands import GUIDES
 
-ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+TEXT = "".join(guide.read_text(encoding="utf-8") for guide in GUIDES)
 GROUPS = {
     "jobs": ["list", "show", "start", "retry", "redirect", "discard", "export"],
     "queue": ["list", "pause", "resume"],
@@ -55,6 +54,6 @@ def test_the_example_uses_options_that_exist(command: list[str]) -> None:
     assert all(option in described for option in options)
 
 
-def test_the_readme_names_every_command() -> None:
-    missing = [" ".join(c) for c in COMMANDS if f"segnode {' '.join(c)}" not in README]
+def test_the_guides_name_every_command() -> None:
+    missing = [" ".join(c) for c in COMMANDS if f"segnode {' '.join(c)}" not in TEXT]
     assert not missing

@@ -119,7 +119,7 @@ def check_names(text: str) -> None:
     for name in re.findall(r"exec deploy/segnode-(\S+)", text):
         assert name in deployments(), name
     units = {path.name for path in (ROOT / "deploy/systemd").iterdir()}
-    for unit in re.findall(r"systemctl (?:enable --now|start|stop|reload|enable) (\S+)", text):
+    for unit in re.findall(r"systemctl [a-z-]+ (?:--now )?(\S+)", text):
         full = unit if re.search(r"\.(?:service|timer)$", unit) else f"{unit}.service"
         assert re.sub(r"@\w+", "@", full) in units, unit
 

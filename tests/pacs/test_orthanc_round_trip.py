@@ -100,7 +100,7 @@ def create_token(supervisor: Supervisor, name: str, permission: Permission) -> s
     store = Store.open(settings.database_url, settings.data_dir)
     with closing(store):
         now = datetime.now(UTC)
-        keeper = TokenKeeper(store, "test")
+        keeper = TokenKeeper(store, "test", 3650)
         return keeper.create(name, frozenset({permission}), timedelta(days=1), now)
 
 
@@ -132,7 +132,7 @@ def test_a_ct_uploaded_to_orthanc_returns_as_seg_without_further_action(
     token_file = tmp_path / "token"
     pacs = hooked_orthanc(start_orthanc, ports, mode, token_file)
     with node_beside(pacs, ports, tmp_path / "node") as node:
-        token_file.write_text(create_token(node, "orthanc", Permission.OPERATE) + "\n")
+        token_file.write_text(create_token(node, "orthanc", Permission.SEND) + "\n")
         ct = upload_phantom(pacs, tmp_path / "ct")
         result = returned_seg(pacs, ct[0].StudyInstanceUID)
         viewer = {"Authorization": f"Bearer {create_token(node, 'viewer', Permission.VIEW)}"}

@@ -28,6 +28,12 @@ def _add_a_wrong_user(page: Page) -> None:
     page.get_by_role("button", name="Add", exact=True).click()
 
 
+def _add_a_token(page: Page) -> None:
+    page.get_by_label("Name").fill(f"orthanc-{secrets.token_hex(2)}")
+    page.get_by_label("send images").check()
+    page.get_by_role("button", name="Add", exact=True).click()
+
+
 def _log_in_wrongly(page: Page) -> None:
     page.get_by_label("User name").fill("j.doe")
     page.get_by_label("Password").fill("wrong")
@@ -45,11 +51,14 @@ ACCESS_PAGES = (
     ShownPage("login", "/login", _USERS),
     ShownPage("login-second-factor", "/login", _USERS, _log_in),
     ShownPage("login-mistake", "/login", _USERS, _log_in_wrongly),
+    ShownPage("login-without-provider", "/login/oidc", _USERS),
     ShownPage("login-link", _login_link, _USERS),
     ShownPage("set-password", "/set-password?name=m.rossi", _USERS),
     ShownPage("users", "/users", _USERS, user=_ADMINISTRATOR),
     ShownPage("users-mistake", "/users", _USERS, _add_a_wrong_user, _ADMINISTRATOR),
     ShownPage("user-code", "/users", _USERS, _add_a_user, _ADMINISTRATOR),
+    ShownPage("tokens", "/tokens", _USERS, user=_ADMINISTRATOR),
+    ShownPage("token-created", "/tokens", _USERS, _add_a_token, _ADMINISTRATOR),
     ShownPage("account", "/account", _USERS, user=_OPERATOR),
     ShownPage("account-second-factor", "/account/second-factor", _USERS, user=_ADMINISTRATOR),
     ShownPage("forbidden", "/users", _USERS, user=_OPERATOR),

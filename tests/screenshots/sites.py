@@ -19,7 +19,7 @@ from node.domain.result_objects import NOTICE
 from node.domain.series import SeriesState
 from node.routing.rule_matching import decide
 from node.routing.series_facts import SeriesFacts
-from tests.screenshots.access_site import no_users, some_users
+from tests.screenshots.access_site import WITH_PROVIDER, no_users, some_users
 from tests.screenshots.managed_site import MANAGED, fill_managed
 from tests.support.browser.busy_console import decide_series
 from tests.support.browser.overview_site import (
@@ -133,7 +133,7 @@ SITES: Mapping[str, Site] = {
     "many": Site(_many),
     "managed": Site(fill_managed, MANAGED),
     "set-up": Site(no_users, login="required"),
-    "users": Site(some_users, login="required"),
+    "users": Site(some_users, CONFIGURATION + WITH_PROVIDER, login="required"),
 }
 
 

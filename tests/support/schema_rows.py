@@ -118,6 +118,7 @@ _ROWS: dict[str, tuple[dict[str, Any], ...]] = {
             "size_bytes": 10,
         },
     ),
+    "result_uids": ({"job_id": DELIVERED_JOB},),
     "retrievals": ({"error": "", "finished_at": None},),
     "asked_commitments": ({"job_id": DELIVERED_JOB},),
     "workers": ({"status": None},),

@@ -21,6 +21,7 @@ _PAGES = {
     "/configuration/rules/new": ("Configuration", "Rules"),
     "/node": ("Configuration", "This node"),
     "/users": ("Access", "Users"),
+    "/tokens": ("Access", "Tokens"),
 }
 _ROWS = "links => new Set(links.map(link => link.offsetTop)).size"
 

@@ -3,9 +3,11 @@
 import base64
 import hmac
 import json
+import ssl
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -17,6 +19,7 @@ from node.access.oidc.provider import Provider, ProviderUnavailable
 from node.access.passwords import hash_password
 from node.domain.access.permissions import Role
 from node.settings.access.oidc import OidcOptions
+from tests.support.certificate_authority import CertificateAuthority
 from tests.support.servers.lying_provider import CLIENT_ID, CLIENT_SECRET, Claims, LyingProvider
 from tests.support.servers.served_node import ServedNode, served_node
 
@@ -120,6 +123,7 @@ def test_a_true_answer_logs_in(provider: LyingProvider, attempt: Attempt) -> Non
         {"nonce": "of another login"},
         {"nonce": ""},
         {"aud": "another-client"},
+        {"aud": "another-client", "azp": CLIENT_ID},
         {"aud": []},
         {"aud": [CLIENT_ID, "another-client"]},
         {"aud": [CLIENT_ID, "another-client"], "azp": "another-client"},
@@ -387,6 +391,20 @@ def test_addresses_that_cannot_be_trusted_are_not_used(lie: dict[str, Any]) -> N
         options = OidcOptions(issuer=lying.issuer, client_id=CLIENT_ID)
         with pytest.raises(ProviderUnavailable):
             Provider(options).addresses()
+
+
+def test_a_provider_shows_a_certificate_of_the_authority_in_ca_file(tmp_path: Path) -> None:
+    own, other = (CertificateAuthority.create(tmp_path / name) for name in ("own", "other"))
+    issued = own.issue("127.0.0.1", "127.0.0.1")
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(issued.certificate, issued.key)
+    with LyingProvider(tls=tls) as server:
+        options = OidcOptions(issuer=server.issuer, client_id=CLIENT_ID, ca_file=own.file)
+        assert Provider(options).addresses().token == f"{server.issuer}/token"
+        for file in (other.file, None):
+            unknown = options.model_copy(update={"ca_file": file})
+            with pytest.raises(ProviderUnavailable, match="agree on no TLS connection"):
+                Provider(unknown).addresses()
 
 
 def test_an_answer_without_issuer_is_refused_where_the_provider_sends_one(

@@ -24,7 +24,7 @@ NameArgument = Annotated[str, typer.Argument(help="Name of the token, such as or
 
 @app.command("list")
 def list_tokens(config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """List the tokens: what they may do, until when they count, when they were last used.
+    """List the tokens: what they may do, until when they are valid, when they were last used.
 
     Example: segnode tokens list --json
     """
@@ -47,18 +47,20 @@ def create(
         list[Permission], typer.Option("--may", "-m", help="What the program may do (repeatable).")
     ],
     days: Annotated[
-        int, typer.Option(min=1, max=_MAX_DAYS, help="For how many days the token counts.")
+        int, typer.Option(min=1, max=_MAX_DAYS, help="For how many days the token is valid.")
     ] = 365,
     config: ConfigOption = None,
 ) -> None:
     """Create a token and print it, once.
 
-    Example: segnode tokens create orthanc --may operate --days 730
+    Example: segnode tokens create orthanc --may send --days 730
     """
     from node.access.api_tokens import TokenKeeper
+    from node.configuration.active import active_settings
 
+    max_days = active_settings(config).access.token_max_days
     with open_store(config) as store:
-        keeper = TokenKeeper(store, operator())
+        keeper = TokenKeeper(store, operator(), max_days)
         typer.echo(keeper.create(name, frozenset(may), timedelta(days=days), now()))
     typer.echo("Keep it in a file that only the program reads: it is not shown again.", err=True)
 
@@ -72,7 +74,7 @@ def revoke(name: NameArgument, config: ConfigOption = None) -> None:
     from node.access.api_tokens import TokenKeeper
 
     with open_store(config) as store:
-        TokenKeeper(store, operator()).revoke(name, now())
+        TokenKeeper(store, operator(), _MAX_DAYS).revoke(name, now())
     typer.echo(f"The token {name} is revoked.")
 
 

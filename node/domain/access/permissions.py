@@ -8,7 +8,8 @@ class Permission(StrEnum):
     """What a person or program may do, from reading to changing the node."""
 
     VIEW = "view"  # read series, results and health
-    OPERATE = "operate"  # send images; start, retry, redirect, discard; pause and resume
+    SEND = "send"  # send images and start their processing, without reading anything
+    OPERATE = "operate"  # start, retry, redirect, discard; pause and resume
     CONFIGURE = "configure"  # change rules, senders and destinations
     ADMINISTER = "administer"  # users and the node itself
 
@@ -29,7 +30,7 @@ class Role(StrEnum):
 
 _PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
     Role.VIEWER: frozenset({Permission.VIEW}),
-    Role.OPERATOR: frozenset({Permission.VIEW, Permission.OPERATE}),
-    Role.CONFIGURATOR: frozenset({Permission.VIEW, Permission.OPERATE, Permission.CONFIGURE}),
+    Role.OPERATOR: frozenset({Permission.VIEW, Permission.SEND, Permission.OPERATE}),
+    Role.CONFIGURATOR: frozenset(Permission) - {Permission.ADMINISTER},
     Role.ADMINISTRATOR: frozenset(Permission),
 }

@@ -29,6 +29,7 @@ class ProblemKind(StrEnum):
     DISK_LOW = "disk-low"
     JOB_PARKED = "job-parked"
     CERTIFICATE_EXPIRING = "certificate-expiring"
+    TOKEN_EXPIRING = "token-expiring"  # noqa: S105 not a secret
     RESULTS_DRIFTING = "results-drifting"
     ALERT_NOT_SENT = "alert-not-sent"
     CONFIGURATION_NOT_USED = "configuration-not-used"

@@ -1,13 +1,13 @@
 """The settings of logins."""
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Annotated, Literal
 
 from node.routing.condition_parsing import KeyPath
 from node.settings.access.oidc import OidcOptions, oidc_mistakes
 from node.settings.network.loopback import is_loopback_host
 from node.settings.network.web import WebOptions
-from node.settings.value_types import Options, Positive
+from node.settings.value_types import Options, Positive, Whole, within
 
 
 class AccessOptions(Options):
@@ -18,7 +18,8 @@ class AccessOptions(Options):
     latest after `session_hours`. `totp` says whether each login with a password needs a second
     factor. `oidc` is an identity provider for logins. With `local_accounts` "administrators", the
     passwords of all others on the node do not count; those of administrators do, so that the node
-    can be used while the provider fails.
+    can be used while the provider fails. A token of a program is valid for at most
+    `token_max_days`.
     """
 
     login: Literal["required", "none"] = "required"
@@ -26,6 +27,7 @@ class AccessOptions(Options):
     session_hours: Positive = 12.0
     totp: Literal["optional", "required"] = "optional"
     local_accounts: Literal["all", "administrators"] = "all"
+    token_max_days: Annotated[Whole, within(1, 3650)] = 3650
     oidc: OidcOptions | None = None
 
 

@@ -40,9 +40,10 @@ class SecretSource:
         Raises:
             Misconfigured: there is none, or other users of the machine can read the file.
         """
-        if mistake := self.mistake():
-            raise Misconfigured(mistake, key=self.key)
-        return self._value()
+        try:
+            return self._value()
+        except _Unusable as error:
+            raise Misconfigured(str(error), key=self.key) from error
 
     def current(self) -> str:
         """Returns the secret as it is now, for a process that runs: it may have been renewed.
@@ -60,24 +61,24 @@ class SecretSource:
 
         It never holds the secret.
         """
-        if self.variable is not None and self.variable not in os.environ:
-            return f"the environment variable {self.variable} is not set"
-        if self.file is None:
-            return ""
         try:
-            file = _found(self.file)
-            return _mode_mistake(file) or _content_mistake(_content(file))
+            self._value()
         except _Unusable as error:
             return str(error)
+        return ""
 
     def _value(self) -> str:
         if self.file is not None:
-            return _text(_content(_found(self.file)))
-        return "" if self.variable is None else os.environ[self.variable]
+            return _secret_in(_found(self.file))
+        if self.variable is None:
+            return ""
+        if self.variable not in os.environ:
+            raise _Unusable(f"the environment variable {self.variable} is not set")
+        return os.environ[self.variable]
 
 
 class _Unusable(Exception):
-    """The file cannot be found or read."""
+    """There is no secret where the settings say; the message never holds one."""
 
 
 def _found(name: str) -> Path:
@@ -102,25 +103,28 @@ def _protected_folders() -> Iterator[Path]:
     yield CONTAINER_SECRETS
 
 
-def _mode_mistake(file: Path) -> str:
-    """Returns who else can read or change the file; in a protected folder, its mode is not ours."""
-    if any(file.is_relative_to(folder) for folder in _protected_folders()):
-        return ""
+def _secret_in(file: Path) -> str:
+    """Returns the secret in a file, without the line break that most editors add at the end."""
+    content = _content(file)
+    if len(content) > _MAX_BYTES:
+        raise _Unusable(f"{file} has over {_MAX_BYTES >> 10} KiB: it must hold the secret alone")
     try:
-        mode = file.stat().st_mode
-    except OSError:
-        return ""  # reading it reports the reason
-    if not mode & _OTHERS_MODE:
-        return ""
-    return (
-        f"{file} is open to other users of this machine (mode {mode & 0o777:04o}): chmod 600 "
-        f"{file}, and let the node's user own it"
-    )
+        text = content.decode("utf-8").removesuffix("\n").removesuffix("\r")
+    except UnicodeDecodeError:
+        # Without its cause, which holds the content.
+        raise _Unusable(f"{file} must be text in UTF-8") from None
+    if not text:
+        raise _Unusable(f"{file} is empty: it must hold the secret")
+    if not text.isprintable():
+        raise _Unusable(f"{file} must hold the secret alone, in one line")
+    return text
 
 
 def _content(file: Path) -> bytes:
+    """Returns the content of a file that is for the node alone."""
     try:
         with file.open("rb") as opened:
+            _check_mode(file, os.fstat(opened.fileno()).st_mode)
             return opened.read(_MAX_BYTES + 1)
     except FileNotFoundError as error:
         raise _Unusable(f"there is no file {file}: create it, or correct the setting") from error
@@ -130,20 +134,13 @@ def _content(file: Path) -> bytes:
         ) from error
 
 
-def _content_mistake(content: bytes) -> str:
-    if len(content) > _MAX_BYTES:
-        return f"the file has over {_MAX_BYTES >> 10} KiB: it must hold the secret alone"
-    try:
-        text = _text(content)
-    except UnicodeDecodeError:
-        return "the file must be text in UTF-8"
-    if not text:
-        return "the file is empty: it must hold the secret"
-    if not text.isprintable():
-        return "the file must hold the secret alone, in one line"
-    return ""
-
-
-def _text(content: bytes) -> str:
-    """Returns the text without the line break that most editors add at the end."""
-    return content.decode("utf-8").removesuffix("\n").removesuffix("\r")
+def _check_mode(file: Path, mode: int) -> None:
+    """Checks that nobody else can read or change the file; others protect some folders."""
+    is_protected = ".." not in file.parts and any(
+        file.is_relative_to(folder) for folder in _protected_folders()
+    )
+    if mode & _OTHERS_MODE and not is_protected:
+        raise _Unusable(
+            f"{file} is open to other users of this machine (mode {mode & 0o777:04o}): chmod 600 "
+            f"{file}, and let the node's user own it"
+        )

@@ -78,6 +78,8 @@ def _token(row: Row[Any]) -> ApiToken:
     # A newer version may store permissions that this one does not know: it grants them to nobody.
     known = {each.value for each in Permission}
     permissions = frozenset(Permission(e) for e in row.permissions.split(",") if e in known)
+    if Permission.OPERATE in permissions:  # as an earlier version stored it
+        permissions |= {Permission.SEND}
     return ApiToken(
         row.name,
         permissions,

@@ -5,25 +5,26 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, select, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, exists, select, update
 
 from node.domain.job import Job
 from node.domain.result_objects import SEG, ResultObject, StoredObject
-from node.store.repository import Repository
-from node.store.schema import JOBS, RESULT_OBJECTS
+from node.store.jobs.job_rows import JobRows
+from node.store.schema import JOBS, RESULT_OBJECTS, RESULT_UIDS
 
 _SEGMENTATION_STORAGE = "1.2.840.10008.5.1.4.1.1.66.4"  # importing pydicom takes too long
 # SQLite limits the number of values in a query.
 _JOBS_PER_QUERY = 500
 
 
-class ResultObjects(Repository):
+class ResultObjects(JobRows):
     """Records which objects a job has produced, and where their files are."""
 
     def record_objects(self, objects: Iterable[StoredObject]) -> None:
         """Stores the objects; an object that the job produced before is replaced."""
         with self._database.writing() as connection:
             for each in objects:
+                self._add_uids(connection, [each])
                 row = {
                     "job_id": each.job_id,
                     "name": each.result_object.name,
@@ -36,6 +37,42 @@ class ResultObjects(Repository):
                     .values(row)
                     .on_conflict_do_update(index_elements=["job_id", "name"], set_=row)
                 )
+
+    def job_of_result(self, uid: str) -> Job | None:
+        """Returns the job with a result of which this is the UID of the series or an instance."""
+        query = (
+            select(JOBS)
+            .join(RESULT_UIDS, RESULT_UIDS.c.job_id == JOBS.c.job_id)
+            .where(RESULT_UIDS.c.uid == uid)
+        )
+        with self._database.reading() as connection:
+            row = connection.execute(query).one_or_none()
+            return None if row is None else self._job(row)
+
+    def add_missing_result_uids(self, series_uids: Sequence[str]) -> None:
+        """Adds the UIDs of the results of these series, which an earlier version did not store."""
+        query = select(JOBS).where(
+            JOBS.c.series_instance_uid.in_(series_uids),
+            JOBS.c.result_path.is_not(None),
+            ~exists().where(RESULT_UIDS.c.job_id == JOBS.c.job_id),
+        )
+        with self._database.reading() as connection:
+            jobs = [self._job(row) for row in connection.execute(query)]
+        if jobs:
+            objects = list(self.objects_of_jobs(jobs))
+            with self._database.writing() as connection:
+                self._add_uids(connection, objects)
+
+    def _add_uids(self, connection: Connection, objects: Iterable[StoredObject]) -> None:
+        rows = [
+            {"uid": uid, "job_id": each.job_id}
+            for each in objects
+            if each.sop_class_uid
+            for uid in (each.uids.series_instance_uid, *each.sop_instance_uids)
+        ]
+        if rows:
+            statement = self._database.insert(RESULT_UIDS).on_conflict_do_nothing()
+            connection.execute(statement, rows)
 
     def objects_of(self, job: Job) -> tuple[StoredObject, ...]:
         """Returns the objects of a job whose files are stored, ordered by name."""
@@ -80,6 +117,8 @@ def remove_results(connection: Connection, data_dir: Path, jobs: ColumnElement[b
     for objects in connection.execute(select(RESULT_OBJECTS.c.paths).where(of_jobs)).scalars():
         paths.update(objects)
     connection.execute(delete(RESULT_OBJECTS).where(of_jobs))
+    of_jobs = RESULT_UIDS.c.job_id.in_(select(JOBS.c.job_id).where(jobs))
+    connection.execute(delete(RESULT_UIDS).where(of_jobs))
     connection.execute(update(JOBS).where(jobs).values(result_path=None, picture_path=None))
     return [data_dir / path for path in sorted(paths)]
 

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, select, union, update
 from node.domain.identifiers import Uid
 from node.domain.job import JobState
 from node.domain.series import SeriesState
-from node.store.repository import Repository
+from node.store.jobs.result_objects import ResultObjects
 from node.store.schema import JOBS, SERIES, SERIES_INDEX
 from node.store.series_index import (
     Line,
@@ -41,8 +41,11 @@ class SeriesAttributes:
     patient_name: str | None = None
 
 
-class IndexUpkeep(Repository):
-    """Completes, repairs and clears rows of the search index, in small batches."""
+class IndexUpkeep(ResultObjects):
+    """Completes, repairs and clears rows of the search index, in small batches.
+
+    So it does with the UIDs of results.
+    """
 
     def series_without_attributes(self, limit: int) -> list[Uid]:
         """Returns series whose attributes are to be read, newest first."""
@@ -131,6 +134,7 @@ class IndexUpkeep(Repository):
             stored = stored_states(connection, uids)
             expected = expected_states(connection, uids)
         wrong = [uid for uid, state in expected.items() if stored.get(uid) != state]
+        self.add_missing_result_uids(uids)
         if wrong:
             with self._database.writing() as connection:
                 refresh_index(self._database, connection, wrong)

@@ -121,7 +121,7 @@ class Archive:
             return
         indexed = self.store.find_instance(sop_uid)
         if indexed is None:
-            yield from self._results(narrowing)
+            yield from self._results_with(sop_uid)
         else:
             yield from self._series_with_uid(indexed.series_instance_uid)
 
@@ -184,7 +184,13 @@ class Archive:
         stored = self.store.get_series(series_uid)
         if stored is not None:
             return iter([_received_series(stored)])
-        return self._results(_NO_NARROWING)
+        return self._results_with(series_uid)
+
+    def _results_with(self, uid: str) -> Iterator[ArchivedSeries]:
+        """Yields the results of the job that a series or instance with this UID comes from."""
+        job = self.store.job_of_result(uid)
+        if job is not None and job.state in _STATES_WITH_RESULT:
+            yield from (result for _job_id, result in self._results_of([job]))
 
     def _results_of(self, jobs: Sequence[Job]) -> Iterator[tuple[str, ArchivedSeries]]:
         """Yields the DICOM objects of these jobs, each with the ID of its job."""

@@ -179,7 +179,7 @@ def _add_accounts(site: GuideSite) -> None:
     now = datetime.now(UTC)
     accounts = Accounts(site.node.store, "test")
     accounts.add("first", Role.ADMINISTRATOR, now)
-    keeper = TokenKeeper(site.node.store, "test")
+    keeper = TokenKeeper(site.node.store, "test", 3650)
     token = keeper.create("reader", frozenset({Permission.VIEW}), timedelta(days=1), now)
     (site.folder / "segnode-token").write_text(token, encoding="utf-8")
 

@@ -1,6 +1,7 @@
 """An identity provider with real signatures whose answers a test can falsify."""
 
 import json
+import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -41,9 +42,10 @@ class LyingProvider(LoopbackServer):
     is_down: bool = False
     requests: list[str] = field(default_factory=list)
     forms: list[Mapping[str, str]] = field(default_factory=list)
+    tls: ssl.SSLContext | None = None
 
     def __post_init__(self) -> None:
-        super().__init__(None)
+        super().__init__(self.tls)
         self.published = [self.key]
 
     def be_honest(self) -> None:
@@ -55,7 +57,7 @@ class LyingProvider(LoopbackServer):
     @property
     def issuer(self) -> str:
         """Its issuer."""
-        return f"http://127.0.0.1:{self.port}"
+        return self.url
 
     def id_token(self) -> str:
         """Returns the ID token for the login with `nonce`."""

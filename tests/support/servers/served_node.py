@@ -18,7 +18,7 @@ from node.dicom.results.preview import overlay_png
 from node.domain.identifiers import Uid
 from node.domain.instance import Channel, Origin
 from node.domain.job import Job, JobState
-from node.domain.result_objects import SEG, ObjectUids
+from node.domain.result_objects import SEG, ObjectUids, StoredObject
 from node.domain.series import StoredSeries
 from node.intake.inbox import Inbox
 from node.intake.part10 import received_from_file
@@ -97,6 +97,10 @@ class ServedNode:
         dcmwrite(seg_file, result.dataset, enforce_file_format=True)
         files.put(folder / "result.dcm", [seg_file.getvalue()])
         files.put(folder / "overlay.png", [picture])
+        seg = StoredObject(
+            job.job_id, SEG, result.dataset.SOPClassUID, (folder / "result.dcm",), seg_file.tell()
+        )
+        self.store.record_objects([seg])
         self.store.add_deliveries(job.job_id, job.destinations, now)
         return self.store.change_job(
             job.job_id,

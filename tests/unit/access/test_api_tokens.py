@@ -40,7 +40,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 @pytest.fixture
 def token(store: Store) -> str:
-    return TokenKeeper(store, "ada").create("Viewer-1", VIEW, YEAR, NOON)
+    return TokenKeeper(store, "ada", 3650).create("Viewer-1", VIEW, YEAR, NOON)
 
 
 def refusal(store: Store, request: RequestFacts) -> str:
@@ -110,7 +110,7 @@ def test_a_token_counts_until_its_end(store: Store, token: str) -> None:
 
 
 def test_a_revoked_token_is_refused_and_its_name_is_free(store: Store, token: str) -> None:
-    keeper = TokenKeeper(store, "ada")
+    keeper = TokenKeeper(store, "ada", 3650)
     keeper.revoke("viewer-1", NOON)
     assert "revoked" in refusal(store, facts(f"Bearer {token}"))
     with pytest.raises(AccountError, match="there is no token"):
@@ -121,7 +121,7 @@ def test_a_revoked_token_is_refused_and_its_name_is_free(store: Store, token: st
 def test_each_change_of_a_token_is_in_the_audit_trail_without_the_token(
     store: Store, token: str
 ) -> None:
-    keeper = TokenKeeper(store, "bob")
+    keeper = TokenKeeper(store, "bob", 3650)
     with pytest.raises(AccountError, match="already"):
         keeper.create("viewer-1", VIEW, YEAR, NOON)
     keeper.revoke("viewer-1", NOON)
@@ -141,17 +141,17 @@ def test_a_token_whose_record_cannot_be_written_is_neither_created_nor_revoked(
     with store._database.writing() as connection:
         connection.execute(text("DROP TABLE audit_records"))
     with pytest.raises(Transient, match="audit_records"):
-        TokenKeeper(store, "ada").create("viewer-2", VIEW, YEAR, NOON)
+        TokenKeeper(store, "ada", 3650).create("viewer-2", VIEW, YEAR, NOON)
     with pytest.raises(Transient, match="audit_records"):
-        TokenKeeper(store, "ada").revoke("viewer-1", NOON)
+        TokenKeeper(store, "ada", 3650).revoke("viewer-1", NOON)
     assert [each.name for each in store.list_api_tokens()] == ["viewer-1"]
 
 
 def test_a_name_belongs_to_one_token(store: Store, token: str) -> None:
     with pytest.raises(AccountError, match="already"):
-        TokenKeeper(store, "ada").create("viewer-1", VIEW, YEAR, NOON)
+        TokenKeeper(store, "ada", 3650).create("viewer-1", VIEW, YEAR, NOON)
     with pytest.raises(AccountError, match="1 to 63 characters"):
-        TokenKeeper(store, "ada").create("a b", VIEW, YEAR, NOON)
+        TokenKeeper(store, "ada", 3650).create("a b", VIEW, YEAR, NOON)
 
 
 def test_the_last_use_is_recorded_at_most_once_a_minute(store: Store, token: str) -> None:
@@ -169,3 +169,22 @@ def test_the_token_itself_is_not_stored(store: Store, token: str) -> None:
     assert token not in repr(found)
     assert store.find_api_token(token) is None, "only the digest finds it"
     assert "ada" in str(store.audit_of("tokens"))
+
+
+def test_a_token_is_valid_for_no_longer_than_the_site_allows(store: Store) -> None:
+    keeper = TokenKeeper(store, "ada", 90)
+    with pytest.raises(AccountError, match="at most 90 days"):
+        keeper.create("long", VIEW, timedelta(days=91), NOON)
+    keeper.create("short", VIEW, timedelta(days=90), NOON)
+
+
+def test_a_token_that_may_do_nothing_is_not_created(store: Store) -> None:
+    with pytest.raises(AccountError, match="at least one thing"):
+        TokenKeeper(store, "ada", 90).create("idle", frozenset(), timedelta(days=1), NOON)
+
+
+def test_a_token_of_an_earlier_version_that_may_operate_may_send(store: Store) -> None:
+    keeper = TokenKeeper(store, "ada", 3650)
+    keeper.create("old", frozenset({Permission.OPERATE}), YEAR, NOON)
+    (old,) = store.list_api_tokens()
+    assert old.permissions == {Permission.OPERATE, Permission.SEND}

@@ -124,6 +124,16 @@ def test_a_name_is_that_of_a_credential_whose_folder_is_protected(
         in_file("other").read()
 
 
+def test_a_path_that_leaves_a_protected_folder_is_checked(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (file.parent / "secrets").mkdir()
+    secret_of_a_container(file.parent / "secrets", monkeypatch)
+    file.chmod(0o644)
+    with pytest.raises(Misconfigured, match="open to other users"):
+        in_file(file.parent / "secrets" / ".." / "password").read()
+
+
 def test_a_variable_that_is_not_set_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     source = SecretSource("sources.pacs.password_env", variable="PACS_PASSWORD")
     monkeypatch.setenv("PACS_PASSWORD", SECRET)

@@ -1,0 +1,112 @@
+"""Tokens of programs by console and REST, and what a token that may only send can do."""
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import httpx
+import pytest
+
+from node.access.api_tokens import TokenKeeper
+from node.domain.access.permissions import Role
+from tests.support.servers.served_node import ServedNode, served_node
+from tests.support.servers.sessions import add_user, open_session
+
+_TOKEN = re.compile(r'id="token">(segnode_[A-Za-z0-9_-]+)<')
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedNode]:
+    text = "[access]\ntoken_max_days = 100\n"
+    with served_node(tmp_path_factory.mktemp("node"), text, login="required") as served:
+        add_user(served.store, "ada", Role.ADMINISTRATOR)
+        yield served
+
+
+@pytest.fixture
+def administrator(node: ServedNode) -> Iterator[httpx.Client]:
+    with open_session(node, "ada").client(node) as client:
+        yield client
+    for token in node.store.list_api_tokens():
+        TokenKeeper(node.store, "test", 100).revoke(token.name, datetime.now(UTC))
+
+
+def bearer(node: ServedNode, token: str) -> httpx.Client:
+    return httpx.Client(base_url=node.url, headers={"Authorization": f"Bearer {token}"})
+
+
+def test_the_console_shows_a_new_token_once_and_revokes_it(
+    node: ServedNode, administrator: httpx.Client
+) -> None:
+    form = {"name": "viewer", "may.view": "on", "days": "30"}
+    shown = _TOKEN.search(administrator.post("/tokens", data=form).text)
+    assert shown is not None
+    with bearer(node, shown[1]) as program:
+        assert program.get("/api/series").status_code == 200
+        page = administrator.get("/tokens").text
+        assert "viewer" in page
+        assert "from 127.0.0.1" in page
+        assert shown[1] not in page
+        assert administrator.post("/tokens/viewer/revoke").status_code == 303
+        assert program.get("/api/series").status_code == 401
+    assert "There are no tokens." in administrator.get("/tokens").text
+
+
+@pytest.mark.parametrize(
+    ("form", "mistake"),
+    [
+        ({"name": "a b", "may.view": "on", "days": "30"}, "1 to 63 characters"),
+        ({"name": "viewer", "days": "30"}, "At least one thing"),
+        ({"name": "viewer", "may.view": "on", "days": "x"}, "A whole number"),
+        ({"name": "viewer", "may.view": "on", "days": "101"}, "At most 100 days"),
+    ],
+)
+def test_the_console_says_why_a_token_is_not_created(
+    administrator: httpx.Client, form: dict[str, str], mistake: str
+) -> None:
+    answer = administrator.post("/tokens", data=form)
+    assert answer.status_code == 422
+    assert mistake.lower() in answer.text.lower()
+
+
+def test_rest_creates_lists_and_revokes_tokens(
+    node: ServedNode, administrator: httpx.Client
+) -> None:
+    body = {"name": "gateway", "may": ["send"], "days": 30}
+    created = administrator.post("/api/tokens", json=body)
+    assert created.status_code == 201
+    assert administrator.post("/api/tokens", json=body).status_code == 422
+    assert administrator.post("/api/tokens", json={**body, "days": 101}).status_code == 422
+    (listed,) = administrator.get("/api/tokens").json()
+    assert (listed["name"], listed["may"], listed["created_by"]) == ("gateway", ["send"], "ada")
+    assert created.json()["token"] not in administrator.get("/api/tokens").text
+    assert administrator.delete("/api/tokens/gateway").status_code == 204
+    assert administrator.delete("/api/tokens/gateway").status_code == 404
+
+
+def test_a_token_that_may_only_send_reads_and_changes_nothing(
+    node: ServedNode, administrator: httpx.Client
+) -> None:
+    body = {"name": "gateway", "may": ["send"], "days": 30}
+    token = administrator.post("/api/tokens", json=body).json()["token"]
+    with bearer(node, token) as gateway:
+        stored = gateway.post("/dicom-web/studies", content=b"x")
+        assert stored.status_code == 415, "it may send, but not this"
+        assert gateway.post("/api/series/1.2.3/start").status_code == 404
+        for path in ("/api/series", "/dicom-web/studies", "/metrics", "/api/jobs", "/api/queues"):
+            assert gateway.get(path).status_code == 403, path
+        for path in ("/api/jobs/1/discard", "/api/queues/inference/pause", "/api/fetch"):
+            assert gateway.post(path).status_code == 403, path
+
+
+def test_changes_of_tokens_are_recorded_with_interface_and_address(
+    node: ServedNode, administrator: httpx.Client
+) -> None:
+    form = {"name": "recorded", "may.view": "on", "days": "30"}
+    assert administrator.post("/tokens", data=form).status_code == 200
+    assert administrator.delete("/api/tokens/recorded").status_code == 204
+    revoked, created = node.store.newest_audit_records(2)
+    for record, interface in ((created, "console"), (revoked, "api")):
+        assert (record.action, record.actor) == ("token changed", "ada")
+        assert (record.interface, record.address) == (interface, "127.0.0.1")
+        assert record.objects == (("token", "recorded"),)
