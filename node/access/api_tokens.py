@@ -36,7 +36,7 @@ _UNKNOWN = "the token is unknown or revoked; “segnode tokens list” names the
 
 @dataclass(frozen=True)
 class TokenKeeper:
-    """Creates and revokes tokens on behalf of `by`, who acts at an interface from an address.
+    """Creates and revokes tokens on behalf of `by`, who uses this interface from this address.
 
     Each change has a record in the audit trail. A token is valid for at most `max_days`.
     """

@@ -27,9 +27,8 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedNode]:
 def administrator(node: ServedNode) -> Iterator[httpx.Client]:
     with open_session(node, "ada").client(node) as client:
         yield client
-    keeper = TokenKeeper(node.store, "test", 100)
     for token in node.store.list_api_tokens():
-        keeper.revoke(token.name, datetime.now(UTC))
+        TokenKeeper(node.store, "test", 100).revoke(token.name, datetime.now(UTC))
 
 
 def bearer(node: ServedNode, token: str) -> httpx.Client:
@@ -98,3 +97,16 @@ def test_a_token_that_may_only_send_reads_and_changes_nothing(
             assert gateway.get(path).status_code == 403, path
         for path in ("/api/jobs/1/discard", "/api/queues/inference/pause", "/api/fetch"):
             assert gateway.post(path).status_code == 403, path
+
+
+def test_changes_of_tokens_are_recorded_with_interface_and_address(
+    node: ServedNode, administrator: httpx.Client
+) -> None:
+    form = {"name": "recorded", "may.view": "on", "days": "30"}
+    assert administrator.post("/tokens", data=form).status_code == 200
+    assert administrator.delete("/api/tokens/recorded").status_code == 204
+    revoked, created = node.store.newest_audit_records(2)
+    for record, interface in ((created, "console"), (revoked, "api")):
+        assert (record.action, record.actor) == ("token changed", "ada")
+        assert (record.interface, record.address) == (interface, "127.0.0.1")
+        assert record.objects == (("token", "recorded"),)

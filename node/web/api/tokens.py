@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Annotated, Self
 
-from fastapi import APIRouter, HTTPException
+from fastapi import APIRouter, Depends, HTTPException
 from pydantic import BaseModel, ConfigDict, Field
 
 from node.access.api_tokens import TokenKeeper
@@ -12,9 +12,7 @@ from node.domain.access.permissions import Permission
 from node.domain.access.tokens import ApiToken
 from node.domain.access.users import AccountError
 from node.domain.audit.records import AuditInterface
-from node.settings import Settings
-from node.store import Store
-from node.web.acting_user import ActingUser, CurrentUser
+from node.web.acting_user import CurrentUser
 from node.web.dependencies import Now, SiteSettings, SiteStore
 
 ROUTER = APIRouter(prefix="/api/tokens")
@@ -62,6 +60,19 @@ class CreatedToken(BaseModel):
     token: str
 
 
+def _keeper(settings: SiteSettings, store: SiteStore, user: CurrentUser) -> TokenKeeper:
+    return TokenKeeper(
+        store,
+        user.named(),
+        settings.access.token_max_days,
+        AuditInterface(user.interface),
+        user.address,
+    )
+
+
+Keeper = Annotated[TokenKeeper, Depends(_keeper)]
+
+
 @ROUTER.get("")
 def list_tokens(store: SiteStore) -> list[TokenState]:
     """Returns all tokens by name, expired ones as well."""
@@ -69,11 +80,8 @@ def list_tokens(store: SiteStore) -> list[TokenState]:
 
 
 @ROUTER.post("", status_code=HTTPStatus.CREATED)
-def create_token(
-    request: NewToken, settings: SiteSettings, store: SiteStore, user: CurrentUser, now: Now
-) -> CreatedToken:
+def create_token(request: NewToken, keeper: Keeper, now: Now) -> CreatedToken:
     """Creates a token; one that is not possible ends with 422 and the reason."""
-    keeper = _keeper(settings, store, user)
     try:
         valid = timedelta(days=request.days)
         return CreatedToken(token=keeper.create(request.name, frozenset(request.may), valid, now))
@@ -82,17 +90,9 @@ def create_token(
 
 
 @ROUTER.delete("/{name}", status_code=HTTPStatus.NO_CONTENT)
-def revoke_token(
-    name: str, settings: SiteSettings, store: SiteStore, user: CurrentUser, now: Now
-) -> None:
+def revoke_token(name: str, keeper: Keeper, now: Now) -> None:
     """Revokes a token; every host refuses it from then on."""
-    keeper = _keeper(settings, store, user)
     try:
         keeper.revoke(name, now)
     except AccountError as error:
         raise HTTPException(HTTPStatus.NOT_FOUND, str(error)) from error
-
-
-def _keeper(settings: Settings, store: Store, user: ActingUser) -> TokenKeeper:
-    max_days = settings.access.token_max_days
-    return TokenKeeper(store, user.named(), max_days, AuditInterface.API, user.address)

@@ -135,9 +135,13 @@ AUDITED_ROUTES: Mapping[Route, AuditedAs] = {
     ("POST", "/account/second-factor"): AuditedAs(AuditAction.USER_CHANGED, {}),
     ("POST", "/account/second-factor/remove"): AuditedAs(AuditAction.USER_CHANGED, {}),
 }
-# What changes users and the configuration adds the record, for the command line as well.
+# What changes users, tokens and the configuration adds the record, for the command line as well.
 RECORDED_WITH_THE_CHANGE: frozenset[Route] = frozenset(
     {
+        ("POST", "/tokens"),
+        ("POST", "/tokens/{name}/revoke"),
+        ("POST", "/api/tokens"),
+        ("DELETE", "/api/tokens/{name}"),
         ("POST", "/users"),
         ("POST", "/users/{name}/role"),
         ("POST", "/users/{name}/disable"),
@@ -179,6 +183,8 @@ _ABOUT_THE_NODE: frozenset[Route] = frozenset(
         ("GET", "/account"),
         ("GET", "/account/second-factor"),
         ("GET", "/users"),
+        ("GET", "/tokens"),
+        ("GET", "/api/tokens"),
         ("GET", "/configuration"),
         ("GET", "/configuration/revisions/{number}"),
         ("GET", "/configuration/rules"),

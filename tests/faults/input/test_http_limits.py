@@ -1,39 +1,74 @@
-"""What one HTTP client may cost: a limit ends its request or connection; others are served."""
+"""What one HTTP client may cost: a limit ends its request or connection; others are served.
+
+The node needs a login. A stranger has the same limits as a program with a token, or is refused
+before the node reads a body.
+"""
 
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
-from pathlib import Path
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
 
+from node.access.api_tokens import TokenKeeper
+from node.domain.access.permissions import Permission, Role
 from node.intake import multipart
 from node.web import request_limits, server_config
+from node.web.permissions import PUBLIC_ROUTES, ROUTE_PERMISSIONS, Route
 from tests.support.servers.served_node import ServedNode, served_node
+from tests.support.servers.sessions import add_user
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.timeout(120)
 SHORT_S = 0.2
 MULTIPART = {"Content-Type": 'multipart/related; type="application/dicom"; boundary=next'}
+FORM = "application/x-www-form-urlencoded"
+PUBLIC_FORMS = sorted(path for method, path in PUBLIC_ROUTES if method == "POST")
+PROTECTED_BODIES = sorted(route for route in ROUTE_PERMISSIONS if route[0] in {"POST", "PUT"})
 
 
 @pytest.fixture(scope="module")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedNode]:
-    with served_node(tmp_path_factory.mktemp("node")) as served:
+    with served_node(tmp_path_factory.mktemp("node"), login="required") as served:
+        add_user(served.store, "ada", Role.ADMINISTRATOR)
         yield served
 
 
+@pytest.fixture(scope="module")
+def authorization(node: ServedNode) -> dict[str, str]:
+    """The header of a program that may do everything."""
+    keeper = TokenKeeper(node.store, "ada", 1)
+    valid = timedelta(days=1)
+    token = keeper.create("program", frozenset(Permission), valid, datetime.now(UTC))
+    return {"Authorization": f"Bearer {token}"}
+
+
+@pytest.fixture(scope="module")
+def program(authorization: dict[str, str]) -> Iterator[httpx.Client]:
+    """A program with its token, which opens a connection for each request."""
+    limits = httpx.Limits(max_keepalive_connections=0)
+    with httpx.Client(headers=authorization, limits=limits) as client:
+        yield client
+
+
 @pytest.fixture(autouse=True)
-def served_afterwards(node: ServedNode) -> Iterator[None]:
+def served_afterwards(node: ServedNode, program: httpx.Client) -> Iterator[None]:
     """After each test, the node serves its next client."""
     yield
-    assert httpx.get(f"{node.url}/api/series").status_code == 200
+    assert program.get(f"{node.url}/api/series").status_code == 200
 
 
 def connected(node: ServedNode) -> socket.socket:
     host, _, port = node.url.removeprefix("http://").partition(":")
     return socket.create_connection((host, int(port)), timeout=60)
+
+
+def head_of(path: str, media_type: str, headers: dict[str, str], method: str = "POST") -> str:
+    """Returns the start of a request, to which headers about its body are added."""
+    lines = {"Host": "localhost", "Content-Type": media_type, **headers}
+    return f"{method} {path} HTTP/1.1\r\n" + "".join(f"{k}: {v}\r\n" for k, v in lines.items())
 
 
 def is_closed(connection: socket.socket) -> bool:
@@ -51,15 +86,30 @@ def is_closed(connection: socket.socket) -> bool:
     [
         ("/api/configuration/check", "application/json"),
         ("/api/fetch", "application/json"),
-        ("/queues/retry", "application/x-www-form-urlencoded"),
-        ("/configuration/check", "application/x-www-form-urlencoded"),
-        ("/configuration/rules/new", "application/x-www-form-urlencoded"),
+        ("/queues/retry", FORM),
+        ("/configuration/check", FORM),
+        ("/configuration/rules/new", FORM),
     ],
 )
 def test_a_long_body_is_refused_with_and_without_its_length(
-    node: ServedNode, monkeypatch: pytest.MonkeyPatch, path: str, media_type: str
+    node: ServedNode,
+    authorization: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    path: str,
+    media_type: str,
 ) -> None:
-    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {media_type}\r\n"
+    refuses_a_long_body(node, head_of(path, media_type, authorization), monkeypatch)
+
+
+@pytest.mark.parametrize("path", PUBLIC_FORMS)
+def test_a_long_form_of_a_stranger_is_refused(
+    node: ServedNode, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    refuses_a_long_body(node, head_of(path, FORM, {}), monkeypatch)
+
+
+def refuses_a_long_body(node: ServedNode, head: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Checks that a body above the limit is refused, whether or not a header says its length."""
     with closing(connected(node)) as connection:
         connection.sendall(f"{head}Content-Length: {1 << 40}\r\n\r\n".encode())
         assert connection.recv(1 << 16).startswith(b"HTTP/1.1 413")
@@ -71,17 +121,45 @@ def test_a_long_body_is_refused_with_and_without_its_length(
 
 
 def test_a_body_that_arrives_too_slowly_is_ended(
-    node: ServedNode, monkeypatch: pytest.MonkeyPatch
+    node: ServedNode, authorization: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(request_limits, "MAX_BODY_SECONDS", SHORT_S)
     monkeypatch.setattr(request_limits, "MAX_PAUSE_SECONDS", SHORT_S)
-    for path in ("/api/configuration/check", "/dicom-web/studies"):
+    heads = [
+        head_of("/api/configuration/check", "application/json", authorization),
+        head_of("/dicom-web/studies", "application/dicom", authorization),
+        *(head_of(path, FORM, {}) for path in PUBLIC_FORMS),
+    ]
+    for head in heads:
         with closing(connected(node)) as connection:
-            connection.sendall(
-                f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n"
-                "Content-Type: application/dicom\r\n\r\nx".encode()
-            )
-            assert connection.recv(1 << 16).startswith(b"HTTP/1.1 408")
+            connection.sendall(f"{head}Content-Length: 9\r\n\r\nx".encode())
+            assert connection.recv(1 << 16).startswith(b"HTTP/1.1 408"), head
+
+
+@pytest.mark.parametrize("route", PROTECTED_BODIES, ids=" ".join)
+def test_a_stranger_is_refused_before_the_body_is_read(node: ServedNode, route: Route) -> None:
+    method, path = route
+    # An invented token is refused as early as none.
+    for headers in ({}, {"Authorization": "Bearer segnode_" + "a" * 43}):
+        head = head_of(path, "application/dicom", headers, method)
+        with closing(connected(node)) as connection:
+            connection.sendall(f"{head}Transfer-Encoding: chunked\r\n\r\n".encode())
+            answer = connection.recv(1 << 16)
+            assert answer.startswith((b"HTTP/1.1 401", b"HTTP/1.1 303")), answer[:20]
+
+
+def test_what_a_stranger_uploads_is_neither_read_nor_stored(
+    node: ServedNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_config, "MAX_HEADER_SECONDS", SHORT_S)
+    before = sorted(node.settings.data_dir.rglob("*"))
+    head = head_of("/dicom-web/studies", "application/dicom", {})
+    with closing(connected(node)) as connection:
+        connection.sendall(f"{head}Content-Length: {1 << 40}\r\n\r\n".encode())
+        with pytest.raises(ConnectionError):
+            while True:  # until the node, which reads nothing of it, closes the connection
+                connection.sendall(b"x" * (1 << 16))
+    assert sorted(node.settings.data_dir.rglob("*")) == before
 
 
 @pytest.mark.parametrize(
@@ -115,10 +193,10 @@ def test_an_incomplete_second_request_ends_the_connection(
 
 
 def test_a_client_that_reads_no_answers_is_disconnected(
-    node: ServedNode, monkeypatch: pytest.MonkeyPatch
+    node: ServedNode, authorization: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(server_config, "MAX_WRITE_PAUSE_SECONDS", SHORT_S)
-    request = b"GET /api/openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    request = f"{head_of('/api/openapi.json', FORM, authorization, 'GET')}\r\n".encode()
     with closing(connected(node)) as connection, pytest.raises(ConnectionError):
         while True:  # until the node, which waits for a reader, reads no more and then closes
             connection.sendall(request * 50)
@@ -164,51 +242,54 @@ def test_an_endless_address_is_refused(node: ServedNode, query: str) -> None:
         ".".join(["00081111"] * 33) + "=1",
     ],
 )
-def test_a_search_that_costs_too_much_is_refused(node: ServedNode, query: str) -> None:
-    answer = httpx.get(f"{node.dicomweb_url}/series?{query}")
+def test_a_search_that_costs_too_much_is_refused(
+    node: ServedNode, program: httpx.Client, query: str
+) -> None:
+    answer = program.get(f"{node.dicomweb_url}/series?{query}")
     assert answer.status_code == 400, answer.text
 
 
-def test_a_search_for_many_uids_is_no_long_pattern(node: ServedNode) -> None:
+def test_a_search_for_many_uids_is_no_long_pattern(node: ServedNode, program: httpx.Client) -> None:
     uids = ",".join(f"1.2.3.{number}" for number in range(500))
-    answer = httpx.get(f"{node.dicomweb_url}/series?SeriesInstanceUID={uids}")
+    answer = program.get(f"{node.dicomweb_url}/series?SeriesInstanceUID={uids}")
     assert answer.status_code in {200, 204}
 
 
 def test_a_message_with_too_many_parts_is_refused(
-    node: ServedNode, monkeypatch: pytest.MonkeyPatch
+    node: ServedNode, program: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(multipart, "MAX_PARTS", 5)
     message = b"--next\r\n\r\nx\r\n" * 6 + b"--next--"
-    answer = httpx.post(f"{node.dicomweb_url}/studies", content=message, headers=MULTIPART)
+    answer = program.post(f"{node.dicomweb_url}/studies", content=message, headers=MULTIPART)
     assert answer.status_code == 413
 
 
-def test_a_long_content_type_is_not_parsed(node: ServedNode) -> None:
+def test_a_long_content_type_is_not_parsed(node: ServedNode, program: httpx.Client) -> None:
     # Its parameters take the parser of the standard library quadratic time.
     long = {"Content-Type": 'multipart/related; a="' + ";" * 60_000}
-    answer = httpx.post(f"{node.dicomweb_url}/studies", content=b"x", headers=long)
+    answer = program.post(f"{node.dicomweb_url}/studies", content=b"x", headers=long)
     assert answer.status_code == 415
 
 
 @pytest.mark.parametrize("path", ["/api/configuration/check", "/api/fetch", "/api/rules/dry-run"])
-def test_json_that_is_nested_without_end_is_refused(node: ServedNode, path: str) -> None:
+def test_json_that_is_nested_without_end_is_refused(
+    node: ServedNode, program: httpx.Client, path: str
+) -> None:
     for deep in (b"[" * 200_000, b'{"text":' * 200_000, b"[" * 900 + b"]" * 900):
-        answer = httpx.post(
+        answer = program.post(
             node.url + path, content=deep, headers={"Content-Type": "application/json"}
         )
         assert answer.status_code in {400, 422}, answer.status_code
 
 
 def test_an_upload_stops_where_the_disk_has_no_more_space_to_spare(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    node: ServedNode, program: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with served_node(tmp_path) as node:
-        free = iter([10 << 30, 10 << 30])  # then none
-        monkeypatch.setattr(type(node.store.files), "free_bytes", lambda _files: next(free, 0))
-        answer = httpx.post(
-            f"{node.dicomweb_url}/studies",
-            content=(b"x" * (1 << 16) for _ in range(5)),
-            headers={"Content-Type": "application/dicom"},
-        )
-        assert answer.status_code == 503
+    free = iter([10 << 30, 10 << 30])  # then none
+    monkeypatch.setattr(type(node.store.files), "free_bytes", lambda _files: next(free, 0))
+    answer = program.post(
+        f"{node.dicomweb_url}/studies",
+        content=(b"x" * (1 << 16) for _ in range(5)),
+        headers={"Content-Type": "application/dicom"},
+    )
+    assert answer.status_code == 503

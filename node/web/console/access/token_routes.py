@@ -54,7 +54,7 @@ def _page(
         store,
         user.named(),
         settings.access.token_max_days,
-        AuditInterface.CONSOLE,
+        AuditInterface(user.interface),
         user.address,
     )
     return TokensPage(request, settings, keeper, now)
