@@ -132,7 +132,7 @@ def create_app(
         settings=lambda: settings_of(app),
         authenticators=lambda: authenticators_from(settings_of(app), store),
         error_answer=_answer,
-        recorder=RequestRecorder(store.record),
+        recorder=RequestRecorder(store.record_soon),
     )
     app.add_middleware(AccessMiddleware, control=app.state.access_control)
     # The last one added comes first.

@@ -183,3 +183,16 @@ def test_a_change_of_the_configuration_has_author_reason_and_revision(
     assert (record.actor, record.interface, record.address) == ("ada", "api", "192.0.2.1")
     assert record.objects == (("configuration", "revision 1"),)
     assert record.detail == "slow scanner"
+
+
+def test_people_can_read_while_the_database_cannot_be_written_and_later_leave_a_record(
+    node: ServedNode, as_user: Clients, series: StoredSeries
+) -> None:
+    address = f"/api/series/{series.series_instance_uid}/explain"
+    configurator = as_user("configurator")
+    with node.store._database.writing():  # as another process that holds the lock
+        assert configurator.get(address).status_code == 200
+    assert as_user.records() == ()
+    assert configurator.get(address).status_code == 200
+    (record,) = as_user.records()
+    assert (record.actor, record.action) == ("configurator", "patient data read")

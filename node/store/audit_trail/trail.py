@@ -41,6 +41,15 @@ class AuditRecords(Repository):
         with self._database.writing() as connection:
             append_record(self._database, connection, record)
 
+    def record_soon(self, record: AuditRecord) -> None:
+        """Appends one record for somebody who waits for a page.
+
+        Raises:
+            Transient: the record cannot be written within about two seconds.
+        """
+        with self._database.writing_soon() as connection:
+            append_record(self._database, connection, record)
+
     def newest_audit_records(self, limit: int) -> tuple[ChainedRecord, ...]:
         """Returns the last records of all hosts, newest first."""
         newest = select(AUDIT_RECORDS).order_by(_R.happened_at.desc(), _R.chain, _R.sequence.desc())
