@@ -1,4 +1,4 @@
-"""Changes of users by administrators, each with a line in the audit trail."""
+"""Changes of users by administrators, each with a record in the audit trail."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -7,9 +7,18 @@ from node.access.lock_out import LockOut
 from node.access.secrets import digest_of_code, new_code
 from node.domain.access.permissions import Role
 from node.domain.access.users import AccountError, CodePurpose, user_name_of
+from node.domain.audit.records import (
+    AuditAction,
+    AuditActor,
+    AuditInterface,
+    AuditObject,
+    AuditObjectType,
+    AuditOutcome,
+    AuditRecord,
+)
 from node.store import Store
 
-# The subject of events about users in the audit trail.
+# The subject of events about users in the history.
 USERS = "users"
 PASSWORD_CODE_VALID = timedelta(hours=24)
 # The program that prints the link is there to open it at once.
@@ -18,36 +27,38 @@ _LOGIN_CODE_VALID = timedelta(minutes=15)
 
 @dataclass(frozen=True)
 class Accounts:
-    """Adds and changes users on behalf of `by`.
+    """Adds and changes users on behalf of `by`, who uses this interface from this address.
 
     Every method raises AccountError if the user or the change is not possible.
     """
 
     store: Store
     by: str
+    interface: AuditInterface = AuditInterface.CLI
+    address: str = ""
 
     def add(self, name: str, role: Role, now: datetime) -> str:
         """Adds a user without password; returns the one-time code with which the user sets one."""
         name = user_name_of(name)
         self.store.add_user(name, role, now)
-        self._record(now, "user.added", f"{name} as {role}")
+        self._record(now, name, "user.added", f"{name} as {role}")
         return self._password_code(name, now)
 
     def change_role(self, name: str, role: Role, now: datetime) -> None:
         """Gives the user another role; the user must log in again."""
         self._require_own_account(name, "the groups at the identity provider decide about the role")
         self.store.change_role(name, role)
-        self._record(now, "user.role_changed", f"{name} to {role}")
+        self._record(now, name, "user.role_changed", f"{name} to {role}")
 
     def disable(self, name: str, now: datetime) -> None:
         """Keeps the user from logging in, and ends the user's sessions."""
         self.store.set_disabled(name, True)
-        self._record(now, "user.disabled", name)
+        self._record(now, name, "user.disabled", name)
 
     def enable(self, name: str, now: datetime) -> None:
         """Lets a disabled user log in again."""
         self.store.set_disabled(name, False)
-        self._record(now, "user.enabled", name)
+        self._record(now, name, "user.enabled", name)
 
     def reset(self, name: str, now: datetime, *, with_second_factor: bool) -> str:
         """Removes the password, and the second factor if wanted; ends the user's sessions.
@@ -61,14 +72,14 @@ class Accounts:
         self.store.set_password(name, None)
         LockOut(self.store).forgive(name)
         factor = " and second factor" if with_second_factor else ""
-        self._record(now, "user.reset", f"password{factor} of {name}")
+        self._record(now, name, "user.reset", f"password{factor} of {name}")
         return self._password_code(name, now)
 
     def end_sessions(self, name: str, now: datetime) -> None:
         """Ends every session of the user."""
         self.store.get_user(name)
         count = self.store.remove_sessions_of(name)
-        self._record(now, "user.sessions_ended", f"{count} of {name}")
+        self._record(now, name, "user.sessions_ended", f"{count} of {name}")
 
     def _require_own_account(self, name: str, reason: str) -> None:
         if self.store.get_user(name).is_external:
@@ -84,8 +95,17 @@ class Accounts:
         )
         return code
 
-    def _record(self, now: datetime, event: str, detail: str) -> None:
+    def _record(self, now: datetime, name: str, event: str, detail: str) -> None:
         self.store.audit(now, USERS, event, f"{detail}, by {self.by}")
+        record = AuditRecord(
+            now,
+            AuditAction.USER_CHANGED,
+            AuditOutcome.SUCCESS,
+            AuditActor(self.by, self.interface, self.address),
+            (AuditObject(AuditObjectType.USER, name),),
+            f"{event.removeprefix('user.').replace('_', ' ')}: {detail}",
+        )
+        self.store.record(record)
 
 
 def login_link(store: Store, name: str, now: datetime) -> str:

@@ -12,10 +12,19 @@ from node.domain.access.identities import Identity, IdentityOrigin
 from node.domain.access.permissions import Permission
 from node.domain.access.tokens import ApiToken, token_name_of
 from node.domain.access.users import AccountError
+from node.domain.audit.records import (
+    AuditAction,
+    AuditActor,
+    AuditInterface,
+    AuditObject,
+    AuditObjectType,
+    AuditOutcome,
+    AuditRecord,
+)
 from node.domain.errors import Transient
 from node.store import Store
 
-# The subject of events about tokens in the audit trail.
+# The subject of events about tokens in the history.
 TOKENS = "tokens"
 # People and scanners recognise a token that has got into a file or a log.
 PREFIX = "segnode_"
@@ -27,14 +36,16 @@ _UNKNOWN = "the token is unknown or revoked; “segnode tokens list” names the
 
 @dataclass(frozen=True)
 class TokenKeeper:
-    """Creates and revokes tokens on behalf of `by`; each change has a line in the audit trail.
+    """Creates and revokes tokens on behalf of `by`, who uses this interface from this address.
 
-    A token is valid for at most `max_days`.
+    Each change has a record in the audit trail. A token is valid for at most `max_days`.
     """
 
     store: Store
     by: str
     max_days: int
+    interface: AuditInterface = AuditInterface.CLI
+    address: str = ""
 
     def create(
         self, name: str, permissions: frozenset[Permission], valid: timedelta, now: datetime
@@ -53,8 +64,10 @@ class TokenKeeper:
             )
         text = PREFIX + new_identifier()
         token = ApiToken(token_name_of(name), permissions, now, self.by, now + valid)
-        self.store.add_api_token(token, digest_of_identifier(text))
         may = ", ".join(sorted(permissions))
+        until = f"{token.expires_at:%Y-%m-%d}"
+        record = self._audit_record(now, token.name, f"created with {may}, until {until}")
+        self.store.add_api_token(token, digest_of_identifier(text), record)
         self._record(now, "token.created", f"{token.name} with {may}, by {self.by}")
         return text
 
@@ -65,8 +78,18 @@ class TokenKeeper:
             AccountError: there is no token of that name.
         """
         known = token_name_of(name)
-        self.store.remove_api_token(known)
+        self.store.remove_api_token(known, self._audit_record(now, known, "revoked"))
         self._record(now, "token.revoked", f"{known}, by {self.by}")
+
+    def _audit_record(self, now: datetime, name: str, detail: str) -> AuditRecord:
+        return AuditRecord(
+            now,
+            AuditAction.TOKEN_CHANGED,
+            AuditOutcome.SUCCESS,
+            AuditActor(self.by, self.interface, self.address),
+            (AuditObject(AuditObjectType.TOKEN, name),),
+            detail,
+        )
 
     def _record(self, now: datetime, event: str, detail: str) -> None:
         self.store.audit(now, TOKENS, event, detail)

@@ -7,6 +7,7 @@ import structlog
 
 from node.access.authentication import RequestFacts
 from node.access.lock_out import LockOut
+from node.access.login_records import own_account_record
 from node.access.passwords import check_new_password, hash_password
 from node.access.secrets import digest_of_code, new_code
 from node.domain.access.users import AccountError, CodePurpose, User, user_name_of
@@ -53,6 +54,7 @@ def set_up(store: Store, code: str, account: NewAccount, facts: RequestFacts) ->
     if not store.use_code(CodePurpose.SET_UP, digest_of_code(code), facts.now):
         raise AccountError("the code is wrong; the log of the node states it at its last start")
     user = store.add_first_administrator(name, hash_password(account.password), facts.now)
+    store.record(own_account_record(user.name, facts, "becomes the first administrator"))
     lock_out.succeeded(_ACCOUNT, facts)
     return user
 

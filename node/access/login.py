@@ -7,6 +7,7 @@ import structlog
 from node.access.authentication import RequestFacts
 from node.access.first_start import is_loopback
 from node.access.lock_out import LockOut
+from node.access.login_records import failed_login_record, login_record, own_account_record
 from node.access.passwords import check_new_password, hash_password, is_password
 from node.access.second_factor import SecondFactor
 from node.access.secrets import digest_of_code
@@ -68,7 +69,8 @@ class Login:
         stored = None if credentials is None else credentials.password_hash
         is_right = is_password(password, stored)
         if credentials is None or not is_right or credentials.user.is_disabled:
-            _LOG.warning("login.failed", address=facts.client_address)
+            known = "" if credentials is None else credentials.user.name
+            self.failed(known, facts, "the name or the password is wrong, or the user is disabled")
             raise AccountError(_WRONG)
         self._require_local_login(credentials.user)
         if credentials.user.has_second_factor:
@@ -86,7 +88,7 @@ class Login:
         name = session.user.name
         self._lock_out.begin(name, facts)
         if not self.second_factor.is_valid(name, code, facts.now):
-            _LOG.warning("login.failed", address=facts.client_address)
+            self.failed(name, facts, "the code of the second factor is wrong")
             raise AccountError("the code is wrong, too old or was used already")
         self._lock_out.succeeded(name, facts)
         return self.open(session.user, SessionStage.OPEN, facts)
@@ -136,6 +138,7 @@ class Login:
         if not self.store.use_code(CodePurpose.PASSWORD, digest, facts.now, user_name=name):
             raise AccountError(_WRONG_CODE)
         self.store.set_password(name, hash_password(password))
+        self.store.record(own_account_record(name, facts, "sets the password by one-time code"))
         self._lock_out.succeeded(name, facts)
 
     def change_password(
@@ -182,8 +185,18 @@ class Login:
         return LockOut(self.store)
 
     def open(self, user: User, stage: SessionStage, facts: RequestFacts) -> OpenedSession:
-        """Opens a session of a user who has proved who they are."""
+        """Opens a session of a user who has proved who they are.
+
+        Raises:
+            Transient: session or record of it cannot be written.
+        """
         if stage is SessionStage.OPEN:
             self.sessions.remove_expired(facts.now)
+            self.store.record(login_record(user.name, facts))
             _LOG.info("login.done", user=user.name, address=facts.client_address)
         return OpenedSession(self.sessions.open(user.name, stage, facts), stage)
+
+    def failed(self, name: str, facts: RequestFacts, reason: str) -> None:
+        """Records and logs a failed login; `name` is empty unless it is that of a user."""
+        _LOG.warning("login.failed", address=facts.client_address)
+        self.store.record(failed_login_record(name, facts, reason))

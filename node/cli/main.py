@@ -21,6 +21,7 @@ from node.cli import (
     train,
 )
 from node.cli.access import tokens, users
+from node.cli.audit import commands as audit
 from node.cli.backup import commands as backup
 from node.cli.configuration import commands as configuration
 from node.cli.configuration import reloading
@@ -61,6 +62,7 @@ jobs.app.command()(deliveries.redirect)
 jobs.app.command()(deliveries.discard)
 app.add_typer(tokens.app, name="tokens")
 app.add_typer(users.app, name="users")
+app.add_typer(audit.app, name="audit")
 app.add_typer(series.app, name="series")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(queue_commands.app, name="queue")

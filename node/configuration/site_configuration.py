@@ -15,6 +15,7 @@ from node.configuration.identity import IdentityChange, identity_changes
 from node.configuration.literal_secrets import refuse_literal_secrets, without_literal_secrets
 from node.configuration.location_lines import without_location
 from node.configuration.protected_settings import AdministratorNeeded, protected_changes
+from node.domain.audit.records import AuditInterface
 from node.domain.errors import Misconfigured, NodeError
 from node.settings import Settings, load_location, load_revision, load_settings
 from node.settings.location import is_in_database
@@ -63,12 +64,15 @@ def revision_name(number: int) -> str:
 class SiteConfiguration:
     """The configuration of the site of `store`; `file` is that of this host, None without one.
 
-    `is_administrator` says whether its user may change what only administrators may change.
+    `is_administrator` says whether its user may change what only administrators may change. The
+    audit trail records changes with the interface and the address of that user.
     """
 
     store: Store
     file: Path | None
     is_administrator: bool = True
+    interface: AuditInterface = AuditInterface.CLI
+    address: str = ""
 
     @property
     def is_writable(self) -> bool:
@@ -122,7 +126,9 @@ class SiteConfiguration:
             raise NothingChanged(active)
         if not self.is_administrator:
             self._refuse_protected_changes(active, settings)
-        return self.store.activate_revision(replace(draft, text=text), base, now)
+        return self.store.activate_revision(
+            replace(draft, text=text), base, now, interface=self.interface, address=self.address
+        )
 
     def _refuse_protected_changes(self, active: Revision | None, proposed: Settings) -> None:
         before = None

@@ -132,14 +132,20 @@ class Database:
         with database_errors_as_transient(), self._writer.begin() as connection:
             yield connection
 
+    @contextmanager
+    def writing_soon(self) -> Iterator[Connection]:
+        """Opens a write transaction as `writing`, but waits two seconds for other writers."""
+        writer = self._writer.execution_options(**{_BUSY_TIMEOUT_OPTION: _SHORT_BUSY_TIMEOUT_MS})
+        with database_errors_as_transient(), writer.begin() as connection:
+            yield connection
+
     def check_writable(self) -> None:
         """Checks that the database can be written now; waits two seconds for other writers.
 
         Raises:
             Transient: the database is locked, full or read-only, or does not answer.
         """
-        writer = self._writer.execution_options(**{_BUSY_TIMEOUT_OPTION: _SHORT_BUSY_TIMEOUT_MS})
-        with database_errors_as_transient(), writer.begin() as connection:
+        with self.writing_soon() as connection:
             if self.is_sqlite:
                 # Nothing reads this number. An empty transaction would succeed on a full disk.
                 connection.execute(text("PRAGMA user_version = 0"))

@@ -11,6 +11,8 @@ from node.store.access.one_time_codes import OneTimeCodes
 from node.store.access.sessions import Sessions
 from node.store.access.users import Users
 from node.store.audit import AuditTrail
+from node.store.audit_trail.searching import AuditSearches
+from node.store.audit_trail.trail import AuditRecords
 from node.store.commitment.received import ReceivedCommitments
 from node.store.commitment.requested import RequestedCommitments
 from node.store.configuration.processes import ConfiguredProcesses
@@ -88,10 +90,13 @@ class Store(
     LoginFailures,
     OneTimeCodes,
     AuditTrail,
+    AuditRecords,
+    AuditSearches,
 ):
     """Instances, series, jobs, deliveries, queues, retrievals, work items, commitments, workers,
     health, alerts, rejected connections, certificates of peers, the configuration, shadow runs,
-    feedback, users and their sessions, tokens of programs, the search index, the audit trail.
+    feedback, users and their sessions, tokens of programs, the search index, the history of series
+    and jobs, the audit trail.
 
     Each method is one short transaction that is durable when the method returns. All methods take
     and return aware UTC times. Any number of threads and processes may use one database. Any method

@@ -21,6 +21,8 @@ from node.domain.access.permissions import Permission
 from node.domain.errors import Transient
 from node.settings import Settings
 from node.store import Store
+from node.web.audit.recorded_answer import RecordedAnswer
+from node.web.audit.recording import RequestRecorder
 from node.web.csrf import receive_with_token
 from node.web.current_sender import CurrentSender, use_sender
 from node.web.next_page import LOGIN_PATH, continue_page, login_address, safe_page
@@ -43,7 +45,7 @@ class AccessControl:
     """Decides about the requests to an application.
 
     `settings` and `authenticators` return the current ones. `error_answer` makes the response to a
-    request that is refused.
+    request that is refused. `recorder` records requests in the audit trail.
     """
 
     app: FastAPI
@@ -51,6 +53,7 @@ class AccessControl:
     settings: Callable[[], Settings]
     authenticators: Callable[[], Sequence[Authenticator]]
     error_answer: Callable[[Request, Exception], Response]
+    recorder: RequestRecorder
     _has_administrator: bool = False
 
     def sender_of(self, request: Request) -> Identity | Refusal | None:
@@ -97,6 +100,8 @@ class AccessMiddleware:
             return
         is_public = route in PUBLIC_ROUTES
         if not is_public and not isinstance(sender, Identity):
+            if isinstance(sender, Refusal) and "authorization" in request.headers:
+                await self._record_refusal(request, "", sender.reason)
             await self._ask_login(request, sender)(scope, receive, send)
             return
         identity = sender if isinstance(sender, Identity) else None
@@ -107,9 +112,20 @@ class AccessMiddleware:
                     _check_permission(identity, route)
                     receive = await receive_with_token(request, current.csrf_token)
             except HTTPException as error:
+                if identity is not None:
+                    await self._record_refusal(request, identity.name, error.detail)
                 await self._control.error_answer(request, error)(scope, receive, send)
                 return
-            await self._app(scope, receive, send)
+            if identity is None:
+                await self._app(scope, receive, send)
+                return
+            answered = RecordedAnswer(self._control.recorder, request, route, identity, send)
+            await answered.by(self._app, receive)
+
+    async def _record_refusal(self, request: Request, name: str, detail: str) -> None:
+        record = self._control.recorder.refused(request, name, detail, datetime.now(UTC))
+        if record is not None:
+            await run_in_threadpool(self._control.recorder.write, record)
 
     async def _sender(self, request: Request, route: Route | None) -> Identity | Refusal | None:
         """Returns who sends a request; None for public routes."""

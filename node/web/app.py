@@ -36,6 +36,7 @@ from node.web.api import (
 )
 from node.web.api import rules as rules_api
 from node.web.api.queues import routes as queues
+from node.web.audit.recording import RequestRecorder
 from node.web.console import (
     configuration_routes,
     overview_routes,
@@ -131,6 +132,7 @@ def create_app(
         settings=lambda: settings_of(app),
         authenticators=lambda: authenticators_from(settings_of(app), store),
         error_answer=_answer,
+        recorder=RequestRecorder(store.record_soon),
     )
     app.add_middleware(AccessMiddleware, control=app.state.access_control)
     # The last one added comes first.

@@ -17,6 +17,7 @@ from node.domain.errors import Misconfigured
 from node.settings import Settings
 from node.store import Store
 from node.web.access_control import may_view
+from node.web.audit.recording import audit_address, audit_interface
 
 _MAX_FORM_BYTES = 1 << 16
 
@@ -66,7 +67,12 @@ async def _posted_form(request: Request) -> Mapping[str, str]:
 def _configuration(request: Request) -> SiteConfiguration:
     configuration = request.app.state.configuration
     assert isinstance(configuration, SiteConfiguration)  # noqa: S101 set by create_app
-    return replace(configuration, is_administrator=identity_of(request).may(Permission.ADMINISTER))
+    return replace(
+        configuration,
+        is_administrator=identity_of(request).may(Permission.ADMINISTER),
+        interface=audit_interface(request),
+        address=audit_address(request),
+    )
 
 
 Configuration = Annotated[SiteConfiguration, Depends(_configuration)]

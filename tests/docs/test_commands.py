@@ -16,6 +16,7 @@ GROUPS = {
     "queue": ["list", "pause", "resume"],
     "series": ["list"],
     "tokens": ["list", "create", "revoke"],
+    "audit": ["list", "verify", "export"],
     "users": ["list", "add", "role", "disable", "enable", "reset"],
     "store": ["verify", "repair", "delete"],
     "worklist": ["list", "show", "cancel"],

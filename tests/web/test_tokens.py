@@ -33,7 +33,7 @@ def administrator(node: ServedNode) -> Iterator[httpx.Client]:
     with open_session(node, "ada").client(node) as client:
         yield client
     for token in node.store.list_api_tokens():
-        node.store.remove_api_token(token.name)
+        TokenKeeper(node.store, "test", 100).revoke(token.name, datetime.now(UTC))
 
 
 def bearer(node: ServedNode, token: str) -> httpx.Client:
@@ -172,3 +172,16 @@ def test_a_token_in_an_address_does_not_count_and_is_not_logged(
     assert token not in f"{lines}{log.getvalue()}"
     (unused,) = node.store.list_api_tokens()
     assert unused.last_used_at is None
+
+
+def test_changes_of_tokens_are_recorded_with_interface_and_address(
+    node: ServedNode, administrator: httpx.Client
+) -> None:
+    form = {"name": "recorded", "may.view": "on", "days": "30"}
+    assert administrator.post("/tokens", data=form).status_code == 200
+    assert administrator.delete("/api/tokens/recorded").status_code == 204
+    revoked, created = node.store.newest_audit_records(2)
+    for record, interface in ((created, "console"), (revoked, "api")):
+        assert (record.action, record.actor) == ("token changed", "ada")
+        assert (record.interface, record.address) == (interface, "127.0.0.1")
+        assert record.objects == (("token", "recorded"),)

@@ -10,6 +10,7 @@ import structlog
 from node.access.authentication import RequestFacts
 from node.access.lock_out import LockOut
 from node.access.login import Login, OpenedSession
+from node.access.login_records import failed_login_record
 from node.access.oidc.id_tokens import InvalidToken, verified_claims
 from node.access.oidc.pending_login import PendingLogin
 from node.access.oidc.provider import CodeRefused, Provider, ProviderUnavailable
@@ -158,6 +159,7 @@ class OidcLogin:
 
     def _log_failure(self, reason: str, facts: RequestFacts) -> None:
         _LOG.warning("login.failed", by="oidc", reason=reason, address=facts.client_address)
+        self.login.store.record(failed_login_record("", facts, f"identity provider: {reason}"))
 
 
 def unavailable_text(error: ProviderUnavailable) -> str:

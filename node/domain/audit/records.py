@@ -69,6 +69,7 @@ class AuditObjectType(StrEnum):
     PATIENT = "patient"
     JOB = "job"
     DELIVERY = "delivery"
+    WORK_ITEM = "work item"
     DESTINATION = "destination"
     USER = "user"
     TOKEN = "token"  # noqa: S105 not a secret

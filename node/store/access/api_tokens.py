@@ -9,7 +9,9 @@ from sqlalchemy.engine import Row
 from node.domain.access.permissions import Permission
 from node.domain.access.tokens import ApiToken
 from node.domain.access.users import AccountError
+from node.domain.audit.records import AuditRecord
 from node.store.access.tables import API_TOKENS
+from node.store.audit_trail.trail import append_record
 from node.store.repository import Repository
 
 _T = API_TOKENS.c
@@ -18,8 +20,8 @@ _T = API_TOKENS.c
 class ApiTokens(Repository):
     """The tokens of programs, which every web process of the site reads."""
 
-    def add_api_token(self, token: ApiToken, digest: str) -> None:
-        """Adds a token.
+    def add_api_token(self, token: ApiToken, digest: str, record: AuditRecord) -> None:
+        """Adds a token and the record of it in the audit trail.
 
         Raises:
             AccountError: there is a token of that name.
@@ -34,9 +36,9 @@ class ApiTokens(Repository):
         }
         statement = self._database.insert(API_TOKENS).values(row).on_conflict_do_nothing()
         with self._database.writing() as connection:
-            added = connection.execute(statement.returning(_T.name)).one_or_none()
-        if added is None:
-            raise AccountError(f"there is a token {token.name} already; revoke it first")
+            if connection.execute(statement.returning(_T.name)).one_or_none() is None:
+                raise AccountError(f"there is a token {token.name} already; revoke it first")
+            append_record(self._database, connection, record)
 
     def list_api_tokens(self) -> list[ApiToken]:
         """Returns all tokens by name, expired ones as well."""
@@ -57,17 +59,19 @@ class ApiTokens(Repository):
         with self._database.writing() as connection:
             connection.execute(change.values(last_used_at=now, last_used_from=address))
 
-    def remove_api_token(self, name: str) -> None:
-        """Removes a token; every host refuses it from then on.
+    def remove_api_token(self, name: str, record: AuditRecord) -> None:
+        """Removes a token and adds the record of it to the audit trail.
+
+        Every host refuses the token from then on.
 
         Raises:
             AccountError: there is no token of that name.
         """
         statement = delete(API_TOKENS).where(_T.name == name).returning(_T.name)
         with self._database.writing() as connection:
-            removed = connection.execute(statement).one_or_none()
-        if removed is None:
-            raise AccountError(f"there is no token {name}")
+            if connection.execute(statement).one_or_none() is None:
+                raise AccountError(f"there is no token {name}")
+            append_record(self._database, connection, record)
 
 
 def _token(row: Row[Any]) -> ApiToken:

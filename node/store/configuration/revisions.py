@@ -8,8 +8,18 @@ from typing import Any
 from sqlalchemy import Row, func, insert, select, update
 from sqlalchemy.engine import Connection
 
+from node.domain.audit.records import (
+    AuditAction,
+    AuditActor,
+    AuditInterface,
+    AuditObject,
+    AuditObjectType,
+    AuditOutcome,
+    AuditRecord,
+)
 from node.domain.errors import NodeError
 from node.store.audit import append_event
+from node.store.audit_trail.trail import append_record
 from node.store.configuration.tables import ACTIVE_CONFIGURATION, CONFIGURATION_REVISIONS
 from node.store.migrate import acquire_site_lock
 from node.store.repository import Repository
@@ -56,10 +66,19 @@ class RevisionConflict(NodeError):
 class Revisions(Repository):
     """The revisions, numbered from 1."""
 
-    def activate_revision(self, draft: RevisionDraft, base: int | None, now: datetime) -> Revision:
+    def activate_revision(
+        self,
+        draft: RevisionDraft,
+        base: int | None,
+        now: datetime,
+        *,
+        interface: AuditInterface = AuditInterface.NODE,
+        address: str = "",
+    ) -> Revision:
         """Adds the revision and makes it active; `base` is the number of the one it changes.
 
-        `base` is None where there is no revision yet.
+        `base` is None where there is no revision yet. The audit trail records the change with the
+        interface and the address of the author.
 
         Raises:
             RevisionConflict: another revision is active.
@@ -90,6 +109,8 @@ class Revisions(Repository):
             )
             detail = f"revision {number} by {draft.author}: {draft.reason}"
             append_event(connection, now, CONFIGURATION, "configuration.activated", detail)
+            actor = AuditActor(draft.author, interface, address)
+            append_record(self._database, connection, _audit_record(added, actor))
         return added
 
     def remove_secrets_of_revisions(
@@ -134,6 +155,17 @@ class Revisions(Repository):
             query = query.where(table.c.number < below)
         with self._database.reading() as connection:
             return [_revision(row) for row in connection.execute(query)]
+
+
+def _audit_record(added: Revision, actor: AuditActor) -> AuditRecord:
+    return AuditRecord(
+        added.created_at,
+        AuditAction.CONFIGURATION_CHANGED,
+        AuditOutcome.SUCCESS,
+        actor,
+        (AuditObject(AuditObjectType.CONFIGURATION, f"revision {added.number}"),),
+        added.reason,
+    )
 
 
 def _active(connection: Connection) -> Revision | None:

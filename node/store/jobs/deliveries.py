@@ -11,8 +11,10 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Update, and_, delete, select, update
 
+from node.domain.audit.records import AuditAction, AuditObject, AuditObjectType, AuditOutcome
 from node.domain.delivery import REPLACED, Delivery, DeliveryKey, DeliveryState, Receipt
 from node.store.audit import append_event
+from node.store.audit_trail.trail import append_node_record
 from node.store.repository import Repository
 from node.store.schema import DELIVERIES
 from node.store.series_index import refresh_index_of_job
@@ -21,6 +23,10 @@ from node.store.series_index import refresh_index_of_job
 _DISCARDED_RECEIPT = f"{REPLACED}discarded: "
 # Events that show that a destination has the object.
 _ARRIVALS = {"delivery.stored", "delivery.delivered"}
+_AUDITED_OUTCOMES = {
+    "delivery.delivered": AuditOutcome.SUCCESS,
+    "delivery.parked": AuditOutcome.SERIOUS_FAILURE,
+}
 
 IS_DISCARDED: ColumnElement[bool] = and_(
     DELIVERIES.c.state == DeliveryState.DELIVERED,
@@ -181,6 +187,7 @@ class Deliveries(Repository):
             if row is not None:
                 append_event(connection, now, job_id, name, f"{title}: {detail}".rstrip(": "))
                 refresh_index_of_job(self._database, connection, job_id)
+                self._audit(connection, event)
                 return delivery_from_row(row)
             final = delivery_in(connection, job_id, key)
             if final is None:
@@ -189,6 +196,26 @@ class Deliveries(Repository):
                 late = f"{title}: {detail}; it arrived after the delivery was discarded"
                 append_event(connection, now, job_id, name, late)
             return final
+
+    def _audit(self, connection: Connection, event: tuple[str, str, datetime, str, str]) -> None:
+        """Records that a delivery has arrived or is given up; attempts between are no outcome."""
+        job_id, key, now, name, detail = event
+        outcome = _AUDITED_OUTCOMES.get(name)
+        if outcome is None:
+            return
+        objects = (
+            AuditObject(AuditObjectType.JOB, job_id),
+            AuditObject(AuditObjectType.DELIVERY, key),
+        )
+        append_node_record(
+            self._database,
+            connection,
+            now,
+            AuditAction.DELIVERED,
+            objects,
+            outcome=outcome,
+            detail=detail,
+        )
 
 
 def delivery_in(connection: Connection, job_id: str, key: str) -> Delivery | None:

@@ -5,14 +5,16 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, exists, select, update
+from sqlalchemy import ColumnElement, Connection, exists, select, update
 
+from node.domain.audit.records import AuditAction, AuditObject, AuditObjectType
 from node.domain.job import Job, JobState, ReplacedResult
 from node.domain.job_summary import leading_job
 from node.domain.series import SeriesPart, SeriesState, StoredSeries
 from node.domain.texts.numbers import instances
 from node.routing.rule_matching import Decision
 from node.store.audit import append_event
+from node.store.audit_trail.trail import append_node_record
 from node.store.jobs.jobs import Jobs
 from node.store.received.series import SeriesRepository, stored_series
 from node.store.schema import AUDIT, JOBS, SERIES
@@ -82,12 +84,13 @@ class Outcomes(SeriesRepository, Jobs):
         Returns None, and changes nothing, if the series has received more instances since. A slow
         worker therefore never undoes a decision of another worker about the more complete series.
         """
-        count_query = select(SERIES.c.instance_count).where(SERIES.c.series_instance_uid == uid)
+        before_query = select(SERIES).where(SERIES.c.series_instance_uid == uid)
         values = {"state": state, "start_requested": False, "decision": decision_json}
         with self._database.writing() as connection:
-            count = connection.execute(count_query.with_for_update()).scalar_one_or_none()
-            if count != seen_count:
+            row = connection.execute(before_query.with_for_update()).one_or_none()
+            if row is None or row.instance_count != seen_count:
                 return None
+            before = stored_series(row)
             append_event(connection, now, uid, f"series.{state}", instances(seen_count))
             new_jobs = tuple(job for job in jobs if self._add_job(connection, job))
             kept = [job.job_id for job in jobs]
@@ -98,7 +101,19 @@ class Outcomes(SeriesRepository, Jobs):
             )
             refresh_index(self._database, connection, [uid])
             request_attributes(connection, uid)
+            if before.state is SeriesState.RECEIVING:
+                self._audit_received(connection, before, now)
         return RecordedDecision(new_jobs)
+
+    def _audit_received(self, connection: Connection, series: StoredSeries, now: datetime) -> None:
+        """Records once for a complete series what PS3.15 records as transferred instances."""
+        objects = (
+            AuditObject(AuditObjectType.STUDY, series.study_instance_uid),
+            AuditObject(AuditObjectType.SERIES, series.series_instance_uid),
+        )
+        text = f"{instances(series.instance_count)}, first by {series.origin}"
+        action = AuditAction.RECEIVED
+        append_node_record(self._database, connection, now, action, objects, detail=text)
 
     def outcomes_of(self, series_uids: Sequence[str]) -> list[SeriesOutcome]:
         """Returns the series with their jobs, in the order of `series_uids`."""

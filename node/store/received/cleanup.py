@@ -4,10 +4,20 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, delete, exists, select, update
 
+from node.domain.audit.records import (
+    AuditAction,
+    AuditActor,
+    AuditInterface,
+    AuditObject,
+    AuditObjectType,
+    AuditOutcome,
+    AuditRecord,
+)
 from node.domain.job import JobState, is_final
 from node.domain.series import SeriesState, StoredSeries
 from node.domain.texts.numbers import instances
 from node.store.audit import append_event
+from node.store.audit_trail.trail import append_record
 from node.store.evaluation.shadow_runs import remove_shadow_results
 from node.store.jobs.result_objects import remove_results
 from node.store.received.series import stored_series
@@ -47,16 +57,18 @@ class Cleanup(Repository):
 
         Returns False, and changes nothing, if the series is not finished (any more).
         """
-        return self._delete(uid, now, "series.cleared", "")
+        by_retention = AuditActor("segnode", AuditInterface.NODE)
+        return self._delete(uid, now, "series.cleared", by_retention, "")
 
     def delete_series(self, uid: str, now: datetime, *, by: str, reason: str) -> bool:
         """Deletes the images and results of a finished series because a person wants it.
 
         Returns False, and changes nothing, if the series is not finished.
         """
-        return self._delete(uid, now, "series.deleted", f", by {by}: {reason}")
+        person = AuditActor(by, AuditInterface.CLI)
+        return self._delete(uid, now, "series.deleted", person, f", by {by}: {reason}")
 
-    def _delete(self, uid: str, now: datetime, event: str, detail: str) -> bool:
+    def _delete(self, uid: str, now: datetime, event: str, actor: AuditActor, detail: str) -> bool:
         """Deletes rows and files; records the event with the number of images and the detail.
 
         The files are deleted before the transaction commits and while no instance can be added to
@@ -81,4 +93,9 @@ class Cleanup(Repository):
             )
             append_event(connection, now, uid, event, f"{instances(count)}{detail}")
             forget_patient(connection, uid)
+            series = (AuditObject(AuditObjectType.SERIES, uid),)
+            action, success = AuditAction.DELETED, AuditOutcome.SUCCESS
+            text = f"{instances(count)}{detail}"
+            record = AuditRecord(now, action, success, actor, series, text)
+            append_record(self._database, connection, record)
         return True

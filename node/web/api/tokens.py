@@ -4,13 +4,14 @@ from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Annotated, Self
 
-from fastapi import APIRouter, HTTPException
+from fastapi import APIRouter, Depends, HTTPException
 from pydantic import BaseModel, ConfigDict, Field
 
 from node.access.api_tokens import TokenKeeper
 from node.domain.access.permissions import Permission
 from node.domain.access.tokens import ApiToken
 from node.domain.access.users import AccountError
+from node.domain.audit.records import AuditInterface
 from node.web.acting_user import CurrentUser
 from node.web.dependencies import Now, SiteSettings, SiteStore
 
@@ -59,6 +60,19 @@ class CreatedToken(BaseModel):
     token: str
 
 
+def _keeper(settings: SiteSettings, store: SiteStore, user: CurrentUser) -> TokenKeeper:
+    return TokenKeeper(
+        store,
+        user.named(),
+        settings.access.token_max_days,
+        AuditInterface(user.interface),
+        user.address,
+    )
+
+
+Keeper = Annotated[TokenKeeper, Depends(_keeper)]
+
+
 @ROUTER.get("")
 def list_tokens(store: SiteStore) -> list[TokenState]:
     """Returns all tokens by name, expired ones as well."""
@@ -66,11 +80,8 @@ def list_tokens(store: SiteStore) -> list[TokenState]:
 
 
 @ROUTER.post("", status_code=HTTPStatus.CREATED)
-def create_token(
-    request: NewToken, settings: SiteSettings, store: SiteStore, user: CurrentUser, now: Now
-) -> CreatedToken:
+def create_token(request: NewToken, keeper: Keeper, now: Now) -> CreatedToken:
     """Creates a token; one that is not possible ends with 422 and the reason."""
-    keeper = TokenKeeper(store, user.named(), settings.access.token_max_days)
     try:
         valid = timedelta(days=request.days)
         return CreatedToken(token=keeper.create(request.name, frozenset(request.may), valid, now))
@@ -79,11 +90,8 @@ def create_token(
 
 
 @ROUTER.delete("/{name}", status_code=HTTPStatus.NO_CONTENT)
-def revoke_token(
-    name: str, settings: SiteSettings, store: SiteStore, user: CurrentUser, now: Now
-) -> None:
+def revoke_token(name: str, keeper: Keeper, now: Now) -> None:
     """Revokes a token; every host refuses it from then on."""
-    keeper = TokenKeeper(store, user.named(), settings.access.token_max_days)
     try:
         keeper.revoke(name, now)
     except AccountError as error:

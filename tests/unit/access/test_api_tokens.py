@@ -118,6 +118,35 @@ def test_a_revoked_token_is_refused_and_its_name_is_free(store: Store, token: st
     keeper.create("viewer-1", VIEW, YEAR, NOON)
 
 
+def test_each_change_of_a_token_is_in_the_audit_trail_without_the_token(
+    store: Store, token: str
+) -> None:
+    keeper = TokenKeeper(store, "bob", 3650)
+    with pytest.raises(AccountError, match="already"):
+        keeper.create("viewer-1", VIEW, YEAR, NOON)
+    keeper.revoke("viewer-1", NOON)
+    with pytest.raises(AccountError, match="there is no token"):
+        keeper.revoke("viewer-1", NOON)
+    records = store.newest_audit_records(10)
+    assert [(each.actor, each.objects, each.detail) for each in records] == [
+        ("bob", (("token", "viewer-1"),), "revoked"),
+        ("ada", (("token", "viewer-1"),), "created with view, until 2027-01-02"),
+    ]
+    assert token not in str(records)
+
+
+def test_a_token_whose_record_cannot_be_written_is_neither_created_nor_revoked(
+    store: Store, token: str
+) -> None:
+    with store._database.writing() as connection:
+        connection.execute(text("DROP TABLE audit_records"))
+    with pytest.raises(Transient, match="audit_records"):
+        TokenKeeper(store, "ada", 3650).create("viewer-2", VIEW, YEAR, NOON)
+    with pytest.raises(Transient, match="audit_records"):
+        TokenKeeper(store, "ada", 3650).revoke("viewer-1", NOON)
+    assert [each.name for each in store.list_api_tokens()] == ["viewer-1"]
+
+
 def test_a_name_belongs_to_one_token(store: Store, token: str) -> None:
     with pytest.raises(AccountError, match="already"):
         TokenKeeper(store, "ada", 3650).create("viewer-1", VIEW, YEAR, NOON)

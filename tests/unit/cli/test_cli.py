@@ -56,7 +56,7 @@ def test_check_summarises_a_valid_configuration(
     assert "no mistakes" in capsys.readouterr().out
 
 
-def test_check_names_the_tls_port_and_a_key_that_others_can_read(
+def test_check_names_the_tls_port_and_refuses_a_key_that_others_can_read(
     config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     site = TlsSite.create(config.parent / "tls")
@@ -71,8 +71,8 @@ def test_check_names_the_tls_port_and_a_key_that_others_can_read(
     assert "Peers without certificate_name: 'ct1'." in shown
     assert "private key" not in shown
     site.node.key.chmod(0o644)
-    assert run(monkeypatch, "check", "-c", str(config)) == 0
-    shown = capsys.readouterr().out
+    assert run(monkeypatch, "check", "-c", str(config)) != 0
+    shown = capsys.readouterr().err
     assert f"the private key in {site.node.key} is open to other users" in shown
 
 

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from node.access.api_tokens import TokenKeeper
 from node.domain.access.permissions import Permission
 from node.domain.access.users import AccountError
+from node.domain.audit.records import AuditInterface
 from node.settings import Settings
 from node.web.acting_user import CurrentUser
 from node.web.console.access.answers import access_page, see_other
@@ -49,7 +50,13 @@ class TokensPage:
 def _page(
     request: Request, settings: SiteSettings, store: SiteStore, user: CurrentUser, now: Now
 ) -> TokensPage:
-    keeper = TokenKeeper(store, user.named(), settings.access.token_max_days)
+    keeper = TokenKeeper(
+        store,
+        user.named(),
+        settings.access.token_max_days,
+        AuditInterface(user.interface),
+        user.address,
+    )
     return TokensPage(request, settings, keeper, now)
 
 

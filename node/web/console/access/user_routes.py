@@ -13,6 +13,7 @@ from node.domain.access.permissions import Role
 from node.domain.access.users import AccountError
 from node.settings import Settings
 from node.web.acting_user import CurrentUser
+from node.web.audit.recording import audit_address, audit_interface
 from node.web.console.access.answers import access_page, see_other
 from node.web.dependencies import Now, PostedForm, SiteSettings, SiteStore
 
@@ -66,7 +67,8 @@ class UsersPage:
 def _page(
     request: Request, settings: SiteSettings, store: SiteStore, user: CurrentUser, now: Now
 ) -> UsersPage:
-    return UsersPage(request, settings, Accounts(store, user.named()), now)
+    interface, address = audit_interface(request), audit_address(request)
+    return UsersPage(request, settings, Accounts(store, user.named(), interface, address), now)
 
 
 Page = Annotated[UsersPage, Depends(_page)]

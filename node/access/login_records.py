@@ -1,0 +1,38 @@
+"""Records of the audit trail about logins and about people's own accounts."""
+
+from node.access.authentication import RequestFacts
+from node.domain.audit.records import (
+    AuditAction,
+    AuditActor,
+    AuditInterface,
+    AuditObject,
+    AuditObjectType,
+    AuditOutcome,
+    AuditRecord,
+)
+
+
+def login_record(name: str, facts: RequestFacts) -> AuditRecord:
+    """The record of a new session; `name` is the user."""
+    return _record(AuditAction.LOGIN, AuditOutcome.SUCCESS, name, facts, "")
+
+
+def failed_login_record(name: str, facts: RequestFacts, reason: str) -> AuditRecord:
+    """The record of a failed login.
+
+    `name` is empty unless it is that of a user: people sometimes type their password there.
+    """
+    return _record(AuditAction.LOGIN, AuditOutcome.MINOR_FAILURE, name, facts, reason)
+
+
+def own_account_record(name: str, facts: RequestFacts, change: str) -> AuditRecord:
+    """The record of a change that people make with a one-time code, before they log in."""
+    return _record(AuditAction.USER_CHANGED, AuditOutcome.SUCCESS, name, facts, change)
+
+
+def _record(
+    action: AuditAction, outcome: AuditOutcome, name: str, facts: RequestFacts, detail: str
+) -> AuditRecord:
+    actor = AuditActor(name, AuditInterface.CONSOLE, facts.client_address)
+    objects = (AuditObject(AuditObjectType.USER, name),) if name else ()
+    return AuditRecord(facts.now, action, outcome, actor, objects, detail)

@@ -1,0 +1,93 @@
+"""`segnode audit`: lists, verifies and exports the records of the audit trail."""
+
+import json
+from dataclasses import asdict
+from itertools import islice
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from node.cli.audit.export import export
+from node.cli.audit.search_options import (
+    ActionOption,
+    AddressOption,
+    ObjectOption,
+    OutcomeOption,
+    SinceOption,
+    UntilOption,
+    UserOption,
+    in_utc,
+    record_reading,
+)
+from node.cli.jobs import JsonOption, open_store
+from node.cli.options import ConfigOption
+
+if TYPE_CHECKING:
+    from node.store.audit_trail.chain import ChainedRecord
+
+app = typer.Typer(no_args_is_help=True, help="The audit trail: who did what.")
+app.command()(export)
+
+
+@app.command("list")
+def list_records(
+    config: ConfigOption = None,
+    limit: Annotated[int, typer.Option(min=1, help="Maximum number of records.")] = 50,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    user: UserOption = "",
+    action: ActionOption = None,
+    outcome: OutcomeOption = None,
+    object_: ObjectOption = "",
+    address: AddressOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """List the latest records of the audit trail, newest first; all conditions must hold.
+
+    That somebody lists them is recorded, too.
+
+    Example: segnode audit list --user ada --since 2026-11-01
+    """
+    from node.store.audit_trail.searching import AuditSearch
+
+    search = AuditSearch(in_utc(since), in_utc(until), action, outcome, user, object_, address)
+    with open_store(config) as store:
+        record_reading(store, "listed")
+        with store.found_audit_records(search, newest_first=True) as found:
+            records = list(islice(found, limit))
+    if as_json:
+        typer.echo(json.dumps([asdict(record) for record in records], default=str, indent=2))
+        return
+    for record in records:
+        typer.echo(_line(record))
+    if not records:
+        typer.echo("No record of the audit trail fits.")
+
+
+@app.command()
+def verify(config: ConfigOption = None) -> None:
+    """Verify that no record of the audit trail was changed or removed; status 1 if one was.
+
+    It prints the head of each chain. Who can write the database can also compute a new chain, and
+    remove the newest records: note the heads elsewhere, and compare them.
+
+    Example: segnode audit verify
+    """
+    with open_store(config) as store:
+        heads, faults = store.audit_chain_heads(), store.audit_chain_faults()
+    for head in heads:
+        typer.echo(f"{head.chain}: {head.sequence} records, head {head.hash}")
+    for fault in faults:
+        typer.echo(f"{fault.chain}: record {fault.sequence} {fault.fault}", err=True)
+    if faults:
+        raise typer.Exit(1)
+    typer.echo("No record was changed or is missing.")
+
+
+def _line(record: "ChainedRecord") -> str:
+    objects = ", ".join(f"{each_type} {identifier}" for each_type, identifier in record.objects)
+    address = f" from {record.address}" if record.address else ""
+    return (
+        f"{record.happened_at:%Y-%m-%d %H:%M:%S} UTC  {record.action} ({record.outcome}), "
+        f"{record.actor} by {record.interface}{address}: {objects or '-'} {record.detail}".rstrip()
+    )

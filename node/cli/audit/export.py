@@ -1,0 +1,104 @@
+"""`segnode audit export`: writes records of the audit trail into a file."""
+
+import json
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from node.cli.audit.search_options import (
+    ActionOption,
+    AddressOption,
+    ObjectOption,
+    OutcomeOption,
+    SinceOption,
+    UntilOption,
+    UserOption,
+    in_utc,
+    record_reading,
+)
+from node.cli.jobs import open_store
+from node.cli.options import ConfigOption
+
+if TYPE_CHECKING:
+    from node.store.audit_trail.chain import ChainedRecord
+
+
+class ExportFormat(StrEnum):
+    """How a record is written; each takes one line."""
+
+    JSON = "json"
+    DICOM = "dicom"
+
+
+FileArgument = Annotated[Path, typer.Argument(help="The new file.", dir_okay=False)]
+FormatOption = Annotated[
+    ExportFormat,
+    typer.Option("--format", help="json, or dicom for audit messages of PS3.15 A.5 in XML."),
+]
+
+
+def export(
+    file: FileArgument,
+    config: ConfigOption = None,
+    export_format: FormatOption = ExportFormat.JSON,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    user: UserOption = "",
+    action: ActionOption = None,
+    outcome: OutcomeOption = None,
+    object_: ObjectOption = "",
+    address: AddressOption = "",
+) -> None:
+    """Write records of the audit trail into a new file, one on each line, oldest first.
+
+    Only its owner can read the file. The export itself is recorded.
+
+    Example: segnode audit export audit.jsonl --since 2026-11-01
+    """
+    from node.store.audit_trail.searching import AuditSearch
+
+    search = AuditSearch(in_utc(since), in_utc(until), action, outcome, user, object_, address)
+    line_of = _line_writer(export_format)
+    with open_store(config) as store:
+        record_reading(store, f"exported as {export_format}")
+        with store.found_audit_records(search) as records:
+            count = _write(file, (line_of(record) for record in records))
+    typer.echo(f"{file} holds {count} records.")
+
+
+def _line_writer(export_format: ExportFormat) -> "Callable[[ChainedRecord], bytes]":
+    from node.audit.dicom_message import audit_message
+
+    match export_format:
+        case ExportFormat.JSON:
+            return _json_line
+        case ExportFormat.DICOM:
+            return audit_message
+
+
+def _json_line(record: "ChainedRecord") -> bytes:
+    fields = asdict(record) | {"happened_at": record.happened_at.isoformat(timespec="microseconds")}
+    return json.dumps(fields).encode()
+
+
+def _write(file: Path, lines: Iterable[bytes]) -> int:
+    """Writes the lines into a new file and returns their number; a failure leaves no file."""
+    try:
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        raise typer.BadParameter(f"{file} cannot be created: {error.strerror}") from error
+    count = 0
+    try:
+        with os.fdopen(descriptor, "wb") as output:
+            for line in lines:
+                output.write(line + b"\n")
+                count += 1
+    except BaseException:
+        file.unlink()
+        raise
+    return count

@@ -1,0 +1,1 @@
+"""The audit trail: append-only records in hash chains, and their verification."""

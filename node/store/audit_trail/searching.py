@@ -1,0 +1,75 @@
+"""Reads those records of the audit trail that fit a search."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Text, cast, select
+
+from node.domain.audit.records import AuditAction, AuditOutcome
+from node.store.audit_trail.chain import ChainedRecord
+from node.store.audit_trail.tables import AUDIT_RECORDS
+from node.store.audit_trail.trail import chained_record
+from node.store.repository import Repository
+
+_R = AUDIT_RECORDS.c
+_BATCH = 500
+
+
+@dataclass(frozen=True)
+class AuditSearch:
+    """What the wanted records have; None and empty texts do not restrict.
+
+    Times are aware; `until` is excluded. `user` and `address` are parts, in upper or lower case.
+    `object` is the whole identifier of one of the objects.
+    """
+
+    since: datetime | None = None
+    until: datetime | None = None
+    action: AuditAction | None = None
+    outcome: AuditOutcome | None = None
+    user: str = ""
+    object: str = ""
+    address: str = ""
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        """Returns the conditions of the query."""
+        # The identifier is the second of a pair; within a text, JSON escapes quotation marks.
+        pair_end = f", {json.dumps(self.object)}]"
+        found: list[ColumnElement[bool]] = []
+        if self.since is not None:
+            found.append(_R.happened_at >= self.since)
+        if self.until is not None:
+            found.append(_R.happened_at < self.until)
+        if self.action is not None:
+            found.append(_R.action == self.action)
+        if self.outcome is not None:
+            found.append(_R.outcome == self.outcome)
+        if self.user:
+            found.append(_R.actor.icontains(self.user, autoescape=True))
+        if self.address:
+            found.append(_R.address.icontains(self.address, autoescape=True))
+        if self.object:
+            found.append(cast(_R.objects, Text).contains(pair_end, autoescape=True))
+        return found
+
+
+class AuditSearches(Repository):
+    """Searches of the audit trail."""
+
+    @contextmanager
+    def found_audit_records(
+        self, search: AuditSearch, *, newest_first: bool = False
+    ) -> Iterator[Iterator[ChainedRecord]]:
+        """Opens an iterator over the wanted records of all hosts, in the order of their times.
+
+        It reads in batches within one transaction.
+        """
+        order = (_R.happened_at, _R.chain, _R.sequence)
+        query = select(AUDIT_RECORDS).where(*search.conditions())
+        query = query.order_by(*(each.desc() if newest_first else each for each in order))
+        query = query.execution_options(yield_per=_BATCH)
+        with self._database.reading() as connection, connection.execute(query) as rows:
+            yield (chained_record(row) for row in rows)

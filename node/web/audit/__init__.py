@@ -1,0 +1,1 @@
+"""What requests leave in the audit trail."""
