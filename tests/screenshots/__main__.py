@@ -124,8 +124,12 @@ def _render(
 
 def _wait_for_images(page: Page) -> None:
     """Waits for the pictures of the page and for the list of images of the viewer."""
-    page.evaluate("for (const each of document.images) each.loading = 'eager'")
-    page.wait_for_function("[...document.images].every((each) => each.complete)")
+    page.evaluate(
+        """Promise.all([...document.images].map((each) => {
+            each.loading = "eager";
+            return each.decode().catch(() => {});
+        }))"""
+    )
     expect(page.get_by_text("Loading the list of images")).to_have_count(0)
 
 

@@ -38,16 +38,22 @@ class AuditSearch:
         """Returns the conditions of the query."""
         # The identifier is the second of a pair; within a text, JSON escapes quotation marks.
         pair_end = f", {json.dumps(self.object)}]"
-        possible: list[tuple[object, ColumnElement[bool]]] = [
-            (self.since, _R.happened_at >= self.since),
-            (self.until, _R.happened_at < self.until),
-            (self.action, _R.action == self.action),
-            (self.outcome, _R.outcome == self.outcome),
-            (self.user, _R.actor.icontains(self.user, autoescape=True)),
-            (self.address, _R.address.icontains(self.address, autoescape=True)),
-            (self.object, cast(_R.objects, Text).contains(pair_end, autoescape=True)),
-        ]
-        return [condition for wanted, condition in possible if wanted]
+        found: list[ColumnElement[bool]] = []
+        if self.since is not None:
+            found.append(_R.happened_at >= self.since)
+        if self.until is not None:
+            found.append(_R.happened_at < self.until)
+        if self.action is not None:
+            found.append(_R.action == self.action)
+        if self.outcome is not None:
+            found.append(_R.outcome == self.outcome)
+        if self.user:
+            found.append(_R.actor.icontains(self.user, autoescape=True))
+        if self.address:
+            found.append(_R.address.icontains(self.address, autoescape=True))
+        if self.object:
+            found.append(cast(_R.objects, Text).contains(pair_end, autoescape=True))
+        return found
 
 
 class AuditSearches(Repository):

@@ -124,6 +124,7 @@ class GuideSite:
             r"/data/ct/abdomen": f"{at}/abdomen",
             r"\b(?:liver|abdomen)\.(?:dcm|seg\.nrrd|nii\.gz)\b": rf"{at}/\g<0>",
             r"\bUID\b": str(_WORK_ITEM),
+            r"\baudit(?:\.jsonl|-messages\.xml)": rf"{at}/\g<0>",
             r"\bNEW\.toml\b": f"{at}/segnode.toml",
             r"(?<=-o )new\.toml\b|(?<=set )new\.toml\b": f"{at}/new.toml",
             r"(?<=import )site\.toml\b": f"{at}/site.toml",
