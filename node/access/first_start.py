@@ -1,7 +1,6 @@
 """The first start: a one-time code in the log lets its reader become the first administrator."""
 
 from dataclasses import dataclass
-from ipaddress import IPv6Address, ip_address
 
 import structlog
 
@@ -57,14 +56,3 @@ def set_up(store: Store, code: str, account: NewAccount, facts: RequestFacts) ->
     store.record(own_account_record(user.name, facts, "becomes the first administrator"))
     lock_out.succeeded(_ACCOUNT, facts)
     return user
-
-
-def is_loopback(address: str) -> bool:
-    """Whether a request comes from this machine itself."""
-    try:
-        parsed = ip_address(address)
-    except ValueError:
-        return False
-    if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped is not None:
-        parsed = parsed.ipv4_mapped
-    return parsed.is_loopback

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import structlog
 
 from node.access.authentication import RequestFacts
-from node.access.first_start import is_loopback
 from node.access.lock_out import LockOut
 from node.access.login_records import failed_login_record, login_record, own_account_record
 from node.access.passwords import check_new_password, hash_password, is_password
@@ -23,6 +22,7 @@ from node.domain.access.users import (
     user_name_of,
 )
 from node.settings import AccessOptions
+from node.settings.network.loopback import is_loopback
 from node.store import Store
 
 _LOG = structlog.get_logger()

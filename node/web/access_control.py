@@ -14,12 +14,12 @@ from starlette.routing import BaseRoute, Mount, compile_path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from node.access.authentication import Authenticator, Refusal, RequestFacts, authenticate
-from node.access.first_start import is_loopback
 from node.access.sessions import csrf_token
 from node.domain.access.identities import Identity, IdentityOrigin
 from node.domain.access.permissions import Permission
 from node.domain.errors import Transient
 from node.settings import Settings
+from node.settings.network.loopback import is_loopback
 from node.store import Store
 from node.web.audit.recorded_answer import RecordedAnswer
 from node.web.audit.recording import RequestRecorder

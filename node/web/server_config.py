@@ -1,13 +1,14 @@
 """The HTTP server, with limits on connections and on clients that are silent or do not read."""
 
 import asyncio
-from ipaddress import ip_address
 
 import h11
 import structlog
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from node.settings.network.loopback import is_loopback
 
 _LOG = structlog.get_logger()
 # Below the usual limit of 1024 open files of a process, which files and database share.
@@ -91,7 +92,7 @@ class LimitedProtocol(H11Protocol):
     def _exceeds_connections(self) -> bool:
         if len(self.connections) > MAX_CONNECTIONS:
             return True
-        if self.client is None or ip_address(self.client[0]).is_loopback:
+        if self.client is None or is_loopback(self.client[0]):
             return False
         own = sum(
             isinstance(other, H11Protocol) and (other.client or ("",))[0] == self.client[0]

@@ -1,13 +1,25 @@
-"""Whether a host in the settings is the loopback interface, or an IP address."""
+"""Whether a host or an address is that of this machine alone, or an IP address at all."""
 
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 
 
 def is_loopback_host(host: str) -> bool:
     """Whether only programs on the same machine reach what listens on this host."""
-    if host.lower() == "localhost":
-        return True
-    return is_ip_address(host) and ip_address(host).is_loopback
+    return host.lower() == "localhost" or is_loopback(host)
+
+
+def is_loopback(address: str) -> bool:
+    """Whether a connection from this address comes from the machine itself.
+
+    A socket for IPv4 and IPv6 shows `127.0.0.1` as `::ffff:127.0.0.1`.
+    """
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return False
+    if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped is not None:
+        parsed = parsed.ipv4_mapped
+    return parsed.is_loopback
 
 
 def is_ip_address(text: str) -> bool:

@@ -2,11 +2,12 @@
 
 import time
 from collections.abc import Callable, Collection
-from ipaddress import ip_address
 
 import structlog
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+
+from node.settings.network.loopback import is_loopback
 
 _LOG = structlog.get_logger()
 _FORWARDED = {
@@ -63,5 +64,5 @@ class ForwardedRequests:
                 address=address,
                 remedy="if this is a proxy of the site, add its address to web.trusted_proxies",
             )
-        client = None if address and ip_address(address).is_loopback else scope["client"]
+        client = None if is_loopback(address) else scope["client"]
         return {**scope, "headers": kept, "client": client}

@@ -4,9 +4,10 @@ import asyncio
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 
 import structlog
+
+from node.settings.network.loopback import is_loopback
 
 _LOG = structlog.get_logger()
 # Handshakes take an open file each, beside the connections that are open.
@@ -34,7 +35,7 @@ class TlsHandshakes:
         """Whether another handshake of this client is too many."""
         if len(self.open) >= MAX_HANDSHAKES:
             return True
-        if not client or ip_address(client).is_loopback:
+        if not client or is_loopback(client):
             return False
         return sum(each.client == client for each in self.open) >= MAX_HANDSHAKES_OF_CLIENT
 

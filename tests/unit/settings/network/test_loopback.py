@@ -2,7 +2,7 @@
 
 import pytest
 
-from node.access.first_start import is_loopback
+from node.settings.network.loopback import is_loopback
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"])
