@@ -131,6 +131,7 @@ _OWN_ROLES: dict[str, str] = {
     AuditObjectType.CONNECTION: "13",
     AuditObjectType.PROCESS: "26",
     AuditObjectType.BACKUP: "17",
+    AuditObjectType.FOLDER: "17",
 }
 _UNKNOWN_ROLE = "13"
 

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from node.cli.audit.exports import record_export
 from node.cli.options import ConfigOption
+from node.domain.audit.records import AuditObject, AuditObjectType
 from node.domain.errors import Rejected, RejectionReason, Transient
 from node.domain.identifiers import Uid
 from node.domain.job import Job, JobState
@@ -160,6 +162,8 @@ def export(
                 RejectionReason.INVALID_INSTANCE,
                 f"job {found.job_id[:8]} is {found.state} and has no {name or 'SEG'}; {has}",
             )
+        job_object = AuditObject(AuditObjectType.JOB, found.job_id)
+        record_export(store, job_object, stored.result_object.name)
         try:
             with store.files.local_copies(stored.paths) as files:
                 if len(files) == 1:

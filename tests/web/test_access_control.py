@@ -1,7 +1,7 @@
 """Each route demands its permission of every sender; without one, nothing about the node shows."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise, product
 
@@ -15,6 +15,7 @@ from tests.support.servers.served_node import ServedNode, served_node
 from tests.support.servers.sessions import BrowserSession, add_user, open_session
 
 PROTECTED = sorted(ROUTE_PERMISSIONS)
+NOT_FOR_ALL = [route for route in PROTECTED if ROUTE_PERMISSIONS[route] is not Permission.VIEW]
 PROGRAM_PATHS = ("/api/", "/dicom-web", "/metrics", "/events/", "/fragments/")
 UNKNOWN = ("expired", "expired at the provider", "idle", "logged out", "invented")
 # The pages of accounts, which people whom a provider knows do not have.
@@ -64,15 +65,16 @@ def client(node: ServedNode) -> Iterator[httpx.Client]:
 def request(
     client: httpx.Client, route: Route, session: BrowserSession | None = None
 ) -> httpx.Response:
-    """Requests a route with values for the parameters of its path."""
+    """Requests a route with values for the parameters of its path; sends the path unchanged."""
     method, path = route
     address = re.sub(r"{(\w+)(:path)?}", lambda part: "1" if part[1] == "number" else "x", path)
     headers = {}
     if session is not None:
         cookie = "; ".join(f"{name}={value}" for name, value in session.cookies.items())
         headers = {"Cookie": cookie, "X-CSRF-Token": session.token}
+    target = {"target": address.encode()}
     # An event stream has no end: only the head of each response is read.
-    with client.stream(method, address, headers=headers) as answer:
+    with client.stream(method, "/", headers=headers, extensions=target) as answer:
         return answer
 
 
@@ -143,11 +145,60 @@ def test_a_route_that_the_table_forgets_needs_every_permission(
         assert status == (200 if role is Role.ADMINISTRATOR else 403)
 
 
+@pytest.mark.parametrize("route", NOT_FOR_ALL, ids=" ".join)
+def test_neither_another_method_nor_a_spelling_gives_a_role_more(
+    client: httpx.Client, sessions: dict[str, BrowserSession], route: Route
+) -> None:
+    method, path = route
+    refused = [role for role in Role if ROUTE_PERMISSIONS[route] not in role.permissions]
+    session = sessions[refused[-1]]
+    for sent in variants(path):
+        status = request(client, (method, sent), session).status_code
+        assert status in {307, 403, 404, 405}, sent
+    for other in {"HEAD", "OPTIONS", "PATCH", "DELETE", "TRACE", "X"} - {method}:
+        if (other, path) not in ROUTE_PERMISSIONS and not path.startswith("/dicom-web"):
+            status = request(client, (other, path), session).status_code
+            assert status in {403, 404, 405}, other
+
+
+def variants(path: str) -> Sequence[str]:
+    """Spellings of an address that some servers take for the address itself."""
+    return [
+        f"{path}/",
+        f"/{path}",
+        f"/static/..{path}",
+        f"/static/%2e%2e{path}",
+        f"/static%2f..{path}",
+        f"{path};x",
+        f"{path}%00",
+        f"{path}%20",
+        path.upper() if path.isupper() else path[:1] + path[1:2].upper() + path[2:],
+    ]
+
+
+def test_a_header_changes_neither_the_method_nor_the_address(
+    node: ServedNode, client: httpx.Client, sessions: dict[str, BrowserSession]
+) -> None:
+    with sessions["viewer"].client(node) as viewer:
+        for name in ("X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override"):
+            viewer.get("/queues", params={"_method": "POST"}, headers={name: "POST"})
+            answer = viewer.get("/queues/inference/pause", headers={name: "POST"})
+            assert answer.status_code in {404, 405}
+            answer = viewer.post("/queues/inference/pause", headers={name: "GET"})
+            assert answer.status_code == 403
+        for name in ("X-Original-URL", "X-Rewrite-URL", "X-Forwarded-Prefix", "X-Forwarded-Path"):
+            answer = viewer.get("/users", headers={name: "/queues"})
+            assert answer.status_code == 403
+            assert viewer.get("/queues", headers={name: "/users"}).status_code == 200
+    assert not node.store.is_inference_paused()
+
+
 @pytest.mark.parametrize(
     "address",
     [
         "/api/series%3Fx",
         "/static/../api/series",
+        "/static/%2e%2e/api/series",
         "/static%2F..%2Fapi/series",
         "//api/series",
         "/api//series",
@@ -158,7 +209,7 @@ def test_a_route_that_the_table_forgets_needs_every_permission(
     ],
 )
 def test_no_spelling_of_an_address_avoids_the_login(client: httpx.Client, address: str) -> None:
-    answer = client.get(f"{client.base_url}".rstrip("/") + address)
+    answer = request(client, ("GET", address))
     assert answer.status_code in {303, 307, 401, 404}
     if answer.status_code == 307:
         assert client.get(answer.headers["Location"]).status_code == 401

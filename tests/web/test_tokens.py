@@ -1,14 +1,19 @@
 """Tokens of programs by console and REST, and what a token that may only send can do."""
 
+import logging
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from io import StringIO
 
 import httpx
 import pytest
+import structlog
+from sqlalchemy import text as sql
 
 from node.access.api_tokens import TokenKeeper
-from node.domain.access.permissions import Role
+from node.domain.access.permissions import Permission, Role
+from node.web.permissions import ROUTE_PERMISSIONS
 from tests.support.servers.served_node import ServedNode, served_node
 from tests.support.servers.sessions import add_user, open_session
 
@@ -97,6 +102,76 @@ def test_a_token_that_may_only_send_reads_and_changes_nothing(
             assert gateway.get(path).status_code == 403, path
         for path in ("/api/jobs/1/discard", "/api/queues/inference/pause", "/api/fetch"):
             assert gateway.post(path).status_code == 403, path
+
+
+@pytest.fixture
+def token(node: ServedNode, administrator: httpx.Client) -> str:
+    """A token that may view."""
+    keeper, valid = TokenKeeper(node.store, "ada", 1), timedelta(days=1)
+    return keeper.create("viewer", frozenset({Permission.VIEW}), valid, datetime.now(UTC))
+
+
+@pytest.mark.parametrize("permission", Permission)
+def test_a_token_opens_only_the_routes_of_its_permission(
+    node: ServedNode, administrator: httpx.Client, permission: Permission
+) -> None:
+    keeper, valid = TokenKeeper(node.store, "ada", 1), timedelta(days=1)
+    token = keeper.create("narrow", frozenset({permission}), valid, datetime.now(UTC))
+    (narrow,) = node.store.list_api_tokens()
+    with bearer(node, token) as program:
+        for (method, path), needed in ROUTE_PERMISSIONS.items():
+            if needed not in narrow.permissions:
+                address = re.sub(r"{\w+(:path)?}", "1", path)
+                with program.stream(method, address) as answer:
+                    assert answer.status_code == 403, (method, path)
+
+
+@pytest.mark.parametrize(
+    "end",
+    ["DELETE FROM api_tokens", "UPDATE api_tokens SET expires_at = created_at"],
+    ids=["revoked", "expired"],
+)
+def test_an_event_stream_ends_with_its_token(node: ServedNode, token: str, end: str) -> None:
+    node.streams.access_period_s = 0.0
+    with bearer(node, token) as program:
+        with program.stream("GET", "/events/overview") as stream:
+            lines = stream.iter_lines()
+            assert any(line.startswith("event: overview") for line in lines)
+            with node.store._database.writing() as connection:
+                connection.execute(sql(end))
+            assert list(lines)[-1] == "", "the stream ends"
+        assert program.get("/events/overview").status_code == 401
+
+
+@pytest.fixture
+def log(caplog: pytest.LogCaptureFixture) -> Iterator[StringIO]:
+    """What reaches the log by the standard library, but for that of the client of the test.
+
+    `caplog` also shows what is not passed on to the log, such as accesses to the server.
+    """
+    caplog.set_level("DEBUG")
+    written = StringIO()
+    handler = logging.StreamHandler(written)
+    handler.addFilter(lambda record: not record.name.startswith(("httpx", "httpcore")))
+    logging.getLogger().addHandler(handler)
+    yield written
+    logging.getLogger().removeHandler(handler)
+
+
+def test_a_token_in_an_address_does_not_count_and_is_not_logged(
+    node: ServedNode, token: str, log: StringIO
+) -> None:
+    with structlog.testing.capture_logs() as lines, httpx.Client(base_url=node.url) as client:
+        for name in ("token", "access_token", "authorization", "api_key"):
+            for path in ("/api/series", "/dicom-web/studies", "/series/1.2.3"):
+                answer = client.get(path, params={name: token})
+                assert answer.status_code == (303 if path.startswith("/series") else 401)
+        host = node.url.removeprefix("http://")
+        # The part before the host of an address is sent as HTTP Basic.
+        assert httpx.get(f"http://{token}@{host}/api/series").status_code == 401
+    assert token not in f"{lines}{log.getvalue()}"
+    (unused,) = node.store.list_api_tokens()
+    assert unused.last_used_at is None
 
 
 def test_changes_of_tokens_are_recorded_with_interface_and_address(

@@ -46,10 +46,14 @@ def export(
 
     Example: segnode feedback export corrected
     """
+    from node.cli.audit.exports import record_export
     from node.configuration.active import active_settings
+    from node.domain.audit.records import AuditObject, AuditObjectType
     from node.evaluation.feedback_export import export_feedback
 
     with open_store(config) as store:
+        target = AuditObject(AuditObjectType.FOLDER, str(folder))
+        record_export(store, target, "compared segmentations and their CT, without identities")
         exported = export_feedback(store, active_settings(config).rules, folder)
     for problem in exported.problems:
         typer.echo(f"Not exported: {problem}", err=True)

@@ -77,6 +77,7 @@ class AuditObjectType(StrEnum):
     CONFIGURATION = "configuration"
     CONNECTION = "connection"
     PROCESS = "process"
+    FOLDER = "folder"
     BACKUP = "backup"
     AUDIT_TRAIL = "audit trail"
 
