@@ -25,6 +25,11 @@ from node.cli.options import ConfigOption
 if TYPE_CHECKING:
     from node.store.audit_trail.chain import ChainedRecord
 
+ExpectOption = Annotated[
+    list[str] | None,
+    typer.Option(metavar="HEAD", help="A head of an earlier call; several are allowed."),
+]
+
 app = typer.Typer(no_args_is_help=True, help="The audit trail: who did what.")
 app.command()(export)
 
@@ -65,21 +70,25 @@ def list_records(
 
 
 @app.command()
-def verify(config: ConfigOption = None) -> None:
+def verify(config: ConfigOption = None, expect: ExpectOption = None) -> None:
     """Verify that no record of the audit trail was changed or removed; status 1 if one was.
 
     It prints the head of each chain. Who can write the database can also compute a new chain, and
-    remove the newest records: note the heads elsewhere, and compare them.
+    remove the newest records: note the heads elsewhere, and give them with --expect.
 
     Example: segnode audit verify
     """
+    expected = expect or []
     with open_store(config) as store:
         heads, faults = store.audit_chain_heads(), store.audit_chain_faults()
+        absent = store.absent_audit_hashes(expected)
     for head in heads:
         typer.echo(f"{head.chain}: {head.sequence} records, head {head.hash}")
     for fault in faults:
         typer.echo(f"{fault.chain}: record {fault.sequence} {fault.fault}", err=True)
-    if faults:
+    for each in absent:
+        typer.echo(f"The record with the noted head {each} was changed or removed.", err=True)
+    if faults or absent:
         raise typer.Exit(1)
     typer.echo("No record was changed or is missing.")
 

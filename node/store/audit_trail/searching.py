@@ -1,7 +1,7 @@
 """Reads those records of the audit trail that fit a search."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -73,3 +73,10 @@ class AuditSearches(Repository):
         query = query.execution_options(yield_per=_BATCH)
         with self._database.reading() as connection, connection.execute(query) as rows:
             yield (chained_record(row) for row in rows)
+
+    def absent_audit_hashes(self, hashes: Sequence[str]) -> tuple[str, ...]:
+        """Returns those hashes that no record has."""
+        query = select(_R.hash).where(_R.hash.in_(hashes))
+        with self._database.reading() as connection:
+            present = set(connection.execute(query).scalars())
+        return tuple(each for each in hashes if each not in present)

@@ -49,6 +49,7 @@ CLASSES = (
     parsed("serve", "tests/support/processes/running_node.py"),
     parsed("demo", "tests/pacs/test_demo.py"),
     parsed("health", "tests/unit/cli/test_health.py"),
+    parsed("audit verify --expect", "tests/unit/cli/test_audit.py"),
     parsed("train", "tests/faults/processes/test_training_kill.py"),
     parsed("tune", "tests/unit/models/tuning/test_study.py"),
     parsed("package", "tests/unit/models/packaging/test_packages.py"),

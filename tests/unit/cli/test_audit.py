@@ -15,6 +15,7 @@ from node.cli.main import main
 from node.settings import load_settings
 from node.store.audit_trail.chain import ChainedRecord
 from node.store.database import parse_url
+from node.store.opening import opened_store
 
 
 @pytest.fixture
@@ -144,6 +145,27 @@ def test_nothing_is_shown_or_exported_if_that_cannot_be_recorded(
             run(config, monkeypatch, "audit", *arguments)
         assert capsys.readouterr().out == ""
     assert not file.exists()
+
+
+def test_a_noted_head_shows_that_the_newest_records_were_removed(
+    config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(config, monkeypatch, "tokens", "create", "orthanc", "--may", "view")
+    with closing(opened_store(load_settings(config))) as store:
+        (first,) = store.audit_chain_heads()
+    run(config, monkeypatch, "tokens", "revoke", "orthanc")
+    with closing(opened_store(load_settings(config))) as store:
+        (second,) = store.audit_chain_heads()
+    noted = ["--expect", first.hash, "--expect", second.hash]
+    assert run(config, monkeypatch, "audit", "verify", *noted) == 0
+    with closing(sqlite3.connect(database_file(config))) as database, database:
+        database.execute("DELETE FROM audit_records WHERE sequence = 2")
+        database.execute("UPDATE audit_chains SET sequence = 1, hash = ?", [first.hash])
+    assert run(config, monkeypatch, "audit", "verify", "--expect", first.hash) == 0
+    capsys.readouterr()
+    assert run(config, monkeypatch, "audit", "verify", *noted) == 1
+    error = capsys.readouterr().err
+    assert error == f"The record with the noted head {second.hash} was changed or removed.\n"
 
 
 def test_a_changed_record_is_named(
