@@ -220,8 +220,9 @@ def test_a_parked_job_is_exported_and_discarded(
     name, output = parked.job_id[:8], tmp_path / "out.dcm"
     assert run(monkeypatch, "jobs", "export", name, str(output), "-c", str(config)) == 0
     assert output.read_bytes() == b"a DICOM SEG"
+    capsys.readouterr()
     assert run(monkeypatch, "audit", "list", "-c", str(config)) == 0
-    recorded = capsys.readouterr().out.splitlines()[0]
+    recorded = capsys.readouterr().out
     assert f"exported (success), {getuser()} (command line) by cli: job {parked.job_id}" in recorded
     missing_folder = str(tmp_path / "nowhere" / "out.dcm")
     assert run(monkeypatch, "jobs", "export", name, missing_folder, "-c", str(config)) == 1
