@@ -74,6 +74,12 @@ def patient(tmp_path: Path) -> WorkerParts:
     return WorkerParts(tmp_path, first_wait_s=3600.0)
 
 
+def _delivered(node: WorkerParts, job: Job) -> set[str]:
+    """The destinations that have received the result of the job."""
+    deliveries = node.store.deliveries_of(job.job_id)
+    return {each.key for each in deliveries if each.state is DeliveryState.DELIVERED}
+
+
 def test_a_waiting_delivery_is_retried_now_by_the_same_workflow(patient: WorkerParts) -> None:
     node = patient
     node.pacs.answers.append(DOWN)
@@ -206,7 +212,8 @@ def test_a_paused_destination_gets_nothing_until_it_is_resumed(node: WorkerParts
     node.receive()
     node.poll()
     job = node.job_in(JobState.DELIVERING)
-    until(lambda: not node.workflows.delivery_workflows(), 30, "the other delivery")
+    until(lambda: "archive" in _delivered(node, job), 30, "the other delivery")
+    until(lambda: not node.workflows.delivery_workflows(), 30, "the end of its workflow")
     node.job_scheduler.repair()
     assert node.workflows.delivery_workflows() == []
     assert node.pacs.received == []
