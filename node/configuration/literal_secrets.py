@@ -75,8 +75,8 @@ def _secret_settings(text: str) -> Iterator[_LiteralSecret]:
         if text[start:end] == _REPLACEMENT:
             continue
         message = (
-            "whoever knows this address may use it, so that no revision may hold it: write it into "
-            f"a file (chmod 600) and name that file in {path[-1]}_file, or a variable in "
+            "everybody who knows this address may use it, so no revision may hold it: write it "
+            f"into a file (chmod 600) and name that file in {path[-1]}_file, or a variable in "
             f"{path[-1]}_env; deploy/secrets.md explains it"
         )
         yield _LiteralSecret(".".join(path), start, end, message)

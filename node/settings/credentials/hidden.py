@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 HIDDEN = "***"
-# Settings whose whole value is secret, by path: whoever knows a webhook's address may use it.
+# Settings whose whole value is secret, by path: everybody who knows a webhook's address may use it.
 SECRET_SETTINGS = (("alerts", "webhook", "url"),)
 # In every other URL, a password is secret, and so are the values of the query, but for placeholders
 # such as {study}. The URL of the database is the only one that may hold a password.

@@ -112,8 +112,8 @@ def _open_webhook(settings: Settings) -> Iterator[str]:
     webhook = settings.alerts.webhook
     if webhook is not None and webhook.url is not None:
         yield (
-            "Alerts by webhook: whoever knows the address may use it. If it is a secret, write it "
-            'into a file and name that in url_file; with config = "database", no new revision '
+            "Alerts by webhook: everybody who knows the address may use it. If it is secret, write "
+            'it into a file and name that in url_file; with config = "database", no new revision '
             "may hold it."
         )
 

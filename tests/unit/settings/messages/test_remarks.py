@@ -28,7 +28,7 @@ _QUERY = '[queries.new]\nsource = "web"\n'
         ),
         (
             '[alerts.webhook]\nurl = "http://e/hook"\n',
-            "Alerts by webhook: whoever knows the address may use it.",
+            "Alerts by webhook: everybody who knows the address may use it.",
         ),
         (
             '[alerts.mail]\nhost = "m"\nsender = "a@b.c"\nrecipients = ["a@b.c"]\nusername = "u"\n',
