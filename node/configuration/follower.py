@@ -10,6 +10,7 @@ from node.configuration.sources import Candidate, ConfigurationSource
 from node.domain.error_classification import Defect, attempt
 from node.domain.errors import NodeError, Rejected, Transient
 from node.settings import Settings
+from node.settings.location import LOCATION_KEYS
 
 _LOG = structlog.get_logger()
 # How often a process looks for a newer configuration.
@@ -17,16 +18,7 @@ POLL_SECONDS = 1.0
 # How often a process reports what it uses.
 REPORT_SECONDS = 30.0
 # What a process cannot change while it runs.
-_FIXED = (
-    "config",
-    "data_dir",
-    "database_url",
-    "database_password_env",
-    "database_password_file",
-    "store_url",
-    "store_endpoint",
-    "log_level",
-)
+_FIXED = tuple(key for key in LOCATION_KEYS if key != "catalogues")
 
 
 @dataclass
