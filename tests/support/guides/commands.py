@@ -55,13 +55,17 @@ CLASSES = (
     parsed("package", "tests/unit/models/packaging/test_packages.py"),
     parsed("evaluate", "tests/unit/models/evaluation/test_evaluate.py"),
     CommandClass(
-        r"segnode viewer install", Treatment.PARSED, "npm downloads OHIF; test_ohif_on_node.py"
+        r"segnode viewer install", Treatment.PARSED, "npm downloads OHIF; test_ohif_installation.py"
     ),
-    CommandClass(r"segnode dataset ", Treatment.PARSED, "it needs a labelled data set"),
+    CommandClass(
+        r"segnode dataset ", Treatment.PARSED, "it needs a labelled data set; test_convert.py"
+    ),
     CommandClass(r"segnode ", Treatment.NODE),
     CommandClass(r"(?:openssl|curl|printf|chmod|export|mkdir) ", Treatment.SHELL),
     CommandClass(
-        r"(?:storescu|storescp|echoscu) ", Treatment.CHECKED, "it runs on a peer; test_tls_peers.py"
+        r"(?:storescu|storescp|echoscu) ",
+        Treatment.CHECKED,
+        "it runs on a peer; test_tls_senders.py",
     ),
     CommandClass(r"make ", Treatment.CHECKED, "the target takes minutes, or runs these tests"),
     CommandClass(
