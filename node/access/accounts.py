@@ -18,8 +18,6 @@ from node.domain.audit.records import (
 )
 from node.store import Store
 
-# The subject of events about users in the history.
-USERS = "users"
 PASSWORD_CODE_VALID = timedelta(hours=24)
 # The program that prints the link is there to open it at once.
 _LOGIN_CODE_VALID = timedelta(minutes=15)
@@ -41,24 +39,24 @@ class Accounts:
         """Adds a user without password; returns the one-time code with which the user sets one."""
         name = user_name_of(name)
         self.store.add_user(name, role, now)
-        self._record(now, name, "user.added", f"{name} as {role}")
+        self._record(now, name, "added", f"{name} as {role}")
         return self._password_code(name, now)
 
     def change_role(self, name: str, role: Role, now: datetime) -> None:
         """Gives the user another role; the user must log in again."""
         self._require_own_account(name, "the groups at the identity provider decide about the role")
         self.store.change_role(name, role)
-        self._record(now, name, "user.role_changed", f"{name} to {role}")
+        self._record(now, name, "role changed", f"{name} to {role}")
 
     def disable(self, name: str, now: datetime) -> None:
         """Keeps the user from logging in, and ends the user's sessions."""
         self.store.set_disabled(name, True)
-        self._record(now, name, "user.disabled", name)
+        self._record(now, name, "disabled", name)
 
     def enable(self, name: str, now: datetime) -> None:
         """Lets a disabled user log in again."""
         self.store.set_disabled(name, False)
-        self._record(now, name, "user.enabled", name)
+        self._record(now, name, "enabled", name)
 
     def reset(self, name: str, now: datetime, *, with_second_factor: bool) -> str:
         """Removes the password, and the second factor if wanted; ends the user's sessions.
@@ -72,14 +70,14 @@ class Accounts:
         self.store.set_password(name, None)
         LockOut(self.store).forgive(name)
         factor = " and second factor" if with_second_factor else ""
-        self._record(now, name, "user.reset", f"password{factor} of {name}")
+        self._record(now, name, "reset", f"password{factor} of {name}")
         return self._password_code(name, now)
 
     def end_sessions(self, name: str, now: datetime) -> None:
         """Ends every session of the user."""
         self.store.get_user(name)
         count = self.store.remove_sessions_of(name)
-        self._record(now, name, "user.sessions_ended", f"{count} of {name}")
+        self._record(now, name, "sessions ended", f"{count} of {name}")
 
     def _require_own_account(self, name: str, reason: str) -> None:
         if self.store.get_user(name).is_external:
@@ -95,15 +93,14 @@ class Accounts:
         )
         return code
 
-    def _record(self, now: datetime, name: str, event: str, detail: str) -> None:
-        self.store.audit(now, USERS, event, f"{detail}, by {self.by}")
+    def _record(self, now: datetime, name: str, change: str, detail: str) -> None:
         record = AuditRecord(
             now,
             AuditAction.USER_CHANGED,
             AuditOutcome.SUCCESS,
             AuditActor(self.by, self.interface, self.address),
             (AuditObject(AuditObjectType.USER, name),),
-            f"{event.removeprefix('user.').replace('_', ' ')}: {detail}",
+            f"{change}: {detail}",
         )
         self.store.record(record)
 

@@ -24,8 +24,6 @@ from node.domain.audit.records import (
 from node.domain.errors import Transient
 from node.store import Store
 
-# The subject of events about tokens in the history.
-TOKENS = "tokens"
 # People and scanners recognise a token that has got into a file or a log.
 PREFIX = "segnode_"
 # The time of the last use is written at most this often.
@@ -68,7 +66,6 @@ class TokenKeeper:
         until = f"{token.expires_at:%Y-%m-%d}"
         record = self._audit_record(now, token.name, f"created with {may}, until {until}")
         self.store.add_api_token(token, digest_of_identifier(text), record)
-        self._record(now, "token.created", f"{token.name} with {may}, by {self.by}")
         return text
 
     def revoke(self, name: str, now: datetime) -> None:
@@ -79,7 +76,6 @@ class TokenKeeper:
         """
         known = token_name_of(name)
         self.store.remove_api_token(known, self._audit_record(now, known, "revoked"))
-        self._record(now, "token.revoked", f"{known}, by {self.by}")
 
     def _audit_record(self, now: datetime, name: str, detail: str) -> AuditRecord:
         return AuditRecord(
@@ -90,9 +86,6 @@ class TokenKeeper:
             (AuditObject(AuditObjectType.TOKEN, name),),
             detail,
         )
-
-    def _record(self, now: datetime, event: str, detail: str) -> None:
-        self.store.audit(now, TOKENS, event, detail)
 
 
 @dataclass(frozen=True)

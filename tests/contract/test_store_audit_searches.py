@@ -81,10 +81,3 @@ def test_a_search_finds_the_records_for_which_all_conditions_hold(
         assert [record.detail for record in found] == expected
     with store.found_audit_records(search, newest_first=True) as found:
         assert [record.detail for record in found] == expected[::-1]
-
-
-def test_found_records_are_those_that_the_chain_holds(store: Store) -> None:
-    for record in RECORDS:
-        store.record(record)
-    with store.found_audit_records(AuditSearch(), newest_first=True) as found:
-        assert tuple(found) == store.newest_audit_records(10)

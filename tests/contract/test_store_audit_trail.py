@@ -22,6 +22,7 @@ from node.store import Store
 from node.store.audit_trail.chain import NO_HASH
 from node.store.audit_trail.tables import AUDIT_CHAINS, AUDIT_RECORDS
 from node.store.database import Database, parse_url
+from tests.support.audit_records import audit_records
 from tests.support.factories import LATER, NOON, SERIES, add_instances, job_of
 
 _R, _C = AUDIT_RECORDS.c, AUDIT_CHAINS.c
@@ -47,13 +48,13 @@ def faults(store: Store) -> list[tuple[int, str]]:
 
 def test_a_new_trail_has_no_chain_and_no_fault(store: Store) -> None:
     assert (store.audit_chain_heads(), store.audit_chain_faults()) == ((), ())
-    assert store.newest_audit_records(10) == ()
+    assert audit_records(store) == ()
 
 
 def test_each_record_is_read_as_written_and_holds_the_hash_of_the_one_before(store: Store) -> None:
     store.record(a_record("first"))
     store.record(a_record("second"))
-    second, first = store.newest_audit_records(10)
+    second, first = audit_records(store)
     assert (first.sequence, first.detail, first.previous_hash) == (1, "first", NO_HASH)
     assert (second.sequence, second.detail, second.previous_hash) == (2, "second", first.hash)
     assert (first.happened_at, first.action) == (a_record().happened_at, "exported")
@@ -62,12 +63,12 @@ def test_each_record_is_read_as_written_and_holds_the_hash_of_the_one_before(sto
     (head,) = store.audit_chain_heads()
     assert (head.chain, head.sequence, head.hash) == (first.chain, 2, second.hash)
     assert faults(store) == []
-    assert store.newest_audit_records(1) == (second,)
+    assert audit_records(store)[:1] == (second,)
 
 
 def test_texts_that_senders_choose_can_always_be_stored(store: Store) -> None:
     store.record(a_record("\x00 \udcff \N{GRINNING FACE}", actor="x" * 10_000))
-    (record,) = store.newest_audit_records(10)
+    (record,) = audit_records(store)
     assert record.detail == "\\x00 \\udcff \N{GRINNING FACE}"
     assert len(record.actor) == 10_000
     assert faults(store) == []
@@ -84,7 +85,7 @@ def test_records_of_several_threads_and_processes_are_one_chain(
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(append, range(40)))
     other.close()
-    records = store.newest_audit_records(100)
+    records = audit_records(store)
     assert [record.sequence for record in records] == list(range(40, 0, -1))
     assert {record.detail for record in records} == {str(number) for number in range(40)}
     assert faults(store) == []
@@ -130,7 +131,7 @@ def test_a_record_put_in_the_place_of_another_does_not_follow_the_one_before(
 ) -> None:
     for detail in ("first", "second", "third"):
         store.record(a_record(detail))
-    second = store.newest_audit_records(10)[1]
+    second = audit_records(store)[1]
     forged = second.__class__(**{**vars(second), "previous_hash": NO_HASH}).hashed()
     manipulate(
         database_url,
@@ -154,7 +155,7 @@ def test_a_complete_series_and_its_deletion_have_one_record_each(store: Store) -
     series = store.get_series(SERIES)
     assert series is not None
     assert store.delete_series(SERIES, LATER, by="ada", reason="sent by mistake")
-    deleted, received = store.newest_audit_records(10)
+    deleted, received = audit_records(store)
     assert (received.action, received.actor, received.interface) == ("received", "segnode", "node")
     assert received.objects == (
         ("study", series.study_instance_uid),
@@ -179,7 +180,7 @@ def test_a_delivery_is_recorded_when_it_arrives_or_is_given_up(store: Store) -> 
         job.job_id, "pacs", Receipt("pacs", "0000"), LATER
     )  # final: nothing changes
     store.park_delivery(job.job_id, "archive", LATER, error="refused")
-    given_up, arrived = sorted(store.newest_audit_records(10), key=lambda each: -each.sequence)
+    given_up, arrived = sorted(audit_records(store), key=lambda each: -each.sequence)
     assert (arrived.action, arrived.outcome, arrived.detail) == ("delivered", "success", "0000")
     assert arrived.objects == (("job", job.job_id), ("delivery", "pacs"))
     assert (given_up.outcome, given_up.detail) == ("serious failure", "refused")

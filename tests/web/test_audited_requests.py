@@ -13,6 +13,7 @@ from node.domain.series import StoredSeries
 from node.store.audit_trail.chain import ChainedRecord
 from node.store.configuration.revisions import RevisionDraft
 from node.web.audit.audited_routes import AUDITED_ROUTES
+from tests.support.audit_records import audit_records
 from tests.support.dicom.small_ct import small_ct
 from tests.support.factories import NOON
 from tests.support.servers.served_node import ServedNode, served_node
@@ -44,13 +45,13 @@ class Clients:
 
     def __init__(self, node: ServedNode, stack: ExitStack) -> None:
         self._node, self._stack = node, stack
-        self._before = len(node.store.newest_audit_records(10_000))
+        self._before = len(audit_records(node.store))
 
     def __call__(self, name: str) -> httpx.Client:
         return self._stack.enter_context(open_session(self._node, name).client(self._node))
 
     def records(self) -> Sequence[ChainedRecord]:
-        every = self._node.store.newest_audit_records(10_000)
+        every = audit_records(self._node.store)
         return every[: len(every) - self._before]
 
 
@@ -178,7 +179,7 @@ def test_a_change_of_the_configuration_has_author_reason_and_revision(
     draft = RevisionDraft("quiet_seconds = 1\n", "ada", "slow scanner")
     interface = AuditInterface.API
     node.store.activate_revision(draft, None, NOON, interface=interface, address="192.0.2.1")
-    every = node.store.newest_audit_records(10_000)
+    every = audit_records(node.store)
     (record,) = (each for each in every if each.action == "configuration changed")
     assert (record.actor, record.interface, record.address) == ("ada", "api", "192.0.2.1")
     assert record.objects == (("configuration", "revision 1"),)

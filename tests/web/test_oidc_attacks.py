@@ -28,6 +28,18 @@ PASSWORD = "violet tractor sings quietly"
 NOT_VALID = "answer of the identity provider is not valid"
 
 
+def configuration_with(issuer: str) -> str:
+    """Returns the configuration of a node with this provider."""
+    return f"""
+[web]
+public_url = "http://localhost:8080"
+[access.oidc]
+issuer = "{issuer}"
+client_id = "{CLIENT_ID}"
+roles = {{ staff = "operator" }}
+"""
+
+
 @pytest.fixture(scope="module")
 def running() -> Iterator[LyingProvider]:
     with LyingProvider() as provider:
@@ -60,7 +72,7 @@ roles = {{ staff = "operator", it = "administrator" }}
 
 @pytest.fixture
 def provider(running: LyingProvider, node: ServedNode) -> LyingProvider:
-    """The provider, which tells the truth at the start of each test."""
+    """The provider, whose answers are correct at the start of each test."""
     running.be_honest()
     # The tests share an address; each starts without failed logins.
     node.store.remove_old_failures(datetime.now(UTC) + timedelta(days=1), timedelta(0))
@@ -351,14 +363,7 @@ def test_without_the_provider_an_administrator_can_log_in(
     provider.is_down = True
     oidc = node.settings.access.oidc
     assert oidc is not None
-    configuration = f"""
-[web]
-public_url = "http://localhost:8080"
-[access.oidc]
-issuer = "{oidc.issuer}"
-client_id = "{CLIENT_ID}"
-roles = {{ staff = "operator" }}
-"""
+    configuration = configuration_with(oidc.issuer)
     with (
         served_node(tmp_path_factory.mktemp("down"), configuration, login="required") as down,
         httpx.Client(base_url=down.url) as client,
@@ -412,14 +417,7 @@ def test_an_answer_without_issuer_is_refused_where_the_provider_sends_one(
 ) -> None:
     discovery = {"authorization_response_iss_parameter_supported": True}
     with LyingProvider(discovery=discovery) as lying:
-        configuration = f"""
-[web]
-public_url = "http://localhost:8080"
-[access.oidc]
-issuer = "{lying.issuer}"
-client_id = "{CLIENT_ID}"
-roles = {{ staff = "operator" }}
-"""
+        configuration = configuration_with(lying.issuer)
         with (
             served_node(tmp_path_factory.mktemp("iss"), configuration, login="required") as node,
             httpx.Client(base_url=node.url) as client,

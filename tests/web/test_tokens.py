@@ -14,6 +14,7 @@ from sqlalchemy import text as sql
 from node.access.api_tokens import TokenKeeper
 from node.domain.access.permissions import Permission, Role
 from node.web.permissions import ROUTE_PERMISSIONS
+from tests.support.audit_records import audit_records
 from tests.support.servers.served_node import ServedNode, served_node
 from tests.support.servers.sessions import add_user, open_session
 
@@ -180,7 +181,7 @@ def test_changes_of_tokens_are_recorded_with_interface_and_address(
     form = {"name": "recorded", "may.view": "on", "days": "30"}
     assert administrator.post("/tokens", data=form).status_code == 200
     assert administrator.delete("/api/tokens/recorded").status_code == 204
-    revoked, created = node.store.newest_audit_records(2)
+    revoked, created = audit_records(node.store)[:2]
     for record, interface in ((created, "console"), (revoked, "api")):
         assert (record.action, record.actor) == ("token changed", "ada")
         assert (record.interface, record.address) == (interface, "127.0.0.1")

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
 
 
 class AuditAction(StrEnum):
@@ -114,14 +113,3 @@ class AuditRecord:
     objects: Sequence[AuditObject] = ()
     detail: str = ""
     change: str = ""
-
-
-class AuditRecorder(Protocol):
-    """Appends records to the audit trail; they are durable when the call returns."""
-
-    def record(self, record: AuditRecord) -> None:
-        """Appends one record in a transaction of its own.
-
-        Raises:
-            Transient: the record cannot be written.
-        """

@@ -50,12 +50,6 @@ class AuditRecords(Repository):
         with self._database.writing_soon() as connection:
             append_record(self._database, connection, record)
 
-    def newest_audit_records(self, limit: int) -> tuple[ChainedRecord, ...]:
-        """Returns the last records of all hosts, newest first."""
-        newest = select(AUDIT_RECORDS).order_by(_R.happened_at.desc(), _R.chain, _R.sequence.desc())
-        with self._database.reading() as connection:
-            return tuple(chained_record(row) for row in connection.execute(newest.limit(limit)))
-
     def audit_chain_heads(self) -> tuple[ChainHead, ...]:
         """Returns the head that each chain states, by name."""
         with self._database.reading() as connection:
