@@ -130,7 +130,7 @@ class QueueControl:
 
 
 def _one_line(reason: str) -> str:
-    """Returns the reason on one line, as the audit trail keeps it."""
+    """Returns the reason on one line, as the history keeps it."""
     text = " ".join(reason.split())
     if len(text) > MAX_REASON:
         message = f"the reason has {len(text)} characters; at most {MAX_REASON} are stored"

@@ -59,6 +59,6 @@ class JobCompletion:
             self.store.add_stage_durations(ended.model_id, ended.timings_s)
 
     def record_defect(self, subject: str, defect: Defect) -> None:
-        """Stores a defect's trace in the audit trail of its job or series, and logs it."""
-        self.store.audit(self.now(), subject, "defect", defect.trace)
+        """Stores a defect's trace in the history of its job or series, and logs it."""
+        self.store.add_event(self.now(), subject, "defect", defect.trace)
         _LOG.error("defect", subject=subject, trace=defect.trace)

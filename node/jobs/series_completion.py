@@ -201,7 +201,7 @@ class SeriesCompletion:
         state = SeriesState.ACCEPTED if decision.rules else SeriesState.IGNORED
         uid, count = series.series_instance_uid, len(instances)
         parts = self._parts(series, instances) if models_to_split(matching) else ()
-        # One time for the decision and its jobs, so that the trail has them in this order.
+        # One time for the decision and its jobs, so that the history has them in this order.
         now = self.now()
         jobs = self._jobs(series, instances, matching, parts, now)
         decision = replace(decision, parts=tuple(part.title for part in parts))

@@ -1,6 +1,6 @@
 """Persistence of instances, series, jobs, deliveries, retrievals and the audit trail."""
 
-from node.store.audit import AuditEvent
+from node.store.history import HistoryEvent
 from node.store.jobs.deliveries import UnknownDelivery
 from node.store.jobs.jobs import IllegalChange, UnknownJob
 from node.store.jobs.outcomes import SeriesOutcome
@@ -9,7 +9,7 @@ from node.store.received.retrievals import Retrieval
 from node.store.store import Store
 
 __all__ = [
-    "AuditEvent",
+    "HistoryEvent",
     "IllegalChange",
     "IndexedInstance",
     "Retrieval",

@@ -262,7 +262,8 @@ LOST_WORKERS = Table(
 
 SITE = Table("site", METADATA, Column("name", String(36), primary_key=True))
 
-AUDIT = Table(
+# Events of series, jobs and queues. The audit trail of people and programs is `audit_records`.
+HISTORY = Table(
     "audit",
     METADATA,
     Column("event_id", Integer, primary_key=True, autoincrement=True),

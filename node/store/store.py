@@ -10,7 +10,6 @@ from node.store.access.login_failures import LoginFailures
 from node.store.access.one_time_codes import OneTimeCodes
 from node.store.access.sessions import Sessions
 from node.store.access.users import Users
-from node.store.audit import AuditTrail
 from node.store.audit_trail.searching import AuditSearches
 from node.store.audit_trail.trail import AuditRecords
 from node.store.commitment.received import ReceivedCommitments
@@ -24,6 +23,7 @@ from node.store.evaluation.feedback import FeedbackRepository
 from node.store.evaluation.model_use import ModelUseQueries
 from node.store.evaluation.shadow_runs import ShadowRuns
 from node.store.files import DataFolder, Files
+from node.store.history import History
 from node.store.jobs.attempts import Attempts
 from node.store.jobs.outcomes import Outcomes
 from node.store.jobs.reruns import Reruns
@@ -89,7 +89,7 @@ class Store(
     ApiTokens,
     LoginFailures,
     OneTimeCodes,
-    AuditTrail,
+    History,
     AuditRecords,
     AuditSearches,
 ):

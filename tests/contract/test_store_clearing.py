@@ -41,7 +41,7 @@ def test_an_ignored_series_is_cleared_after_its_retention_time(store: Store) -> 
     series = store.get_series(SERIES)
     assert series is not None
     assert (series.instance_count, series.state) == (0, SeriesState.IGNORED)
-    assert store.audit_of(SERIES)[-1].event == "series.cleared"
+    assert store.history_of(SERIES)[-1].event == "series.cleared"
     assert cleared(store) == ([], [])
 
 
@@ -87,7 +87,7 @@ def test_a_series_whose_files_cannot_be_deleted_stays_unchanged(store: Store) ->
     assert len(store.instances_of(SERIES)) == 1
 
 
-def test_a_person_deletes_a_finished_series_and_the_trail_says_who_and_why(store: Store) -> None:
+def test_a_person_deletes_a_finished_series_and_the_history_says_who_and_why(store: Store) -> None:
     add_instances(store, "1.2.3.1")
     wish = {"by": "jdoe", "reason": "request of the patient"}
     with patch.object(store.files, "remove") as remove:
@@ -97,6 +97,6 @@ def test_a_person_deletes_a_finished_series_and_the_trail_says_who_and_why(store
     ((deleted,),) = (call.args for call in remove.call_args_list)
     assert [path.name for path in deleted] == ["1.2.3.1.dcm"]
     assert store.instances_of(SERIES) == ()
-    last = store.audit_of(SERIES)[-1]
+    last = store.history_of(SERIES)[-1]
     assert last.event == "series.deleted"
     assert last.detail == "1 instance, by jdoe: request of the patient"

@@ -30,7 +30,7 @@ def test_a_revision_becomes_active_with_its_number_and_is_in_the_trail(store: St
     assert store.get_revision(1) == first
     assert store.list_revisions(10) == [second, first]
     assert store.list_revisions(1, below=2) == [first]
-    assert [event.detail for event in store.audit_of("configuration")] == [
+    assert [event.detail for event in store.history_of("configuration")] == [
         "revision 1 by Ada: first",
         "revision 2 by Bob: slow scanner",
     ]

@@ -55,7 +55,7 @@ def test_times_are_returned_as_aware_utc(store: Store) -> None:
 
 def test_a_naive_time_is_refused(store: Store) -> None:
     with pytest.raises(StatementError, match="aware"):
-        store.audit(NOON.replace(tzinfo=None), "x", "y")
+        store.add_event(NOON.replace(tzinfo=None), "x", "y")
 
 
 def test_a_decision_is_stored_only_if_no_instance_arrived_since(store: Store) -> None:

@@ -55,7 +55,7 @@ def test_a_job_keeps_what_its_state_changes_record(store: Store) -> None:
     assert done.measurements == {"liver": {"volume_ml": 1500.0}}
     assert done.result_path == store.data_dir / "results" / "a.dcm"
     assert done.updated_at == LATER
-    assert [e.event for e in store.audit_of(job.job_id)] == [
+    assert [e.event for e in store.history_of(job.job_id)] == [
         "job.queued",
         "job.running",
         "job.delivering",
@@ -267,7 +267,7 @@ def test_a_discarded_job_keeps_who_discarded_it_and_why(store: Store) -> None:
         JobState.DISCARDED,
         "discarded by roe: repeated scan",
     )
-    *_, parked, last = store.audit_of(job.job_id)
+    *_, parked, last = store.history_of(job.job_id)
     assert (parked.event, parked.detail) == ("job.parked", "the disk is full")
     assert (last.event, last.detail) == ("job.discarded", "discarded by roe: repeated scan")
 
@@ -278,10 +278,10 @@ def test_the_events_of_a_series_and_its_jobs_are_in_the_order_of_time(store: Sto
     accepted = SeriesState.ACCEPTED
     assert store.record_decision(SERIES, '{"matches": []}', accepted, NOON, 1, jobs=[job])
     store.change_job(job.job_id, JobState.RUNNING, LATER)
-    store.audit(LATER, SERIES, "series.first")
-    store.audit(LATER, job.job_id, "job.second")
-    store.audit(NOON, job.job_id, "job.early")  # after the clock was set back
-    events = [event.event for event in store.audit_of_all([SERIES, job.job_id])]
+    store.add_event(LATER, SERIES, "series.first")
+    store.add_event(LATER, job.job_id, "job.second")
+    store.add_event(NOON, job.job_id, "job.early")  # after the clock was set back
+    events = [event.event for event in store.history_of_all([SERIES, job.job_id])]
     assert events == [
         "series.accepted",
         "job.queued",

@@ -59,7 +59,7 @@ def test_a_discarded_delivery_is_final_whatever_its_running_attempt_records(stor
     discarded = delivery(store, job, "pacs")
     assert (discarded.state, discarded.receipt) == (DeliveryState.DISCARDED, "wrong study")
     assert not discarded.has_arrived
-    events = [(e.event, e.detail) for e in store.audit_of(job.job_id)][-2:]
+    events = [(e.event, e.detail) for e in store.history_of(job.job_id)][-2:]
     assert events == [
         ("delivery.discarded", "pacs: by cli: wrong study"),
         (
@@ -145,7 +145,7 @@ def test_a_redirected_delivery_waits_for_the_other_destination(store: Store) -> 
     store.redirect_deliveries(names(job, "sr@pacs"), "archive", LATER, CLI)
     assert delivery(store, job, "sr@pacs").receipt == "redirected to archive"
     assert delivery(store, job, "sr@archive").state is DeliveryState.WAITING
-    assert store.audit_of(job.job_id)[-1].detail == "sr@pacs: to archive, by cli"
+    assert store.history_of(job.job_id)[-1].detail == "sr@pacs: to archive, by cli"
     store.redirect_deliveries(names(job, "sr@archive"), "pacs", LATER + HOUR, CLI)
     back = delivery(store, job, "sr@pacs")
     assert (back.state, back.receipt) == (DeliveryState.WAITING, "")
@@ -228,7 +228,7 @@ def test_a_pause_is_stored_once_and_resumed_once(store: Store) -> None:
     assert store.resume_queue(PACS, LATER, Interface.CONSOLE)
     assert not store.resume_queue(PACS, LATER, Interface.CONSOLE)
     assert list(store.pauses()) == [INFERENCE]
-    assert [(e.event, e.detail) for e in store.audit_of(QUEUES_SUBJECT)] == [
+    assert [(e.event, e.detail) for e in store.history_of(QUEUES_SUBJECT)] == [
         ("queue.paused", "the destination pacs, by roe: the PACS is upgraded"),
         ("queue.paused", "the inference, by cli"),
         ("queue.resumed", "the destination pacs, by console"),

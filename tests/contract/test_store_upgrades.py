@@ -115,7 +115,7 @@ def read_all(store: Store) -> None:
     (seg,) = store.objects_of(delivered)
     assert seg.paths == (store.data_dir / f"results/{DELIVERED_JOB}/seg.dcm",)
     assert set(store.destination_health()) == {"pacs"}
-    assert len(store.audit_of("1.2")) == len(store.list_retrievals()) == 1
+    assert len(store.history_of("1.2")) == len(store.list_retrievals()) == 1
 
 
 def later_reads(store: Store) -> dict[str, list[object]]:

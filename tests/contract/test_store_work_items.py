@@ -46,7 +46,7 @@ def test_a_work_item_is_added_once_and_keeps_its_transaction_uid(store: Store) -
     assert (item.state, item.created_at, item.claimed_at) == (WorkItemState.CLAIMING, NOON, None)
     assert store.get_work_item("other", UID) is None
     assert store.work_items_with_uid(UID) == [item]
-    assert [event.event for event in store.audit_of(UID)] == ["work_item.claiming"]
+    assert [event.event for event in store.history_of(UID)] == ["work_item.claiming"]
 
 
 def test_workers_that_find_a_work_item_at_once_add_it_once(store: Store) -> None:

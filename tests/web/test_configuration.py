@@ -125,7 +125,7 @@ def test_a_change_is_checked_saved_shown_in_the_history_and_rolled_back(
     expect(opened.get_by_text(f"Revision {number + 2} is active.")).to_be_visible()
     expect(opened.get_by_role("listitem").first).to_contain_text("the scanner is fast again")
     assert active_text(node) == before
-    details = [event.detail for event in node.store.audit_of("configuration")]
+    details = [event.detail for event in node.store.history_of("configuration")]
     assert details[-2:] == [
         f"revision {number + 1} by Ada (127.0.0.1): slow scanner",
         f"revision {number + 2} by Ada (127.0.0.1): the scanner is fast again",

@@ -75,7 +75,7 @@ def test_open_details_stay_open_after_an_update(
     console: Page, node: ServedNode, series: StoredSeries
 ) -> None:
     job = accept(node, series)
-    node.store.audit(datetime.now(UTC), job.job_id, "defect", "Traceback:\nValueError: 3")
+    node.store.add_event(datetime.now(UTC), job.job_id, "defect", "Traceback:\nValueError: 3")
     console.goto(f"{node.url}/series/{series.series_instance_uid}")
     console.get_by_text("Technical details").click()
     park(node, job, "ValueError: 3")

@@ -115,7 +115,7 @@ def node(tmp_path: Path, orthanc: OrthancPacs, receiver: HttpReceiver) -> Iterat
         yield made
 
 
-def test_a_new_administrator_connects_orthanc_and_finds_everything_in_the_trail(
+def test_a_new_administrator_connects_orthanc_and_finds_everything_in_the_history(
     page: Page, node: RunningNode, orthanc: OrthancPacs, receiver: HttpReceiver, tmp_path: Path
 ) -> None:
     localizer = receive_localizer(node, tmp_path / "localizer")
@@ -135,7 +135,7 @@ def test_a_new_administrator_connects_orthanc_and_finds_everything_in_the_trail(
         read_mistake_of_invalid_rule(page, node)
         roll_back(page, node)
         check_history(page)
-        check_trail(page, node)
+        check_series_history(page, node)
 
 
 def receive_localizer(node: RunningNode, folder: Path) -> Uid:
@@ -228,7 +228,7 @@ def check_overlay(page: Page, node: RunningNode, orthanc: OrthancPacs) -> None:
     assert seen >= 2
 
 
-def check_trail(page: Page, node: RunningNode) -> None:
+def check_series_history(page: Page, node: RunningNode) -> None:
     """The series' page tells its history in order."""
     page.goto(f"{node.url}/series/{_SERIES}")
     events = page.get_by_role("region", name="What happened").get_by_role("listitem")

@@ -82,7 +82,7 @@ def test_ticked_deliveries_are_discarded_after_a_question_for_the_reason(
         DeliveryState.WAITING,
     )
     assert (
-        node.store.audit_of(job.job_id)[-1].detail == "pacs: by console (127.0.0.1): sent by hand"
+        node.store.history_of(job.job_id)[-1].detail == "pacs: by console (127.0.0.1): sent by hand"
     )
 
 

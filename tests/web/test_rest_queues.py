@@ -78,7 +78,7 @@ def test_a_delivery_is_retried_redirected_and_discarded(node: ServedNode, job: J
     again = post(node, "deliveries/discard", deliveries=named, reason="too late").json()
     assert again["changed"] == 0
     assert again["refused"][0]["reason"] == "it is discarded"
-    details = [event.detail for event in node.store.audit_of(job.job_id)]
+    details = [event.detail for event in node.store.history_of(job.job_id)]
     assert "pacs: to archive, by api (127.0.0.1)" in details
 
 

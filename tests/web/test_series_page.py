@@ -1,4 +1,4 @@
-"""The series page in a real browser: discarding, the trail, and what was delivered where."""
+"""The series page in a real browser: discarding, the history, and what was delivered where."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -38,7 +38,7 @@ def open_series(page: Page, node: ServedNode, job: Job) -> None:
     page.goto(f"{node.url}/series/{job.series_instance_uid}")
 
 
-def test_discarding_asks_for_a_reason_and_the_trail_keeps_it(page: Page, node: ServedNode) -> None:
+def test_discarding_asks_for_a_reason_and_it_is_kept(page: Page, node: ServedNode) -> None:
     job = queued_job(node, 1)
     node.store.change_job(job.job_id, JobState.PARKED, datetime.now(UTC), reason="the disk is full")
     with open_console(page, f"{node.url}/series/{job.series_instance_uid}"):
@@ -46,7 +46,7 @@ def test_discarding_asks_for_a_reason_and_the_trail_keeps_it(page: Page, node: S
         expect(confirm).to_be_hidden()
         page.get_by_text("Discard liver-ct…").click()
         confirm.click()  # the browser asks for the reason
-        assert node.store.audit_of(job.job_id)[-1].event == "job.parked"
+        assert node.store.history_of(job.job_id)[-1].event == "job.parked"
         page.get_by_label("Reason").fill("repeated scan")
         confirm.click()
         trail = page.get_by_role("region", name="What happened")

@@ -45,7 +45,7 @@ StateOption = Annotated[
 AllOption = Annotated[
     bool, typer.Option("--all", help="The deliveries of all jobs, to --destination.")
 ]
-ReasonOption = Annotated[str, typer.Option(help="Why; the audit trail keeps it.")]
+ReasonOption = Annotated[str, typer.Option(help="Why; the history keeps it.")]
 
 
 @dataclass(frozen=True)

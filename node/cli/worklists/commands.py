@@ -50,7 +50,7 @@ def list_work_items(
 
 @app.command()
 def show(uid: UidArgument, worklist: WorklistOption = "", config: ConfigOption = None) -> None:
-    """Show one work item with its series, jobs and audit trail as JSON.
+    """Show one work item with its series, jobs and history as JSON.
 
     Example: segnode worklist show 1.2.840.113619.2.55.9
     """
@@ -61,7 +61,7 @@ def show(uid: UidArgument, worklist: WorklistOption = "", config: ConfigOption =
             for one in item.inputs
             for job in store.jobs_of(one.series_instance_uid)
         ]
-        events = [asdict(event) for event in store.audit_of(item.work_item_uid)]
+        events = [asdict(event) for event in store.history_of(item.work_item_uid)]
     report = json.loads(item.report) if item.report else None
     shown = item.public_fields() | {"jobs": jobs, "events": events, "report": report}
     typer.echo(json.dumps(shown, default=str, indent=2))

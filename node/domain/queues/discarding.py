@@ -39,5 +39,5 @@ class Discarding:
         return decision
 
     def __str__(self) -> str:
-        """The text that the job and its audit trail keep."""
+        """The text that the job and its history keep."""
         return f"discarded by {self.by}: {self.reason}"

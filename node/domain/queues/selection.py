@@ -13,7 +13,7 @@ from node.domain.result_objects import ResultObject
 
 
 class Interface(StrEnum):
-    """Where a person acts; the values are stored in the audit trail."""
+    """Where a person acts; the values are stored in the history."""
 
     CONSOLE = "console"
     API = "api"

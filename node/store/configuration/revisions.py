@@ -18,13 +18,13 @@ from node.domain.audit.records import (
     AuditRecord,
 )
 from node.domain.errors import NodeError
-from node.store.audit import append_event
 from node.store.audit_trail.trail import append_record
 from node.store.configuration.tables import ACTIVE_CONFIGURATION, CONFIGURATION_REVISIONS
+from node.store.history import append_event
 from node.store.migrate import acquire_site_lock
 from node.store.repository import Repository
 
-# The subject of events of the configuration in the audit trail.
+# The subject of events of the configuration in the history.
 CONFIGURATION = "configuration"
 # The only row of the table with the active number.
 _ONLY_ROW = 1

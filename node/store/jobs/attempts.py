@@ -8,9 +8,9 @@ from sqlalchemy import Row, func, select, update
 
 from node.domain.errors import RejectionReason
 from node.domain.job import JobState
-from node.store.audit import AuditEvent, append_event
+from node.store.history import HistoryEvent, append_event
 from node.store.jobs.jobs import Jobs
-from node.store.schema import AUDIT, JOBS
+from node.store.schema import HISTORY, JOBS
 
 _FAILED_EVENT = "job.failed"
 _REJECTED_EVENT = "job.rejected"
@@ -19,31 +19,31 @@ _START_EVENTS = ("job.queued", "job.rerun")
 
 
 class Attempts(Jobs):
-    """The failed attempts in the audit trail, why a job waits, and how far an attempt is."""
+    """The failed attempts in the history, why a job waits, and how far an attempt is."""
 
     def record_failed_attempt(self, job_id: str, error: str, now: datetime) -> None:
         """Records that running the model or storing its result failed for now."""
         with self._database.writing() as connection:
             append_event(connection, now, job_id, _FAILED_EVENT, error)
 
-    def failed_attempts(self, job_id: str) -> tuple[AuditEvent, ...]:
+    def failed_attempts(self, job_id: str) -> tuple[HistoryEvent, ...]:
         """Returns the failed attempts since the job was last started, oldest first."""
-        of_job = AUDIT.c.subject == job_id
-        last_start = select(func.max(AUDIT.c.event_id)).where(
-            of_job, AUDIT.c.event.in_(_START_EVENTS)
+        of_job = HISTORY.c.subject == job_id
+        last_start = select(func.max(HISTORY.c.event_id)).where(
+            of_job, HISTORY.c.event.in_(_START_EVENTS)
         )
         query = (
-            select(AUDIT)
+            select(HISTORY)
             .where(
                 of_job,
-                AUDIT.c.event == _FAILED_EVENT,
-                AUDIT.c.event_id > last_start.scalar_subquery(),
+                HISTORY.c.event == _FAILED_EVENT,
+                HISTORY.c.event_id > last_start.scalar_subquery(),
             )
-            .order_by(AUDIT.c.event_id)
+            .order_by(HISTORY.c.event_id)
         )
         with self._database.reading() as connection:
             return tuple(
-                AuditEvent(row.happened_at, row.subject, row.event, row.detail)
+                HistoryEvent(row.happened_at, row.subject, row.event, row.detail)
                 for row in connection.execute(query)
             )
 
@@ -55,9 +55,9 @@ class Attempts(Jobs):
     def rejection_of(self, job_id: str) -> RejectionReason | None:
         """Returns the last recorded code; None if there is none."""
         query = (
-            select(AUDIT.c.detail)
-            .where(AUDIT.c.subject == job_id, AUDIT.c.event == _REJECTED_EVENT)
-            .order_by(AUDIT.c.event_id.desc())
+            select(HISTORY.c.detail)
+            .where(HISTORY.c.subject == job_id, HISTORY.c.event == _REJECTED_EVENT)
+            .order_by(HISTORY.c.event_id.desc())
             .limit(1)
         )
         with self._database.reading() as connection:

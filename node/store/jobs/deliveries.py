@@ -13,8 +13,8 @@ from sqlalchemy import ColumnElement, Connection, Row, Update, and_, delete, sel
 
 from node.domain.audit.records import AuditAction, AuditObject, AuditObjectType, AuditOutcome
 from node.domain.delivery import REPLACED, Delivery, DeliveryKey, DeliveryState, Receipt
-from node.store.audit import append_event
 from node.store.audit_trail.trail import append_node_record
+from node.store.history import append_event
 from node.store.repository import Repository
 from node.store.schema import DELIVERIES
 from node.store.series_index import refresh_index_of_job

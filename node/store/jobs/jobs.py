@@ -13,10 +13,10 @@ from node.domain.findings import Finding
 from node.domain.job import HELD, Job, JobState, can_transition
 from node.domain.queues.discarding import Discarding
 from node.domain.texts.numbers import instances
-from node.store.audit import append_event
+from node.store.history import append_event
 from node.store.jobs.deliveries import IS_DISCARDED
 from node.store.jobs.job_rows import HAS_NOTICE, JobRows
-from node.store.schema import AUDIT, DELIVERIES, JOBS
+from node.store.schema import DELIVERIES, HISTORY, JOBS
 from node.store.series_index import refresh_index
 
 
@@ -162,7 +162,7 @@ class Jobs(JobRows):
         return job
 
     def discard_job(self, job_id: str, discarding: Discarding, now: datetime) -> Job:
-        """Discards a PARKED job; the job and its audit trail keep the reason and the user.
+        """Discards a PARKED job; the job and its history keep the reason and the user.
 
         Raises:
             UnknownJob: no job has this id.
@@ -172,8 +172,8 @@ class Jobs(JobRows):
 
     def was_held(self, job_id: str) -> bool:
         """Whether the result has waited for a person because of its findings, now or earlier."""
-        query = select(AUDIT.c.event_id).where(
-            AUDIT.c.subject == job_id, AUDIT.c.detail.startswith(HELD, autoescape=True)
+        query = select(HISTORY.c.event_id).where(
+            HISTORY.c.subject == job_id, HISTORY.c.detail.startswith(HELD, autoescape=True)
         )
         with self._database.reading() as connection:
             return connection.execute(query.limit(1)).first() is not None

@@ -13,18 +13,18 @@ from node.domain.job_summary import leading_job
 from node.domain.series import SeriesPart, SeriesState, StoredSeries
 from node.domain.texts.numbers import instances
 from node.routing.rule_matching import Decision
-from node.store.audit import append_event
 from node.store.audit_trail.trail import append_node_record
+from node.store.history import append_event
 from node.store.jobs.jobs import Jobs
 from node.store.received.series import SeriesRepository, stored_series
-from node.store.schema import AUDIT, JOBS, SERIES
+from node.store.schema import HISTORY, JOBS, SERIES
 from node.store.series_index import refresh_index, request_attributes
 
 # A destination has received a result of the job in any run. A rerun resets the delivery rows, so
-# only the audit trail shows it.
+# only the history shows it.
 _EVER_SENT: ColumnElement[bool] = exists().where(
-    AUDIT.c.subject == JOBS.c.job_id,
-    AUDIT.c.event.in_(["delivery.stored", "delivery.delivered"]),
+    HISTORY.c.subject == JOBS.c.job_id,
+    HISTORY.c.event.in_(["delivery.stored", "delivery.delivered"]),
 )
 
 

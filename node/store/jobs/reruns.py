@@ -6,7 +6,7 @@ from sqlalchemy import select, update
 
 from node.domain.delivery import DeliveryState
 from node.domain.job import Job, JobState, can_rerun
-from node.store.audit import append_event
+from node.store.history import append_event
 from node.store.jobs.jobs import IllegalChange, Jobs, UnknownJob
 from node.store.jobs.result_objects import remove_results
 from node.store.schema import DELIVERIES, JOBS, SERIES

@@ -1,6 +1,6 @@
 """What people do to deliveries: retry now, redirect, discard.
 
-Each change is one transaction with its event in the audit trail, and marks the delivery with
+Each change is one transaction with its event in the history, and marks the delivery with
 `requested_at`. The worker then acts on it and removes the mark, so that a crash at any moment loses
 no request and repeats none.
 """
@@ -23,7 +23,7 @@ from node.domain.queues.selection import (
     DeliveryName,
     why_unchangeable,
 )
-from node.store.audit import append_event
+from node.store.history import append_event
 from node.store.jobs.deliveries import (
     Deliveries,
     delivery_from_row,

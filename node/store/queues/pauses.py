@@ -9,11 +9,11 @@ from sqlalchemy.engine import Connection
 from node.domain.delivery import DeliveryState, keys_of
 from node.domain.queues.pause import INFERENCE, Pause, Queue, QueueKind
 from node.domain.queues.selection import Interface
-from node.store.audit import append_event
+from node.store.history import append_event
 from node.store.repository import Repository
 from node.store.schema import DELIVERIES, PAUSED_QUEUES
 
-# The subject of the events in the audit trail.
+# The subject of the events in the history.
 QUEUES_SUBJECT = "queues"
 _NO_TIME = timedelta(0)
 _OPEN = (DeliveryState.WAITING, DeliveryState.COMMITTING)

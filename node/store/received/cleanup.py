@@ -16,9 +16,9 @@ from node.domain.audit.records import (
 from node.domain.job import JobState, is_final
 from node.domain.series import SeriesState, StoredSeries
 from node.domain.texts.numbers import instances
-from node.store.audit import append_event
 from node.store.audit_trail.trail import append_record
 from node.store.evaluation.shadow_runs import remove_shadow_results
+from node.store.history import append_event
 from node.store.jobs.result_objects import remove_results
 from node.store.received.series import stored_series
 from node.store.repository import Repository

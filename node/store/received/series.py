@@ -8,7 +8,7 @@ from sqlalchemy import Row, func, select, update
 
 from node.domain.identifiers import Uid
 from node.domain.series import SeriesState, StoredSeries
-from node.store.audit import append_event
+from node.store.history import append_event
 from node.store.repository import Repository
 from node.store.schema import SERIES
 from node.store.series_index import refresh_index

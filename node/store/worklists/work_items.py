@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 from node.domain.identifiers import Uid
 from node.domain.worklists.codes import Code
 from node.domain.worklists.work_item import FINAL_STATES, WorkItem, WorkItemInput, WorkItemState
-from node.store.audit import append_event
+from node.store.history import append_event
 from node.store.received.retrievals import add_own_retrieval
 from node.store.repository import Repository
 from node.store.worklists.tables import WORK_ITEM_INPUTS, WORK_ITEMS

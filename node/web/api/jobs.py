@@ -69,6 +69,6 @@ def rerun(job_id: str, store: SiteStore, now: Now) -> dict[str, Any]:
 def discard(
     job_id: str, request: DiscardRequest, user: CurrentUser, store: SiteStore, now: Now
 ) -> dict[str, Any]:
-    """Discards a parked job; the audit trail keeps the reason and the user."""
+    """Discards a parked job; the history keeps the reason and the user."""
     discarding = Discarding.of(request.reason, user.named(" ".join(request.by.split())))
     return job_to_json(operations.discard_job(store, job_id, discarding, now))

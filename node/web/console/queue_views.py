@@ -8,7 +8,7 @@ from node.domain.delivery import DeliveryState
 from node.domain.job import Job, JobState
 from node.domain.queues.pause import INFERENCE, DestinationQueue, Pause
 from node.domain.queues.selection import DeliveryName, DeliverySelection, OpenDelivery
-from node.store import AuditEvent, Store
+from node.store import HistoryEvent, Store
 from node.store.queues.pauses import QUEUES_SUBJECT
 from node.web.console.state_text import (
     PAUSED,
@@ -66,7 +66,7 @@ class QueuesView:
 
     destinations: tuple[DestinationView, ...]
     inference: InferenceView
-    events: tuple[AuditEvent, ...]
+    events: tuple[HistoryEvent, ...]
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def load_queues(control: QueueControl) -> QueuesView:
     return QueuesView(
         destinations=tuple(_destination(control, queue) for queue in control.destination_queues()),
         inference=_inference(store),
-        events=tuple(reversed(store.audit_of(QUEUES_SUBJECT)[-_MAX_EVENTS:])),
+        events=tuple(reversed(store.history_of(QUEUES_SUBJECT)[-_MAX_EVENTS:])),
     )
 
 

@@ -58,7 +58,7 @@ def series_list_fragment(
 def series_page(
     request: Request, series_uid: str, settings: SiteSettings, store: SiteStore
 ) -> Response:
-    """Shows one series with its jobs, decision and audit trail."""
+    """Shows one series with its jobs, decision and history."""
     return page(request, settings, "series.html", **_series_context(settings, store, series_uid))
 
 

@@ -10,7 +10,7 @@ from node.domain.job import Job, JobState
 from node.domain.job_summary import is_lower_bound
 from node.domain.series import SeriesState
 from node.domain.texts.numbers import millilitres
-from node.store import AuditEvent
+from node.store import HistoryEvent
 
 
 class Tone(StrEnum):
@@ -179,12 +179,12 @@ def stage_name(stage: str) -> str:
     return _STAGES.get(stage, stage.replace("_", " ").capitalize())
 
 
-def event_name(event: AuditEvent) -> str:
-    """Returns the name of an event in the audit trail."""
+def event_name(event: HistoryEvent) -> str:
+    """Returns the name of an event in the history."""
     return _EVENTS.get(event.event, event.event.replace(".", ": ").replace("_", " "))
 
 
-def event_detail(event: AuditEvent) -> str:
+def event_detail(event: HistoryEvent) -> str:
     """Returns the detail of an event; of a delivery, what was sent where in words."""
     if event.event == "job.discarded":
         return event.detail.removeprefix("discarded ")  # the name of the event says it

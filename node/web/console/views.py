@@ -6,7 +6,7 @@ from node.domain.job import Job, JobState, can_rerun
 from node.domain.job_summary import current_jobs
 from node.domain.series import SeriesState, StoredSeries
 from node.routing.rule_matching import Decision
-from node.store import AuditEvent, SeriesOutcome, Store
+from node.store import HistoryEvent, SeriesOutcome, Store
 from node.web.console.delivery_views import DeliveryView, delivery_views
 from node.web.console.state_text import (
     STATES,
@@ -124,11 +124,11 @@ class SeriesView:
 
 @dataclass(frozen=True)
 class SeriesPage:
-    """One series with its decision and its audit trail."""
+    """One series with its decision and its history."""
 
     view: SeriesView
     decision: Decision | None
-    events: tuple[AuditEvent, ...]
+    events: tuple[HistoryEvent, ...]
 
 
 def load_series_page(store: Store, series_uid: str) -> SeriesPage | None:
@@ -141,7 +141,7 @@ def load_series_page(store: Store, series_uid: str) -> SeriesPage | None:
     return SeriesPage(
         view=series_view(store, found, all_deliveries=True),
         decision=None if decision is None else Decision.from_json(decision),
-        events=store.audit_of_all(subjects),
+        events=store.history_of_all(subjects),
     )
 
 

@@ -229,7 +229,7 @@ def test_deep_nesting_that_the_listener_skips_is_refused_by_the_reader(
         found = store.get_series(Uid(series))
         assert found is not None
         assert found.state in {SeriesState.ACCEPTED, SeriesState.IGNORED}
-        assert all(event.event != "defect" for event in store.audit_of(series))
+        assert all(event.event != "defect" for event in store.history_of(series))
 
 
 def decide_all(store: Store) -> None:

@@ -54,7 +54,7 @@ def test_a_request_cancels_the_work_item_and_its_job(
     assert reason_code(node, uid) == "110510 DCM"
     assert node.job().state is JobState.DISCARDED
     assert ups.refused == []
-    events = [event.event for event in node.store.audit_of(uid)]
+    events = [event.event for event in node.store.history_of(uid)]
     assert events[-3:] == [
         "work_item.cancel_requested",
         "work_item.canceling",

@@ -205,7 +205,7 @@ def test_a_delivery_is_discarded_with_a_reason(segnode: Segnode, store: Store, j
     assert "needs a reason" in segnode(*command, "--reason", " ", status=1)
     assert segnode(*command, "--reason", "sent by hand") == "1 delivery is discarded.\n"
     assert state(store, job, "pacs") is DeliveryState.DISCARDED
-    assert store.audit_of(job.job_id)[-1].detail == f"pacs: by {getuser()} (cli): sent by hand"
+    assert store.history_of(job.job_id)[-1].detail == f"pacs: by {getuser()} (cli): sent by hand"
 
 
 def test_a_delivery_is_redirected(segnode: Segnode, store: Store, job: Job) -> None:

@@ -59,7 +59,7 @@ def test_a_confirmed_series_is_deleted_and_its_history_says_why(config: Path, st
     done = delete(config, FINISHED, "--reason", "request", answer="y\n")
     assert done.exit_code == 0, done.output
     assert not store.files.exists(path)
-    assert store.audit_of(FINISHED)[-1].detail == f"1 instance, by {getuser()}: request"
+    assert store.history_of(FINISHED)[-1].detail == f"1 instance, by {getuser()}: request"
     assert images(store, OPEN) == 1
 
 

@@ -135,7 +135,7 @@ def test_secrets_are_removed_from_revisions_that_are_not_active(site: SiteConfig
     assert SECRET not in site.difference(1, 2)
     (event,) = [
         each
-        for each in site.store.audit_of("configuration")
+        for each in site.store.history_of("configuration")
         if each.event == "configuration.secrets_removed"
     ]
     assert event.detail == "revisions 1 by Ada"

@@ -73,9 +73,9 @@ def test_a_series_whose_images_are_deleted_is_counted_and_not_guessed(store: Sto
 
 
 def test_a_dry_run_changes_nothing(store: Store) -> None:
-    before = [store.get_series("1.2.1"), store.audit_of("1.2.1")]
+    before = [store.get_series("1.2.1"), store.history_of("1.2.1")]
     dry_run(store, [], [Rule("all", "liver-ct", ("pacs",), AtLeastSlices(1), 10.0)], NOON, days=7)
-    assert [store.get_series("1.2.1"), store.audit_of("1.2.1")] == before
+    assert [store.get_series("1.2.1"), store.history_of("1.2.1")] == before
 
 
 def test_the_text_names_no_patient(store: Store) -> None:

@@ -148,7 +148,7 @@ def test_a_delivery_discarded_during_its_attempt_stays_discarded(tmp_path: Path)
         until(lambda: not node.workflows.delivery_workflows(), 30, "the end of its workflow")
         node.job_scheduler.repair()
         (delivery,) = [d for d in node.store.deliveries_of(job.job_id) if d.key == "pacs"]
-        events = [e.detail for e in node.store.audit_of(job.job_id)]
+        events = [e.detail for e in node.store.history_of(job.job_id)]
     finally:
         pacs.resume.set()
         node.stop()

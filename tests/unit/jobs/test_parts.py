@@ -56,7 +56,7 @@ def test_each_acquisition_has_its_own_result(node: WorkerParts) -> None:
     for job in jobs:
         assert {d.key for d in node.store.deliveries_of(job.job_id)} == {"pacs", "archive"}
         assert job.part is not None
-        queued = node.store.audit_of(job.job_id)[0]
+        queued = node.store.history_of(job.job_id)[0]
         assert queued.detail == f"{job.part.title}: 24 instances, liver-ct 1.0"
     assert {request.job.part for request in node.requests} == {job.part for job in jobs}
 
@@ -172,7 +172,7 @@ def test_a_defect_in_the_division_leaves_the_series_to_one_job(
     series = send(node, two_phases())
     (job,) = node.ended_jobs(series, 1)
     assert job.part is None
-    assert any(event.event == "defect" for event in node.store.audit_of(series))
+    assert any(event.event == "defect" for event in node.store.history_of(series))
     stored = node.store.get_series(series)
     assert stored is not None
     assert stored.state is SeriesState.ACCEPTED

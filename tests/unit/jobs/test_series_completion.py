@@ -143,7 +143,7 @@ def test_the_trail_has_the_decision_before_its_job(site: Site) -> None:
     site.pass_time(10)
     completion.poll()
     (job,) = site.store.jobs_of(SERIES)
-    events = [event.event for event in site.store.audit_of_all([SERIES, job.job_id])]
+    events = [event.event for event in site.store.history_of_all([SERIES, job.job_id])]
     assert events == ["series.accepted", "job.queued"]
 
 
@@ -259,7 +259,7 @@ def test_a_defect_in_one_series_does_not_stop_the_others(site: Site) -> None:
     completion.poll()
 
     assert site.state() is SeriesState.RECEIVING
-    assert any(event.event == "defect" for event in site.store.audit_of(SERIES))
+    assert any(event.event == "defect" for event in site.store.history_of(SERIES))
     assert len(site.store.jobs_of("1.9")) == 1
 
 

@@ -50,7 +50,7 @@ def test_a_job_is_parked_after_two_defects_and_can_be_retried(node: WorkerParts)
     job = node.ended_job()
     assert job.state is JobState.PARKED
     assert "ZeroDivisionError: of the test" in job.reason
-    traces = [e.detail for e in node.store.audit_of(job.job_id) if e.event == "defect"]
+    traces = [e.detail for e in node.store.history_of(job.job_id) if e.event == "defect"]
     assert len(traces) == 2
     assert "Traceback" in traces[0]
 
