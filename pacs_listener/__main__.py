@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import structlog
 
-from node.configuration.follower import POLL_SECONDS
+from node.audit.process_records import recorded_process
+from node.configuration.follower import POLL_SECONDS, ConfigurationFollower
 from node.dimse.tls.certificate_files import certificate_files, check_certificates
 from node.dimse.tls.seen_certificates import FLUSH_SECONDS, SeenCertificates
 from node.domain.connections.seen_certificate import PeerRole
@@ -54,39 +55,42 @@ def run(host: Host) -> None:
     stop = StopSignal()
     supervisor = SupervisorPipe()
     store = host.open_store()
-    rejections = RejectionRecorder(store, utc_now)
-    seen = SeenCertificates(store, utc_now, PeerRole.SENDER)
-    process = ListenerProcess(store, rejections, seen)
+    process = ListenerProcess(
+        store,
+        RejectionRecorder(store, utc_now),
+        SeenCertificates(store, utc_now, PeerRole.SENDER),
+    )
     try:
         Inbox(store, 0).remove_abandoned()
-        follower = host.follower(store, "listener", stop.reload_requested, process.use)
-        follower.start()
-        timers = Timers()
-        timers.add("configuration", POLL_SECONDS, follower.poll)
-        timers.add("rejections", _STORE_REJECTIONS_S, rejections.flush)
-        timers.add("certificates of peers", FLUSH_SECONDS, seen.flush)
-        timers.add("certificates", _CERTIFICATES_S, process.certificates.poll)
-        with hold_process_lock(LockedProcess.LISTENER, host.settings.data_dir):
-            _LOG.info(
-                "listener.ready",
-                ae_title=process.ae_title,
-                port=process.port,
-                tls_port=process.tls_port,
-            )
-            supervisor.send_sign()
-            timers.start()
-            while not stop.wait(SIGN_SECONDS) and not process.may_restart():
+        with recorded_process(store.record_soon, "listener", utc_now):
+            follower = host.follower(store, "listener", stop.reload_requested, process.use)
+            follower.start()
+            timers = _timers(process, follower)
+            with hold_process_lock(LockedProcess.LISTENER, host.settings.data_dir):
+                process.log_ready()
                 supervisor.send_sign()
-                timers.handle_clock_change()
-        timers.stop()
-        _LOG.info("listener.stopping")
-        process.stop()
-        rejections.flush()
-        seen.flush()
+                timers.start()
+                while not stop.wait(SIGN_SECONDS) and not process.may_restart():
+                    supervisor.send_sign()
+                    timers.handle_clock_change()
+            timers.stop()
+            _LOG.info("listener.stopping")
+            process.stop()
+            process.flush()
     finally:
         store.close()
     if not stop.wait(0.0):
         raise RestartNeeded
+
+
+def _timers(process: "ListenerProcess", follower: ConfigurationFollower) -> Timers:
+    """Returns the tasks beside listening; the caller starts them."""
+    timers = Timers()
+    timers.add("configuration", POLL_SECONDS, follower.poll)
+    timers.add("rejections", _STORE_REJECTIONS_S, process.rejections.flush)
+    timers.add("certificates of peers", FLUSH_SECONDS, process.seen_certificates.flush)
+    timers.add("certificates", _CERTIFICATES_S, process.certificates.poll)
+    return timers
 
 
 @dataclass
@@ -152,6 +156,15 @@ class ListenerProcess:
         if self._restart_at is None or self._listener is None:
             return False
         return self._listener.is_idle or time.monotonic() > self._restart_at
+
+    def log_ready(self) -> None:
+        """Logs under which name and on which ports it listens."""
+        _LOG.info("listener.ready", ae_title=self.ae_title, port=self.port, tls_port=self.tls_port)
+
+    def flush(self) -> None:
+        """Stores what it has only counted so far."""
+        self.rejections.flush()
+        self.seen_certificates.flush()
 
     def stop(self) -> None:
         """Accepts no more associations; open ones get some time to end."""

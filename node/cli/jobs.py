@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from node.cli.audit.exports import record_export
+from node.cli.audit.operator_records import record_export
 from node.cli.options import ConfigOption
 from node.domain.audit.records import AuditObject, AuditObjectType
 from node.domain.errors import Rejected, RejectionReason, Transient

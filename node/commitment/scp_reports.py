@@ -123,7 +123,7 @@ class CommitmentReporter:
         """Schedules the next attempt, or gives the report up."""
         now = self.now()
         if now - request.requested_at > self.policy.give_up_after:
-            self.store.finish_commitment(request, now, f"given up: {error}")
+            self.store.give_up_commitment(request, now, str(error))
             _LOG.error("commitment.given_up", peer=request.peer, error=str(error))
             return
         wait_s = self.policy.delay_s(request.attempts + 1, jitter=0.5)

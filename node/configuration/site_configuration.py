@@ -8,14 +8,14 @@ says where that host keeps its data.
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from difflib import unified_diff
 from pathlib import Path
 
+from node.configuration.differences import recorded_change, unified_difference
 from node.configuration.identity import IdentityChange, identity_changes
 from node.configuration.literal_secrets import refuse_literal_secrets, without_literal_secrets
 from node.configuration.location_lines import without_location
 from node.configuration.protected_settings import AdministratorNeeded, protected_changes
-from node.domain.audit.records import AuditInterface
+from node.domain.audit.records import AuditActor, AuditInterface
 from node.domain.errors import Misconfigured, NodeError
 from node.settings import Settings, load_location, load_revision, load_settings
 from node.settings.location import is_in_database
@@ -127,7 +127,12 @@ class SiteConfiguration:
         if not self.is_administrator:
             self._refuse_protected_changes(active, settings)
         return self.store.activate_revision(
-            replace(draft, text=text), base, now, interface=self.interface, address=self.address
+            replace(draft, text=text),
+            base,
+            now,
+            change=recorded_change("" if active is None else active.text, text),
+            interface=self.interface,
+            address=self.address,
         )
 
     def _refuse_protected_changes(self, active: Revision | None, proposed: Settings) -> None:
@@ -185,7 +190,8 @@ class SiteConfiguration:
             text = without_literal_secrets(revision.text)
             if text != revision.text:
                 changed[revision.number] = text
-        self.store.remove_secrets_of_revisions(changed, author, now)
+        actor = AuditActor(author, self.interface, self.address)
+        self.store.remove_secrets_of_revisions(changed, actor, now)
         return sorted(changed)
 
     def revision(self, number: int) -> Revision:
@@ -220,12 +226,6 @@ class SiteConfiguration:
 def running_processes(store: Store, now: datetime) -> list[ConfiguredProcess]:
     """Returns the processes that follow the revisions of `store`, and have reported lately."""
     return store.configured_processes(now - _MAX_SILENCE)
-
-
-def unified_difference(old: str, new: str, old_name: str, new_name: str) -> str:
-    """Returns the unified diff of two texts; empty if they are the same."""
-    lines = unified_diff(old.splitlines(), new.splitlines(), old_name, new_name, lineterm="")
-    return "\n".join(lines)
 
 
 def file_text(file: Path | None) -> str:
@@ -270,7 +270,7 @@ def import_file(store: Store, file: Path | None, now: datetime) -> None:
     reason = f"imported from {file} at the first start"
     draft = RevisionDraft(_without_outer_blank_lines(text), "segnode", reason)
     with suppress(RevisionConflict):  # another process or host was first
-        store.activate_revision(draft, None, now)
+        store.activate_revision(draft, None, now, change=recorded_change("", draft.text))
 
 
 def host_settings(file: Path | None) -> Settings:

@@ -12,6 +12,7 @@ import structlog
 from node.configuration.site_configuration import host_settings
 from node.domain.errors import Misconfigured, Transient
 from node.log import configure_logging
+from node.processes.configuration_file import ConfigurationFile
 from node.processes.entry_point import MISCONFIGURED_STATUS, RESTART_STATUS
 from node.processes.role_process import Role, RoleProcess, spawn
 from node.runtime.service_manager import ServiceManager
@@ -94,12 +95,15 @@ class Supervisor:
 
         The processes go on with what they do.
         """
+        file = ConfigurationFile(self._config)
         try:
-            host_settings(self._config)
+            settings = host_settings(self._config)
         except Misconfigured as error:
             _LOG.error("configuration.not_used", error=str(error))
+            file.record_mistakes(self.settings, error)
             return
         self._reload.set()
+        file.record_use(settings)
 
     def stop(self) -> None:
         """Stops every process; the next start resumes unfinished work."""
@@ -221,6 +225,7 @@ def serve_until_stopped(config: Path | None, roles: Sequence[Role] = tuple(Role)
     stop = StopSignal()
     with hold_supervisor_file(settings.data_dir) as file:
         supervisor.start(file)
+        ConfigurationFile(config).record_use(settings)
         _LOG.info(
             "node.started",
             roles=[role.value for role in roles],

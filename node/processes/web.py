@@ -12,6 +12,7 @@ from fastapi import FastAPI
 
 from node.access.first_start import announce_set_up
 from node.alerts.monitoring import monitoring_from
+from node.audit.process_records import recorded_process
 from node.configuration.follower import POLL_SECONDS
 from node.configuration.site_configuration import SiteConfiguration
 from node.processes.entry_point import Host, RestartNeeded, run_process, utc_now
@@ -57,11 +58,12 @@ def run(host: Host) -> None:
     process = WebProcess(store, SiteConfiguration(store, host.file))
     try:
         store.files.remove_abandoned()
-        follower = host.follower(store, "web", reload_signal.requested, process.use)
-        follower.start()
-        process.timers.add("configuration", POLL_SECONDS, follower.poll)
-        process.timers.add("certificates", _CERTIFICATES_S, process.certificates.poll)
-        process.serve(received_signals, supervisor)
+        with recorded_process(store.record_soon, "web", utc_now):
+            follower = host.follower(store, "web", reload_signal.requested, process.use)
+            follower.start()
+            process.timers.add("configuration", POLL_SECONDS, follower.poll)
+            process.timers.add("certificates", _CERTIFICATES_S, process.certificates.poll)
+            process.serve(received_signals, supervisor)
     finally:
         process.close()
         store.close()

@@ -12,6 +12,7 @@ from functools import partial
 import structlog
 
 from node.app import App, build, utc_now
+from node.audit.process_records import recorded_process
 from node.configuration.follower import POLL_SECONDS
 from node.dimse.tls.seen_certificates import FLUSH_SECONDS
 from node.domain.errors import Transient
@@ -51,7 +52,6 @@ def run(host: Host) -> None:
         Transient: the database does not answer.
     """
     stop = StopSignal()
-    supervisor = SupervisorPipe()
     with _worker_lock(host.settings) as slot:
         store = host.open_store()
         store.files.remove_abandoned()
@@ -59,22 +59,29 @@ def run(host: Host) -> None:
         worker = Worker(store, membership or SingleWorker(store, slot, utc_now), membership)
         if membership is None:
             worker.heartbeat.leave()
-        follower = host.follower(store, slot, stop.reload_requested, worker.use)
-        follower.start()
-        worker.heartbeat.join()
-        worker.launch()
-        _add_fixed_tasks(worker, supervisor)
-        worker.timers.add("configuration", POLL_SECONDS, follower.poll)
-        worker.timers.start()
-        _LOG.info("worker.ready", slot=slot)
-        supervisor.send_sign()
-        while not stop.wait(_CLOCK_SECONDS):
-            worker.timers.handle_clock_change()
-        _LOG.info("worker.stopping")
-        worker.timers.stop()
-        worker.close()
+        with recorded_process(store.record_soon, slot, utc_now):
+            _work(host, worker, slot, stop)
         with suppress(Transient):  # the other workers then detect it by its heartbeat
             worker.heartbeat.leave()
+
+
+def _work(host: Host, worker: "Worker", slot: str, stop: StopSignal) -> None:
+    """Works until the signal; `slot` names the worker on this host."""
+    supervisor = SupervisorPipe()
+    follower = host.follower(worker.store, slot, stop.reload_requested, worker.use)
+    follower.start()
+    worker.heartbeat.join()
+    worker.launch()
+    _add_fixed_tasks(worker, supervisor)
+    worker.timers.add("configuration", POLL_SECONDS, follower.poll)
+    worker.timers.start()
+    _LOG.info("worker.ready", slot=slot)
+    supervisor.send_sign()
+    while not stop.wait(_CLOCK_SECONDS):
+        worker.timers.handle_clock_change()
+    _LOG.info("worker.stopping")
+    worker.timers.stop()
+    worker.close()
 
 
 def _worker_lock(settings: Settings) -> AbstractContextManager[str]:

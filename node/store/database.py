@@ -222,6 +222,10 @@ def disconnect_if_unwritable(failure: ExceptionContext) -> None:
     failure.is_disconnect = True
 
 
+# The driver raises its own error where SQLAlchemy only passes on its connection.
+_NO_ANSWER = (OperationalError, InterfaceError, PoolTimeoutError, sqlite3.OperationalError)
+
+
 def _cannot_write(error: BaseException | None) -> bool:
     if isinstance(error, sqlite3.Error):
         # The driver's own errors, such as a closed connection, have no code.
@@ -235,11 +239,11 @@ def database_errors_as_transient() -> Iterator[None]:
     """Raises Transient for database errors in the block that may pass."""
     try:
         yield
-    except (DBAPIError, PoolTimeoutError) as error:
+    except (DBAPIError, PoolTimeoutError, sqlite3.OperationalError) as error:
         cause = getattr(error, "orig", None) or error
         if _cannot_write(cause):
             raise Transient(f"the database cannot be written: {cause}") from error
-        if isinstance(error, (OperationalError, InterfaceError, PoolTimeoutError)):
+        if isinstance(error, _NO_ANSWER):
             raise Transient(f"the database does not answer: {cause}") from error
         raise
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -17,10 +18,13 @@ from node.domain.audit.records import (
     AuditRecord,
 )
 from node.domain.delivery import Receipt
+from node.domain.identifiers import Uid
 from node.domain.series import SeriesState
 from node.store import Store
 from node.store.audit_trail.chain import NO_HASH
 from node.store.audit_trail.tables import AUDIT_CHAINS, AUDIT_RECORDS
+from node.store.commitment.received import ReferencedInstance
+from node.store.commitment.requested import RequestedCommitment
 from node.store.database import Database, parse_url
 from tests.support.audit_records import audit_records
 from tests.support.factories import LATER, NOON, SERIES, add_instances, job_of
@@ -185,6 +189,44 @@ def test_a_delivery_is_recorded_when_it_arrives_or_is_given_up(store: Store) -> 
     assert arrived.objects == (("job", job.job_id), ("delivery", "pacs"))
     assert (given_up.outcome, given_up.detail) == ("serious failure", "refused")
     assert faults(store) == []
+
+
+def test_storage_commitment_of_a_destination_is_recorded(store: Store) -> None:
+    add_instances(store, "1.2.3.1")
+    job = job_of(SERIES)
+    store.add_job(job)
+    store.add_deliveries(job.job_id, ["pacs"], NOON)
+    store.await_commitment(
+        RequestedCommitment(Uid("1.9"), job.job_id, "pacs", "PACS", NOON), "0000"
+    )
+    store.record_no_commitment(job.job_id, "pacs", LATER, error="no such object", next_try_at=LATER)
+    store.record_commitment(job.job_id, "pacs", LATER)
+    records = reversed(audit_records(store))
+    assert [(each.action, each.outcome, each.detail) for each in records] == [
+        ("delivered", "success", "0000"),
+        ("committed", "serious failure", "no such object"),
+        ("committed", "success", ""),
+    ]
+
+
+def test_a_commitment_that_a_sender_requests_is_recorded_with_its_result(store: Store) -> None:
+    instances = [ReferencedInstance(Uid("1.2"), Uid("1.2.3.1"))]
+    for transaction in ("1.7", "1.8"):
+        store.request_commitment(Uid(transaction), "CT1", instances, NOON)
+    first, second = store.due_commitments(LATER, timedelta(days=1))
+    store.finish_commitment(first, LATER, "1 committed, 0 not")
+    store.give_up_commitment(second, LATER, "CT1 does not answer")
+    given_up, sent = audit_records(store)
+    assert sent.objects == given_up.objects == (("connection", "CT1"),)
+    assert (sent.outcome, sent.detail) == (
+        "success",
+        "asked for 1 instances: 1 committed, 0 not",
+    )
+    assert (given_up.outcome, given_up.detail) == (
+        "serious failure",
+        "asked for 1 instances: given up: CT1 does not answer",
+    )
+    assert store.due_commitments(LATER, timedelta(days=1)) == []
 
 
 def manipulate(database_url: str, statement: Update | Delete) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from node.cli.access.operator import now, operator
+from node.cli.audit.operator_records import now, operator
 from node.cli.jobs import JsonOption, open_store
 from node.cli.options import ConfigOption
 from node.domain.access.permissions import Role

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from node.cli.audit.export import export
+from node.cli.audit.operator_records import record_reading
 from node.cli.audit.search_options import (
     ActionOption,
     AddressOption,
@@ -17,7 +18,6 @@ from node.cli.audit.search_options import (
     UntilOption,
     UserOption,
     in_utc,
-    record_reading,
 )
 from node.cli.jobs import JsonOption, open_store
 from node.cli.options import ConfigOption

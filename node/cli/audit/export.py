@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from node.cli.audit.operator_records import record_reading
 from node.cli.audit.search_options import (
     ActionOption,
     AddressOption,
@@ -19,7 +20,6 @@ from node.cli.audit.search_options import (
     UntilOption,
     UserOption,
     in_utc,
-    record_reading,
 )
 from node.cli.jobs import open_store
 from node.cli.options import ConfigOption

@@ -10,11 +10,18 @@ import typer
 
 from node.cli.options import ConfigOption
 from node.cli.progress import progress_bar
+from node.domain.audit.records import (
+    AuditAction,
+    AuditObject,
+    AuditObjectType,
+    AuditOutcome,
+)
+from node.domain.errors import Transient
 
 if TYPE_CHECKING:
     from node.maintenance.backup.manifest import Manifest
     from node.maintenance.backup.restore import VerifiedBackup
-    from node.maintenance.backup.site import Progress
+    from node.maintenance.backup.site import Progress, Site
     from node.settings import Settings
 
 # The backup or restore is complete, but for files that were lost or damaged before.
@@ -49,9 +56,10 @@ def backup(
     settings = load_location_only(config)
     site = Site(settings, open_files(settings))
     backups = BackupFolder(folder)
-    with _progress("backup") as progress:
+    with _recorded_failure(site, folder), _progress("backup") as progress:
         made = MakeBackup(site, backups, lambda: datetime.now(UTC), progress).run()
     manifest = made.manifest()
+    _record(site, AuditAction.BACKED_UP, made.folder, _contents(manifest))
     typer.echo(f"{made.folder}: {_contents(manifest)}.")
     if manifest.lost:
         typer.echo("The node has lost files that its database names; no older backup is deleted:")
@@ -100,6 +108,7 @@ def restore(
     site = Site(settings, open_files(settings))
     with _progress("restore") as progress:
         left_out = Restore(verified, site, progress).run(leave_out_damaged=leave_out_damaged)
+    _record(site, AuditAction.RESTORED, found.folder, _contents(verified.manifest))
     _echo_restored(verified, settings)
     lacking = verified.manifest.lost | left_out
     if lacking:
@@ -154,6 +163,32 @@ def _echo_restored(verified: "VerifiedBackup", settings: "Settings") -> None:
         "what it delivered after the backup again, with the same UIDs. Images that arrived after "
         "the backup are not in it: have them sent again."
     )
+
+
+def _record(
+    site: "Site",
+    action: AuditAction,
+    folder: Path,
+    detail: str,
+    outcome: AuditOutcome = AuditOutcome.SUCCESS,
+) -> None:
+    """Records a backup or a restore; a node that cannot record can still be backed up."""
+    from node.audit.recording import record_if_possible
+    from node.cli.audit.operator_records import operator_record
+
+    backup = AuditObject(AuditObjectType.BACKUP, str(folder))
+    record_if_possible(site.record, operator_record(action, [backup], detail, outcome))
+
+
+@contextmanager
+def _recorded_failure(site: "Site", folder: Path) -> Iterator[None]:
+    """Records that a backup into the folder could not be written."""
+    try:
+        yield
+    except Transient as error:
+        detail = " ".join(str(error).split())
+        _record(site, AuditAction.BACKED_UP, folder, detail, AuditOutcome.SERIOUS_FAILURE)
+        raise
 
 
 def _contents(manifest: "Manifest") -> str:

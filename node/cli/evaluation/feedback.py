@@ -46,7 +46,7 @@ def export(
 
     Example: segnode feedback export corrected
     """
-    from node.cli.audit.exports import record_export
+    from node.cli.audit.operator_records import record_export
     from node.configuration.active import active_settings
     from node.domain.audit.records import AuditObject, AuditObjectType
     from node.evaluation.feedback_export import export_feedback

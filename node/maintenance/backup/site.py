@@ -8,7 +8,10 @@ from pathlib import Path
 
 from sqlalchemy import insert, inspect, select, text
 
+from node.domain.audit.records import AuditRecord
 from node.settings import Settings
+from node.store.audit_trail.tables import AUDIT_RECORDS
+from node.store.audit_trail.trail import append_record
 from node.store.database import Database, parse_url
 from node.store.files import Files
 from node.store.schema import SITE
@@ -52,6 +55,19 @@ class Site:
                 found = str(uuid.uuid4())
                 connection.execute(insert(SITE).values(name=found))
             return found or ""
+
+    def record(self, record: AuditRecord) -> None:
+        """Appends a record to the audit trail; a database of an earlier version may have none.
+
+        Raises:
+            Transient: the record cannot be written.
+        """
+        file = self.database.file
+        if file is not None and not file.is_file():
+            return
+        with self.database.writing() as connection:
+            if inspect(connection).has_table(AUDIT_RECORDS.name):
+                append_record(self.database, connection, record)
 
     def wait_for_transactions(self) -> None:
         """Returns when every transaction that deletes files now has ended.

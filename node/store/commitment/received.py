@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, or_, select, update
+from sqlalchemy import Row, Update, or_, select, update
 
+from node.domain.audit.records import AuditAction, AuditObject, AuditObjectType, AuditOutcome
 from node.domain.identifiers import Uid
+from node.store.audit_trail.trail import append_node_record
 from node.store.repository import Repository
 from node.store.schema import COMMITMENTS
 
@@ -76,11 +78,32 @@ class ReceivedCommitments(Repository):
         self, request: CommitmentRequest, next_try_at: datetime, error: str
     ) -> None:
         """Records a failed attempt to send the result, and when the next is due."""
-        self._update(request, attempts=request.attempts + 1, next_try_at=next_try_at, outcome=error)
+        with self._database.writing() as connection:
+            connection.execute(_update(request, next_try_at=next_try_at, outcome=error))
 
     def finish_commitment(self, request: CommitmentRequest, now: datetime, outcome: str) -> None:
-        """Records that the result was sent, or that the node gave up."""
-        self._update(request, attempts=request.attempts + 1, finished_at=now, outcome=outcome)
+        """Records that the result was sent: `outcome` says what of it is committed."""
+        self._finish(request, now, outcome, AuditOutcome.SUCCESS)
+
+    def give_up_commitment(self, request: CommitmentRequest, now: datetime, error: str) -> None:
+        """Records that the result could not be sent."""
+        self._finish(request, now, f"given up: {error}", AuditOutcome.SERIOUS_FAILURE)
+
+    def _finish(
+        self, request: CommitmentRequest, now: datetime, outcome: str, audited: AuditOutcome
+    ) -> None:
+        peer = AuditObject(AuditObjectType.CONNECTION, request.peer)
+        with self._database.writing() as connection:
+            connection.execute(_update(request, finished_at=now, outcome=outcome))
+            append_node_record(
+                self._database,
+                connection,
+                now,
+                AuditAction.COMMITTED,
+                (peer,),
+                outcome=audited,
+                detail=f"asked for {len(request.references)} instances: {outcome}",
+            )
 
     def commitment_outcome(self, transaction_uid: str) -> str | None:
         """Returns the outcome in words, empty while there is none; None for an unknown request."""
@@ -91,14 +114,14 @@ class ReceivedCommitments(Repository):
             outcome = connection.execute(query).scalar_one_or_none()
         return None if outcome is None else str(outcome)
 
-    def _update(self, request: CommitmentRequest, **values: object) -> None:
-        statement = (
-            update(COMMITMENTS)
-            .where(COMMITMENTS.c.transaction_uid == request.transaction_uid)
-            .values(**values)
-        )
-        with self._database.writing() as connection:
-            connection.execute(statement)
+
+def _update(request: CommitmentRequest, **values: object) -> Update:
+    """Counts an attempt to send the result, and sets these columns."""
+    return (
+        update(COMMITMENTS)
+        .where(COMMITMENTS.c.transaction_uid == request.transaction_uid)
+        .values(attempts=request.attempts + 1, **values)
+    )
 
 
 def _request(row: Row[Any]) -> CommitmentRequest:

@@ -1,6 +1,6 @@
 """The revisions of the configuration: an append-only table, and the number of the active one."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -72,13 +72,14 @@ class Revisions(Repository):
         base: int | None,
         now: datetime,
         *,
+        change: str = "",
         interface: AuditInterface = AuditInterface.NODE,
         address: str = "",
     ) -> Revision:
         """Adds the revision and makes it active; `base` is the number of the one it changes.
 
-        `base` is None where there is no revision yet. The audit trail records the change with the
-        interface and the address of the author.
+        `base` is None where there is no revision yet. The audit trail records `change`, the
+        difference without secrets, with the interface and the address of the author.
 
         Raises:
             RevisionConflict: another revision is active.
@@ -110,11 +111,11 @@ class Revisions(Repository):
             detail = f"revision {number} by {draft.author}: {draft.reason}"
             append_event(connection, now, CONFIGURATION, "configuration.activated", detail)
             actor = AuditActor(draft.author, interface, address)
-            append_record(self._database, connection, _audit_record(added, actor))
+            append_record(self._database, connection, _activated(added, actor, change))
         return added
 
     def remove_secrets_of_revisions(
-        self, texts: Mapping[int, str], author: str, now: datetime
+        self, texts: Mapping[int, str], actor: AuditActor, now: datetime
     ) -> None:
         """Replaces texts of revisions, by number, by the same texts without secrets.
 
@@ -127,8 +128,10 @@ class Revisions(Repository):
             for number, text in texts.items():
                 connection.execute(update(table).where(table.c.number == number).values(text=text))
             numbers = ", ".join(map(str, sorted(texts)))
-            detail = f"revisions {numbers} by {author}"
+            detail = f"revisions {numbers} by {actor.name}"
             append_event(connection, now, CONFIGURATION, "configuration.secrets_removed", detail)
+            record = _changed(now, actor, _objects(sorted(texts)), "secrets removed")
+            append_record(self._database, connection, record)
 
     def active_revision_number(self) -> int | None:
         """Returns the number of the active revision; None before the first."""
@@ -157,15 +160,19 @@ class Revisions(Repository):
             return [_revision(row) for row in connection.execute(query)]
 
 
-def _audit_record(added: Revision, actor: AuditActor) -> AuditRecord:
-    return AuditRecord(
-        added.created_at,
-        AuditAction.CONFIGURATION_CHANGED,
-        AuditOutcome.SUCCESS,
-        actor,
-        (AuditObject(AuditObjectType.CONFIGURATION, f"revision {added.number}"),),
-        added.reason,
-    )
+def _activated(added: Revision, actor: AuditActor, change: str) -> AuditRecord:
+    return _changed(added.created_at, actor, _objects([added.number]), added.reason, change)
+
+
+def _changed(
+    now: datetime, actor: AuditActor, objects: Sequence[AuditObject], detail: str, change: str = ""
+) -> AuditRecord:
+    action, outcome = AuditAction.CONFIGURATION_CHANGED, AuditOutcome.SUCCESS
+    return AuditRecord(now, action, outcome, actor, objects, detail, change)
+
+
+def _objects(numbers: Iterable[int]) -> list[AuditObject]:
+    return [AuditObject(AuditObjectType.CONFIGURATION, f"revision {each}") for each in numbers]
 
 
 def _active(connection: Connection) -> Revision | None:

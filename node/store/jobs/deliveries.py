@@ -23,9 +23,13 @@ from node.store.series_index import refresh_index_of_job
 _DISCARDED_RECEIPT = f"{REPLACED}discarded: "
 # Events that show that a destination has the object.
 _ARRIVALS = {"delivery.stored", "delivery.delivered"}
-_AUDITED_OUTCOMES = {
-    "delivery.delivered": AuditOutcome.SUCCESS,
-    "delivery.parked": AuditOutcome.SERIOUS_FAILURE,
+# Attempts between are no outcome.
+_AUDITED = {
+    "delivery.stored": (AuditAction.DELIVERED, AuditOutcome.SUCCESS),
+    "delivery.delivered": (AuditAction.DELIVERED, AuditOutcome.SUCCESS),
+    "delivery.parked": (AuditAction.DELIVERED, AuditOutcome.SERIOUS_FAILURE),
+    "delivery.committed": (AuditAction.COMMITTED, AuditOutcome.SUCCESS),
+    "delivery.not_committed": (AuditAction.COMMITTED, AuditOutcome.SERIOUS_FAILURE),
 }
 
 IS_DISCARDED: ColumnElement[bool] = and_(
@@ -198,23 +202,17 @@ class Deliveries(Repository):
             return final
 
     def _audit(self, connection: Connection, event: tuple[str, str, datetime, str, str]) -> None:
-        """Records that a delivery has arrived or is given up; attempts between are no outcome."""
+        """Records that a delivery has arrived, is committed, or has failed in either."""
         job_id, key, now, name, detail = event
-        outcome = _AUDITED_OUTCOMES.get(name)
-        if outcome is None:
+        if name not in _AUDITED:
             return
+        action, outcome = _AUDITED[name]
         objects = (
             AuditObject(AuditObjectType.JOB, job_id),
             AuditObject(AuditObjectType.DELIVERY, key),
         )
         append_node_record(
-            self._database,
-            connection,
-            now,
-            AuditAction.DELIVERED,
-            objects,
-            outcome=outcome,
-            detail=detail,
+            self._database, connection, now, action, objects, outcome=outcome, detail=detail
         )
 
 

@@ -10,10 +10,10 @@ from http import HTTPStatus
 from re import Pattern
 from urllib.parse import unquote_plus
 
-import structlog
 from starlette.requests import Request
 from starlette.routing import compile_path
 
+from node.audit.recording import record_if_possible
 from node.domain.access.identities import Identity
 from node.domain.audit.records import (
     AuditAction,
@@ -24,11 +24,9 @@ from node.domain.audit.records import (
     AuditOutcome,
     AuditRecord,
 )
-from node.domain.errors import Transient
 from node.web.audit.audited_routes import AUDITED_ROUTES, AuditedAs, Repetition
 from node.web.permissions import Route
 
-_LOG = structlog.get_logger()
 # A page that refreshes itself, or a viewer that reads frames, is one access of a person who looks
 # at the study. Who still looks at it later has another record.
 REPEATED_AFTER = timedelta(minutes=15)
@@ -109,15 +107,9 @@ class RequestRecorder:
         return record if self.recent.is_new(_access(record), now) else None
 
     def write(self, record: AuditRecord) -> None:
-        """Writes the record. While the database cannot be written, people can still read results.
-
-        The log then names the action that has no record.
-        """
-        try:
-            self.record(record)
-        except Transient as error:
+        """Writes the record; without a database, people can still read results."""
+        if not record_if_possible(self.record, record):
             self.recent.forget(_access(record))
-            _LOG.error("audit.not_recorded", action=record.action.value, error=str(error))
 
 
 def _access(record: AuditRecord) -> _Access:

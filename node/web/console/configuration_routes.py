@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, HTTPException, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from node.configuration.differences import unified_difference
 from node.configuration.identity import IdentityChange
 from node.configuration.protected_settings import AdministratorNeeded
 from node.configuration.site_configuration import (
@@ -16,7 +17,6 @@ from node.configuration.site_configuration import (
     SiteConfiguration,
     UnknownRevision,
     revision_name,
-    unified_difference,
 )
 from node.domain.errors import Misconfigured
 from node.store.configuration.revisions import Revision, RevisionConflict, RevisionDraft

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,6 +11,9 @@ from pathlib import Path
 import pytest
 
 from node.demo.orthanc_pacs import free_ports
+from node.settings import load_settings
+from node.store.opening import opened_store
+from tests.support.audit_records import audit_records
 from tests.support.peers.dcmsend import dcmsend
 from tests.support.processes.hosts import Host
 from tests.support.processes.running_node import small_abdomen
@@ -44,6 +48,24 @@ def host(tmp_path: Path) -> Iterator[Host]:
         made.kill()
 
 
+def check_audit_trail(host: Host) -> None:
+    """The trail has start and stop, and each text of the file with what it changed."""
+    store = opened_store(load_settings(host.config))
+    records = {
+        (each.action, each.outcome, each.sequence): each for each in reversed(audit_records(store))
+    }
+    store.close()
+    process = {each.objects for (action, *_), each in records.items() if action == "started"}
+    assert process == {(("process", f"{socket.gethostname()}/listener"),)}
+    assert sum(action == "stopped" for action, *_ in records) == 1
+    changes = [each for (action, *_), each in records.items() if action == "configuration changed"]
+    first, second, refused = changes
+    assert '+ae_title = "OTHER"' in first.change
+    assert {'-ae_title = "OTHER"', '+ae_title = "DEMOSENDER"'} <= set(second.change.splitlines())
+    assert (refused.outcome, refused.change) == ("minor failure", "")
+    assert "ae_titel: unknown setting" in refused.detail
+
+
 def reload(host: Host) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-P", "-m", "node.cli", "reload", "-c", str(host.config)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
@@ -72,3 +94,7 @@ def test_a_node_reads_its_file_again_and_ignores_one_with_mistakes(
     assert len(dcmsend([file], port).acknowledged) == 1
     assert "process.ended" not in host.log()
     assert host.log().count("listener.ready") == 1
+
+    host.config.write_text(text, encoding="utf-8")
+    host.stop()
+    check_audit_trail(host)

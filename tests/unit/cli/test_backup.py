@@ -1,13 +1,17 @@
 """`segnode backup` and `segnode restore`: their output and exit status."""
 
+import errno
 import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import inspect, text
 
 from node.cli.main import main
+from node.store import Store
+from tests.support.audit_records import audit_records
 from tests.support.backed_up_site import BackedUpSite
 
 DAMAGED = "instances/1.2.3/1.2.3.1.dcm"
@@ -57,6 +61,61 @@ def test_a_backup_is_made_checked_and_restored(
     assert f"is restored into {tmp_path / 'restored'}: 2 images and results" in output.out
     assert "restore: 2 of 2 files" in output.err
     assert (tmp_path / "restored" / DAMAGED).is_file()
+
+
+def test_backups_and_restores_are_in_the_audit_trail(site: BackedUpSite, tmp_path: Path) -> None:
+    assert run(site, "backup", site.backups.folder) == 0
+    (made,) = audit_records(site.store)
+    (backup,) = site.backups.backups()
+    assert (made.action, made.outcome, made.interface) == ("backed up", "success", "cli")
+    assert made.objects == (("backup", str(backup.folder)),)
+    assert made.detail.startswith("2 images and results")
+
+    restored = tmp_path / "restored"
+    assert run(site, "restore", backup.folder, "--into", restored) == 0
+    store = Store.open(f"sqlite:///{restored / 'segnode.db'}", restored)
+    (record,) = audit_records(store)
+    assert store.audit_chain_faults() == ()
+    store.close()
+    assert (record.action, record.objects) == ("restored", made.objects)
+
+
+def test_the_trail_is_part_of_a_backup_and_a_later_head_is_absent(
+    site: BackedUpSite, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(site, "backup", site.backups.folder)
+    (before,) = site.store.audit_chain_heads()
+    run(site, "backup", site.backups.folder)  # it has the record of the first one
+    (after,) = site.store.audit_chain_heads()
+    restored = tmp_path / "restored"
+    run(site, "restore", site.backups.folder, "--into", restored)
+    (tmp_path / "site.toml").write_text('data_dir = "restored"\n', encoding="utf-8")
+    assert run(site, "audit", "verify", "--expect", before.hash) == 0
+    capsys.readouterr()
+    assert run(site, "audit", "verify", "--expect", after.hash) == 1
+    assert f"noted head {after.hash} was changed or removed" in capsys.readouterr().err
+
+
+def test_a_backup_that_cannot_be_written_is_recorded(
+    site: BackedUpSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_arguments: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("node.maintenance.backup.backup.write_manifest", fail)
+    assert run(site, "backup", site.backups.folder) == 1
+    (record,) = audit_records(site.store)
+    assert (record.action, record.outcome) == ("backed up", "serious failure")
+    assert "its disk is full" in record.detail
+
+
+def test_a_backup_leaves_the_schema_of_an_earlier_version_as_it_is(site: BackedUpSite) -> None:
+    with site.store._database.writing() as connection:
+        connection.execute(text("DROP TABLE audit_records"))
+        connection.execute(text("UPDATE alembic_version SET version_num = '0029'"))
+    assert run(site, "backup", site.backups.folder) == 0
+    with site.store._database.reading() as connection:
+        assert not inspect(connection).has_table("audit_records")
 
 
 def test_only_the_owner_can_read_backups_and_what_is_restored(

@@ -13,6 +13,7 @@ from node.domain.errors import Misconfigured
 from node.settings import load_location
 from node.store import Store
 from node.store.configuration.revisions import RevisionDraft
+from tests.support.audit_records import audit_records
 from tests.support.factories import LATER, NOON, sqlite_url
 
 SECRET = "T0KEN-4711"
@@ -139,6 +140,12 @@ def test_secrets_are_removed_from_revisions_that_are_not_active(site: SiteConfig
         if each.event == "configuration.secrets_removed"
     ]
     assert event.detail == "revisions 1 by Ada"
+    removed, _proposed, *_ = audit_records(site.store)
+    assert (removed.detail, removed.objects) == (
+        "secrets removed",
+        (("configuration", "revision 1"),),
+    )
+    assert SECRET not in str(audit_records(site.store))
     assert site.remove_secrets("Ada", LATER) == [], "a second time there are none"
     with pytest.raises(Misconfigured, match="must be an address"):
         site.roll_back(1, "Ada", "back", 2, LATER)

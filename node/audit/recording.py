@@ -1,0 +1,23 @@
+"""Writes records about what must go on without its record."""
+
+from collections.abc import Callable
+
+import structlog
+
+from node.domain.audit.records import AuditRecord
+from node.domain.errors import Transient
+
+_LOG = structlog.get_logger()
+
+
+def record_if_possible(write: Callable[[AuditRecord], None], record: AuditRecord) -> bool:
+    """Writes the record; returns whether it could be written.
+
+    The log names the action of a record that could not be written.
+    """
+    try:
+        write(record)
+    except Transient as error:
+        _LOG.error("audit.not_recorded", action=record.action.value, error=str(error))
+        return False
+    return True

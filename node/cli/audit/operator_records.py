@@ -1,0 +1,61 @@
+"""Records in the audit trail of what the user of the command line does."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from node.cli.options import operating_system_user
+from node.domain.audit.records import (
+    AuditAction,
+    AuditActor,
+    AuditInterface,
+    AuditObject,
+    AuditObjectType,
+    AuditOutcome,
+    AuditRecord,
+)
+
+if TYPE_CHECKING:
+    from node.store import Store
+
+
+def now() -> datetime:
+    """The current time, time zone aware."""
+    return datetime.now(UTC)
+
+
+def operator() -> str:
+    """Names who runs the command."""
+    return f"{operating_system_user()} (command line)"
+
+
+def operator_record(
+    action: AuditAction,
+    objects: Sequence[AuditObject],
+    detail: str = "",
+    outcome: AuditOutcome = AuditOutcome.SUCCESS,
+) -> AuditRecord:
+    """Returns the record of what the user of the operating system does now."""
+    actor = AuditActor(operator(), AuditInterface.CLI)
+    return AuditRecord(now(), action, outcome, actor, objects, detail)
+
+
+def record_export(store: "Store", exported: AuditObject, detail: str) -> None:
+    """Records that this user exports data of patients.
+
+    Call it before the export: nothing leaves the node without a record.
+
+    Raises:
+        Transient: the record cannot be written.
+    """
+    store.record(operator_record(AuditAction.EXPORTED, [exported], detail))
+
+
+def record_reading(store: "Store", detail: str) -> None:
+    """Records that this user reads the audit trail (PS3.15 A.5.3.2).
+
+    Raises:
+        Transient: the record cannot be written; the trail must not be shown then.
+    """
+    trail = AuditObject(AuditObjectType.AUDIT_TRAIL, "audit trail")
+    store.record(operator_record(AuditAction.AUDIT_READ, [trail], detail))

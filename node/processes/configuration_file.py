@@ -1,0 +1,84 @@
+"""Records in the audit trail when the configuration file of a host changes."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from node.audit.recording import record_if_possible
+from node.configuration.differences import recorded_change, without_any_secret
+from node.domain.audit.records import (
+    AuditAction,
+    AuditActor,
+    AuditInterface,
+    AuditObject,
+    AuditObjectType,
+    AuditOutcome,
+    AuditRecord,
+)
+from node.domain.errors import Misconfigured, NodeError
+from node.processes.entry_point import utc_now
+from node.settings import Settings
+from node.store.opening import opened_store
+
+_LOG = structlog.get_logger()
+# The text in the data folder, without secrets, that was recorded last.
+_RECORDED = "recorded-configuration.toml"
+_MAX_DETAIL = 1000
+
+
+@dataclass(frozen=True)
+class ConfigurationFile:
+    """The configuration file of a host; None if the node runs with the defaults."""
+
+    file: Path | None
+
+    def record_use(self, settings: Settings) -> None:
+        """Records the difference from the text that was recorded last, if there is one.
+
+        `settings` are those of the file. A text that cannot be recorded now is compared again by
+        the next call. The file may have changed while the node was stopped.
+        """
+        if self.file is None:
+            return
+        recorded = settings.data_dir / _RECORDED
+        try:
+            new = without_any_secret(self.file.read_text(encoding="utf-8-sig"))
+            old = recorded.read_text(encoding="utf-8") if recorded.exists() else ""
+            if new != old and self._record(settings, "", recorded_change(old, new)):
+                _replace(recorded, new)
+        except OSError as error:
+            _LOG.error("audit.not_recorded", action="configuration changed", error=str(error))
+
+    def record_mistakes(self, settings: Settings, error: Misconfigured) -> None:
+        """Records that the node goes on with `settings`, because the file has mistakes."""
+        mistakes = "; ".join(str(error).splitlines())[:_MAX_DETAIL]
+        self._record(settings, f"not used: {mistakes}", "")
+
+    def _record(self, settings: Settings, detail: str, change: str) -> bool:
+        record = AuditRecord(
+            utc_now(),
+            AuditAction.CONFIGURATION_CHANGED,
+            AuditOutcome.MINOR_FAILURE if detail else AuditOutcome.SUCCESS,
+            AuditActor("segnode", AuditInterface.NODE),
+            (AuditObject(AuditObjectType.CONFIGURATION, str(self.file)),),
+            detail or "the configuration file of the host",
+            change,
+        )
+        try:
+            store = opened_store(settings)
+        except NodeError as error:
+            _LOG.error("audit.not_recorded", action=record.action.value, error=str(error))
+            return False
+        try:
+            return record_if_possible(store.record_soon, record)
+        finally:
+            store.close()
+
+
+def _replace(file: Path, text: str) -> None:
+    new = file.with_suffix(".new")
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as stream:
+        stream.write(text)
+    new.replace(file)
