@@ -35,6 +35,7 @@ from node.jobs.other_results import OtherModels
 from node.jobs.segment_step import SegmentStep
 from node.jobs.series_completion import SeriesCompletion
 from node.jobs.workflow import EngineOptions, JobSteps
+from node.maintenance.audit_retention import AuditRetention
 from node.maintenance.retention import Retention
 from node.maintenance.search_index import SearchIndex
 from node.retrieval.scheduled_query import ScheduledQuery
@@ -67,6 +68,7 @@ class App:
     queries: Mapping[str, ScheduledQuery]
     worklists: Mapping[str, Worklist]
     retention: Retention
+    audit_retention: AuditRetention
     search_index: SearchIndex
     commitment_reporter: CommitmentReporter
     monitoring: Monitoring
@@ -124,6 +126,7 @@ def build(settings: Settings, store: Store, name: str, current: App | None = Non
         search_index=SearchIndex(store, settings.web.search_patients, utc_now),
         commitment_reporter=_commitment_reporter(settings, store, policy),
         retention=Retention(store, settings.retention.keep, settings.retention.free_bytes, utc_now),
+        audit_retention=AuditRetention(store, settings.retention.keep_audit, utc_now),
         monitoring=monitoring_from(settings, store, utc_now, compares_results=True),
         shadow_runner=ShadowRunner(
             store=store,

@@ -183,6 +183,7 @@ def _add_tasks(
         ("repair", _REPAIR_SECONDS, scheduler.repair),
         ("commitments", poll_s, app.commitment_reporter.poll),
         ("retention", _RETENTION_SECONDS, app.retention.poll),
+        ("audit retention", _RETENTION_SECONDS, app.audit_retention.poll),
         ("feedback", _EVALUATION_SECONDS, app.feedback_comparer.poll),
         ("search index", poll_s, app.search_index.poll),
         ("search index repair", _REPAIR_SECONDS, app.search_index.repair),

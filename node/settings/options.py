@@ -89,16 +89,23 @@ class DeliveryOptions(Options):
 class RetentionOptions(Options):
     """When finished series are deleted; without either setting, none is.
 
-    `free_gib` deletes the oldest until that much is free on the disk of data_dir.
+    `free_gib` deletes the oldest until that much is free on the disk of data_dir. `audit_days` is
+    about the records of the audit trail, which otherwise stay.
     """
 
     keep_days: Positive | None = None
+    audit_days: Annotated[Whole, Field(ge=1, le=100_000)] | None = None
     free_gib: Annotated[Real, above_zero_up_to(1_000_000)] | None = None
 
     @property
     def keep(self) -> timedelta | None:
         """`keep_days` as a timedelta."""
         return None if self.keep_days is None else timedelta(days=self.keep_days)
+
+    @property
+    def keep_audit(self) -> timedelta | None:
+        """`audit_days` as a timedelta."""
+        return None if self.audit_days is None else timedelta(days=self.audit_days)
 
     @property
     def free_bytes(self) -> int:

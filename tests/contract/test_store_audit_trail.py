@@ -65,7 +65,7 @@ def test_each_record_is_read_as_written_and_holds_the_hash_of_the_one_before(sto
     assert (first.actor, first.interface, first.address) == ("ada", "cli", "192.0.2.7")
     assert first.objects == (("study", "1.2.3"), ("series", "1.2.3.4"))
     (head,) = store.audit_chain_heads()
-    assert (head.chain, head.sequence, head.hash) == (first.chain, 2, second.hash)
+    assert (head.chain, head.last.sequence, head.last.hash) == (first.chain, 2, second.hash)
     assert faults(store) == []
     assert audit_records(store)[:1] == (second,)
 
@@ -99,7 +99,7 @@ def test_each_host_has_a_chain_of_its_own(store: Store, monkeypatch: pytest.Monk
     for host in ("ris2", "ris1", "ris2"):
         monkeypatch.setattr("socket.gethostname", lambda host=host: host)
         store.record(a_record())
-    assert [(head.chain, head.sequence) for head in store.audit_chain_heads()] == [
+    assert [(head.chain, head.last.sequence) for head in store.audit_chain_heads()] == [
         ("ris1", 1),
         ("ris2", 2),
     ]

@@ -23,7 +23,7 @@ from node.cli.jobs import JsonOption, open_store
 from node.cli.options import ConfigOption
 
 if TYPE_CHECKING:
-    from node.store.audit_trail.chain import ChainedRecord
+    from node.store.audit_trail.chain import ChainedRecord, ChainHead
 
 ExpectOption = Annotated[
     list[str] | None,
@@ -78,19 +78,29 @@ def verify(config: ConfigOption = None, expect: ExpectOption = None) -> None:
 
     Example: segnode audit verify
     """
+    from node.store.audit_trail.chain import CHAIN_START
+
     expected = expect or []
     with open_store(config) as store:
         heads, faults = store.audit_chain_heads(), store.audit_chain_faults()
         absent = store.absent_audit_hashes(expected)
     for head in heads:
-        typer.echo(f"{head.chain}: {head.sequence} records, head {head.hash}")
+        typer.echo(f"{head.chain}: {_extent(head)}, head {head.last.hash}")
     for fault in faults:
         typer.echo(f"{fault.chain}: record {fault.sequence} {fault.fault}", err=True)
     for each in absent:
         typer.echo(f"The record with the noted head {each} was changed or removed.", err=True)
+    if absent and any(head.removed != CHAIN_START for head in heads):
+        typer.echo("Retention removes records: expect heads that are not as old.", err=True)
     if faults or absent:
         raise typer.Exit(1)
     typer.echo("No record was changed or is missing.")
+
+
+def _extent(head: "ChainHead") -> str:
+    """How many records a chain has, and how many of them retention has removed."""
+    removed = head.removed.sequence
+    return f"{head.last.sequence} records" + (f", {removed} of them removed" if removed else "")
 
 
 def _line(record: "ChainedRecord") -> str:

@@ -2,6 +2,7 @@
 
 from sqlalchemy import JSON, BigInteger, Column, Index, String, Table, Text
 
+from node.store.audit_trail.chain import NO_HASH
 from node.store.database import UtcDateTime
 from node.store.schema import METADATA
 
@@ -28,11 +29,13 @@ AUDIT_RECORDS = Table(
     Index(None, "happened_at"),
 )
 
-# The last record of each chain.
+# The last record of each chain, and the last one that retention has removed.
 AUDIT_CHAINS = Table(
     "audit_chains",
     METADATA,
     Column("chain", _CHAIN, primary_key=True),
     Column("sequence", BigInteger, nullable=False),
     Column("hash", _HASH, nullable=False),
+    Column("removed_sequence", BigInteger, nullable=False, server_default="0"),
+    Column("removed_hash", _HASH, nullable=False, server_default=NO_HASH),
 )

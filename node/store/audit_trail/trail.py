@@ -17,7 +17,14 @@ from node.domain.audit.records import (
     AuditOutcome,
     AuditRecord,
 )
-from node.store.audit_trail.chain import NO_HASH, ChainedRecord, ChainFault, ChainHead, first_fault
+from node.store.audit_trail.chain import (
+    CHAIN_START,
+    ChainedRecord,
+    ChainFault,
+    ChainHead,
+    ChainPoint,
+    first_fault,
+)
 from node.store.audit_trail.tables import AUDIT_CHAINS, AUDIT_RECORDS
 from node.store.database import Database
 from node.store.repository import Repository
@@ -27,7 +34,7 @@ _BATCH = 500
 
 
 class AuditRecords(Repository):
-    """The audit trail. Records are appended; nothing changes or removes them.
+    """The audit trail. Records are appended; nothing changes them, and only retention removes any.
 
     Each host has a chain of its own, so that hosts do not wait for each other.
     """
@@ -54,7 +61,7 @@ class AuditRecords(Repository):
         """Returns the head that each chain states, by name."""
         with self._database.reading() as connection:
             rows = connection.execute(select(AUDIT_CHAINS).order_by(_C.chain))
-            return tuple(ChainHead(row.chain, row.sequence, row.hash) for row in rows)
+            return tuple(_head(row) for row in rows)
 
     def audit_chain_faults(self) -> tuple[ChainFault, ...]:
         """Returns the first fault of each chain that has one."""
@@ -67,13 +74,15 @@ class AuditRecords(Repository):
         return tuple(fault for fault in faults if fault is not None)
 
 
-def append_record(database: Database, connection: Connection, record: AuditRecord) -> None:
+def append_record(
+    database: Database, connection: Connection, record: AuditRecord, chain: str | None = None
+) -> None:
     """Appends one record in the transaction of the change that it is about.
 
     Without the record, the change does not happen. The chain stays locked until the transaction
-    ends: call it last.
+    ends: call it last. `chain` defaults to that of this host.
     """
-    head = _locked_head(database, connection, socket.gethostname())
+    head = locked_head(database, connection, socket.gethostname() if chain is None else chain)
     chained = _next(head, record)
     connection.execute(AUDIT_RECORDS.insert().values(asdict(chained)))
     connection.execute(
@@ -98,19 +107,24 @@ def append_node_record(
     append_record(database, connection, AuditRecord(now, action, outcome, actor, objects, detail))
 
 
-def _locked_head(database: Database, connection: Connection, chain: str) -> ChainHead:
-    new = {"chain": chain, "sequence": 0, "hash": NO_HASH}
+def locked_head(database: Database, connection: Connection, chain: str) -> ChainHead:
+    """Returns the head of a chain, which no other transaction changes meanwhile."""
+    new = {"chain": chain, "sequence": CHAIN_START.sequence, "hash": CHAIN_START.hash}
     connection.execute(database.insert(AUDIT_CHAINS).values(new).on_conflict_do_nothing())
     query = select(AUDIT_CHAINS).where(_C.chain == chain).with_for_update()
-    row = connection.execute(query).one()
-    return ChainHead(row.chain, row.sequence, row.hash)
+    return _head(connection.execute(query).one())
+
+
+def _head(row: Row[Any]) -> ChainHead:
+    removed = ChainPoint(row.removed_sequence, row.removed_hash)
+    return ChainHead(row.chain, ChainPoint(row.sequence, row.hash), removed)
 
 
 def _next(head: ChainHead, record: AuditRecord) -> ChainedRecord:
     actor = record.actor
     return ChainedRecord(
         chain=head.chain,
-        sequence=head.sequence + 1,
+        sequence=head.last.sequence + 1,
         happened_at=record.happened_at,
         action=record.action.value,
         outcome=record.outcome.value,
@@ -120,7 +134,7 @@ def _next(head: ChainHead, record: AuditRecord) -> ChainedRecord:
         objects=tuple((each.type.value, _storable(each.identifier)) for each in record.objects),
         detail=_storable(record.detail),
         change=_storable(record.change),
-        previous_hash=head.hash,
+        previous_hash=head.last.hash,
     ).hashed()
 
 
@@ -131,14 +145,9 @@ def _storable(value: str) -> str:
 
 def _heads_and_chains_without(connection: Connection) -> list[ChainHead]:
     """Returns the heads; a chain whose head was removed has one without records."""
-    stated = {row.chain: row for row in connection.execute(select(AUDIT_CHAINS))}
+    stated = {row.chain: _head(row) for row in connection.execute(select(AUDIT_CHAINS))}
     names = connection.execute(union(select(_C.chain), select(_R.chain))).scalars()
-    return [
-        ChainHead(name, stated[name].sequence, stated[name].hash)
-        if name in stated
-        else ChainHead(name, 0, NO_HASH)
-        for name in sorted(names)
-    ]
+    return [stated.get(name, ChainHead(name, CHAIN_START)) for name in sorted(names)]
 
 
 def _first_fault(connection: Connection, head: ChainHead) -> ChainFault | None:
@@ -148,6 +157,7 @@ def _first_fault(connection: Connection, head: ChainHead) -> ChainFault | None:
 
 
 def chained_record(row: Row[Any]) -> ChainedRecord:
+    """Returns the record of a row."""
     fields = row._asdict()
     objects = tuple((each_type, identifier) for each_type, identifier in fields.pop("objects"))
     return ChainedRecord(**fields, objects=objects)

@@ -156,16 +156,16 @@ def test_a_noted_head_shows_that_the_newest_records_were_removed(
     run(config, monkeypatch, "tokens", "revoke", "orthanc")
     with closing(opened_store(load_settings(config))) as store:
         (second,) = store.audit_chain_heads()
-    noted = ["--expect", first.hash, "--expect", second.hash]
+    noted = ["--expect", first.last.hash, "--expect", second.last.hash]
     assert run(config, monkeypatch, "audit", "verify", *noted) == 0
     with closing(sqlite3.connect(database_file(config))) as database, database:
         database.execute("DELETE FROM audit_records WHERE sequence = 2")
-        database.execute("UPDATE audit_chains SET sequence = 1, hash = ?", [first.hash])
-    assert run(config, monkeypatch, "audit", "verify", "--expect", first.hash) == 0
+        database.execute("UPDATE audit_chains SET sequence = 1, hash = ?", [first.last.hash])
+    assert run(config, monkeypatch, "audit", "verify", "--expect", first.last.hash) == 0
     capsys.readouterr()
     assert run(config, monkeypatch, "audit", "verify", *noted) == 1
     error = capsys.readouterr().err
-    assert error == f"The record with the noted head {second.hash} was changed or removed.\n"
+    assert error == f"The record with the noted head {second.last.hash} was changed or removed.\n"
 
 
 def test_a_changed_record_is_named(

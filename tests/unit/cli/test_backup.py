@@ -90,10 +90,10 @@ def test_the_trail_is_part_of_a_backup_and_a_later_head_is_absent(
     restored = tmp_path / "restored"
     run(site, "restore", site.backups.folder, "--into", restored)
     (tmp_path / "site.toml").write_text('data_dir = "restored"\n', encoding="utf-8")
-    assert run(site, "audit", "verify", "--expect", before.hash) == 0
+    assert run(site, "audit", "verify", "--expect", before.last.hash) == 0
     capsys.readouterr()
-    assert run(site, "audit", "verify", "--expect", after.hash) == 1
-    assert f"noted head {after.hash} was changed or removed" in capsys.readouterr().err
+    assert run(site, "audit", "verify", "--expect", after.last.hash) == 1
+    assert f"noted head {after.last.hash} was changed or removed" in capsys.readouterr().err
 
 
 def test_a_backup_that_cannot_be_written_is_recorded(
