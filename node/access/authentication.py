@@ -12,13 +12,15 @@ class RequestFacts:
     """What a request says about its sender.
 
     `headers` holds each header as sent, in order, with its name in lower case. `client_address` is
-    the IP address of the sender, or empty where it is not known. `is_by_person` is false for what
-    an open page requests by itself.
+    the IP address of the sender, or empty where it is not known. `peer_address` is that of the
+    machine that has connected, such as a proxy; no header changes it. `is_by_person` is false for
+    what an open page requests by itself.
     """
 
     headers: tuple[tuple[str, str], ...]
     cookies: Mapping[str, str]
     client_address: str
+    peer_address: str
     is_https: bool
     is_by_person: bool
     now: datetime

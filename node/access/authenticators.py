@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from node.access.api_tokens import TokenAuthenticator
 from node.access.authentication import Authenticator, RequestFacts
+from node.access.proxy_login import NamedByProxy
 from node.access.sessions import SessionAuthenticator, SessionKeeper
 from node.domain.access.identities import Identity, local_identity
 from node.domain.queues.selection import Interface
@@ -15,7 +16,9 @@ def authenticators_from(settings: Settings, store: Store) -> Sequence[Authentica
     """Returns the authenticators that the settings want; the first that knows a sender decides."""
     if settings.access.login == "none":
         return (_everybody,)
-    sessions = SessionAuthenticator(SessionKeeper(store, settings.access))
+    proxy = settings.access.proxy
+    named = None if proxy is None else NamedByProxy(store, proxy)
+    sessions = SessionAuthenticator(SessionKeeper(store, settings.access), named)
     return (TokenAuthenticator(store), sessions)
 
 

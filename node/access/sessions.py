@@ -1,7 +1,7 @@
 """Sessions: a person who has logged in sends an identifier in a cookie with each request."""
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from node.access.authentication import Refusal, RequestFacts
 from node.access.secrets import digest_of_identifier, new_identifier
 from node.domain.access.identities import Identity, IdentityOrigin
-from node.domain.access.users import Session, SessionStage
+from node.domain.access.users import Session, SessionStage, User
 from node.domain.errors import Transient
 from node.settings import AccessOptions
 from node.store import Store
@@ -96,9 +96,13 @@ class SessionKeeper:
 
 @dataclass(frozen=True)
 class SessionAuthenticator:
-    """Knows people by their session."""
+    """Knows people by their session.
+
+    `named` says why the session of somebody whom a proxy names does not count for a request.
+    """
 
     keeper: SessionKeeper
+    named: Callable[[User, RequestFacts], Refusal | None] | None = None
 
     def __call__(self, facts: RequestFacts) -> Identity | Refusal | None:
         """Returns who has logged in; a refusal if the session has expired or is not open yet."""
@@ -110,6 +114,9 @@ class SessionAuthenticator:
         if session.stage is not SessionStage.OPEN:
             return Refusal("the login is not complete: the second factor is missing")
         user = session.user
+        refusal = None if self.named is None else self.named(user, facts)
+        if refusal is not None:
+            return refusal
         return Identity(user.name, user.role.permissions, IdentityOrigin.SESSION)
 
 

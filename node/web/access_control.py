@@ -14,6 +14,7 @@ from starlette.routing import BaseRoute, Mount, compile_path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from node.access.authentication import Authenticator, Refusal, RequestFacts, authenticate
+from node.access.proxy_login import is_named_by_proxy
 from node.access.sessions import csrf_token
 from node.domain.access.identities import Identity, IdentityOrigin
 from node.domain.access.permissions import Permission
@@ -25,8 +26,15 @@ from node.web.audit.recorded_answer import RecordedAnswer
 from node.web.audit.recording import RequestRecorder
 from node.web.csrf import receive_with_token
 from node.web.current_sender import CurrentSender, use_sender
-from node.web.next_page import LOGIN_PATH, continue_page, login_address, safe_page
+from node.web.next_page import (
+    LOGIN_PATH,
+    PROXY_LOGIN_PATH,
+    continue_page,
+    login_address,
+    safe_page,
+)
 from node.web.permissions import HEALTH_ROUTES, PUBLIC_ROUTES, ROUTE_PERMISSIONS, Route
+from node.web.server.forwarded_requests import PEER_ADDRESS
 from node.web.server.https import request_is_https
 
 # Paths that programs and scripts read. People get pages everywhere else.
@@ -168,7 +176,10 @@ class AccessMiddleware:
             # The browser sends the cookie of the session only for links of the node's own pages
             # (SameSite). A link in another system then works for those who have logged in.
             return continue_page(safe_page(wanted))
-        return RedirectResponse(login_address(wanted), HTTPStatus.SEE_OTHER)
+        proxy = self._control.settings().access.proxy
+        is_named = proxy is not None and is_named_by_proxy(proxy, request_facts(request))
+        path = PROXY_LOGIN_PATH if is_named else LOGIN_PATH
+        return RedirectResponse(login_address(wanted, path), HTTPStatus.SEE_OTHER)
 
 
 def request_facts(request: Request) -> RequestFacts:
@@ -177,6 +188,7 @@ def request_facts(request: Request) -> RequestFacts:
         headers=tuple((name, value) for name, value in request.headers.items()),
         cookies=request.cookies,
         client_address=request.client.host if request.client else "",
+        peer_address=request.scope.get(PEER_ADDRESS, ""),
         is_https=request_is_https(request),
         is_by_person=not request.scope["path"].startswith(_BACKGROUND_PATHS),
         now=datetime.now(UTC),

@@ -7,17 +7,18 @@ from starlette.responses import HTMLResponse, Response
 
 LOGIN_PATH = "/login"
 OIDC_LOGIN_PATH = "/login/oidc"
+PROXY_LOGIN_PATH = "/login/proxy"
 # The login page after the password of an account was set.
 ACCOUNT_READY = f"{LOGIN_PATH}?ready=account"
 _START_PAGE = "/"
 _MAX_LENGTH = 2000
 
 
-def login_address(wanted: str) -> str:
-    """Returns the address of the login page, which leads to the wanted page afterwards."""
+def login_address(wanted: str, login_path: str = LOGIN_PATH) -> str:
+    """Returns the address of a login, which leads to the wanted page afterwards."""
     if wanted == _START_PAGE or safe_page(wanted) != wanted:
-        return LOGIN_PATH
-    return f"{LOGIN_PATH}?{urlencode({'next': wanted})}"
+        return login_path
+    return f"{login_path}?{urlencode({'next': wanted})}"
 
 
 def safe_page(address: str) -> str:

@@ -21,6 +21,7 @@ PUBLIC_ROUTES: frozenset[Route] = HEALTH_ROUTES | {
     ("GET", "/login"),
     ("POST", "/login"),
     ("GET", "/login/oidc"),
+    ("GET", "/login/proxy"),
     ("GET", "/login/oidc/callback"),
     ("GET", "/login/second-factor"),
     ("POST", "/login/second-factor"),

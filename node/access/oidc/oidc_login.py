@@ -16,7 +16,7 @@ from node.access.oidc.pending_login import PendingLogin
 from node.access.oidc.provider import CodeRefused, Provider, ProviderUnavailable
 from node.access.secrets import digest_of_identifier
 from node.domain.access.external_users import ExternalPerson
-from node.domain.access.permissions import Role
+from node.domain.access.permissions import highest_role
 from node.domain.access.users import AccountError, SessionStage
 
 _LOG = structlog.get_logger()
@@ -139,7 +139,7 @@ class OidcLogin:
 
     def _open(self, claims: Mapping[str, Any], facts: RequestFacts) -> OpenedSession:
         options = self.provider.options
-        role = highest_role(claims.get(options.groups_claim), options.roles)
+        role = highest_role(_texts(claims.get(options.groups_claim)), options.roles)
         if role is None:
             self._log_failure("no group of the person has a role", facts)
             raise AccountError(_NO_ROLE)
@@ -171,11 +171,10 @@ def unavailable_text(error: ProviderUnavailable) -> str:
     )
 
 
-def highest_role(groups: object, roles: Mapping[str, Role]) -> Role | None:
-    """Returns the highest role of somebody in these groups; None without any."""
-    named = [groups] if isinstance(groups, str) else groups if isinstance(groups, list) else []
-    found = {roles[each] for each in named if isinstance(each, str) and each in roles}
-    return next((role for role in reversed(Role) if role in found), None)
+def _texts(claim: object) -> list[str]:
+    """Returns the texts of a claim that is a text or a list; any other claim has none."""
+    values = claim if isinstance(claim, list) else [claim]
+    return [each for each in values if isinstance(each, str)]
 
 
 def _with_query(address: str, parameters: Mapping[str, str]) -> str:

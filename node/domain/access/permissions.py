@@ -1,6 +1,6 @@
 """What a person or program may do, and the roles that people have."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 
 
@@ -34,3 +34,9 @@ _PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
     Role.CONFIGURATOR: frozenset(Permission) - {Permission.ADMINISTER},
     Role.ADMINISTRATOR: frozenset(Permission),
 }
+
+
+def highest_role(groups: Iterable[str], roles: Mapping[str, Role]) -> Role | None:
+    """Returns the highest role of somebody in these groups; None if no group has one."""
+    found = {roles[group] for group in groups if group in roles}
+    return next((role for role in reversed(Role) if role in found), None)

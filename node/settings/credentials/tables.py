@@ -46,6 +46,8 @@ def credential_mistakes(settings: Settings) -> Iterator[Mistake]:
 def _tables(settings: Settings) -> Iterator[tuple[KeyPath, BaseModel]]:
     """Yields each table that may name a secret."""
     yield (), settings
+    if settings.access.proxy is not None:
+        yield ("access", "proxy"), settings.access.proxy
     yield from tls_tables(settings)
 
 

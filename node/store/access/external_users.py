@@ -17,6 +17,17 @@ _E = EXTERNAL_IDENTITIES.c
 class ExternalUsers(Repository):
     """The users of people whom a provider knows by issuer and subject."""
 
+    def external_user(self, issuer: str, subject: str) -> User | None:
+        """Returns the user of a person; None before the first login."""
+        query = (
+            select(USERS)
+            .join(EXTERNAL_IDENTITIES, _E.user_name == USERS.c.name)
+            .where(_E.issuer == issuer, _E.subject == subject)
+        )
+        with self._database.reading() as connection:
+            row = connection.execute(query).one_or_none()
+        return None if row is None else user_of(row)
+
     def record_external_login(self, person: ExternalPerson, now: datetime) -> User:
         """Returns the user of a person, who gets the role; adds the user at the first login.
 

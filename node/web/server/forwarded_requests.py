@@ -10,6 +10,8 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from node.settings.network.loopback import is_loopback
 
 _LOG = structlog.get_logger()
+# What the scope of a request calls the address of the machine that has connected.
+PEER_ADDRESS = "segnode.peer_address"
 _FORWARDED = {
     b"forwarded",
     b"x-forwarded-for",
@@ -44,6 +46,7 @@ class ForwardedRequests:
         if proxies != self._known:
             self._known, self._trusting = proxies, self._trust(proxies)
         address = scope["client"][0] if scope.get("client") else ""
+        scope = {**scope, PEER_ADDRESS: address}
         if address in self._trusting.trusted_hosts:
             await self._trusting(scope, receive, send)  # type: ignore[arg-type] # types of uvicorn
             return

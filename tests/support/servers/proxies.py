@@ -49,8 +49,18 @@ def _name_server(request: httpx.Request) -> None:
 
 
 @contextmanager
-def running_proxy(kind: str, folder: Path, upstream_port: int) -> Iterator[Proxy]:
-    """Runs nginx or caddy on free ports; skips where it is not installed."""
+def running_proxy(
+    kind: str,
+    folder: Path,
+    upstream_port: int,
+    *,
+    example: str = "",
+    login_port: int = 0,
+) -> Iterator[Proxy]:
+    """Runs nginx or caddy on free ports; skips where it is not installed.
+
+    `example` is another file of deploy/proxy; its login is a server on `login_port`.
+    """
     if shutil.which(kind) is None:
         pytest.skip(f"{kind} is not installed: apt install {kind}")
     authority = CertificateAuthority.create(folder / "authority")
@@ -59,12 +69,14 @@ def running_proxy(kind: str, folder: Path, upstream_port: int) -> Iterator[Proxy
     proxy = Proxy(https_port, http_port, authority)
     replaced = {
         "127.0.0.1:8080": f"127.0.0.1:{upstream_port}",
+        "127.0.0.1:4180": f"127.0.0.1:{login_port}",
         "/segnode.pem": "/proxy.pem",
         "/segnode.key": "/proxy.key",
         "/etc/nginx": str(issued.certificate.parent),
         "/etc/caddy": str(issued.certificate.parent),
     }
-    command = _COMMANDS[kind](folder, replaced, proxy)
+    text = _example(example or _EXAMPLES_OF[kind], replaced)
+    command = _COMMANDS[kind](folder, text, proxy)
     with (folder / "proxy.log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, env=_environment(folder))
     try:
@@ -84,8 +96,7 @@ def _answers(proxy: Proxy) -> bool:
         return False
 
 
-def _nginx(folder: Path, replaced: Mapping[str, str], proxy: Proxy) -> list[str]:
-    text = _example("nginx.conf", replaced)
+def _nginx(folder: Path, text: str, proxy: Proxy) -> list[str]:
     text = text.replace("listen 443", f"listen 127.0.0.1:{proxy.https_port}")
     text = text.replace("listen 80;", f"listen 127.0.0.1:{proxy.http_port};")
     temporary = "\n".join(
@@ -99,15 +110,15 @@ def _nginx(folder: Path, replaced: Mapping[str, str], proxy: Proxy) -> list[str]
     return ["nginx", "-c", str(folder / "nginx.conf"), "-e", "stderr", "-p", str(folder)]
 
 
-def _caddy(folder: Path, replaced: Mapping[str, str], proxy: Proxy) -> list[str]:
-    text = _example("Caddyfile", replaced)
+def _caddy(folder: Path, text: str, proxy: Proxy) -> list[str]:
     ports = f"http_port {proxy.http_port}\n\thttps_port {proxy.https_port}"
     options = f"{{\n\tadmin off\n\t{ports}\n\tdefault_bind 127.0.0.1\n}}\n"
     (folder / "Caddyfile").write_text(options + text)
     return ["caddy", "run", "--config", str(folder / "Caddyfile"), "--adapter", "caddyfile"]
 
 
-_COMMANDS: Mapping[str, Callable[[Path, Mapping[str, str], Proxy], list[str]]] = {
+_EXAMPLES_OF = {"nginx": "nginx.conf", "caddy": "Caddyfile"}
+_COMMANDS: Mapping[str, Callable[[Path, str, Proxy], list[str]]] = {
     "nginx": _nginx,
     "caddy": _caddy,
 }

@@ -17,6 +17,7 @@ FACTS = RequestFacts(
     headers=(),
     cookies={},
     client_address="127.0.0.1",
+    peer_address="127.0.0.1",
     is_https=False,
     is_by_person=True,
     now=datetime(2026, 3, 1, 12, tzinfo=UTC),

@@ -26,7 +26,9 @@ YEAR = timedelta(days=365)
 
 def facts(*authorization: str) -> RequestFacts:
     headers = tuple(("authorization", value) for value in authorization)
-    return RequestFacts(headers, {}, "10.1.2.3", is_https=True, is_by_person=True, now=NOON)
+    return RequestFacts(
+        headers, {}, "10.1.2.3", "10.1.2.3", is_https=True, is_by_person=True, now=NOON
+    )
 
 
 def basic(password: str) -> str:

@@ -94,3 +94,68 @@ def test_a_login_that_cannot_work_or_is_not_safe_is_a_mistake(
 def test_nobody_is_locked_out_without_a_provider(tmp_path: Path) -> None:
     with pytest.raises(Misconfigured, match="lets nobody else log in"):
         load(tmp_path, 'access.local_accounts = "administrators"')
+
+
+_PROXY = """
+[web]
+trusted_proxies = ["192.0.2.0/28"]
+[access.proxy]
+addresses = {addresses}
+roles = {roles}
+{more}
+"""
+_PROXY_RIGHT = {"addresses": '["192.0.2.7"]', "roles": '{ staff = "viewer" }', "more": ""}
+
+
+def test_groups_of_a_proxy_have_roles(tmp_path: Path) -> None:
+    proxy = load(tmp_path, _PROXY.format(**_PROXY_RIGHT)).access.proxy
+    assert proxy is not None
+    assert proxy.roles == {"staff": Role.VIEWER}
+    assert not proxy.has_secret
+
+
+@pytest.mark.parametrize(
+    ("changed", "key", "message"),
+    [
+        ({"addresses": "[]"}, "access.proxy.addresses", "must name"),
+        ({"addresses": '["0.0.0.0/0"]'}, "access.proxy.addresses", "lets everybody log in"),
+        ({"addresses": '["::/0"]'}, "access.proxy.addresses", "lets everybody log in"),
+        ({"addresses": '["198.51.100.1"]'}, "access.proxy.addresses", "web.trusted_proxies"),
+        ({"addresses": '["proxy"]'}, "access.proxy.addresses", "an address or a network"),
+        ({"roles": "{}"}, "access.proxy.roles", "nobody could log in"),
+        ({"roles": '{ staff = "reader" }'}, "access.proxy.roles.staff", "viewer"),
+        ({"more": 'user_header = "X_User"'}, "access.proxy.user_header", 'without "_"'),
+        ({"more": 'user_header = "Cookie"'}, "access.proxy.user_header", "another meaning"),
+        (
+            {"more": 'user_header = "x-forwarded-groups"'},
+            "access.proxy.user_header",
+            "different headers",
+        ),
+        ({"more": 'group_separator = ""'}, "access.proxy.group_separator", "1"),
+        (
+            {"more": 'sign_out_address = "//evil"'},
+            "access.proxy.sign_out_address",
+            "must be a path",
+        ),
+        ({"more": 'secret_file = "a/b"'}, "access.proxy.secret_file", "absolute path"),
+        (
+            {"more": 'secret_file = "/s"\nsecret_env = "S"'},
+            "access.proxy.secret_file",
+            "cannot stand beside secret_env",
+        ),
+    ],
+)
+def test_a_login_by_proxy_that_cannot_work_or_is_not_safe_is_a_mistake(
+    tmp_path: Path, changed: dict[str, str], key: str, message: str
+) -> None:
+    with pytest.raises(Misconfigured) as refused:
+        load(tmp_path, _PROXY.format(**_PROXY_RIGHT | changed))
+    assert key in str(refused.value)
+    assert message in str(refused.value)
+
+
+def test_a_proxy_and_a_provider_exclude_each_other(tmp_path: Path) -> None:
+    text = _OIDC.format(**_RIGHT).replace("names =", 'trusted_proxies = ["192.0.2.7"]\nnames =')
+    proxy = '[access.proxy]\naddresses = ["192.0.2.7"]\nroles = { staff = "viewer" }\n'
+    with pytest.raises(Misconfigured, match=r"access\.oidc: cannot stand beside \[access\.proxy\]"):
+        load(tmp_path, text + proxy)

@@ -17,7 +17,7 @@ from node.web.access_control import request_facts
 from node.web.console.rendering import render
 from node.web.current_sender import current_sender
 from node.web.dependencies import SiteSettings, SiteStore, identity_of, settings_of
-from node.web.next_page import OIDC_LOGIN_PATH
+from node.web.next_page import OIDC_LOGIN_PATH, PROXY_LOGIN_PATH
 
 # Pages with codes and forms of logins stay in no cache.
 _HEADERS = {"Cache-Control": "no-store"}
@@ -77,7 +77,7 @@ def login_form(
     is_ready: bool = False,
 ) -> Response:
     """Returns the page with the ways to log in."""
-    way = "" if options.oidc is None else f"{OIDC_LOGIN_PATH}?{urlencode({'next': next_page})}"
+    path, button = _other_way(options)
     return access_page(
         request,
         "login.html",
@@ -87,8 +87,18 @@ def login_form(
         user_name=user_name,
         is_ready=is_ready,
         options=options,
-        provider_address=way,
+        other_address=path and f"{path}?{urlencode({'next': next_page})}",
+        other_button=button,
     )
+
+
+def _other_way(options: AccessOptions) -> tuple[str, str]:
+    """Returns path and text of the login without an account of this node; empty without one."""
+    if options.oidc is not None:
+        return OIDC_LOGIN_PATH, options.oidc.button
+    if options.proxy is not None:
+        return PROXY_LOGIN_PATH, options.proxy.button
+    return "", ""
 
 
 def see_other(address: str, headers: Mapping[str, str] | None = None) -> Response:

@@ -6,10 +6,12 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from node.access.oidc.oidc_login import unavailable_text
+from node.access.login import Login
+from node.access.oidc.oidc_login import OidcLogin, unavailable_text
 from node.access.oidc.provider import ProviderUnavailable
 from node.access.second_factor import SecondFactor
 from node.domain.access.external_users import is_external
+from node.domain.access.identities import Identity
 from node.domain.access.users import AccountError, Session, SessionStage
 from node.web.access_control import access_control_of
 from node.web.console.access.answers import (
@@ -34,19 +36,17 @@ NextPage = Annotated[str, Query(alias="next")]
 def login_page(
     request: Request,
     login: SiteLogin,
-    facts: Facts,
     next_page: NextPage = "",
     ready: Literal["account"] | None = None,
 ) -> Response:
     """Shows the form; leads to the set-up before the first administrator, and past a session."""
     if login.options.login == "none":
         return see_other("/")
-    if not access_control_of(request.app).is_set_up():
+    control, wanted = access_control_of(request.app), safe_page(next_page)
+    if not control.is_set_up():
         return see_other("/set-up")
-    session = login.sessions.find(facts)
-    if session is not None and session.stage is SessionStage.OPEN:
-        return see_other(safe_page(next_page))
-    wanted = safe_page(next_page)
+    if isinstance(control.sender_of(request), Identity):
+        return see_other(wanted)
     return login_form(request, login.options, next_page=wanted, is_ready=ready is not None)
 
 
@@ -119,17 +119,26 @@ def log_in_by_link(request: Request, login: SiteLogin, facts: Facts, form: Poste
 def log_out(
     request: Request, login: SiteLogin, provider: OptionalOidcLogin, facts: Facts
 ) -> Response:
-    """Ends the session; of a person whom the provider knows, also the login there."""
+    """Ends the session; of a person who has logged in elsewhere, also the login there."""
     login.sessions.end(facts)
     address = ""
-    if provider is not None and is_external(identity_of(request).name):
-        try:
-            address = provider.logout_address(LOGIN_PATH)
-        except ProviderUnavailable as error:
-            unavailable_text(error)
+    if is_external(identity_of(request).name):
+        address = _logout_elsewhere(login, provider)
     # A form may lead to no other site (Content-Security-Policy).
     response = continue_page(address) if address else see_other(LOGIN_PATH)
     return without_cookie(response, facts)
+
+
+def _logout_elsewhere(login: Login, provider: OidcLogin | None) -> str:
+    """Returns where provider or proxy ends its login; empty if it has no such address."""
+    proxy = login.options.proxy
+    if proxy is not None:
+        return proxy.sign_out_address or ""
+    try:
+        return "" if provider is None else provider.logout_address(LOGIN_PATH)
+    except ProviderUnavailable as error:
+        unavailable_text(error)
+        return ""
 
 
 def _second_factor_page(

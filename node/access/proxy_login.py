@@ -1,0 +1,173 @@
+"""Login by a reverse proxy that knows people already, and names them in headers.
+
+Anybody who can reach the node could send such headers. They count only in requests of machines that
+the settings name as the proxy.
+"""
+
+import hmac
+from dataclasses import dataclass
+from ipaddress import IPv6Address, ip_address, ip_network
+
+import structlog
+
+from node.access.authentication import Refusal, RequestFacts
+from node.access.login import Login, OpenedSession
+from node.access.login_records import failed_login_record
+from node.access.secrets import digest_of_identifier
+from node.domain.access.external_users import ExternalPerson, is_external
+from node.domain.access.permissions import highest_role
+from node.domain.access.users import AccountError, SessionStage, User
+from node.settings.access.proxy import ProxyLoginOptions
+from node.settings.credentials.options import secret_source
+from node.store import Store
+
+_LOG = structlog.get_logger()
+# The issuer of people whom the proxy names. That of an identity provider is an address.
+_ISSUER = "proxy"
+_MAX_NAME_LENGTH = 255
+_NOT_BY_PROXY = (
+    "this request does not come by the proxy that logs people in; open the console at its address, "
+    "or log in with an account of this node"
+)
+_NOT_NAMED = "the proxy does not name you; log in there, or with an account of this node"
+_NO_ROLE = (
+    "the proxy has logged you in, but none of your groups may use this node; ask its administrator"
+)
+_DISABLED = "your user is disabled on this node; ask its administrator"
+_ANOTHER = "the proxy names another person than the one who has logged in; log in again"
+_OTHER_GROUPS = "your groups have changed since you have logged in; log in again"
+
+
+def is_named_by_proxy(options: ProxyLoginOptions, facts: RequestFacts) -> bool:
+    """Whether the proxy of the site has sent the request, and names a person in it.
+
+    Raises:
+        Transient: the secret of the proxy cannot be read.
+    """
+    return _is_by_proxy(options, facts) and _user_name(options, facts) is not None
+
+
+def named_person(options: ProxyLoginOptions, facts: RequestFacts) -> ExternalPerson:
+    """Returns the person whom the proxy names in a request.
+
+    Raises:
+        AccountError: the proxy has not sent the request, names nobody, or the person has no role.
+        Transient: the secret of the proxy cannot be read.
+    """
+    if not _is_by_proxy(options, facts):
+        raise AccountError(_NOT_BY_PROXY)
+    name = _user_name(options, facts)
+    if name is None:
+        raise AccountError(_NOT_NAMED)
+    role = highest_role(_groups(options, facts), options.roles)
+    if role is None:
+        raise AccountError(_NO_ROLE)
+    return ExternalPerson(_ISSUER, name, name, digest_of_identifier(f"{_ISSUER}\n{name}"), role)
+
+
+@dataclass(frozen=True)
+class ProxyLogin:
+    """Opens sessions for people whom the proxy names."""
+
+    options: ProxyLoginOptions
+    login: Login
+
+    def open(self, facts: RequestFacts) -> OpenedSession:
+        """Opens a session for the person of a request; adds the user at the first login.
+
+        Raises:
+            AccountError: as `named_person`, or the user is disabled.
+            Transient: the database does not answer, or the secret cannot be read.
+        """
+        try:
+            user = self._user(facts)
+        except AccountError as error:
+            _LOG.warning(
+                "login.failed", by="proxy", reason=str(error), address=facts.client_address
+            )
+            record = failed_login_record("", facts, f"proxy: {error}")
+            self.login.store.record(record)
+            raise
+        return self.login.open(user, SessionStage.OPEN, facts)
+
+    def _user(self, facts: RequestFacts) -> User:
+        person = named_person(self.options, facts)
+        user = self.login.store.record_external_login(person, facts.now)
+        if user.is_disabled:
+            raise AccountError(_DISABLED)
+        return user
+
+
+@dataclass(frozen=True)
+class NamedByProxy:
+    """Checks that the proxy still names the person of a session, with the same role.
+
+    A logout at the proxy, another person in the same browser and a change of groups end the session
+    thereby.
+    """
+
+    store: Store
+    options: ProxyLoginOptions
+
+    def __call__(self, user: User, facts: RequestFacts) -> Refusal | None:
+        """Returns why a session of `user` does not count; None if it does.
+
+        The sessions of accounts of the node do not depend on the proxy.
+
+        Raises:
+            Transient: the database does not answer, or the secret cannot be read.
+        """
+        if not is_external(user.name):
+            return None
+        try:
+            person = named_person(self.options, facts)
+        except AccountError as error:
+            return Refusal(str(error))
+        named = self.store.external_user(person.issuer, person.subject)
+        if named is None or named.name != user.name:
+            return Refusal(_ANOTHER)
+        return None if person.role is user.role else Refusal(_OTHER_GROUPS)
+
+
+def _is_by_proxy(options: ProxyLoginOptions, facts: RequestFacts) -> bool:
+    if not _is_in(facts.peer_address, options.addresses):
+        return False
+    if not options.has_secret:
+        return True
+    secret = secret_source(options, "access.proxy", "secret").current()
+    sent = facts.header(options.secret_header.lower()) or ""
+    return hmac.compare_digest(sent.encode(), secret.encode())
+
+
+def _is_in(address: str, networks: tuple[str, ...]) -> bool:
+    try:
+        peer = ip_address(address)
+    except ValueError:  # unknown, or the name of a socket
+        return False
+    if isinstance(peer, IPv6Address) and peer.ipv4_mapped is not None:
+        peer = peer.ipv4_mapped
+    return any(peer in ip_network(each) for each in networks)
+
+
+def _user_name(options: ProxyLoginOptions, facts: RequestFacts) -> str | None:
+    """Returns the name in the header; None if it is missing, repeated or no name.
+
+    Programs between may join repeated headers with a comma.
+    """
+    name = _text(facts, options.user_header).strip()
+    is_name = name.isprintable() and "," not in name and len(name) <= _MAX_NAME_LENGTH
+    return name if name and is_name else None
+
+
+def _groups(options: ProxyLoginOptions, facts: RequestFacts) -> list[str]:
+    names = _text(facts, options.groups_header).split(options.group_separator)
+    return [name.strip() for name in names]
+
+
+def _text(facts: RequestFacts, header: str) -> str:
+    """Returns the value of a header in UTF-8; empty if it is missing, repeated or no UTF-8."""
+    value = facts.header(header.lower())
+    try:
+        return "" if value is None else value.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return ""
