@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from node.alerts.monitoring import Monitoring, monitoring_from
+from node.audit.forwarding import AuditForwarder
+from node.audit.syslog import SyslogServer
 from node.commitment.factory import commitment_requesters_from
 from node.commitment.scp_reports import CommitmentReporter
 from node.commitment.scu import CommitmentReports
@@ -69,6 +71,7 @@ class App:
     worklists: Mapping[str, Worklist]
     retention: Retention
     audit_retention: AuditRetention
+    audit_forwarder: AuditForwarder
     search_index: SearchIndex
     commitment_reporter: CommitmentReporter
     monitoring: Monitoring
@@ -126,7 +129,13 @@ def build(settings: Settings, store: Store, name: str, current: App | None = Non
         search_index=SearchIndex(store, settings.web.search_patients, utc_now),
         commitment_reporter=_commitment_reporter(settings, store, policy),
         retention=Retention(store, settings.retention.keep, settings.retention.free_bytes, utc_now),
-        audit_retention=AuditRetention(store, settings.retention.keep_audit, utc_now),
+        audit_retention=AuditRetention(
+            store,
+            settings.retention.keep_audit,
+            utc_now,
+            only_sent=settings.audit.syslog is not None,
+        ),
+        audit_forwarder=AuditForwarder(store, _syslog_server(settings)),
         monitoring=monitoring_from(settings, store, utc_now, compares_results=True),
         shadow_runner=ShadowRunner(
             store=store,
@@ -164,6 +173,11 @@ def _job_steps(
     destinations = destinations_from(settings, certificates)
     deliver_step, commit_step = _delivery(settings, store, destinations, policy)
     return JobSteps(segment_step, deliver_step, commit_step)
+
+
+def _syslog_server(settings: Settings) -> SyslogServer | None:
+    options = settings.audit.syslog
+    return None if options is None else SyslogServer.of(options)
 
 
 def _retry_policy(settings: Settings) -> RetryPolicy:

@@ -1,5 +1,6 @@
 """Which changes of the configuration only an administrator may make.
 
+Nobody hides what they do: the audit trail stays, and goes where an administrator says.
 Whoever may change [access] gives permissions to everybody. An identity provider sends the codes of
 logins to web.public_url. Whoever may name a secret together with a server of their own receives any
 variable and any file of the host that the node can read.
@@ -38,6 +39,10 @@ def protected_changes(before: Settings | None, after: Settings) -> tuple[str, ..
     found = [key for key, receiver in _receivers(after).items() if receiver not in known]
     if before is None or before.access != after.access:
         found.insert(0, "[access]")
+    if before is None or before.audit != after.audit:
+        found.insert(0, "[audit]")
+    if before is None or before.retention.audit_days != after.retention.audit_days:
+        found.insert(0, "retention.audit_days")
     for key in _WEB_SETTINGS:
         if before is None or getattr(before.web, key) != getattr(after.web, key):
             found.insert(0, f"web.{key}")

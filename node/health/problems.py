@@ -7,6 +7,7 @@ from node.configuration.site_configuration import running_processes
 from node.domain.errors import Transient
 from node.domain.monitoring.alert import AlertMessage
 from node.domain.monitoring.problem import Problem, ProblemKind, Urgency, by_urgency, sentence_end
+from node.health.audit import audit_problems
 from node.health.certificates import certificate_problems, peer_certificate_problems
 from node.health.configuration import configuration_problems, file_problems
 from node.health.destinations import attention_policy, destination_problems
@@ -71,6 +72,7 @@ def site_problems(settings: Settings, store: Store, now: datetime) -> list[Probl
         *_lost_worker_problems(store, now),
         *peer_certificate_problems(settings, store, now),
         *token_problems(settings, store, now),
+        *audit_problems(settings, store, now),
         *_unsent_problems(store.failed_messages()),
         *configuration_problems(running_processes(store, now)),
     ]

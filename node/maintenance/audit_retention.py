@@ -13,11 +13,15 @@ _LOG = structlog.get_logger()
 
 @dataclass
 class AuditRetention:
-    """Removes records older than `keep`, once for each day (UTC); None keeps all of them."""
+    """Removes records older than `keep`, once for each day (UTC); None keeps all of them.
+
+    With `only_sent`, records that the syslog server does not have yet stay for another day.
+    """
 
     store: Store
     keep: timedelta | None
     now: Callable[[], datetime]
+    only_sent: bool = False
     _removed_before: datetime | None = field(default=None, init=False)
 
     def poll(self) -> None:
@@ -39,7 +43,9 @@ class AuditRetention:
     def _remove(self, chain: str, before: datetime) -> None:
         total = 0
         while True:
-            removed = self.store.remove_audit_records(chain, before, self.now())
+            removed = self.store.remove_audit_records(
+                chain, before, self.now(), only_sent=self.only_sent
+            )
             total += removed.count
             if removed.fault is not None:
                 _LOG.error(

@@ -33,6 +33,7 @@ _LOG = structlog.get_logger()
 _REPAIR_SECONDS = 20.0
 _RETENTION_SECONDS = 60.0
 _EVALUATION_SECONDS = 5.0
+_SYSLOG_SECONDS = 2.0
 _CLOCK_SECONDS = 1.0
 _STATUS_SECONDS = 15.0
 # By then the leader of a new site is known.
@@ -184,6 +185,7 @@ def _add_tasks(
         ("commitments", poll_s, app.commitment_reporter.poll),
         ("retention", _RETENTION_SECONDS, app.retention.poll),
         ("audit retention", _RETENTION_SECONDS, app.audit_retention.poll),
+        ("audit syslog", _SYSLOG_SECONDS, app.audit_forwarder.poll),
         ("feedback", _EVALUATION_SECONDS, app.feedback_comparer.poll),
         ("search index", poll_s, app.search_index.poll),
         ("search index repair", _REPAIR_SECONDS, app.search_index.repair),

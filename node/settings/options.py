@@ -14,6 +14,7 @@ from node.domain.texts.result_texts import (
 from node.routing.rules import Rule
 from node.settings.access.logins import AccessOptions
 from node.settings.alerting import AlertOptions, MonitoringOptions
+from node.settings.auditing import AuditOptions
 from node.settings.credentials.options import HttpServiceOptions, SecretFile, secret_source
 from node.settings.credentials.secret_source import SecretSource
 from node.settings.destinations import Destination
@@ -168,6 +169,7 @@ class Settings(BaseModel):
     retention: RetentionOptions = RetentionOptions()
     monitoring: MonitoringOptions = MonitoringOptions()
     alerts: AlertOptions = AlertOptions()
+    audit: AuditOptions = AuditOptions()
     peers: dict[Name, Peer] = Field(default_factory=dict)
     sources: dict[Name, DicomwebSource] = Field(default_factory=dict)
     queries: dict[Name, QueryOptions] = Field(default_factory=dict)

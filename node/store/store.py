@@ -10,6 +10,7 @@ from node.store.access.login_failures import LoginFailures
 from node.store.access.one_time_codes import OneTimeCodes
 from node.store.access.sessions import Sessions
 from node.store.access.users import Users
+from node.store.audit_trail.forwarding import AuditForwarding
 from node.store.audit_trail.removal import AuditRemoval
 from node.store.audit_trail.searching import AuditSearches
 from node.store.audit_trail.trail import AuditRecords
@@ -91,6 +92,7 @@ class Store(
     LoginFailures,
     OneTimeCodes,
     History,
+    AuditForwarding,
     AuditRecords,
     AuditRemoval,
     AuditSearches,

@@ -32,6 +32,7 @@ class ProblemKind(StrEnum):
     TOKEN_EXPIRING = "token-expiring"  # noqa: S105 not a secret
     RESULTS_DRIFTING = "results-drifting"
     ALERT_NOT_SENT = "alert-not-sent"
+    AUDIT_NOT_SENT = "audit-not-sent"
     CONFIGURATION_NOT_USED = "configuration-not-used"
 
 

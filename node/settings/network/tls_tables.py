@@ -28,6 +28,8 @@ def tls_tables(settings: Settings) -> Iterator[tuple[KeyPath, Options]]:
             yield (name, key), options
     if settings.access.oidc is not None:
         yield ("access", "oidc"), settings.access.oidc
+    if settings.audit.syslog is not None:
+        yield ("audit", "syslog"), settings.audit.syslog
     for channel in (settings.alerts.webhook, settings.alerts.mail):
         if channel is not None:
             yield ("alerts", "webhook" if channel is settings.alerts.webhook else "mail"), channel

@@ -23,6 +23,7 @@ from node.store.audit_trail.chain import (
     removal_detail,
     unconfirmed_removal,
 )
+from node.store.audit_trail.forwarding import sent_sequence
 from node.store.audit_trail.tables import AUDIT_CHAINS, AUDIT_RECORDS
 from node.store.audit_trail.trail import append_record, chained_record, locked_head
 from node.store.repository import Repository
@@ -48,16 +49,20 @@ class AuditRemoval(Repository):
         with self._database.reading() as connection:
             return list(connection.execute(select(_C.chain).order_by(_C.chain)).scalars())
 
-    def remove_audit_records(self, chain: str, before: datetime, now: datetime) -> RemovedRecords:
+    def remove_audit_records(
+        self, chain: str, before: datetime, now: datetime, *, only_sent: bool = False
+    ) -> RemovedRecords:
         """Removes the records at the beginning of a chain that happened before `before`.
 
+        With `only_sent`, those that the syslog server does not have yet stay.
         A call removes at most some thousand. A record with a fault stays, and so do all after it.
         One record in the chain states the last removed one, so that `audit_chain_faults` accepts
         that they are absent.
         """
         with self._database.writing() as connection:
             head = locked_head(self._database, connection, chain)
-            last, fault = _last_removable(connection, head, before)
+            sent = sent_sequence(connection, chain) if only_sent else head.last.sequence
+            last, fault = _last_removable(connection, head, before, sent)
             count = last.sequence - head.removed.sequence
             if count > 0:
                 old = (_R.chain == chain, _R.sequence <= last.sequence)
@@ -72,14 +77,15 @@ class AuditRemoval(Repository):
 
 
 def _last_removable(
-    connection: Connection, head: ChainHead, before: datetime
+    connection: Connection, head: ChainHead, before: datetime, max_sequence: int
 ) -> tuple[ChainPoint, ChainFault | None]:
     """Returns the last record that may be removed, and the fault of the one after it, if any."""
     last = head.removed
     fault = unconfirmed_removal(head, _latest_removal(connection, head.chain))
     if fault is not None:
         return last, fault
-    window = (_R.chain == head.chain, _R.sequence <= last.sequence + _MAX_REMOVED)
+    end = min(last.sequence + _MAX_REMOVED, max_sequence)
+    window = (_R.chain == head.chain, _R.sequence <= end)
     query = select(AUDIT_RECORDS).where(*window).order_by(_R.sequence)
     for record in map(chained_record, connection.execute(query)):
         fault = fault_after(head.chain, last, record)

@@ -39,3 +39,12 @@ AUDIT_CHAINS = Table(
     Column("removed_sequence", BigInteger, nullable=False, server_default="0"),
     Column("removed_hash", _HASH, nullable=False, server_default=NO_HASH),
 )
+
+# The last record of each chain that the syslog server has, and why it has not those after it.
+AUDIT_FORWARDING = Table(
+    "audit_forwarding",
+    METADATA,
+    Column("chain", _CHAIN, primary_key=True),
+    Column("sequence", BigInteger, nullable=False),
+    Column("error", Text, nullable=False),
+)
