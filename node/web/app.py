@@ -21,8 +21,8 @@ from node.domain.errors import Rejected, Transient
 from node.settings import Settings
 from node.store import Store
 from node.web.access_control import AccessControl, AccessMiddleware, is_for_program
-from node.web.api import configuration as configuration_api
 from node.web.api import (
+    audit,
     connections,
     feedback,
     health,
@@ -34,6 +34,7 @@ from node.web.api import (
     tokens,
     work_items,
 )
+from node.web.api import configuration as configuration_api
 from node.web.api import rules as rules_api
 from node.web.api.queues import routes as queues
 from node.web.audit.recording import RequestRecorder
@@ -45,6 +46,7 @@ from node.web.console import (
 from node.web.console import routes as console
 from node.web.console.access import (
     account_routes,
+    audit_routes,
     login_routes,
     oidc_routes,
     proxy_routes,
@@ -86,6 +88,7 @@ _CONSOLE = (
     account_routes,
     token_routes,
     user_routes,
+    audit_routes,
     viewer,
     ohif_routes,
 )
@@ -95,6 +98,7 @@ _API = (
     queues,
     retrievals,
     tokens,
+    audit,
     work_items,
     rules_api,
     configuration_api,
