@@ -21,8 +21,8 @@ from node.domain.errors import Rejected, Transient
 from node.settings import Settings
 from node.store import Store
 from node.web.access_control import AccessControl, AccessMiddleware, is_for_program
+from node.web.api import configuration as configuration_api
 from node.web.api import (
-    audit,
     connections,
     feedback,
     health,
@@ -31,11 +31,10 @@ from node.web.api import (
     models,
     retrievals,
     series,
-    tokens,
     work_items,
 )
-from node.web.api import configuration as configuration_api
 from node.web.api import rules as rules_api
+from node.web.api.access import audit, tokens
 from node.web.api.queues import routes as queues
 from node.web.audit.recording import RequestRecorder
 from node.web.console import (
