@@ -72,7 +72,7 @@ class SyslogDaemon:
         assert self.authority is not None
         issued = self.authority.issue("syslog", "localhost")
         guide = _GUIDE.read_text(encoding="utf-8")
-        found = re.search(r"^```text\n(global\(.*?)^```", guide, re.MULTILINE | re.DOTALL)
+        found = re.search(r"^```ini\n(global\(.*?)^```", guide, re.MULTILINE | re.DOTALL)
         assert found is not None
         text = found[1]
         for name, file in (

@@ -41,6 +41,8 @@ def site(tmp_path: Path) -> Iterator[SiteConfiguration]:
     ("old", "new", "setting"),
     [
         ("", '[access]\nlogin = "none"\n', "[access]"),
+        ("", '[audit.syslog]\nhost = "mine.example"\n', "[audit]"),
+        ("", "[retention]\naudit_days = 1\n", "retention.audit_days"),
         ("", '[web]\npublic_url = "http://localhost"\n', "web.public_url"),
         ("", '[web]\ntrusted_proxies = ["0.0.0.0/0"]\n', "web.trusted_proxies"),
         ("PACS_PASSWORD", "HOME", "destinations.web.password_env"),
