@@ -163,7 +163,7 @@ class ListenerProcess:
 
     def flush(self) -> None:
         """Stores what it has only counted so far."""
-        self.rejections.flush()
+        self.rejections.close()
         self.seen_certificates.flush()
 
     def stop(self) -> None:

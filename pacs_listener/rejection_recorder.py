@@ -21,6 +21,7 @@ from node.domain.connections.rejected_connection import (
 )
 from node.domain.errors import Transient
 from node.store import Store
+from pacs_listener.audited_rejections import AuditedRejections
 
 _LOG = structlog.get_logger()
 # Further senders until the next `flush` share one row of their address.
@@ -50,6 +51,7 @@ class RejectionRecorder:
         self._tallies: dict[RejectionKey, RejectionTally] = {}
         self._lock = threading.Lock()
         self._failed = False
+        self._audited = AuditedRejections(store.record_soon)
 
     @property
     def handlers(self) -> list[evt.EventHandlerType]:
@@ -134,8 +136,16 @@ class RejectionRecorder:
         """Stores the counts since the last call; keeps them if the database does not answer."""
         with self._lock:
             tallies, self._tallies = self._tallies, {}
-        if not tallies:
-            return
+        if tallies:
+            self._store_tallies(tallies)
+        self._audited.write(self._now())
+
+    def close(self) -> None:
+        """Stores everything, at the stop of the listener."""
+        self.flush()
+        self._audited.write(self._now(), is_last=True)
+
+    def _store_tallies(self, tallies: dict[RejectionKey, RejectionTally]) -> None:
         try:
             self._store.record_rejections(tallies, self._now())
         except Transient as error:
@@ -145,6 +155,7 @@ class RejectionRecorder:
             self._keep(tallies)
         else:
             self._failed = False
+            self._audited.add((key, tally.count) for key, tally in tallies.items())
 
     def _keep(self, tallies: dict[RejectionKey, RejectionTally]) -> None:
         with self._lock:

@@ -2,12 +2,8 @@
 
 from collections.abc import Callable
 
-import structlog
-
 from node.domain.audit.records import AuditRecord
 from node.domain.errors import Transient
-
-_LOG = structlog.get_logger()
 
 
 def record_if_possible(write: Callable[[AuditRecord], None], record: AuditRecord) -> bool:
@@ -18,6 +14,10 @@ def record_if_possible(write: Callable[[AuditRecord], None], record: AuditRecord
     try:
         write(record)
     except Transient as error:
-        _LOG.error("audit.not_recorded", action=record.action.value, error=str(error))
+        import structlog  # here: commands start faster without it
+
+        structlog.get_logger().error(
+            "audit.not_recorded", action=record.action.value, error=str(error)
+        )
         return False
     return True

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from node.cli.audit.operator_records import record_export, record_job_work, record_work
+from node.cli.audit.operator_records import record_export, record_job_work, record_read, record_work
 from node.cli.options import ConfigOption
 from node.domain.audit.records import AuditObject, AuditObjectType
 from node.domain.errors import Rejected, RejectionReason, Transient
@@ -62,6 +62,7 @@ def show(job: JobArgument, config: ConfigOption = None) -> None:
     """
     with open_store(config) as store:
         found = find_job(store, job)
+        record_read(store, AuditObjectType.JOB, found.job_id)
         deliveries = [
             {"destination": d.destination, "object": d.result_object.name} | asdict(d)
             for d in store.deliveries_of(found.job_id)

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from node.cli.audit.operator_records import record_read
 from node.cli.jobs import SERIES_STATE_TEXT, open_store
 from node.cli.options import ConfigOption
+from node.domain.audit.records import AuditObjectType
 from node.domain.errors import Misconfigured, Rejected, RejectionReason
 from node.domain.identifiers import Uid
 from node.domain.job import Priority
@@ -147,6 +149,7 @@ def explain(
             raise Rejected(
                 RejectionReason.INVALID_INSTANCE, f"no series {series} has been received"
             )
+        record_read(store, AuditObjectType.SERIES, uid)
         decision = store.decision_of(uid)
         jobs = store.jobs_of(uid)
     typer.echo(

@@ -22,6 +22,7 @@ from pacs_listener.commitment import CommitmentService
 from pacs_listener.policy import AssociationPolicy
 from pacs_listener.rejection_recorder import RejectionRecorder
 from pacs_listener.scp import Listener
+from tests.support.audit_records import audit_records
 from tests.support.factories import sqlite_url
 from tests.support.peers import upper_layer
 from tests.support.peers.raw_peer import RawPeer
@@ -102,6 +103,12 @@ def test_a_calling_ae_title_that_is_no_peer_is_recorded(listener: Recording) -> 
     assert (found.key.calling_ae_title, found.key.called_ae_title) == ("CT_NEW", "SEGNODE")
     assert found.key.address == "127.0.0.1"
     assert found.tally.count == 2
+    (record,) = audit_records(listener.store)
+    assert (record.action, record.actor, record.address) == (
+        "connection rejected",
+        "CT_NEW",
+        "127.0.0.1",
+    )
 
 
 def test_another_called_ae_title_is_recorded_for_dcmtk(listener: Recording) -> None:

@@ -1,5 +1,6 @@
 """Records in the audit trail of what the user of the command line does."""
 
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -17,6 +18,9 @@ from node.domain.audit.records import (
 
 if TYPE_CHECKING:
     from node.store import Store
+
+# Longer commands are no searches of people.
+_MAX_QUERY = 2000
 
 
 def now() -> datetime:
@@ -74,3 +78,23 @@ def record_reading(store: "Store", detail: str) -> None:
     """
     trail = AuditObject(AuditObjectType.AUDIT_TRAIL, "audit trail")
     store.record(operator_record(AuditAction.AUDIT_READ, [trail], detail))
+
+
+def record_search(store: "Store") -> None:
+    """Records that this user lists or searches data of patients, with the command as typed.
+
+    People can still read while the database cannot be written.
+    """
+    query = AuditObject(AuditObjectType.QUERY, " ".join(sys.argv[1:])[:_MAX_QUERY])
+    _record_if_possible(store, AuditAction.SEARCHED, query)
+
+
+def record_read(store: "Store", object_type: AuditObjectType, identifier: str) -> None:
+    """Records that this user reads about one series, job or work item; as `record_search`."""
+    _record_if_possible(store, AuditAction.PATIENT_DATA_READ, AuditObject(object_type, identifier))
+
+
+def _record_if_possible(store: "Store", action: AuditAction, shown: AuditObject) -> None:
+    from node.audit.recording import record_if_possible
+
+    record_if_possible(store.record_soon, operator_record(action, [shown]))

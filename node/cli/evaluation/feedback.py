@@ -26,7 +26,10 @@ def list_feedback(
 
     Example: segnode feedback list --limit 10
     """
+    from node.cli.audit.operator_records import record_search
+
     with open_store(config) as store:
+        record_search(store)
         found = store.feedback(limit=limit)
     if as_json:
         typer.echo(json.dumps([asdict(each) for each in found], default=str, indent=2))

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from node.cli.audit.operator_records import record_search
 from node.cli.jobs import SERIES_STATE_TEXT, JsonOption, job_json, open_store
 from node.cli.options import ConfigOption
 from node.domain.delivery import CHANGEABLE, Delivery, DeliveryState
@@ -64,6 +65,7 @@ def list_jobs(
         _searched_state(state), destination, earliest, only_held=state is ListState.HELD
     )
     with open_store(config) as store:
+        record_search(store)
         found = store.find_series(criteria, limit)
         pauses = store.pauses()
     if as_json:

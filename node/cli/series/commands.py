@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from node.cli.audit.operator_records import record_search
 from node.cli.jobs import JsonOption, job_json, open_store
 from node.cli.options import ConfigOption
 from node.domain.job_summary import current_jobs, outcome
@@ -89,6 +90,7 @@ def list_series(
     )
     older_than = Cursor.parse(older) if older else None
     with open_store(config) as store:
+        record_search(store)
         page = store.search_series(query, older_than=older_than, limit=limit)
         outcomes = store.outcomes_of([row.series_instance_uid for row in page.rows])
     found = list(zip(page.rows, outcomes, strict=True))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from node.cli.audit.operator_records import record_work
+from node.cli.audit.operator_records import record_read, record_search, record_work
 from node.cli.jobs import JsonOption, open_store
 from node.cli.options import ConfigOption
 from node.cli.worklists.texts import state_text, worklist_lines
@@ -40,6 +40,7 @@ def list_work_items(
 
     names = list(active_settings(config).worklists)
     with open_store(config) as store:
+        record_search(store)
         statuses = [store.worklist_status(name) for name in names]
         items = store.list_work_items(limit)
     if as_json:
@@ -58,6 +59,7 @@ def show(uid: UidArgument, worklist: WorklistOption = "", config: ConfigOption =
     """
     with open_store(config) as store:
         item = _find(store, uid, worklist)
+        record_read(store, AuditObjectType.WORK_ITEM, item.work_item_uid)
         jobs = [
             {"job_id": job.job_id, "state": job.visible_state, "reason": job.reason}
             for one in item.inputs

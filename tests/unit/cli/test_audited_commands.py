@@ -56,7 +56,17 @@ RECORDED_OTHERWISE = {
     "users reset",
     "users role",
 }
-# They show or check something.
+# They show series, jobs or work items.
+READING = {
+    "explain",
+    "feedback list",
+    "jobs list",
+    "jobs show",
+    "series list",
+    "worklist list",
+    "worklist show",
+}
+# They show or check what is about no patient.
 SHOWING = {
     "alerts list",
     "alerts test",
@@ -68,22 +78,15 @@ SHOWING = {
     "config show",
     "connections rejected",
     "connections test",
-    "explain",
-    "feedback list",
     "health",
-    "jobs list",
-    "jobs show",
     "models agreement",
     "models list",
     "models show",
     "queue list",
     "rules compare",
-    "series list",
     "store verify",
     "tokens list",
     "users list",
-    "worklist list",
-    "worklist show",
 }
 # They work on files beside the node, or on a node of their own.
 BESIDE_THE_NODE = {
@@ -135,7 +138,7 @@ def commands() -> set[str]:
 
 
 def test_every_command_has_one_decision_and_every_decision_a_command() -> None:
-    decisions = (WORK_CHANGING, RECORDED_OTHERWISE, SHOWING, BESIDE_THE_NODE)
+    decisions = (WORK_CHANGING, RECORDED_OTHERWISE, READING, SHOWING, BESIDE_THE_NODE)
     assert set.union(*decisions) == commands()
     assert sum(map(len, decisions)) == len(commands())
 
@@ -292,3 +295,36 @@ def test_a_change_without_its_record_stays(
         connection.execute(text("DROP TABLE audit_records"))
     assert run(monkeypatch, "queue", "pause", "--inference", "-c", str(config)) == 0
     assert store.pauses()
+
+
+@pytest.mark.parametrize(
+    ("command", "action", "shown"),
+    [
+        (["series", "list", "liver"], "searched", ("query", "series list liver -c {config}")),
+        (["jobs", "list"], "searched", ("query", "jobs list -c {config}")),
+        (["feedback", "list"], "searched", ("query", "feedback list -c {config}")),
+        (["worklist", "list"], "searched", ("query", "worklist list -c {config}")),
+        (["jobs", "show", "{job}"], "patient data read", ("job", "{job}")),
+        (["explain", SERIES], "patient data read", ONE_SERIES),
+        (["worklist", "show", "1.9"], "patient data read", ("work item", "1.9")),
+    ],
+    ids=lambda value: " ".join(value[:2]) if isinstance(value, list) else "",
+)
+def test_what_a_command_shows_is_recorded(
+    store: Store,
+    job: Job,
+    config: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: list[str],
+    action: str,
+    shown: Object,
+) -> None:
+    assert " ".join(command[:2]) in READING | {f"explain {SERIES}"}
+    store.add_work_item(
+        "hospital", Uid("1.9"), NOON, transaction_uid=Uid("2.25.4"), rule="liver", code=None
+    )
+    names = {"job": job.job_id, "config": str(config)}
+    assert run(monkeypatch, *(word.format(**names) for word in command), "-c", str(config)) == 0
+    record = audit_records(store)[0]
+    assert (record.action, record.interface) == (action, "cli")
+    assert record.objects == ((shown[0], shown[1].format(**names)),)
