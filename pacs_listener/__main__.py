@@ -4,9 +4,11 @@ import logging
 import sys
 import time
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 
+from node.audit.losses import REPORT_SECONDS, AuditLosses
 from node.audit.process_records import recorded_process
 from node.configuration.follower import POLL_SECONDS, ConfigurationFollower
 from node.dimse.tls.certificate_files import certificate_files, check_certificates
@@ -60,12 +62,15 @@ def run(host: Host) -> None:
         RejectionRecorder(store, utc_now),
         SeenCertificates(store, utc_now, PeerRole.SENDER),
     )
+    losses = AuditLosses(host.settings.data_dir)
     try:
         Inbox(store, 0).remove_abandoned()
-        with recorded_process(store.record_soon, "listener", utc_now):
+        with recorded_process(store.record_soon, "listener", utc_now, losses):
             follower = host.follower(store, "listener", stop.reload_requested, process.use)
             follower.start()
             timers = _timers(process, follower)
+            report = partial(losses.report, store.record_soon, utc_now)
+            timers.add("lost audit records", REPORT_SECONDS, report)
             with hold_process_lock(LockedProcess.LISTENER, host.settings.data_dir):
                 process.log_ready()
                 supervisor.send_sign()

@@ -12,6 +12,7 @@ from functools import partial
 import structlog
 
 from node.app import App, build, utc_now
+from node.audit.losses import REPORT_SECONDS, AuditLosses
 from node.audit.process_records import recorded_process
 from node.configuration.follower import POLL_SECONDS
 from node.dimse.tls.seen_certificates import FLUSH_SECONDS
@@ -60,7 +61,10 @@ def run(host: Host) -> None:
         worker = Worker(store, membership or SingleWorker(store, slot, utc_now), membership)
         if membership is None:
             worker.heartbeat.leave()
-        with recorded_process(store.record_soon, slot, utc_now):
+        losses = AuditLosses(host.settings.data_dir)
+        report = partial(losses.report, store.record_soon, utc_now)
+        worker.timers.add("lost audit records", REPORT_SECONDS, report)
+        with recorded_process(store.record_soon, slot, utc_now, losses):
             _work(host, worker, slot, stop)
         with suppress(Transient):  # the other workers then detect it by its heartbeat
             worker.heartbeat.leave()
