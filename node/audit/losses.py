@@ -25,8 +25,6 @@ from node.domain.audit.records import (
 )
 
 _LOG = structlog.get_logger()
-# How often a process states its losses.
-REPORT_SECONDS = 10.0
 
 
 @dataclass

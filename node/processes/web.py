@@ -5,7 +5,6 @@ import socket
 import sys
 import time
 from dataclasses import dataclass, field
-from functools import partial
 
 import structlog
 import uvicorn
@@ -13,10 +12,11 @@ from fastapi import FastAPI
 
 from node.access.first_start import announce_set_up
 from node.alerts.monitoring import monitoring_from
-from node.audit.losses import REPORT_SECONDS, AuditLosses
+from node.audit.losses import AuditLosses
 from node.audit.process_records import recorded_process
 from node.configuration.follower import POLL_SECONDS
 from node.configuration.site_configuration import SiteConfiguration
+from node.processes.audit_losses import add_loss_report
 from node.processes.entry_point import Host, RestartNeeded, run_process, utc_now
 from node.runtime.signals import ReloadSignal
 from node.runtime.supervisor_pipe import SIGN_SECONDS, SupervisorPipe
@@ -66,8 +66,7 @@ def run(host: Host) -> None:
             follower.start()
             process.timers.add("configuration", POLL_SECONDS, follower.poll)
             process.timers.add("certificates", _CERTIFICATES_S, process.certificates.poll)
-            report = partial(losses.report, store.record_soon, utc_now)
-            process.timers.add("lost audit records", REPORT_SECONDS, report)
+            add_loss_report(process.timers, store, losses)
             process.serve(received_signals, supervisor)
     finally:
         process.close()
