@@ -10,7 +10,10 @@ from datetime import datetime, timedelta
 import structlog
 
 from node.access.authentication import RequestFacts
+from node.access.login_records import locked_out_record
 from node.access.secrets import digest_of_identifier
+from node.audit.losses import AuditLosses
+from node.audit.recording import record_if_possible
 from node.domain.access.users import AccountError
 from node.store import Store
 
@@ -24,7 +27,7 @@ MAX_WAIT = timedelta(minutes=15)
 # Without a failure for so long, the count starts again.
 _KEPT = timedelta(hours=24)
 _MAX_DOUBLINGS = 20
-_ACCOUNT, _ADDRESS = "account:", "address:"
+_ACCOUNT, _ADDRESS, _PERIOD = "account:", "address:", "period:"
 
 
 @dataclass(frozen=True)
@@ -44,8 +47,22 @@ class LockOut:
         until = self.store.begin_attempt(subjects, _waits_until, facts.now)
         if until is not None:
             _LOG.warning("login.locked_out", address=facts.client_address)
+            self._record(account, facts, until)
             seconds = max(1, round((until - facts.now).total_seconds()))
             raise AccountError(f"too many attempts have failed; try again in {seconds} s")
+
+    def _record(self, account: str, facts: RequestFacts, until: datetime) -> None:
+        """Records the first attempt from an address in a lock-out period.
+
+        The account is no part of the period: who tries many names would fill the audit trail.
+        """
+        period = f"{facts.client_address} {until.isoformat()}"
+        if not self.store.is_first_refusal(_PERIOD + digest_of_identifier(period), facts.now):
+            return
+        credentials = self.store.credentials_of(account.strip().lower())
+        name = "" if credentials is None else credentials.user.name
+        record = locked_out_record(name, facts, until)
+        record_if_possible(self.store.record, record, AuditLosses(self.store.data_dir))
 
     def succeeded(self, account: str, facts: RequestFacts) -> None:
         """Forgets the failures of the account, and this attempt of the address."""

@@ -1,5 +1,7 @@
 """Records of the audit trail about logins and about people's own accounts."""
 
+from datetime import datetime
+
 from node.access.authentication import RequestFacts
 from node.domain.audit.records import (
     AuditAction,
@@ -23,6 +25,13 @@ def failed_login_record(name: str, facts: RequestFacts, reason: str) -> AuditRec
     `name` is empty unless it is that of a user: people sometimes type their password there.
     """
     return _record(AuditAction.LOGIN, AuditOutcome.MINOR_FAILURE, name, facts, reason)
+
+
+def locked_out_record(name: str, facts: RequestFacts, until: datetime) -> AuditRecord:
+    """The record of an attempt before its account or address may try again; see the failed one."""
+    detail = f"too many attempts have failed; the next may be made at {until:%H:%M:%S} UTC"
+    outcome = AuditOutcome.MINOR_FAILURE
+    return _record(AuditAction.LOCKED_OUT, outcome, name, facts, detail)
 
 
 def own_account_record(name: str, facts: RequestFacts, change: str) -> AuditRecord:

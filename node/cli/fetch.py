@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from node.cli.audit.operator_records import record_work
 from node.cli.options import ConfigOption
 from node.dicom.query import FoundSeries, SeriesQuery
+from node.domain.audit.records import AuditObject, AuditObjectType
 
 if TYPE_CHECKING:
     from node.settings import Settings
@@ -65,12 +67,15 @@ def fetch(
 def _request(settings: "Settings", source: str, found: Sequence[FoundSeries]) -> list[int]:
     store = _open_store(settings)
     try:
-        return [
+        numbers = [
             store.request_retrieval(
                 source, one.study_instance_uid, one.series_instance_uid, datetime.now(UTC)
             )
             for one in found
         ]
+        series = [AuditObject(AuditObjectType.SERIES, one.series_instance_uid) for one in found]
+        record_work(store, series, f"segnode fetch {source}")
+        return numbers
     finally:
         store.close()
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from node.cli.audit.operator_records import record_export
+from node.cli.audit.operator_records import record_export, record_job_work, record_work
 from node.cli.options import ConfigOption
 from node.domain.audit.records import AuditObject, AuditObjectType
 from node.domain.errors import Rejected, RejectionReason, Transient
@@ -91,6 +91,7 @@ def start(
             raise Rejected(
                 RejectionReason.INVALID_INSTANCE, f"no series {series} has been received"
             )
+        record_work(store, [AuditObject(AuditObjectType.SERIES, series)], "segnode jobs start")
     typer.echo(f"{series} will be processed with the images received so far.")
 
 
@@ -111,6 +112,7 @@ def release(job: JobArgument, config: ConfigOption = None) -> None:
             )
             raise Rejected(RejectionReason.INVALID_INSTANCE, f"job {found.job_id[:8]} {message}")
         store.retry_job(found.job_id, datetime.now(UTC))
+        record_job_work(store, found.job_id, "segnode jobs release")
     typer.echo(f"Job {found.job_id[:8]} is released; its result will be delivered.")
 
 
@@ -134,6 +136,7 @@ def rerun(job: JobArgument, config: ConfigOption = None) -> None:
         except OSError as error:
             message = f"the earlier result cannot be deleted: {error.strerror}"
             raise Transient(message) from error
+        record_job_work(store, found.job_id, "segnode jobs rerun")
     typer.echo(f"Job {found.job_id[:8]} is queued to run again from its images.")
 
 

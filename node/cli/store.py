@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from node.cli.audit.operator_records import record_work
 from node.cli.jobs import open_store
 from node.cli.options import ConfigOption, operating_system_user
 from node.domain.errors import Rejected, RejectionReason
@@ -54,6 +55,8 @@ def repair(config: ConfigOption = None) -> None:
             faults[finding.fault] += 1
             action = verification.repair(finding, datetime.now(UTC))
             typer.echo(f"{finding.fault}: {finding.path}: {action}")
+        if faults:
+            record_work(store, [], f"segnode store repair: {_summary(faults)}")
         count = store.count_instances()
     _print_totals(count, faults)
 
@@ -99,5 +102,8 @@ def _require_known(store: "Store", series: Sequence[str]) -> None:
 
 
 def _print_totals(count: int, faults: Counter[str]) -> None:
-    summary = ", ".join(f"{number} {fault}" for fault, number in sorted(faults.items()))
-    typer.echo(f"{count} images in the index: {summary or 'no faults'}.")
+    typer.echo(f"{count} images in the index: {_summary(faults) or 'no faults'}.")
+
+
+def _summary(faults: Counter[str]) -> str:
+    return ", ".join(f"{number} {fault}" for fault, number in sorted(faults.items()))

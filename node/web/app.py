@@ -32,10 +32,10 @@ from node.web.api import (
     models,
     retrievals,
     series,
-    tokens,
     work_items,
 )
 from node.web.api import rules as rules_api
+from node.web.api.access import audit, tokens
 from node.web.api.queues import routes as queues
 from node.web.audit.recording import RequestRecorder
 from node.web.console import (
@@ -46,6 +46,7 @@ from node.web.console import (
 from node.web.console import routes as console
 from node.web.console.access import (
     account_routes,
+    audit_routes,
     login_routes,
     oidc_routes,
     proxy_routes,
@@ -87,6 +88,7 @@ _CONSOLE = (
     account_routes,
     token_routes,
     user_routes,
+    audit_routes,
     viewer,
     ohif_routes,
 )
@@ -96,6 +98,7 @@ _API = (
     queues,
     retrievals,
     tokens,
+    audit,
     work_items,
     rules_api,
     configuration_api,

@@ -148,3 +148,9 @@ def test_the_last_administrator_is_an_account_of_the_node(store: Store) -> None:
         store.set_disabled("local", True)
     store.set_disabled(known.name, True)
     assert store.record_external_login(person("1"), LATER).is_disabled
+
+
+def test_a_lock_out_period_is_refused_for_the_first_time_once(store: Store) -> None:
+    assert store.is_first_refusal("period:a", NOON)
+    assert not store.is_first_refusal("period:a", LATER)
+    assert store.is_first_refusal("period:b", LATER)

@@ -59,6 +59,8 @@ ACCESS_PAGES = (
     ShownPage("user-code", "/users", _USERS, _add_a_user, _ADMINISTRATOR),
     ShownPage("tokens", "/tokens", _USERS, user=_ADMINISTRATOR),
     ShownPage("token-created", "/tokens", _USERS, _add_a_token, _ADMINISTRATOR),
+    ShownPage("audit-trail", "/audit", _USERS, user=_ADMINISTRATOR),
+    ShownPage("audit-trail-search", "/audit?action=login", _USERS, user=_ADMINISTRATOR),
     ShownPage("account", "/account", _USERS, user=_OPERATOR),
     ShownPage("account-second-factor", "/account/second-factor", _USERS, user=_ADMINISTRATOR),
     ShownPage("forbidden", "/users", _USERS, user=_OPERATOR),

@@ -1,15 +1,13 @@
 """`segnode audit export`: writes records of the audit trail into a file."""
 
-import json
 import os
-from collections.abc import Callable, Iterable
-from dataclasses import asdict
-from enum import StrEnum
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from node.audit.export_format import ExportFormat, line_writer
 from node.cli.audit.operator_records import record_reading
 from node.cli.audit.search_options import (
     ActionOption,
@@ -23,17 +21,6 @@ from node.cli.audit.search_options import (
 )
 from node.cli.jobs import open_store
 from node.cli.options import ConfigOption
-
-if TYPE_CHECKING:
-    from node.store.audit_trail.chain import ChainedRecord
-
-
-class ExportFormat(StrEnum):
-    """How a record is written; each takes one line."""
-
-    JSON = "json"
-    DICOM = "dicom"
-
 
 FileArgument = Annotated[Path, typer.Argument(help="The new file.", dir_okay=False)]
 FormatOption = Annotated[
@@ -63,27 +50,12 @@ def export(
     from node.store.audit_trail.searching import AuditSearch
 
     search = AuditSearch(in_utc(since), in_utc(until), action, outcome, user, object_, address)
-    line_of = _line_writer(export_format)
+    line_of = line_writer(export_format)
     with open_store(config) as store:
         record_reading(store, f"exported as {export_format}")
         with store.found_audit_records(search) as records:
             count = _write(file, (line_of(record) for record in records))
     typer.echo(f"{file} holds {count} records.")
-
-
-def _line_writer(export_format: ExportFormat) -> "Callable[[ChainedRecord], bytes]":
-    from node.audit.dicom_message import audit_message
-
-    match export_format:
-        case ExportFormat.JSON:
-            return _json_line
-        case ExportFormat.DICOM:
-            return audit_message
-
-
-def _json_line(record: "ChainedRecord") -> bytes:
-    fields = asdict(record) | {"happened_at": record.happened_at.isoformat(timespec="microseconds")}
-    return json.dumps(fields).encode()
 
 
 def _write(file: Path, lines: Iterable[bytes]) -> int:

@@ -51,6 +51,23 @@ def record_export(store: "Store", exported: AuditObject, detail: str) -> None:
     store.record(operator_record(AuditAction.EXPORTED, [exported], detail))
 
 
+def record_work(store: "Store", objects: Sequence[AuditObject], detail: str) -> None:
+    """Records that this user has changed the work of the node.
+
+    The change is made already, and stays where the record cannot be written.
+    """
+    from node.audit.losses import AuditLosses
+    from node.audit.recording import record_if_possible
+
+    record = operator_record(AuditAction.WORK_CHANGED, objects, detail)
+    record_if_possible(store.record, record, AuditLosses(store.data_dir))
+
+
+def record_job_work(store: "Store", job_id: str, detail: str) -> None:
+    """Records that this user has changed the work of one job."""
+    record_work(store, [AuditObject(AuditObjectType.JOB, job_id)], detail)
+
+
 def record_reading(store: "Store", detail: str) -> None:
     """Records that this user reads the audit trail (PS3.15 A.5.3.2).
 

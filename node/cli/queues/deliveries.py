@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from node.cli.audit.operator_records import record_job_work, record_work
 from node.cli.jobs import find_job, open_store
 from node.cli.options import ConfigOption, operating_system_user
+from node.domain.audit.records import AuditObject, AuditObjectType
 from node.domain.delivery import CHANGEABLE, DeliveryState
 from node.domain.errors import Rejected, RejectionReason
 from node.domain.job import Job, JobState
@@ -95,10 +97,12 @@ def retry(
             _require_parked(job, "retried")
         for job in whole:
             control.store.retry_job(job.job_id, control.now)
+            record_job_work(control.store, job.job_id, "segnode jobs retry")
             typer.echo(f"Job {job.job_id[:8]} is queued again.")
         others = [job.job_id for job in found if job not in whole]
         if others or choice.all_jobs:
             changes = control.retry(choice.selection(others))
+            _record(control, changes, "segnode jobs retry")
             _warn_of_pauses(control, changes)
             _report(changes, "due now")
 
@@ -120,7 +124,9 @@ def redirect(
     choice = Choice(jobs or (), destination, state, all_jobs)
     with control_of(config) as control:
         found = [find_job(control.store, prefix).job_id for prefix in choice.jobs]
-        _report(control.redirect(choice.selection(found), to), f"redirected to {to}")
+        changes = control.redirect(choice.selection(found), to)
+        _record(control, changes, f"segnode jobs redirect --to {to}")
+        _report(changes, f"redirected to {to}")
 
 
 def discard(
@@ -140,13 +146,16 @@ def discard(
         found = [find_job(control.store, prefix) for prefix in choice.jobs]
         if not choice.is_about_jobs:
             selection = choice.selection([job.job_id for job in found])
-            _report(control.discard(selection, reason), "discarded")
+            changes = control.discard(selection, reason)
+            _record(control, changes, "segnode jobs discard")
+            _report(changes, "discarded")
             return
         discarding = Discarding.of(reason, operating_system_user())
         for job in found:
             _require_parked(job, "discarded")
         for job in found:
             control.store.discard_job(job.job_id, discarding, control.now)
+            record_job_work(control.store, job.job_id, "segnode jobs discard")
             typer.echo(f"Job {job.job_id[:8]} is discarded.")
 
 
@@ -172,6 +181,17 @@ def _require_parked(job: Job, action: str) -> None:
             RejectionReason.INVALID_INSTANCE,
             f"job {job.job_id[:8]} is {job.state}; only a parked job can be {action}",
         )
+
+
+def _record(control: "QueueControl", changes: Sequence[DeliveryChange], command: str) -> None:
+    """Records, for each job, the deliveries that changed."""
+    changed: dict[str, list[AuditObject]] = {}
+    for name in (change.name for change in changes if not change.refusal):
+        job = [AuditObject(AuditObjectType.JOB, name.job_id)]
+        delivery = AuditObject(AuditObjectType.DELIVERY, name.key)
+        changed.setdefault(name.job_id, job).append(delivery)
+    for objects in changed.values():
+        record_work(control.store, objects, command)
 
 
 def _report(changes: Sequence[DeliveryChange], done: str) -> None:

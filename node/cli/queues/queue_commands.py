@@ -6,9 +6,11 @@ from typing import Annotated
 
 import typer
 
+from node.cli.audit.operator_records import record_work
 from node.cli.jobs import JsonOption
 from node.cli.options import ConfigOption
 from node.cli.queues.deliveries import ReasonOption, control_of
+from node.domain.audit.records import AuditObject, AuditObjectType
 from node.domain.job import JobState
 from node.domain.queues.pause import INFERENCE, DestinationQueue, Pause, Queue
 
@@ -55,6 +57,8 @@ def pause(
     queue = _queue(destination, is_inference=inference)
     with control_of(config) as control:
         is_new = control.pause(queue, reason)
+        if is_new:
+            record_work(control.store, _objects(queue), f"segnode queue pause: {queue.title}")
     typer.echo(f"{_title(queue)} is {'paused' if is_new else 'paused already'}.")
 
 
@@ -71,6 +75,8 @@ def resume(
     queue = _queue(destination, is_inference=inference)
     with control_of(config) as control:
         was_paused = control.resume(queue)
+        if was_paused:
+            record_work(control.store, _objects(queue), f"segnode queue resume: {queue.title}")
     typer.echo(f"{_title(queue)} is {'resumed' if was_paused else 'not paused'}.")
 
 
@@ -78,6 +84,12 @@ def _queue(destination: str, *, is_inference: bool) -> Queue:
     if bool(destination) == is_inference:
         raise typer.BadParameter("use either --destination or --inference")
     return INFERENCE if is_inference else Queue.of_destination(destination)
+
+
+def _objects(queue: Queue) -> list[AuditObject]:
+    """The destination in the audit trail; the inference is none."""
+    name = queue.destination
+    return [AuditObject(AuditObjectType.DESTINATION, name)] if name else []
 
 
 def _title(queue: Queue) -> str:

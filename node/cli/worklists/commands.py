@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from node.cli.audit.operator_records import record_work
 from node.cli.jobs import JsonOption, open_store
 from node.cli.options import ConfigOption
 from node.cli.worklists.texts import state_text, worklist_lines
+from node.domain.audit.records import AuditObject, AuditObjectType
 from node.domain.errors import Rejected, RejectionReason
 from node.domain.worklists.work_item import WorkItem
 
@@ -81,6 +83,7 @@ def cancel(uid: UidArgument, worklist: WorklistOption = "", config: ConfigOption
                 f"work item {uid} has ended: {state_text(item)}",
             )
         store.request_cancellation(item.worklist, uid, None, datetime.now(UTC))
+        record_work(store, [AuditObject(AuditObjectType.WORK_ITEM, uid)], "segnode worklist cancel")
     typer.echo(f"The cancellation of {uid} is requested; see `segnode worklist list`.")
 
 

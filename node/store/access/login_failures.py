@@ -15,7 +15,7 @@ WaitsUntil = Callable[[str, int, datetime], datetime]
 
 
 class LoginFailures(Repository):
-    """The number of failures of each subject: an account or an address."""
+    """The number of failures of each subject: an account, an address or a lock-out period."""
 
     def begin_attempt(
         self, subjects: Iterable[str], waits_until: WaitsUntil, now: datetime
@@ -42,6 +42,17 @@ class LoginFailures(Repository):
                     .on_conflict_do_update(index_elements=[_F.subject], set_=values)
                 )
         return None
+
+    def is_first_refusal(self, period: str, now: datetime) -> bool:
+        """Whether no attempt was refused in the period before; `period` names it as a subject."""
+        with self._database.writing() as connection:
+            added = connection.execute(
+                self._database.insert(LOGIN_FAILURES)
+                .values(subject=period, failures=1, last_at=now)
+                .on_conflict_do_nothing(index_elements=[_F.subject])
+                .returning(_F.subject)
+            )
+            return added.first() is not None
 
     def forgive_attempt(self, account: str, address: str) -> None:
         """Forgets the failures of an account after a success, and one of the address."""

@@ -4,12 +4,14 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Self
 
-from sqlalchemy import ColumnElement, Text, cast, select
+from sqlalchemy import ColumnElement, Text, and_, cast, or_, select
 
 from node.domain.audit.lost_records import LostRecords, parsed_lost_records
 from node.domain.audit.records import AuditAction, AuditOutcome
+from node.domain.errors import Rejected, RejectionReason
 from node.store.audit_trail.chain import ChainedRecord
 from node.store.audit_trail.tables import AUDIT_RECORDS
 from node.store.audit_trail.trail import chained_record
@@ -17,6 +19,7 @@ from node.store.repository import Repository
 
 _R = AUDIT_RECORDS.c
 _BATCH = 500
+_CURSOR_TIME = "%Y-%m-%dT%H:%M:%S.%f"
 
 
 @dataclass(frozen=True)
@@ -57,8 +60,68 @@ class AuditSearch:
         return found
 
 
+@dataclass(frozen=True)
+class AuditCursor:
+    """The place of a record among all records, by time; `str` and `parse` are inverse."""
+
+    happened_at: datetime
+    chain: str
+    sequence: int
+
+    @classmethod
+    def of(cls, record: ChainedRecord) -> Self:
+        """Returns the place of a record."""
+        return cls(record.happened_at, record.chain, record.sequence)
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Returns the cursor of a text.
+
+        Raises:
+            Rejected: it is no cursor.
+        """
+        at, _, rest = text.partition("~")
+        sequence, _, chain = rest.partition("~")
+        try:
+            time = datetime.strptime(at, _CURSOR_TIME).replace(tzinfo=UTC)
+            return cls(time, chain, int(sequence))
+        except ValueError as error:
+            message = "the page does not exist: follow a link of the list instead of changing it"
+            raise Rejected(RejectionReason.INVALID_INSTANCE, message) from error
+
+    def __str__(self) -> str:
+        at = self.happened_at.astimezone(UTC).strftime(_CURSOR_TIME)
+        return f"{at}~{self.sequence}~{self.chain}"
+
+    @property
+    def is_older(self) -> ColumnElement[bool]:
+        """The condition of records before it, in the order of the search."""
+        same_time = _R.happened_at == self.happened_at
+        same_chain = _R.chain == self.chain
+        return and_(
+            _R.happened_at <= self.happened_at,
+            or_(
+                _R.happened_at < self.happened_at,
+                and_(same_time, _R.chain < self.chain),
+                and_(same_time, same_chain, _R.sequence < self.sequence),
+            ),
+        )
+
+
 class AuditSearches(Repository):
     """Searches of the audit trail."""
+
+    def audit_page(
+        self, search: AuditSearch, limit: int, older_than: AuditCursor | None = None
+    ) -> list[ChainedRecord]:
+        """Returns the newest of the wanted records, at most `limit`; of all hosts."""
+        conditions = search.conditions()
+        if older_than is not None:
+            conditions.append(older_than.is_older)
+        newest_first = (_R.happened_at.desc(), _R.chain.desc(), _R.sequence.desc())
+        query = select(AUDIT_RECORDS).where(*conditions).order_by(*newest_first).limit(limit)
+        with self._database.reading() as connection:
+            return [chained_record(row) for row in connection.execute(query)]
 
     @contextmanager
     def found_audit_records(

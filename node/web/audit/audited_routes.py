@@ -136,8 +136,12 @@ AUDITED_ROUTES: Mapping[Route, AuditedAs] = {
     ("POST", "/account/second-factor/remove"): AuditedAs(AuditAction.USER_CHANGED, {}),
 }
 # What changes users, tokens and the configuration adds the record, for the command line as well.
+# The audit trail shows nothing without a record of it.
 RECORDED_WITH_THE_CHANGE: frozenset[Route] = frozenset(
     {
+        ("GET", "/audit"),
+        ("GET", "/api/audit"),
+        ("GET", "/api/audit/export"),
         ("POST", "/tokens"),
         ("POST", "/tokens/{name}/revoke"),
         ("POST", "/api/tokens"),

@@ -6,10 +6,20 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
-from node.access.lock_out import FREE_FAILURES_OF_ACCOUNT, MAX_WAIT, LockOut
+from node.access.lock_out import (
+    FREE_FAILURES_OF_ACCOUNT,
+    FREE_FAILURES_OF_ADDRESS,
+    MAX_WAIT,
+    LockOut,
+)
+from node.domain.access.permissions import Role
 from node.domain.access.users import AccountError
+from node.domain.audit.records import AuditAction
 from node.store import Store
+from node.store.audit_trail.chain import ChainedRecord
+from tests.support.audit_records import audit_records
 from tests.support.factories import sqlite_url
 from tests.support.servers.sessions import FACTS
 
@@ -60,6 +70,50 @@ def test_a_success_ends_the_wait_of_the_account(lock_out: LockOut) -> None:
     lock_out.begin("other", FACTS)
     lock_out.succeeded("jdoe", FACTS)
     lock_out.begin("jdoe", FACTS)
+
+
+def test_a_lock_out_is_recorded_once_for_each_period_and_address(
+    lock_out: LockOut,
+) -> None:
+    lock_out.store.add_user("ada", Role.ADMINISTRATOR, START)
+    elsewhere = replace(FACTS, client_address="192.0.2.9")
+    for _ in range(FREE_FAILURES_OF_ACCOUNT):
+        lock_out.begin("ada", FACTS)
+    for facts in (FACTS, FACTS, elsewhere):
+        with pytest.raises(AccountError):
+            lock_out.begin("ada", facts)
+    recorded = [(one.actor, one.address) for one in locked_out(lock_out)]
+    assert recorded == [("ada", FACTS.client_address), ("ada", elsewhere.client_address)]
+    later = replace(FACTS, now=START + timedelta(seconds=2))
+    lock_out.begin("ada", later)
+    with pytest.raises(AccountError):
+        lock_out.begin("ada", later)
+    assert len(locked_out(lock_out)) == len(recorded) + 1
+
+
+def test_the_record_of_a_lock_out_has_no_name_that_no_user_has(lock_out: LockOut) -> None:
+    for number in range(FREE_FAILURES_OF_ADDRESS):
+        lock_out.begin(f"name{number}", FACTS)
+    for name in ("a-password", "another"):
+        with pytest.raises(AccountError):
+            lock_out.begin(name, FACTS)
+    (record,) = locked_out(lock_out)
+    assert (record.actor, record.objects) == ("", ())
+
+
+def test_an_attempt_is_refused_also_without_its_record(lock_out: LockOut) -> None:
+    with lock_out.store._database.writing() as connection:
+        connection.execute(text("DROP TABLE audit_records"))
+    for _ in range(FREE_FAILURES_OF_ACCOUNT):
+        lock_out.begin("jdoe", FACTS)
+    with pytest.raises(AccountError, match="try again in 2 s"):
+        lock_out.begin("jdoe", FACTS)
+
+
+def locked_out(lock_out: LockOut) -> list[ChainedRecord]:
+    """The records of lock-outs, oldest first."""
+    records = reversed(audit_records(lock_out.store))
+    return [one for one in records if one.action == AuditAction.LOCKED_OUT]
 
 
 def test_attempts_at_the_same_time_all_count(lock_out: LockOut) -> None:

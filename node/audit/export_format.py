@@ -1,0 +1,30 @@
+"""How an export writes a record of the audit trail: one line, as JSON or as a DICOM message."""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from enum import StrEnum
+
+from node.audit.dicom_message import audit_message
+from node.store.audit_trail.chain import ChainedRecord
+
+
+class ExportFormat(StrEnum):
+    """How a record is written; each takes one line."""
+
+    JSON = "json"
+    DICOM = "dicom"
+
+
+def line_writer(export_format: ExportFormat) -> Callable[[ChainedRecord], bytes]:
+    """Returns what writes the line of a record, without its end."""
+    match export_format:
+        case ExportFormat.JSON:
+            return _json_line
+        case ExportFormat.DICOM:
+            return audit_message
+
+
+def _json_line(record: ChainedRecord) -> bytes:
+    fields = asdict(record) | {"happened_at": record.happened_at.isoformat(timespec="microseconds")}
+    return json.dumps(fields).encode()

@@ -1,0 +1,1 @@
+"""REST routes about who uses the node, for administrators."""

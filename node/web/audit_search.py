@@ -1,0 +1,124 @@
+"""Searches of the audit trail by console and REST API, and the record that somebody reads it."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Annotated
+from urllib.parse import urlencode
+
+from pydantic import BaseModel, BeforeValidator, Field
+from starlette.responses import StreamingResponse
+
+from node.audit.export_format import ExportFormat, line_writer
+from node.domain.audit.records import (
+    AuditAction,
+    AuditActor,
+    AuditInterface,
+    AuditObject,
+    AuditObjectType,
+    AuditOutcome,
+    AuditRecord,
+)
+from node.store import Store
+from node.store.audit_trail.searching import AuditCursor, AuditSearch
+from node.web.acting_user import ActingUser
+from node.web.search_parameters import SearchText
+
+_MEDIA_TYPES = {
+    ExportFormat.JSON: "application/jsonl",
+    ExportFormat.DICOM: "application/xml-seq",
+}
+_BATCH = 500
+
+
+def _time(value: object) -> object:
+    """An empty field of a form is no time; a time without a zone is in UTC."""
+    if not isinstance(value, str) or value == "":
+        return None if value == "" else value
+    time = datetime.fromisoformat(value)
+    return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
+
+
+def _absent_if_empty(value: object) -> object:
+    return None if value == "" else value
+
+
+Time = Annotated[datetime | None, BeforeValidator(_time)]
+
+
+class AuditParameters(BaseModel):
+    """Which records to show; all conditions must hold, and an empty value does not count."""
+
+    since: Time = Field(None, description="Only records since then; UTC without a zone.")
+    until: Time = Field(None, description="Only records before then; UTC without a zone.")
+    user: SearchText = Field("", description="Part of the name of who acts.")
+    action: Annotated[AuditAction | None, BeforeValidator(_absent_if_empty)] = Field(
+        None, description="Only this action."
+    )
+    outcome: Annotated[AuditOutcome | None, BeforeValidator(_absent_if_empty)] = Field(
+        None, description="Only this outcome."
+    )
+    object: SearchText = Field("", description="The whole identifier of an object.")
+    address: SearchText = Field("", description="Part of the address of who acts.")
+
+    @property
+    def search(self) -> AuditSearch:
+        """The search with these conditions."""
+        return AuditSearch(
+            self.since,
+            self.until,
+            self.action,
+            self.outcome,
+            self.user,
+            self.object,
+            self.address,
+        )
+
+    def address_of(self, path: str, **more: str) -> str:
+        """Returns the address of a page with the same conditions."""
+        own = AuditParameters.model_fields
+        values = self.model_dump(mode="json", exclude_none=True, include=set(own)) | more
+        pairs = [(name, value) for name, value in values.items() if value != ""]
+        return f"{path}?{urlencode(pairs)}" if pairs else path
+
+
+def record_reading(
+    store: Store, user: ActingUser, parameters: AuditParameters, detail: str
+) -> None:
+    """Records that somebody reads the audit trail; call it before anything is shown.
+
+    Raises:
+        Transient: the record cannot be written; nothing may be shown then.
+    """
+    trail = AuditObject(AuditObjectType.AUDIT_TRAIL, "audit trail")
+    conditions = parameters.address_of("")[1:]
+    query = (AuditObject(AuditObjectType.QUERY, conditions),) if conditions else ()
+    store.record_soon(
+        AuditRecord(
+            datetime.now(UTC),
+            AuditAction.AUDIT_READ,
+            AuditOutcome.SUCCESS,
+            AuditActor(user.named(), AuditInterface(user.interface), user.address),
+            (trail, *query),
+            detail,
+        )
+    )
+
+
+def exported(
+    store: Store, parameters: AuditParameters, export_format: ExportFormat
+) -> StreamingResponse:
+    """Returns a file with the wanted records, the newest first, one on each line."""
+    name = f"audit.{'jsonl' if export_format is ExportFormat.JSON else 'xml'}"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
+    lines = _lines(store, parameters.search, export_format)
+    return StreamingResponse(lines, headers=headers, media_type=_MEDIA_TYPES[export_format])
+
+
+def _lines(store: Store, search: AuditSearch, export_format: ExportFormat) -> Iterator[bytes]:
+    """Yields the lines. Between batches, no transaction waits for a slow client."""
+    line_of = line_writer(export_format)
+    cursor: AuditCursor | None = None
+    while records := store.audit_page(search, _BATCH, cursor):
+        for record in records:
+            yield line_of(record) + b"\n"
+        cursor = AuditCursor.of(records[-1])
