@@ -8,7 +8,8 @@ from urllib.parse import urlencode
 from pydantic import BaseModel, BeforeValidator, Field
 from starlette.responses import StreamingResponse
 
-from node.audit.export_format import ExportFormat, line_writer
+from node.audit.export_lines import line_writer
+from node.domain.audit.export_format import ExportFormat
 from node.domain.audit.records import (
     AuditAction,
     AuditActor,

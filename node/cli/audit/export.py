@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from node.audit.export_format import ExportFormat, line_writer
 from node.cli.audit.operator_records import record_reading
 from node.cli.audit.search_options import (
     ActionOption,
@@ -21,6 +20,7 @@ from node.cli.audit.search_options import (
 )
 from node.cli.jobs import open_store
 from node.cli.options import ConfigOption
+from node.domain.audit.export_format import ExportFormat
 
 FileArgument = Annotated[Path, typer.Argument(help="The new file.", dir_okay=False)]
 FormatOption = Annotated[
@@ -47,6 +47,7 @@ def export(
 
     Example: segnode audit export audit.jsonl --since 2026-11-01
     """
+    from node.audit.export_lines import line_writer
     from node.store.audit_trail.searching import AuditSearch
 
     search = AuditSearch(in_utc(since), in_utc(until), action, outcome, user, object_, address)

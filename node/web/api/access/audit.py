@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 from starlette.responses import StreamingResponse
 
-from node.audit.export_format import ExportFormat
+from node.domain.audit.export_format import ExportFormat
 from node.store.audit_trail.chain import ChainedRecord
 from node.store.audit_trail.searching import AuditCursor
 from node.web.acting_user import CurrentUser

@@ -3,17 +3,10 @@
 import json
 from collections.abc import Callable
 from dataclasses import asdict
-from enum import StrEnum
 
 from node.audit.dicom_message import audit_message
+from node.domain.audit.export_format import ExportFormat
 from node.store.audit_trail.chain import ChainedRecord
-
-
-class ExportFormat(StrEnum):
-    """How a record is written; each takes one line."""
-
-    JSON = "json"
-    DICOM = "dicom"
 
 
 def line_writer(export_format: ExportFormat) -> Callable[[ChainedRecord], bytes]:
