@@ -7,12 +7,14 @@ from dataclasses import dataclass
 
 import structlog
 
+from node.audit.losses import AuditLosses
 from node.audit.process_records import recorded_process
 from node.configuration.follower import POLL_SECONDS, ConfigurationFollower
 from node.dimse.tls.certificate_files import certificate_files, check_certificates
 from node.dimse.tls.seen_certificates import FLUSH_SECONDS, SeenCertificates
 from node.domain.connections.seen_certificate import PeerRole
 from node.intake.inbox import Inbox
+from node.processes.audit_losses import add_loss_report
 from node.processes.entry_point import Host, RestartNeeded, run_process, utc_now
 from node.runtime.locks import LockedProcess, hold_process_lock
 from node.runtime.signals import StopSignal
@@ -60,12 +62,14 @@ def run(host: Host) -> None:
         RejectionRecorder(store, utc_now),
         SeenCertificates(store, utc_now, PeerRole.SENDER),
     )
+    losses = AuditLosses(host.settings.data_dir)
     try:
         Inbox(store, 0).remove_abandoned()
-        with recorded_process(store.record_soon, "listener", utc_now):
+        with recorded_process(store.record_soon, "listener", utc_now, losses):
             follower = host.follower(store, "listener", stop.reload_requested, process.use)
             follower.start()
             timers = _timers(process, follower)
+            add_loss_report(timers, store, losses)
             with hold_process_lock(LockedProcess.LISTENER, host.settings.data_dir):
                 process.log_ready()
                 supervisor.send_sign()

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from node.audit.recording import record_if_possible
 from node.domain.audit.records import (
     AuditAction,
     AuditActor,
@@ -16,6 +15,7 @@ from node.domain.audit.records import (
     AuditRecord,
 )
 from node.domain.connections.rejected_connection import ListenerRejection, RejectionKey
+from node.domain.errors import Transient
 
 # A sender that is rejected tries again, often for hours.
 REPEATED_AFTER = timedelta(minutes=15)
@@ -59,7 +59,9 @@ class AuditedRejections:
         """Appends the records that are due; `is_last` also those that may wait."""
         due = self._due(now, is_last=is_last)
         for number, (kind, count) in enumerate(due):
-            if not record_if_possible(self.write_record, _record(kind, count, now)):
+            try:
+                self.write_record(_record(kind, count, now))
+            except Transient:  # the next call writes them
                 self._keep(due[number:])
                 return
 

@@ -12,6 +12,7 @@ import structlog
 from node.access.authentication import RequestFacts
 from node.access.login_records import locked_out_record
 from node.access.secrets import digest_of_identifier
+from node.audit.losses import AuditLosses
 from node.audit.recording import record_if_possible
 from node.domain.access.users import AccountError
 from node.store import Store
@@ -60,7 +61,8 @@ class LockOut:
             return
         credentials = self.store.credentials_of(account.strip().lower())
         name = "" if credentials is None else credentials.user.name
-        record_if_possible(self.store.record, locked_out_record(name, facts, until))
+        record = locked_out_record(name, facts, until)
+        record_if_possible(self.store.record, record, AuditLosses(self.store.data_dir))
 
     def succeeded(self, account: str, facts: RequestFacts) -> None:
         """Forgets the failures of the account, and this attempt of the address."""

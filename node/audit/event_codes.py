@@ -63,6 +63,7 @@ _LOGOUT = Code("110123", "Logout")
 _NODE_AUTHENTICATION = Code("110126", "Node Authentication")
 _SOFTWARE_CONFIGURATION = Code("110131", "Software Configuration")
 _RESTRICTED_FUNCTION = Code("110132", "Use of Restricted Function")
+_RECORDING_STOPPED = Code("110133", "Audit Recording Stopped")
 _USER_CHANGED = Code("110137", "User Security Attributes Changed")
 
 _APPLICATION = Code("110150", "Application")
@@ -100,6 +101,7 @@ EVENT_CODES: dict[str, EventCodes] = {
     AuditAction.RESTORED: EventCodes(_IMPORT, "C", node_role=DESTINATION_ROLE),
     AuditAction.AUDIT_READ: EventCodes(_LOG_USED, "R"),
     AuditAction.AUDIT_REMOVED: EventCodes(_ALERT, "E", _RESTRICTED_FUNCTION),
+    AuditAction.AUDIT_LOST: EventCodes(_ALERT, "E", _RECORDING_STOPPED),
 }
 # For an action of a later release, which another host runs.
 UNKNOWN_EVENT = EventCodes(_ALERT, "E")

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from importlib.metadata import version
 
+from node.audit.losses import AuditLosses
 from node.audit.recording import record_if_possible
 from node.domain.audit.records import (
     AuditAction,
@@ -21,7 +22,10 @@ from node.domain.errors import NodeError
 
 @contextmanager
 def recorded_process(
-    write: Callable[[AuditRecord], None], role: str, now: Callable[[], datetime]
+    write: Callable[[AuditRecord], None],
+    role: str,
+    now: Callable[[], datetime],
+    losses: AuditLosses,
 ) -> Iterator[None]:
     """Records the start of this process, and its stop when the block ends.
 
@@ -33,7 +37,7 @@ def recorded_process(
         process = AuditObject(AuditObjectType.PROCESS, f"{socket.gethostname()}/{role}")
         actor = AuditActor("segnode", AuditInterface.NODE)
         entry = AuditRecord(now(), action, outcome, actor, (process,), detail)
-        record_if_possible(write, entry)
+        record_if_possible(write, entry, losses)
 
     record(AuditAction.STARTED, AuditOutcome.SUCCESS, f"segnode {version('segnode')}")
     try:

@@ -2,10 +2,12 @@
 
 import os
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import structlog
 
+from node.audit.losses import AuditLosses
 from node.audit.recording import record_if_possible
 from node.configuration.differences import recorded_change, without_any_secret
 from node.domain.audit.records import (
@@ -46,18 +48,20 @@ class ConfigurationFile:
         try:
             new = without_any_secret(self.file.read_text(encoding="utf-8-sig"))
             old = recorded.read_text(encoding="utf-8") if recorded.exists() else ""
-            if new != old and self._record(settings, "", recorded_change(old, new)):
+            if new != old:
+                _write(settings, self._record("", recorded_change(old, new)))
                 _replace(recorded, new)
-        except OSError as error:
+        except (OSError, NodeError) as error:
             _LOG.error("audit.not_recorded", action="configuration changed", error=str(error))
 
     def record_mistakes(self, settings: Settings, error: Misconfigured) -> None:
         """Records that the node goes on with `settings`, because the file has mistakes."""
         mistakes = "; ".join(str(error).splitlines())[:_MAX_DETAIL]
-        self._record(settings, f"not used: {mistakes}", "")
+        record = self._record(f"not used: {mistakes}", "")
+        record_if_possible(partial(_write, settings), record, AuditLosses(settings.data_dir))
 
-    def _record(self, settings: Settings, detail: str, change: str) -> bool:
-        record = AuditRecord(
+    def _record(self, detail: str, change: str) -> AuditRecord:
+        return AuditRecord(
             utc_now(),
             AuditAction.CONFIGURATION_CHANGED,
             AuditOutcome.MINOR_FAILURE if detail else AuditOutcome.SUCCESS,
@@ -66,15 +70,19 @@ class ConfigurationFile:
             detail or "the configuration file of the host",
             change,
         )
-        try:
-            store = opened_store(settings)
-        except NodeError as error:
-            _LOG.error("audit.not_recorded", action=record.action.value, error=str(error))
-            return False
-        try:
-            return record_if_possible(store.record_soon, record)
-        finally:
-            store.close()
+
+
+def _write(settings: Settings, record: AuditRecord) -> None:
+    """Appends a record; the caller has no open store.
+
+    Raises:
+        NodeError: the record cannot be written.
+    """
+    store = opened_store(settings)
+    try:
+        store.record_soon(record)
+    finally:
+        store.close()
 
 
 def _replace(file: Path, text: str) -> None:

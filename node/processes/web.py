@@ -12,9 +12,11 @@ from fastapi import FastAPI
 
 from node.access.first_start import announce_set_up
 from node.alerts.monitoring import monitoring_from
+from node.audit.losses import AuditLosses
 from node.audit.process_records import recorded_process
 from node.configuration.follower import POLL_SECONDS
 from node.configuration.site_configuration import SiteConfiguration
+from node.processes.audit_losses import add_loss_report
 from node.processes.entry_point import Host, RestartNeeded, run_process, utc_now
 from node.runtime.signals import ReloadSignal
 from node.runtime.supervisor_pipe import SIGN_SECONDS, SupervisorPipe
@@ -55,14 +57,16 @@ def run(host: Host) -> None:
     reload_signal = ReloadSignal()
     supervisor = SupervisorPipe()
     store = host.open_store()
-    process = WebProcess(store, SiteConfiguration(store, host.file))
+    losses = AuditLosses(host.settings.data_dir)
+    process = WebProcess(store, SiteConfiguration(store, host.file), losses)
     try:
         store.files.remove_abandoned()
-        with recorded_process(store.record_soon, "web", utc_now):
+        with recorded_process(store.record_soon, "web", utc_now, losses):
             follower = host.follower(store, "web", reload_signal.requested, process.use)
             follower.start()
             process.timers.add("configuration", POLL_SECONDS, follower.poll)
             process.timers.add("certificates", _CERTIFICATES_S, process.certificates.poll)
+            add_loss_report(process.timers, store, losses)
             process.serve(received_signals, supervisor)
     finally:
         process.close()
@@ -77,6 +81,7 @@ class WebProcess:
 
     store: Store
     configuration: SiteConfiguration
+    losses: AuditLosses
     timers: Timers = field(default_factory=Timers)
     needs_restart: bool = False
     ports: list[WebPort] = field(default_factory=list)
@@ -100,7 +105,7 @@ class WebProcess:
         monitoring = monitoring_from(settings, self.store, utc_now, compares_results=False)
         self._certificate = server_certificate(settings, utc_now(), self._certificate)
         if self._app is None:
-            app = create_app(settings, self.store, self.configuration)
+            app = create_app(settings, self.store, self.configuration, self.losses)
             tls = None if self._certificate is None else self._certificate.context
             self.ports = open_ports(settings, app, tls)
             if settings.access.login == "required":

@@ -12,12 +12,14 @@ from functools import partial
 import structlog
 
 from node.app import App, build, utc_now
+from node.audit.losses import AuditLosses
 from node.audit.process_records import recorded_process
 from node.configuration.follower import POLL_SECONDS
 from node.dimse.tls.seen_certificates import FLUSH_SECONDS
 from node.domain.errors import Transient
 from node.jobs.job_scheduling import JobScheduler
 from node.jobs.workflow import Workflows
+from node.processes.audit_losses import add_loss_report
 from node.processes.entry_point import Host, run_process
 from node.runtime.heartbeat import HEARTBEAT_SECONDS, Membership, SingleWorker, WorkerRemoved
 from node.runtime.locks import lock_numbered_worker, lock_single_worker
@@ -60,7 +62,9 @@ def run(host: Host) -> None:
         worker = Worker(store, membership or SingleWorker(store, slot, utc_now), membership)
         if membership is None:
             worker.heartbeat.leave()
-        with recorded_process(store.record_soon, slot, utc_now):
+        losses = AuditLosses(host.settings.data_dir)
+        add_loss_report(worker.timers, store, losses)
+        with recorded_process(store.record_soon, slot, utc_now, losses):
             _work(host, worker, slot, stop)
         with suppress(Transient):  # the other workers then detect it by its heartbeat
             worker.heartbeat.leave()

@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, Response
 
 from node.access.authenticators import authenticators_from
 from node.access.oidc.provider import CurrentProvider
+from node.audit.losses import AuditLosses
 from node.configuration.site_configuration import SiteConfiguration
 from node.delivery.queue_control import ImpossibleRequest
 from node.domain.access.users import AccountError
@@ -112,11 +113,15 @@ _DICOMWEB = (qido, wado, metadata, rendered, stow, capabilities)
 
 
 def create_app(
-    settings: Settings, store: Store, configuration: SiteConfiguration | None = None
+    settings: Settings,
+    store: Store,
+    configuration: SiteConfiguration | None = None,
+    losses: AuditLosses | None = None,
 ) -> FastAPI:
     """Returns the application with console, REST API, health and DICOMweb over one store.
 
-    `configuration` is that of the file in the settings if None.
+    `configuration` is that of the file in the settings if None. `losses` counts the records that
+    cannot be written; if None, in the data folder of the settings.
     """
     # The interactive documentation would load its scripts from another site.
     app = FastAPI(title="segnode", docs_url=None, redoc_url=None, openapi_url="/api/openapi.json")
@@ -137,7 +142,7 @@ def create_app(
         settings=lambda: settings_of(app),
         authenticators=lambda: authenticators_from(settings_of(app), store),
         error_answer=_answer,
-        recorder=RequestRecorder(store.record_soon),
+        recorder=RequestRecorder(store.record_soon, losses or AuditLosses(settings.data_dir)),
     )
     app.add_middleware(AccessMiddleware, control=app.state.access_control)
     # The last one added comes first.

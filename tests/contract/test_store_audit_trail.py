@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Delete, Update, delete, update
 
+from node.domain.audit.lost_records import LostRecords
 from node.domain.audit.records import (
     AuditAction,
     AuditActor,
@@ -23,6 +24,7 @@ from node.domain.series import SeriesState
 from node.store import Store
 from node.store.audit_trail.chain import NO_HASH
 from node.store.audit_trail.tables import AUDIT_CHAINS, AUDIT_RECORDS
+from node.store.audit_trail.trail import append_record
 from node.store.commitment.received import ReferencedInstance
 from node.store.commitment.requested import RequestedCommitment
 from node.store.database import Database, parse_url
@@ -234,3 +236,24 @@ def manipulate(database_url: str, statement: Update | Delete) -> None:
     with database.writing() as connection:
         connection.execute(statement)
     database.close()
+
+
+def test_lost_records_are_summed_for_each_host_and_left_out_if_stated_long_ago(
+    store: Store,
+) -> None:
+    def state(at: datetime, lost: LostRecords, chain: str) -> None:
+        actor = AuditActor("segnode", AuditInterface.NODE)
+        outcome = AuditOutcome.SERIOUS_FAILURE
+        record = AuditRecord(at, AuditAction.AUDIT_LOST, outcome, actor, (), lost.text())
+        with store._database.writing() as connection:
+            append_record(store._database, connection, record, chain)
+
+    state(NOON, LostRecords(9, NOON, NOON), "a")
+    state(LATER, LostRecords(2, NOON, LATER), "a")
+    state(LATER, LostRecords(3, LATER, LATER), "a")
+    state(LATER, LostRecords(1, LATER, LATER), "b")
+    store.record(a_record(LostRecords(50, NOON, NOON).text()))
+    assert store.lost_audit_records(LATER) == {
+        "a": LostRecords(5, NOON, LATER),
+        "b": LostRecords(1, LATER, LATER),
+    }

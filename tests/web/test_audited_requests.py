@@ -7,12 +7,14 @@ import httpx
 import pytest
 
 from node.access.passwords import hash_password
+from node.audit.losses import AuditLosses
 from node.domain.access.permissions import Role
 from node.domain.audit.records import AuditInterface
 from node.domain.series import StoredSeries
 from node.store.audit_trail.chain import ChainedRecord
 from node.store.configuration.revisions import RevisionDraft
 from node.web.audit.audited_routes import AUDITED_ROUTES
+from node.web.dependencies import utc_now
 from tests.support.audit_records import audit_records
 from tests.support.dicom.small_ct import small_ct
 from tests.support.factories import NOON
@@ -186,7 +188,7 @@ def test_a_change_of_the_configuration_has_author_reason_and_revision(
     assert record.detail == "slow scanner"
 
 
-def test_people_can_read_while_the_database_cannot_be_written_and_later_leave_a_record(
+def test_people_can_read_while_the_database_cannot_be_written_and_the_trail_later_says_so(
     node: ServedNode, as_user: Clients, series: StoredSeries
 ) -> None:
     address = f"/api/series/{series.series_instance_uid}/explain"
@@ -195,5 +197,10 @@ def test_people_can_read_while_the_database_cannot_be_written_and_later_leave_a_
         assert configurator.get(address).status_code == 200
     assert as_user.records() == ()
     assert configurator.get(address).status_code == 200
-    (record,) = as_user.records()
+    AuditLosses(node.settings.data_dir).report(node.store.record_soon, utc_now)
+    lost, record = as_user.records()
     assert (record.actor, record.action) == ("configurator", "patient data read")
+    assert lost.detail.startswith("records that could not be written: 1; first at ")
+    overview = configurator.get("/overview").text
+    assert "The audit trail lacks 1 record of" in overview
+    assert "segnode_audit_records_lost 1.0" in configurator.get("/metrics").text

@@ -60,9 +60,11 @@ def record_work(store: "Store", objects: Sequence[AuditObject], detail: str) -> 
 
     The change is made already, and stays where the record cannot be written.
     """
+    from node.audit.losses import AuditLosses
     from node.audit.recording import record_if_possible
 
-    record_if_possible(store.record, operator_record(AuditAction.WORK_CHANGED, objects, detail))
+    record = operator_record(AuditAction.WORK_CHANGED, objects, detail)
+    record_if_possible(store.record, record, AuditLosses(store.data_dir))
 
 
 def record_job_work(store: "Store", job_id: str, detail: str) -> None:
@@ -95,6 +97,8 @@ def record_read(store: "Store", object_type: AuditObjectType, identifier: str) -
 
 
 def _record_if_possible(store: "Store", action: AuditAction, shown: AuditObject) -> None:
+    from node.audit.losses import AuditLosses
     from node.audit.recording import record_if_possible
 
-    record_if_possible(store.record_soon, operator_record(action, [shown]))
+    record = operator_record(action, [shown])
+    record_if_possible(store.record_soon, record, AuditLosses(store.data_dir))

@@ -173,11 +173,13 @@ def _record(
     outcome: AuditOutcome = AuditOutcome.SUCCESS,
 ) -> None:
     """Records a backup or a restore; a node that cannot record can still be backed up."""
+    from node.audit.losses import AuditLosses
     from node.audit.recording import record_if_possible
     from node.cli.audit.operator_records import operator_record
 
     backup = AuditObject(AuditObjectType.BACKUP, str(folder))
-    record_if_possible(site.record, operator_record(action, [backup], detail, outcome))
+    record = operator_record(action, [backup], detail, outcome)
+    record_if_possible(site.record, record, AuditLosses(site.data_dir))
 
 
 @contextmanager

@@ -38,6 +38,7 @@ class AuditAction(StrEnum):
     # The trail itself.
     AUDIT_READ = "audit trail read"
     AUDIT_REMOVED = "audit records removed"  # by retention; the chain goes on from here
+    AUDIT_LOST = "audit records lost"  # they could not be written
 
 
 class AuditOutcome(StrEnum):

@@ -33,6 +33,7 @@ class ProblemKind(StrEnum):
     RESULTS_DRIFTING = "results-drifting"
     ALERT_NOT_SENT = "alert-not-sent"
     AUDIT_NOT_SENT = "audit-not-sent"
+    AUDIT_RECORDS_LOST = "audit-records-lost"
     CONFIGURATION_NOT_USED = "configuration-not-used"
 
 

@@ -9,6 +9,7 @@ from typing import Self
 
 from sqlalchemy import ColumnElement, Text, and_, cast, or_, select
 
+from node.domain.audit.lost_records import LostRecords, parsed_lost_records
 from node.domain.audit.records import AuditAction, AuditOutcome
 from node.domain.errors import Rejected, RejectionReason
 from node.store.audit_trail.chain import ChainedRecord
@@ -136,6 +137,21 @@ class AuditSearches(Repository):
         query = query.execution_options(yield_per=_BATCH)
         with self._database.reading() as connection, connection.execute(query) as rows:
             yield (chained_record(row) for row in rows)
+
+    def lost_audit_records(self, since: datetime) -> dict[str, LostRecords]:
+        """Returns the records that could not be written, as the trail has stated since then.
+
+        The keys are the chains.
+        """
+        found: dict[str, LostRecords] = {}
+        search = AuditSearch(since=since, action=AuditAction.AUDIT_LOST)
+        with self.found_audit_records(search) as statements:
+            for statement in statements:
+                lost = parsed_lost_records(statement.detail)
+                if lost is not None:
+                    earlier = found.get(statement.chain)
+                    found[statement.chain] = lost if earlier is None else earlier + lost
+        return found
 
     def absent_audit_hashes(self, hashes: Sequence[str]) -> tuple[str, ...]:
         """Returns those hashes that no record has."""

@@ -18,6 +18,7 @@ from prometheus_client.core import (
 from node.domain.errors import Transient
 from node.domain.monitoring.destination_health import DeliveryOutcome
 from node.domain.monitoring.problem import ProblemKind
+from node.health.audit import recently_lost
 from node.health.destinations import attention_policy, health_of_destinations, needs_attention
 from node.health.parts import part_problems
 from node.settings import Settings
@@ -56,7 +57,7 @@ class SiteCollector:
         yield from self._disk()
         try:
             yield from [*self._states(), *self._destinations(), *self._workers(), *self._alerts()]
-            yield from [*self._queue(), *self._stages(), *self._rejections()]
+            yield from [*self._queue(), *self._stages(), *self._rejections(), *self._audit()]
         except Transient:
             return  # segnode_part_healthy shows it
 
@@ -188,6 +189,20 @@ class SiteCollector:
             family = associations if reason.ends_association else parts
             family.add_metric([reason.value], count)
         yield from (associations, parts)
+
+    def _audit(self) -> Iterator[Metric]:
+        lost = recently_lost(self.store, self.now)
+        yield _gauge(
+            "segnode_audit_records_lost",
+            "Records that the audit trail lacks, as it stated within the last day.",
+            sum(each.count for each in lost.values()),
+        )
+        has_server = self.settings.audit.syslog is not None
+        yield _gauge(
+            "segnode_audit_records_waiting",
+            "Records of the audit trail that wait for the syslog server; 0 without one.",
+            sum(each.count for each in self.store.waiting_audit_records()) if has_server else 0,
+        )
 
 
 def _gauge(name: str, documentation: str, value: float) -> GaugeMetricFamily:

@@ -13,6 +13,7 @@ from urllib.parse import unquote_plus
 from starlette.requests import Request
 from starlette.routing import compile_path
 
+from node.audit.losses import AuditLosses
 from node.audit.recording import record_if_possible
 from node.domain.access.identities import Identity
 from node.domain.audit.records import (
@@ -66,9 +67,10 @@ class RecentAccesses:
 
 @dataclass(frozen=True)
 class RequestRecorder:
-    """Records what requests do. `record` appends to the audit trail."""
+    """Records what requests do. `record` appends to the audit trail; `losses` counts failures."""
 
     record: Callable[[AuditRecord], None]
+    losses: AuditLosses
     recent: RecentAccesses = field(default_factory=RecentAccesses)
 
     def record_of(
@@ -108,7 +110,7 @@ class RequestRecorder:
 
     def write(self, record: AuditRecord) -> None:
         """Writes the record; without a database, people can still read results."""
-        if not record_if_possible(self.record, record):
+        if not record_if_possible(self.record, record, self.losses):
             self.recent.forget(_access(record))
 
 

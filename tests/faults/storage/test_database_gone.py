@@ -9,6 +9,8 @@ import pytest
 from node.demo.orthanc_pacs import OrthancPacs, orthanc_missing
 from node.domain.job import JobState
 from node.domain.result_objects import SEG, ObjectUids
+from node.store import Store
+from tests.support.audit_records import audit_records
 from tests.support.peers.storing import statuses
 from tests.support.processes.hosts import MultiHostSite
 from tests.support.processes.listener_process import ListenerProcess
@@ -74,3 +76,24 @@ def test_a_locked_database_is_reported_to_the_sender_until_it_recovers(
         locker.execute("ROLLBACK")
         locker.close()
         assert statuses(listener.port, files[1:]) == [0x0000] * 2
+
+
+def test_the_stop_of_a_listener_that_a_locked_database_loses_is_stated_after_its_next_start(
+    tmp_path: Path,
+) -> None:
+    data_dir = tmp_path / "data"
+    with ListenerProcess(data_dir) as listener:
+        (file,) = data_dir.glob("segnode.*db")
+        locker = sqlite3.connect(file, isolation_level=None)
+        locker.execute("BEGIN EXCLUSIVE")
+        listener.stop()
+        assert any("audit.not_recorded" in line for line in listener.log)
+        locker.execute("ROLLBACK")
+        locker.close()
+    store = Store.open(f"sqlite:///{file}", data_dir)
+    with ListenerProcess(data_dir):
+        until(lambda: len(audit_records(store)) == 3, WORK_S, "the statement of the loss")
+    found = {each.action: each.detail for each in audit_records(store)}
+    store.close()
+    assert set(found) == {"started", "audit records lost"}
+    assert found["audit records lost"].startswith("records that could not be written: 1; ")

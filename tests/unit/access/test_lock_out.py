@@ -19,7 +19,7 @@ from node.domain.access.users import AccountError
 from node.domain.audit.records import AuditAction
 from node.store import Store
 from node.store.audit_trail.chain import ChainedRecord
-from tests.support.audit_records import audit_records
+from tests.support.audit_records import audit_records, lost_records
 from tests.support.factories import sqlite_url
 from tests.support.servers.sessions import FACTS
 
@@ -101,13 +101,14 @@ def test_the_record_of_a_lock_out_has_no_name_that_no_user_has(lock_out: LockOut
     assert (record.actor, record.objects) == ("", ())
 
 
-def test_an_attempt_is_refused_also_without_its_record(lock_out: LockOut) -> None:
+def test_an_attempt_is_refused_also_without_its_record_which_is_counted(lock_out: LockOut) -> None:
     with lock_out.store._database.writing() as connection:
         connection.execute(text("DROP TABLE audit_records"))
     for _ in range(FREE_FAILURES_OF_ACCOUNT):
         lock_out.begin("jdoe", FACTS)
     with pytest.raises(AccountError, match="try again in 2 s"):
         lock_out.begin("jdoe", FACTS)
+    assert lost_records(lock_out.store) == 1
 
 
 def locked_out(lock_out: LockOut) -> list[ChainedRecord]:

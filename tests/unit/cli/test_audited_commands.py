@@ -17,7 +17,7 @@ from node.domain.job import HELD, Job, JobState
 from node.domain.worklists.work_item import WorkItemState
 from node.settings import load_settings
 from node.store import Store
-from tests.support.audit_records import audit_records
+from tests.support.audit_records import audit_records, lost_records
 from tests.support.factories import LATER, NOON, SERIES, add_instances, job_of
 from tests.unit.cli.test_cli import run
 
@@ -288,13 +288,14 @@ def test_the_cancellation_of_a_work_item_is_recorded(work: Work, store: Store) -
     assert work.of("worklist", "cancel", "1.9") == [recorded]
 
 
-def test_a_change_without_its_record_stays(
+def test_a_change_without_its_record_stays_and_the_record_is_counted(
     work: Work, store: Store, monkeypatch: pytest.MonkeyPatch, config: Path
 ) -> None:
     with store._database.writing() as connection:
         connection.execute(text("DROP TABLE audit_records"))
     assert run(monkeypatch, "queue", "pause", "--inference", "-c", str(config)) == 0
     assert store.pauses()
+    assert lost_records(store) == 1
 
 
 @pytest.mark.parametrize(
