@@ -125,7 +125,7 @@ def _option_mistakes(table: Mapping[str, Any], path: KeyPath) -> Iterator[Mistak
     """Yields the mistakes in settings that have a default."""
     shadow = table.get("shadow")
     if "shadow" in table and (not isinstance(shadow, str) or not shadow):
-        yield (*path, "shadow"), 'must name a model with its version, such as "liver-ct@0.4.0"'
+        yield (*path, "shadow"), 'must name a model with its version, such as "liver-ct@0.3.0"'
     if not _is_quiet_time(table.get("quiet_seconds", 1.0)):
         message = f"must be a number above 0 and up to {MAX_QUIET_SECONDS}"
         yield (*path, "quiet_seconds"), message
