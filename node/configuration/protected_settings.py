@@ -3,7 +3,8 @@
 Nobody hides what they do: the audit trail stays, and goes where an administrator says.
 Whoever may change [access] gives permissions to everybody. An identity provider sends the codes of
 logins to web.public_url. Whoever may name a secret together with a server of their own receives any
-variable and any file of the host that the node can read.
+variable and any file of the host that the node can read. So does, from the network, who may leave
+out encryption or name the authority whose certificates count.
 """
 
 from collections.abc import Iterator
@@ -16,8 +17,18 @@ from node.settings.credentials.tables import secret_sources
 
 # What logins and the addresses in records depend on.
 _WEB_SETTINGS = ("public_url", "trusted_proxies")
-# The settings that say to which machine a secret goes.
-_RECEIVER = ("url", "events_url", "oauth_token_url", "host", "port")
+# The settings that say to which machine a secret goes, and how the node knows that machine.
+_RECEIVER = (
+    "url",
+    "events_url",
+    "oauth_token_url",
+    "host",
+    "port",
+    "server_name",
+    "tls",
+    "security",
+    "ca_file",
+)
 
 
 class AdministratorNeeded(NodeError):

@@ -18,6 +18,14 @@ url = "https://pacs.example/dicom-web"
 username = "node"
 password_env = "PACS_PASSWORD"
 
+[alerts.mail]
+host = "mail.example"
+security = "tls"
+sender = "node@example.org"
+recipients = ["pacs@example.org"]
+username = "node"
+password_env = "MAIL_PASSWORD"
+
 [[rules]]
 name = "liver"
 model = "liver-ct"
@@ -31,6 +39,7 @@ def site(tmp_path: Path) -> Iterator[SiteConfiguration]:
     """The configuration as a configurator may change it, with ACTIVE as its first revision."""
     file = tmp_path / "segnode.toml"
     file.write_text('config = "database"\n', encoding="utf-8")
+    (tmp_path / "mine.pem").touch()
     store = Store.open(sqlite_url(tmp_path), tmp_path)
     SiteConfiguration(store, file).propose(RevisionDraft(ACTIVE, "Ada", "first"), None, NOON)
     yield SiteConfiguration(store, file, is_administrator=False)
@@ -48,6 +57,9 @@ def site(tmp_path: Path) -> Iterator[SiteConfiguration]:
         ("PACS_PASSWORD", "HOME", "destinations.web.password_env"),
         ('password_env = "PACS_PASSWORD"', 'password_file = "/etc/shadow"', "password_file"),
         ("https://pacs.example", "https://mine.example", "destinations.web.password_env"),
+        ("https://pacs.example", "http://pacs.example", "destinations.web.password_env"),
+        ("[destinations.web]\n", '[destinations.web]\nca_file = "mine.pem"\n', "password_env"),
+        ('security = "tls"', 'security = "starttls"', "alerts.mail.password_env"),
     ],
 )
 def test_a_protected_change_needs_an_administrator(

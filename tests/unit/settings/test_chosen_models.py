@@ -59,7 +59,10 @@ def test_a_name_without_version_is_a_mistake_where_several_are_installed(
         ('model = "liver-ct@1.2"', "this version is not installed; there is"),
         (f'model = "{_NEWER}"\nshadow = "{_NEWER}"', "shadow: is the model of the rule"),
         (f'model = "{_NEWER}"\nshadow = "livr-ct@1"', "shadow: there is no model 'livr-ct@1'"),
-        (f'model = "{_NEWER}"\nshadow = 3', 'such as "liver-ct@0.3.0"'),
+        (
+            f'model = "{_NEWER}"\nshadow = 3',
+            'must name a model with its version, such as "liver-ct@0.3.0"',
+        ),
     ],
 )
 def test_a_mistake_in_a_model_is_explained(
