@@ -314,11 +314,55 @@ def test_a_new_key_counts_at_once_and_unknown_ones_are_asked_for_once_a_minute()
 def test_who_has_no_group_with_a_role_has_no_access(
     provider: LyingProvider, attempt: Attempt
 ) -> None:
+    provider.user_info = (200, {"sub": "4711"})
     for groups in ([], ["others"], None, {"staff": True}, [["staff"]], "STAFF"):
         provider.change = with_claims(groups=groups)
         answer = begin(attempt.client, provider).finish()
         assert answer.status_code == 403
         assert "none of your groups" in answer.text
+    assert not attempt.is_logged_in()
+
+
+def test_groups_and_name_come_from_user_info_where_the_id_token_has_none(
+    provider: LyingProvider, attempt: Attempt, node: ServedNode
+) -> None:
+    provider.change = with_claims(sub="4712", groups=None, preferred_username=None)
+    claims = {"sub": "4712", "groups": ["it"], "preferred_username": "mary"}
+    provider.user_info = (200, claims)
+    assert attempt.finish().status_code == 200
+    assert node.store.get_user("sso:mary").role is Role.ADMINISTRATOR
+
+
+def test_the_id_token_counts_more_than_user_info(
+    provider: LyingProvider, attempt: Attempt, node: ServedNode
+) -> None:
+    provider.change = with_claims(sub="4713", preferred_username="paul")
+    provider.user_info = (200, {"sub": "4713", "groups": ["it"], "preferred_username": "root"})
+    provider.requests.clear()
+    assert attempt.finish().status_code == 200
+    assert node.store.get_user("sso:paul").role is Role.OPERATOR
+    assert "/me" not in provider.requests
+
+
+@pytest.mark.parametrize("subject", ["another", "", None, 4711, ["4711"]])
+def test_user_info_about_another_person_logs_nobody_in(
+    provider: LyingProvider, attempt: Attempt, subject: object
+) -> None:
+    provider.change = with_claims(groups=None)
+    provider.user_info = (200, {"sub": subject, "groups": ["it"]})
+    answer = attempt.finish()
+    assert answer.status_code == 403
+    assert NOT_VALID in answer.text
+    assert not attempt.is_logged_in()
+
+
+@pytest.mark.parametrize("answer", [(401, {"error": "invalid_token"}), (200, {}), (500, {})])
+def test_without_an_answer_of_user_info_nobody_is_logged_in(
+    provider: LyingProvider, attempt: Attempt, answer: tuple[int, dict[str, str]]
+) -> None:
+    provider.change = with_claims(groups=None)
+    provider.user_info = answer
+    assert attempt.finish().status_code == 503
     assert not attempt.is_logged_in()
 
 

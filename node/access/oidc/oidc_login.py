@@ -14,6 +14,7 @@ from node.access.login_records import failed_login_record
 from node.access.oidc.id_tokens import InvalidToken, verified_claims
 from node.access.oidc.pending_login import PendingLogin
 from node.access.oidc.provider import CodeRefused, Provider, ProviderUnavailable
+from node.access.oidc.user_info import with_user_info
 from node.access.secrets import digest_of_identifier
 from node.domain.access.external_users import ExternalPerson
 from node.domain.access.permissions import highest_role
@@ -129,7 +130,8 @@ class OidcLogin:
     def _claims(self, pending: PendingLogin, code: str, facts: RequestFacts) -> Mapping[str, Any]:
         try:
             answer = self.provider.redeem(code, pending.code_verifier, self.redirect_uri)
-            return verified_claims(self.provider, answer, pending.nonce, facts.now)
+            claims = verified_claims(self.provider, answer, pending.nonce, facts.now)
+            return with_user_info(self.provider, answer, claims)
         except CodeRefused as error:
             self._log_failure("the provider refuses the code", facts)
             raise AccountError(_REFUSED) from error

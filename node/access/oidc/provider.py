@@ -48,6 +48,7 @@ class ProviderAddresses:
     token: str
     keys: str
     end_session: str  # empty if it has none
+    user_info: str  # empty if it has none
     sends_issuer: bool  # RFC 9207
     takes_secret_in_header: bool
 
@@ -126,6 +127,18 @@ class Provider:
         known = f" ({error})" if isinstance(error, str) and error.isidentifier() else ""
         raise ProviderUnavailable(f"{text}{known}: check client_id and the client secret")
 
+    def user_info(self, access_token: str) -> dict[str, Any] | None:
+        """Returns the claims of UserInfo (OpenID Connect Core 5.3); None if there is none.
+
+        Raises:
+            ProviderUnavailable: it does not answer with JSON; a signed answer is not read.
+        """
+        address = self.addresses().user_info
+        if not address:
+            return None
+        with _Turn(self._redeeming):
+            return self._get(address, {"Authorization": f"Bearer {access_token}"})
+
     def _authenticate(self, form: dict[str, str], *, in_header: bool) -> dict[str, str]:
         """Adds the client to the form, or returns the header that names it."""
         secret = secret_source(self.options, "access.oidc", "client_secret").current()
@@ -158,13 +171,16 @@ class Provider:
             raise ProviderUnavailable(f"{url} names another issuer: check access.oidc.issuer")
         required = ("authorization_endpoint", "token_endpoint", "jwks_uri")
         authorization, token, keys = (_address(answer, key, url) for key in required)
-        has_end = "end_session_endpoint" in answer
+        has_end, has_user_info = (
+            key in answer for key in ("end_session_endpoint", "userinfo_endpoint")
+        )
         methods = answer.get("token_endpoint_auth_methods_supported")
         return ProviderAddresses(
             authorization,
             token,
             keys,
             end_session=_address(answer, "end_session_endpoint", url) if has_end else "",
+            user_info=_address(answer, "userinfo_endpoint", url) if has_user_info else "",
             sends_issuer=answer.get("authorization_response_iss_parameter_supported") is True,
             # The default of Discovery 3.
             takes_secret_in_header=methods is None or "client_secret_basic" in _texts(methods),
@@ -177,8 +193,8 @@ class Provider:
         self._keys_at = self.clock()
         return self._keys
 
-    def _get(self, url: str) -> dict[str, Any]:
-        response = self._send("GET", url)
+    def _get(self, url: str, headers: dict[str, str] | None = None) -> dict[str, Any]:
+        response = self._send("GET", url, headers=headers or {})
         answer = _object(response)
         if response.status_code != 200 or not answer:
             raise ProviderUnavailable(

@@ -49,8 +49,9 @@ class OidcOptions(TlsFileOptions):
     """An identity provider, at which people log in to the node (OpenID Connect Core 1.0).
 
     The provider knows the node as `client_id`; the secret of this client is in an environment
-    variable or a file. `roles` gives each group, as the claim `groups_claim` of the ID token names
-    it, a role; a person with several has the highest. `button` is the text on the login page.
+    variable or a file. `roles` gives each group, as the claim `groups_claim` of the ID token or of
+    UserInfo names it, a role; a person with several has the highest. `button` is the text on the
+    login page.
     """
 
     issuer: Annotated[str, AfterValidator(_issuer)]

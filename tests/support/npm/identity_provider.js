@@ -12,7 +12,8 @@ async function main () {
       post_logout_redirect_uris: [`${nodeUrl}/login`]
     }],
     claims: { openid: ['sub'], profile: ['preferred_username', 'groups'] },
-    conformIdTokenClaims: false,
+    // As the standard has it, the ID token names the person alone; UserInfo has name and groups.
+    conformIdTokenClaims: true,
     findAccount: (_context, id) => ({
       accountId: id,
       claims: () => ({ sub: id, preferred_username: id, groups: [id.split('.')[0], 'everybody'] })

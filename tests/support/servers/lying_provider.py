@@ -29,7 +29,7 @@ class LyingProvider(LoopbackServer):
 
     `nonce` is that of the login, which a real provider keeps with the code. `published` are the
     keys that it publishes; it signs with `key`. `requests` are the paths of all requests, and
-    `forms` the forms for the token endpoint.
+    `forms` the forms for the token endpoint. `user_info` is its answer about every access token.
     """
 
     key: Key = field(default_factory=lambda: ECKey.generate_key("P-256", {"kid": "first"}))
@@ -39,6 +39,7 @@ class LyingProvider(LoopbackServer):
     sign: Callable[[Claims, Key], str] = field(default=_signed)
     discovery: dict[str, Any] = field(default_factory=dict)
     token_answer: tuple[int, Mapping[str, Any]] | None = None
+    user_info: tuple[int, Mapping[str, Any]] = (200, {})
     is_down: bool = False
     requests: list[str] = field(default_factory=list)
     forms: list[Mapping[str, str]] = field(default_factory=list)
@@ -52,6 +53,7 @@ class LyingProvider(LoopbackServer):
         """Ends all lies; the keys stay."""
         self.change, self.sign = lambda _claims: None, _signed
         self.token_answer, self.is_down = None, False
+        self.user_info = (200, {})
         self.published = [self.key]
 
     @property
@@ -86,11 +88,15 @@ class LyingProvider(LoopbackServer):
                 "authorization_endpoint": f"{self.issuer}/auth",
                 "token_endpoint": f"{self.issuer}/token",
                 "jwks_uri": f"{self.issuer}/keys",
+                "userinfo_endpoint": f"{self.issuer}/me",
             } | self.discovery
         if path == "/keys":
             return 200, {"keys": list(KeySet(self.published).as_dict(private=False)["keys"])}
+        if path == "/me":
+            return self.user_info
         self.forms.append({key: value[-1] for key, value in parse_qs(body.decode()).items()})
-        return self.token_answer or (200, {"token_type": "Bearer", "id_token": self.id_token()})
+        tokens = {"token_type": "Bearer", "access_token": "any", "id_token": self.id_token()}
+        return self.token_answer or (200, tokens)
 
     def handler(self) -> type[BaseHTTPRequestHandler]:
         """Returns the class that answers one request."""
