@@ -1,0 +1,175 @@
+"""Logins and changes while the database cannot be written: all or nothing, and a clear answer."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pytest
+
+from node.access.api_tokens import TokenKeeper
+from node.access.passwords import hash_password
+from node.domain.access.permissions import Permission, Role
+from tests.support.audit_records import audit_records
+from tests.support.servers.served_node import ServedNode, served_node
+from tests.support.servers.sessions import BrowserSession
+from tests.support.small_disk import SmallDisk, small_disk
+
+COOKIE = "segnode-session"
+PASSWORD = "violet tractor sings quietly"
+NEW_PASSWORD = "seven paper lanterns at noon"
+Fault = Callable[[ServedNode], AbstractContextManager[object]]
+
+
+@pytest.fixture(scope="module")
+def disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallDisk]:
+    with small_disk(tmp_path_factory.mktemp("small") / "disk", 16) as disk:
+        yield disk
+
+
+@pytest.fixture(scope="module")
+def node(disk: SmallDisk) -> Iterator[ServedNode]:
+    folder = disk.folder / "node"
+    folder.mkdir()
+    with served_node(folder, login="required") as node:
+        now = datetime.now(UTC)
+        for name in ("admin", "other"):
+            node.store.add_user(name, Role.ADMINISTRATOR, now, hash_password(PASSWORD))
+        yield node
+
+
+def locked(node: ServedNode) -> AbstractContextManager[object]:
+    """Another process writes for a long time."""
+    return node.store._database.writing()
+
+
+@pytest.fixture(params=["locked", "full"])
+def fault(request: pytest.FixtureRequest, disk: SmallDisk) -> Fault:
+    """What keeps the database from being written, for the length of a block."""
+
+    @contextmanager
+    def full(node: ServedNode) -> Iterator[None]:
+        # What the write-ahead log holds already can be written without further space.
+        with node.store._database.reading() as connection:
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        disk.fill()
+        try:
+            yield
+        finally:
+            disk.clear()
+
+    return locked if request.param == "locked" else full
+
+
+@pytest.fixture
+def client(node: ServedNode) -> Iterator[httpx.Client]:
+    """A browser of an administrator who has logged in."""
+    node.store.remove_old_failures(datetime.now(UTC) + timedelta(days=1), timedelta(0))
+    with httpx.Client(base_url=node.url, timeout=60) as made:
+        assert log_in(made).status_code == 303
+        yield made
+
+
+def log_in(client: httpx.Client, name: str = "admin", password: str = PASSWORD) -> httpx.Response:
+    return client.post("/login", data={"name": name, "password": password})
+
+
+def form_of(client: httpx.Client, **fields: str) -> dict[str, str]:
+    return {"csrf": BrowserSession(client.cookies[COOKIE]).token} | fields
+
+
+def logins(node: ServedNode) -> int:
+    return sum(
+        (each.action, each.outcome) == ("login", "success") for each in audit_records(node.store)
+    )
+
+
+def test_a_login_that_cannot_be_recorded_opens_no_session(node: ServedNode, fault: Fault) -> None:
+    before = logins(node)
+    with httpx.Client(base_url=node.url, timeout=60) as client:
+        with fault(node):
+            answer = log_in(client)
+            assert answer.status_code == 503
+            assert "database" in answer.text
+            assert COOKIE not in client.cookies
+        assert logins(node) == before
+        assert log_in(client).status_code == 303, "it works again by itself"
+        assert client.get("/api/series").status_code == 200
+    assert logins(node) == before + 1
+
+
+def test_who_has_logged_in_can_read_meanwhile(
+    node: ServedNode, client: httpx.Client, fault: Fault
+) -> None:
+    with fault(node):
+        assert client.get("/api/series").status_code == 200
+        assert client.get("/overview").status_code == 200
+
+
+def test_a_logout_that_cannot_be_written_says_so_and_can_be_repeated(
+    node: ServedNode, client: httpx.Client, fault: Fault
+) -> None:
+    form = form_of(client)
+    with fault(node):
+        assert client.post("/logout", data=form).status_code == 503
+        assert client.get("/api/series").status_code == 200, "the session is still there"
+    assert client.post("/logout", data=form).status_code == 303
+    assert client.get("/api/series").status_code == 401
+
+
+def test_a_password_is_changed_with_its_sessions_or_not_at_all(
+    node: ServedNode, client: httpx.Client, fault: Fault
+) -> None:
+    form = form_of(client, current=PASSWORD, password=NEW_PASSWORD, repeated=NEW_PASSWORD)
+    with fault(node):
+        assert client.post("/account/password", data=form).status_code == 503
+    with httpx.Client(base_url=node.url, timeout=60) as other:
+        assert log_in(other).status_code == 303, "the former password still counts"
+        assert log_in(other, password=NEW_PASSWORD).status_code == 422
+
+
+def test_a_token_is_created_with_its_record_or_not_at_all(
+    node: ServedNode, client: httpx.Client, fault: Fault
+) -> None:
+    body = {"name": "hook", "may": ["send"], "days": 1}
+    headers = {"X-CSRF-Token": form_of(client)["csrf"]}
+    with fault(node):
+        answer = client.post("/api/tokens", json=body, headers=headers)
+        assert answer.status_code == 503
+    assert [each.name for each in node.store.list_api_tokens()] == []
+    assert not any(each.action == "token changed" for each in audit_records(node.store))
+
+
+def test_a_user_is_added_and_disabled_completely_or_not_at_all(
+    node: ServedNode, client: httpx.Client, fault: Fault
+) -> None:
+    with fault(node):
+        form = form_of(client, name="new", role="viewer")
+        assert client.post("/users", data=form).status_code == 503
+        disabled = client.post("/users/other/disable", data=form_of(client))
+        assert disabled.status_code == 503
+    users = {each.name: each for each in node.store.list_users()}
+    assert "new" not in users
+    assert not users["other"].is_disabled
+
+
+def test_the_trail_has_no_fault_afterwards(node: ServedNode) -> None:
+    assert node.store.audit_chain_faults() == ()
+
+
+def test_tokens_and_sessions_outlast_a_restart(disk: SmallDisk) -> None:
+    folder = disk.folder / "restarted"
+    folder.mkdir()
+    with served_node(folder, login="required") as first:
+        now = datetime.now(UTC)
+        first.store.add_user("admin", Role.ADMINISTRATOR, now, hash_password(PASSWORD))
+        with httpx.Client(base_url=first.url) as client:
+            log_in(client)
+            cookies = dict(client.cookies)
+        keeper = TokenKeeper(first.store, "a test", 365)
+        token = keeper.create("viewer", frozenset({Permission.VIEW}), timedelta(days=1), now)
+    with served_node(folder, login="required") as second:
+        with httpx.Client(base_url=second.url, cookies=cookies) as client:
+            assert client.get("/api/series").status_code == 200
+        headers = {"Authorization": f"Bearer {token}"}
+        assert httpx.get(f"{second.url}/api/series", headers=headers).status_code == 200
