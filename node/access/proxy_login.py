@@ -5,6 +5,7 @@ the settings name as the proxy.
 """
 
 import hmac
+import unicodedata
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address, ip_network
 
@@ -62,7 +63,10 @@ def named_person(options: ProxyLoginOptions, facts: RequestFacts) -> ExternalPer
     role = highest_role(_groups(options, facts), options.roles)
     if role is None:
         raise AccountError(_NO_ROLE)
-    return ExternalPerson(_ISSUER, name, name, digest_of_identifier(f"{_ISSUER}\n{name}"), role)
+    # A proxy may write the same name in several ways; a disabled user must not come back by one.
+    subject = unicodedata.normalize("NFKC", name).casefold()
+    digest = digest_of_identifier(f"{_ISSUER}\n{subject}")
+    return ExternalPerson(_ISSUER, subject, name, digest, role)
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from node.domain.identifiers import Uid
 from node.domain.series import SeriesState
 from node.store import Store
 from node.store.audit_trail.chain import NO_HASH
-from node.store.audit_trail.tables import AUDIT_CHAINS, AUDIT_RECORDS
+from node.store.audit_trail.tables import AUDIT_CHAINS, AUDIT_FORWARDING, AUDIT_RECORDS
 from node.store.audit_trail.trail import append_record
 from node.store.commitment.received import ReferencedInstance
 from node.store.commitment.requested import RequestedCommitment
@@ -229,6 +229,21 @@ def test_a_commitment_that_a_sender_requests_is_recorded_with_its_result(store: 
         "asked for 1 instances: given up: CT1 does not answer",
     )
     assert store.due_commitments(LATER, timedelta(days=1)) == []
+
+
+def test_everything_is_sent_again_if_somebody_states_records_as_sent_that_do_not_exist(
+    store: Store, database_url: str
+) -> None:
+    for detail in ("first", "second"):
+        store.record(a_record(detail))
+    (head,) = store.audit_chain_heads()
+    store.record_audit_sent(head.chain, 1)
+    assert [each.detail for each in store.unsent_audit_records(head.chain, 9)] == ["second"]
+    assert [each.count for each in store.waiting_audit_records()] == [1]
+    manipulate(database_url, update(AUDIT_FORWARDING).values(sequence=100_000))
+    unsent = store.unsent_audit_records(head.chain, 9)
+    assert [each.detail for each in unsent] == ["first", "second"]
+    assert [each.count for each in store.waiting_audit_records()] == [2]
 
 
 def manipulate(database_url: str, statement: Update | Delete) -> None:

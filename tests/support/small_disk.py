@@ -50,8 +50,8 @@ def small_disk(folder: Path, size_mib: int) -> Iterator[SmallDisk]:
     with image.open("wb") as file:
         file.truncate(size_mib << 20)
     # -m 0: no blocks reserved for root, who runs these tests.
-    # -b 4096: blocks as large as on real disks. SQLite maps a file in pages of that size, and reserves
-    # space for each by its last byte alone.
+    # -b 4096: blocks as large as on real disks. SQLite maps a file in pages of that size, and
+    # reserves space for each by its last byte alone.
     make = ["mkfs.ext4", "-q", "-m", "0", "-b", "4096", str(image)]
     mount = ["mount", "-o", "loop", str(image), str(folder)]
     memory = ["mount", "-t", "tmpfs", "-o", f"size={size_mib}m", "segnode-test", str(folder)]

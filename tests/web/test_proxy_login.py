@@ -129,6 +129,10 @@ def test_a_disabled_user_cannot_log_in(node: ServedNode) -> None:
         client.get("/login/proxy")
         assert is_logged_in(client)
         node.store.set_disabled("sso:former", True)
+        for spelling in ("FORMER", "Former", "\N{FULLWIDTH LATIN SMALL LETTER F}ormer"):
+            sent = [(b"X-Forwarded-User", spelling.encode()), (b"X-Forwarded-Groups", b"it")]
+            with browser(node, {}) as other:
+                assert other.get("/login/proxy", headers=sent).status_code == 403
         assert not is_logged_in(client)
         assert "is disabled on this node" in client.get("/", follow_redirects=True).text
 

@@ -19,6 +19,7 @@ from tests.support.servers.loopback_server import LoopbackServer
 from tests.support.servers.proxies import NAME, Proxy, running_proxy
 from tests.support.servers.served_node import ServedNode, served_node
 
+_SECRET, _PASSWORD = "S3CRET-4711", "violet tractor sings quietly"
 _CONFIGURATION = f"""
 [web]
 names = ["{NAME}"]
@@ -38,11 +39,17 @@ _FORGED = {"X-Forwarded-User": "root", "X-Forwarded-Groups": "it"}
 class StandIn(LoopbackServer):
     """Knows people by a cookie, and answers nginx with their name and groups."""
 
+    is_away = False
+
     def handler(self) -> type[BaseHTTPRequestHandler]:
         """Returns the class that answers one request."""
+        server = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
+                if server.is_away:
+                    self._answer(503, {})
+                    return
                 if self.path != "/oauth2/auth":
                     self._answer(200, {"X-Page": self.path})
                     return
@@ -73,6 +80,7 @@ class Site:
 
     node: ServedNode
     proxy: Proxy
+    login: "StandIn"
 
     def browser(self, name: str = "", **headers: str) -> httpx.Client:
         """A browser of somebody who has logged in at the proxy, unless the name is empty."""
@@ -86,14 +94,21 @@ class Site:
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("nginx")
-    with StandIn() as login, served_node(folder, _CONFIGURATION, login="required") as node:
-        password = hash_password("violet tractor sings quietly")
+    secret = folder / "proxy-secret"
+    secret.write_text(_SECRET, encoding="utf-8")
+    secret.chmod(0o600)
+    (folder / "authority").mkdir()
+    include = folder / "authority" / "segnode-secret.conf"
+    include.write_text(f'proxy_set_header X-Proxy-Secret "{_SECRET}";\n', encoding="utf-8")
+    configuration = _CONFIGURATION + f'secret_file = "{secret}"\n'
+    with StandIn() as login, served_node(folder, configuration, login="required") as node:
+        password = hash_password(_PASSWORD)
         node.store.add_user("admin", Role.ADMINISTRATOR, datetime.now(UTC), password)
         port = int(node.url.rpartition(":")[2])
         with running_proxy(
             "nginx", folder, port, example="nginx-login.conf", login_port=login.port
         ) as proxy:
-            yield Site(node, proxy)
+            yield Site(node, proxy, login)
 
 
 def test_somebody_who_has_logged_in_at_the_proxy_sees_the_console(site: Site) -> None:
@@ -141,8 +156,6 @@ def test_a_logout_at_the_proxy_ends_the_session(site: Site) -> None:
         client.get("/login/proxy")
         assert client.get("/api/series").status_code == 200
         client.cookies.delete(_COOKIE)
-        assert client.get("/api/series").status_code == 302
-        client.headers["Authorization"] = "Basic bm9uZTo="
         assert client.get("/api/series").status_code == 401
 
 
@@ -154,3 +167,26 @@ def test_programs_send_a_token_of_the_node_by_the_same_proxy(site: Site) -> None
     with site.browser(Authorization=f"Bearer {token}") as client:
         assert client.get("/api/series").status_code == 200
         assert client.post("/dicom-web/studies", content=b"x" * 100).status_code == 403
+
+
+@pytest.mark.parametrize("is_away", [False, True])
+def test_an_administrator_can_use_an_account_of_the_node_by_the_proxy(
+    site: Site, is_away: bool
+) -> None:
+    site.login.is_away = is_away
+    try:
+        with site.browser() as client:
+            assert client.get("/health/live").status_code == 200
+            assert client.get("/login").status_code == 200
+            answer = client.post("/login", data={"name": "admin", "password": _PASSWORD})
+            assert answer.status_code == 303
+            assert client.get("/users").status_code == 200
+        with site.browser(**_FORGED) as client:
+            assert client.get("/api/series").status_code == 302
+            assert client.get("/login/proxy").status_code == 302
+    finally:
+        site.login.is_away = False
+
+
+def test_nobody_on_the_machine_of_the_proxy_can_log_in_without_the_secret(site: Site) -> None:
+    assert httpx.get(f"{site.node.url}/login/proxy", headers=_FORGED).status_code == 403

@@ -1,6 +1,7 @@
 """`segnode audit`: lists, verifies and exports the records of the audit trail."""
 
 import json
+import re
 from dataclasses import asdict
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated
@@ -80,7 +81,7 @@ def verify(config: ConfigOption = None, expect: ExpectOption = None) -> None:
     """
     from node.store.audit_trail.chain import CHAIN_START
 
-    expected = expect or []
+    expected = [_checked_head(each) for each in expect or []]
     with open_store(config) as store:
         heads, faults = store.audit_chain_heads(), store.audit_chain_faults()
         absent = store.absent_audit_hashes(expected)
@@ -94,7 +95,17 @@ def verify(config: ConfigOption = None, expect: ExpectOption = None) -> None:
         typer.echo("Retention removes records: expect heads that are not as old.", err=True)
     if faults or absent:
         raise typer.Exit(1)
+    if not heads:
+        typer.echo("The audit trail is empty: there is no record of any host.")
+        return
     typer.echo("No record was changed or is missing.")
+
+
+def _checked_head(text: str) -> str:
+    head = text.strip().lower()
+    if not re.fullmatch(r"[0-9a-f]{64}", head):
+        raise typer.BadParameter(f"{text!r} is no head: one has 64 hexadecimal digits")
+    return head
 
 
 def _extent(head: "ChainHead") -> str:

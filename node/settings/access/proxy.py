@@ -16,7 +16,27 @@ from node.settings.value_types import Name, Options
 # The characters of a header's name (RFC 9110 5.6.2) without "_": many programs take "_" for "-".
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^`|~-]{1,64}")
 # Headers with a meaning of their own.
-_RESERVED = {"authorization", "cookie", "host", "content-type", "content-length"}
+_RESERVED = {
+    "accept",
+    "authorization",
+    "connection",
+    "content-length",
+    "content-type",
+    "cookie",
+    "forwarded",
+    "host",
+    "origin",
+    "referer",
+    "transfer-encoding",
+    "user-agent",
+    "via",
+    "x-csrf-token",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-forwarded-proto",
+    "x-real-ip",
+}
 
 
 def _header_name(name: str) -> str:

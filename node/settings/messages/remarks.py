@@ -42,6 +42,7 @@ def remarks(settings: Settings) -> Iterator[str]:
     yield from _readable_passwords(settings)
     yield from _missing_secrets(settings)
     yield from _open_webhook(settings)
+    yield from _proxy_without_secret(settings)
     yield from _unencrypted_client_secrets(settings)
     yield from _open_key_files(settings)
     yield from _open_data_folder(settings)
@@ -105,6 +106,15 @@ def _unencrypted_client_secrets(settings: Settings) -> Iterator[str]:
                 f"{'.'.join(map(str, path))}.oauth_token_url: the client secret is sent to {url} "
                 "without encryption; use https."
             )
+
+
+def _proxy_without_secret(settings: Settings) -> Iterator[str]:
+    proxy = settings.access.proxy
+    if proxy is not None and not proxy.has_secret:
+        yield (
+            f"Login by proxy: every program and user at {', '.join(proxy.addresses)} can log in as "
+            "anybody. Name a secret that only the proxy has, in access.proxy.secret_file."
+        )
 
 
 def _open_webhook(settings: Settings) -> Iterator[str]:

@@ -42,7 +42,7 @@ class ChainedRecord:
         at = self.happened_at.astimezone(UTC)
         fields["happened_at"] = at.isoformat(timespec="microseconds")
         fields["serialization"] = _SERIALIZATION
-        text = json.dumps(fields, sort_keys=True, separators=(",", ":"))
+        text = json.dumps(fields, sort_keys=True, separators=(",", ":"), default=str)
         return hashlib.sha256(text.encode()).hexdigest()
 
     def hashed(self) -> "ChainedRecord":

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import case, func, select
 from sqlalchemy.engine import Connection
 
 from node.store.audit_trail.chain import ChainedRecord
@@ -45,16 +45,17 @@ class AuditForwarding(Repository):
 
     def waiting_audit_records(self) -> list[WaitingRecords]:
         """Returns what waits, for each chain with records that were not sent."""
+        sent = case((_F.sequence <= _C.sequence, _F.sequence), else_=_C.removed_sequence)
         oldest = (
             select(func.min(_R.sequence))
-            .where(_R.chain == _C.chain, _R.sequence > func.coalesce(_F.sequence, 0))
+            .where(_R.chain == _C.chain, _R.sequence > sent)
             .correlate(AUDIT_CHAINS, AUDIT_FORWARDING)
             .scalar_subquery()
         )
         query = (
             select(
                 _C.chain,
-                (_C.sequence - func.coalesce(_F.sequence, _C.removed_sequence)).label("count"),
+                (_C.sequence - sent).label("count"),
                 _R.happened_at,
                 func.coalesce(_F.error, "").label("error"),
             )
@@ -79,6 +80,14 @@ class AuditForwarding(Repository):
 
 
 def sent_sequence(connection: Connection, chain: str) -> int:
-    """Returns the number of the last record that was sent; 0 before the first."""
-    query = select(_F.sequence).where(_F.chain == chain)
+    """Returns the number of the last record that was sent; 0 before the first.
+
+    It is 0 as well if the chain has no such record: somebody has changed the number. Everything is
+    then sent again.
+    """
+    query = (
+        select(_F.sequence)
+        .join(AUDIT_CHAINS, _C.chain == _F.chain)
+        .where(_F.chain == chain, _F.sequence <= _C.sequence)
+    )
     return connection.execute(query).scalar_one_or_none() or 0

@@ -1,10 +1,65 @@
 """Tables of the audit trail."""
 
-from sqlalchemy import JSON, BigInteger, Column, Index, String, Table, Text
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    Dialect,
+    Index,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+)
 
 from node.store.audit_trail.chain import NO_HASH
 from node.store.database import UtcDateTime
 from node.store.schema import METADATA
+
+# What replaces a value that somebody has made unreadable: the hash of the record does not fit then.
+UNREADABLE = "unreadable"
+_UNREADABLE_TIME = datetime(1, 1, 1, tzinfo=UTC)
+
+
+class _Objects(TypeDecorator[Any]):
+    """Pairs of type and identifier as JSON. What is something else is read as one pair."""
+
+    impl = JSON
+    cache_ok = True
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:
+        decoded = super().result_processor(dialect, coltype)
+
+        def pairs(value: Any) -> tuple[tuple[str, str], ...]:
+            try:
+                found = value if decoded is None else decoded(value)
+                return tuple((str(each_type), str(one)) for each_type, one in found or ())
+            except (TypeError, ValueError):
+                return ((UNREADABLE, str(value)),)
+
+        return pairs
+
+
+class _Time(UtcDateTime):
+    """A time in UTC. What is something else is read as the first day of the calendar."""
+
+    cache_ok = True
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:
+        decoded = super().result_processor(dialect, coltype)
+
+        def time(value: Any) -> Any:
+            try:
+                return value if decoded is None else decoded(value)
+            except (TypeError, ValueError):
+                return _UNREADABLE_TIME
+
+        return time
+
 
 _CHAIN = String(255)
 _HASH = String(64)
@@ -15,13 +70,13 @@ AUDIT_RECORDS = Table(
     METADATA,
     Column("chain", _CHAIN, primary_key=True),
     Column("sequence", BigInteger, primary_key=True, autoincrement=False),
-    Column("happened_at", UtcDateTime, nullable=False),
+    Column("happened_at", _Time, nullable=False),
     Column("action", _WORDS, nullable=False),
     Column("outcome", _WORDS, nullable=False),
     Column("actor", Text, nullable=False),
     Column("interface", _WORDS, nullable=False),
     Column("address", Text, nullable=False),
-    Column("objects", JSON, nullable=False),  # pairs of type and identifier
+    Column("objects", _Objects, nullable=False),
     Column("detail", Text, nullable=False),
     Column("change", Text, nullable=False),
     Column("previous_hash", _HASH, nullable=False),

@@ -157,7 +157,8 @@ def _first_fault(connection: Connection, head: ChainHead) -> ChainFault | None:
 
 
 def chained_record(row: Row[Any]) -> ChainedRecord:
-    """Returns the record of a row."""
-    fields = row._asdict()
-    objects = tuple((each_type, identifier) for each_type, identifier in fields.pop("objects"))
-    return ChainedRecord(**fields, objects=objects)
+    """Returns the record of a row. Bytes, which SQLite takes for a text, become a text."""
+    fields = row._asdict().items()
+    return ChainedRecord(
+        **{key: str(one) if isinstance(one, bytes) else one for key, one in fields}
+    )

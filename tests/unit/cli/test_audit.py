@@ -1,6 +1,7 @@
 """`segnode audit`: lists records and finds what somebody changed in the database."""
 
 import json
+import re
 import sqlite3
 import sys
 from contextlib import closing
@@ -11,6 +12,7 @@ from xml.etree import ElementTree
 import pytest
 from sqlalchemy.exc import IntegrityError
 
+from node.audit.dicom_message import audit_message
 from node.cli.main import main
 from node.settings import load_settings
 from node.store.audit_trail.chain import ChainedRecord
@@ -166,6 +168,43 @@ def test_a_noted_head_shows_that_the_newest_records_were_removed(
     assert run(config, monkeypatch, "audit", "verify", *noted) == 1
     error = capsys.readouterr().err
     assert error == f"The record with the noted head {second.last.hash} was changed or removed.\n"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "objects = 'garbage'",
+        "objects = '{\"a\": 1}'",
+        "objects = '[1]'",
+        "happened_at = 'yesterday'",
+        "detail = x'ff00'",
+    ],
+)
+def test_a_record_that_somebody_has_made_unreadable_is_named_and_listed(
+    config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], change: str
+) -> None:
+    for name in ("orthanc", "viewer", "dashboard"):
+        run(config, monkeypatch, "tokens", "create", name, "--may", "view")
+    with closing(sqlite3.connect(database_file(config))) as database, database:
+        database.execute(f"UPDATE audit_records SET {change} WHERE sequence = 2")  # noqa: S608
+    capsys.readouterr()
+    assert run(config, monkeypatch, "audit", "verify") == 1
+    assert "record 2 was changed" in capsys.readouterr().err
+    assert run(config, monkeypatch, "audit", "list") == 0
+    assert "token dashboard" in capsys.readouterr().out
+    with closing(opened_store(load_settings(config))) as store:
+        (chain,) = store.audit_chains()
+        sent = [audit_message(each) for each in store.unsent_audit_records(chain, 9)]
+    assert len(sent) >= 3
+
+
+def test_an_empty_trail_is_called_empty_and_a_head_has_its_form(
+    config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(config, monkeypatch, "audit", "verify") == 0
+    assert capsys.readouterr().out == "The audit trail is empty: there is no record of any host.\n"
+    assert run(config, monkeypatch, "audit", "verify", "--expect", "abc") == 2
+    assert "one has 64 hexadecimal digits" in re.sub(r"\W+", " ", capsys.readouterr().err)
 
 
 def test_a_changed_record_is_named(

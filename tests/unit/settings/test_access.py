@@ -127,6 +127,11 @@ def test_groups_of_a_proxy_have_roles(tmp_path: Path) -> None:
         ({"more": 'user_header = "X_User"'}, "access.proxy.user_header", 'without "_"'),
         ({"more": 'user_header = "Cookie"'}, "access.proxy.user_header", "another meaning"),
         (
+            {"more": 'groups_header = "X-Forwarded-For"'},
+            "access.proxy.groups_header",
+            "another meaning",
+        ),
+        (
             {"more": 'user_header = "x-forwarded-groups"'},
             "access.proxy.user_header",
             "different headers",
