@@ -63,8 +63,7 @@ def named_person(options: ProxyLoginOptions, facts: RequestFacts) -> ExternalPer
     role = highest_role(_groups(options, facts), options.roles)
     if role is None:
         raise AccountError(_NO_ROLE)
-    # A proxy may write the same name in several ways; a disabled user must not come back by one.
-    subject = unicodedata.normalize("NFKC", name).casefold()
+    subject = _subject(name)
     digest = digest_of_identifier(f"{_ISSUER}\n{subject}")
     return ExternalPerson(_ISSUER, subject, name, digest, role)
 
@@ -89,10 +88,16 @@ class ProxyLogin:
             _LOG.warning(
                 "login.failed", by="proxy", reason=str(error), address=facts.client_address
             )
-            record = failed_login_record("", facts, f"proxy: {error}")
+            record = failed_login_record(self._known_name(facts), facts, f"proxy: {error}")
             self.login.store.record(record)
             raise
         return self.login.open(user, SessionStage.OPEN, facts)
+
+    def _known_name(self, facts: RequestFacts) -> str:
+        """Returns the user whom the proxy names; empty before the first login, or for nobody."""
+        name = _user_name(self.options, facts) if _is_by_proxy(self.options, facts) else None
+        user = None if name is None else self.login.store.external_user(_ISSUER, _subject(name))
+        return "" if user is None else user.name
 
     def _user(self, facts: RequestFacts) -> User:
         person = named_person(self.options, facts)
@@ -161,6 +166,14 @@ def _user_name(options: ProxyLoginOptions, facts: RequestFacts) -> str | None:
     name = _text(facts, options.user_header).strip()
     is_name = name.isprintable() and "," not in name and len(name) <= _MAX_NAME_LENGTH
     return name if name and is_name else None
+
+
+def _subject(name: str) -> str:
+    """Returns what identifies a person: a proxy may write the same name in several ways.
+
+    A disabled user must not come back by another one.
+    """
+    return unicodedata.normalize("NFKC", name).casefold()
 
 
 def _groups(options: ProxyLoginOptions, facts: RequestFacts) -> list[str]:

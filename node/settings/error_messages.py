@@ -3,7 +3,7 @@
 Everything that depends on how pydantic names errors and locations is in this module.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -130,7 +130,19 @@ def _settings_beside(loc: KeyPath) -> list[str]:
 
 def _table_within(table: str, name: str | int) -> type[BaseModel] | None:
     """Returns the options of [table.name]; None where they depend on more than that."""
-    return ALERT_CHANNELS.get(str(name)) if table == "alerts" else _NAMED_TABLES.get(table)
+    if table == "alerts":
+        return ALERT_CHANNELS.get(str(name))
+    return _NAMED_TABLES.get(table) or _optional_table(table, str(name))
+
+
+def _optional_table(table: str, name: str) -> type[BaseModel] | None:
+    """Returns the options of [table.name] where `name` is a setting of [table]."""
+    section = Settings.model_fields[table].annotation if table in Settings.model_fields else None
+    if not isinstance(section, type) or not issubclass(section, BaseModel):
+        return None
+    field = section.model_fields.get(name)
+    kinds = () if field is None else get_args(field.annotation)
+    return next((k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel)), None)
 
 
 def _field_names(model: type[BaseModel]) -> list[str]:

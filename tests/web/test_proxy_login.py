@@ -133,6 +133,12 @@ def test_a_disabled_user_cannot_log_in(node: ServedNode) -> None:
             sent = [(b"X-Forwarded-User", spelling.encode()), (b"X-Forwarded-Groups", b"it")]
             with browser(node, {}) as other:
                 assert other.get("/login/proxy", headers=sent).status_code == 403
+        refused = audit_records(node.store)[0]
+        assert (refused.action, refused.outcome, refused.actor) == (
+            "login",
+            "minor failure",
+            "sso:former",
+        )
         assert not is_logged_in(client)
         assert "is disabled on this node" in client.get("/", follow_redirects=True).text
 

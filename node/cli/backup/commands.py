@@ -1,7 +1,7 @@
 """`segnode backup` and `segnode restore`: copies of a whole site, and back."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,7 +16,7 @@ from node.domain.audit.records import (
     AuditObjectType,
     AuditOutcome,
 )
-from node.domain.errors import Transient
+from node.domain.errors import NodeError
 
 if TYPE_CHECKING:
     from node.maintenance.backup.manifest import Manifest
@@ -184,12 +184,16 @@ def _record(
 
 @contextmanager
 def _recorded_failure(site: "Site", folder: Path) -> Iterator[None]:
-    """Records that a backup into the folder could not be written."""
+    """Records that no backup was made, unless the site itself is still being restored."""
+    from node.store.restoring import refuse_unfinished_restore
+
     try:
         yield
-    except Transient as error:
+    except NodeError as error:
         detail = " ".join(str(error).split())
-        _record(site, AuditAction.BACKED_UP, folder, detail, AuditOutcome.SERIOUS_FAILURE)
+        with suppress(NodeError):
+            refuse_unfinished_restore(site.data_dir)
+            _record(site, AuditAction.BACKED_UP, folder, detail, AuditOutcome.SERIOUS_FAILURE)
         raise
 
 

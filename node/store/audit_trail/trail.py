@@ -158,7 +158,8 @@ def _first_fault(connection: Connection, head: ChainHead) -> ChainFault | None:
 
 def chained_record(row: Row[Any]) -> ChainedRecord:
     """Returns the record of a row. Bytes, which SQLite takes for a text, become a text."""
-    fields = row._asdict().items()
-    return ChainedRecord(
-        **{key: str(one) if isinstance(one, bytes) else one for key, one in fields}
-    )
+    fields: dict[str, Any] = {
+        key: str(value) if isinstance(value, bytes) else value
+        for key, value in row._asdict().items()
+    }
+    return ChainedRecord(**fields)

@@ -109,6 +109,14 @@ def test_a_backup_that_cannot_be_written_is_recorded(
     assert "its disk is full" in record.detail
 
 
+def test_a_backup_into_a_folder_that_is_missing_is_recorded(site: BackedUpSite) -> None:
+    missing = site.folder / "not mounted"
+    assert run(site, "backup", missing) == 1
+    (record,) = audit_records(site.store)
+    assert (record.action, record.outcome) == ("backed up", "serious failure")
+    assert record.objects == (("backup", str(missing)),)
+
+
 def test_a_backup_leaves_the_schema_of_an_earlier_version_as_it_is(site: BackedUpSite) -> None:
     with site.store._database.writing() as connection:
         connection.execute(text("DROP TABLE audit_records"))

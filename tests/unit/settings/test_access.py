@@ -159,6 +159,21 @@ def test_a_login_by_proxy_that_cannot_work_or_is_not_safe_is_a_mistake(
     assert message in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "suggestion"),
+    [
+        ('[access.proxy]\nuser_heder = "X"\n', "user_header"),
+        ('[access.oidc]\nisuer = "X"\n', "issuer"),
+        ("[audit.syslog]\ntsl = true\n", "tls"),
+    ],
+)
+def test_a_misspelt_setting_of_a_table_within_a_table_has_a_suggestion(
+    tmp_path: Path, text: str, suggestion: str
+) -> None:
+    with pytest.raises(Misconfigured, match=f"did you mean '{suggestion}'"):
+        load(tmp_path, text)
+
+
 def test_a_proxy_and_a_provider_exclude_each_other(tmp_path: Path) -> None:
     text = _OIDC.format(**_RIGHT).replace("names =", 'trusted_proxies = ["192.0.2.7"]\nnames =')
     proxy = '[access.proxy]\naddresses = ["192.0.2.7"]\nroles = { staff = "viewer" }\n'
