@@ -308,7 +308,7 @@ def test_the_process_serves_until_sigterm_without_importing_torch(tmp_path: Path
         command = [sys.executable, "-c", spy, "--config", str(config)]
         process = subprocess.Popen(command, stderr=log)
     try:
-        until(lambda: "web.ready" in (tmp_path / "log").read_text(), 30, "the server")
+        until(lambda: "web.ready" in (tmp_path / "log").read_text(), 120, "the server")
         assert httpx.get(f"http://127.0.0.1:{port}/login").headers["Location"] == "/set-up"
         os.kill(process.pid, signal.SIGTERM)
         assert process.wait(20) == _EXIT_SUCCESS
