@@ -22,7 +22,7 @@ from node.domain.audit.records import (
 from node.store import Store
 from node.store.audit_trail.searching import AuditCursor, AuditSearch
 from node.web.acting_user import ActingUser
-from node.web.search_parameters import SearchText
+from node.web.search_parameters import SearchText, absent_if_empty
 
 _MEDIA_TYPES = {
     ExportFormat.JSON: "application/jsonl",
@@ -39,10 +39,6 @@ def _time(value: object) -> object:
     return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
 
 
-def _absent_if_empty(value: object) -> object:
-    return None if value == "" else value
-
-
 Time = Annotated[datetime | None, BeforeValidator(_time)]
 
 
@@ -52,10 +48,10 @@ class AuditParameters(BaseModel):
     since: Time = Field(None, description="Only records since then; UTC without a zone.")
     until: Time = Field(None, description="Only records before then; UTC without a zone.")
     user: SearchText = Field("", description="Part of the name of who acts.")
-    action: Annotated[AuditAction | None, BeforeValidator(_absent_if_empty)] = Field(
+    action: Annotated[AuditAction | None, BeforeValidator(absent_if_empty)] = Field(
         None, description="Only this action."
     )
-    outcome: Annotated[AuditOutcome | None, BeforeValidator(_absent_if_empty)] = Field(
+    outcome: Annotated[AuditOutcome | None, BeforeValidator(absent_if_empty)] = Field(
         None, description="Only this outcome."
     )
     object: SearchText = Field("", description="The whole identifier of an object.")

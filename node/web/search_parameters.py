@@ -16,13 +16,13 @@ def _printable(text: str) -> str:
     return text
 
 
-def _absent_if_empty(value: object) -> object:
+def absent_if_empty(value: object) -> object:
     """A form sends the fields that a person leaves empty."""
     return None if value == "" else value
 
 
 SearchText = Annotated[str, Field(max_length=MAX_TEXT), AfterValidator(_printable)]
-SearchDate = Annotated[date | None, BeforeValidator(_absent_if_empty)]
+SearchDate = Annotated[date | None, BeforeValidator(absent_if_empty)]
 
 
 class SearchParameters(BaseModel):
