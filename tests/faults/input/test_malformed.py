@@ -130,6 +130,9 @@ def test_every_damaged_instance_is_answered_and_nothing_is_written_outside_the_s
     assert store(again, fine, "1.2.4.1", EXPLICIT) == StoreStatus.SUCCESS
     release(again)
     assert listener.stop() == 0
+    lines = sum('"instance.refused"' in line for line in listener.log)
+    assert any('"log.limited"' in line for line in listener.log)
+    assert lines < sum(statuses.values()) // 2
 
 
 def test_a_damaged_file_is_read_or_refused_with_a_reason() -> None:
