@@ -1,6 +1,6 @@
 """Login with name, password and second factor; one-time codes that set a password or log in."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -9,8 +9,10 @@ from node.access.lock_out import LockOut
 from node.access.login_records import failed_login_record, login_record, own_account_record
 from node.access.passwords import check_new_password, hash_password, is_password
 from node.access.second_factor import SecondFactor
-from node.access.secrets import digest_of_code
+from node.access.secrets import digest_of_code, digest_of_identifier
 from node.access.sessions import SessionKeeper
+from node.audit.losses import AuditLosses
+from node.audit.recording import record_if_possible
 from node.domain.access.permissions import Role
 from node.domain.access.users import (
     AccountError,
@@ -39,6 +41,11 @@ class OpenedSession:
 
     identifier: str
     stage: SessionStage
+
+    @property
+    def digest(self) -> str:
+        """What the database holds of the identifier."""
+        return digest_of_identifier(self.identifier)
 
 
 @dataclass(frozen=True)
@@ -134,11 +141,11 @@ class Login:
         self._lock_out.begin(name, facts)
         name = user_name_of(name)
         check_new_password(password, name)
-        digest = digest_of_code(code)
-        if not self.store.use_code(CodePurpose.PASSWORD, digest, facts.now, user_name=name):
+        digest, new_hash = digest_of_code(code), hash_password(password)
+        if not self.store.set_password_by_code(name, new_hash, digest, facts.now):
             raise AccountError(_WRONG_CODE)
-        self.store.set_password(name, hash_password(password))
-        self.store.record(own_account_record(name, facts, "sets the password by one-time code"))
+        record = own_account_record(name, facts, "sets the password by one-time code")
+        record_if_possible(self.store.record, record, AuditLosses(self.store.data_dir))
         self._lock_out.succeeded(name, facts)
 
     def change_password(
@@ -152,8 +159,10 @@ class Login:
         name = own.user.name
         check_new_password(new, name)
         self._require_password(own, current, facts)
-        self.store.set_password(name, hash_password(new))
-        return self.open(own.user, SessionStage.OPEN, facts)
+        opened = self._opened_beside(own.user, facts)
+        # Last, so that a database that fails before has changed nothing.
+        self.store.set_password(name, hash_password(new), keep=[opened.digest])
+        return opened
 
     def remove_second_factor(
         self, own: Credentials, current: str, facts: RequestFacts
@@ -166,8 +175,13 @@ class Login:
         if self.options.totp == "required":
             raise AccountError("this node requires a second factor; an administrator can reset it")
         self._require_password(own, current, facts)
-        self.store.remove_second_factor(own.user.name)
-        return self.open(own.user, SessionStage.OPEN, facts)
+        opened = self._opened_beside(own.user, facts)
+        self.store.remove_second_factor(own.user.name, keep=[opened.digest])
+        return opened
+
+    def _opened_beside(self, user: User, facts: RequestFacts) -> OpenedSession:
+        """Opens a session beside that of the request, which a change of the account then ends."""
+        return self.open(user, SessionStage.OPEN, replace(facts, cookies={}))
 
     def _require_local_login(self, user: User) -> None:
         is_limited = self.options.local_accounts == "administrators"

@@ -10,7 +10,8 @@ from sqlalchemy.engine import Connection
 
 from node.domain.access.external_users import EXTERNAL_PREFIX
 from node.domain.access.permissions import Role
-from node.domain.access.users import AccountError, Credentials, User
+from node.domain.access.users import AccountError, CodePurpose, Credentials, User
+from node.store.access.one_time_codes import use_code
 from node.store.access.tables import RECOVERY_CODES, SESSIONS, USERS
 from node.store.migrate import acquire_site_lock
 from node.store.repository import Repository
@@ -37,8 +38,12 @@ class Users(Repository):
         with self._database.writing() as connection:
             return self._add_user(connection, User.new(name, role, now), password_hash)
 
-    def add_first_administrator(self, name: str, password_hash: str, now: datetime) -> User:
-        """Adds an administrator if there is none yet.
+    def add_first_administrator(
+        self, name: str, password_hash: str, code: str, now: datetime
+    ) -> User | None:
+        """Adds an administrator if there is none yet; uses the code for the set-up (its digest).
+
+        None if there is no such code.
 
         Raises:
             AccountError: there is an administrator, or a user of that name.
@@ -47,6 +52,8 @@ class Users(Repository):
             acquire_site_lock(connection, self._database)
             if _has_administrator(connection):
                 raise AccountError("there is an administrator already")
+            if not use_code(connection, CodePurpose.SET_UP, code, now):
+                return None
             added = User.new(name, Role.ADMINISTRATOR, now)
             return self._add_user(connection, added, password_hash)
 
@@ -85,9 +92,9 @@ class Users(Repository):
         Raises:
             AccountError: there is no such user, or no administrator would remain.
         """
-        self._change_user(
-            name, {"role": role.value}, keeps_administrator=role is Role.ADMINISTRATOR
-        )
+        keeps = role is Role.ADMINISTRATOR
+        with self._database.writing() as connection:
+            self._change_user(connection, name, {"role": role.value}, keeps_administrator=keeps)
 
     def set_disabled(self, name: str, is_disabled: bool) -> None:
         """Disables or enables a user, and ends the user's sessions.
@@ -95,7 +102,9 @@ class Users(Repository):
         Raises:
             AccountError: there is no such user, or no administrator would remain.
         """
-        self._change_user(name, {"is_disabled": is_disabled}, keeps_administrator=not is_disabled)
+        values, keeps = {"is_disabled": is_disabled}, not is_disabled
+        with self._database.writing() as connection:
+            self._change_user(connection, name, values, keeps_administrator=keeps)
 
     def set_password(
         self, name: str, password_hash: str | None, keep: Collection[str] = ()
@@ -105,7 +114,22 @@ class Users(Repository):
         Raises:
             AccountError: there is no such user.
         """
-        self._change_user(name, {"password_hash": password_hash}, keep=keep)
+        with self._database.writing() as connection:
+            self._change_user(connection, name, {"password_hash": password_hash}, keep=keep)
+
+    def set_password_by_code(self, name: str, password_hash: str, code: str, now: datetime) -> bool:
+        """Sets the password, uses the code (its digest), and ends the user's sessions.
+
+        False if the user has no such code.
+
+        Raises:
+            AccountError: there is no such user.
+        """
+        with self._database.writing() as connection:
+            if not use_code(connection, CodePurpose.PASSWORD, code, now, name):
+                return False
+            self._change_user(connection, name, {"password_hash": password_hash})
+        return True
 
     def record_login(self, name: str, now: datetime) -> None:
         """Records when the user has logged in."""
@@ -160,7 +184,8 @@ class Users(Repository):
             AccountError: there is no such user.
         """
         values = {"totp_secret": None, "totp_is_confirmed": False, "totp_last_step": 0}
-        self._change_user(name, values, keep=keep, codes=())
+        with self._database.writing() as connection:
+            self._change_user(connection, name, values, keep=keep, codes=())
 
     def _add_user(self, connection: Connection, user: User, password_hash: str | None) -> User:
         row = new_user_row(user, password_hash)
@@ -172,6 +197,7 @@ class Users(Repository):
 
     def _change_user(
         self,
+        connection: Connection,
         name: str,
         values: dict[str, Any],
         *,
@@ -179,22 +205,17 @@ class Users(Repository):
         keep: Collection[str] = (),
         codes: Collection[str] | None = None,
     ) -> None:
-        with self._database.writing() as connection:
-            acquire_site_lock(connection, self._database)
-            if connection.execute(select(_U.name).where(_U.name == name)).one_or_none() is None:
-                raise AccountError(f"there is no user {name}")
-            others = _has_administrator(connection, _U.name != name)
-            if not keeps_administrator and not others and _has_administrator(connection):
-                raise AccountError(_LAST_ADMINISTRATOR.format(name=name))
-            connection.execute(update(USERS).where(_U.name == name).values(values))
-            if codes is not None:
-                _replace_codes(connection, name, codes)
-            sessions = SESSIONS.c
-            connection.execute(
-                delete(SESSIONS).where(
-                    sessions.user_name == name, sessions.id_digest.not_in(list(keep))
-                )
-            )
+        acquire_site_lock(connection, self._database)
+        if connection.execute(select(_U.name).where(_U.name == name)).one_or_none() is None:
+            raise AccountError(f"there is no user {name}")
+        others = _has_administrator(connection, _U.name != name)
+        if not keeps_administrator and not others and _has_administrator(connection):
+            raise AccountError(_LAST_ADMINISTRATOR.format(name=name))
+        connection.execute(update(USERS).where(_U.name == name).values(values))
+        if codes is not None:
+            _replace_codes(connection, name, codes)
+        ended = SESSIONS.c.user_name == name, SESSIONS.c.id_digest.not_in(list(keep))
+        connection.execute(delete(SESSIONS).where(*ended))
 
 
 def new_user_row(user: User, password_hash: str | None) -> dict[str, Any]:
