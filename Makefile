@@ -32,6 +32,7 @@ test: $(STAMP)  ## run all tests (ARGS=tests/unit/cli: one package); skips say w
 soak: $(STAMP)  ## long variants: 2000 series, 140 kills of processes, 5000 damaged instances, 20 scans
 	SEGNODE_LOAD_SERIES=250 SEGNODE_CRASH_ROUNDS=5 SEGNODE_MODEL_SCANS=20 SEGNODE_DAMAGED_INSTANCES=5000 \
 	  $(BIN)/pytest -s tests/faults/test_load.py tests/faults/processes/test_crash_matrix.py \
+	  tests/faults/processes/test_parts_kill.py \
 	  tests/faults/input/test_malformed.py tests/faults/input/test_malformed_pdus.py \
 	  tests/faults/input/test_malformed_uploads.py tests/unit/models/test_shipped_models.py $(ARGS)
 

@@ -19,7 +19,8 @@ from node.commitment.scp_reports import CommitmentReporter
 from node.commitment.scu import CommitmentReports, CommitmentScu
 from node.delivery.cstore import CStore
 from node.delivery.destination import ResultFile
-from node.demo.orthanc_pacs import OrthancPacs, free_ports, orthanc_missing
+from node.demo.free_ports import free_ports
+from node.demo.orthanc_pacs import OrthancPacs, orthanc_missing
 from node.dimse.remotes import remote_of_peer
 from node.dimse.scu import Remote, send
 from node.dimse.tls.connection import TlsConnection

@@ -18,7 +18,8 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 
-from node.demo.orthanc_pacs import Modality, OrthancPacs, free_ports, orthanc_missing
+from node.demo.free_ports import free_ports
+from node.demo.orthanc_pacs import Modality, OrthancPacs, orthanc_missing
 from node.dicom.ct_writer import CtDescription, write_ct_series
 from node.domain.identifiers import Uid
 from node.domain.job import JobState
