@@ -26,17 +26,39 @@ _LOG = structlog.get_logger()
 # The issuer of people whom the proxy names. That of an identity provider is an address.
 _ISSUER = "proxy"
 _MAX_NAME_LENGTH = 255
-_NOT_BY_PROXY = (
+# Each tells the person why and what to do next, and the reader of the audit trail why.
+_NOT_BY_PROXY = Refusal(
     "this request does not come by the proxy that logs people in; open the console at its address, "
-    "or log in with an account of this node"
+    "or log in with an account of this node",
+    "the request does not come by the proxy",
 )
-_NOT_NAMED = "the proxy does not name you; log in there, or with an account of this node"
-_NO_ROLE = (
-    "the proxy has logged you in, but none of your groups may use this node; ask its administrator"
+_NOT_NAMED = Refusal(
+    "the proxy does not name you; log in there, or with an account of this node",
+    "the proxy names nobody",
 )
-_DISABLED = "your user is disabled on this node; ask its administrator"
-_ANOTHER = "the proxy names another person than the one who has logged in; log in again"
-_OTHER_GROUPS = "your groups have changed since you have logged in; log in again"
+_NO_ROLE = Refusal(
+    "the proxy has logged you in, but none of your groups may use this node; ask its administrator",
+    "no group of the person has a role",
+)
+_DISABLED = Refusal(
+    "your user is disabled on this node; ask its administrator", "the user is disabled"
+)
+_ANOTHER = Refusal(
+    "the proxy names another person than the one who has logged in; log in again",
+    "the proxy names another person than the one who has logged in",
+)
+_OTHER_GROUPS = Refusal(
+    "your groups have changed since you have logged in; log in again",
+    "the groups of the person have changed since the login",
+)
+
+
+class ProxyLoginRefused(AccountError):
+    """The proxy names nobody who may use the node; `refusal` says why."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.reason)
+        self.refusal = refusal
 
 
 def is_named_by_proxy(options: ProxyLoginOptions, facts: RequestFacts) -> bool:
@@ -52,17 +74,18 @@ def named_person(options: ProxyLoginOptions, facts: RequestFacts) -> ExternalPer
     """Returns the person whom the proxy names in a request.
 
     Raises:
-        AccountError: the proxy has not sent the request, names nobody, or the person has no role.
+        ProxyLoginRefused: the proxy has not sent the request, names nobody, or the person has no
+            role.
         Transient: the secret of the proxy cannot be read.
     """
     if not _is_by_proxy(options, facts):
-        raise AccountError(_NOT_BY_PROXY)
+        raise ProxyLoginRefused(_NOT_BY_PROXY)
     name = _user_name(options, facts)
     if name is None:
-        raise AccountError(_NOT_NAMED)
+        raise ProxyLoginRefused(_NOT_NAMED)
     role = highest_role(_groups(options, facts), options.roles)
     if role is None:
-        raise AccountError(_NO_ROLE)
+        raise ProxyLoginRefused(_NO_ROLE)
     subject = _subject(name)
     digest = digest_of_identifier(f"{_ISSUER}\n{subject}")
     return ExternalPerson(_ISSUER, subject, name, digest, role)
@@ -79,16 +102,15 @@ class ProxyLogin:
         """Opens a session for the person of a request; adds the user at the first login.
 
         Raises:
-            AccountError: as `named_person`, or the user is disabled.
+            ProxyLoginRefused: as `named_person`, or the user is disabled.
             Transient: the database does not answer, or the secret cannot be read.
         """
         try:
             user = self._user(facts)
-        except AccountError as error:
-            _LOG.warning(
-                "login.failed", by="proxy", reason=str(error), address=facts.client_address
-            )
-            record = failed_login_record(self._known_name(facts), facts, f"proxy: {error}")
+        except ProxyLoginRefused as error:
+            reason = error.refusal.recorded
+            _LOG.warning("login.failed", by="proxy", reason=reason, address=facts.client_address)
+            record = failed_login_record(self._known_name(facts), facts, f"by the proxy: {reason}")
             self.login.store.record(record)
             raise
         return self.login.open(user, SessionStage.OPEN, facts)
@@ -103,7 +125,7 @@ class ProxyLogin:
         person = named_person(self.options, facts)
         user = self.login.store.record_external_login(person, facts.now)
         if user.is_disabled:
-            raise AccountError(_DISABLED)
+            raise ProxyLoginRefused(_DISABLED)
         return user
 
 
@@ -130,12 +152,12 @@ class NamedByProxy:
             return None
         try:
             person = named_person(self.options, facts)
-        except AccountError as error:
-            return Refusal(str(error))
+        except ProxyLoginRefused as error:
+            return error.refusal
         named = self.store.external_user(person.issuer, person.subject)
         if named is None or named.name != user.name:
-            return Refusal(_ANOTHER)
-        return None if person.role is user.role else Refusal(_OTHER_GROUPS)
+            return _ANOTHER
+        return None if person.role is user.role else _OTHER_GROUPS
 
 
 def _is_by_proxy(options: ProxyLoginOptions, facts: RequestFacts) -> bool:

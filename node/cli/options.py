@@ -2,12 +2,15 @@
 
 import json
 import os
+from datetime import UTC, date, datetime
 from getpass import getuser
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
+
+from node.domain.texts.points_in_time import day, point_in_time
 
 # What pydantic, which parses the values for typer, says, and the words for it.
 _IN_PLAIN_WORDS = {
@@ -30,6 +33,27 @@ ConfigOption = Annotated[
         help="Configuration file (TOML); without it, the built-in defaults apply.",
     ),
 ]
+
+
+# For options whose parser is `time_option` or `date_option`.
+TIME_METAVAR, DATE_METAVAR = "TIME", "DATE"
+TIME_HELP = "a date, with a time and offset on request (UTC without), or how long ago: 12h, 3d"
+
+
+def time_option(text: str) -> datetime:
+    """Returns the time of an option; the command ends with a usage error if it is none."""
+    try:
+        return point_in_time(text, datetime.now(UTC))
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def date_option(text: str) -> date:
+    """Returns the date of an option; the command ends with a usage error if it is none."""
+    try:
+        return day(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 def operating_system_user() -> str:

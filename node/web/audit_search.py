@@ -19,6 +19,7 @@ from node.domain.audit.records import (
     AuditOutcome,
     AuditRecord,
 )
+from node.domain.texts.points_in_time import point_in_time
 from node.store import Store
 from node.store.audit_trail.searching import AuditCursor, AuditSearch
 from node.web.acting_user import ActingUser
@@ -32,11 +33,10 @@ _BATCH = 500
 
 
 def _time(value: object) -> object:
-    """An empty field of a form is no time; a time without a zone is in UTC."""
+    """Returns the time of a parameter; an empty field of a form has none."""
     if not isinstance(value, str) or value == "":
         return None if value == "" else value
-    time = datetime.fromisoformat(value)
-    return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
+    return point_in_time(value, datetime.now(UTC))
 
 
 Time = Annotated[datetime | None, BeforeValidator(_time)]
@@ -45,8 +45,10 @@ Time = Annotated[datetime | None, BeforeValidator(_time)]
 class AuditParameters(BaseModel):
     """Which records to show; all conditions must hold, and an empty value does not count."""
 
-    since: Time = Field(None, description="Only records since then; UTC without a zone.")
-    until: Time = Field(None, description="Only records before then; UTC without a zone.")
+    since: Time = Field(
+        None, description="Only records since then; UTC without an offset, or an age such as 3d."
+    )
+    until: Time = Field(None, description="Only records before then, as `since`.")
     user: SearchText = Field("", description="Part of the name of who acts.")
     action: Annotated[AuditAction | None, BeforeValidator(absent_if_empty)] = Field(
         None, description="Only this action."

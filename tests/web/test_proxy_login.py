@@ -121,6 +121,7 @@ def test_somebody_without_a_role_reads_why(node: ServedNode) -> None:
         assert COOKIE not in client.cookies
     failed = audit_records(node.store)[0]
     assert (failed.action, failed.outcome, failed.actor) == ("login", "minor failure", "")
+    assert failed.detail == "by the proxy: no group of the person has a role"
 
 
 def test_a_disabled_user_cannot_log_in(node: ServedNode) -> None:

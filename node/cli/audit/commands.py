@@ -18,7 +18,6 @@ from node.cli.audit.search_options import (
     SinceOption,
     UntilOption,
     UserOption,
-    in_utc,
 )
 from node.cli.jobs import JsonOption, open_store
 from node.cli.options import ConfigOption
@@ -56,7 +55,7 @@ def list_records(
     """
     from node.store.audit_trail.searching import AuditSearch
 
-    search = AuditSearch(in_utc(since), in_utc(until), action, outcome, user, object_, address)
+    search = AuditSearch(since, until, action, outcome, user, object_, address)
     with open_store(config) as store:
         record_reading(store, "listed")
         with store.found_audit_records(search, newest_first=True) as found:

@@ -16,7 +16,6 @@ from node.cli.audit.search_options import (
     SinceOption,
     UntilOption,
     UserOption,
-    in_utc,
 )
 from node.cli.jobs import open_store
 from node.cli.options import ConfigOption
@@ -50,7 +49,7 @@ def export(
     from node.audit.export_lines import line_writer
     from node.store.audit_trail.searching import AuditSearch
 
-    search = AuditSearch(in_utc(since), in_utc(until), action, outcome, user, object_, address)
+    search = AuditSearch(since, until, action, outcome, user, object_, address)
     line_of = line_writer(export_format)
     with open_store(config) as store:
         record_reading(store, f"exported as {export_format}")

@@ -11,7 +11,9 @@ from sqlalchemy.engine import Connection
 from node.domain.access.external_users import EXTERNAL_PREFIX
 from node.domain.access.permissions import Role
 from node.domain.access.users import AccountError, Credentials, User
+from node.domain.audit.records import AuditRecord
 from node.store.access.tables import RECOVERY_CODES, SESSIONS, USERS
+from node.store.audit_trail.trail import append_record
 from node.store.migrate import acquire_site_lock
 from node.store.repository import Repository
 
@@ -98,14 +100,20 @@ class Users(Repository):
         self._change_user(name, {"is_disabled": is_disabled}, keeps_administrator=not is_disabled)
 
     def set_password(
-        self, name: str, password_hash: str | None, keep: Collection[str] = ()
+        self,
+        name: str,
+        password_hash: str | None,
+        keep: Collection[str] = (),
+        record: AuditRecord | None = None,
     ) -> None:
         """Sets or removes the password; ends the user's sessions but those to `keep` (digests).
+
+        `record` is that of the change in the audit trail; without it, nothing changes.
 
         Raises:
             AccountError: there is no such user.
         """
-        self._change_user(name, {"password_hash": password_hash}, keep=keep)
+        self._change_user(name, {"password_hash": password_hash}, keep=keep, record=record)
 
     def record_login(self, name: str, now: datetime) -> None:
         """Records when the user has logged in."""
@@ -119,9 +127,9 @@ class Users(Repository):
             connection.execute(change.values(totp_secret=secret, totp_last_step=0))
 
     def confirm_second_factor(
-        self, name: str, secret: str, step: int, codes: Collection[str]
+        self, name: str, secret: str, step: int, codes: Collection[str], record: AuditRecord
     ) -> bool:
-        """Makes the secret count, with these digests of recovery codes.
+        """Makes the secret count, with these digests of recovery codes; adds the record of it.
 
         False if another secret has been stored since, or one is confirmed.
         """
@@ -131,6 +139,7 @@ class Users(Repository):
             if connection.execute(update(USERS).where(*own).values(values)).rowcount == 0:
                 return False
             _replace_codes(connection, name, codes)
+            append_record(self._database, connection, record)
         return True
 
     def use_totp_step(self, name: str, step: int) -> bool:
@@ -153,14 +162,18 @@ class Users(Repository):
         with self._database.reading() as connection:
             return connection.execute(query).scalar_one()
 
-    def remove_second_factor(self, name: str, keep: Collection[str] = ()) -> None:
+    def remove_second_factor(
+        self, name: str, keep: Collection[str] = (), record: AuditRecord | None = None
+    ) -> None:
         """Removes the second factor and its recovery codes; ends sessions but those to `keep`.
+
+        `record` is that of the change in the audit trail; without it, nothing changes.
 
         Raises:
             AccountError: there is no such user.
         """
         values = {"totp_secret": None, "totp_is_confirmed": False, "totp_last_step": 0}
-        self._change_user(name, values, keep=keep, codes=())
+        self._change_user(name, values, keep=keep, codes=(), record=record)
 
     def _add_user(self, connection: Connection, user: User, password_hash: str | None) -> User:
         row = new_user_row(user, password_hash)
@@ -178,6 +191,7 @@ class Users(Repository):
         keeps_administrator: bool = True,
         keep: Collection[str] = (),
         codes: Collection[str] | None = None,
+        record: AuditRecord | None = None,
     ) -> None:
         with self._database.writing() as connection:
             acquire_site_lock(connection, self._database)
@@ -195,6 +209,8 @@ class Users(Repository):
                     sessions.user_name == name, sessions.id_digest.not_in(list(keep))
                 )
             )
+            if record is not None:
+                append_record(self._database, connection, record)
 
 
 def new_user_row(user: User, password_hash: str | None) -> dict[str, Any]:

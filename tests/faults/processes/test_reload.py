@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from getpass import getuser
 from pathlib import Path
 
 import pytest
@@ -59,11 +60,15 @@ def check_audit_trail(host: Host) -> None:
     assert process == {(("process", f"{socket.gethostname()}/listener"),)}
     assert sum(action == "stopped" for action, *_ in records) == 1
     changes = [each for (action, *_), each in records.items() if action == "configuration changed"]
-    first, second, refused = changes
+    first, second, refused = (each for each in changes if each.interface == "node")
     assert '+ae_title = "OTHER"' in first.change
     assert {'-ae_title = "OTHER"', '+ae_title = "DEMOSENDER"'} <= set(second.change.splitlines())
     assert (refused.outcome, refused.change) == ("minor failure", "")
     assert "ae_titel: unknown setting" in refused.detail
+    done, not_done = (each for each in changes if each.interface == "cli")
+    assert {done.actor, not_done.actor} == {f"{getuser()} (command line)"}
+    assert (done.outcome, not_done.outcome) == ("success", "minor failure")
+    assert "ae_titel: unknown setting" in not_done.detail
 
 
 def reload(host: Host) -> subprocess.CompletedProcess[str]:

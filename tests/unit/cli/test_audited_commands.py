@@ -44,7 +44,7 @@ RECORDED_OTHERWISE = {
     "config set",
     "feedback export",
     "jobs export",
-    "reload",  # the node records the file that it reads
+    "reload",
     "restore",
     "serve",  # the processes of the node record
     "store delete",

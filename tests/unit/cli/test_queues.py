@@ -2,14 +2,11 @@
 
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from getpass import getuser
 from pathlib import Path
 
 import pytest
-import typer
 
-from node.cli.queues.job_list import parse_since
 from node.domain.delivery import DeliveryKey, DeliveryState
 from node.domain.job import Job, JobState
 from node.domain.queues.pause import INFERENCE, Queue
@@ -171,14 +168,6 @@ def test_the_list_is_narrowed(
     printed = segnode("jobs", "list", *options)
     assert (SERIES in printed) is is_listed
     assert ("No series matches." in printed) is not is_listed
-
-
-def test_since_is_a_duration_or_a_local_date() -> None:
-    assert parse_since("90m", NOON) == NOON - timedelta(minutes=90)
-    assert parse_since("3d", NOON) == NOON - timedelta(days=3)
-    assert parse_since("2026-01-02", NOON) == datetime(2026, 1, 2).astimezone(UTC)
-    with pytest.raises(typer.BadParameter, match="neither a duration"):
-        parse_since("yesterday", NOON)
 
 
 def test_the_deliveries_of_a_job_that_delivers_are_retried_now(
