@@ -187,9 +187,8 @@ def _decode_used_elements(header: FileDataset, repeated: RepeatedElements) -> No
     Raises:
         ValueError: an identifier has several values; pydicom raises further exceptions.
     """
-    for tag in list(header.keys()):
-        if tag.group in _USED_GROUPS or tag == _PATIENT_ID:
-            repeated.decode(header, tag)
+    used = [tag for tag in header.keys() if tag.group in _USED_GROUPS or tag == _PATIENT_ID]  # noqa: SIM118 a data set iterates over its elements
+    repeated.decode(header, used)
     for keyword in _SINGLE_VALUED:
         if isinstance(header.get(keyword), MultiValue):
             raise ValueError(f"it has several values of {keyword}")  # noqa: TRY004 of a data set
