@@ -21,18 +21,20 @@ from node.pipeline import ResultRequest, segment
 from tests.bench.measurements import Measurement, report_of
 from tests.bench.reception import WARM_UP_FILES, measure_reception, reception_table
 from tests.bench.series_search import search_table
+from tests.bench.training import measure_training, training_table
 
-_RECEPTION, _STAGES, _SEARCH = "reception", "stages", "search"
+_RECEPTION, _STAGES, _TRAINING, _SEARCH = "reception", "stages", "training", "search"
+_TRAINING_STEPS = 10
 
 
 def main() -> None:
     """Measures and prints; asserts nothing."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--slices", type=int, default=400, help="of 512 x 512 pixels")
-    parser.add_argument("--rounds", type=int, default=3, help="of each measurement of reception")
+    parser.add_argument("--rounds", type=int, default=3, help="of reception and of training")
     parser.add_argument("--listener", default="", help="lines for [listener] of the node")
     parser.add_argument("--series", type=int, default=100_000, help="to search; 0: do not search")
-    choices = (_RECEPTION, _STAGES, _SEARCH)
+    choices = (_RECEPTION, _STAGES, _TRAINING, _SEARCH)
     parser.add_argument("--only", choices=choices, help="measure this alone")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     arguments = parser.parse_args()
@@ -47,6 +49,10 @@ def main() -> None:
         if _STAGES in parts:
             files = _series(Path(folder) / "ct", arguments.slices)
             console.print(_job_table(files))
+    if _TRAINING in parts:
+        trained = measure_training(arguments.rounds, _TRAINING_STEPS)
+        console.print(training_table(trained))
+        found += trained
     if _SEARCH in parts and arguments.series:
         console.print(search_table(arguments.series))
     if arguments.json is not None:

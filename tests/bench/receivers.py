@@ -9,7 +9,8 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from node.demo.orthanc_pacs import OrthancPacs, free_ports, orthanc_missing
+from node.demo.free_ports import free_ports
+from node.demo.orthanc_pacs import OrthancPacs, orthanc_missing
 from tests.support.processes.listener_process import ListenerProcess
 from tests.support.waiting import until
 
