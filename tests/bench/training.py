@@ -5,7 +5,6 @@ The plain loop has all its samples in memory. It does nothing but the steps of a
 
 import tempfile
 import time
-from collections.abc import Callable
 from itertools import cycle, islice
 from pathlib import Path
 
@@ -54,8 +53,8 @@ def measure_training(rounds: int, steps: int) -> list[Measurement]:
         config = load_config(file)
         for number in range(rounds):
             options = RunOptions(folder, folder / f"run{number}", "cpu")
-            values[TRAIN].append(_samples_per_second(config, lambda: _train(config, options)))
-            values[PLAIN].append(_samples_per_second(config, lambda: _plain_loop(config)))
+            values[TRAIN].append(_samples_per_second(config, _train(config, options)))
+            values[PLAIN].append(_samples_per_second(config, _plain_loop(config)))
     return [
         Measurement(subject, "training", "samples/s", tuple(found), higher_is_better=True)
         for subject, found in values.items()
@@ -80,10 +79,10 @@ def _write_cases(folder: Path) -> None:
         to_nifti(phantom.mask.volume.astype(np.uint8), folder / f"body{seed}_seg.nii.gz")
 
 
-def _samples_per_second(config: TrainConfig, run: Callable[[], list[float]]) -> float:
-    """Returns the speed of a run that returns the time of the end of each step."""
-    ends = run()[_WARM_UP_STEPS - 1 :]
-    return config.batch * (len(ends) - 1) / (ends[-1] - ends[0])
+def _samples_per_second(config: TrainConfig, ends: list[float]) -> float:
+    """Returns the speed of a run whose steps ended at these times."""
+    measured = ends[_WARM_UP_STEPS - 1 :]
+    return config.batch * (len(measured) - 1) / (measured[-1] - measured[0])
 
 
 def _train(config: TrainConfig, options: RunOptions) -> list[float]:
@@ -104,9 +103,8 @@ def _plain_loop(config: TrainConfig) -> list[float]:
     loss_of = DiceCELoss(to_onehot_y=True, softmax=True, include_background=False, batch=True)
     ends: list[float] = []
     for images, classes in islice(cycle(samples), config.steps):
-        images = images.to(memory_format=torch.channels_last_3d)
         with torch.autocast("cpu", torch.bfloat16):
-            logits: Tensor = network(images)
+            logits: Tensor = network(images.to(memory_format=torch.channels_last_3d))
         loss: Tensor = loss_of(logits.float(), classes.float())
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call] # untyped in torch
