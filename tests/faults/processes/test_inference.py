@@ -16,6 +16,7 @@ from node.domain.job import JobState
 from node.domain.result_objects import SEG
 from node.inference.pool import InferencePool
 from node.inference.process import InferenceError, InferenceProcess
+from node.inference.spawned_child import prepare_child
 from node.jobs.inference import InferenceRequest, InferenceResult, OtherResults
 from tests.support.factories import job_of
 from tests.support.processes.scripted_models import CollectorProbe, ConcurrencyProbe, Models
@@ -62,6 +63,19 @@ def test_the_next_inference_works_after_a_failure(
     with pytest.raises(InferenceError, match=message):
         process.infer(request_in(plan))
     assert process.infer(request_in(plan)).objects
+
+
+def test_a_process_started_before_the_worker_is_the_first_one_in_use(
+    process: InferenceProcess, plan: Path
+) -> None:
+    prepared = prepare_child().process.pid
+    plan.write_text("fine die fine")
+    process.infer(request_in(plan))
+    assert process.pid == prepared
+    with pytest.raises(InferenceError, match="ended by signal 9"):
+        process.infer(request_in(plan))
+    assert process.infer(request_in(plan)).objects
+    assert process.pid != prepared
 
 
 @pytest.mark.usefixtures("plan")
