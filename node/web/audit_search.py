@@ -21,7 +21,7 @@ from node.domain.audit.records import (
 )
 from node.domain.texts.points_in_time import point_in_time
 from node.store import Store
-from node.store.audit_trail.searching import AuditCursor, AuditSearch
+from node.store.audit_trail.searching import AuditSearch
 from node.web.acting_user import ActingUser
 from node.web.search_parameters import SearchText, absent_if_empty
 
@@ -29,7 +29,6 @@ _MEDIA_TYPES = {
     ExportFormat.JSON: "application/jsonl",
     ExportFormat.DICOM: "application/xml-seq",
 }
-_BATCH = 500
 
 
 def _time(value: object) -> object:
@@ -114,10 +113,5 @@ def exported(
 
 
 def _lines(store: Store, search: AuditSearch, export_format: ExportFormat) -> Iterator[bytes]:
-    """Yields the lines. Between batches, no transaction waits for a slow client."""
     line_of = line_writer(export_format)
-    cursor: AuditCursor | None = None
-    while records := store.audit_page(search, _BATCH, cursor):
-        for record in records:
-            yield line_of(record) + b"\n"
-        cursor = AuditCursor.of(records[-1])
+    return (line_of(record) + b"\n" for record in store.audit_records(search))

@@ -9,6 +9,7 @@ import typer
 from node.cli.audit.operator_records import now, operator
 from node.cli.jobs import JsonOption, open_store
 from node.cli.options import ConfigOption
+from node.domain.access.external_users import composed
 from node.domain.access.permissions import Role
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def reset(
 
 
 def _known(store: "Store", name: str) -> str:
-    return store.get_user(name.strip().lower()).name
+    return store.get_user(composed(name)).name
 
 
 def _print_code(code: str) -> None:
