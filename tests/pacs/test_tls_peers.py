@@ -92,15 +92,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("site")
     with ruled_listener(folder, peer(104)) as node:
         certificates = node.certificates
-        own = certificates.authority.issue("orthanc")
         listener = {"AET": TITLE, "Host": "127.0.0.1", "Port": node.listener.tls_port}
         orthanc = OrthancPacs(
             folder / "orthanc",
             configuration={
-                "DicomTlsEnabled": True,
-                "DicomTlsCertificate": str(own.certificate),
-                "DicomTlsPrivateKey": str(own.key),
-                "DicomTlsTrustedCertificates": str(certificates.authority.file),
+                **certificates.orthanc_settings(),
                 "DicomAlwaysAllowFind": True,
                 "DicomAlwaysAllowGet": True,
                 "DicomAlwaysAllowMove": True,
