@@ -34,7 +34,6 @@ _LOG = structlog.get_logger()
 _MAX_REQUEST_BYTES = 1 << 18
 # The headers of a PDU and of a presentation data value.
 _HEADER_BYTES = 64
-_READ_BYTES = 1 << 16
 # pynetdicom reads the type and the length of a PDU first.
 _PDU_HEADER_BYTES = 6
 # The type and the first part of the version of a TLS record (RFC 8446 5.1).
@@ -240,14 +239,17 @@ def _read(connection: socket.socket, count: int, timeout_s: float) -> bytearray:
     Raises:
         TimeoutError: they did not arrive within `timeout_s`.
     """
-    content = bytearray()
+    content, received = bytearray(count), 0
+    view = memoryview(content)
     deadline = time.monotonic() + timeout_s
-    while len(content) < count:
+    while received < count:
         connection.settimeout(max(0.001, deadline - time.monotonic()))
-        piece = connection.recv(min(_READ_BYTES, count - len(content)))
+        piece = connection.recv_into(view[received:], count - received)
         if not piece:
             break
-        content += piece
+        received += piece
     # The same limit applies to sending, for a peer that does not read.
     connection.settimeout(timeout_s)
+    view.release()
+    del content[received:]
     return content
