@@ -18,7 +18,6 @@ import queue
 import select
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from pynetdicom import evt
@@ -82,20 +81,22 @@ class WakeUp:
     def __init__(self) -> None:
         self.handle: int | None = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._lock = threading.Lock()
+        self._is_set = False
 
     def set(self) -> None:
         """Ends the current wait, or the next one."""
         # The lock keeps the number of a closed handle from being used, which may be another's.
         with self._lock:
-            if self.handle is not None:
+            if self.handle is not None and not self._is_set:
                 os.eventfd_write(self.handle, 1)
+                self._is_set = True
 
     def clear(self) -> None:
         """Lets the next wait last until the next `set`."""
         with self._lock:
-            if self.handle is not None:
-                with suppress(BlockingIOError):  # it is not set
-                    os.eventfd_read(self.handle)
+            if self.handle is not None and self._is_set:
+                os.eventfd_read(self.handle)
+                self._is_set = False
 
     def close(self, _event: "Event | None" = None) -> None:
         """Closes the handle; also handles EVT_CONN_CLOSE."""

@@ -76,13 +76,13 @@ class Inbox:
             StoredInOtherSeries: the SOP Instance UID is already stored as part of another series.
             Transient: no space, no disk or no database; nothing is stored.
         """
-        files = self._store.files
-        known = self._store.find_instance(received.sop_instance_uid)
-        # A file that the disk has lost is stored again.
-        if known is not None and files.exists(known.instance.path):
-            return _duplicate(known, received)
+        files, path = self._store.files, self._path_of(received)
+        if not files.is_surely_new(path):
+            known = self._store.find_instance(received.sop_instance_uid)
+            # A file that the disk has lost is stored again.
+            if known is not None and files.exists(known.instance.path):
+                return _duplicate(known, received)
         self.check_free_space()
-        path = self._path_of(received)
         # Another processor computes the digest while this thread waits for the disk.
         digest = self._digests.submit(lambda: received.dataset_sha256)
         stored, size = self._store_file(received, path)

@@ -58,6 +58,10 @@ class DataFolder:
         """See `Files.exists`."""
         return path.is_file()
 
+    def is_surely_new(self, path: Path) -> bool:
+        """See `Files.is_surely_new`."""
+        return not path.exists()
+
     @contextmanager
     def local_copies(self, paths: Sequence[Path]) -> Iterator[list[Path]]:
         """See `Files.local_copies`: returns the paths themselves, without copying."""
