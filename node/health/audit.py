@@ -74,8 +74,7 @@ def _syslog_problems(settings: Settings, store: Store, now: datetime) -> list[Pr
             subject="",
             urgency=Urgency.WARNING,
             text=sentence_end(
-                f"{_records(count)} of the audit trail {'waits' if count == 1 else 'wait'} for the "
-                f"syslog server: {error}"
+                f"The syslog server lacks {_records(count)} of the audit trail: {error}"
             ),
             remedy=(
                 "Correct the server, the network or [audit.syslog]; nothing is lost, and the node "

@@ -4,7 +4,7 @@ import json
 import re
 import sys
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from getpass import getuser
 from importlib.metadata import version
 from pathlib import Path
@@ -21,6 +21,7 @@ from node.domain.identifiers import Uid
 from node.domain.job import HELD, Job, JobState
 from node.domain.listing.listed_states import ListedState
 from node.domain.series import SeriesPart, SeriesState
+from node.health.untrusted_proxies import note_untrusted_proxy
 from node.processes.role_process import Role
 from node.routing.rule_matching import Decision
 from node.settings import load_settings
@@ -54,6 +55,15 @@ def test_check_summarises_a_valid_configuration(
 ) -> None:
     assert run(monkeypatch, "check", "-c", str(config)) == 0
     assert "no mistakes" in capsys.readouterr().out
+
+
+def test_check_names_a_proxy_that_the_settings_lack(
+    config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (config.parent / "data").mkdir()
+    note_untrusted_proxy(config.parent / "data", "192.0.2.8", datetime.now(UTC))
+    assert run(monkeypatch, "check", "-c", str(config)) == 0
+    assert "add 192.0.2.8 to trusted_proxies in [web]" in capsys.readouterr().out
 
 
 def test_check_names_the_tls_port_and_refuses_a_key_that_others_can_read(
