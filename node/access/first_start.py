@@ -9,6 +9,8 @@ from node.access.lock_out import LockOut
 from node.access.login_records import own_account_record
 from node.access.passwords import check_new_password, hash_password
 from node.access.secrets import digest_of_code, new_code
+from node.audit.losses import AuditLosses
+from node.audit.recording import record_if_possible
 from node.domain.access.users import AccountError, CodePurpose, User, user_name_of
 from node.store import Store
 
@@ -50,9 +52,11 @@ def set_up(store: Store, code: str, account: NewAccount, facts: RequestFacts) ->
     check_new_password(account.password, name)
     if store.has_administrator():
         raise AccountError("there is an administrator already")
-    if not store.use_code(CodePurpose.SET_UP, digest_of_code(code), facts.now):
+    digest = digest_of_code(code)
+    user = store.add_first_administrator(name, hash_password(account.password), digest, facts.now)
+    if user is None:
         raise AccountError("the code is wrong; the log of the node states it at its last start")
-    user = store.add_first_administrator(name, hash_password(account.password), facts.now)
-    store.record(own_account_record(user.name, facts, "becomes the first administrator"))
+    record = own_account_record(user.name, facts, "becomes the first administrator")
+    record_if_possible(store.record, record, AuditLosses(store.data_dir))
     lock_out.succeeded(_ACCOUNT, facts)
     return user

@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from sqlalchemy import delete, insert, or_
+from sqlalchemy.engine import Connection
 
 from node.domain.access.users import CodePurpose
 from node.store.access.tables import ONE_TIME_CODES
@@ -41,16 +42,27 @@ class OneTimeCodes(Repository):
         self, purpose: CodePurpose, digest: str, now: datetime, *, user_name: str | None = None
     ) -> bool:
         """Removes the code; False if there is no such code, or it is too old."""
-        used = delete(ONE_TIME_CODES).where(
-            _C.code_digest == digest,
-            _C.purpose == purpose.value,
-            _C.user_name.is_not_distinct_from(user_name),
-            or_(_C.expires_at.is_(None), _C.expires_at > now),
-        )
         with self._database.writing() as connection:
-            return connection.execute(used).rowcount == 1
+            return use_code(connection, purpose, digest, now, user_name)
 
     def remove_codes(self, purpose: CodePurpose) -> None:
         """Removes every code of a purpose."""
         with self._database.writing() as connection:
             connection.execute(delete(ONE_TIME_CODES).where(_C.purpose == purpose.value))
+
+
+def use_code(
+    connection: Connection,
+    purpose: CodePurpose,
+    digest: str,
+    now: datetime,
+    user_name: str | None = None,
+) -> bool:
+    """Removes a code within the transaction of what it is for; see `OneTimeCodes.use_code`."""
+    used = delete(ONE_TIME_CODES).where(
+        _C.code_digest == digest,
+        _C.purpose == purpose.value,
+        _C.user_name.is_not_distinct_from(user_name),
+        or_(_C.expires_at.is_(None), _C.expires_at > now),
+    )
+    return connection.execute(used).rowcount == 1
