@@ -10,6 +10,8 @@ from node.access.lock_out import LockOut
 from node.access.login_records import own_account_record
 from node.access.passwords import DIFFERENT_PASSWORDS, check_new_password, hash_password
 from node.access.secrets import digest_of_code, new_code
+from node.audit.losses import AuditLosses
+from node.audit.recording import record_if_possible
 from node.domain.access.users import AccountError, CodePurpose, User, user_name_of
 from node.store import Store
 
@@ -57,11 +59,12 @@ def set_up(store: Store, code: str, account: NewAccount, facts: RequestFacts) ->
         mistakes.insert(0, _WRONG_CODE)
     if mistakes:
         raise AccountError(". ".join(f"{each[:1].upper()}{each[1:]}" for each in mistakes))
-    if not store.use_code(CodePurpose.SET_UP, digest, facts.now):  # somebody else was faster
-        raise AccountError(_WRONG_CODE)
     name = user_name_of(account.name)
-    user = store.add_first_administrator(name, hash_password(account.password), facts.now)
-    store.record(own_account_record(user.name, facts, "becomes the first administrator"))
+    user = store.add_first_administrator(name, hash_password(account.password), digest, facts.now)
+    if user is None:  # somebody else was faster
+        raise AccountError(_WRONG_CODE)
+    record = own_account_record(user.name, facts, "becomes the first administrator")
+    record_if_possible(store.record, record, AuditLosses(store.data_dir))
     lock_out.succeeded(_ACCOUNT, facts)
     return user
 

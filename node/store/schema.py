@@ -18,6 +18,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    text,
 )
 
 from node.store.database import UtcDateTime
@@ -51,7 +52,21 @@ SERIES = Table(
     Index(None, "state", "last_received_at"),
     Index(None, "last_received_at"),
     Index(None, "first_received_at", "series_instance_uid"),
+    # For retention: series keep their row after it has deleted their images.
+    Index(
+        "ix_series_with_images",
+        "last_received_at",
+        sqlite_where=text("instance_count > 0"),
+        postgresql_where=text("instance_count > 0"),
+    ),
 )
+
+# Condition on rows in which an attribute has several values, between backslashes.
+_ATTRIBUTES = (
+    "coalesce(modality, '') || coalesce(series_description, '') || coalesce(body_part_examined, '')"
+    " || coalesce(study_date, '') || coalesce(accession_number, '') || coalesce(patient_id, '')"
+)
+HAS_SEVERAL_VALUES = f"replace({_ATTRIBUTES}, '\\', '') <> {_ATTRIBUTES}"
 
 # What people search series by. `states` and `models` are words between spaces.
 SERIES_INDEX = Table(
@@ -78,6 +93,14 @@ SERIES_INDEX = Table(
     Index(None, "states", "received_at", "series_instance_uid"),
     Index(None, "attributes_read", "received_at"),
     Index(None, "patient_id"),
+    Index(None, "accession_number"),
+    Index(None, "study_date"),
+    Index(
+        "ix_series_index_several_values",
+        "series_instance_uid",
+        sqlite_where=text(HAS_SEVERAL_VALUES),
+        postgresql_where=text(HAS_SEVERAL_VALUES),
+    ),
 )
 
 INSTANCES = Table(
@@ -136,10 +159,13 @@ JOBS = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("updated_at", UtcDateTime, nullable=False),
     Index(None, "series_instance_uid", "created_at"),
+    Index(None, "series_instance_uid", "state"),
     Index(None, "state", "created_at"),
     Index(None, "state", "updated_at"),
     Index(None, "created_at"),
     Index(None, "model_id", "model_version", "created_at"),
+    Index(None, "priority", "turn"),
+    Index(None, "state", "priority", "turn"),
 )
 
 DELIVERIES = Table(
@@ -239,6 +265,7 @@ REQUESTED_COMMITMENTS = Table(
     Column("failure", Text, nullable=False),
     Column("closed_at", UtcDateTime),
     Index(None, "closed_at", "asked_at"),
+    Index(None, "job_id", "destination", "asked_at"),
 )
 
 WORKERS = Table(

@@ -6,6 +6,7 @@ from sqlalchemy import (
     Column,
     Float,
     ForeignKey,
+    Index,
     Integer,
     String,
     Table,
@@ -48,6 +49,8 @@ ALERTS = Table(
     Column("remedy", Text, nullable=False),
     Column("started_at", UtcDateTime, nullable=False),
     Column("ended_at", UtcDateTime),
+    Index(None, "ended_at"),
+    Index(None, "started_at"),
 )
 
 ALERT_MESSAGES = Table(
@@ -62,6 +65,7 @@ ALERT_MESSAGES = Table(
     Column("last_error", Text, nullable=False),
     Column("sent_at", UtcDateTime),
     UniqueConstraint("alert_id", "phase", "channel"),
+    Index(None, "sent_at", "next_try_at"),
 )
 
 STAGE_DURATIONS = Table(

@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 from node.domain.identifiers import Uid
 from node.domain.listing.listed_states import ListedState
 from node.store.repository import Repository
-from node.store.schema import SERIES, SERIES_INDEX
+from node.store.schema import SERIES_INDEX
 from node.store.search.query import Cursor, SeriesQuery
 from node.store.series_index import states_of
 
@@ -112,10 +112,9 @@ class SeriesSearch(Repository):
 
     def count_unindexed(self) -> int:
         """Returns how many series no search finds yet, because an earlier version stored them."""
-        total, indexed = (select(func.count()).select_from(t) for t in (SERIES, SERIES_INDEX))
+        query = select(func.count()).where(_INDEX.states == "")
         with self._database.reading() as connection:
-            received = int(connection.execute(total).scalar_one())
-            return max(0, received - int(connection.execute(indexed).scalar_one()))
+            return int(connection.execute(query).scalar_one())
 
 
 @dataclass(frozen=True)

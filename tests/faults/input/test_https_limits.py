@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import httpx
 import pytest
-import uvicorn
 from fastapi import FastAPI
 from starlette.responses import PlainTextResponse
 
@@ -17,8 +16,8 @@ from node.tls.certificate_files import TlsFiles
 from node.tls.contexts import ServerCertificate
 from node.web.server import tls_handshakes
 from node.web.server.ports import WebPort
-from node.web.server_config import server_config
 from tests.support.certificate_authority import CertificateAuthority
+from tests.support.servers.web_server import WebServer
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.timeout(120)
@@ -48,16 +47,6 @@ class Served:
             return False
 
 
-class _Server(uvicorn.Server):
-    def __init__(self, app: FastAPI, port: WebPort) -> None:
-        super().__init__(server_config(app))
-        self._port = port
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets=[])
-        self.servers = [await self._port.serve(self)]
-
-
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     authority = CertificateAuthority.create(tmp_path_factory.mktemp("authority"))
@@ -66,7 +55,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     app = FastAPI()
     app.add_api_route("/", lambda: PlainTextResponse("hello"))
     listening = socket.create_server(("127.0.0.1", 0))
-    server = _Server(app, WebPort(listening, app, certificate.context))
+    server = WebServer(app, WebPort(listening, app, certificate.context))
     thread = threading.Thread(target=server.run)
     thread.start()
     try:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from node.demo.orthanc_pacs import free_ports
+from node.demo.free_ports import free_ports
 from node.settings import load_settings
 from node.store.opening import opened_store
 from tests.support.audit_records import audit_records
