@@ -56,6 +56,13 @@ def date_option(text: str) -> date:
         raise typer.BadParameter(str(error)) from error
 
 
+def stated_reason(reason: str) -> str:
+    """Returns the reason of an option; the command ends with a usage error if it is empty."""
+    if not reason.strip():
+        raise typer.BadParameter("say why: it is empty")
+    return reason
+
+
 def operating_system_user() -> str:
     """Returns the name of the user who runs the command; its number if it has no name."""
     try:
