@@ -7,11 +7,11 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from getpass import getuser
 from pathlib import Path
 
 import pytest
 
+from node.cli.options import operating_system_user
 from node.configuration.site_configuration import import_file
 from node.runtime.supervisor_file import hold_supervisor_file
 from node.settings import load_location
@@ -225,7 +225,7 @@ def test_the_audit_trail_names_who_reloads_and_what_was_refused(
     for record in (denied, refused, done):
         assert (record.action, record.actor) == (
             "configuration changed",
-            f"{getuser()} (command line)",
+            f"{operating_system_user()} (command line)",
         )
         assert record.objects == (("configuration", str(config)),)
     assert (done.outcome, done.detail) == ("success", "segnode reload")

@@ -2,11 +2,11 @@
 
 import json
 from collections.abc import Iterator
-from getpass import getuser
 from pathlib import Path
 
 import pytest
 
+from node.cli.options import operating_system_user
 from node.domain.delivery import DeliveryKey, DeliveryState
 from node.domain.job import Job, JobState
 from node.domain.queues.pause import INFERENCE, Queue
@@ -194,7 +194,10 @@ def test_a_delivery_is_discarded_with_a_reason(segnode: Segnode, store: Store, j
     assert "say why" in segnode(*command, "--reason", " ", status=2)
     assert segnode(*command, "--reason", "sent by hand") == "1 delivery is discarded.\n"
     assert state(store, job, "pacs") is DeliveryState.DISCARDED
-    assert store.history_of(job.job_id)[-1].detail == f"pacs: by {getuser()} (cli): sent by hand"
+    assert (
+        store.history_of(job.job_id)[-1].detail
+        == f"pacs: by {operating_system_user()} (cli): sent by hand"
+    )
 
 
 def test_a_delivery_is_redirected(segnode: Segnode, store: Store, job: Job) -> None:
