@@ -294,5 +294,7 @@ def _prepare_sqlite_connection(connection: DBAPIConnection, _entry: ConnectionPo
 def _begin_sqlite(connection: Connection) -> None:
     options = connection.get_execution_options()
     timeout_ms = options.get(_BUSY_TIMEOUT_OPTION, _BUSY_TIMEOUT_MS)
-    connection.exec_driver_sql(f"PRAGMA busy_timeout={timeout_ms}")
+    if connection.info.get(_BUSY_TIMEOUT_OPTION) != timeout_ms:  # it stays with the connection
+        connection.exec_driver_sql(f"PRAGMA busy_timeout={timeout_ms}")
+        connection.info[_BUSY_TIMEOUT_OPTION] = timeout_ms
     connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get(_WRITES_OPTION) else "BEGIN")

@@ -66,6 +66,16 @@ class TlsSite:
             f'key_file = "{self.node.key}"\nca_file = "{self.authority.file}"\n'
         )
 
+    def orthanc_settings(self) -> dict[str, object]:
+        """The settings of an Orthanc that takes and opens TLS associations alone."""
+        own = self.authority.issue("orthanc")
+        return {
+            "DicomTlsEnabled": True,
+            "DicomTlsCertificate": str(own.certificate),
+            "DicomTlsPrivateKey": str(own.key),
+            "DicomTlsTrustedCertificates": str(self.authority.file),
+        }
+
     def port(self, number: int) -> SecurePort:
         """Returns the node's port for TLS, as the sender connects to it."""
         return SecurePort(number, client_context(self.authority, self.sender))
