@@ -6,13 +6,16 @@ import structlog
 
 from node.access.authentication import RequestFacts
 from node.access.lock_out import LockOut
-from node.access.login_records import failed_login_record, login_record, own_account_record
+from node.access.login_records import (
+    failed_login_record,
+    login_record,
+    own_account_record,
+    refused_change_record,
+)
 from node.access.passwords import check_new_password, hash_password, is_password
-from node.access.second_factor import SecondFactor
+from node.access.second_factor import SecondFactor, UsedCode
 from node.access.secrets import digest_of_code, digest_of_identifier
 from node.access.sessions import SessionKeeper
-from node.audit.losses import AuditLosses
-from node.audit.recording import record_if_possible
 from node.domain.access.permissions import Role
 from node.domain.access.users import (
     AccountError,
@@ -94,11 +97,15 @@ class Login:
         """
         name = session.user.name
         self._lock_out.begin(name, facts)
-        if not self.second_factor.is_valid(name, code, facts.now):
+        used = self.second_factor.use(name, code, facts.now)
+        if used is None:
             self.failed(name, facts, "the code of the second factor is wrong")
             raise AccountError("the code is wrong, too old or was used already")
         self._lock_out.succeeded(name, facts)
-        return self.open(session.user, SessionStage.OPEN, facts)
+        detail = ""
+        if used is UsedCode.RECOVERY:
+            detail = f"with a recovery code; {self.store.count_recovery_codes(name)} are left"
+        return self.open(session.user, SessionStage.OPEN, facts, detail)
 
     def by_enrolment(
         self, session: Session, code: str, facts: RequestFacts
@@ -112,7 +119,7 @@ class Login:
         """
         name = session.user.name
         self._lock_out.begin(name, facts)
-        codes = self.second_factor.confirm(name, code, facts.now)
+        codes = self.second_factor.confirm(name, code, facts)
         self._lock_out.succeeded(name, facts)
         return self.open(session.user, SessionStage.OPEN, facts), codes
 
@@ -142,10 +149,9 @@ class Login:
         name = user_name_of(name)
         check_new_password(password, name)
         digest, new_hash = digest_of_code(code), hash_password(password)
-        if not self.store.set_password_by_code(name, new_hash, digest, facts.now):
-            raise AccountError(_WRONG_CODE)
         record = own_account_record(name, facts, "sets the password by one-time code")
-        record_if_possible(self.store.record, record, AuditLosses(self.store.data_dir))
+        if not self.store.set_password_by_code(name, new_hash, digest, facts.now, record):
+            raise AccountError(_WRONG_CODE)
         self._lock_out.succeeded(name, facts)
 
     def change_password(
@@ -158,10 +164,11 @@ class Login:
         """
         name = own.user.name
         check_new_password(new, name)
-        self._require_password(own, current, facts)
+        self._require_password(own, current, facts, "password not changed")
+        record = own_account_record(name, facts, "changes the password")
         opened = self._opened_beside(own.user, facts)
         # Last, so that a database that fails before has changed nothing.
-        self.store.set_password(name, hash_password(new), keep=[opened.digest])
+        self.store.set_password(name, hash_password(new), keep=[opened.digest], record=record)
         return opened
 
     def remove_second_factor(
@@ -174,9 +181,10 @@ class Login:
         """
         if self.options.totp == "required":
             raise AccountError("this node requires a second factor; an administrator can reset it")
-        self._require_password(own, current, facts)
+        self._require_password(own, current, facts, "second factor not removed")
+        record = own_account_record(own.user.name, facts, "removes the second factor")
         opened = self._opened_beside(own.user, facts)
-        self.store.remove_second_factor(own.user.name, keep=[opened.digest])
+        self.store.remove_second_factor(own.user.name, keep=[opened.digest], record=record)
         return opened
 
     def _opened_beside(self, user: User, facts: RequestFacts) -> OpenedSession:
@@ -188,9 +196,13 @@ class Login:
         if is_limited and user.role is not Role.ADMINISTRATOR:
             raise AccountError(_USE_PROVIDER)
 
-    def _require_password(self, own: Credentials, password: str, facts: RequestFacts) -> None:
+    def _require_password(
+        self, own: Credentials, password: str, facts: RequestFacts, refused: str
+    ) -> None:
         self._lock_out.begin(own.user.name, facts)
         if not is_password(password, own.password_hash):
+            reason = f"{refused}: the current password is wrong"
+            self.store.record(refused_change_record(own.user.name, facts, reason))
             raise AccountError("the current password is wrong")
         self._lock_out.succeeded(own.user.name, facts)
 
@@ -198,15 +210,17 @@ class Login:
     def _lock_out(self) -> LockOut:
         return LockOut(self.store)
 
-    def open(self, user: User, stage: SessionStage, facts: RequestFacts) -> OpenedSession:
-        """Opens a session of a user who has proved who they are.
+    def open(
+        self, user: User, stage: SessionStage, facts: RequestFacts, detail: str = ""
+    ) -> OpenedSession:
+        """Opens a session of a user who has proved who they are; `detail` is for its record.
 
         Raises:
             Transient: session or record of it cannot be written.
         """
         if stage is SessionStage.OPEN:
             self.sessions.remove_expired(facts.now)
-            self.store.record(login_record(user.name, facts))
+            self.store.record(login_record(user.name, facts, detail))
             _LOG.info("login.done", user=user.name, address=facts.client_address)
         return OpenedSession(self.sessions.open(user.name, stage, facts), stage)
 

@@ -37,7 +37,6 @@ MAX_COMMAND_BYTES = 1 << 16
 MAX_ANSWER_BYTES = 32 << 20
 # The largest multi-frame CT, which a peer sends by C-GET.
 MAX_INSTANCE_BYTES = 2 << 30
-_READ_BYTES = 1 << 16
 # The lowest bit of a message control header (PS3.8 E.2).
 IS_COMMAND = 1
 
@@ -137,12 +136,14 @@ def read_within(connection: socket.socket, count: int, timeout_s: float) -> byte
     Raises:
         TimeoutError: they did not arrive within `timeout_s`.
     """
-    content = bytearray()
+    content, received = bytearray(count), 0
     deadline = time.monotonic() + timeout_s
-    while len(content) < count:
-        connection.settimeout(max(0.001, deadline - time.monotonic()))
-        piece = connection.recv(min(_READ_BYTES, count - len(content)))
-        if not piece:
-            break
-        content += piece
+    with memoryview(content) as view:
+        while received < count:
+            connection.settimeout(max(0.001, deadline - time.monotonic()))
+            piece = connection.recv_into(view[received:], count - received)
+            if not piece:
+                break
+            received += piece
+    del content[received:]
     return content

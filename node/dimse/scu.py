@@ -31,7 +31,7 @@ from node.dimse.pynetdicom_internals import (
 from node.dimse.rejection import association_rejected
 from node.dimse.tls.connection import ClientContext, TlsConnection
 from node.dimse.tls.contexts import PeerTls
-from node.dimse.tls.failures import tls_failure
+from node.dimse.tls.failures import peer_tls_failure
 from node.dimse.tls.peer_certificate import PeerCertificate
 from node.domain.connections.failure import ConnectionFailure, ConnectionFault
 from node.domain.errors import NodeError, Rejected, RejectionReason, Transient
@@ -178,8 +178,7 @@ def _association_error(
 
 def _raise_tls_failure(context: ClientContext | None, remote: Remote) -> None:
     if context is not None and remote.tls is not None and context.failure is not None:
-        failure = tls_failure(context.failure, str(remote), remote.tls.server_name)
-        raise failure from context.failure
+        raise peer_tls_failure(context.failure, str(remote)) from context.failure
 
 
 def _prepare_tls(event: Event, remote: Remote) -> None:

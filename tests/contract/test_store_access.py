@@ -147,8 +147,14 @@ def test_a_person_of_a_provider_is_one_user_whatever_the_name(store: Store) -> N
     assert (again.name, again.role) == ("sso:j-doe", Role.VIEWER)
     other = store.record_external_login(person("2"), LATER)
     assert other.name == "sso:j-doe-digest-of-2"
-    assert store.record_external_login(person("3", "Ä ö"), LATER).name == "sso:digest-of-3"
-    assert len(store.list_users()) == 4
+    assert store.record_external_login(person("3", "« »"), LATER).name == "sso:digest-of-3"
+    composed, decomposed = "Åsa Özil", "A\N{COMBINING RING ABOVE}sa O\N{COMBINING DIAERESIS}zil"
+    assert store.record_external_login(person("4", composed), LATER).name == "sso:åsa-özil"
+    assert store.record_external_login(person("5", decomposed), LATER).name.startswith(
+        "sso:åsa-özil-"
+    )
+    assert store.external_subjects("https://login.example") == {"1", "2", "3", "4", "5"}
+    assert len(store.list_users()) == 6
 
 
 def test_the_last_administrator_is_an_account_of_the_node(store: Store) -> None:

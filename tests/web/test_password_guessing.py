@@ -7,13 +7,14 @@ import httpx
 import pytest
 
 from node.access.lock_out import FREE_FAILURES_OF_ACCOUNT
+from node.access.login_records import own_account_record
 from node.access.passwords import hash_password
 from node.access.secrets import digest_of_code
 from node.domain.access.permissions import Role
 from node.domain.access.users import CodePurpose
 from node.web.permissions import PUBLIC_ROUTES, ROUTE_PERMISSIONS, Route
 from tests.support.servers.served_node import ServedNode, served_node
-from tests.support.servers.sessions import BrowserSession, open_session
+from tests.support.servers.sessions import FACTS, BrowserSession, open_session
 
 COOKIE = "segnode-session"
 PASSWORD = "violet tractor sings quietly"
@@ -72,7 +73,9 @@ def by_second_factor(
     """Guesses a code, of the app or for recovery, after the right password."""
     if not node.store.get_user(user).has_second_factor:
         node.store.set_totp_secret(user, TOTP_SECRET)
-        node.store.confirm_second_factor(user, TOTP_SECRET, 0, [digest_of_code(RECOVERY_CODE)])
+        codes = [digest_of_code(RECOVERY_CODE)]
+        record = own_account_record(user, FACTS, "sets up")
+        node.store.confirm_second_factor(user, TOTP_SECRET, 0, codes, record)
     if COOKIE not in client.cookies:
         client.post("/login", data={"name": user, "password": PASSWORD})
     code = RECOVERY_CODE if secret == PASSWORD else secret

@@ -15,6 +15,7 @@ from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence as Items
 from pydicom.tag import BaseTag
 
+from node.dicom.ct.repeated_elements import RepeatedElements
 from node.domain.errors import Rejected, RejectionReason, Transient
 
 # Elements larger than this stay on disk: larger than any header element, smaller than any slice.
@@ -78,8 +79,9 @@ def load_headers(paths: Sequence[Path]) -> list[FileDataset]:
     if not paths:
         raise Rejected(RejectionReason.UNREADABLE, "The series has no images.")
     headers: dict[str, FileDataset] = {}
+    repeated = RepeatedElements()
     for path in paths:
-        header = _load(path)
+        header = _load(path, repeated)
         # Two files of the same instance count once: the first is kept.
         headers.setdefault(str(header.SOPInstanceUID) or str(path), header)
     return list(headers.values())
@@ -92,13 +94,14 @@ def readable_headers(paths: Sequence[Path]) -> list[Dataset]:
         Transient: the disk cannot be read.
     """
     headers: list[Dataset] = []
+    repeated = RepeatedElements()
     for path in paths:
         with suppress(Rejected):
-            headers.append(drop_pixel_data(_load(path)))
+            headers.append(drop_pixel_data(_load(path, repeated)))
     return headers
 
 
-def _load(path: Path) -> FileDataset:
+def _load(path: Path, repeated: RepeatedElements) -> FileDataset:
     try:
         header = dcmread(path, defer_size=_DEFER_BYTES)
         if header.file_meta.TransferSyntaxUID.is_deflated:
@@ -106,7 +109,7 @@ def _load(path: Path) -> FileDataset:
             header = dcmread(path)
         check_nesting(header)
         _complete_identifiers(header)
-        _decode_used_elements(header)
+        _decode_used_elements(header, repeated)
     except PARSE_ERRORS as error:
         if transient := disk_error(error):
             raise transient from error
@@ -178,15 +181,14 @@ def _complete_identifiers(header: FileDataset) -> None:
         header.SOPInstanceUID = header.file_meta.get("MediaStorageSOPInstanceUID", "")
 
 
-def _decode_used_elements(header: FileDataset) -> None:
+def _decode_used_elements(header: FileDataset, repeated: RepeatedElements) -> None:
     """Decodes the elements that the reader uses, so that damage is detected here and not later.
 
     Raises:
         ValueError: an identifier has several values; pydicom raises further exceptions.
     """
-    for tag in list(header.keys()):
-        if tag.group in _USED_GROUPS or tag == _PATIENT_ID:
-            header[tag]
+    used = [tag for tag in header.keys() if tag.group in _USED_GROUPS or tag == _PATIENT_ID]  # noqa: SIM118 a data set iterates over its elements
+    repeated.decode(header, used)
     for keyword in _SINGLE_VALUED:
         if isinstance(header.get(keyword), MultiValue):
             raise ValueError(f"it has several values of {keyword}")  # noqa: TRY004 of a data set

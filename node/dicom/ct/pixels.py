@@ -13,6 +13,7 @@ from pydicom.uid import JPEGLSTransferSyntaxes, JPEGTransferSyntaxes
 from node.dicom.compressed_frames import check_frames
 from node.dicom.ct.frames import Slice
 from node.dicom.ct.headers import disk_error
+from node.dicom.ct.native_pixels import native_pixels
 from node.dicom.uid_names import uid_name
 from node.domain.errors import Rejected, RejectionReason
 
@@ -22,6 +23,7 @@ from node.domain.errors import Rejected, RejectionReason
 AIR_HU = -1024
 # The largest 16-bit value; metal on an extended scale ends at 30710 HU.
 _MAX_HU = 32767
+_MIN_INT16 = -32768
 
 # Of one image, and of a series: four times the pixels of the finest scanners (2048 × 2048), and as
 # many voxels as a thousand of their images have.
@@ -61,14 +63,15 @@ def read_hounsfield(slices: tuple[Slice, ...]) -> HounsfieldArray:
     volume = np.empty(
         (len(slices), *slices[0].size), dtype=np.int16 if whole else np.float32
     )  # (slice, row, column)
+    buffer = np.empty(slices[0].size, dtype=np.int16)  # for one slice at a time
     if slices[0].frame_number is None:
         for k, slice_ in enumerate(slices):
-            _convert(slice_, next(_stored(slice_.header, slice_.name)), volume[k])
+            _convert(slice_, next(_stored(slice_.header, slice_.name, [0], buffer)), volume[k])
         return volume
     by_frame = sorted((s.frame_number or 0, k) for k, s in enumerate(slices))
     frames = [number - 1 for number, _k in by_frame]
-    decoded = _stored(slices[0].header, "the multi-frame CT", frames)
-    for (_number, k), stored in zip(by_frame, decoded, strict=True):
+    all_stored = _stored(slices[0].header, "the multi-frame CT", frames, buffer)
+    for (_number, k), stored in zip(by_frame, all_stored, strict=True):
         _convert(slices[k], stored, volume[k])
     return volume
 
@@ -89,9 +92,24 @@ def _check_size(slices: tuple[Slice, ...]) -> None:
 
 
 def _stored(
-    header: Dataset, name: str, frames: Sequence[int] | None = None
+    header: Dataset, name: str, frames: Sequence[int], buffer: NDArray[np.int16]
 ) -> Iterator[NDArray[np.integer]]:
-    """Yields the stored values of these frames, from 0, or of all frames, (row, column)."""
+    """Yields the stored values of these frames, from 0, (row, column).
+
+    They are valid until the next frame, because `buffer` (row, column) may hold them.
+    """
+    native = native_pixels(header)
+    if native is None:
+        yield from _decoded(header, name, frames)
+        return
+    for index in frames:
+        stored = native.frame(index, buffer)
+        # The decoder says what is wrong with a frame that the file does not hold.
+        yield next(_decoded(header, name, [index])) if stored is None else stored
+
+
+def _decoded(header: Dataset, name: str, frames: Sequence[int]) -> Iterator[NDArray[np.integer]]:
+    """Yields the stored values of these frames, from 0, (row, column), as pydicom decodes them."""
     try:
         _check_complete(header)
         with raise_panics_as_errors():
@@ -158,17 +176,35 @@ def _convert(slice_: Slice, stored: NDArray[np.integer], out: HounsfieldArray) -
     """Writes one slice in HU into `out`, both (row, column)."""
     padding = _padding(slice_.header, stored)
     if out.dtype == np.int16:
-        # 32 bits hold any 16-bit value times any slope of a real scanner.
-        wide = stored.astype(np.int32)
-        wide *= int(slice_.rescale_slope)
-        wide += int(slice_.rescale_intercept)
-        np.clip(wide, AIR_HU, _MAX_HU, out=out, casting="unsafe")
+        _convert_whole(stored, int(slice_.rescale_slope), int(slice_.rescale_intercept), out)
     else:
         np.multiply(stored, slice_.rescale_slope, out=out, casting="unsafe")
         out += np.float32(slice_.rescale_intercept)
         np.maximum(out, AIR_HU, out=out)
     if padding is not None:
-        out[padding] = AIR_HU
+        np.copyto(out, AIR_HU, where=padding)
+
+
+def _convert_whole(
+    stored: NDArray[np.integer], slope: int, intercept: int, out: HounsfieldArray
+) -> None:
+    """Writes one slice with a whole slope and intercept in HU into `out`, both (row, column)."""
+    ends = [int(stored.min()), int(stored.max())]
+    scaled = [slope * end for end in ends]
+    shifted = [value + intercept for value in scaled]
+    bounds = (*ends, slope, *scaled, intercept, *shifted)
+    is_narrow = stored.dtype.itemsize == 2 and stored.dtype.isnative
+    if is_narrow and all(_MIN_INT16 <= bound <= _MAX_HU for bound in bounds):
+        np.multiply(stored.view(np.int16), np.int16(slope), out=out)
+        out += np.int16(intercept)
+        if min(shifted) < AIR_HU:
+            np.maximum(out, AIR_HU, out=out)
+        return
+    # 32 bits hold any 16-bit value times any slope of a real scanner.
+    wide = stored.astype(np.int32)
+    wide *= slope
+    wide += intercept
+    np.clip(wide, AIR_HU, _MAX_HU, out=out, casting="unsafe")
 
 
 def _padding(header: Dataset, stored: NDArray[np.integer]) -> NDArray[np.bool_] | None:

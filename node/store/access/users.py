@@ -11,8 +11,10 @@ from sqlalchemy.engine import Connection
 from node.domain.access.external_users import EXTERNAL_PREFIX
 from node.domain.access.permissions import Role
 from node.domain.access.users import AccountError, CodePurpose, Credentials, User
+from node.domain.audit.records import AuditRecord
 from node.store.access.one_time_codes import use_code
 from node.store.access.tables import RECOVERY_CODES, SESSIONS, USERS
+from node.store.audit_trail.trail import append_record
 from node.store.migrate import acquire_site_lock
 from node.store.repository import Repository
 
@@ -107,20 +109,34 @@ class Users(Repository):
             self._change_user(connection, name, values, keeps_administrator=keeps)
 
     def set_password(
-        self, name: str, password_hash: str | None, keep: Collection[str] = ()
+        self,
+        name: str,
+        password_hash: str | None,
+        keep: Collection[str] = (),
+        record: AuditRecord | None = None,
     ) -> None:
         """Sets or removes the password; ends the user's sessions but those to `keep` (digests).
+
+        `record` is that of the change in the audit trail; without it, nothing changes.
 
         Raises:
             AccountError: there is no such user.
         """
+        values = {"password_hash": password_hash}
         with self._database.writing() as connection:
-            self._change_user(connection, name, {"password_hash": password_hash}, keep=keep)
+            self._change_user(connection, name, values, keep=keep, record=record)
 
-    def set_password_by_code(self, name: str, password_hash: str, code: str, now: datetime) -> bool:
+    def set_password_by_code(
+        self,
+        name: str,
+        password_hash: str,
+        code: str,
+        now: datetime,
+        record: AuditRecord | None = None,
+    ) -> bool:
         """Sets the password, uses the code (its digest), and ends the user's sessions.
 
-        False if the user has no such code.
+        False if the user has no such code. `record` becomes part of the transaction.
 
         Raises:
             AccountError: there is no such user.
@@ -128,7 +144,8 @@ class Users(Repository):
         with self._database.writing() as connection:
             if not use_code(connection, CodePurpose.PASSWORD, code, now, name):
                 return False
-            self._change_user(connection, name, {"password_hash": password_hash})
+            values = {"password_hash": password_hash}
+            self._change_user(connection, name, values, record=record)
         return True
 
     def record_login(self, name: str, now: datetime) -> None:
@@ -143,9 +160,9 @@ class Users(Repository):
             connection.execute(change.values(totp_secret=secret, totp_last_step=0))
 
     def confirm_second_factor(
-        self, name: str, secret: str, step: int, codes: Collection[str]
+        self, name: str, secret: str, step: int, codes: Collection[str], record: AuditRecord
     ) -> bool:
-        """Makes the secret count, with these digests of recovery codes.
+        """Makes the secret count, with these digests of recovery codes; adds the record of it.
 
         False if another secret has been stored since, or one is confirmed.
         """
@@ -155,6 +172,7 @@ class Users(Repository):
             if connection.execute(update(USERS).where(*own).values(values)).rowcount == 0:
                 return False
             _replace_codes(connection, name, codes)
+            append_record(self._database, connection, record)
         return True
 
     def use_totp_step(self, name: str, step: int) -> bool:
@@ -177,15 +195,19 @@ class Users(Repository):
         with self._database.reading() as connection:
             return connection.execute(query).scalar_one()
 
-    def remove_second_factor(self, name: str, keep: Collection[str] = ()) -> None:
+    def remove_second_factor(
+        self, name: str, keep: Collection[str] = (), record: AuditRecord | None = None
+    ) -> None:
         """Removes the second factor and its recovery codes; ends sessions but those to `keep`.
+
+        `record` is that of the change in the audit trail; without it, nothing changes.
 
         Raises:
             AccountError: there is no such user.
         """
         values = {"totp_secret": None, "totp_is_confirmed": False, "totp_last_step": 0}
         with self._database.writing() as connection:
-            self._change_user(connection, name, values, keep=keep, codes=())
+            self._change_user(connection, name, values, keep=keep, codes=(), record=record)
 
     def _add_user(self, connection: Connection, user: User, password_hash: str | None) -> User:
         row = new_user_row(user, password_hash)
@@ -204,6 +226,7 @@ class Users(Repository):
         keeps_administrator: bool = True,
         keep: Collection[str] = (),
         codes: Collection[str] | None = None,
+        record: AuditRecord | None = None,
     ) -> None:
         acquire_site_lock(connection, self._database)
         if connection.execute(select(_U.name).where(_U.name == name)).one_or_none() is None:
@@ -216,6 +239,8 @@ class Users(Repository):
             _replace_codes(connection, name, codes)
         ended = SESSIONS.c.user_name == name, SESSIONS.c.id_digest.not_in(list(keep))
         connection.execute(delete(SESSIONS).where(*ended))
+        if record is not None:
+            append_record(self._database, connection, record)
 
 
 def new_user_row(user: User, password_hash: str | None) -> dict[str, Any]:

@@ -134,6 +134,10 @@ class Bucket:
                 raise
         return True
 
+    def is_surely_new(self, path: Path) -> bool:
+        """See `Files.is_surely_new`."""
+        return False
+
     @contextmanager
     def local_copies(self, paths: Sequence[Path]) -> Iterator[list[Path]]:
         """See `Files.local_copies`: downloads the files and deletes the copies afterwards."""

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from node.intake.inbox import DIGEST_THREADS
 from pacs_listener.commitment import INVALID_ARGUMENT
 from pacs_listener.store_status import StoreStatus
 from tests.support.dicom import nested_sequences as nested
@@ -57,8 +58,8 @@ REFERENCES = 0x00081199
 # Above the memory after the first associations.
 MAX_GROWTH_MIB = 64
 SOON_S = 10
-# Of the listener: configuration, rejections, certificates and those of peers.
-TIMERS = 4
+# Of the listener: configuration, rejections, certificates and those of peers; digests.
+TIMERS = 4 + DIGEST_THREADS
 
 
 @pytest.fixture

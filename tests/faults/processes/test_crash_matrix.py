@@ -22,7 +22,8 @@ import pytest
 from pydicom import dcmread
 
 from node.access.passwords import hash_password
-from node.demo.orthanc_pacs import OrthancPacs, free_ports, orthanc_missing
+from node.demo.free_ports import free_ports
+from node.demo.orthanc_pacs import OrthancPacs, orthanc_missing
 from node.dicom.ct_writer import CtDescription, write_ct_series
 from node.domain.access.permissions import Role as UserRole
 from node.domain.identifiers import Uid

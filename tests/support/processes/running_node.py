@@ -13,7 +13,8 @@ from pathlib import Path
 from highdicom import Volume
 
 from models.phantom import abdomen
-from node.demo.orthanc_pacs import OrthancPacs, free_ports
+from node.demo.free_ports import free_ports
+from node.demo.orthanc_pacs import OrthancPacs
 from node.dicom.ct_writer import CtDescription, write_ct_series
 from node.dimse import scu
 from node.domain.identifiers import AeTitle, Uid
