@@ -1,8 +1,10 @@
 """Which association requests of peers are accepted: address, certificate, user identity, quota."""
 
 import hmac
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from weakref import WeakKeyDictionary
 
@@ -24,6 +26,14 @@ TEMPORARY_CONGESTION = (0x02, 0x03, 0x01)
 _USERNAME, _USERNAME_AND_PASSCODE = 1, 2
 
 
+# So many wrong identities of a peer from one address cost nothing; then the time doubles with each.
+FREE_WRONG_IDENTITIES = 10
+_FIRST_WAIT, _MAX_WAIT = timedelta(seconds=2), timedelta(minutes=5)
+_MAX_DOUBLINGS = 10
+# Of addresses and AE titles; the oldest is forgotten.
+_MAX_REMEMBERED = 10_000
+
+
 @dataclass(frozen=True)
 class Refusal:
     """Why a request is rejected: for our records, in the log, and as the answer says it."""
@@ -31,6 +41,37 @@ class Refusal:
     reason: ListenerRejection
     text: str
     answer: tuple[int, int, int]
+
+
+@dataclass
+class WrongIdentities:
+    """Counts wrong user identities of each peer and address, so that nobody guesses a passcode.
+
+    The counts are in memory. A right identity ends the count of its peer and address.
+    """
+
+    now: Callable[[], datetime]
+    _failures: dict[tuple[str, str], tuple[int, datetime]] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def must_wait(self, peer: str, address: str) -> bool:
+        """Whether the next identity is not even compared."""
+        with self._lock:
+            count, last_at = self._failures.get((peer, address), (0, self.now()))
+        doublings = min(count - FREE_WRONG_IDENTITIES, _MAX_DOUBLINGS)
+        return doublings >= 0 and self.now() < last_at + min(
+            _FIRST_WAIT * (1 << doublings), _MAX_WAIT
+        )
+
+    def count(self, peer: str, address: str, *, is_right: bool) -> None:
+        """Counts an identity that was compared."""
+        with self._lock:
+            count, _ = self._failures.pop((peer, address), (0, None))
+            if is_right:
+                return
+            if len(self._failures) >= _MAX_REMEMBERED:
+                self._failures.pop(next(iter(self._failures)))
+            self._failures[peer, address] = count + 1, self.now()
 
 
 @dataclass
@@ -42,6 +83,7 @@ class Admission:
 
     quotas: Quotas
     certificate_of: Callable[[Association], PeerCertificate | None]
+    wrong_identities: WrongIdentities
     _peers: WeakKeyDictionary[Association, list[SenderPolicy]] = field(
         default_factory=WeakKeyDictionary
     )
@@ -66,15 +108,31 @@ class Admission:
             return Refusal(ListenerRejection.ADDRESS, text, CALLING_NOT_RECOGNIZED)
         if not certified:
             return _wrong_certificate(certificate)
+        refusal = self._refusal_of_identity(association, policy, certified, calling)
+        if refusal is not None:
+            return refusal
+        self._peers[association] = certified
+        return self._quota_refusal(calling, certified)
+
+    def _refusal_of_identity(
+        self,
+        association: Association,
+        policy: AssociationPolicy,
+        peers: list[SenderPolicy],
+        calling: str,
+    ) -> Refusal | None:
+        address = str(association.requestor.address)
+        if self.wrong_identities.must_wait(calling, address):
+            text = "too many user identities were wrong; the next one is compared later"
+            return Refusal(ListenerRejection.USER_IDENTITY, text, TEMPORARY_CONGESTION)
         try:
-            is_identified = _is_identified(association, policy, certified)
+            is_right = _is_identified(association, policy, peers)
         except Transient as error:
             text = f"no password to compare with: {error}"
             return Refusal(ListenerRejection.USER_IDENTITY, text, TEMPORARY_CONGESTION)
-        if not is_identified:
-            return _wrong_identity(policy)
-        self._peers[association] = certified
-        return self._quota_refusal(calling, certified)
+        if policy.user_identity == "verified":
+            self.wrong_identities.count(calling, address, is_right=is_right)
+        return None if is_right else _wrong_identity(policy)
 
     def _quota_refusal(self, calling: str, peers: list[SenderPolicy]) -> Refusal | None:
         try:

@@ -19,7 +19,7 @@ from node.domain.connections.rejected_connection import ListenerRejection
 from node.domain.errors import NodeError, Transient
 from node.domain.instance import Channel, Origin
 from node.intake.inbox import Inbox
-from pacs_listener.admission import TEMPORARY_CONGESTION, Admission, Refusal
+from pacs_listener.admission import TEMPORARY_CONGESTION, Admission, Refusal, WrongIdentities
 from pacs_listener.association_cleanup import end_threads_together
 from pacs_listener.commitment import CommitmentService
 from pacs_listener.limits import LimitEnforcer, Limits, OpenAssociations
@@ -82,7 +82,7 @@ class Listener:
         self._tls = TlsHandshakes(ACSE_TIMEOUT_S, self._record_connection)
         self._quotas = Quotas(now)
         self._open = OpenAssociations()
-        self._admission = Admission(self._quotas, self._tls.certificate_of)
+        self._admission = Admission(self._quotas, self._tls.certificate_of, WrongIdentities(now))
         self._ae = _application_entity(policy)
         self._ports: OpenPorts | None = None
 

@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from pynetdicom import AE
 from pynetdicom.association import Association
 
 from node.domain.connections.rejected_connection import ListenerRejection
-from pacs_listener.admission import Admission
+from pacs_listener.admission import FREE_WRONG_IDENTITIES, Admission
 from tests.support.dicom.small_ct import small_ct
 from tests.support.factories import NOON
 from tests.support.peers import upper_layer
@@ -189,6 +190,28 @@ def test_a_user_identity_is_accepted_or_rejected_by_the_setting(
     assert answer(listener, identity=given) == (None if accepted else IDENTITY_REJECTED)
     if not accepted:
         assert listener.next_rejections() == {ListenerRejection.USER_IDENTITY: 1}
+
+
+def test_guessing_a_passcode_takes_longer_and_longer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CT1_PASSWORD", "secret")
+    text = WITH_PASSWORD + peer('username = "other"', "ct2", "CT2")
+    right, wrong = identity(2, "röntgen", "secret"), identity(2, "röntgen", "a guess")
+    time = [NOON]
+    with ruled_listener(tmp_path, text, lambda: time[0]) as listener:
+        for _ in range(FREE_WRONG_IDENTITIES):
+            assert answer(listener, identity=wrong) == IDENTITY_REJECTED
+        assert answer(listener, identity=right) == TEMPORARY_CONGESTION, "not even compared"
+        assert answer(listener, "CT2", identity(1, "other")) is None, "another peer is not"
+        time[0] += timedelta(seconds=2)
+        assert answer(listener, identity=wrong) == IDENTITY_REJECTED
+        time[0] += timedelta(seconds=2)
+        assert answer(listener, identity=right) == TEMPORARY_CONGESTION, "the time has doubled"
+        time[0] += timedelta(minutes=5)
+        assert answer(listener, identity=right) is None
+        assert answer(listener, identity=wrong) == IDENTITY_REJECTED, "the count begins again"
+        assert listener.rejections() == {ListenerRejection.USER_IDENTITY: 14}
 
 
 def test_a_renewed_password_counts_at_once_and_a_missing_one_is_a_temporary_refusal(
