@@ -7,10 +7,10 @@ RELEASE := $(VENV)/.release-tools
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak lint bench screenshots constraints licences sbom audit digests wheelhouse clean
+.PHONY: help demo test soak lint bench bench-compare screenshots constraints licences sbom audit digests wheelhouse clean
 
 help:  ## list the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
 
 $(STAMP): pyproject.toml deploy/constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -32,6 +32,7 @@ test: $(STAMP)  ## run all tests (ARGS=tests/unit/cli: one package); skips say w
 soak: $(STAMP)  ## long variants: 2000 series, 140 kills of processes, 5000 damaged instances, 20 scans
 	SEGNODE_LOAD_SERIES=250 SEGNODE_CRASH_ROUNDS=5 SEGNODE_MODEL_SCANS=20 SEGNODE_DAMAGED_INSTANCES=5000 \
 	  $(BIN)/pytest -s tests/faults/test_load.py tests/faults/processes/test_crash_matrix.py \
+	  tests/faults/processes/test_parts_kill.py \
 	  tests/faults/input/test_malformed.py tests/faults/input/test_malformed_pdus.py \
 	  tests/faults/input/test_malformed_uploads.py tests/unit/models/test_shipped_models.py $(ARGS)
 
@@ -42,8 +43,13 @@ lint: $(STAMP)  ## check style, types and import rules
 	$(BIN)/mypy orthanc/on_stable_series.py
 	$(BIN)/lint-imports
 
-bench: $(STAMP)  ## measure the time of each stage
+bench: $(STAMP)  ## measure reception beside other receivers, and the time of each stage
 	$(BIN)/python -m tests.bench $(ARGS)
+
+bench-compare: $(STAMP)  ## the effect of a change, from two reports: make bench-compare A.json B.json
+	$(BIN)/python -m tests.bench.comparison $(filter %.json,$(MAKECMDGOALS)) $(ARGS)
+
+%.json: ;
 
 screenshots: $(STAMP)  ## pictures of every page of the console, and of the README (ARGS=FOLDER)
 	$(BIN)/python -m tests.screenshots $(ARGS)

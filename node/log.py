@@ -7,21 +7,23 @@ import warnings
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from node.log_limit import LogLimit
+
 
 def configure_logging(level: str) -> None:
     """Writes events of `level` ("debug", "info", ...) or above to stderr, one per line.
 
     The format is JSON, or text on a terminal. Log records of libraries use the same format, from
-    level warning.
+    level warning. `LogLimit` leaves out lines that would fill the disk.
     """
+    limit = LogLimit()
     common: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     rendering = _text_rendering() if sys.stderr.isatty() else _json_rendering()
     structlog.configure(
-        processors=[*common, *rendering],
+        processors=[structlog.contextvars.merge_contextvars, limit, *common, *rendering],
         wrapper_class=structlog.make_filtering_bound_logger(
             logging.getLevelNamesMapping()[level.upper()]
         ),
@@ -33,9 +35,11 @@ def configure_logging(level: str) -> None:
     add_name = structlog.stdlib.add_logger_name
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[*common, add_name], processors=[remove_meta, *rendering]
+            foreign_pre_chain=[structlog.contextvars.merge_contextvars, *common, add_name],
+            processors=[remove_meta, *rendering],
         )
     )
+    handler.addFilter(limit.filter)
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
     _limit_library_logs()
 

@@ -7,7 +7,6 @@ messages, waits without limit for the rest of a PDU, and starts threads for ever
 import socket
 import ssl
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -21,6 +20,12 @@ from pynetdicom.events import Event
 from pynetdicom.pdu import P_DATA_TF
 from pynetdicom.transport import ThreadedAssociationServer
 
+from node.dimse.answer_limits import (
+    IS_COMMAND,
+    MAX_COMMAND_BYTES,
+    MAX_INSTANCE_BYTES,
+    read_within,
+)
 from node.dimse.pynetdicom_internals import awaits_close, connection_of, replace_receive
 from node.domain.connections.rejected_connection import ListenerRejection
 from pacs_listener.tls_handshakes import TLS_HANDSHAKE, accept_securely
@@ -34,15 +39,10 @@ _LOG = structlog.get_logger()
 _MAX_REQUEST_BYTES = 1 << 18
 # The headers of a PDU and of a presentation data value.
 _HEADER_BYTES = 64
-_READ_BYTES = 1 << 16
 # pynetdicom reads the type and the length of a PDU first.
 _PDU_HEADER_BYTES = 6
 # The type and the first part of the version of a TLS record (RFC 8446 5.1).
 _TLS_START = bytes([TLS_HANDSHAKE, 0x03])
-# The lowest bit of a message control header (PS3.8 E.2).
-_IS_COMMAND = 1
-# A command set has some hundred bytes. Decoded, it takes a hundred times as much memory.
-_MAX_COMMAND_BYTES = 1 << 16
 # The listener agrees to one operation at a time (PS3.7 D.3.3.3), and tolerates a few more.
 _MAX_UNANSWERED = 16
 
@@ -53,7 +53,7 @@ class Limits:
 
     pdu_bytes: int
     pdu_s: float  # from the first byte of a PDU to its last
-    instance_bytes: int = 2 << 30
+    instance_bytes: int = MAX_INSTANCE_BYTES
     total_bytes: int = 4 << 30  # of all associations
 
 
@@ -148,7 +148,9 @@ class LimitEnforcer:
                     sent=violation,
                 )
                 raise ConnectionAbortedError(violation)
-            content = _read(connection, count, self.limits.pdu_s)
+            content = read_within(connection, count, self.limits.pdu_s)
+            # The same limit applies to sending, for a peer that does not read.
+            connection.settimeout(self.limits.pdu_s)
             if _is_tls(content) and not isinstance(connection, ssl.SSLSocket):
                 self.reject(association, ListenerRejection.PLAIN_EXPECTED)
             return content
@@ -164,7 +166,7 @@ class LimitEnforcer:
             for item in event.pdu.presentation_data_value_items:
                 value = item.presentation_data_value or b"\0"
                 buffered.messages[-1] += len(value)
-                if value[0] & _IS_COMMAND:
+                if value[0] & IS_COMMAND:
                     buffered.command += len(value)
             violation = self._violation(buffered)
             if violation:
@@ -173,7 +175,7 @@ class LimitEnforcer:
     def _violation(self, buffered: _Buffered) -> str:
         """Returns what exceeds a limit; empty where nothing does."""
         count = sum(buffered.messages)
-        if buffered.command > _MAX_COMMAND_BYTES:
+        if buffered.command > MAX_COMMAND_BYTES:
             return f"a command of over {buffered.command} bytes"
         if len(buffered.messages) > _MAX_UNANSWERED:
             return f"{len(buffered.messages)} requests without waiting for an answer"
@@ -232,22 +234,3 @@ class OpenAssociations:
 def _share(max_associations: int) -> int:
     """Returns what one address may have: four fifths, so that it leaves some to others."""
     return max_associations - max_associations // 5
-
-
-def _read(connection: socket.socket, count: int, timeout_s: float) -> bytearray:
-    """Returns `count` bytes; fewer where the peer has closed the connection.
-
-    Raises:
-        TimeoutError: they did not arrive within `timeout_s`.
-    """
-    content = bytearray()
-    deadline = time.monotonic() + timeout_s
-    while len(content) < count:
-        connection.settimeout(max(0.001, deadline - time.monotonic()))
-        piece = connection.recv(min(_READ_BYTES, count - len(content)))
-        if not piece:
-            break
-        content += piece
-    # The same limit applies to sending, for a peer that does not read.
-    connection.settimeout(timeout_s)
-    return content

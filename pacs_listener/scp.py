@@ -13,6 +13,7 @@ from pynetdicom.events import Event
 
 from node.dicom.equipment import this_node
 from node.dimse.pynetdicom_internals import disable_message_logs, reject_association
+from node.dimse.quick_service import serve_quickly
 from node.dimse.tls.seen_certificates import SeenCertificates
 from node.domain.connections.rejected_connection import ListenerRejection
 from node.domain.errors import NodeError, Transient
@@ -93,6 +94,7 @@ class Listener:
         """
         disable_message_logs()
         handlers = [
+            (evt.EVT_CONN_OPEN, serve_quickly),
             (evt.EVT_CONN_OPEN, self._tls.handshake_first),
             (evt.EVT_CONN_OPEN, end_threads_together),
             *self._limits.handlers,

@@ -39,45 +39,54 @@ class Accounts:
         """Adds a user without password; returns the one-time code with which the user sets one."""
         name = user_name_of(name)
         self.store.add_user(name, role, now)
-        self._record(now, name, "added", f"{name} as {role}")
+        self._record(now, name, f"added as {role}")
         return self._password_code(name, now)
 
     def change_role(self, name: str, role: Role, now: datetime) -> None:
         """Gives the user another role; the user must log in again."""
         self._require_own_account(name, "the groups at the identity provider decide about the role")
         self.store.change_role(name, role)
-        self._record(now, name, "role changed", f"{name} to {role}")
+        self._record(now, name, f"role changed to {role}")
 
     def disable(self, name: str, now: datetime) -> None:
         """Keeps the user from logging in, and ends the user's sessions."""
         self.store.set_disabled(name, True)
-        self._record(now, name, "disabled", name)
+        self._record(now, name, "disabled")
 
     def enable(self, name: str, now: datetime) -> None:
         """Lets a disabled user log in again."""
         self.store.set_disabled(name, False)
-        self._record(now, name, "enabled", name)
+        self._record(now, name, "enabled")
 
-    def reset(self, name: str, now: datetime, *, with_second_factor: bool) -> str:
-        """Removes the password, and the second factor if wanted; ends the user's sessions.
+    def reset_password(self, name: str, now: datetime) -> str:
+        """Removes the password, and ends the user's sessions; the second factor stays.
 
         It also ends a waiting time after failed logins. Returns the one-time code with which the
         user sets a new password.
         """
         self._require_own_account(name, "the identity provider has the password")
-        if with_second_factor:
-            self.store.remove_second_factor(name)
         self.store.set_password(name, None)
         LockOut(self.store).forgive(name)
-        factor = " and second factor" if with_second_factor else ""
-        self._record(now, name, "reset", f"password{factor} of {name}")
+        self._record(now, name, "password removed")
         return self._password_code(name, now)
+
+    def remove_second_factor(self, name: str, now: datetime) -> None:
+        """Removes the second factor, and ends the user's sessions; the password stays.
+
+        It also ends a waiting time after failed logins.
+        """
+        self._require_own_account(name, "the identity provider has the second factor")
+        if not self.store.get_user(name).has_second_factor:
+            raise AccountError(f"{name} has no second factor")
+        self.store.remove_second_factor(name)
+        LockOut(self.store).forgive(name)
+        self._record(now, name, "second factor removed")
 
     def end_sessions(self, name: str, now: datetime) -> None:
         """Ends every session of the user."""
         self.store.get_user(name)
         count = self.store.remove_sessions_of(name)
-        self._record(now, name, "sessions ended", f"{count} of {name}")
+        self._record(now, name, f"sessions ended: {count}")
 
     def _require_own_account(self, name: str, reason: str) -> None:
         if self.store.get_user(name).is_external:
@@ -93,14 +102,14 @@ class Accounts:
         )
         return code
 
-    def _record(self, now: datetime, name: str, change: str, detail: str) -> None:
+    def _record(self, now: datetime, name: str, change: str) -> None:
         record = AuditRecord(
             now,
             AuditAction.USER_CHANGED,
             AuditOutcome.SUCCESS,
             AuditActor(self.by, self.interface, self.address),
             (AuditObject(AuditObjectType.USER, name),),
-            f"{change}: {detail}",
+            change,
         )
         self.store.record(record)
 

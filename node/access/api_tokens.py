@@ -106,12 +106,13 @@ class TokenAuthenticator:
         if scheme == "basic" and not text.startswith(PREFIX):
             return None  # a proxy has a password of its own
         if scheme not in {"basic", "bearer"} or not text:
-            return Refusal(_NOT_READABLE)
+            return Refusal(_NOT_READABLE, "the header Authorization holds no token")
         token = self.store.find_api_token(digest_of_identifier(text))
         if token is None:
-            return Refusal(_UNKNOWN)
+            return Refusal(_UNKNOWN, "the token is unknown or revoked")
         if facts.now >= token.expires_at:
-            return Refusal(f"the token {token.name} has expired; create another one")
+            expired = f"the token {token.name} has expired"
+            return Refusal(f"{expired}; create another one", expired)
         if token.last_used_at is None or facts.now - token.last_used_at >= _RECORDED_EVERY:
             # A full database must not keep programs from reading.
             with suppress(Transient):

@@ -33,9 +33,14 @@ class RequestFacts:
 
 @dataclass(frozen=True)
 class Refusal:
-    """The sender identifies itself, but not validly; `reason` says why and what to do next."""
+    """The sender identifies itself, but not validly.
+
+    `reason` tells the sender why, and what to do next. `recorded` tells the reader of the audit
+    trail why.
+    """
 
     reason: str
+    recorded: str
 
 
 # None: the request holds nothing that this authenticator knows; the next one decides.

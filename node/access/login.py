@@ -1,15 +1,20 @@
 """Login with name, password and second factor; one-time codes that set a password or log in."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
 from node.access.authentication import RequestFacts
 from node.access.lock_out import LockOut
-from node.access.login_records import failed_login_record, login_record, own_account_record
+from node.access.login_records import (
+    failed_login_record,
+    login_record,
+    own_account_record,
+    refused_change_record,
+)
 from node.access.passwords import check_new_password, hash_password, is_password
-from node.access.second_factor import SecondFactor
-from node.access.secrets import digest_of_code
+from node.access.second_factor import SecondFactor, UsedCode
+from node.access.secrets import digest_of_code, digest_of_identifier
 from node.access.sessions import SessionKeeper
 from node.domain.access.permissions import Role
 from node.domain.access.users import (
@@ -39,6 +44,11 @@ class OpenedSession:
 
     identifier: str
     stage: SessionStage
+
+    @property
+    def digest(self) -> str:
+        """What the database holds of the identifier."""
+        return digest_of_identifier(self.identifier)
 
 
 @dataclass(frozen=True)
@@ -87,11 +97,15 @@ class Login:
         """
         name = session.user.name
         self._lock_out.begin(name, facts)
-        if not self.second_factor.is_valid(name, code, facts.now):
+        used = self.second_factor.use(name, code, facts.now)
+        if used is None:
             self.failed(name, facts, "the code of the second factor is wrong")
             raise AccountError("the code is wrong, too old or was used already")
         self._lock_out.succeeded(name, facts)
-        return self.open(session.user, SessionStage.OPEN, facts)
+        detail = ""
+        if used is UsedCode.RECOVERY:
+            detail = f"with a recovery code; {self.store.count_recovery_codes(name)} are left"
+        return self.open(session.user, SessionStage.OPEN, facts, detail)
 
     def by_enrolment(
         self, session: Session, code: str, facts: RequestFacts
@@ -105,7 +119,7 @@ class Login:
         """
         name = session.user.name
         self._lock_out.begin(name, facts)
-        codes = self.second_factor.confirm(name, code, facts.now)
+        codes = self.second_factor.confirm(name, code, facts)
         self._lock_out.succeeded(name, facts)
         return self.open(session.user, SessionStage.OPEN, facts), codes
 
@@ -134,11 +148,10 @@ class Login:
         self._lock_out.begin(name, facts)
         name = user_name_of(name)
         check_new_password(password, name)
-        digest = digest_of_code(code)
-        if not self.store.use_code(CodePurpose.PASSWORD, digest, facts.now, user_name=name):
+        digest, new_hash = digest_of_code(code), hash_password(password)
+        record = own_account_record(name, facts, "sets the password by one-time code")
+        if not self.store.set_password_by_code(name, new_hash, digest, facts.now, record):
             raise AccountError(_WRONG_CODE)
-        self.store.set_password(name, hash_password(password))
-        self.store.record(own_account_record(name, facts, "sets the password by one-time code"))
         self._lock_out.succeeded(name, facts)
 
     def change_password(
@@ -151,9 +164,12 @@ class Login:
         """
         name = own.user.name
         check_new_password(new, name)
-        self._require_password(own, current, facts)
-        self.store.set_password(name, hash_password(new))
-        return self.open(own.user, SessionStage.OPEN, facts)
+        self._require_password(own, current, facts, "password not changed")
+        record = own_account_record(name, facts, "changes the password")
+        opened = self._opened_beside(own.user, facts)
+        # Last, so that a database that fails before has changed nothing.
+        self.store.set_password(name, hash_password(new), keep=[opened.digest], record=record)
+        return opened
 
     def remove_second_factor(
         self, own: Credentials, current: str, facts: RequestFacts
@@ -165,18 +181,28 @@ class Login:
         """
         if self.options.totp == "required":
             raise AccountError("this node requires a second factor; an administrator can reset it")
-        self._require_password(own, current, facts)
-        self.store.remove_second_factor(own.user.name)
-        return self.open(own.user, SessionStage.OPEN, facts)
+        self._require_password(own, current, facts, "second factor not removed")
+        record = own_account_record(own.user.name, facts, "removes the second factor")
+        opened = self._opened_beside(own.user, facts)
+        self.store.remove_second_factor(own.user.name, keep=[opened.digest], record=record)
+        return opened
+
+    def _opened_beside(self, user: User, facts: RequestFacts) -> OpenedSession:
+        """Opens a session beside that of the request, which a change of the account then ends."""
+        return self.open(user, SessionStage.OPEN, replace(facts, cookies={}))
 
     def _require_local_login(self, user: User) -> None:
         is_limited = self.options.local_accounts == "administrators"
         if is_limited and user.role is not Role.ADMINISTRATOR:
             raise AccountError(_USE_PROVIDER)
 
-    def _require_password(self, own: Credentials, password: str, facts: RequestFacts) -> None:
+    def _require_password(
+        self, own: Credentials, password: str, facts: RequestFacts, refused: str
+    ) -> None:
         self._lock_out.begin(own.user.name, facts)
         if not is_password(password, own.password_hash):
+            reason = f"{refused}: the current password is wrong"
+            self.store.record(refused_change_record(own.user.name, facts, reason))
             raise AccountError("the current password is wrong")
         self._lock_out.succeeded(own.user.name, facts)
 
@@ -184,15 +210,17 @@ class Login:
     def _lock_out(self) -> LockOut:
         return LockOut(self.store)
 
-    def open(self, user: User, stage: SessionStage, facts: RequestFacts) -> OpenedSession:
-        """Opens a session of a user who has proved who they are.
+    def open(
+        self, user: User, stage: SessionStage, facts: RequestFacts, detail: str = ""
+    ) -> OpenedSession:
+        """Opens a session of a user who has proved who they are; `detail` is for its record.
 
         Raises:
             Transient: session or record of it cannot be written.
         """
         if stage is SessionStage.OPEN:
             self.sessions.remove_expired(facts.now)
-            self.store.record(login_record(user.name, facts))
+            self.store.record(login_record(user.name, facts, detail))
             _LOG.info("login.done", user=user.name, address=facts.client_address)
         return OpenedSession(self.sessions.open(user.name, stage, facts), stage)
 

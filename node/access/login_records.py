@@ -14,9 +14,9 @@ from node.domain.audit.records import (
 )
 
 
-def login_record(name: str, facts: RequestFacts) -> AuditRecord:
+def login_record(name: str, facts: RequestFacts, detail: str = "") -> AuditRecord:
     """The record of a new session; `name` is the user."""
-    return _record(AuditAction.LOGIN, AuditOutcome.SUCCESS, name, facts, "")
+    return _record(AuditAction.LOGIN, AuditOutcome.SUCCESS, name, facts, detail)
 
 
 def failed_login_record(name: str, facts: RequestFacts, reason: str) -> AuditRecord:
@@ -35,8 +35,13 @@ def locked_out_record(name: str, facts: RequestFacts, until: datetime) -> AuditR
 
 
 def own_account_record(name: str, facts: RequestFacts, change: str) -> AuditRecord:
-    """The record of a change that people make with a one-time code, before they log in."""
+    """The record of a change that people make to their own account."""
     return _record(AuditAction.USER_CHANGED, AuditOutcome.SUCCESS, name, facts, change)
+
+
+def refused_change_record(name: str, facts: RequestFacts, reason: str) -> AuditRecord:
+    """The record of a change of the own account that needs a password or code, which is wrong."""
+    return _record(AuditAction.USER_CHANGED, AuditOutcome.MINOR_FAILURE, name, facts, reason)
 
 
 def _record(

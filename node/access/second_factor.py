@@ -2,10 +2,13 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum, auto
 
 import pyotp
 import segno
 
+from node.access.authentication import RequestFacts
+from node.access.login_records import own_account_record, refused_change_record
 from node.access.secrets import digest_of_code, new_code
 from node.domain.access.users import AccountError
 from node.store import Store
@@ -16,6 +19,13 @@ _STEP_S = 30
 _DRIFT_STEPS = (0, -1, 1)
 _RECOVERY_CODES = 10
 _WRONG_CODE = "the code is wrong, too old or was used already; wait for the next one"
+
+
+class UsedCode(Enum):
+    """Which code of a second factor a person has used."""
+
+    APP = auto()
+    RECOVERY = auto()
 
 
 @dataclass(frozen=True)
@@ -55,32 +65,39 @@ class SecondFactor:
         uri = pyotp.TOTP(secret).provisioning_uri(name=name, issuer_name=_ISSUER)
         return Enrolment(secret, uri)
 
-    def confirm(self, name: str, code: str, now: datetime) -> list[str]:
+    def confirm(self, name: str, code: str, facts: RequestFacts) -> list[str]:
         """Makes the secret count after a first code from it; returns the new recovery codes.
+
+        The audit trail records that it counts, and a wrong code.
 
         Raises:
             AccountError: the code is wrong.
         """
         credentials = self.store.credentials_of(name)
         secret = None if credentials is None else credentials.totp_secret
-        step = None if secret is None else _step_of(secret, code, now)
+        step = None if secret is None else _step_of(secret, code, facts.now)
         if secret is None or step is None:
+            reason = "second factor not set up: the code is wrong"
+            self.store.record(refused_change_record(name, facts, reason))
             raise AccountError(_WRONG_CODE)
         codes = [new_code() for _ in range(_RECOVERY_CODES)]
         digests = [digest_of_code(each) for each in codes]
-        if not self.store.confirm_second_factor(name, secret, step, digests):
+        change = f"sets up the second factor, with {_RECOVERY_CODES} recovery codes"
+        record = own_account_record(name, facts, change)
+        if not self.store.confirm_second_factor(name, secret, step, digests, record):
             raise AccountError("the second factor was changed elsewhere; begin again")
         return codes
 
-    def is_valid(self, name: str, code: str, now: datetime) -> bool:
-        """Whether the code is one of the app, or a recovery code; neither counts a second time."""
+    def use(self, name: str, code: str, now: datetime) -> UsedCode | None:
+        """Uses up a code of the app, or a recovery code; None if it is neither, or was used."""
         credentials = self.store.credentials_of(name)
         if credentials is None or credentials.totp_secret is None:
-            return False
+            return None
         step = _step_of(credentials.totp_secret, code, now)
         if step is not None:
-            return self.store.use_totp_step(name, step)
-        return self.store.use_recovery_code(name, digest_of_code(code))
+            return UsedCode.APP if self.store.use_totp_step(name, step) else None
+        is_recovery = self.store.use_recovery_code(name, digest_of_code(code))
+        return UsedCode.RECOVERY if is_recovery else None
 
 
 def _step_of(secret: str, code: str, now: datetime) -> int | None:

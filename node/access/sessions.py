@@ -21,6 +21,7 @@ _SECURE_COOKIE = "__Host-segnode-session"
 # The time of the last use is written at most this often.
 _RECORDED_EVERY = timedelta(minutes=1)
 _EXPIRED = "the session has ended; log in again"
+_INCOMPLETE = "the login is not complete: the second factor is missing"
 
 
 def cookie_name(*, is_https: bool) -> str:
@@ -110,9 +111,9 @@ class SessionAuthenticator:
             return None
         session = self.keeper.find(facts)
         if session is None:
-            return Refusal(_EXPIRED)
+            return Refusal(_EXPIRED, "the session has ended")
         if session.stage is not SessionStage.OPEN:
-            return Refusal("the login is not complete: the second factor is missing")
+            return Refusal(_INCOMPLETE, _INCOMPLETE)
         user = session.user
         refusal = None if self.named is None else self.named(user, facts)
         if refusal is not None:

@@ -8,8 +8,8 @@ import ssl
 import struct
 import termios
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC
 from typing import Self
@@ -20,8 +20,7 @@ from node.domain.errors import Transient
 from node.settings.auditing import SyslogOptions
 from node.store.audit_trail.chain import ChainedRecord
 from node.tls.certificate_files import TlsFiles
-from node.tls.contexts import client_context
-from node.tls.failures import CLOSED_BY_SERVER, tls_failure
+from node.tls.connections import StreamServer
 
 # Facility 10 (security and authorization), severity 5 (notice) or 4 (warning): PS3.15 A.6.
 _NOTICE, _WARNING = 10 * 8 + 5, 10 * 8 + 4
@@ -70,7 +69,7 @@ class SyslogServer:
             Transient: the records may not have arrived; the message says what to check.
         """
         frames = [syslog_message(record) for record in records]
-        with self._connected() as connection:
+        with self._server.connected() as connection:
             try:
                 connection.sendall(b"".join(b"%d %s" % (len(each), each) for each in frames))
                 _finish(connection)
@@ -82,42 +81,18 @@ class SyslogServer:
             except OSError as error:  # with TLS 1.3, a refused certificate shows here
                 raise self._failed(error) from error
 
-    @contextmanager
-    def _connected(self) -> Iterator[socket.socket]:
-        try:
-            context = None if self.tls is None else client_context(self.tls)
-        except (OSError, ValueError) as error:
-            raise self._no_tls(error) from error
-        try:
-            plain = socket.create_connection((self.host, self.port), self.timeout_seconds)
-        except OSError as error:
-            raise Transient(
-                f"{self} does not answer: {error.strerror or error}; check host and port, and "
-                "that it runs"
-            ) from error
-        with plain:
-            if context is None:
-                yield plain
-                return
-            try:
-                secured = context.wrap_socket(plain, server_hostname=self.host)
-            except OSError as error:  # also of TLS: ssl.SSLError is an OSError
-                raise self._no_tls(error) from error
-            with secured:
-                yield secured
+    @property
+    def _server(self) -> StreamServer:
+        return StreamServer(str(self), "it", self.host, self.port, self.timeout_seconds, self.tls)
 
     def _failed(self, error: OSError) -> Transient:
         if isinstance(error, ssl.SSLError):
-            return self._no_tls(error)
+            return self._server.no_tls(error)
         protocol = "syslog by TCP" if self.tls is None else "syslog by TLS"
         return Transient(
             f"{self} has closed the connection before it had read the records: check that the port "
             f"is for {protocol}, and that it accepts this node{self._certificate_hint}"
         )
-
-    def _no_tls(self, error: Exception) -> Transient:
-        failure = tls_failure(error, self.tls or TlsFiles()) or CLOSED_BY_SERVER
-        return Transient(f"{self} and the node agree on no TLS connection: {failure}")
 
     @property
     def _certificate_hint(self) -> str:

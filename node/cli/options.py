@@ -2,12 +2,15 @@
 
 import json
 import os
-from getpass import getuser
+import pwd
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
+
+from node.domain.texts.points_in_time import day, point_in_time
 
 # What pydantic, which parses the values for typer, says, and the words for it.
 _IN_PLAIN_WORDS = {
@@ -32,12 +35,44 @@ ConfigOption = Annotated[
 ]
 
 
-def operating_system_user() -> str:
-    """Returns the name of the user who runs the command; its number if it has no name."""
+# For options whose parser is `time_option` or `date_option`.
+TIME_METAVAR, DATE_METAVAR = "TIME", "DATE"
+TIME_HELP = "a date, with a time and offset on request (UTC without), or how long ago: 12h, 3d"
+
+
+def time_option(text: str) -> datetime:
+    """Returns the time of an option; the command ends with a usage error if it is none."""
     try:
-        return getuser()
-    except (KeyError, OSError):  # KeyError before Python 3.13
-        return f"user {os.getuid()}"
+        return point_in_time(text, datetime.now(UTC))
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def date_option(text: str) -> date:
+    """Returns the date of an option; the command ends with a usage error if it is none."""
+    try:
+        return day(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def stated_reason(reason: str) -> str:
+    """Returns the reason of an option; the command ends with a usage error if it is empty."""
+    if not reason.strip():
+        raise typer.BadParameter("say why: it is empty")
+    return reason
+
+
+def operating_system_user() -> str:
+    """Returns the name of the user who runs the command; its number if it has no name.
+
+    The environment, which that user can change, has no part in it.
+    """
+    number = os.getuid()
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return f"user {number}"
 
 
 def json_object(text: str, option: str) -> dict[str, object]:

@@ -72,6 +72,7 @@ def check(config: ConfigOption = None) -> None:
 
 
 def _summary(settings: "Settings") -> str:
+    from node.health.untrusted_proxies import untrusted_proxy_problems
     from node.settings.credentials.hidden import shown_url
     from node.settings.messages.remarks import remarks
 
@@ -99,6 +100,8 @@ def _summary(settings: "Settings") -> str:
         for rule in settings.rules
     ] or ["There are no rules: every series will be ignored."]
     lines += remarks(settings)
+    now = datetime.now(UTC)
+    lines += [f"{each.text} {each.remedy}" for each in untrusted_proxy_problems(settings, now)]
     return "\n".join(lines)
 
 

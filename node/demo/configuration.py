@@ -4,7 +4,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from node.demo.orthanc_pacs import Modality, OrthancPacs, free_ports
+from node.demo.free_ports import free_ports
+from node.demo.orthanc_pacs import Modality, OrthancPacs
 
 _AE_TITLE = "SEGNODE"
 _LOOPBACK = "127.0.0.1"

@@ -2,12 +2,10 @@
 
 import json
 import shutil
-import socket
 import subprocess
 import threading
 import time
 from collections.abc import Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -16,6 +14,7 @@ from typing import Any, Self
 
 import requests
 
+from node.demo.free_ports import free_ports
 from node.domain.errors import Misconfigured
 
 INSTALL_COMMAND = "apt install orthanc orthanc-dicomweb orthanc-python"
@@ -255,15 +254,6 @@ def _asks_for_password(error: OSError) -> bool:
         and error.response is not None
         and error.response.status_code == HTTPStatus.UNAUTHORIZED
     )
-
-
-def free_ports(count: int) -> list[int]:
-    """Returns `count` different TCP ports of loopback that are free now."""
-    with ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
 
 
 def _program() -> str | None:

@@ -57,6 +57,11 @@ def replace_receive(association: "Association", receive: Callable[[int], bytearr
         transport.recv = receive  # type: ignore[method-assign, assignment] # no other way
 
 
+def waiting_messages(association: "Association") -> int:
+    """Returns how many messages have arrived that nobody has read."""
+    return association.dimse.msg_queue.qsize()
+
+
 class _ReadAheadTransport(AssociationSocket):
     """Says that data is ready where it can be read without waiting; see `TlsConnection`."""
 

@@ -1,5 +1,6 @@
 """C-MOVE and C-GET of a series as a service class user, Study Root (PS3.4 C.4.2, C.4.3)."""
 
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import cast
@@ -16,6 +17,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 )
 
 from node.dicom.query import QueryLevel
+from node.dimse.answer_limits import MAX_INSTANCE_BYTES, AnswerLimits
 from node.dimse.scu import (
     SUCCESS,
     Remote,
@@ -34,6 +36,10 @@ MOVE_MODEL = StudyRootQueryRetrieveInformationModelMove
 GET_MODEL = StudyRootQueryRetrieveInformationModelGet
 # An archive may fetch a series from a slow medium first, and some report no progress.
 RETRIEVAL_TIMEOUT_S = 600.0
+# One that only reports progress would hold up the retrievals of all other peers. The largest series
+# has some thousand instances, and each has a response or fewer.
+MAX_RETRIEVAL_S = 4 * 3600.0
+_MAX_PENDING = 100_000
 DESTINATION_UNKNOWN = 0xA801
 # Statuses of our C-STORE responses within a C-GET (PS3.4 table B.2-1).
 OUT_OF_RESOURCES, CANNOT_UNDERSTAND = 0xA700, 0xC000
@@ -76,7 +82,7 @@ def move_series(remote: Remote, destination: MoveDestination, study: Uid, series
         responses = association.send_c_move(
             _identifier(study, series), destination.ae_title, MOVE_MODEL
         )
-        final = _final_response(responses, remote)
+        final = _final_response(responses, remote, association)
     return completed_sub_operations(final, remote, series, destination)
 
 
@@ -102,12 +108,14 @@ def get_series(remote: Remote, calling: AeTitle, study: Uid, series: Uid, accept
             # The requestor takes the role of SCP for storage (PS3.4 C.5.3).
             negotiation=[build_role(uid, scp_role=True) for uid in STORAGE_SOP_CLASSES],
             handlers=[(evt.EVT_C_STORE, receiver.store)],
+            limits=AnswerLimits(MAX_INSTANCE_BYTES),
         ) as association,
         broken_association_as_transient(remote),
     ):
         _check_contexts(association, remote)
         responses = association.send_c_get(_identifier(study, series), GET_MODEL)
-        final = _final_response(_until_refused(responses, receiver, association), remote)
+        until_refused = _until_refused(responses, receiver, association)
+        final = _final_response(until_refused, remote, association)
     return completed_sub_operations(final, remote, series)
 
 
@@ -174,8 +182,15 @@ def _until_refused(
         yield response
 
 
-def _final_response(responses: Responses, remote: Remote) -> Dataset:
-    for status, _ in responses:
+def _final_response(responses: Responses, remote: Remote, association: Association) -> Dataset:
+    """Returns the last response; ends the association where there are too many, or for too long."""
+    deadline = time.monotonic() + MAX_RETRIEVAL_S
+    for pending, (status, _) in enumerate(responses):
+        if pending > _MAX_PENDING or time.monotonic() > deadline:
+            association.abort()
+            raise Transient(
+                f"{remote} does not end the retrieval: it reports progress again and again"
+            )
         if status.get("Status") is None:
             raise Transient(f"{remote} stopped answering during the retrieval")
         if status.Status not in _PENDING:

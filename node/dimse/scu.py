@@ -21,6 +21,7 @@ from pynetdicom.presentation import build_context
 
 from node.dicom.equipment import this_node
 from node.dicom.uid_names import uid_name
+from node.dimse.answer_limits import AnswerLimits
 from node.dimse.pynetdicom_internals import (
     connection_of,
     pause_reliably,
@@ -30,7 +31,7 @@ from node.dimse.pynetdicom_internals import (
 from node.dimse.rejection import association_rejected
 from node.dimse.tls.connection import ClientContext, TlsConnection
 from node.dimse.tls.contexts import PeerTls
-from node.dimse.tls.failures import tls_failure
+from node.dimse.tls.failures import peer_tls_failure
 from node.dimse.tls.peer_certificate import PeerCertificate
 from node.domain.connections.failure import ConnectionFailure, ConnectionFault
 from node.domain.errors import NodeError, Rejected, RejectionReason, Transient
@@ -102,16 +103,19 @@ def associated(
     no_context_error: NodeError | None = None,
     negotiation: Sequence[SCP_SCU_RoleSelectionNegotiation] = (),
     handlers: Sequence[evt.EventHandlerType] = (),
+    limits: AnswerLimits | None = None,
 ) -> Iterator[Association]:
     """Opens an association for the contexts that `ae` requests, and releases it at the end.
 
     `negotiation` proposes roles. `handlers` serve requests of the remote on this association.
+    `limits` apply to what the remote sends; None are those of answers.
 
     Raises:
-        Transient: no answer.
+        Transient: no answer, or one that exceeds a limit.
         ConnectionFailure: the name is not known, there is no TLS, or the association is rejected.
         NodeError: `no_context_error`, where the remote accepts no presentation context at all.
     """
+    limits = limits or AnswerLimits()
     context = None if remote.tls is None else remote.tls.context()
     tls_args = None if context is None or remote.tls is None else (context, remote.tls.server_name)
     try:
@@ -122,7 +126,11 @@ def associated(
             max_pdu=_MAX_PDU,
             ext_neg=list(negotiation),
             tls_args=tls_args,
-            evt_handlers=[(evt.EVT_CONN_OPEN, _prepare_tls, [remote]), *handlers],
+            evt_handlers=[
+                (evt.EVT_CONN_OPEN, _prepare_tls, [remote]),
+                *limits.handlers,
+                *handlers,
+            ],
         )
     except socket.gaierror as error:
         raise ConnectionFailure(
@@ -132,6 +140,7 @@ def associated(
         ) from error
     if not association.is_established:
         _close(association)
+        limits.check(remote)
         _raise_tls_failure(context, remote)
         read_late_rejection(association)
         raise _association_error(association, ae, remote, no_context_error)
@@ -139,6 +148,9 @@ def associated(
     _disable_delays(association)
     try:
         yield association
+    except NodeError as error:
+        limits.check(remote, error)
+        raise
     finally:
         if association.is_established:
             association.release()
@@ -166,8 +178,7 @@ def _association_error(
 
 def _raise_tls_failure(context: ClientContext | None, remote: Remote) -> None:
     if context is not None and remote.tls is not None and context.failure is not None:
-        failure = tls_failure(context.failure, str(remote), remote.tls.server_name)
-        raise failure from context.failure
+        raise peer_tls_failure(context.failure, str(remote)) from context.failure
 
 
 def _prepare_tls(event: Event, remote: Remote) -> None:

@@ -74,7 +74,7 @@ def _syslog_problems(settings: Settings, store: Store, now: datetime) -> list[Pr
             subject="",
             urgency=Urgency.WARNING,
             text=sentence_end(
-                f"{count} records of the audit trail wait for the syslog server: {error}"
+                f"The syslog server lacks {_records(count)} of the audit trail: {error}"
             ),
             remedy=(
                 "Correct the server, the network or [audit.syslog]; nothing is lost, and the node "

@@ -15,6 +15,7 @@ from node.domain.monitoring.problem import Problem, ProblemKind
 from node.domain.series import SeriesState
 from node.health.destinations import attention_policy, health_of_destinations
 from node.health.problems import current_problems
+from node.health.untrusted_proxies import untrusted_proxy_problems
 from node.settings import Settings
 from node.store import Store
 from node.store.monitoring.activity import Activity, Sender
@@ -82,7 +83,10 @@ class SiteState:
 
 def site_state(settings: Settings, store: Store, now: datetime) -> SiteState:
     """Returns the state of the site at `now`."""
-    problems = tuple(current_problems(settings, store, now, drift=_open_drift(store)))
+    problems = (
+        *current_problems(settings, store, now, drift=_open_drift(store)),
+        *untrusted_proxy_problems(settings, now),
+    )
     try:
         return SiteState(problems, overview(settings, store, now), now)
     except Transient:  # it is among the problems

@@ -11,13 +11,14 @@ from pathlib import Path
 
 from node.domain.errors import Misconfigured, Rejected, Transient
 from node.inference.process import ErrorReport
+from node.inference.spawned_child import IMPORT_EARLY
 from node.log import configure_logging
 
 # When memory runs out, Linux kills this process before those that receive and deliver.
 _OOM_SCORE_ADJ = "500"
 
 
-def main(descriptor: int) -> None:
+def main(descriptor: int, *options: str) -> None:
     """Answers the worker at the other end of the pipe until it closes the pipe."""
     # A service manager that signals all processes of the service would make the running job fail;
     # this process ends with the worker instead.
@@ -25,6 +26,8 @@ def main(descriptor: int) -> None:
         signal.signal(number, signal.SIG_IGN)
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE_ADJ, encoding="ascii")
+    if IMPORT_EARLY in options:
+        _import_inference()
     with Connection(descriptor) as worker, suppress(EOFError):
         models, log_level = worker.recv()
         configure_logging(log_level)
@@ -34,6 +37,11 @@ def main(descriptor: int) -> None:
             if not gc.isenabled():  # the first call loaded a model, and imported what stays
                 gc.freeze()
                 gc.enable()
+
+
+def _import_inference() -> None:
+    """Imports what loading a model and running a job need."""
+    import node.inference.job_run  # noqa: F401 as the line above
 
 
 def _result_or_error(method: Callable[..., object], arguments: Sequence[object]) -> object:
@@ -50,4 +58,4 @@ def _result_or_error(method: Callable[..., object], arguments: Sequence[object])
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(int(sys.argv[1]), *sys.argv[2:])

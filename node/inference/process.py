@@ -3,26 +3,21 @@
 `node.inference.child` is the program of that process.
 """
 
-import os
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing import Pipe
-from multiprocessing.connection import Connection
-from typing import Any
 
 from node.domain.errors import Misconfigured, NodeError, Rejected, RejectionReason, Transient
 from node.inference.loaded_models import LoadedModels
+from node.inference.spawned_child import SpawnedChild, prepared_or_new_child
 from node.jobs.inference import InferenceRequest, InferenceResult, OtherResults
 
 # Enough for a gigabyte of weights from a slow disk onto a shared GPU.
 _LOAD_TIMEOUT_S = 600.0
 _EXIT_WAIT_S = 10.0
-_CHILD_MODULE = "node.inference.child"
 
 
 class InferenceError(NodeError):
@@ -44,12 +39,6 @@ class ErrorReport:
     is_misconfigured: bool = False
 
 
-@dataclass
-class _Child:
-    process: subprocess.Popen[bytes]
-    connection: "Connection[Any, Any]"
-
-
 class InferenceProcess:
     """Runs `models` in another process, one job at a time, for at most `timeout_s` each."""
 
@@ -57,7 +46,7 @@ class InferenceProcess:
         self._models = models
         self._timeout_s = timeout_s
         self._log_level = log_level
-        self._child: _Child | None = None
+        self._child: SpawnedChild | None = None
         self._lock = threading.Lock()
 
     def load(self, model_ids: Sequence[str]) -> str:
@@ -125,9 +114,7 @@ class InferenceProcess:
         """Kills the process, a running inference included."""
         child, self._child = self._child, None
         if child is not None:
-            child.process.kill()
-            child.process.wait()
-            child.connection.close()
+            child.end()
 
     def _call(self, method: str, *arguments: object, timeout_s: float) -> object:
         child = self._running_child()
@@ -146,27 +133,19 @@ class InferenceProcess:
             raise _error_from(answer)
         return answer
 
-    def _running_child(self) -> _Child:
+    def _running_child(self) -> SpawnedChild:
         if self._child is not None and self._child.process.poll() is not None:
             self.close()
         if self._child is None:
             self._child = self._start_child()
         return self._child
 
-    def _start_child(self) -> _Child:
-        ours, theirs = Pipe()
-        with theirs:
-            command = [sys.executable, "-P", "-m", "node.processes.child_process", str(os.getpid())]
-            process = subprocess.Popen(
-                [*command, _CHILD_MODULE, str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
-                process_group=0,
-                stdin=subprocess.DEVNULL,
-            )
-        ours.send((self._models, self._log_level))
-        return _Child(process, ours)
+    def _start_child(self) -> SpawnedChild:
+        child = prepared_or_new_child()
+        child.connection.send((self._models, self._log_level))
+        return child
 
-    def _exit_description(self, child: _Child) -> str:
+    def _exit_description(self, child: SpawnedChild) -> str:
         with suppress(subprocess.TimeoutExpired):
             child.process.wait(_EXIT_WAIT_S)
         status = child.process.poll()

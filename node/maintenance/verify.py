@@ -14,7 +14,6 @@ from node.domain.errors import Rejected
 from node.domain.instance import Channel, Origin, ReceivedInstance
 from node.intake.part10 import part10_bytes, received_from_file
 from node.store import IndexedInstance, Store
-from node.store.received.instances import dataset_digest
 
 # A younger file may not be indexed yet.
 _MIN_FILE_AGE_SECONDS = 600.0
@@ -83,7 +82,7 @@ class Verification:
             if not file.exists():
                 return Fault.MISSING
             received = _read(file)
-        if received is None or dataset_digest(received.dataset) != indexed.dataset_sha256:
+        if received is None or received.dataset_sha256 != indexed.dataset_sha256:
             return Fault.DAMAGED
         return None
 

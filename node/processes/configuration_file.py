@@ -49,16 +49,17 @@ class ConfigurationFile:
             new = without_any_secret(self.file.read_text(encoding="utf-8-sig"))
             old = recorded.read_text(encoding="utf-8") if recorded.exists() else ""
             if new != old:
-                _write(settings, self._record("", recorded_change(old, new)))
+                append_record_of(settings, self._record("", recorded_change(old, new)))
                 _replace(recorded, new)
         except (OSError, NodeError) as error:
             _LOG.error("audit.not_recorded", action="configuration changed", error=str(error))
 
     def record_mistakes(self, settings: Settings, error: Misconfigured) -> None:
         """Records that the node goes on with `settings`, because the file has mistakes."""
-        mistakes = "; ".join(str(error).splitlines())[:_MAX_DETAIL]
-        record = self._record(f"not used: {mistakes}", "")
-        record_if_possible(partial(_write, settings), record, AuditLosses(settings.data_dir))
+        record = self._record(f"not used: {mistakes_in_a_line(error)}", "")
+        record_if_possible(
+            partial(append_record_of, settings), record, AuditLosses(settings.data_dir)
+        )
 
     def _record(self, detail: str, change: str) -> AuditRecord:
         return AuditRecord(
@@ -72,8 +73,13 @@ class ConfigurationFile:
         )
 
 
-def _write(settings: Settings, record: AuditRecord) -> None:
-    """Appends a record; the caller has no open store.
+def mistakes_in_a_line(error: Misconfigured) -> str:
+    """Returns the mistakes for the detail of a record."""
+    return "; ".join(str(error).splitlines())[:_MAX_DETAIL]
+
+
+def append_record_of(settings: Settings, record: AuditRecord) -> None:
+    """Appends a record of a site whose store the caller has not opened.
 
     Raises:
         NodeError: the record cannot be written.

@@ -13,7 +13,7 @@ from models.manifest import InvalidPackage
 from node.domain.texts.numbers import exact
 from node.routing.attributes import closest_match, suggestion
 from node.routing.condition_parsing import KeyPath, Mistake
-from node.settings.access.logins import access_mistakes
+from node.settings.access.logins import access_mistakes, logins_besides
 from node.settings.chosen_models import model_mistakes
 from node.settings.credentials.tables import credential_mistakes
 from node.settings.destinations import Destination, FhirDestination, Hl7Destination
@@ -26,7 +26,10 @@ from node.settings.worklists import settings_without_effect, worklist_mistakes
 
 
 def unknown_references(values: Mapping[str, Any], base: Path) -> Iterator[Mistake]:
-    """Yields references to destinations, models, organs, peers and folders that do not exist."""
+    """Yields references to destinations, models, organs, peers and folders that do not exist.
+
+    It also yields tables that exclude each other.
+    """
     destinations = _table(values.get("destinations"))
     peers = _table(values.get("peers"))
     for name, table in destinations.items():
@@ -37,6 +40,7 @@ def unknown_references(values: Mapping[str, Any], base: Path) -> Iterator[Mistak
                 yield path, f"there is no peer {peer!r}{suggestion(peer, peers)}"
     yield from _unknown_query_sources(values, peers)
     yield from worklist_mistakes(values)
+    yield from logins_besides(values)
     models, mistakes = _installed_models(values.get("catalogues"), base)
     yield from mistakes
     if models is not None:

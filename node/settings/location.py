@@ -18,6 +18,9 @@ LOCATION_KEYS = (
     "database_password_file",
     "store_url",
     "store_endpoint",
+    "store_access_key",
+    "store_secret_key_env",
+    "store_secret_key_file",
     "log_level",
     "catalogues",
 )

@@ -155,6 +155,9 @@ class Settings(BaseModel):
     database_password_file: SecretFile | None = None
     store_url: BucketUrl = ""
     store_endpoint: OptionalUrl = ""
+    store_access_key: str = ""
+    store_secret_key_env: Name | None = None
+    store_secret_key_file: SecretFile | None = None
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     quiet_seconds: QuietSeconds = 10.0
     least_free_gib: Annotated[Real, within(0, 1_000_000)] = 1.0
@@ -186,6 +189,11 @@ class Settings(BaseModel):
     def database_password(self) -> SecretSource:
         """Where the password of PostgreSQL is, if it is not in the URL."""
         return secret_source(self, "", "database_password")
+
+    @property
+    def store_secret_key(self) -> SecretSource:
+        """Where the secret key of the object store is, if boto3 is not to look for it."""
+        return secret_source(self, "", "store_secret_key")
 
     @property
     def engine_file(self) -> Path:

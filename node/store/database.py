@@ -8,7 +8,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import DateTime, Dialect, Engine, Table, create_engine, event, text
+from sqlalchemy import (
+    DateTime,
+    Dialect,
+    Engine,
+    PoolProxiedConnection,
+    Table,
+    create_engine,
+    event,
+    text,
+)
 from sqlalchemy.engine import URL, Connection, ExceptionContext, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import (
@@ -174,6 +183,12 @@ class Database:
         """The file of the embedded database; None for PostgreSQL."""
         return Path(self.url.database) if self.is_sqlite and self.url.database else None
 
+    def connect_apart(self) -> PoolProxiedConnection:
+        """Opens a connection that belongs to no pool; the caller closes it."""
+        connection = self._engine.raw_connection()
+        connection.detach()
+        return connection
+
     def enable_wal(self) -> None:
         """Switches the embedded database to write-ahead logging: readers never wait for writers."""
         with database_errors_as_transient(), closing(self._engine.raw_connection()) as connection:
@@ -279,5 +294,7 @@ def _prepare_sqlite_connection(connection: DBAPIConnection, _entry: ConnectionPo
 def _begin_sqlite(connection: Connection) -> None:
     options = connection.get_execution_options()
     timeout_ms = options.get(_BUSY_TIMEOUT_OPTION, _BUSY_TIMEOUT_MS)
-    connection.exec_driver_sql(f"PRAGMA busy_timeout={timeout_ms}")
+    if connection.info.get(_BUSY_TIMEOUT_OPTION) != timeout_ms:  # it stays with the connection
+        connection.exec_driver_sql(f"PRAGMA busy_timeout={timeout_ms}")
+        connection.info[_BUSY_TIMEOUT_OPTION] = timeout_ms
     connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get(_WRITES_OPTION) else "BEGIN")

@@ -51,7 +51,17 @@ SERIES = Table(
     Index(None, "state", "last_received_at"),
     Index(None, "last_received_at"),
     Index(None, "first_received_at", "series_instance_uid"),
+    # For retention, of series with images alone: they keep their row after it has deleted these.
+    # The migration has the condition of this index; here, it would import a dialect.
+    Index("ix_series_with_images", "last_received_at"),
 )
+
+# Condition on rows in which an attribute has several values, between backslashes.
+_ATTRIBUTES = (
+    "coalesce(modality, '') || coalesce(series_description, '') || coalesce(body_part_examined, '')"
+    " || coalesce(study_date, '') || coalesce(accession_number, '') || coalesce(patient_id, '')"
+)
+HAS_SEVERAL_VALUES = f"replace({_ATTRIBUTES}, '\\', '') <> {_ATTRIBUTES}"
 
 # What people search series by. `states` and `models` are words between spaces.
 SERIES_INDEX = Table(
@@ -78,6 +88,9 @@ SERIES_INDEX = Table(
     Index(None, "states", "received_at", "series_instance_uid"),
     Index(None, "attributes_read", "received_at"),
     Index(None, "patient_id"),
+    Index(None, "accession_number"),
+    Index(None, "study_date"),
+    Index("ix_series_index_several_values", "series_instance_uid"),  # where HAS_SEVERAL_VALUES
 )
 
 INSTANCES = Table(
@@ -136,10 +149,13 @@ JOBS = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("updated_at", UtcDateTime, nullable=False),
     Index(None, "series_instance_uid", "created_at"),
+    Index(None, "series_instance_uid", "state"),
     Index(None, "state", "created_at"),
     Index(None, "state", "updated_at"),
     Index(None, "created_at"),
     Index(None, "model_id", "model_version", "created_at"),
+    Index(None, "priority", "turn"),
+    Index(None, "state", "priority", "turn"),
 )
 
 DELIVERIES = Table(
@@ -239,6 +255,7 @@ REQUESTED_COMMITMENTS = Table(
     Column("failure", Text, nullable=False),
     Column("closed_at", UtcDateTime),
     Index(None, "closed_at", "asked_at"),
+    Index(None, "job_id", "destination", "asked_at"),
 )
 
 WORKERS = Table(

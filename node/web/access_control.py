@@ -22,6 +22,7 @@ from node.domain.errors import Transient
 from node.settings import Settings
 from node.settings.network.loopback import is_loopback
 from node.store import Store
+from node.web.audit.forbidden_request import ForbiddenRequest, recorded_reason
 from node.web.audit.recorded_answer import RecordedAnswer
 from node.web.audit.recording import RequestRecorder
 from node.web.csrf import receive_with_token
@@ -109,7 +110,7 @@ class AccessMiddleware:
         is_public = route in PUBLIC_ROUTES
         if not is_public and not isinstance(sender, Identity):
             if isinstance(sender, Refusal) and "authorization" in request.headers:
-                await self._record_refusal(request, "", sender.reason)
+                await self._record_refusal(request, "", sender.recorded)
             await self._ask_login(request, sender)(scope, receive, send)
             return
         identity = sender if isinstance(sender, Identity) else None
@@ -121,7 +122,7 @@ class AccessMiddleware:
                     receive = await receive_with_token(request, current.csrf_token)
             except HTTPException as error:
                 if identity is not None:
-                    await self._record_refusal(request, identity.name, error.detail)
+                    await self._record_refusal(request, identity.name, recorded_reason(error))
                 await self._control.error_answer(request, error)(scope, receive, send)
                 return
             if identity is None:
@@ -229,7 +230,7 @@ def _form_token(request: Request, identity: Identity | None) -> str:
 def _check_permission(sender: Identity, route: Route | None) -> None:
     missing = [each for each in _needed(route) if not sender.may(each)]
     if missing:
-        raise HTTPException(HTTPStatus.FORBIDDEN, _missing_text(sender, missing))
+        raise _missing_permission(sender, missing)
 
 
 def _needed(route: Route | None) -> Sequence[Permission]:
@@ -243,12 +244,13 @@ def _needed(route: Route | None) -> Sequence[Permission]:
     return tuple(Permission) if permission is None else (permission,)
 
 
-def _missing_text(sender: Identity, missing: Sequence[Permission]) -> str:
+def _missing_permission(sender: Identity, missing: Sequence[Permission]) -> ForbiddenRequest:
     names = " and ".join(f"{each.value!r}" for each in missing)
-    return (
+    text = (
         f"this needs the permission {names}, which {sender.name} does not have. "
         "An administrator of the node can grant it"
     )
+    return ForbiddenRequest(text, f"the permission {names} is missing")
 
 
 def _patterns(routes: Sequence[BaseRoute]) -> Iterator[tuple[Route, re.Pattern[str]]]:

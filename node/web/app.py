@@ -19,6 +19,7 @@ from node.configuration.site_configuration import SiteConfiguration
 from node.delivery.queue_control import ImpossibleRequest
 from node.domain.access.users import AccountError
 from node.domain.errors import Rejected, Transient
+from node.health.untrusted_proxies import note_untrusted_proxy
 from node.settings import Settings
 from node.store import Store
 from node.web.access_control import AccessControl, AccessMiddleware, is_for_program
@@ -58,7 +59,7 @@ from node.web.console.connections import form_routes as connection_forms
 from node.web.console.connections import routes as connection_pages
 from node.web.console.models import routes as models_pages
 from node.web.console.rules import routes as rules
-from node.web.dependencies import settings_of
+from node.web.dependencies import settings_of, utc_now
 from node.web.dicomweb import capabilities, metadata, qido, rendered, stow, wado
 from node.web.dicomweb.urls import SERVICE_PATH
 from node.web.event_streams import EventStreams
@@ -149,7 +150,11 @@ def create_app(
     app.add_middleware(RequestLimits, upload_path=f"{SERVICE_PATH}/")
     app.add_middleware(SecurityMiddleware, names=lambda: settings_of(app).web.names)
     app.add_middleware(StrictTransport, days=lambda: settings_of(app).web.hsts_days)
-    app.add_middleware(ForwardedRequests, proxies=lambda: settings_of(app).web.trusted_proxies)
+    app.add_middleware(
+        ForwardedRequests,
+        proxies=lambda: settings_of(app).web.trusted_proxies,
+        note=lambda address: note_untrusted_proxy(settings.data_dir, address, utc_now()),
+    )
     return app
 
 

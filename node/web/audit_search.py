@@ -19,8 +19,9 @@ from node.domain.audit.records import (
     AuditOutcome,
     AuditRecord,
 )
+from node.domain.texts.points_in_time import point_in_time
 from node.store import Store
-from node.store.audit_trail.searching import AuditCursor, AuditSearch
+from node.store.audit_trail.searching import AuditSearch
 from node.web.acting_user import ActingUser
 from node.web.search_parameters import SearchText, absent_if_empty
 
@@ -28,15 +29,13 @@ _MEDIA_TYPES = {
     ExportFormat.JSON: "application/jsonl",
     ExportFormat.DICOM: "application/xml-seq",
 }
-_BATCH = 500
 
 
 def _time(value: object) -> object:
-    """An empty field of a form is no time; a time without a zone is in UTC."""
+    """Returns the time of a parameter; an empty field of a form has none."""
     if not isinstance(value, str) or value == "":
         return None if value == "" else value
-    time = datetime.fromisoformat(value)
-    return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
+    return point_in_time(value, datetime.now(UTC))
 
 
 Time = Annotated[datetime | None, BeforeValidator(_time)]
@@ -45,8 +44,10 @@ Time = Annotated[datetime | None, BeforeValidator(_time)]
 class AuditParameters(BaseModel):
     """Which records to show; all conditions must hold, and an empty value does not count."""
 
-    since: Time = Field(None, description="Only records since then; UTC without a zone.")
-    until: Time = Field(None, description="Only records before then; UTC without a zone.")
+    since: Time = Field(
+        None, description="Only records since then; UTC without an offset, or an age such as 3d."
+    )
+    until: Time = Field(None, description="Only records before then, as `since`.")
     user: SearchText = Field("", description="Part of the name of who acts.")
     action: Annotated[AuditAction | None, BeforeValidator(absent_if_empty)] = Field(
         None, description="Only this action."
@@ -112,10 +113,5 @@ def exported(
 
 
 def _lines(store: Store, search: AuditSearch, export_format: ExportFormat) -> Iterator[bytes]:
-    """Yields the lines. Between batches, no transaction waits for a slow client."""
     line_of = line_writer(export_format)
-    cursor: AuditCursor | None = None
-    while records := store.audit_page(search, _BATCH, cursor):
-        for record in records:
-            yield line_of(record) + b"\n"
-        cursor = AuditCursor.of(records[-1])
+    return (line_of(record) + b"\n" for record in store.audit_records(search))

@@ -11,6 +11,7 @@ from fastapi import HTTPException, Request
 from starlette.types import Message, Receive
 
 from node.access.sessions import is_csrf_token
+from node.web.audit.forbidden_request import ForbiddenRequest
 
 CSRF_FIELD = "csrf"
 _HEADER = "X-CSRF-Token"
@@ -19,6 +20,7 @@ _FORM_TYPE = "application/x-www-form-urlencoded"
 # The largest form of the console holds the text of the configuration.
 _MAX_FORM_BYTES = 4 << 20
 _FOREIGN_FORM = "this form does not belong to your session; go back, reload the page and try again"
+_RECORDED = "the form token of the session is missing or wrong"
 
 
 async def receive_with_token(request: Request, expected: str) -> Receive:
@@ -36,7 +38,7 @@ async def receive_with_token(request: Request, expected: str) -> Receive:
         token = parse_qs(body.decode("utf-8", "replace")).get(CSRF_FIELD, [""])[-1]
         receive = _replay(body, request.receive)
     if not is_csrf_token(token, expected):
-        raise HTTPException(HTTPStatus.FORBIDDEN, _FOREIGN_FORM)
+        raise ForbiddenRequest(_FOREIGN_FORM, _RECORDED)
     return receive
 
 
@@ -44,7 +46,7 @@ async def _form_body(request: Request) -> bytes:
     """Returns the body of a form; other bodies need the token in a header."""
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type != _FORM_TYPE:
-        raise HTTPException(HTTPStatus.FORBIDDEN, _FOREIGN_FORM)
+        raise ForbiddenRequest(_FOREIGN_FORM, _RECORDED)
     body = bytearray()
     async for part in request.stream():
         body += part

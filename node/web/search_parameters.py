@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from node.domain.texts.points_in_time import day
 from node.settings import Settings
 from node.store.search.query import MAX_TEXT, Cursor, SeriesQuery
 
@@ -21,8 +22,13 @@ def absent_if_empty(value: object) -> object:
     return None if value == "" else value
 
 
+def _date(value: object) -> object:
+    """Returns the date of a parameter; an empty field of a form has none."""
+    return day(value) if isinstance(value, str) and value != "" else absent_if_empty(value)
+
+
 SearchText = Annotated[str, Field(max_length=MAX_TEXT), AfterValidator(_printable)]
-SearchDate = Annotated[date | None, BeforeValidator(absent_if_empty)]
+SearchDate = Annotated[date | None, BeforeValidator(_date)]
 
 
 class SearchParameters(BaseModel):

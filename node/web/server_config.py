@@ -17,6 +17,9 @@ MAX_CONNECTIONS = 500
 MAX_CONNECTIONS_OF_CLIENT = 200
 # From the start of a connection, or from the first byte of a further request, to its last header.
 MAX_HEADER_SECONDS = 30.0
+# Address and headers of a request that has not arrived completely. The default of h11 is less than
+# the address of a search for many UIDs.
+_MAX_HEAD_BYTES = 64 << 10
 # A client that reads nothing of a response for this long counts as gone.
 MAX_WRITE_PAUSE_SECONDS = 60.0
 # Time for running responses to finish after a stop signal.
@@ -34,16 +37,14 @@ def server_config(app: ASGIApp) -> uvicorn.Config:
         log_config=None,
         lifespan="off",
         server_header=False,
+        h11_max_incomplete_event_size=_MAX_HEAD_BYTES,
         proxy_headers=False,  # `ForwardedRequests` reads them
         timeout_graceful_shutdown=_GRACE_S,
     )
 
 
 class LimitedProtocol(H11Protocol):
-    """One connection; it is closed where a limit is exceeded.
-
-    h11 limits the headers of a request, with its address, to 64 KiB.
-    """
+    """One connection; it is closed where a limit is exceeded."""
 
     _deadlines: dict[str, asyncio.TimerHandle]
 

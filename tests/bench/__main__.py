@@ -15,37 +15,54 @@ from rich.table import Table
 from models.inference.predictor import Predictor
 from models.installed_packages import find
 from models.phantom import abdomen
-from node.demo.orthanc_pacs import OrthancPacs, orthanc_missing
 from node.dicom.ct.reader import read_series
 from node.dicom.ct_writer import write_ct_series
-from node.dimse import scu
-from node.domain.identifiers import AeTitle
 from node.pipeline import ResultRequest, segment
+from tests.bench.measurements import Measurement, report_of
+from tests.bench.reception import WARM_UP_FILES, measure_reception, reception_table
 from tests.bench.series_search import search_table
-from tests.support.processes.listener_process import ListenerProcess
+from tests.bench.training import measure_training, training_table
 
-_CALLING_AE = AeTitle("BENCH")
+_RECEPTION, _STAGES, _TRAINING, _SEARCH = "reception", "stages", "training", "search"
+_TRAINING_STEPS = 10
 
 
 def main() -> None:
     """Measures and prints; asserts nothing."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("--slices", type=int, default=120, help="of 512 x 512 pixels")
+    parser.add_argument("--slices", type=int, default=400, help="of 512 x 512 pixels")
+    parser.add_argument("--rounds", type=int, default=3, help="of reception and of training")
+    parser.add_argument("--listener", default="", help="lines for [listener] of the node")
     parser.add_argument("--series", type=int, default=100_000, help="to search; 0: do not search")
-    parser.add_argument("--search-only", action="store_true", help="measure the search alone")
+    choices = (_RECEPTION, _STAGES, _TRAINING, _SEARCH)
+    parser.add_argument("--only", choices=choices, help="measure this alone")
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
     arguments = parser.parse_args()
-    console = Console()
-    if not arguments.search_only:
-        console.print(_job_table(arguments.slices))
-    if arguments.series:
-        console.print(search_table(arguments.series))
-
-
-def _job_table(slices: int) -> Table:
-    """Measures the stages of one job."""
+    parts = choices if arguments.only is None else (arguments.only,)
+    console, found = Console(), list[Measurement]()
     with tempfile.TemporaryDirectory(prefix="segnode-bench-") as folder:
-        files = _series(Path(folder) / "ct", slices)
-        rows = [*_receiving(files, Path(folder)), *_reading(files), *_stages(files)]
+        if _RECEPTION in parts:
+            files = _series(Path(folder) / "reception", arguments.slices, seed=2)
+            warm_up = _series(Path(folder) / "warm-up", WARM_UP_FILES, seed=3)
+            found += measure_reception(files, warm_up, arguments.rounds, arguments.listener)
+            console.print(reception_table(found))
+        if _STAGES in parts:
+            files = _series(Path(folder) / "ct", arguments.slices)
+            console.print(_job_table(files))
+    if _TRAINING in parts:
+        trained = measure_training(arguments.rounds, _TRAINING_STEPS)
+        console.print(training_table(trained))
+        found += trained
+    if _SEARCH in parts and arguments.series:
+        console.print(search_table(arguments.series))
+    if arguments.json is not None:
+        report_of(found, datetime.now(UTC)).write(arguments.json)
+
+
+def _job_table(files: list[Path]) -> Table:
+    """Measures the stages of one job."""
+    slices = len(files)
+    rows = [*_reading(files), *_stages(files)]
     table = Table("Stage", "Seconds", "Slices/s", "Ratio to the reference")
     for stage, seconds, reference in rows:
         ratio = f"{seconds / reference:.2f}" if reference else ""
@@ -53,34 +70,15 @@ def _job_table(slices: int) -> Table:
     return table
 
 
-def _series(folder: Path, slices: int) -> list[Path]:
-    phantom = abdomen(seed=1, shape=(slices, 512, 512), spacing_mm=(2.0, 0.75, 0.75))
-    return write_ct_series(phantom.volume, folder, seed=1)
+def _series(folder: Path, slices: int, seed: int = 1) -> list[Path]:
+    phantom = abdomen(seed=seed, shape=(slices, 512, 512), spacing_mm=(2.0, 0.75, 0.75))
+    return write_ct_series(phantom.volume, folder, seed=seed)
 
 
 def _seconds(function: Callable[[], object]) -> float:
     started = time.perf_counter()
     function()
     return time.perf_counter() - started
-
-
-def _receiving(files: list[Path], folder: Path) -> list[tuple[str, float, float]]:
-    """Sends by C-STORE on one association, to the node and to Orthanc."""
-    listener = ListenerProcess(folder / "node")
-    try:
-        remote = scu.Remote(AeTitle("SEGNODE"), "127.0.0.1", listener.port)
-        node_s = _seconds(lambda: scu.send(files, remote, _CALLING_AE))
-    finally:
-        listener.stop()
-    if orthanc_missing():
-        return [("receive by C-STORE", node_s, 0.0)]
-    with OrthancPacs(folder / "orthanc") as orthanc:
-        orthanc_remote = scu.Remote(AeTitle(orthanc.ae_title), "127.0.0.1", orthanc.dicom_port)
-        orthanc_s = _seconds(lambda: scu.send(files, orthanc_remote, _CALLING_AE))
-    return [
-        ("receive by C-STORE", node_s, orthanc_s),
-        ("  reference: Orthanc receives the same", orthanc_s, orthanc_s),
-    ]
 
 
 def _reading(files: list[Path]) -> list[tuple[str, float, float]]:

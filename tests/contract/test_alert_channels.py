@@ -9,7 +9,7 @@ from node.alerts.mail import MailChannel
 from node.alerts.message import MessageContent, content_of_test
 from node.alerts.webhook import WebhookChannel, address_of
 from node.cli.main import app
-from node.demo.orthanc_pacs import free_ports
+from node.demo.free_ports import free_ports
 from node.domain.errors import Misconfigured, Transient
 from node.http.credentials import NO_CREDENTIALS, BearerToken
 from node.settings import MailOptions, WebhookOptions

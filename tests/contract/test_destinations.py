@@ -27,7 +27,8 @@ from node.delivery.cstore import CStore
 from node.delivery.destination import Destination, ResultFile
 from node.delivery.dicomweb import DicomWeb
 from node.delivery.folder import Folder
-from node.demo.orthanc_pacs import OrthancPacs, free_ports, orthanc_missing
+from node.demo.free_ports import free_ports
+from node.demo.orthanc_pacs import OrthancPacs, orthanc_missing
 from node.dicom.ct.reader import read_series
 from node.dimse import scu
 from node.domain.errors import NotAccepted, Rejected, Transient

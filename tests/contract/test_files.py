@@ -11,8 +11,10 @@ from node.domain.errors import Misconfigured, Transient
 from node.domain.series import SeriesState
 from node.intake.inbox import Inbox
 from node.maintenance.verify import Fault, Verification
+from node.settings import load_settings
 from node.store import Store
 from node.store.files import DataFolder, Files
+from node.store.files.factory import open_files
 from node.store.files.s3 import Bucket
 from tests.support.factories import NOON, encoded, received, sqlite_url
 from tests.support.servers.s3_server import S3Server
@@ -216,3 +218,37 @@ def test_a_missing_bucket_is_a_configuration_error(s3: S3Server, tmp_path: Path)
     with pytest.raises(Misconfigured, match="NoSuchBucket") as caught:
         Bucket.connect("s3://no-such-bucket", s3.endpoint, tmp_path)
     assert caught.value.key == "store_url"
+
+
+def test_the_secret_key_comes_from_its_file_and_may_be_renewed(
+    s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    secret = tmp_path / "secret-key"
+    secret.touch(mode=0o600)
+    secret.write_text(f"{s3.secret_key}\n")
+    text = f'''
+        data_dir = "{tmp_path / "data"}"
+        store_url = "s3://{s3.new_bucket()}"
+        store_endpoint = "{s3.endpoint}"
+        store_access_key = "{s3.access_key}"
+        store_secret_key_file = "{secret}"
+    '''
+    config = tmp_path / "segnode.toml"
+    config.write_text(text)
+    bucket = open_files(load_settings(config))
+    path = tmp_path / "data" / "instances" / "1.dcm"
+    assert bucket.add(path, [b"any"])
+    secret.write_text("of somebody else")
+    with pytest.raises(Transient, match="SignatureDoesNotMatch"):
+        bucket.add(path, [b"any"])
+    secret.unlink()
+    with pytest.raises(Transient, match="store_secret_key_file: there is no file"):
+        bucket.exists(path)
+    with pytest.raises(Misconfigured, match="there is no file") as caught:
+        open_files(load_settings(config))
+    assert caught.value.key == "store_secret_key_file"
+    secret.touch(mode=0o600)
+    secret.write_text(s3.secret_key)
+    assert bucket.exists(path)

@@ -13,7 +13,7 @@ from node.delivery.destination import Destination, ResultFile
 from node.delivery.his.fhir import Fhir
 from node.delivery.his.hl7 import Hl7
 from node.delivery.his.report_file import delivery_id
-from node.demo.orthanc_pacs import free_ports
+from node.demo.free_ports import free_ports
 from node.dicom.ct.reader import read_series
 from node.dicom.report_content import report_of
 from node.dicom.results.content import ResultContent

@@ -32,11 +32,12 @@ def test_a_user_is_added_once_and_found_by_name(store: Store) -> None:
 
 def test_only_one_of_two_first_administrators_is_added(store: Store) -> None:
     barrier, refused = Barrier(2), []
+    store.replace_code(CodePurpose.SET_UP, "code")
 
     def add(name: str) -> None:
         barrier.wait()
         try:
-            store.add_first_administrator(name, "hash", NOON)
+            store.add_first_administrator(name, "hash", "code", NOON)
         except AccountError as error:
             refused.append(str(error))
 
@@ -47,6 +48,16 @@ def test_only_one_of_two_first_administrators_is_added(store: Store) -> None:
         thread.join()
     assert refused == ["there is an administrator already"]
     assert len(store.list_users()) == 1
+
+
+def test_a_code_is_used_with_what_it_is_for_or_not_at_all(store: Store) -> None:
+    store.replace_code(CodePurpose.PASSWORD, "code", user_name="nobody")
+    with pytest.raises(AccountError, match="there is no user"):
+        store.set_password_by_code("nobody", "hash", "code", NOON)
+    store.add_user("nobody", Role.VIEWER, NOON)
+    assert store.set_password_by_code("nobody", "hash", "code", NOON)
+    assert not store.set_password_by_code("nobody", "another", "code", NOON)
+    assert store.add_first_administrator("first", "hash", "wrong", NOON) is None
 
 
 def test_two_administrators_cannot_disable_each_other(store: Store) -> None:
@@ -136,8 +147,14 @@ def test_a_person_of_a_provider_is_one_user_whatever_the_name(store: Store) -> N
     assert (again.name, again.role) == ("sso:j-doe", Role.VIEWER)
     other = store.record_external_login(person("2"), LATER)
     assert other.name == "sso:j-doe-digest-of-2"
-    assert store.record_external_login(person("3", "Ä ö"), LATER).name == "sso:digest-of-3"
-    assert len(store.list_users()) == 4
+    assert store.record_external_login(person("3", "« »"), LATER).name == "sso:digest-of-3"
+    composed, decomposed = "Åsa Özil", "A\N{COMBINING RING ABOVE}sa O\N{COMBINING DIAERESIS}zil"
+    assert store.record_external_login(person("4", composed), LATER).name == "sso:åsa-özil"
+    assert store.record_external_login(person("5", decomposed), LATER).name.startswith(
+        "sso:åsa-özil-"
+    )
+    assert store.external_subjects("https://login.example") == {"1", "2", "3", "4", "5"}
+    assert len(store.list_users()) == 6
 
 
 def test_the_last_administrator_is_an_account_of_the_node(store: Store) -> None:

@@ -1,5 +1,6 @@
 """Searches of the audit trail, on SQLite and PostgreSQL."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -14,7 +15,7 @@ from node.domain.audit.records import (
     AuditRecord,
 )
 from node.store import Store
-from node.store.audit_trail.searching import AuditSearch
+from node.store.audit_trail.searching import AuditCursor, AuditOrder, AuditSearch
 from tests.support.factories import NOON
 
 HOUR = timedelta(hours=1)
@@ -77,7 +78,28 @@ def test_a_search_finds_the_records_for_which_all_conditions_hold(
 ) -> None:
     for record in RECORDS:
         store.record(record)
-    with store.found_audit_records(search) as found:
-        assert [record.detail for record in found] == expected
-    with store.found_audit_records(search, newest_first=True) as found:
-        assert [record.detail for record in found] == expected[::-1]
+    oldest_first = store.audit_records(search, AuditOrder.OLDEST_FIRST)
+    assert [record.detail for record in oldest_first] == expected
+    assert [record.detail for record in store.audit_records(search)] == expected[::-1]
+
+
+@pytest.mark.parametrize("order", AuditOrder)
+def test_pages_hold_each_record_once_also_those_of_the_same_time(
+    store: Store, order: AuditOrder
+) -> None:
+    for number in range(7):
+        store.record(replace(RECORDS[0], happened_at=NOON + number // 3 * HOUR, detail=f"{number}"))
+    details: list[str] = []
+    cursor: AuditCursor | None = None
+    while page := store.audit_page(AuditSearch(), 2, cursor, order):
+        details += [record.detail for record in page]
+        cursor = AuditCursor.parse(str(AuditCursor.of(page[-1])))
+    expected = [str(number) for number in range(7)]
+    assert details == (expected if order is AuditOrder.OLDEST_FIRST else expected[::-1])
+
+
+def test_records_can_be_added_while_others_are_read(store: Store) -> None:
+    store.record(RECORDS[0])
+    for _ in store.audit_records(AuditSearch(outcome=AuditOutcome.MINOR_FAILURE)):
+        store.record(RECORDS[1])
+    assert len(list(store.audit_records(AuditSearch()))) == 2

@@ -222,11 +222,11 @@ def test_a_commitment_that_a_sender_requests_is_recorded_with_its_result(store: 
     assert sent.objects == given_up.objects == (("connection", "CT1"),)
     assert (sent.outcome, sent.detail) == (
         "success",
-        "asked for 1 instances: 1 committed, 0 not",
+        "asked for 1 instance: 1 committed, 0 not",
     )
     assert (given_up.outcome, given_up.detail) == (
         "serious failure",
-        "asked for 1 instances: given up: CT1 does not answer",
+        "asked for 1 instance: given up: CT1 does not answer",
     )
     assert store.due_commitments(LATER, timedelta(days=1)) == []
 

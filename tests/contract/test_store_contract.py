@@ -15,6 +15,7 @@ from node.domain.job import JobState
 from node.domain.series import SeriesState
 from node.store import Store
 from node.store.database import parse_url
+from node.store.received.instances import NewInstance
 from node.store.schema import METADATA
 from tests.support.factories import LATER, NOON, SERIES, add_instances, job_of, received, series_in
 
@@ -43,6 +44,41 @@ def test_an_indexed_instance_sent_in_another_series_adds_no_empty_series(store: 
 
     assert store.get_series("1.2.4") is None
     assert len(series_in(store)) == 1
+
+
+def _new(store: Store, sop_instance_uid: str, series_instance_uid: str = SERIES) -> NewInstance:
+    instance = received(sop_instance_uid=sop_instance_uid, series_instance_uid=series_instance_uid)
+    path = store.data_dir / "instances" / series_instance_uid / f"{sop_instance_uid}.dcm"
+    return NewInstance(instance, path, 10, LATER)
+
+
+def test_instances_that_arrive_at_the_same_time_share_a_transaction(store: Store) -> None:
+    add_instances(store, "1.2.3.1")
+    store.record_decision(SERIES, "{}", SeriesState.ACCEPTED, NOON, seen_count=1)
+    group = [_new(store, "1.2.4.1", "1.2.4"), _new(store, "1.2.3.2"), _new(store, "1.2.3.3")]
+
+    assert store.add_group(group) == [True, True, True]
+
+    found = {series.series_instance_uid: series for series in series_in(store)}
+    assert {uid: series.instance_count for uid, series in found.items()} == {SERIES: 3, "1.2.4": 1}
+    assert {series.state for series in found.values()} == {SeriesState.RECEIVING}
+    assert {series.last_received_at for series in found.values()} == {LATER}
+    assert store.find_instance("1.2.3.3") is not None
+
+
+def test_of_instances_that_arrive_at_the_same_time_a_known_one_changes_nothing(
+    store: Store,
+) -> None:
+    add_instances(store, "1.2.3.1")
+    known = [_new(store, "1.2.3.1"), _new(store, "1.2.3.1", "1.2.5")]
+    twice = [_new(store, "1.2.3.2"), _new(store, "1.2.3.2")]
+
+    results = store.add_group([*known, *twice, _new(store, "1.2.3.3")])
+
+    assert results == [False, False, True, False, True]
+    (series,) = series_in(store)
+    assert series.instance_count == 3
+    assert store.get_series("1.2.5") is None
 
 
 def test_times_are_returned_as_aware_utc(store: Store) -> None:

@@ -1,5 +1,7 @@
 """Eight concurrent senders during inference: no C-STORE fails, every series has its result.
 
+Every second sender uses TLS, and so does the PACS.
+
 `make soak` sends 250 series per sender instead of ten.
 """
 
@@ -22,6 +24,7 @@ from node.domain.job import JobState, is_final
 from node.domain.result_objects import SEG, ObjectUids
 from tests.support.dicom.labelled_cases import SHAPE
 from tests.support.peers.dcmsend import dcmsend
+from tests.support.peers.secure_port import TlsSite
 from tests.support.processes.running_node import RunningNode
 from tests.support.tiny_model import TINY, tiny_catalogue, tiny_scan
 from tests.support.waiting import until
@@ -39,17 +42,22 @@ SLICES = SHAPE[0]
 
 
 @pytest.fixture
-def orthanc(tmp_path: Path) -> Iterator[OrthancPacs]:
+def tls(tmp_path: Path) -> TlsSite:
+    return TlsSite.create(tmp_path / "tls")
+
+
+@pytest.fixture
+def orthanc(tmp_path: Path, tls: TlsSite) -> Iterator[OrthancPacs]:
     missing = orthanc_missing()
     if missing:
         pytest.skip(missing)
-    with OrthancPacs(tmp_path / "orthanc") as pacs:
+    with OrthancPacs(tmp_path / "orthanc", configuration=tls.orthanc_settings()) as pacs:
         yield pacs
 
 
 @pytest.fixture
-def node(tmp_path: Path, orthanc: OrthancPacs) -> Iterator[RunningNode]:
-    running = RunningNode(tmp_path / "node", orthanc)
+def node(tmp_path: Path, orthanc: OrthancPacs, tls: TlsSite) -> Iterator[RunningNode]:
+    running = RunningNode(tmp_path / "node", orthanc, tls=tls)
     catalogue = tiny_catalogue(tmp_path / "model")
     running.configure(quiet_seconds=QUIET_S, model=TINY, catalogue=catalogue)
     running.start()
@@ -94,11 +102,13 @@ class Sender:
     def send_all(self) -> None:
         """Creates and sends each series, each on its own association."""
         scan = tiny_scan()
+        secured = (self.node.tls_port, self.node.tls)
+        to = secured if self.number % 2 else (self.node.dicom_port, None)
         for n in range(SERIES_EACH):
             description = CtDescription(seed=f"{self.number}-{n}")
             files = write_ct_series(scan, self.folder / str(n), description)
             started = time.perf_counter()
-            sent = dcmsend(files, self.node.dicom_port)
+            sent = dcmsend(files, *to)
             self.seconds.append(time.perf_counter() - started)
             self.series.append(Uid(description.series_instance_uid))
             self.statuses += sent.statuses.values()

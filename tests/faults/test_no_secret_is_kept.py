@@ -13,7 +13,8 @@ import pytest
 from typer.testing import CliRunner
 
 from node.cli.main import app
-from node.demo.orthanc_pacs import OrthancPacs, free_ports
+from node.demo.free_ports import free_ports
+from node.demo.orthanc_pacs import OrthancPacs
 from node.processes.role_process import Role
 from tests.support.processes.running_node import RunningNode
 from tests.support.servers.answering_server import AnsweringServer

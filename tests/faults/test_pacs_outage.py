@@ -16,7 +16,7 @@ from pynetdicom.sop_class import SecondaryCaptureImageStorage  # type: ignore[at
 from pynetdicom.transport import ThreadedAssociationServer
 
 from node.delivery.cstore import CStore
-from node.demo.orthanc_pacs import free_ports
+from node.demo.free_ports import free_ports
 from node.dimse import scu
 from node.domain.delivery import Delivery
 from node.domain.identifiers import AeTitle

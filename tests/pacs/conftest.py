@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from node.demo.orthanc_pacs import OrthancPacs, free_ports, orthanc_missing
+from node.demo.free_ports import free_ports
+from node.demo.orthanc_pacs import OrthancPacs, orthanc_missing
 from node.dicom.query import FoundSeries
 from tests.support.servers.fetching_node import (
     FetchingNode,

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from node.commitment.scp_reports import CommitmentReporter
-from node.demo.orthanc_pacs import Modality, OrthancPacs, free_ports
+from node.demo.free_ports import free_ports
+from node.demo.orthanc_pacs import Modality, OrthancPacs
 from node.dimse.scu import Remote
 from node.domain.identifiers import AeTitle, Uid
 from node.domain.retry_policy import RetryPolicy

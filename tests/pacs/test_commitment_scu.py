@@ -22,7 +22,8 @@ from pynetdicom.transport import ThreadedAssociationServer
 
 from node.commitment.scu import CommitmentReports, CommitmentScu
 from node.delivery.cstore import CStore
-from node.demo.orthanc_pacs import Modality, free_ports
+from node.demo.free_ports import free_ports
+from node.demo.orthanc_pacs import Modality
 from node.dimse.scu import Remote
 from node.domain.delivery import Delivery, DeliveryState
 from node.domain.identifiers import AeTitle

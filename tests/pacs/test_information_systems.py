@@ -14,7 +14,8 @@ from pydicom import dcmread
 from node.delivery.his.fhir_bundle import transaction
 from node.delivery.his.hl7 import Hl7
 from node.delivery.his.report_file import delivery_id
-from node.demo.orthanc_pacs import OrthancPacs, free_ports, orthanc_missing
+from node.demo.free_ports import free_ports
+from node.demo.orthanc_pacs import OrthancPacs, orthanc_missing
 from node.domain.errors import Rejected, Transient
 from node.domain.identifiers import Uid
 from node.domain.job import JobState

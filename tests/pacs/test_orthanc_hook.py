@@ -16,7 +16,8 @@ from pydicom.uid import (
 )
 from pynetdicom import AE, evt
 
-from node.demo.orthanc_pacs import Modality, OrthancPacs, free_ports
+from node.demo.free_ports import free_ports
+from node.demo.orthanc_pacs import Modality, OrthancPacs
 from node.dicom.equipment import this_node
 from tests.pacs.conftest import HOOK, StartOrthanc, log_of
 from tests.support.dicom.small_series import small_series

@@ -15,7 +15,8 @@ from pydicom.uid import SegmentationStorage
 
 from models.phantom import abdomen
 from node.access.api_tokens import TokenKeeper
-from node.demo.orthanc_pacs import Modality, OrthancPacs, free_ports
+from node.demo.free_ports import free_ports
+from node.demo.orthanc_pacs import Modality, OrthancPacs
 from node.dicom.ct_writer import write_ct_series
 from node.domain.access.permissions import Permission
 from node.processes.supervisor import Supervisor

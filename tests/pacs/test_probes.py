@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from node.demo.orthanc_pacs import Modality, OrthancPacs, free_ports, orthanc_missing
+from node.demo.free_ports import free_ports
+from node.demo.orthanc_pacs import Modality, OrthancPacs, orthanc_missing
 from node.dimse import scu
 from node.domain.connections.failure import ConnectionFault
 from node.domain.connections.probe import ConnectionName, ConnectionTable, ProbeReport

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 
-from node.demo.orthanc_pacs import OrthancPacs, free_ports
+from node.demo.free_ports import free_ports
+from node.demo.orthanc_pacs import OrthancPacs
 from node.domain.errors import Rejected, Transient
 from node.domain.identifiers import Uid, mint_uid
 from node.domain.instance import Channel, ReceivedInstance

@@ -117,7 +117,7 @@ def test_a_server_that_is_away_gets_everything_later(
     )
     assert audit_problems(settings, store, NOON + timedelta(minutes=1)) == []
     (problem,) = audit_problems(settings, store, NOON + timedelta(hours=1))
-    assert "1 records of the audit trail wait for the syslog server" in problem.text
+    assert "The syslog server lacks 1 record of the audit trail" in problem.text
     assert "does not answer: Connection refused" in problem.text
     retention = AuditRetention(
         store, timedelta(days=1), lambda: NOON + timedelta(days=9), only_sent=True

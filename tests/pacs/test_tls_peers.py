@@ -19,7 +19,8 @@ from node.commitment.scp_reports import CommitmentReporter
 from node.commitment.scu import CommitmentReports, CommitmentScu
 from node.delivery.cstore import CStore
 from node.delivery.destination import ResultFile
-from node.demo.orthanc_pacs import OrthancPacs, free_ports, orthanc_missing
+from node.demo.free_ports import free_ports
+from node.demo.orthanc_pacs import OrthancPacs, orthanc_missing
 from node.dimse.remotes import remote_of_peer
 from node.dimse.scu import Remote, send
 from node.dimse.tls.connection import TlsConnection
@@ -91,15 +92,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("site")
     with ruled_listener(folder, peer(104)) as node:
         certificates = node.certificates
-        own = certificates.authority.issue("orthanc")
         listener = {"AET": TITLE, "Host": "127.0.0.1", "Port": node.listener.tls_port}
         orthanc = OrthancPacs(
             folder / "orthanc",
             configuration={
-                "DicomTlsEnabled": True,
-                "DicomTlsCertificate": str(own.certificate),
-                "DicomTlsPrivateKey": str(own.key),
-                "DicomTlsTrustedCertificates": str(certificates.authority.file),
+                **certificates.orthanc_settings(),
                 "DicomAlwaysAllowFind": True,
                 "DicomAlwaysAllowGet": True,
                 "DicomAlwaysAllowMove": True,
@@ -234,7 +231,7 @@ WRONG = {
     ),
     "another name": WrongPeer(
         settings='tls = true\nserver_name = "pacs.example"',
-        text="its certificate does not hold the name pacs.example",
+        text="is not valid for 'pacs.example'",
     ),
     "no trust in the node": WrongPeer(
         trusted="stranger", text="it does not trust the authority of the node's certificate"
@@ -293,7 +290,7 @@ def test_a_peer_that_demands_a_certificate_is_told_apart_where_the_node_has_none
     remote = remote_of_peer(
         settings.peers["pacs"], settings.model_copy(update={"dicom_tls": options})
     )
-    with pytest.raises(Transient, match="demands a certificate, and the node has none"):
+    with pytest.raises(Transient, match="demands a certificate, and the node shows none"):
         dicom.echo(replace(remote, ae_title=TITLE), AeTitle("ORTHANC"))
 
 

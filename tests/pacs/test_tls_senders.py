@@ -11,7 +11,7 @@ import pytest
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from pynetdicom import AE
 
-from node.demo.orthanc_pacs import free_ports
+from node.demo.free_ports import free_ports
 from node.domain.connections.rejected_connection import ListenerRejection
 from node.domain.connections.seen_certificate import PeerRole
 from node.domain.errors import Misconfigured

@@ -2,11 +2,12 @@
 
 from datetime import UTC, datetime, timedelta
 
+from node.access.login_records import own_account_record
 from node.access.passwords import hash_password
 from node.domain.access.external_users import ExternalPerson
 from node.domain.access.permissions import Role
 from tests.support.servers.served_node import ServedNode
-from tests.support.servers.sessions import open_session
+from tests.support.servers.sessions import FACTS, open_session
 
 PASSWORD = "violet tractor sings quietly"
 # The provider does not answer.
@@ -40,5 +41,6 @@ def some_users(node: ServedNode) -> None:
     store.record_external_login(person, now - timedelta(days=2))
     open_session(node, "sso:k.lee", now - timedelta(hours=1))
     store.set_totp_secret("j.doe", _SECRET)
-    store.confirm_second_factor("j.doe", _SECRET, 0, [f"{n}" for n in range(10)])
+    record = own_account_record("j.doe", FACTS, "sets up the second factor")
+    store.confirm_second_factor("j.doe", _SECRET, 0, [f"{n}" for n in range(10)], record)
     open_session(node, "j.doe", now - timedelta(minutes=5))

@@ -9,8 +9,7 @@ from node.store.audit_trail.searching import AuditSearch
 
 def audit_records(store: Store) -> tuple[ChainedRecord, ...]:
     """Returns all records, newest first."""
-    with store.found_audit_records(AuditSearch(), newest_first=True) as found:
-        return tuple(found)
+    return tuple(store.audit_records(AuditSearch()))
 
 
 def lost_records(store: Store) -> int:

@@ -29,15 +29,22 @@ def insert_series(store: Store, numbers: range) -> None:
     with store._database.writing() as connection:
         connection.execute(insert(SERIES), [_series_row(n) for n in numbers])
         connection.execute(insert(SERIES_INDEX), [_index_row(n) for n in numbers])
-        connection.execute(insert(JOBS), [_job_row(n) for n in numbers if n % _IGNORED_EVERY])
+        connection.execute(insert(JOBS), [_job_row(n) for n in numbers if has_job(n)])
 
 
-def _uid(number: int) -> str:
+def series_uid(number: int) -> str:
+    """The UID of a series."""
     return f"1.2.840.1.{number}"
 
 
-def _study(number: int) -> str:
+def study_uid(number: int) -> str:
+    """The UID of its study, which has three series."""
     return f"1.2.840.{number // 3}"
+
+
+def has_job(number: int) -> bool:
+    """Whether a rule selected the series."""
+    return number % _IGNORED_EVERY != 0
 
 
 def _job_state(number: int) -> JobState:
@@ -46,10 +53,10 @@ def _job_state(number: int) -> JobState:
 
 def _series_row(number: int) -> dict[str, object]:
     at = START + timedelta(minutes=number)
-    ignored = number % _IGNORED_EVERY == 0
+    ignored = not has_job(number)
     return {
-        "series_instance_uid": _uid(number),
-        "study_instance_uid": _study(number),
+        "series_instance_uid": series_uid(number),
+        "study_instance_uid": study_uid(number),
         "state": SeriesState.IGNORED if ignored else SeriesState.ACCEPTED,
         "instance_count": 300,
         "origin": f"c-store CT{number % 12}",
@@ -61,7 +68,7 @@ def _series_row(number: int) -> dict[str, object]:
 
 
 def _index_row(number: int) -> dict[str, object]:
-    ignored = number % _IGNORED_EVERY == 0
+    ignored = not has_job(number)
     state = ListedState.IGNORED if ignored else _LISTED[_job_state(number)]
     model = "organs-ct" if number % 1000 == 1 else "liver-ct"
     description = _DESCRIPTIONS[number % len(_DESCRIPTIONS)]
@@ -75,8 +82,8 @@ def _index_row(number: int) -> dict[str, object]:
         Line.ACCESSION_NUMBER: accession,
     }
     return {
-        "series_instance_uid": _uid(number),
-        "study_instance_uid": _study(number),
+        "series_instance_uid": series_uid(number),
+        "study_instance_uid": study_uid(number),
         "received_at": START + timedelta(minutes=number),
         "channel": "c-store",
         "peer": f"CT{number % 12}",
@@ -101,8 +108,8 @@ def _job_row(number: int) -> dict[str, object]:
     state = _job_state(number)
     return {
         "job_id": f"job{number}",
-        "series_instance_uid": _uid(number),
-        "study_instance_uid": _study(number),
+        "series_instance_uid": series_uid(number),
+        "study_instance_uid": study_uid(number),
         "series_digest": "0" * 64,
         "instance_count": 300,
         "rule": "liver",

@@ -162,7 +162,8 @@ def test_command_line_listener_and_web_process_do_not_import_torch(
 
 def test_a_worker_does_not_import_what_its_inference_process_does(tmp_path: Path) -> None:
     heavy = ["torch", "monai", "scipy", "highdicom", "fpdf", "node.pipeline"]
-    program = f"import sys, node.processes.worker; print([m for m in {heavy} if m in sys.modules])"
+    imports = "import sys, node.processes.worker_process as _"
+    program = f"{imports}; print([m for m in {heavy} if m in sys.modules])"
     run = subprocess.run(
         [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True
     )

@@ -16,16 +16,21 @@ from tests.support.servers.served_node import ServedNode, served_node
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 _ARGUMENTS = [
     "--no-sandbox",  # tests run as root in containers
+    "--disable-background-networking",
+]
+# To draw every page as a graphics card would takes most of the time of a test of the console.
+_PLAIN_GRAPHICS = ["--disable-gpu"]
+# WebGL without a graphics card, for modules with the mark `webgl`.
+_WEBGL = [
     "--use-gl=angle",
-    "--use-angle=swiftshader",  # WebGL without a graphics card
+    "--use-angle=swiftshader",
     "--enable-unsafe-swiftshader",
     "--ignore-gpu-blocklist",
-    "--disable-background-networking",
 ]
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
+def browser(request: pytest.FixtureRequest) -> Iterator[Browser]:
     """The installed Chromium, headless.
 
     Module scope: while Playwright runs, its thread has an event loop, and DBOS does not start in
@@ -34,8 +39,11 @@ def browser() -> Iterator[Browser]:
     found = [path for name in _BROWSERS if (path := shutil.which(name))]
     if not found:
         pytest.skip("no Chromium is installed: apt install chromium")
+    graphics = _WEBGL if request.node.get_closest_marker("webgl") else _PLAIN_GRAPHICS
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=found[0], args=_ARGUMENTS)
+        chromium = playwright.chromium.launch(
+            executable_path=found[0], args=[*_ARGUMENTS, *graphics]
+        )
         yield chromium
         chromium.close()
 

@@ -127,6 +127,7 @@ def test_pages_hold_every_record_once_from_the_newest_on(client: httpx.Client) -
         ({"address": "192.0.2.9"}, 1),
         ({"since": "2026-01-02T12:10:00", "until": "2026-01-02T12:20:00Z"}, 10),
         ({"since": "2026-01-02T13:10:00+01:00", "until": "2026-01-02T12:20:00"}, 10),
+        ({"since": "2026-01-02T13:10+01:00", "until": "2026-01-02 12:20"}, 10),
         ({"since": "2026-01-03", "user": "ada"}, 2),
     ],
 )
@@ -157,6 +158,15 @@ def test_a_wrong_search_is_named_and_reads_nothing(
     assert client.get("/audit", params=wrong).status_code in {200, 400, 404, 422}
     added = len(audit_records(node.store)) - before
     assert added <= 1, "the page takes no limit"
+
+
+def test_a_wrong_time_is_explained_and_another_zone_becomes_utc(client: httpx.Client) -> None:
+    for path in ("/api/audit", "/audit"):
+        answer = client.get(path, params={"since": "yesterday"})
+        assert "such as 2026-11-30T08:15" in answer.text
+        assert "isoformat" not in answer.text
+    page = client.get("/audit", params={"since": "2026-01-02T13:10+01:00"}).text
+    assert 'value="2026-01-02T12:10:00"' in page, "the form repeats the same moment"
 
 
 def test_an_export_holds_every_record_as_json_or_dicom(client: httpx.Client) -> None:

@@ -14,7 +14,7 @@ import httpx
 import pytest
 from cryptography import x509
 
-from node.demo.orthanc_pacs import free_ports
+from node.demo.free_ports import free_ports
 from tests.support.certificate_authority import CertificateAuthority, Issued
 from tests.support.processes.hosts import Host
 from tests.support.waiting import until

@@ -13,11 +13,14 @@ import structlog
 from node.access.accounts import login_link
 from node.access.first_start import announce_set_up
 from node.access.lock_out import FREE_FAILURES_OF_ACCOUNT, FREE_FAILURES_OF_ADDRESS
+from node.access.login_records import own_account_record
 from node.access.passwords import hash_password
 from node.access.secrets import digest_of_identifier
 from node.domain.access.permissions import Role
+from node.store.audit_trail.chain import ChainedRecord
+from tests.support.audit_records import audit_records
 from tests.support.servers.served_node import ServedNode, served_node
-from tests.support.servers.sessions import BrowserSession, open_session
+from tests.support.servers.sessions import FACTS, BrowserSession, open_session
 
 COOKIE = "segnode-session"
 PASSWORD = "violet tractor sings quietly"
@@ -70,6 +73,25 @@ def log_in(
 def token_of(client: httpx.Client) -> dict[str, str]:
     """The token for the forms of the session."""
     return {"csrf": BrowserSession(client.cookies[COOKIE]).token}
+
+
+def add_second_factor(node: ServedNode, name: str) -> None:
+    secret = pyotp.random_base32()
+    node.store.set_totp_secret(name, secret)
+    record = own_account_record(name, FACTS, "sets up")
+    assert node.store.confirm_second_factor(name, secret, 0, (), record)
+
+
+def records_about(node: ServedNode, name: str) -> list[ChainedRecord]:
+    return [each for each in audit_records(node.store) if ("user", name) in each.objects]
+
+
+def changes_of(node: ServedNode, name: str) -> list[tuple[str, str]]:
+    """Outcome and detail of each change that the user has made to the own account."""
+    records = records_about(node, name)
+    changed = [each for each in records if each.action == "user changed"]
+    assert all(each.actor == name and each.address == "127.0.0.1" for each in changed)
+    return [(each.outcome, each.detail) for each in changed]
 
 
 def is_logged_in(client: httpx.Client) -> bool:
@@ -268,6 +290,24 @@ def test_a_changed_password_ends_every_other_session(
     with httpx.Client(base_url=node.url) as other:
         assert log_in(other, user).status_code == 422
         assert log_in(other, user, NEW_PASSWORD).status_code == 303
+    assert changes_of(node, user) == [
+        ("success", "changes the password"),
+        ("minor failure", "password not changed: the current password is wrong"),
+    ]
+
+
+def test_an_administrator_removes_the_second_factor_and_leaves_the_password(
+    node: ServedNode, browser: httpx.Client, user: str
+) -> None:
+    with open_session(node, "admin").client(node) as admin:
+        form = {"second_factor": "on"}
+        assert "has no second factor" in admin.post(f"/users/{user}/reset", data=form).text
+        add_second_factor(node, user)
+        assert f"the second factor of {user}" in admin.get("/users").text
+        assert admin.post(f"/users/{user}/reset", data=form).status_code == 303
+    assert not node.store.get_user(user).has_second_factor
+    assert log_in(browser, user).status_code == 303
+    assert is_logged_in(browser), "the password alone opens a session again"
 
 
 def test_a_changed_role_and_a_disabled_user_end_the_sessions(node: ServedNode, user: str) -> None:
@@ -347,14 +387,19 @@ def test_a_second_factor_is_set_up_and_then_needed(
     )
     assert removed.status_code == 303
     assert not node.store.get_user(user).has_second_factor
+    assert changes_of(node, user) == [
+        ("success", "removes the second factor"),
+        ("success", "sets up the second factor, with 10 recovery codes"),
+        ("minor failure", "second factor not set up: the code is wrong"),
+    ]
+    logins = [each.detail for each in records_about(node, user) if each.action == "login"]
+    assert "with a recovery code; 9 are left" in logins
 
 
 def test_codes_of_the_second_factor_cannot_be_guessed(
     node: ServedNode, browser: httpx.Client, user: str
 ) -> None:
-    secret = pyotp.random_base32()
-    node.store.set_totp_secret(user, secret)
-    node.store.confirm_second_factor(user, secret, 0, ())
+    add_second_factor(node, user)
     answers = []
     for _ in range(FREE_FAILURES_OF_ACCOUNT):
         log_in(browser, user)
@@ -413,12 +458,21 @@ def test_the_first_administrator_needs_the_code_in_the_log(tmp_path: Path) -> No
         httpx.Client(base_url=node.url) as client,
         structlog.testing.capture_logs() as lines,
     ):
-        for path in ("/", "/login", "/set-up", "/api/series", "/static/console.css"):
+        for path in (
+            "/",
+            "/login",
+            "/set-up",
+            "/api/series",
+            "/static/console.css",
+            "/favicon.ico",
+        ):
             assert client.get(path, headers=outside).status_code == 403
         assert "no administrator yet" in client.get("/api/series", headers=outside).text
         for path in ("/health/live", "/health/ready", "/health"):
             assert client.get(path, headers=outside).status_code in {200, 503}
         assert client.get("/login").headers["Location"] == "/set-up"
+        icon = client.get("/favicon.ico", follow_redirects=True)
+        assert icon.headers["Content-Type"] == "image/svg+xml"
         announce_set_up(node.store)
         announce_set_up(node.store)
         earlier, code = (line["code"] for line in lines if line["event"] == ANNOUNCED)
@@ -428,8 +482,15 @@ def test_the_first_administrator_needs_the_code_in_the_log(tmp_path: Path) -> No
         assert (
             client.post("/set-up", data=form | {"code": code}, headers=outside).status_code == 403
         )
-        weak = form | {"code": code, "password": "x" * 12, "repeated": "x" * 12}
-        assert "easy to guess" in client.post("/set-up", data=weak).text
+        wrong_all = {"code": "x", "name": "a b", "password": "x" * 12, "repeated": "other"}
+        page = client.post("/set-up", data=wrong_all).text
+        for mistake in (
+            "The code is wrong",
+            "A user name has up to 63 letters",
+            "The two passwords differ",
+            "The password is easy to guess",
+        ):
+            assert mistake in page, "all mistakes are listed at once"
         assert client.post("/set-up", data=form | {"code": code}).headers["Location"] == READY
         again = client.post("/set-up", data=form | {"code": code, "name": "second"})
         assert "there is an administrator already" in again.text.lower()

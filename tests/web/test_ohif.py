@@ -25,6 +25,8 @@ from tests.support.waiting import until
 _MIN_OVERLAP = 0.95
 _RENDER_SECONDS = 120
 
+pytestmark = pytest.mark.webgl
+
 
 @dataclass(frozen=True)
 class Viewing:

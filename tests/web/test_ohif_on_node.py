@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 from playwright.sync_api import Page
 
 from tests.support.browser.ohif_site import OhifSite, ohif_files
@@ -15,6 +16,8 @@ from tests.support.waiting import until
 # OHIF draws the outline over the border of the overlay, a little inside or outside a voxel's edge.
 _MIN_OVERLAP = 0.95
 _RENDER_SECONDS = 120
+
+pytestmark = pytest.mark.webgl
 
 
 def test_the_overlay_appears_on_the_liver_without_a_pacs(page: Page, tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from tests.support.dicom.measured_content import organs_content
 from tests.support.dicom.result_content import read_back
 from tests.support.waiting import until
 
+pytestmark = pytest.mark.webgl
 _RENDER_SECONDS = 120
 # OHIF interpolates between pixels, and its texts lie over the image.
 _MIN_AGREEMENT = 0.93

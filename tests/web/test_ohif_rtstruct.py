@@ -22,6 +22,7 @@ from tests.support.dicom.builders import LIVER, ct_series
 from tests.support.dicom.results import content_of, liver_mask
 from tests.support.waiting import until
 
+pytestmark = pytest.mark.webgl
 RTSTRUCT = ResultObject(ResultKind.RTSTRUCT)
 # OHIF draws a line of one pixel; the browser may smooth it over its neighbours.
 _LINE_PIXELS = 3

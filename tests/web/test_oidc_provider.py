@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from node.access.passwords import hash_password
-from node.demo.orthanc_pacs import free_ports
+from node.demo.free_ports import free_ports
 from node.domain.access.permissions import Role
 from tests.support.servers.identity_provider import CLIENT_ID, CLIENT_SECRET, identity_provider
 from tests.support.servers.served_node import ServedNode, served_node

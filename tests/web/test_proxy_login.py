@@ -1,5 +1,6 @@
 """Login by a proxy that names people, and what somebody tries who is not the proxy."""
 
+import unicodedata
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -77,6 +78,11 @@ def is_logged_in(client: httpx.Client) -> bool:
     return client.get("/api/series").status_code == 200
 
 
+def naming(name: str | bytes, groups: bytes = b"it") -> list[tuple[bytes, bytes]]:
+    """The headers with which the proxy names somebody."""
+    return [(b"X-Forwarded-User", _encoded(name)), (b"X-Forwarded-Groups", groups)]
+
+
 def _encoded(value: str | bytes) -> bytes:
     return value if isinstance(value, bytes) else value.encode()
 
@@ -121,6 +127,7 @@ def test_somebody_without_a_role_reads_why(node: ServedNode) -> None:
         assert COOKIE not in client.cookies
     failed = audit_records(node.store)[0]
     assert (failed.action, failed.outcome, failed.actor) == ("login", "minor failure", "")
+    assert failed.detail == "by the proxy: no group of the person has a role"
 
 
 def test_a_disabled_user_cannot_log_in(node: ServedNode) -> None:
@@ -129,10 +136,9 @@ def test_a_disabled_user_cannot_log_in(node: ServedNode) -> None:
         client.get("/login/proxy")
         assert is_logged_in(client)
         node.store.set_disabled("sso:former", True)
-        for spelling in ("FORMER", "Former", "\N{FULLWIDTH LATIN SMALL LETTER F}ormer"):
-            sent = [(b"X-Forwarded-User", spelling.encode()), (b"X-Forwarded-Groups", b"it")]
+        for spelling in ("FORMER", "\N{FULLWIDTH LATIN SMALL LETTER F}ormer", "Former"):
             with browser(node, {}) as other:
-                assert other.get("/login/proxy", headers=sent).status_code == 403
+                assert other.get("/login/proxy", headers=naming(spelling)).status_code == 403
         refused = audit_records(node.store)[0]
         assert (refused.action, refused.outcome, refused.actor) == (
             "login",
@@ -267,7 +273,7 @@ def test_a_name_cannot_be_that_of_an_account(node: ServedNode) -> None:
             client.get("/login/proxy", headers=sent)
             assert COOKIE in client.cookies
     names = {user.name for user in node.store.list_users()}
-    assert {"sso:admin", "sso:sso-admin", "sso:admin@hospital", "sso:a-b"} <= names
+    assert {"sso:admin", "sso:sso-admin", "sso:admin@hospital", "sso:a-b", "sso:ädmin"} <= names
     admin = node.store.get_user("admin")
     assert (admin.role, admin.has_password) == (Role.ADMINISTRATOR, True)
 
@@ -284,6 +290,47 @@ def test_names_that_differ_only_in_letters_are_two_people(node: ServedNode) -> N
         assert not is_logged_in(with_the_other_session)
     named = [each.name for each in node.store.list_users() if each.name.startswith("sso:eve-b")]
     assert len(named) == 2
+
+
+def test_a_name_keeps_its_letters_whatever_their_case_and_composition(node: ServedNode) -> None:
+    with browser(node, {}) as client:
+        assert client.get("/login/proxy", headers=naming("Börge")).status_code == 303
+        for spelling in ("BÖRGE", unicodedata.normalize("NFD", "börge")):
+            assert client.get("/api/series", headers=naming(spelling)).status_code == 200
+        assert client.get("/api/series", headers=naming("b-rge")).status_code == 401
+        assert client.get("/login/proxy", headers=naming("Ольга")).status_code == 303
+    names = {user.name for user in node.store.list_users()}
+    assert {"sso:börge", "sso:ольга"} <= names
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [("strasse", "Straße"), ("ﬁona", "fiona"), ("ΟΔΟΣ", "οδοσ")]
+)
+def test_names_that_directories_may_mistake_share_no_user(
+    node: ServedNode, first: str, second: str
+) -> None:
+    with browser(node, {}) as one, browser(node, {}) as two:
+        one.get("/login/proxy", headers=naming(first))
+        assert one.get("/api/series", headers=naming(first)).status_code == 200
+        users = node.store.list_users()
+        answer = two.get("/login/proxy", headers=naming(second))
+        assert answer.status_code == 403
+        assert "only in its spelling" in answer.text
+        assert COOKIE not in two.cookies
+        refused = audit_records(node.store)[0]
+        assert (refused.actor, refused.outcome) == ("", "minor failure")
+        assert node.store.list_users() == users
+        assert one.get("/api/series", headers=naming(second)).status_code == 401
+        assert one.get("/api/series", headers=naming(first)).status_code == 200
+
+
+@pytest.mark.parametrize("name", [b"b\xf6rge", "jane, root", "x" * 256, "ja\tne", "İ" * 200])
+def test_somebody_whose_name_cannot_be_used_reads_why(node: ServedNode, name: str | bytes) -> None:
+    with browser(node, {}) as client:
+        page = client.get("/", headers=naming(name), follow_redirects=True)
+        assert (page.status_code, page.url.path) == (403, "/login/proxy")
+        assert "a name that the node cannot use" in page.text
+        assert COOKIE not in client.cookies
 
 
 @pytest.mark.parametrize("sent", [{}, {"X-Proxy-Secret": "wrong"}, {"X_Proxy_Secret": SECRET}])

@@ -30,6 +30,7 @@ sign_out_address = "/oauth2/sign_out"
 roles = {{ staff = "operator", it = "administrator" }}
 """
 _GROUPS = {"jane": "staff,all", "root": "it"}
+_SUBJECT = "1f3c2a9e-7d52-4a6f-9b0e-5b4f0c3d2e1a"
 # The cookie of oauth2-proxy; that of the stand-in is the name of the person.
 _COOKIE = "_oauth2_proxy"
 _SESSION = "__Host-segnode-session"
@@ -51,15 +52,20 @@ class StandIn(LoopbackServer):
                     self._answer(503, {})
                     return
                 if self.path != "/oauth2/auth":
-                    self._answer(200, {"X-Page": self.path})
+                    wanted = self.headers.get("X-Auth-Request-Redirect", "")
+                    self._answer(200, {"X-Page": self.path, "X-Wanted": wanted})
                     return
                 cookie = SimpleCookie(self.headers.get("Cookie", "")).get(_COOKIE)
                 if cookie is None:
                     self._answer(401, {})
                     return
                 name = cookie.value
-                groups = _GROUPS[name]
-                self._answer(202, {"X-Auth-Request-User": name, "X-Auth-Request-Groups": groups})
+                person = {
+                    "X-Auth-Request-User": _SUBJECT,
+                    "X-Auth-Request-Preferred-Username": name,
+                    "X-Auth-Request-Groups": _GROUPS[name],
+                }
+                self._answer(202, person)
 
             def _answer(self, status: int, headers: dict[str, str]) -> None:
                 self.send_response(status)
@@ -118,14 +124,16 @@ def test_somebody_who_has_logged_in_at_the_proxy_sees_the_console(site: Site) ->
         assert client.get("/api/series").status_code == 200
         assert client.get("/users").status_code == 403
     assert site.node.store.get_user("sso:jane").role is Role.OPERATOR
+    assert all(_SUBJECT not in user.name for user in site.node.store.list_users())
 
 
 def test_somebody_else_logs_in_first(site: Site) -> None:
     with site.browser() as client:
-        answer = client.get("/queues?state=waiting")
-        wanted = f"/oauth2/sign_in?rd=https://{NAME}/queues?state=waiting"
-        assert answer.status_code == 302
-        assert answer.headers["Location"].endswith(wanted)
+        wanted = "/series?state=refused&since=2026-11-01&q=a%26b"
+        answer = client.get(wanted)
+        assert (answer.status_code, answer.headers["X-Page"]) == (200, "/oauth2/sign_in")
+        assert answer.headers["X-Wanted"] == wanted, "after the login, the whole search is there"
+        assert client.post("/queues").headers["Location"].endswith("/oauth2/sign_in")
         assert client.get("/oauth2/sign_in").headers["X-Page"] == "/oauth2/sign_in"
         assert client.get("/oauth2/auth").status_code == 404, "only nginx itself asks"
 
@@ -143,7 +151,8 @@ def test_somebody_else_logs_in_first(site: Site) -> None:
 )
 def test_nobody_names_themselves(site: Site, forged: dict[str, str]) -> None:
     with site.browser(**forged) as client:
-        assert client.get("/api/series").status_code in {302, 401}
+        answer = client.get("/api/series")
+        assert answer.status_code == 401 or answer.headers["X-Page"] == "/oauth2/sign_in"
         client.get("/login/proxy")
         assert _SESSION not in client.cookies
     with site.browser("jane", **forged) as client:
@@ -182,8 +191,10 @@ def test_an_administrator_can_use_an_account_of_the_node_by_the_proxy(
             assert answer.status_code == 303
             assert client.get("/users").status_code == 200
         with site.browser(**_FORGED) as client:
-            assert client.get("/api/series").status_code == 302
-            assert client.get("/login/proxy").status_code == 302
+            for path in ("/api/series", "/login/proxy"):
+                answer = client.get(path)
+                assert answer.status_code == (503 if is_away else 200)
+                assert is_away or answer.headers["X-Page"] == "/oauth2/sign_in"
     finally:
         site.login.is_away = False
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from node.demo.orthanc_pacs import free_ports
+from node.demo.free_ports import free_ports
 from node.domain.job import Job, JobState
 from node.domain.series import SeriesState, StoredSeries
 from node.routing.rule_matching import decide

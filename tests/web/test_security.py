@@ -38,6 +38,13 @@ def test_a_page_of_another_site_cannot_request_a_start(
     assert httpx.post(url, headers=own).status_code == 303
 
 
+def test_the_overview_names_a_proxy_that_the_settings_lack(node: ServedNode) -> None:
+    assert "claims to be forwarded" not in httpx.get(f"{node.url}/overview").text
+    httpx.get(f"{node.url}/health/live", headers={"X-Forwarded-For": "192.0.2.1"})
+    page = httpx.get(f"{node.url}/overview").text
+    assert "add 127.0.0.1 to trusted_proxies in [web]" in page
+
+
 def test_a_request_under_an_unknown_host_name_is_refused(node: ServedNode) -> None:
     for foreign in ("attacker.example", "localhost.attacker.example", "[::1", ""):
         answer = httpx.get(f"{node.url}/api/series", headers={"Host": foreign})

@@ -17,6 +17,7 @@ from tests.support.dicom.small_ct import small_ct
 from tests.support.servers.served_node import ServedNode, served_node
 from tests.support.waiting import until
 
+pytestmark = pytest.mark.webgl
 _MIN_OVERLAP = 0.95  # as in test_ohif_on_node.py
 _RENDER_SECONDS = 120
 _URL = "https://pacs.example/viewer?study={study}&series={series}"

@@ -155,13 +155,15 @@ class OidcLogin:
         )
         user = self.login.store.record_external_login(person, facts.now)
         if user.is_disabled:
-            self._log_failure("the user is disabled", facts)
+            self._log_failure("the user is disabled", facts, user.name)
             raise AccountError(_DISABLED)
         return self.login.open(user, SessionStage.OPEN, facts)
 
-    def _log_failure(self, reason: str, facts: RequestFacts) -> None:
+    def _log_failure(self, reason: str, facts: RequestFacts, name: str = "") -> None:
+        """Logs and records why; `name` is the user if the node knows one."""
         _LOG.warning("login.failed", by="oidc", reason=reason, address=facts.client_address)
-        self.login.store.record(failed_login_record("", facts, f"identity provider: {reason}"))
+        recorded = f"by the identity provider: {reason}"
+        self.login.store.record(failed_login_record(name, facts, recorded))
 
 
 def unavailable_text(error: ProviderUnavailable) -> str:

@@ -9,6 +9,7 @@ import typer
 from node.cli.audit.operator_records import now, operator
 from node.cli.jobs import JsonOption, open_store
 from node.cli.options import ConfigOption
+from node.domain.access.external_users import composed
 from node.domain.access.permissions import Role
 
 if TYPE_CHECKING:
@@ -97,13 +98,15 @@ def enable(name: NameArgument, config: ConfigOption = None) -> None:
 def reset(
     name: NameArgument,
     second_factor: Annotated[
-        bool, typer.Option("--second-factor", help="Remove the second factor, too.")
+        bool,
+        typer.Option("--second-factor", help="Remove the second factor; the password stays."),
     ] = False,
     config: ConfigOption = None,
 ) -> None:
-    """Remove a user's password; prints a one-time code, with which the user sets a new one.
+    """Remove a user's password, or with --second-factor the second factor instead.
 
-    It also ends a waiting time after failed logins.
+    Without a password, the user sets a new one with the one-time code that is printed. It also
+    ends the user's sessions, and a waiting time after failed logins.
 
     Example: segnode users reset jdoe --second-factor
     """
@@ -111,11 +114,15 @@ def reset(
 
     with open_store(config) as store:
         accounts = Accounts(store, operator())
-        _print_code(accounts.reset(_known(store, name), now(), with_second_factor=second_factor))
+        if not second_factor:
+            _print_code(accounts.reset_password(_known(store, name), now()))
+            return
+        accounts.remove_second_factor(_known(store, name), now())
+    typer.echo(f"{name} has no second factor any more, and the same password as before.")
 
 
 def _known(store: "Store", name: str) -> str:
-    return store.get_user(name.strip().lower()).name
+    return store.get_user(composed(name)).name
 
 
 def _print_code(code: str) -> None:

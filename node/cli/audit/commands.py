@@ -3,7 +3,6 @@
 import json
 import re
 from dataclasses import asdict
-from itertools import islice
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,7 +17,6 @@ from node.cli.audit.search_options import (
     SinceOption,
     UntilOption,
     UserOption,
-    in_utc,
 )
 from node.cli.jobs import JsonOption, open_store
 from node.cli.options import ConfigOption
@@ -56,11 +54,10 @@ def list_records(
     """
     from node.store.audit_trail.searching import AuditSearch
 
-    search = AuditSearch(in_utc(since), in_utc(until), action, outcome, user, object_, address)
+    search = AuditSearch(since, until, action, outcome, user, object_, address)
     with open_store(config) as store:
         record_reading(store, "listed")
-        with store.found_audit_records(search, newest_first=True) as found:
-            records = list(islice(found, limit))
+        records = store.audit_page(search, limit)
     if as_json:
         typer.echo(json.dumps([asdict(record) for record in records], default=str, indent=2))
         return
@@ -115,9 +112,15 @@ def _extent(head: "ChainHead") -> str:
 
 
 def _line(record: "ChainedRecord") -> str:
-    objects = ", ".join(f"{each_type} {identifier}" for each_type, identifier in record.objects)
+    """Returns the record on one line: who did it, to which objects, and the detail."""
+    from node.audit.record_texts import actor_text, object_texts
+
     address = f" from {record.address}" if record.address else ""
-    return (
+    change = "; --json shows the change" if record.change else ""
+    parts = (
         f"{record.happened_at:%Y-%m-%d %H:%M:%S} UTC  {record.action} ({record.outcome}), "
-        f"{record.actor} by {record.interface}{address}: {objects or '-'} {record.detail}".rstrip()
+        f"{actor_text(record)} by {record.interface}{address}",
+        ", ".join(object_texts(record)),
+        f"{record.detail}{change}",
     )
+    return ": ".join(part for part in parts if part)

@@ -16,7 +16,6 @@ from node.cli.audit.search_options import (
     SinceOption,
     UntilOption,
     UserOption,
-    in_utc,
 )
 from node.cli.jobs import open_store
 from node.cli.options import ConfigOption
@@ -48,14 +47,14 @@ def export(
     Example: segnode audit export audit.jsonl --since 2026-11-01
     """
     from node.audit.export_lines import line_writer
-    from node.store.audit_trail.searching import AuditSearch
+    from node.store.audit_trail.searching import AuditOrder, AuditSearch
 
-    search = AuditSearch(in_utc(since), in_utc(until), action, outcome, user, object_, address)
+    search = AuditSearch(since, until, action, outcome, user, object_, address)
     line_of = line_writer(export_format)
     with open_store(config) as store:
         record_reading(store, f"exported as {export_format}")
-        with store.found_audit_records(search) as records:
-            count = _write(file, (line_of(record) for record in records))
+        records = store.audit_records(search, AuditOrder.OLDEST_FIRST)
+        count = _write(file, (line_of(record) for record in records))
     typer.echo(f"{file} holds {count} records.")
 
 

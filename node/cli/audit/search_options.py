@@ -1,19 +1,24 @@
 """Options of the commands that search the audit trail."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated
 
 import typer
 
+from node.cli.options import TIME_HELP, TIME_METAVAR, time_option
 from node.domain.audit.records import AuditAction, AuditOutcome
 
-_TIME_FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]
-
 SinceOption = Annotated[
-    datetime | None, typer.Option(formats=_TIME_FORMATS, help="Only records since then, UTC.")
+    datetime | None,
+    typer.Option(
+        parser=time_option, metavar=TIME_METAVAR, help=f"Only records since then: {TIME_HELP}."
+    ),
 ]
 UntilOption = Annotated[
-    datetime | None, typer.Option(formats=_TIME_FORMATS, help="Only records before then, UTC.")
+    datetime | None,
+    typer.Option(
+        parser=time_option, metavar=TIME_METAVAR, help="Only records before then, as --since."
+    ),
 ]
 UserOption = Annotated[str, typer.Option(help="Part of the name of who acts.")]
 ActionOption = Annotated[AuditAction | None, typer.Option(help="Only this action.")]
@@ -22,8 +27,3 @@ ObjectOption = Annotated[
     str, typer.Option("--object", help="Only about this object: a UID, the name of a user ...")
 ]
 AddressOption = Annotated[str, typer.Option(help="Part of the address of who acts.")]
-
-
-def in_utc(time: datetime | None) -> datetime | None:
-    """Returns the time of an option, which has no time zone, as UTC."""
-    return None if time is None else time.replace(tzinfo=UTC)

@@ -1,10 +1,9 @@
 """`segnode jobs list`: series with their jobs, and the deliveries that wait or were given up."""
 
 import json
-import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
 
@@ -12,15 +11,13 @@ import typer
 
 from node.cli.audit.operator_records import record_search
 from node.cli.jobs import SERIES_STATE_TEXT, JsonOption, job_json, open_store
-from node.cli.options import ConfigOption
+from node.cli.options import TIME_HELP, TIME_METAVAR, ConfigOption, time_option
 from node.domain.delivery import CHANGEABLE, Delivery, DeliveryState
 from node.domain.job import Job, JobState
 from node.domain.job_summary import outcome
 from node.domain.queues.pause import Queue
 from node.domain.queues.selection import why_unchangeable
 from node.domain.series import SeriesState, StoredSeries
-
-_UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
 
 
 class ListState(StrEnum):
@@ -46,8 +43,13 @@ def list_jobs(
         ListState | None, typer.Option(help="Only jobs or series in this state.")
     ] = None,
     since: Annotated[
-        str, typer.Option(help="Only series with images since then: 90m, 12h, 3d or 2026-11-30.")
-    ] = "",
+        datetime | None,
+        typer.Option(
+            parser=time_option,
+            metavar=TIME_METAVAR,
+            help=f"Only series with images since then: {TIME_HELP}.",
+        ),
+    ] = None,
     destination: Annotated[
         str,
         typer.Option(help="Only jobs whose delivery to this destination waits or was given up."),
@@ -60,9 +62,8 @@ def list_jobs(
     """
     from node.store.queues.job_search import JobCriteria
 
-    earliest = parse_since(since, datetime.now(UTC)) if since else None
     criteria = JobCriteria(
-        _searched_state(state), destination, earliest, only_held=state is ListState.HELD
+        _searched_state(state), destination, since, only_held=state is ListState.HELD
     )
     with open_store(config) as store:
         record_search(store)
@@ -92,18 +93,6 @@ def _searched_state(state: ListState | None) -> JobState | SeriesState | None:
             return SeriesState(state.value)
         case _:
             return JobState(state.value)
-
-
-def parse_since(text: str, now: datetime) -> datetime:
-    """Returns the time that many minutes, hours or days ago, or at that local date and time."""
-    relative = re.fullmatch(r"(\d{1,5})([mhd])", text)
-    if relative:
-        return now - int(relative[1]) * _UNITS[relative[2]]
-    try:
-        return datetime.fromisoformat(text).astimezone(UTC)
-    except ValueError as error:
-        message = f"--since {text!r} is neither a duration such as 12h nor a date"
-        raise typer.BadParameter(message) from error
 
 
 def _job_json(job: Job, deliveries: Sequence[Delivery]) -> dict[str, object]:

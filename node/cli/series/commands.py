@@ -2,14 +2,21 @@
 
 import json
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from node.cli.audit.operator_records import record_search
 from node.cli.jobs import JsonOption, job_json, open_store
-from node.cli.options import ConfigOption
+from node.cli.options import (
+    DATE_METAVAR,
+    TIME_HELP,
+    TIME_METAVAR,
+    ConfigOption,
+    date_option,
+    time_option,
+)
 from node.domain.job_summary import current_jobs, outcome
 from node.domain.listing.listed_states import ListedState
 
@@ -19,23 +26,24 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Search for received series.")
 
-_DATE_FORMATS = ["%Y-%m-%d"]
-
-
 TextArgument = Annotated[str, typer.Argument(help="Anything: UID, accession number, sender ...")]
 PatientOption = Annotated[str, typer.Option(help="Start of a patient's ID or name.")]
 AccessionOption = Annotated[str, typer.Option(help="Start of the accession number.")]
 UidOption = Annotated[str, typer.Option(help="UID of a series, study or instance.")]
 SenderOption = Annotated[str, typer.Option(help="Part of the sender's AE title.")]
 FromOption = Annotated[
-    datetime | None, typer.Option("--from", formats=_DATE_FORMATS, help="First study date.")
+    date | None,
+    typer.Option("--from", parser=date_option, metavar=DATE_METAVAR, help="First study date."),
 ]
 ToOption = Annotated[
-    datetime | None, typer.Option("--to", formats=_DATE_FORMATS, help="Last study date.")
+    date | None,
+    typer.Option("--to", parser=date_option, metavar=DATE_METAVAR, help="Last study date."),
 ]
 SinceOption = Annotated[
     datetime | None,
-    typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"], help="First image since then, UTC."),
+    typer.Option(
+        parser=time_option, metavar=TIME_METAVAR, help=f"First image since then: {TIME_HELP}."
+    ),
 ]
 BodyPartOption = Annotated[str, typer.Option(help="Start of the body part.")]
 DescriptionOption = Annotated[str, typer.Option(help="Part of the series description.")]
@@ -79,9 +87,9 @@ def list_series(
         accession_number=accession,
         uid=uid,
         sender=sender,
-        study_date_from=None if date_from is None else date_from.date(),
-        study_date_to=None if date_to is None else date_to.date(),
-        received_since=None if since is None else since.replace(tzinfo=UTC),
+        study_date_from=date_from,
+        study_date_to=date_to,
+        received_since=since,
         body_part=body_part,
         description=description,
         model=model,

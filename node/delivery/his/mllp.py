@@ -3,14 +3,11 @@
 import socket
 import ssl
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 from node.domain.errors import Transient
 from node.tls.certificate_files import TlsFiles
-from node.tls.contexts import client_context
-from node.tls.failures import CLOSED_BY_SERVER, tls_failure
+from node.tls.connections import StreamServer
 from node.tls.refusal import refusal
 
 START_BLOCK = b"\x0b"
@@ -41,7 +38,7 @@ class MllpReceiver:
         Raises:
             Transient: there is no connection or no complete answer; the message says what to check.
         """
-        with self._connected() as connection:
+        with self._server.connected() as connection:
             deadline = time.monotonic() + self.timeout_seconds
             try:
                 connection.sendall(block)
@@ -52,40 +49,15 @@ class MllpReceiver:
                     "its interface processes messages"
                 ) from error
             except ssl.SSLError as error:  # with TLS 1.3, a refused certificate shows here
-                raise self._no_tls(error) from error
+                raise self._server.no_tls(error) from error
             except OSError as error:
                 raise self._closed() from error
 
-    @contextmanager
-    def _connected(self) -> Iterator[socket.socket]:
-        context = None if self.tls is None else self._context(self.tls)
-        try:
-            plain = socket.create_connection((self.host, self.port), self.timeout_seconds)
-        except OSError as error:
-            raise Transient(
-                f"{self} does not answer: {error.strerror or error}; check host and port, and "
-                "that the receiver runs"
-            ) from error
-        with plain:
-            if context is None:
-                yield plain
-                return
-            try:
-                secured = context.wrap_socket(plain, server_hostname=self.host)
-            except OSError as error:  # also of TLS: ssl.SSLError is an OSError
-                raise self._no_tls(error) from error
-            with secured:
-                yield secured
-
-    def _context(self, files: TlsFiles) -> ssl.SSLContext:
-        try:
-            return client_context(files)
-        except (OSError, ValueError) as error:
-            raise self._no_tls(error) from error
-
-    def _no_tls(self, error: Exception) -> Transient:
-        failure = tls_failure(error, self.tls or TlsFiles()) or CLOSED_BY_SERVER
-        return Transient(f"{self} and the node agree on no TLS connection: {failure}")
+    @property
+    def _server(self) -> StreamServer:
+        return StreamServer(
+            str(self), "the receiver", self.host, self.port, self.timeout_seconds, self.tls
+        )
 
     def _closed(self) -> Transient:
         reason = "that its interface runs"

@@ -10,6 +10,10 @@ import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 # A TLS record holds at most so much (RFC 8446 5.1).
 _RECORD_BYTES = 1 << 14
@@ -67,6 +71,16 @@ class TlsConnection(ssl.SSLSocket):
             return b""
         with self._failure_kept():
             return super().recv(buflen, flags)
+
+    def recv_into(self, buffer: "Buffer", nbytes: int | None = None, flags: int = 0) -> int:
+        """Reads into the buffer, as `recv` does; returns the number of bytes."""
+        if not self.has_read_ahead:
+            with self._failure_kept():
+                return super().recv_into(buffer, nbytes, flags)
+        target = memoryview(buffer)
+        piece = self.recv(len(target) if nbytes is None else nbytes, flags)
+        target[: len(piece)] = piece
+        return len(piece)
 
     def do_handshake(self, block: bool = False) -> None:
         """Agrees on keys and certificates with the peer, within the timeout of the socket."""

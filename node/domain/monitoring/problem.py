@@ -35,6 +35,7 @@ class ProblemKind(StrEnum):
     AUDIT_NOT_SENT = "audit-not-sent"
     AUDIT_RECORDS_LOST = "audit-records-lost"
     CONFIGURATION_NOT_USED = "configuration-not-used"
+    UNTRUSTED_PROXY = "untrusted-proxy"
 
 
 @dataclass(frozen=True)

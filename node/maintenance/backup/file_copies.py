@@ -14,7 +14,6 @@ from node.maintenance.backup.backup_folder import Backup
 from node.maintenance.backup.file_list import CopiedFile, FileList
 from node.maintenance.backup.site import Progress, Site
 from node.store.named_files import NamedFile
-from node.store.received.instances import dataset_digest
 
 MISSING, DAMAGED, OUTSIDE = "missing", "damaged", "outside the data folder"
 # As many are fetched from a bucket at once.
@@ -171,6 +170,6 @@ def _has_size(path: Path, size_bytes: int) -> bool:
 
 def _dataset_digest(content: bytes) -> str | None:
     try:
-        return dataset_digest(received_from_part10(content, _ORIGIN).dataset)
+        return received_from_part10(content, _ORIGIN).dataset_sha256
     except Rejected:
         return None

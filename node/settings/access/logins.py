@@ -1,7 +1,7 @@
 """The settings of logins."""
 
-from collections.abc import Iterator
-from typing import Annotated, Literal
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal
 
 from node.routing.condition_parsing import KeyPath
 from node.settings.access.oidc import OidcOptions, oidc_mistakes
@@ -33,6 +33,13 @@ class AccessOptions(Options):
     proxy: ProxyLoginOptions | None = None
 
 
+def logins_besides(values: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
+    """Yields an identity provider beside a proxy, in the values of the file, valid or not."""
+    access = values.get("access")
+    if isinstance(access, Mapping) and {"oidc", "proxy"} <= access.keys():
+        yield ("access", "oidc"), "cannot stand beside [access.proxy]: use one of them"
+
+
 def access_mistakes(access: AccessOptions, web: WebOptions) -> Iterator[tuple[KeyPath, str]]:
     """Yields settings of logins that exclude others."""
     if access.login == "none" and not is_loopback_host(web.host):
@@ -51,8 +58,6 @@ def access_mistakes(access: AccessOptions, web: WebOptions) -> Iterator[tuple[Ke
             yield ("access", *path), message
         if access.login == "none":
             yield ("access", "login"), 'must be "required" with [access.proxy]'
-        if access.oidc is not None:
-            yield ("access", "oidc"), "cannot stand beside [access.proxy]: use one of them"
     if access.oidc is not None:
         for path, message in oidc_mistakes(access.oidc, web):
             yield ("access", *path), message

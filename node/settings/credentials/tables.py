@@ -16,6 +16,7 @@ _ENDINGS = ("_env", "_file")
 # What each secret belongs to: without that, it has no effect.
 _NEEDED = {
     "password": ("username", "a username"),
+    "store_secret_key": ("store_access_key", "store_access_key"),
     "oauth_client_secret": ("oauth_token_url", "oauth_token_url"),
 }
 _OAUTH = tuple(key for key in HttpServiceOptions.model_fields if key.startswith("oauth_"))
@@ -41,6 +42,7 @@ def credential_mistakes(settings: Settings) -> Iterator[Mistake]:
             for key, message in _http_mistakes(table):
                 yield (*path, key), message
     yield from _database_mistakes(settings)
+    yield from _store_mistakes(settings)
 
 
 def _tables(settings: Settings) -> Iterator[tuple[KeyPath, BaseModel]]:
@@ -108,6 +110,14 @@ def _named_key(table: BaseModel, secret: str) -> str:
         (secret + ending for ending in _ENDINGS if getattr(table, secret + ending) is not None),
         secret,
     )
+
+
+def _store_mistakes(settings: Settings) -> Iterator[Mistake]:
+    key = settings.store_secret_key.key
+    if settings.store_access_key and not settings.store_secret_key.is_named:
+        yield ("store_access_key",), "needs store_secret_key_file or store_secret_key_env"
+    if settings.store_secret_key.is_named and not settings.store_url:
+        yield (key,), "has no effect without store_url"
 
 
 def _database_mistakes(settings: Settings) -> Iterator[Mistake]:

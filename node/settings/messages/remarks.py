@@ -13,7 +13,7 @@ from node.routing.contradictions import contradiction
 from node.settings.credentials.options import secret_source
 from node.settings.credentials.tables import secret_sources
 from node.settings.destinations import Destination, FolderDestination
-from node.settings.network.loopback import is_loopback_host
+from node.settings.messages.access_remarks import access_remarks
 from node.settings.network.peers import Peer
 from node.settings.network.tls_tables import tls_tables
 from node.settings.options import Settings
@@ -39,10 +39,9 @@ def remarks(settings: Settings) -> Iterator[str]:
         yield from _fallback_remarks(name, destination)
     for subject, options in _with_credentials(settings).items():
         yield from _credential_remarks(subject, options)
-    yield from _readable_passwords(settings)
     yield from _missing_secrets(settings)
+    yield from access_remarks(settings)
     yield from _open_webhook(settings)
-    yield from _proxy_without_secret(settings)
     yield from _unencrypted_client_secrets(settings)
     yield from _open_key_files(settings)
     yield from _open_data_folder(settings)
@@ -108,15 +107,6 @@ def _unencrypted_client_secrets(settings: Settings) -> Iterator[str]:
             )
 
 
-def _proxy_without_secret(settings: Settings) -> Iterator[str]:
-    proxy = settings.access.proxy
-    if proxy is not None and not proxy.has_secret:
-        yield (
-            f"Login by proxy: every program and user at {', '.join(proxy.addresses)} can log in as "
-            "anybody. Name a secret that only the proxy has, in access.proxy.secret_file."
-        )
-
-
 def _open_webhook(settings: Settings) -> Iterator[str]:
     """Yields the address of a webhook that stands in the configuration."""
     webhook = settings.alerts.webhook
@@ -125,17 +115,6 @@ def _open_webhook(settings: Settings) -> Iterator[str]:
             "Alerts by webhook: everybody who knows the address may use it. If it is secret, write "
             'it into a file and name that in url_file; with config = "database", no new revision '
             "may hold it."
-        )
-
-
-def _readable_passwords(settings: Settings) -> Iterator[str]:
-    """Yields a console to which passwords cross the network in clear text."""
-    web = settings.web
-    if settings.access.login != "none" and not web.is_https and not is_loopback_host(web.host):
-        yield (
-            f"web.host {web.host}: passwords, tokens and images cross the network without "
-            "encryption. Set certificate_file in [web], or let a proxy use HTTPS and set "
-            'host = "127.0.0.1".'
         )
 
 

@@ -28,6 +28,12 @@ class ExternalUsers(Repository):
             row = connection.execute(query).one_or_none()
         return None if row is None else user_of(row)
 
+    def external_subjects(self, issuer: str) -> set[str]:
+        """Returns the subjects of an issuer that have logged in."""
+        query = select(_E.subject).where(_E.issuer == issuer)
+        with self._database.reading() as connection:
+            return set(connection.execute(query).scalars())
+
     def record_external_login(self, person: ExternalPerson, now: datetime) -> User:
         """Returns the user of a person, who gets the role; adds the user at the first login.
 

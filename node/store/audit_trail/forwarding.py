@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import case, func, select
+from sqlalchemy import case, select
 from sqlalchemy.engine import Connection
 
 from node.store.audit_trail.chain import ChainedRecord
@@ -46,29 +46,22 @@ class AuditForwarding(Repository):
     def waiting_audit_records(self) -> list[WaitingRecords]:
         """Returns what waits, for each chain with records that were not sent."""
         sent = case((_F.sequence <= _C.sequence, _F.sequence), else_=_C.removed_sequence)
-        oldest = (
-            select(func.min(_R.sequence))
-            .where(_R.chain == _C.chain, _R.sequence > sent)
-            .correlate(AUDIT_CHAINS, AUDIT_FORWARDING)
-            .scalar_subquery()
-        )
-        query = (
-            select(
-                _C.chain,
-                (_C.sequence - sent).label("count"),
-                _R.happened_at,
-                func.coalesce(_F.error, "").label("error"),
-            )
-            .select_from(
-                AUDIT_CHAINS.outerjoin(AUDIT_FORWARDING, _F.chain == _C.chain).join(
-                    AUDIT_RECORDS, (_R.chain == _C.chain) & (_R.sequence == oldest)
-                )
-            )
+        chains = (
+            select(_C.chain, _C.sequence, sent.label("sent"), _F.error)
+            .select_from(AUDIT_CHAINS.outerjoin(AUDIT_FORWARDING, _F.chain == _C.chain))
+            .where(_C.sequence > sent)
             .order_by(_C.chain)
         )
+        found = []
         with self._database.reading() as connection:
-            rows = connection.execute(query)
-            return [WaitingRecords(*row) for row in rows]
+            for row in connection.execute(chains).all():
+                oldest = select(_R.happened_at).where(_R.chain == row.chain, _R.sequence > row.sent)
+                first = connection.execute(oldest.order_by(_R.sequence).limit(1)).first()
+                if first is not None:
+                    count = row.sequence - row.sent
+                    waiting = WaitingRecords(row.chain, count, first.happened_at, row.error or "")
+                    found.append(waiting)
+        return found
 
     def _write(self, chain: str, values: dict[str, object]) -> None:
         new = {"chain": chain, "sequence": 0, "error": ""} | values

@@ -1,9 +1,11 @@
 """Removes old records from the beginning of the chains, and records that."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import Select, delete, select, update
 from sqlalchemy.engine import Connection
 
 from node.domain.audit.records import (
@@ -16,6 +18,7 @@ from node.domain.audit.records import (
     AuditRecord,
 )
 from node.store.audit_trail.chain import (
+    ChainedRecord,
     ChainFault,
     ChainHead,
     ChainPoint,
@@ -87,7 +90,7 @@ def _last_removable(
     end = min(last.sequence + _MAX_REMOVED, max_sequence)
     window = (_R.chain == head.chain, _R.sequence <= end)
     query = select(AUDIT_RECORDS).where(*window).order_by(_R.sequence)
-    for record in map(chained_record, connection.execute(query)):
+    for record in _read(connection, query):
         fault = fault_after(head.chain, last, record)
         if fault is not None:
             return last, fault
@@ -95,6 +98,12 @@ def _last_removable(
             break
         last = ChainPoint(record.sequence, record.hash)
     return last, None
+
+
+def _read(connection: Connection, query: Select[Any]) -> Iterator[ChainedRecord]:
+    """Yields the records; nothing but the first is read where the caller needs no other."""
+    for part in (query.limit(1), query.offset(1)):
+        yield from map(chained_record, connection.execute(part))
 
 
 def _latest_removal(connection: Connection, chain: str) -> str:

@@ -2,12 +2,12 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import Enum, auto
 from typing import Self
 
-from sqlalchemy import ColumnElement, Text, and_, cast, or_, select
+from sqlalchemy import ColumnElement, Text, cast, literal, select, tuple_
 
 from node.domain.audit.lost_records import LostRecords, parsed_lost_records
 from node.domain.audit.records import AuditAction, AuditOutcome
@@ -20,6 +20,15 @@ from node.store.repository import Repository
 _R = AUDIT_RECORDS.c
 _BATCH = 500
 _CURSOR_TIME = "%Y-%m-%dT%H:%M:%S.%f"
+# What orders the records; no two have the same values.
+_PLACE = (_R.happened_at, _R.chain, _R.sequence)
+
+
+class AuditOrder(Enum):
+    """In which order records are read."""
+
+    NEWEST_FIRST = auto()
+    OLDEST_FIRST = auto()
 
 
 @dataclass(frozen=True)
@@ -93,50 +102,51 @@ class AuditCursor:
         at = self.happened_at.astimezone(UTC).strftime(_CURSOR_TIME)
         return f"{at}~{self.sequence}~{self.chain}"
 
-    @property
-    def is_older(self) -> ColumnElement[bool]:
-        """The condition of records before it, in the order of the search."""
-        same_time = _R.happened_at == self.happened_at
-        same_chain = _R.chain == self.chain
-        return and_(
-            _R.happened_at <= self.happened_at,
-            or_(
-                _R.happened_at < self.happened_at,
-                and_(same_time, _R.chain < self.chain),
-                and_(same_time, same_chain, _R.sequence < self.sequence),
-            ),
+    def precedes(self, order: AuditOrder) -> ColumnElement[bool]:
+        """The condition of records that come after it in this order."""
+        values = (self.happened_at, self.chain, self.sequence)
+        place = tuple_(
+            *(literal(value, column.type) for value, column in zip(values, _PLACE, strict=True))
         )
+        records = tuple_(*_PLACE)
+        return records < place if order is AuditOrder.NEWEST_FIRST else records > place
 
 
 class AuditSearches(Repository):
     """Searches of the audit trail."""
 
     def audit_page(
-        self, search: AuditSearch, limit: int, older_than: AuditCursor | None = None
+        self,
+        search: AuditSearch,
+        limit: int,
+        after: AuditCursor | None = None,
+        order: AuditOrder = AuditOrder.NEWEST_FIRST,
     ) -> list[ChainedRecord]:
-        """Returns the newest of the wanted records, at most `limit`; of all hosts."""
+        """Returns the first of the wanted records of all hosts, at most `limit`, by their times.
+
+        With `after`, they begin after that place.
+        """
         conditions = search.conditions()
-        if older_than is not None:
-            conditions.append(older_than.is_older)
-        newest_first = (_R.happened_at.desc(), _R.chain.desc(), _R.sequence.desc())
-        query = select(AUDIT_RECORDS).where(*conditions).order_by(*newest_first).limit(limit)
+        if after is not None:
+            conditions.append(after.precedes(order))
+        is_reversed = order is AuditOrder.NEWEST_FIRST
+        columns = (each.desc() if is_reversed else each for each in _PLACE)
+        query = select(AUDIT_RECORDS).where(*conditions).order_by(*columns).limit(limit)
         with self._database.reading() as connection:
             return [chained_record(row) for row in connection.execute(query)]
 
-    @contextmanager
-    def found_audit_records(
-        self, search: AuditSearch, *, newest_first: bool = False
-    ) -> Iterator[Iterator[ChainedRecord]]:
-        """Opens an iterator over the wanted records of all hosts, in the order of their times.
+    def audit_records(
+        self, search: AuditSearch, order: AuditOrder = AuditOrder.NEWEST_FIRST
+    ) -> Iterator[ChainedRecord]:
+        """Yields all wanted records of all hosts.
 
-        It reads in batches within one transaction.
+        No transaction is open in between: whoever takes them may be slow. Records that are added
+        meanwhile may be among them.
         """
-        order = (_R.happened_at, _R.chain, _R.sequence)
-        query = select(AUDIT_RECORDS).where(*search.conditions())
-        query = query.order_by(*(each.desc() if newest_first else each for each in order))
-        query = query.execution_options(yield_per=_BATCH)
-        with self._database.reading() as connection, connection.execute(query) as rows:
-            yield (chained_record(row) for row in rows)
+        cursor: AuditCursor | None = None
+        while records := self.audit_page(search, _BATCH, cursor, order):
+            yield from records
+            cursor = AuditCursor.of(records[-1])
 
     def lost_audit_records(self, since: datetime) -> dict[str, LostRecords]:
         """Returns the records that could not be written, as the trail has stated since then.
@@ -145,12 +155,11 @@ class AuditSearches(Repository):
         """
         found: dict[str, LostRecords] = {}
         search = AuditSearch(since=since, action=AuditAction.AUDIT_LOST)
-        with self.found_audit_records(search) as statements:
-            for statement in statements:
-                lost = parsed_lost_records(statement.detail)
-                if lost is not None:
-                    earlier = found.get(statement.chain)
-                    found[statement.chain] = lost if earlier is None else earlier + lost
+        for statement in self.audit_records(search):
+            lost = parsed_lost_records(statement.detail)
+            if lost is not None:
+                earlier = found.get(statement.chain)
+                found[statement.chain] = lost if earlier is None else earlier + lost
         return found
 
     def absent_audit_hashes(self, hashes: Sequence[str]) -> tuple[str, ...]:

@@ -82,6 +82,9 @@ AUDIT_RECORDS = Table(
     Column("previous_hash", _HASH, nullable=False),
     Column("hash", _HASH, nullable=False),
     Index(None, "happened_at"),
+    Index(None, "action", "happened_at"),
+    Index(None, "outcome", "happened_at"),
+    Index(None, "chain", "action", "sequence"),
 )
 
 # The last record of each chain, and the last one that retention has removed.

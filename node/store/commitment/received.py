@@ -9,6 +9,7 @@ from sqlalchemy import Row, Update, or_, select, update
 
 from node.domain.audit.records import AuditAction, AuditObject, AuditObjectType, AuditOutcome
 from node.domain.identifiers import Uid
+from node.domain.texts.numbers import instances
 from node.store.audit_trail.trail import append_node_record
 from node.store.repository import Repository
 from node.store.schema import COMMITMENTS
@@ -102,7 +103,7 @@ class ReceivedCommitments(Repository):
                 AuditAction.COMMITTED,
                 (peer,),
                 outcome=audited,
-                detail=f"asked for {len(request.references)} instances: {outcome}",
+                detail=f"asked for {instances(len(request.references))}: {outcome}",
             )
 
     def commitment_outcome(self, transaction_uid: str) -> str | None:

@@ -17,10 +17,12 @@ def open_files(settings: Settings) -> Files:
         return DataFolder(settings.data_dir)
     try:
         from node.store.files.s3 import Bucket
+        from node.store.files.s3_keys import S3Keys
     except ModuleNotFoundError as error:
         raise Misconfigured(
             f"{error.name} is missing: pip install 'segnode[s3]'",
             file=settings.file,
             key="store_url",
         ) from error
-    return Bucket.connect(settings.store_url, settings.store_endpoint, settings.data_dir)
+    keys = S3Keys(settings.store_access_key, settings.store_secret_key)
+    return Bucket.connect(settings.store_url, settings.store_endpoint, settings.data_dir, keys)

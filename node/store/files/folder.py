@@ -13,6 +13,7 @@ from node.store.files.durable import durable_file, sync_folder
 from node.store.files.interface import StoredFile
 from node.store.files.process_locks import cleaning, creating, is_abandoned, lock
 from node.store.files.scratch import ScratchFolders
+from node.store.group_commit import GroupCommit
 
 # Size of the cache of folders known to be durable; a full cache is cleared.
 _MAX_DURABLE_FOLDERS = 10_000
@@ -32,6 +33,7 @@ class DataFolder:
         self._incoming = self._data_dir / "incoming"
         self._scratch = ScratchFolders(self._data_dir / "at-hand")
         self._durable_folders: set[Path] = set()
+        self._syncs = GroupCommit(_sync_folders)
 
     def add(self, path: Path, pieces: Sequence[bytes]) -> bool:
         """See `Files.add`."""
@@ -43,7 +45,7 @@ class DataFolder:
                     os.link(temporary, path)
                 except FileExistsError:
                     return False
-            sync_folder(path.parent)
+            self._syncs.submit(path.parent)
         return True
 
     def put(self, path: Path, pieces: Sequence[bytes]) -> None:
@@ -55,6 +57,10 @@ class DataFolder:
     def exists(self, path: Path) -> bool:
         """See `Files.exists`."""
         return path.is_file()
+
+    def is_surely_new(self, path: Path) -> bool:
+        """See `Files.is_surely_new`."""
+        return not path.exists()
 
     @contextmanager
     def local_copies(self, paths: Sequence[Path]) -> Iterator[list[Path]]:
@@ -139,6 +145,17 @@ class DataFolder:
         if len(self._durable_folders) >= _MAX_DURABLE_FOLDERS:
             self._durable_folders.clear()
         self._durable_folders.add(folder)
+
+
+def _sync_folders(folders: Sequence[Path]) -> Sequence[None]:
+    """Syncs each folder once, however many threads have added a file to it.
+
+    An error is one for all of them: a sync that is repeated succeeds and proves nothing.
+    """
+    with _os_errors_as_transient("a file cannot be stored"):
+        for folder in set(folders):
+            sync_folder(folder)
+    return [None] * len(folders)
 
 
 def _raise_unless_missing(error: OSError) -> None:

@@ -31,6 +31,9 @@ class Files(Protocol):
     def exists(self, path: Path) -> bool:
         """Whether the file exists."""
 
+    def is_surely_new(self, path: Path) -> bool:
+        """Whether the storage knows without a request that there is no such file."""
+
     def local_copies(self, paths: Sequence[Path]) -> AbstractContextManager[list[Path]]:
         """Yields local paths of these files, in the same order and under the same file names.
 

@@ -16,6 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
 from node.domain.errors import Misconfigured, Transient
 from node.store.files.interface import StoredFile
+from node.store.files.s3_keys import USUAL_KEYS, S3Keys
 from node.store.files.scratch import ScratchFolders
 
 if TYPE_CHECKING:
@@ -60,19 +61,20 @@ class Bucket:
         self._scratch = ScratchFolders(self._data_dir / "at-hand")
 
     @classmethod
-    def connect(cls, url: str, endpoint: str, data_dir: Path) -> Self:
+    def connect(cls, url: str, endpoint: str, data_dir: Path, keys: S3Keys = USUAL_KEYS) -> Self:
         """Opens the bucket `s3://bucket/prefix` on the server at `endpoint` (AWS if empty).
 
-        boto3 finds credentials and region as usual: in AWS_ACCESS_KEY_ID and related variables, in
-        its configuration files, or in the machine's role.
+        boto3 finds the region as usual, and so the keys where `keys` has none: in AWS_ACCESS_KEY_ID
+        and related variables, in its configuration files, or in the machine's role.
 
         Raises:
-            Misconfigured: the bucket does not exist, denies access or lacks conditional writes.
+            Misconfigured: the bucket does not exist, denies access or lacks conditional writes, or
+                there is no secret key.
             Transient: the server does not answer.
         """
         parts = urlsplit(url)
         prefix = parts.path.strip("/")
-        session = boto3.session.Session()
+        session = boto3.session.Session(botocore_session=keys.session())
         client = session.client("s3", endpoint_url=endpoint or None, config=_config())
         short_timeouts = Config(
             connect_timeout=_PROBE_TIMEOUT_S,
@@ -132,6 +134,10 @@ class Bucket:
                 raise
         return True
 
+    def is_surely_new(self, path: Path) -> bool:
+        """See `Files.is_surely_new`."""
+        return False
+
     @contextmanager
     def local_copies(self, paths: Sequence[Path]) -> Iterator[list[Path]]:
         """See `Files.local_copies`: downloads the files and deletes the copies afterwards."""
@@ -184,7 +190,7 @@ class Bucket:
         except Transient as error:
             match error.__cause__:
                 case NoCredentialsError():
-                    message = "no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+                    message = "no keys: set store_access_key and store_secret_key_file"
                     raise Misconfigured(message, key="store_url") from error
                 case ClientError() as answer if _code(answer) in _CONFIGURATION_ERRORS:
                     raise Misconfigured(str(error), key="store_url") from error

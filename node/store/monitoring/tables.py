@@ -6,6 +6,7 @@ from sqlalchemy import (
     Column,
     Float,
     ForeignKey,
+    Index,
     Integer,
     String,
     Table,
@@ -48,6 +49,8 @@ ALERTS = Table(
     Column("remedy", Text, nullable=False),
     Column("started_at", UtcDateTime, nullable=False),
     Column("ended_at", UtcDateTime),
+    Index(None, "ended_at"),
+    Index(None, "started_at"),
 )
 
 ALERT_MESSAGES = Table(
@@ -62,6 +65,17 @@ ALERT_MESSAGES = Table(
     Column("last_error", Text, nullable=False),
     Column("sent_at", UtcDateTime),
     UniqueConstraint("alert_id", "phase", "channel"),
+    Index(None, "sent_at", "next_try_at"),
+)
+
+# The sum of the numbers of a name counts; triggers of the database add rows.
+ROW_COUNTS = Table(
+    "row_counts",
+    METADATA,
+    Column("counted", _STATE, nullable=False),
+    Column("name", String(401), nullable=False),
+    Column("number", BigInteger, nullable=False),
+    Index(None, "counted", "name"),
 )
 
 STAGE_DURATIONS = Table(

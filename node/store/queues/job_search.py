@@ -13,6 +13,9 @@ from node.store.jobs.job_rows import HAS_NOTICE, JobRows
 from node.store.received.series import stored_series
 from node.store.schema import DELIVERIES, JOBS, SERIES
 
+# The states in which most jobs end, and no state.
+_MOST_STATES = {JobState.DELIVERED, JobState.REFUSED, None}
+
 
 @dataclass(frozen=True)
 class JobCriteria:
@@ -27,6 +30,11 @@ class JobCriteria:
     destination: str = ""
     since: datetime | None = None
     only_held: bool = False
+
+    @property
+    def finds_few(self) -> bool:
+        """Whether few jobs of a large site meet the criteria: they wait, or a person ended them."""
+        return bool(self.destination) or self.only_held or self.state not in _MOST_STATES
 
 
 @dataclass(frozen=True)
@@ -49,14 +57,20 @@ class JobSearch(JobRows):
             query = query.where(SERIES.c.last_received_at >= criteria.since)
         if isinstance(criteria.state, SeriesState):
             query = query.where(SERIES.c.state == criteria.state)
-        if of_job:
+        if of_job and criteria.finds_few:
+            query = query.where(
+                SERIES.c.series_instance_uid.in_(select(JOBS.c.series_instance_uid).where(*of_job))
+            )
+        elif of_job:
             query = query.where(exists().where(of_series, *of_job))
-        jobs_query = select(JOBS).where(*of_job).order_by(JOBS.c.created_at, JOBS.c.job_id)
+        jobs_query = select(JOBS).where(*of_job)
         found = []
         with self._database.reading() as connection:
             for row in connection.execute(query).all():
                 own = jobs_query.where(JOBS.c.series_instance_uid == row.series_instance_uid)
                 jobs = [self._job(each) for each in connection.execute(own)]
+                # Not by the query, for which SQLite would read all jobs in a state in this order.
+                jobs.sort(key=lambda job: (job.created_at, job.job_id))
                 with_deliveries = tuple((job, _deliveries(connection, job)) for job in jobs)
                 found.append(FoundSeries(stored_series(row), with_deliveries))
         return found
@@ -70,10 +84,11 @@ def _job_conditions(criteria: JobCriteria) -> list[ColumnElement[bool]]:
         conditions.append(JOBS.c.reason.startswith(HELD, autoescape=True))
     if criteria.destination:
         conditions.append(
-            exists().where(
-                DELIVERIES.c.job_id == JOBS.c.job_id,
-                DELIVERIES.c.destination.in_(keys_of(criteria.destination)),
-                DELIVERIES.c.state.in_(CHANGEABLE),
+            JOBS.c.job_id.in_(
+                select(DELIVERIES.c.job_id).where(
+                    DELIVERIES.c.destination.in_(keys_of(criteria.destination)),
+                    DELIVERIES.c.state.in_(CHANGEABLE),
+                )
             )
         )
     return conditions

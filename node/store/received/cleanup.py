@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, delete, exists, select, update
+from sqlalchemy import ColumnElement, delete, exists, literal_column, select, update
 
 from node.domain.audit.records import (
     AuditAction,
@@ -27,12 +27,13 @@ from node.store.series_index import forget_patient
 
 _UNFINISHED = [state for state in JobState if not is_final(state)]
 # A finished series is decided and all its jobs are final. A parked job waits for a person, so its
-# series is not finished.
-_FINISHED: ColumnElement[bool] = SERIES.c.state.in_(
-    [SeriesState.IGNORED, SeriesState.ACCEPTED]
-) & ~exists().where(
+# series is not finished. Not by a list of states: SQLite would find the series by these, and read
+# all that have no images any more.
+_FINISHED: ColumnElement[bool] = (SERIES.c.state != SeriesState.RECEIVING) & ~exists().where(
     JOBS.c.series_instance_uid == SERIES.c.series_instance_uid, JOBS.c.state.in_(_UNFINISHED)
 )
+# A number in the text of the query, so that it fits the condition of the index.
+_HAS_IMAGES = SERIES.c.instance_count > literal_column("0")
 
 
 class Cleanup(Repository):
@@ -45,7 +46,7 @@ class Cleanup(Repository):
         """Returns finished series whose last image arrived before `before`, oldest first."""
         query = (
             select(SERIES)
-            .where(_FINISHED, SERIES.c.instance_count > 0, SERIES.c.last_received_at < before)
+            .where(_FINISHED, _HAS_IMAGES, SERIES.c.last_received_at < before)
             .order_by(SERIES.c.last_received_at)
             .limit(limit)
         )

@@ -1,6 +1,6 @@
 """The index of received instances: one row per instance, grouped into series."""
 
-import hashlib
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +14,9 @@ from sqlalchemy.engine import Connection
 from node.domain.identifiers import Uid
 from node.domain.instance import ReceivedInstance
 from node.domain.series import SeriesState, StoredInstance
+from node.store.database import Database
+from node.store.files import Files
+from node.store.group_commit import GroupCommit
 from node.store.repository import Repository
 from node.store.schema import INSTANCES, SERIES
 from node.store.series_index import refresh_index
@@ -23,7 +26,7 @@ _REOPEN_SERIES = (
     update(SERIES)
     .where(SERIES.c.series_instance_uid == bindparam("series_uid"))
     .values(
-        instance_count=SERIES.c.instance_count + 1,
+        instance_count=SERIES.c.instance_count + bindparam("count"),
         last_received_at=bindparam("now"),
         state=SeriesState.RECEIVING,
     )
@@ -45,8 +48,22 @@ class IndexedInstance:
     received_at: datetime
 
 
+@dataclass(frozen=True)
+class NewInstance:
+    """An instance to index, and its durable file."""
+
+    received: ReceivedInstance
+    path: Path
+    size: int
+    received_at: datetime
+
+
 class Instances(Repository):
     """The index of received instances."""
+
+    def __init__(self, database: Database, data_dir: Path, files: Files) -> None:
+        super().__init__(database, data_dir, files)
+        self._added = GroupCommit(self.add_group)
 
     def add_instance(
         self, received: ReceivedInstance, path: Path, size: int, now: datetime
@@ -54,30 +71,63 @@ class Instances(Repository):
         """Indexes an instance whose file of `size` bytes is durable at `path`.
 
         A new instance sets its series back to RECEIVING, whatever was decided about it. Returns
-        False, and changes nothing, if the SOP Instance UID is already indexed.
+        False, and changes nothing, if the SOP Instance UID is already indexed. Instances that
+        threads add at the same time share a transaction.
         """
-        series = {"series_uid": received.series_instance_uid, "now": now}
-        row = {
+        return self._added.submit(NewInstance(received, path, size, now))
+
+    def add_group(self, group: Sequence[NewInstance]) -> list[bool]:
+        """Indexes instances; returns for each whether it is new."""
+        if len(group) > 1 and self._are_added(group):
+            return [True] * len(group)
+        return [self._are_added([each]) for each in group]
+
+    def _are_added(self, group: Sequence[NewInstance]) -> bool:
+        """Indexes all of these, or none where one is indexed already."""
+        series: dict[str, list[NewInstance]] = defaultdict(list)
+        for each in group:
+            series[each.received.series_instance_uid].append(each)
+        with self._database.writing() as connection:
+            # Sorted: of two writers on PostgreSQL, none waits for what waits for it.
+            reopened = [
+                uid
+                for uid in sorted(series)
+                if not self._is_receiving(connection, uid, series[uid])
+            ]
+            rows = [self._row_of(each) for uid in sorted(series) for each in series[uid]]
+            added = connection.execute(self._insert_instance, rows[0] if len(rows) == 1 else rows)
+            if len(added.all()) < len(rows):
+                connection.rollback()
+                return False
+            if reopened:
+                refresh_index(self._database, connection, reopened)
+        return True
+
+    def _is_receiving(
+        self, connection: Connection, series_uid: str, added: Sequence[NewInstance]
+    ) -> bool:
+        """Counts instances of a series, which receives from now on; returns whether it did."""
+        now = max(each.received_at for each in added)
+        values = {"series_uid": series_uid, "now": now, "count": len(added)}
+        if connection.execute(_INCREMENT_SERIES, values).rowcount == 1:
+            return True
+        if connection.execute(_REOPEN_SERIES, values).rowcount == 0:
+            self._add_series(connection, added[0].received, added[0].received_at)
+            connection.execute(_REOPEN_SERIES, values)
+        return False
+
+    def _row_of(self, new: NewInstance) -> dict[str, object]:
+        received = new.received
+        return {
             "sop_instance_uid": received.sop_instance_uid,
             "series_instance_uid": received.series_instance_uid,
             "sop_class_uid": received.sop_class_uid,
             "transfer_syntax_uid": received.transfer_syntax_uid,
-            "path": self._to_row(path),
-            "size_bytes": size,
-            "dataset_sha256": dataset_digest(received.dataset),
-            "received_at": now,
+            "path": self._to_row(new.path),
+            "size_bytes": new.size,
+            "dataset_sha256": received.dataset_sha256,
+            "received_at": new.received_at,
         }
-        with self._database.writing() as connection:
-            is_receiving = connection.execute(_INCREMENT_SERIES, series).rowcount == 1
-            if not is_receiving and connection.execute(_REOPEN_SERIES, series).rowcount == 0:
-                self._add_series(connection, received, now)
-                connection.execute(_REOPEN_SERIES, series)
-            if connection.execute(self._insert_instance, row).first() is None:
-                connection.rollback()
-                return False
-            if not is_receiving:
-                refresh_index(self._database, connection, [received.series_instance_uid])
-        return True
 
     def instances_of(self, series_uid: str) -> tuple[StoredInstance, ...]:
         """Returns the instances of a series, ordered by SOP Instance UID."""
@@ -174,8 +224,3 @@ class Instances(Repository):
             dataset_sha256=row.dataset_sha256,
             received_at=row.received_at,
         )
-
-
-def dataset_digest(dataset: bytes) -> str:
-    """Returns the SHA-256 of an encoded data set, as stored in the index."""
-    return hashlib.sha256(dataset).hexdigest()

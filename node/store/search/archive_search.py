@@ -2,22 +2,40 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, timedelta
+from functools import partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, exists, func, or_, select, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    CompoundSelect,
+    Row,
+    Select,
+    and_,
+    exists,
+    func,
+    literal_column,
+    or_,
+    select,
+    tuple_,
+    union_all,
+)
 
 from node.domain.job import Job, JobState
 from node.domain.series import StoredSeries
 from node.store.jobs.jobs import Jobs
 from node.store.received.series import stored_series
-from node.store.schema import INSTANCES, JOBS, SERIES, SERIES_INDEX
+from node.store.schema import HAS_SEVERAL_VALUES, INSTANCES, JOBS, SERIES, SERIES_INDEX
 from node.store.series_index import searchable
 
 _INDEX = SERIES_INDEX.c
-_PAGE_SIZE = 500
-_STUDY_PAGE_SIZE = 2_000  # of rows with one UID
-_SEVERAL_VALUES = "\\"
+# Most searches need few rows. The pages of one that needs more become longer.
+_FIRST_PAGE_SIZE = 64
+_MAX_PAGE_SIZE = 2_048
+_GROUP_SIZE = 500
+_HAS_SEVERAL_VALUES: ColumnElement[Any] = literal_column(HAS_SEVERAL_VALUES)
+_DATE_LENGTH = 8
+_SHORT_PERIOD = timedelta(days=8)
 
 
 @dataclass(frozen=True)
@@ -36,28 +54,46 @@ class Narrowing:
     series_description: str = ""
     body_part_examined: str = ""
 
+    @property
+    def is_selective(self) -> bool:
+        """Whether few series have the values, whatever the size of the archive."""
+        exact = (self.accession_number, self.patient_id)
+        return any(value and not _has_wildcard(value) for value in exact) or _is_short_period(
+            self.study_date
+        )
+
     def of_study(self) -> list[ColumnElement[bool]]:
-        """The conditions that the series of a study share, and with them its results."""
-        known = _INDEX.patient_id.is_not(None)
-        return [
-            *_if_given(self.study_date, lambda value: _date(_INDEX.study_date, value)),
-            *_if_given(self.accession_number, lambda value: _text(_INDEX.accession_number, value)),
-            *_if_given(self.patient_id, lambda value: ~known | _text(_INDEX.patient_id, value)),
-            *_if_given(self.patient_name, lambda value: ~known | _name(value)),
-        ]
+        """The alternatives for a candidate: what the series of a study share, and its results."""
+        return self._alternatives([])
 
     def of_series(self) -> list[ColumnElement[bool]]:
-        """The conditions on a received series."""
-        return [
-            *self.of_study(),
-            *_if_given(self.modality, lambda value: _text(_INDEX.modality, value)),
-            *_if_given(
-                self.series_description, lambda value: _text(_INDEX.series_description, value)
-            ),
-            *_if_given(
-                self.body_part_examined, lambda value: _text(_INDEX.body_part_examined, value)
-            ),
+        """The alternatives for a received series."""
+        return self._alternatives(
+            [
+                *_if_given(self.modality, partial(_text, _INDEX.modality)),
+                *_if_given(self.series_description, partial(_text, _INDEX.series_description)),
+                *_if_given(self.body_part_examined, partial(_text, _INDEX.body_part_examined)),
+            ]
+        )
+
+    def _alternatives(self, of_series: list[ColumnElement[bool]]) -> list[ColumnElement[bool]]:
+        """Returns conditions of which one must hold, each served by an index; none for no value."""
+        patient = [
+            *_if_given(self.patient_id, partial(_text, _INDEX.patient_id)),
+            *_if_given(self.patient_name, _name),
         ]
+        others = [
+            *of_series,
+            *_if_given(self.study_date, partial(_date, _INDEX.study_date)),
+            *_if_given(self.accession_number, partial(_text, _INDEX.accession_number)),
+        ]
+        if not patient and not others:
+            return []
+        is_unread = _INDEX.attributes_read.is_(False)
+        alternatives = [is_unread, _HAS_SEVERAL_VALUES, and_(*patient, *others)]
+        if patient:
+            alternatives.append(and_(_INDEX.patient_id.is_(None), *others))
+        return alternatives
 
 
 class ArchiveSearch(Jobs):
@@ -71,16 +107,17 @@ class ArchiveSearch(Jobs):
         `with_instances` leaves out those whose instances the retention has deleted.
         """
         order = (SERIES.c.first_received_at, SERIES.c.series_instance_uid)
-        query = _narrowed(select(SERIES), narrowing.of_series())
+        query = _narrowed(select(SERIES), narrowing, narrowing.of_series())
         if with_instances:
             query = query.where(
                 exists().where(INSTANCES.c.series_instance_uid == SERIES.c.series_instance_uid)
             )
-        yield from (stored_series(row) for row in self._pages(query, order, _PAGE_SIZE, skip))
+        yield from (stored_series(row) for row in self._pages(query, order, skip))
 
     def count_candidate_series(self, narrowing: Narrowing) -> int:
         """Returns the number of these series."""
-        query = _narrowed(select(func.count()).select_from(SERIES), narrowing.of_series())
+        all_series = select(func.count()).select_from(SERIES)
+        query = _narrowed(all_series, narrowing, narrowing.of_series())
         with self._database.reading() as connection:
             return int(connection.execute(query).scalar_one())
 
@@ -89,9 +126,8 @@ class ArchiveSearch(Jobs):
         order = (SERIES.c.first_received_at, SERIES.c.series_instance_uid)
         query = select(SERIES.c.study_instance_uid, *order)
         seen: set[str] = set()
-        for row in self._pages(
-            _narrowed(query, narrowing.of_study()), order, _STUDY_PAGE_SIZE, skip=0
-        ):
+        narrowed = _narrowed(query, narrowing, narrowing.of_study())
+        for row in self._pages(narrowed, order):
             if row.study_instance_uid not in seen:
                 seen.add(row.study_instance_uid)
                 yield row.study_instance_uid
@@ -101,19 +137,21 @@ class ArchiveSearch(Jobs):
     ) -> Iterator[list[Job]]:
         """Yields jobs in these states that have a result, the last created first, in groups."""
         order = (JOBS.c.created_at, JOBS.c.job_id)
-        query = select(JOBS).where(JOBS.c.state.in_(states), JOBS.c.result_path.is_not(None))
-        conditions = narrowing.of_study()
-        if conditions:
-            query = query.where(
-                ~_is_read(JOBS.c.series_instance_uid)
-                | exists().where(
-                    _INDEX.series_instance_uid == JOBS.c.series_instance_uid, *conditions
-                )
-            )
+        query = select(JOBS).where(JOBS.c.result_path.is_not(None))
+        alternatives = narrowing.of_study()
+        if narrowing.is_selective:
+            query = query.where(JOBS.c.series_instance_uid.in_(_uids(alternatives)))
+        else:
+            # Not above: SQLite would read all jobs in these states instead of those of the series.
+            query = query.where(JOBS.c.state.in_(states))
+            if alternatives:
+                is_candidate = _INDEX.series_instance_uid == JOBS.c.series_instance_uid
+                query = query.where(exists().where(is_candidate, or_(*alternatives)))
         group: list[Job] = []
-        for row in self._pages(query, order, _PAGE_SIZE, skip=0):
-            group.append(self._job(row))
-            if len(group) == _PAGE_SIZE:
+        for row in self._pages(query, order):
+            if row.state in states:
+                group.append(self._job(row))
+            if len(group) == _GROUP_SIZE:
                 yield group
                 group = []
         if group:
@@ -131,39 +169,42 @@ class ArchiveSearch(Jobs):
         self,
         query: Select[Any],
         order: tuple[ColumnElement[datetime], ColumnElement[str]],
-        size: int,
-        skip: int,
+        skip: int = 0,
     ) -> Iterator[Row[Any]]:
         """Yields the rows, last first; each page is a short transaction of its own."""
         moment, key = order
-        ordered = query.order_by(moment.desc(), key.desc()).limit(size)
-        page = ordered.offset(skip)
+        ordered = query.order_by(moment.desc(), key.desc())
+        page, size = ordered.offset(skip), _FIRST_PAGE_SIZE
         while True:
             with self._database.reading() as connection:
-                rows = connection.execute(page).all()
+                rows = connection.execute(page.limit(size)).all()
             yield from rows
             if len(rows) < size:
                 return
             last = rows[-1]._mapping
             position = tuple_(moment, key) < tuple_(last[moment], last[key])
-            page = ordered.where(position)
+            page, size = ordered.where(position), min(2 * size, _MAX_PAGE_SIZE)
 
 
-def _narrowed(query: Select[Any], conditions: Sequence[ColumnElement[bool]]) -> Select[Any]:
-    if not conditions:
+def _narrowed(
+    query: Select[Any], narrowing: Narrowing, alternatives: Sequence[ColumnElement[bool]]
+) -> Select[Any]:
+    """Returns the query with the series for which one of the alternatives holds.
+
+    Where there are few, the index finds them, and they are put in order. Otherwise the series are
+    read in their order until a page is full.
+    """
+    if not alternatives:
         return query
-    joined = query.outerjoin(
-        SERIES_INDEX, _INDEX.series_instance_uid == SERIES.c.series_instance_uid
-    )
-    # A series that is not in the index has no value there.
-    is_unknown = or_(_INDEX.attributes_read.is_(None), _INDEX.attributes_read.is_(False))
-    for condition in conditions:
-        joined = joined.where(is_unknown | condition)
-    return joined
+    if narrowing.is_selective:
+        return query.where(SERIES.c.series_instance_uid.in_(_uids(alternatives)))
+    of_series = _INDEX.series_instance_uid == SERIES.c.series_instance_uid
+    return query.join(SERIES_INDEX, of_series).where(or_(*alternatives))
 
 
-def _is_read(series_uid: ColumnElement[str]) -> ColumnElement[bool]:
-    return exists().where(_INDEX.series_instance_uid == series_uid, _INDEX.attributes_read)
+def _uids(alternatives: Sequence[ColumnElement[bool]]) -> CompoundSelect[tuple[str]]:
+    """Returns a query for each alternative, because an index serves no OR."""
+    return union_all(*(select(_INDEX.series_instance_uid).where(one) for one in alternatives))
 
 
 def _if_given(
@@ -173,9 +214,15 @@ def _if_given(
 
 
 def _text(column: ColumnElement[str | None], pattern: str) -> ColumnElement[bool]:
+    if not _has_wildcard(pattern):
+        return column == pattern
     escaped = pattern.replace("/", "//").replace("%", "/%").replace("_", "/_")
     like = escaped.replace("*", "%").replace("?", "_")
-    return column.like(like, escape="/") | column.contains(_SEVERAL_VALUES, autoescape=True)
+    return column.like(like, escape="/")
+
+
+def _has_wildcard(pattern: str) -> bool:
+    return "*" in pattern or "?" in pattern
 
 
 def _date(column: ColumnElement[str | None], value: str) -> ColumnElement[bool]:
@@ -184,8 +231,20 @@ def _date(column: ColumnElement[str | None], value: str) -> ColumnElement[bool]:
         return _text(column, value)
     after = column >= first
     before = func.substr(column, 1, len(last)) <= last
-    several = column.contains(_SEVERAL_VALUES, autoescape=True)
-    return several | (after & before if last else after)
+    if not last:
+        return after
+    # The end of the index range: no date is longer than eight digits.
+    return and_(after, before, column <= last.ljust(_DATE_LENGTH, "9"))
+
+
+def _is_short_period(value: str) -> bool:
+    """Whether the value is one day, or the first and last day of a week or less."""
+    first, _, last = value.partition("-")
+    try:
+        days = [date.fromisoformat(day) for day in (first, last or first)]
+    except ValueError:
+        return False
+    return value != f"{first}-" and days[1] - days[0] < _SHORT_PERIOD
 
 
 def _name(pattern: str) -> ColumnElement[bool]:

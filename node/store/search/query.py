@@ -154,7 +154,7 @@ def _uid(text: str) -> ColumnElement[bool]:
     return or_(
         _INDEX.series_instance_uid == text,
         _INDEX.study_instance_uid == text,
-        _INDEX.series_instance_uid.in_(of_instance),
+        _INDEX.series_instance_uid == of_instance.scalar_subquery(),
     )
 
 

@@ -11,8 +11,9 @@ from sqlalchemy.engine import Connection
 
 from node.domain.identifiers import Uid
 from node.domain.listing.listed_states import ListedState
+from node.store.monitoring.row_counts import Counted, numbers_of
 from node.store.repository import Repository
-from node.store.schema import SERIES, SERIES_INDEX
+from node.store.schema import SERIES_INDEX
 from node.store.search.query import Cursor, SeriesQuery
 from node.store.series_index import states_of
 
@@ -101,21 +102,24 @@ class SeriesSearch(Repository):
         Raises:
             Rejected: see `search_series`.
         """
-        counting = (
-            select(_INDEX.states, func.count()).where(*query.conditions()).group_by(_INDEX.states)
-        )
+        conditions = query.conditions()
+        counting = select(_INDEX.states, func.count()).where(*conditions).group_by(_INDEX.states)
         counts: Counter[frozenset[ListedState]] = Counter()
         with self._database.reading() as connection:
-            for states, count in connection.execute(counting):
-                counts[states_of(states)] += int(count)
+            found = (
+                {row[0]: int(row[1]) for row in connection.execute(counting)}
+                if conditions
+                else numbers_of(connection, Counted.LISTED)
+            )
+        for states, count in found.items():
+            counts[states_of(states)] += count
         return SearchCounts(counts)
 
     def count_unindexed(self) -> int:
         """Returns how many series no search finds yet, because an earlier version stored them."""
-        total, indexed = (select(func.count()).select_from(t) for t in (SERIES, SERIES_INDEX))
+        query = select(func.count()).where(_INDEX.states == "")
         with self._database.reading() as connection:
-            received = int(connection.execute(total).scalar_one())
-            return max(0, received - int(connection.execute(indexed).scalar_one()))
+            return int(connection.execute(query).scalar_one())
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,8 @@ WORK_ITEMS = Table(
     Column("updated_at", UtcDateTime, nullable=False),
     Index(None, "state"),
     Index(None, "created_at"),
+    Index(None, "worklist", "state"),
+    Index(None, "work_item_uid"),
 )
 
 WORK_ITEM_INPUTS = Table(

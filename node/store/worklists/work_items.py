@@ -18,6 +18,7 @@ from node.store.worklists.tables import WORK_ITEM_INPUTS, WORK_ITEMS
 
 # A series that was requested stays so after its work item is completed, for reruns and late images.
 _REQUESTING = (WorkItemState.PERFORMING, WorkItemState.COMPLETING, WorkItemState.COMPLETED)
+_OPEN = [state for state in WorkItemState if state not in FINAL_STATES]
 
 
 class WorkItems(Repository):
@@ -86,7 +87,7 @@ class WorkItems(Repository):
         """Returns the work items of a worklist that have not ended, first found first."""
         query = (
             select(WORK_ITEMS)
-            .where(WORK_ITEMS.c.worklist == worklist, WORK_ITEMS.c.state.not_in(FINAL_STATES))
+            .where(WORK_ITEMS.c.worklist == worklist, WORK_ITEMS.c.state.in_(_OPEN))
             .order_by(WORK_ITEMS.c.created_at, WORK_ITEMS.c.work_item_uid)
         )
         with self._database.reading() as connection:

@@ -131,9 +131,6 @@ AUDITED_ROUTES: Mapping[Route, AuditedAs] = {
     ("POST", "/api/fetch"): _WORK_CHANGE,
     # People.
     ("POST", "/logout"): AuditedAs(AuditAction.LOGOUT, {}),
-    ("POST", "/account/password"): AuditedAs(AuditAction.USER_CHANGED, {}),
-    ("POST", "/account/second-factor"): AuditedAs(AuditAction.USER_CHANGED, {}),
-    ("POST", "/account/second-factor/remove"): AuditedAs(AuditAction.USER_CHANGED, {}),
 }
 # What changes users, tokens and the configuration adds the record, for the command line as well.
 # The audit trail shows nothing without a record of it.
@@ -146,6 +143,9 @@ RECORDED_WITH_THE_CHANGE: frozenset[Route] = frozenset(
         ("POST", "/tokens/{name}/revoke"),
         ("POST", "/api/tokens"),
         ("DELETE", "/api/tokens/{name}"),
+        ("POST", "/account/password"),
+        ("POST", "/account/second-factor"),
+        ("POST", "/account/second-factor/remove"),
         ("POST", "/users"),
         ("POST", "/users/{name}/role"),
         ("POST", "/users/{name}/disable"),

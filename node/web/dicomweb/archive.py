@@ -167,11 +167,15 @@ class Archive:
 
     def _all(self, narrowing: Narrowing, skip: int = 0) -> Iterator[ArchivedSeries]:
         """Yields the received series, then the results, without the first `skip`."""
-        received = self.store.count_candidate_series(narrowing) if skip else 0
-        if not skip or skip < received:
-            candidates = self.store.candidate_series(narrowing, skip)
-            yield from (_received_series(series) for series in candidates)
-        yield from islice(self._results(narrowing), max(0, skip - received), None)
+        has_received = False
+        for series in self.store.candidate_series(narrowing, skip):
+            has_received = True
+            yield _received_series(series)
+        if skip and not has_received:
+            skip -= self.store.count_candidate_series(narrowing)
+            yield from islice(self._results(narrowing), skip, None)
+        else:
+            yield from self._results(narrowing)
 
     def _results(self, narrowing: Narrowing) -> Iterator[ArchivedSeries]:
         """Yields the results, without those that the node has received as well."""

@@ -146,7 +146,7 @@ def _study_rows(
     archive: Archive, studies: Iterable[str], search: Search, root: str
 ) -> Iterator[Dataset]:
     """Yields one row for each study."""
-    for group in _groups(studies):
+    for group in _groups(studies, search):
         found = [list(members) for members in archive.series_of_studies(group)]
         first = archive.first_instances_of([series for members in found for series in members])
         yield from (_study_row(members, first, search, root) for members in found if members)
@@ -156,16 +156,21 @@ def _series_rows(
     archive: Archive, candidates: Iterable[ArchivedSeries], search: Search, root: str
 ) -> Iterator[Dataset]:
     """Yields one row for each series."""
-    for group in _groups(candidates):
+    for group in _groups(candidates, search):
         first = archive.first_instances_of(group)
         yield from (_series_row(series, first, search, root) for series in group)
 
 
-def _groups(candidates: Iterable[_Candidate]) -> Iterator[list[_Candidate]]:
-    """Yields the candidates in groups, so that one query serves many of them."""
+def _groups(candidates: Iterable[_Candidate], search: Search) -> Iterator[list[_Candidate]]:
+    """Yields the candidates in groups, so that one query serves many of them.
+
+    The first has no more than the page needs if all of them match.
+    """
     remaining = iter(candidates)
-    while group := list(islice(remaining, _GROUP_SIZE)):
+    size = min(_GROUP_SIZE, search.offset + search.limit + 1)
+    while group := list(islice(remaining, size)):
         yield group
+        size = _GROUP_SIZE
 
 
 def _study_row(

@@ -1,4 +1,4 @@
-"""Malicious instances, sent to a listener process."""
+"""Malicious instances, sent to a listener process: one without TLS, the next one by TLS."""
 
 import struct
 import zlib
@@ -31,6 +31,7 @@ from tests.support.dicom.invalid_uids import (
 )
 from tests.support.factories import EXPLICIT, encoded
 from tests.support.peers.raw_peer import RawPeer
+from tests.support.peers.secure_port import TlsSite
 from tests.support.peers.upper_layer import (
     BIG_ENDIAN,
     DEFLATED,
@@ -54,6 +55,7 @@ class Site:
     root: Path
     process: ListenerProcess
     accepted: int = 0
+    sent: int = 0
 
     @property
     def data_dir(self) -> Path:
@@ -64,7 +66,9 @@ class Site:
     ) -> int | None:
         """The status of a C-STORE; `named` replaces the SOP Instance UID in its command."""
         elements = {} if named is None else {SOP_INSTANCE: named}
-        with RawPeer.associated(self.process.port) as peer:
+        self.sent += 1
+        port = self.process.tls_port if self.sent % 2 else self.process.port
+        with RawPeer.associated(port) as peer:
             return peer.status(c_store(dataset, uid, syntax, elements))
 
     def store(self) -> Store:
@@ -82,7 +86,8 @@ class Site:
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     root = tmp_path_factory.mktemp("outside")
-    with ListenerProcess(root / "at" / "a" / "site" / "data") as process:
+    tls = TlsSite.create(tmp_path_factory.mktemp("tls"))
+    with ListenerProcess(root / "at" / "a" / "site" / "data", tls=tls) as process:
         yield Site(root, process)
 
 

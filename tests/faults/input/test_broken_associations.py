@@ -6,6 +6,7 @@ from contextlib import ExitStack
 
 import pytest
 
+from node.intake.inbox import DIGEST_THREADS
 from pacs_listener.store_status import StoreStatus
 from tests.support.factories import CT_IMAGE, EXPLICIT, encoded
 from tests.support.peers.raw_peer import RawPeer
@@ -38,8 +39,8 @@ MAX_ASSOCIATIONS = 25
 # These associations end at once; a timeout takes 30 s.
 SOON_S = 10
 ABORTED = 0x07
-# Of the listener: configuration, rejections, certificates and those of peers.
-TIMERS = 4
+# Of the listener: configuration, rejections, certificates and those of peers; digests.
+TIMERS = 4 + DIGEST_THREADS
 
 
 @pytest.fixture(scope="module")

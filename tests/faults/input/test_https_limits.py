@@ -1,5 +1,6 @@
 """What clients may cost that begin no TLS handshake: they are closed, and others are served."""
 
+import select
 import socket
 import ssl
 import threading
@@ -9,7 +10,6 @@ from dataclasses import dataclass
 
 import httpx
 import pytest
-import uvicorn
 from fastapi import FastAPI
 from starlette.responses import PlainTextResponse
 
@@ -17,8 +17,8 @@ from node.tls.certificate_files import TlsFiles
 from node.tls.contexts import ServerCertificate
 from node.web.server import tls_handshakes
 from node.web.server.ports import WebPort
-from node.web.server_config import server_config
 from tests.support.certificate_authority import CertificateAuthority
+from tests.support.servers.web_server import WebServer
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.timeout(120)
@@ -48,16 +48,6 @@ class Served:
             return False
 
 
-class _Server(uvicorn.Server):
-    def __init__(self, app: FastAPI, port: WebPort) -> None:
-        super().__init__(server_config(app))
-        self._port = port
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets=[])
-        self.servers = [await self._port.serve(self)]
-
-
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     authority = CertificateAuthority.create(tmp_path_factory.mktemp("authority"))
@@ -66,7 +56,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     app = FastAPI()
     app.add_api_route("/", lambda: PlainTextResponse("hello"))
     listening = socket.create_server(("127.0.0.1", 0))
-    server = _Server(app, WebPort(listening, app, certificate.context))
+    server = WebServer(app, WebPort(listening, app, certificate.context))
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
@@ -85,6 +75,18 @@ def test_a_client_that_begins_no_handshake_is_closed(
     monkeypatch.setattr(tls_handshakes, "MAX_HANDSHAKE_SECONDS", _SHORT_S)
     with served.silent() as silent:
         assert silent.recv(1) == b""
+
+
+def test_a_handshake_that_arrives_byte_by_byte_is_ended(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tls_handshakes, "MAX_HANDSHAKE_SECONDS", _SHORT_S)
+    with served.silent() as slow, pytest.raises(ConnectionError):
+        slow.sendall(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc")  # the head of a ClientHello
+        for _ in range(500):
+            if select.select([slow], [], [], _SHORT_S / 10)[0] and not slow.recv(1):
+                raise ConnectionResetError
+            slow.sendall(b"\x03")
 
 
 def test_silent_clients_hold_up_nobody(served: Served) -> None:

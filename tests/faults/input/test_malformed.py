@@ -1,5 +1,7 @@
 """Thousands of damaged instances: each is answered, and the listener keeps running.
 
+Every second one is sent by TLS.
+
 `make soak` damages SEGNODE_DAMAGED_INSTANCES of them by each way.
 """
 
@@ -29,6 +31,7 @@ from tests.support.dicom.body import grid
 from tests.support.dicom.builders import ct_series
 from tests.support.dicom.damaged_files import damaged
 from tests.support.factories import EXPLICIT, encoded, received
+from tests.support.peers.secure_port import Port, TlsSite, number_of, tls_of
 from tests.support.peers.upper_layer import BIG_ENDIAN, DEFLATED, IMPLICIT
 from tests.support.processes.listener_process import ListenerProcess
 from tests.support.processes.resources_in_use import memory_mib
@@ -44,15 +47,18 @@ MAX_GROWTH_MIB = 64
 
 @pytest.fixture
 def listener(tmp_path: Path) -> Iterator[ListenerProcess]:
-    with ListenerProcess(tmp_path / "node" / "data") as process:
+    tls = TlsSite.create(tmp_path / "tls")
+    with ListenerProcess(tmp_path / "node" / "data", tls=tls) as process:
         yield process
 
 
-def associate(port: int) -> Association:
+def associate(port: Port) -> Association:
     entity = AE("MODALITY")
     for syntax in SYNTAXES:
         entity.add_requested_context(CTImageStorage, syntax)
-    association = entity.associate("127.0.0.1", port, ae_title="SEGNODE")
+    association = entity.associate(
+        "127.0.0.1", number_of(port), ae_title="SEGNODE", tls_args=tls_of(port)
+    )
     assert association.is_established
     assert association.dul.socket is not None
     connection = association.dul.socket.socket
@@ -92,20 +98,21 @@ def test_every_damaged_instance_is_answered_and_nothing_is_written_outside_the_s
 ) -> None:
     rng = random.Random(7)
     statuses: Counter[int] = Counter()
-    association = associate(listener.port)
+    associations = [associate(port) for port in (listener.port, listener.tls_port)]
     before = 0
     for number in range(BY_C_STORE):
         uid, syntax = f"1.2.3.{number}", rng.choice(SYNTAXES)
         whole = encoded(sop_instance_uid=uid, transfer_syntax_uid=syntax)
-        statuses[store(association, damaged(whole, rng), uid, syntax)] += 1
+        statuses[store(associations[number % 2], damaged(whole, rng), uid, syntax)] += 1
         if number == 200:
             before = memory_mib(listener.process.pid)
-    release(association)
+    for association in associations:
+        release(association)
 
     assert statuses.keys() <= {int(status) for status in StoreStatus} - {StoreStatus.DEFECT}
     assert statuses[StoreStatus.CANNOT_UNDERSTAND] > BY_C_STORE // 4
     assert memory_mib(listener.process.pid) - before < MAX_GROWTH_MIB
-    assert {path.name for path in tmp_path.iterdir()} == {"node"}
+    assert {path.name for path in tmp_path.iterdir()} == {"node", "tls"}
     assert {path.name for path in (tmp_path / "node").iterdir()} == {"data", "segnode.toml"}
     data_dir = tmp_path / "node" / "data"
     kept = 0
@@ -123,6 +130,9 @@ def test_every_damaged_instance_is_answered_and_nothing_is_written_outside_the_s
     assert store(again, fine, "1.2.4.1", EXPLICIT) == StoreStatus.SUCCESS
     release(again)
     assert listener.stop() == 0
+    lines = sum('"instance.refused"' in line for line in listener.log)
+    assert any('"log.limited"' in line for line in listener.log)
+    assert lines < sum(statuses.values()) // 2
 
 
 def test_a_damaged_file_is_read_or_refused_with_a_reason() -> None:

@@ -1,11 +1,12 @@
 """A thousand damaged associations: each ends, with its threads and its socket.
 
+Every second one is by TLS: what is damaged is inside of it.
+
 `make soak` damages SEGNODE_DAMAGED_INSTANCES of them.
 """
 
 import os
 import random
-import socket
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,12 +14,14 @@ from pathlib import Path
 
 import pytest
 
+from node.intake.inbox import DIGEST_THREADS
 from pacs_listener.commitment import INVALID_ARGUMENT
 from pacs_listener.store_status import StoreStatus
 from tests.support.dicom import nested_sequences as nested
 from tests.support.dicom.damaged_files import damaged
 from tests.support.factories import encoded
 from tests.support.peers.raw_peer import RawPeer
+from tests.support.peers.secure_port import Port, TlsSite
 from tests.support.peers.upper_layer import (
     ABORT,
     ASSOCIATE_AC,
@@ -55,16 +58,22 @@ REFERENCES = 0x00081199
 # Above the memory after the first associations.
 MAX_GROWTH_MIB = 64
 SOON_S = 10
-# Of the listener: configuration, rejections, certificates and those of peers.
-TIMERS = 4
+# Of the listener: configuration, rejections, certificates and those of peers; digests.
+TIMERS = 4 + DIGEST_THREADS
 
 
 @pytest.fixture
 def listener(tmp_path: Path) -> Iterator[ListenerProcess]:
     """A listener that answers requests for storage commitment."""
     peer = '[peers.attacker]\nae_title = "ATTACKER"\nhost = "127.0.0.1"\nport = 104\n'
-    with ListenerProcess(tmp_path / "node" / "data", more=peer) as process:
+    tls = TlsSite.create(tmp_path / "tls")
+    with ListenerProcess(tmp_path / "node" / "data", more=peer, tls=tls) as process:
         yield process
+
+
+def ports(listener: ListenerProcess) -> tuple[Port, Port]:
+    """The port without TLS, and that with TLS."""
+    return listener.port, listener.tls_port
 
 
 def conversation(number: int, rng: random.Random) -> list[bytes]:
@@ -101,7 +110,7 @@ def disturbed(pdus: list[bytes], rng: random.Random) -> list[bytes]:
     return changed
 
 
-def answered_pdu_types(port: int, number: int) -> list[int]:
+def answered_pdu_types(port: Port, number: int) -> list[int]:
     """The types of the PDUs that answer a damaged association, to its end."""
     rng = random.Random(number)
     request, *rest = disturbed(conversation(number, rng), rng)
@@ -119,7 +128,7 @@ def answered_pdu_types(port: int, number: int) -> list[int]:
             peer.socket.settimeout(30)
         peer.send(rest)
         try:
-            peer.socket.shutdown(socket.SHUT_WR)
+            peer.end_sending()
         except OSError:
             return pdu_types
         while pdu_type := peer.read()[0]:
@@ -130,13 +139,13 @@ def answered_pdu_types(port: int, number: int) -> list[int]:
 def test_each_damaged_association_ends_and_the_listener_keeps_running(
     listener: ListenerProcess, tmp_path: Path
 ) -> None:
-    port, pid = listener.port, listener.process.pid
+    both, pid = ports(listener), listener.process.pid
     at_rest = Rest.of(pid)
     answers: Counter[int] = Counter()
     with ThreadPoolExecutor(AT_ONCE) as peers:
         before = 0
         for number, pdu_types in enumerate(
-            peers.map(lambda number: answered_pdu_types(port, number), range(CONVERSATIONS))
+            peers.map(lambda n: answered_pdu_types(both[n % 2], n), range(CONVERSATIONS))
         ):
             answers.update(pdu_types)
             if number == 200:
@@ -145,12 +154,13 @@ def test_each_damaged_association_ends_and_the_listener_keeps_running(
     assert answers.keys() - {0} <= ANSWERS
     assert answers[ASSOCIATE_AC] > CONVERSATIONS // 2
     assert answers[ASSOCIATE_RJ] < CONVERSATIONS // 10
-    with RawPeer.associated(port) as peer:
-        fine = encoded(sop_instance_uid="1.2.4.1", series_instance_uid="1.2.4")
-        assert peer.status(c_store(fine, "1.2.4.1")) == StoreStatus.SUCCESS
+    for port in both:
+        with RawPeer.associated(port) as peer:
+            fine = encoded(sop_instance_uid="1.2.4.1", series_instance_uid="1.2.4")
+            assert peer.status(c_store(fine, "1.2.4.1")) == StoreStatus.SUCCESS
     until(lambda: at_rest.is_reached(pid, timers=TIMERS), SOON_S, "all threads to end")
     assert memory_mib(pid) - before < MAX_GROWTH_MIB
-    assert {path.name for path in tmp_path.iterdir()} == {"node"}
+    assert {path.name for path in tmp_path.iterdir()} == {"node", "tls"}
     assert {path.name for path in (tmp_path / "node").iterdir()} == {"data", "segnode.toml"}
     assert listener.stop() == 0
     assert not any("Exception in thread" in line for line in listener.log)
@@ -170,7 +180,8 @@ def test_each_damaged_association_ends_and_the_listener_keeps_running(
 def test_unreadable_commitment_data_sets_are_an_invalid_argument(
     listener: ListenerProcess, information: bytes
 ) -> None:
-    with RawPeer.associated(listener.port) as peer:
-        assert peer.status(n_action(information)) == INVALID_ARGUMENT
-        assert peer.status(n_event_report(information)) == INVALID_ARGUMENT
-        assert peer.status([c_echo()]) == StoreStatus.SUCCESS
+    for port in ports(listener):
+        with RawPeer.associated(port) as peer:
+            assert peer.status(n_action(information)) == INVALID_ARGUMENT
+            assert peer.status(n_event_report(information)) == INVALID_ARGUMENT
+            assert peer.status([c_echo()]) == StoreStatus.SUCCESS

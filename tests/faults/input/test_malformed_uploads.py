@@ -1,5 +1,7 @@
 """Hundreds of damaged STOW-RS requests: each is answered, none with a server error.
 
+They are sent by HTTPS, with a token.
+
 `make soak` damages SEGNODE_DAMAGED_INSTANCES of them.
 """
 
@@ -29,7 +31,7 @@ from tests.support.dicom.invalid_uids import (
 )
 from tests.support.factories import EXPLICIT, encoded, received
 from tests.support.peers.upper_layer import BIG_ENDIAN, DEFLATED, IMPLICIT
-from tests.support.servers.served_node import ServedNode, served_node
+from tests.support.servers.secured_node import SecuredNode, secured_node
 
 FILES = int(os.environ.get("SEGNODE_DAMAGED_INSTANCES", "300"))
 MESSAGES = FILES // 2
@@ -39,23 +41,22 @@ START, END = b"--next\r\nContent-Type: application/dicom\r\n\r\n", b"\r\n--next-
 
 
 @pytest.fixture
-def node(tmp_path: Path) -> Iterator[ServedNode]:
-    with served_node(tmp_path) as served:
+def secured(tmp_path: Path) -> Iterator[SecuredNode]:
+    folder = tmp_path / "node"
+    folder.mkdir()
+    with secured_node(folder) as served:
         yield served
 
 
 @pytest.fixture
-def client(node: ServedNode) -> Iterator[httpx.Client]:
+def client(secured: SecuredNode) -> Iterator[httpx.Client]:
     """A client of the node; afterwards the node must work and have written nothing elsewhere."""
-    # One connection for each request: on a reused one, every response waits for an acknowledgement.
-    limits = httpx.Limits(max_keepalive_connections=0)
-    with httpx.Client(base_url=node.dicomweb_url, timeout=30, limits=limits) as made:
+    with secured.program(secured.node.dicomweb_url) as made:
         yield made
-    # The node still accepts valid instances, and has written nothing outside its data folder.
-    fine = file("1.2.4.1")
-    answer = httpx.post(f"{node.dicomweb_url}/studies", content=fine, headers=content("dicom"))
+        # The node still accepts valid instances, and has written nothing outside its data folder.
+        answer = made.post("/studies", content=file("1.2.4.1"), headers=content("dicom"))
     assert answer.status_code == 200
-    data_dir = node.settings.data_dir
+    data_dir = secured.node.settings.data_dir
     assert {path.name for path in data_dir.parent.iterdir()} == {"data", "segnode.toml"}
     for path in data_dir.rglob("*.dcm"):
         instance = received_from_file(path, Origin(Channel.FOLDER, "test"))

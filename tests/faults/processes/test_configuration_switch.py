@@ -15,7 +15,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 from pynetdicom.sop_class import CTImageStorage  # type: ignore[attr-defined]
 
 from node.configuration.site_configuration import SiteConfiguration, host_settings
-from node.demo.orthanc_pacs import free_ports
+from node.demo.free_ports import free_ports
 from node.dimse import scu
 from node.domain.identifiers import AeTitle, Uid
 from node.domain.job import JobState

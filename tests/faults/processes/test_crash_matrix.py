@@ -1,6 +1,7 @@
 """SIGKILL of each process at each step with three series in flight: no loss, no duplicate.
 
-Each job has three objects for two destinations.
+Each job has three objects for two destinations. DICOM and HTTP use TLS, in all directions; who has
+logged in before the first kill still is afterwards.
 
 By default each step kills one process, in turn; `make soak` kills every process at every step,
 SEGNODE_CRASH_ROUNDS times.
@@ -11,20 +12,26 @@ import signal
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
+import httpx
 import pytest
 from pydicom import dcmread
 
-from node.demo.orthanc_pacs import Modality, OrthancPacs, free_ports, orthanc_missing
+from node.access.passwords import hash_password
+from node.demo.free_ports import free_ports
+from node.demo.orthanc_pacs import OrthancPacs, orthanc_missing
 from node.dicom.ct_writer import CtDescription, write_ct_series
+from node.domain.access.permissions import Role as UserRole
 from node.domain.identifiers import Uid
 from node.domain.job import JobState
 from node.maintenance.verify import Verification
 from node.processes.role_process import Role
 from tests.support.peers.dcmsend import dcmsend
+from tests.support.peers.secure_port import TlsSite, client_context
 from tests.support.processes.running_node import RunningNode
 from tests.support.processes.stages import Stages
 from tests.support.tiny_model import TINY, tiny_catalogue, tiny_scan
@@ -32,6 +39,7 @@ from tests.support.waiting import until
 
 ROUNDS = int(os.environ.get("SEGNODE_CRASH_ROUNDS", "0"))
 SUPERVISOR = "supervisor"
+PASSWORD = "violet tractor sings quietly"
 # The supervisor comes last: a new supervisor has not counted any crashes yet.
 PROCESSES = (*Role, SUPERVISOR)
 SENDING = ("receive", "assemble")
@@ -73,12 +81,12 @@ class Series:
             dict(zip(uids, paths, strict=True)),
         )
 
-    def send(self, port: int) -> None:
+    def send(self, port: int, tls: TlsSite) -> None:
         """Sends the unacknowledged images by C-STORE, repeatedly, until all are acknowledged."""
 
         def all_acknowledged() -> bool:
             missing = [path for uid, path in self.files.items() if uid not in self.acknowledged]
-            self.acknowledged |= dcmsend(missing, port).acknowledged
+            self.acknowledged |= dcmsend(missing, port, tls).acknowledged
             return self.is_sent
 
         until(all_acknowledged, WAIT_S, "all images to be acknowledged", poll_s=0.1)
@@ -108,8 +116,10 @@ class Matrix:
         ]
         self.sent += batch
         stages = Stages(self.node.folder / "node.log")
+        assert self.node.tls is not None
+        to = (self.node.tls_port, self.node.tls)
         with ThreadPoolExecutor(IN_FLIGHT) as pool:
-            sending = [pool.submit(series.send, self.node.dicom_port) for series in batch]
+            sending = [pool.submit(series.send, *to) for series in batch]
             until(lambda: self._pid(process), WAIT_S, f"the {process} to run")
             if step in SENDING:
                 hit = self._kill_while_sending(step, process, batch, sending)
@@ -194,9 +204,11 @@ def matrix(tmp_path: Path) -> Iterator[Matrix]:
     if missing:
         pytest.skip(missing)
     (port,) = free_ports(1)
-    us = {"segnode": Modality("SEGNODE", "127.0.0.1", port)}
-    with OrthancPacs(tmp_path / "orthanc", modalities=us) as orthanc:
-        node = RunningNode(tmp_path / "node", orthanc, roles=tuple(Role), dicom_port=port)
+    tls = TlsSite.create(tmp_path / "tls")
+    us = {"AET": "SEGNODE", "Host": "127.0.0.1", "Port": port, "UseDicomTls": True}
+    settings = {**tls.orthanc_settings(), "DicomModalities": {"segnode": us}}
+    with OrthancPacs(tmp_path / "orthanc", configuration=settings) as orthanc:
+        node = RunningNode(tmp_path / "node", orthanc, tuple(Role), tls=tls, tls_port=port)
         node.configure(
             quiet_seconds=QUIET_S,
             model=TINY,
@@ -211,12 +223,27 @@ def matrix(tmp_path: Path) -> Iterator[Matrix]:
         node.close()
 
 
+@contextmanager
+def logged_in(node: RunningNode) -> Iterator[httpx.Client]:
+    """The browser of an administrator who logs in now."""
+    assert node.tls is not None
+    node.store.add_user("admin", UserRole.ADMINISTRATOR, datetime.now(UTC), hash_password(PASSWORD))
+    context = client_context(node.tls.authority)
+    limits = httpx.Limits(max_keepalive_connections=0)  # the server is killed between two requests
+    with httpx.Client(base_url=node.url, verify=context, limits=limits) as browser:
+        answer = browser.post("/login", data={"name": "admin", "password": PASSWORD})
+        assert answer.status_code == 303
+        yield browser
+
+
 @pytest.mark.timeout(120 + ROUND_S * len(rounds()))
 def test_after_every_kill_no_instance_is_lost_and_every_series_has_one_result(
     matrix: Matrix,
 ) -> None:
-    for step, process in rounds():
-        matrix.round(step, process)
+    with logged_in(matrix.node) as person:
+        for step, process in rounds():
+            matrix.round(step, process)
+        assert len(person.get("/api/series").json()) == len(matrix.sent)
 
     lost, results = matrix.lost_instances(), matrix.results()
     acknowledged = sum(len(series.acknowledged) for series in matrix.sent)

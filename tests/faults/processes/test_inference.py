@@ -1,13 +1,10 @@
 """Inference that hangs, dies or fails: the job ends with a reason and the next job works."""
 
-import gc
 import os
 import signal
-import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,12 +14,13 @@ from node.domain.errors import Misconfigured, Rejected, RejectionReason, Transie
 from node.domain.identifiers import Uid
 from node.domain.job import JobState
 from node.domain.result_objects import SEG
-from node.inference.loaded_models import LoadedModels
 from node.inference.pool import InferencePool
 from node.inference.process import InferenceError, InferenceProcess
+from node.inference.spawned_child import prepare_child
 from node.jobs.inference import InferenceRequest, InferenceResult, OtherResults
 from tests.support.factories import job_of
-from tests.support.processes.worker_parts import WorkerParts, empty_result
+from tests.support.processes.scripted_models import CollectorProbe, ConcurrencyProbe, Models
+from tests.support.processes.worker_parts import WorkerParts
 from tests.support.waiting import until
 
 ROOT = Path(__file__).parents[3]
@@ -32,77 +30,6 @@ WAIT_S = 120.0
 JOB = job_of(Uid("1.2.3"))
 
 
-class Models(LoadedModels):
-    """Reads the outcome of each inference from the file `plan`, one word per inference."""
-
-    def __init__(self, plan: Path) -> None:
-        self._plan = plan
-
-    def load(self, model_ids: Sequence[str]) -> str:
-        if "missing" in model_ids:
-            raise Misconfigured("model 'missing' is not installed", key="rules.model")
-        return "CPU"
-
-    def infer(self, request: InferenceRequest) -> InferenceResult:
-        word, *rest = self._plan.read_text().split()
-        self._plan.write_text(" ".join(rest))
-        match word:
-            case "hang":
-                threading.Event().wait()
-            case "die":
-                os.kill(os.getpid(), signal.SIGKILL)
-            case "break":
-                raise ZeroDivisionError("by a defect")
-            case "refuse":
-                raise Rejected(RejectionReason.TOO_FEW_SLICES, "The series has 3 slices.")
-            case "wait":
-                raise Transient("an image cannot be read: Stale file handle")
-        return empty_result(request)
-
-    def analyse(self, request: InferenceRequest) -> InferenceResult | None:
-        self._request = request
-        result = self.infer(request)
-        return replace(result, refusal="too few") if self._plan.read_text() == "notice" else None
-
-    def finish(self, other_results: Sequence[OtherResult]) -> InferenceResult:
-        result = self.infer(self._request)
-        return replace(result, timings_s={other.model: 1.0 for other in other_results})
-
-
-class ConcurrencyProbe(LoadedModels):
-    """Each inference waits up to a second for another one at the same time."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def load(self, model_ids: Sequence[str]) -> str:
-        return "CPU"
-
-    def infer(self, request: InferenceRequest) -> InferenceResult:
-        own = self._folder / f"{os.getpid()}"
-        own.with_suffix(".here").touch()
-        try:
-            until(lambda: len(list(self._folder.glob("*.here"))) == 2, 1.0, "the other")
-            outcome = "met"
-        except AssertionError:
-            outcome = "alone"
-        n = len(list(self._folder.glob("*.end")))
-        (self._folder / f"{n}-{os.getpid()}.end").write_text(outcome)
-        if outcome == "alone":
-            own.with_suffix(".here").unlink()
-        return empty_result(request)
-
-
-class CollectorProbe(LoadedModels):
-    """Tells whether the garbage collector is on."""
-
-    def __init__(self) -> None:
-        pass
-
-    def load(self, model_ids: Sequence[str]) -> str:
-        return "on" if gc.isenabled() else "off"
-
-
 def request_in(plan: Path) -> InferenceRequest:
     """A request whose objects are written beside the plan."""
     return InferenceRequest(JOB, (Path("a.dcm"),), plan.parent, (SEG,))
@@ -110,7 +37,7 @@ def request_in(plan: Path) -> InferenceRequest:
 
 @pytest.fixture
 def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))  # the process imports the class above
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))  # the process imports its models
     return tmp_path / "plan"
 
 
@@ -136,6 +63,19 @@ def test_the_next_inference_works_after_a_failure(
     with pytest.raises(InferenceError, match=message):
         process.infer(request_in(plan))
     assert process.infer(request_in(plan)).objects
+
+
+def test_a_process_started_before_the_worker_is_the_first_one_in_use(
+    process: InferenceProcess, plan: Path
+) -> None:
+    prepared = prepare_child().process.pid
+    plan.write_text("fine die fine")
+    process.infer(request_in(plan))
+    assert process.pid == prepared
+    with pytest.raises(InferenceError, match="ended by signal 9"):
+        process.infer(request_in(plan))
+    assert process.infer(request_in(plan)).objects
+    assert process.pid != prepared
 
 
 @pytest.mark.usefixtures("plan")

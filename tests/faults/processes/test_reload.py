@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from node.demo.orthanc_pacs import free_ports
+from node.cli.options import operating_system_user
+from node.demo.free_ports import free_ports
 from node.settings import load_settings
 from node.store.opening import opened_store
 from tests.support.audit_records import audit_records
@@ -59,11 +60,15 @@ def check_audit_trail(host: Host) -> None:
     assert process == {(("process", f"{socket.gethostname()}/listener"),)}
     assert sum(action == "stopped" for action, *_ in records) == 1
     changes = [each for (action, *_), each in records.items() if action == "configuration changed"]
-    first, second, refused = changes
+    first, second, refused = (each for each in changes if each.interface == "node")
     assert '+ae_title = "OTHER"' in first.change
     assert {'-ae_title = "OTHER"', '+ae_title = "DEMOSENDER"'} <= set(second.change.splitlines())
     assert (refused.outcome, refused.change) == ("minor failure", "")
     assert "ae_titel: unknown setting" in refused.detail
+    done, not_done = (each for each in changes if each.interface == "cli")
+    assert {done.actor, not_done.actor} == {f"{operating_system_user()} (command line)"}
+    assert (done.outcome, not_done.outcome) == ("success", "minor failure")
+    assert "ae_titel: unknown setting" in not_done.detail
 
 
 def reload(host: Host) -> subprocess.CompletedProcess[str]:

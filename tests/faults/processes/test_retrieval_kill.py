@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 
-from node.demo.orthanc_pacs import OrthancPacs, free_ports
+from node.demo.free_ports import free_ports
+from node.demo.orthanc_pacs import OrthancPacs
 from node.domain.identifiers import Uid
 from node.domain.job import JobState
 from node.processes.role_process import Role

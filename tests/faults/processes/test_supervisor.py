@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from node.demo.orthanc_pacs import free_ports
+from node.demo.free_ports import free_ports
 from tests.support.waiting import until
 
 _SERVE = [sys.executable, "-m", "node.cli", "serve", "--config"]

@@ -5,13 +5,15 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 import torch
 from optuna.trial import TrialState
 
-from models.training.config_file import read_config_values
-from models.training.loop import CHECKPOINT, LAST, RunOptions
+from models.training.config_file import load_config, read_config_values
+from models.training.loop import CHECKPOINT, LAST, RunOptions, train
 from models.tuning import Tuning, load_search_space, open_study, tune
 from tests.support.dicom.labelled_cases import write_cases, write_config
 from tests.support.waiting import until
@@ -23,11 +25,25 @@ def _command(config: Path, out: Path) -> list[str]:
     return ["-m", "node.cli", "train", str(config), "--out", str(out), "--device", "cpu"]
 
 
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Sums in the order of the other processes, so that all round the same way."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def _train(config: Path, out: Path) -> None:
+    """Trains in this process."""
+    train(load_config(config), RunOptions(config.parent, out, "cpu"))
+
+
 def test_a_training_killed_by_sigkill_resumes_to_the_same_weights(tmp_path: Path) -> None:
     write_cases(tmp_path)
     config = write_config(tmp_path / "config.toml", steps=30, every=15, more="average = 0.9")
     uninterrupted, killed = tmp_path / "uninterrupted", tmp_path / "killed"
-    subprocess.run([sys.executable, *_command(config, uninterrupted)], check=True, env=_ENVIRONMENT)
+    _train(config, uninterrupted)
     process = subprocess.Popen([sys.executable, *_command(config, killed)], env=_ENVIRONMENT)
     try:
         until(
@@ -39,7 +55,7 @@ def test_a_training_killed_by_sigkill_resumes_to_the_same_weights(tmp_path: Path
         process.send_signal(signal.SIGKILL)
         process.wait()
     assert torch.load(killed / CHECKPOINT, weights_only=True)["step"] < 30
-    subprocess.run([sys.executable, *_command(config, killed)], check=True, env=_ENVIRONMENT)
+    _train(config, killed)
     one, other = (torch.load(run / LAST, weights_only=True) for run in (uninterrupted, killed))
     assert all(bool((one[name] == other[name]).all()) for name in one)
 
@@ -92,11 +108,7 @@ def test_two_processes_train_one_network(tmp_path: Path) -> None:
     one_process.write_text(
         one_process.read_text("utf-8").replace("batch = 2", "batch = 4"), encoding="utf-8"
     )
-    subprocess.run(
-        [sys.executable, *_command(one_process, tmp_path / "one_process")],
-        check=True,
-        env=_ENVIRONMENT,
-    )
+    _train(one_process, tmp_path / "one_process")
     single = torch.load(tmp_path / "one_process" / LAST, weights_only=True)
     for name, value in data_parallel.items():
         if value.dtype.is_floating_point:

@@ -17,7 +17,7 @@ import pytest
 from typer.testing import CliRunner
 
 from node.cli.main import app
-from node.demo.orthanc_pacs import free_ports
+from node.demo.free_ports import free_ports
 from node.processes.role_process import MODULES, Role
 from tests.support.servers.http_receiver import HttpReceiver, http_receiver
 from tests.support.waiting import until

@@ -22,7 +22,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
-from node.demo.orthanc_pacs import free_ports
+from node.demo.free_ports import free_ports
 from tests.support.waiting import until
 
 _ROOT = Path(__file__).resolve().parents[3]

@@ -1,10 +1,11 @@
 """Small labelled CT cases on disk and a small training configuration, for tests of training."""
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 
-from models.phantom import abdomen
+from models.phantom import Phantom, abdomen
 from node.offline.convert import to_nifti
 
 # Slices of 12 mm and pixels of 8 mm render a body in about 40 000 voxels.
@@ -51,9 +52,14 @@ UNET = ("unet", "{ channels = [4, 8], residual_units = 1 }")
 def write_cases(folder: Path, seeds: tuple[int, ...] = (1, 2, 3)) -> None:
     """Writes phantoms as `cases/bodyN.nii.gz` and `cases/bodyN_seg.nii.gz`; 1 is the liver."""
     for seed in seeds:
-        phantom = abdomen(seed, spacing_mm=SPACING_MM, shape=SHAPE)
+        phantom = _body(seed)
         to_nifti(phantom.volume, folder / "cases" / f"body{seed}.nii.gz")
         to_nifti(phantom.mask.volume.astype(np.uint8), folder / "cases" / f"body{seed}_seg.nii.gz")
+
+
+@cache
+def _body(seed: int) -> Phantom:
+    return abdomen(seed, spacing_mm=SPACING_MM, shape=SHAPE)
 
 
 def write_config(

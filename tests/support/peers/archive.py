@@ -11,7 +11,7 @@ from pynetdicom import AE, evt
 from pynetdicom.events import Event
 from pynetdicom.transport import ThreadedAssociationServer
 
-from node.demo.orthanc_pacs import free_ports
+from node.demo.free_ports import free_ports
 from node.dimse.find import QUERY_MODEL
 from node.dimse.retrieve import GET_MODEL, MOVE_MODEL
 from node.dimse.scu import Remote

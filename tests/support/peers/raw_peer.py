@@ -73,6 +73,15 @@ class RawPeer:
         """Waits until the listener closes the connection; returns whether it does."""
         return is_closed(self.socket)
 
+    def end_sending(self) -> None:
+        """Ends the direction to the listener; what it sends can still be read.
+
+        Raises:
+            OSError: the connection has ended.
+        """
+        # `SSLSocket.shutdown` would forget the keys, which the responses still need.
+        socket.socket.shutdown(self.socket, socket.SHUT_WR)
+
     def close(self) -> None:
         """Closes the connection without a release or an abort."""
         self.socket.close()

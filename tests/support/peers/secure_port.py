@@ -24,6 +24,11 @@ def number_of(port: Port) -> int:
     return port.number if isinstance(port, SecurePort) else port
 
 
+def tls_of(port: Port) -> tuple[ssl.SSLContext, str] | None:
+    """Returns what pynetdicom calls `tls_args` for an association with a port."""
+    return (port.context, "127.0.0.1") if isinstance(port, SecurePort) else None
+
+
 def open_connection(port: Port, timeout_s: float) -> socket.socket:
     """Connects to a port on loopback; makes the handshake where it is for TLS."""
     connection = socket.create_connection(("127.0.0.1", number_of(port)), timeout_s)
@@ -65,6 +70,16 @@ class TlsSite:
             f'[dicom_tls]\ncertificate_file = "{self.node.certificate}"\n'
             f'key_file = "{self.node.key}"\nca_file = "{self.authority.file}"\n'
         )
+
+    def orthanc_settings(self) -> dict[str, object]:
+        """The settings of an Orthanc that takes and opens TLS associations alone."""
+        own = self.authority.issue("orthanc")
+        return {
+            "DicomTlsEnabled": True,
+            "DicomTlsCertificate": str(own.certificate),
+            "DicomTlsPrivateKey": str(own.key),
+            "DicomTlsTrustedCertificates": str(self.authority.file),
+        }
 
     def port(self, number: int) -> SecurePort:
         """Returns the node's port for TLS, as the sender connects to it."""

@@ -9,7 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from node.demo.orthanc_pacs import OrthancPacs, free_ports
+from node.demo.free_ports import free_ports
+from node.demo.orthanc_pacs import OrthancPacs
 from node.dimse import scu
 from node.domain.identifiers import AeTitle, Uid
 from node.domain.job import Job, is_final

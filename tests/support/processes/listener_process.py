@@ -18,18 +18,25 @@ _READY = re.compile(r'"listener\.ready".*"port": (\d+)')
 class ListenerProcess:
     """`python -m pacs_listener` over a data folder, on a free port unless one is given.
 
-    With `tls`, it also listens on a port for TLS.
+    `more` are lines above the tables of its configuration, `listener` lines of its table. With
+    `tls`, it also listens on a port for TLS.
     """
 
     def __init__(
-        self, data_dir: Path, port: int = 0, *, more: str = "", tls: TlsSite | None = None
+        self,
+        data_dir: Path,
+        port: int = 0,
+        *,
+        more: str = "",
+        listener: str = "",
+        tls: TlsSite | None = None,
     ) -> None:
         config = data_dir.parent / "segnode.toml"
         config.parent.mkdir(parents=True, exist_ok=True)
         secured = "" if tls is None else f"tls_port = 0\n{tls.settings}"
         config.write_text(
             f'data_dir = "{data_dir}"\n{more}\n[listener]\nport = {port}\nhost = "127.0.0.1"\n'
-            f"{secured}",
+            f"{listener}\n{secured}",
             encoding="utf-8",
         )
         self._tls = tls

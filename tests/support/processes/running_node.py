@@ -13,7 +13,8 @@ from pathlib import Path
 from highdicom import Volume
 
 from models.phantom import abdomen
-from node.demo.orthanc_pacs import OrthancPacs, free_ports
+from node.demo.free_ports import free_ports
+from node.demo.orthanc_pacs import OrthancPacs
 from node.dicom.ct_writer import CtDescription, write_ct_series
 from node.dimse import scu
 from node.domain.identifiers import AeTitle, Uid
@@ -21,6 +22,7 @@ from node.domain.job import Job, JobState
 from node.processes.role_process import MODULES, Role
 from node.settings import load_settings
 from node.store import Store
+from tests.support.peers.secure_port import TlsSite
 from tests.support.waiting import until
 
 SENDER = AeTitle("DEMOSENDER")
@@ -82,17 +84,24 @@ path = "archive"
 
 @dataclass
 class RunningNode:
-    """`segnode serve` over a folder, with an Orthanc as its PACS."""
+    """`segnode serve` over a folder, with an Orthanc as its PACS.
+
+    With `tls`, the node needs a login, takes HTTPS alone and DICOM over TLS beside plain DICOM, and
+    connects to its PACS by TLS.
+    """
 
     folder: Path
     orthanc: OrthancPacs
     roles: Sequence[Role] = (Role.LISTENER, Role.WORKER)
     dicom_port: int = 0  # 0: a free port
+    tls: TlsSite | None = None
+    tls_port: int = 0  # 0: a free port
     _process: subprocess.Popen[bytes] | None = None
 
     def __post_init__(self) -> None:
-        free_port, self.web_port = free_ports(2)
+        free_port, free_tls_port, self.web_port = free_ports(3)
         self.dicom_port = self.dicom_port or free_port
+        self.tls_port = self.tls_port or free_tls_port
         self.config_file = self.folder / "segnode.toml"
         self.folder.mkdir(parents=True, exist_ok=True)
         self.configure(quiet_seconds=1)
@@ -119,22 +128,34 @@ class RunningNode:
         more = f'log_level = "{log_level}"\n'
         if catalogue is not None:
             more += f'catalogues = ["{catalogue}"]\n'
-        self.config_file.write_text(
-            _CONFIGURATION.format(
-                more=more,
-                dicom_port=self.dicom_port,
-                web_port=self.web_port,
-                pacs_title=self.orthanc.ae_title,
-                pacs_port=self.orthanc.dicom_port,
-                destination=f"{destination}\n"
-                + ('commitment = "pacs"\n' if commitment else "")
-                + (f"{_ARCHIVE}{destination}\n" if archive else ""),
-                destinations='["pacs", "archive"]' if archive else '["pacs"]',
-                quiet_seconds=quiet_seconds,
-                model=model,
-                rule=rule,
-            )
+        text = _CONFIGURATION.format(
+            more=more,
+            dicom_port=self.dicom_port,
+            web_port=self.web_port,
+            pacs_title=self.orthanc.ae_title,
+            pacs_port=self.orthanc.dicom_port,
+            destination=f"{destination}\n"
+            + ('commitment = "pacs"\n' if commitment else "")
+            + (f"{_ARCHIVE}{destination}\n" if archive else ""),
+            destinations='["pacs", "archive"]' if archive else '["pacs"]',
+            quiet_seconds=quiet_seconds,
+            model=model,
+            rule=rule,
         )
+        self.config_file.write_text(text if self.tls is None else self._secured(text, self.tls))
+
+    def _secured(self, text: str, tls: TlsSite) -> str:
+        """The same configuration with TLS and login."""
+        files = f'certificate_file = "{tls.node.certificate}"\nkey_file = "{tls.node.key}"\n'
+        additions = {
+            "[listener]\n": f"{tls.settings}[listener]\ntls_port = {self.tls_port}\n",
+            "[web]\n": f"[web]\n{files}",
+            "[peers.pacs]\n": "[peers.pacs]\ntls = true\n",
+            'access.login = "none"\n': "",
+        }
+        for former, new in additions.items():
+            text = text.replace(former, new)
+        return text
 
     def start(self) -> None:
         """Starts the processes and waits until all are ready."""
@@ -151,7 +172,7 @@ class RunningNode:
     @property
     def url(self) -> str:
         """The address of the console and of the APIs."""
-        return f"http://127.0.0.1:{self.web_port}"
+        return f"{'http' if self.tls is None else 'https'}://127.0.0.1:{self.web_port}"
 
     def log(self) -> str:
         """The log of the node's processes."""

@@ -5,10 +5,6 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from pydicom import Dataset, dcmwrite
-from pydicom.dataset import FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
-
 from node.commitment.scu import CommitmentScu
 from node.delivery.destination import ResultFile
 from node.delivery.folder import Folder
@@ -18,14 +14,14 @@ from node.domain.errors import Rejected, RejectionReason
 from node.domain.findings import Finding, FindingKind
 from node.domain.instance import Channel, Origin
 from node.domain.job import Job, JobState, ReplacedResult
-from node.domain.result_objects import NOTICE, ObjectUids, ResultKind, WantedObjects
+from node.domain.result_objects import NOTICE, WantedObjects
 from node.domain.retry_policy import RetryPolicy
 from node.domain.series import AcquisitionChoice
 from node.intake.inbox import Inbox
 from node.intake.part10 import received_from_file
 from node.jobs.commit_step import CommitStep
 from node.jobs.deliver_step import DeliverStep
-from node.jobs.inference import InferenceRequest, InferenceResult, OtherResults, ProducedObject
+from node.jobs.inference import InferenceRequest, InferenceResult, OtherResults
 from node.jobs.job_scheduling import JobScheduler
 from node.jobs.other_results import OtherModels
 from node.jobs.segment_step import SegmentStep
@@ -37,6 +33,7 @@ from node.settings.credentials.secret_source import SecretSource
 from node.store import Store
 from node.store.database import NO_PASSWORD
 from tests.support.factories import SERIES, encoded, received, sqlite_url
+from tests.support.processes.empty_result import empty_result
 from tests.support.waiting import until
 
 _ENDED = {JobState.DELIVERED, JobState.REFUSED, JobState.PARKED, JobState.SUPERSEDED}
@@ -55,29 +52,6 @@ class FakePacs:
             raise self.answers.pop(0)
         self.received += instances
         return Receipt(self.name, "taken")
-
-
-def empty_result(request: InferenceRequest) -> InferenceResult:
-    """A result whose objects have no content; a capture has two instances, the others one."""
-    objects = []
-    for each in request.objects:
-        uids = ObjectUids(request.job.job_id, each)
-        count = 2 if each.kind is ResultKind.CAPTURE else 1
-        folder = request.output / each.name
-        folder.mkdir(exist_ok=True)
-        files = tuple(folder / f"{number:04d}.dcm" for number in range(1, count + 1))
-        for number, file in enumerate(files, start=1):
-            dataset = Dataset()
-            dataset.SOPClassUID = SecondaryCaptureImageStorage
-            dataset.SOPInstanceUID = uids.sop_instance_uid(number)
-            dataset.SeriesInstanceUID = uids.series_instance_uid
-            dataset.StudyInstanceUID = request.job.study_instance_uid
-            dataset.file_meta = FileMetaDataset()
-            dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-            dcmwrite(file, dataset, enforce_file_format=True)
-        objects.append(ProducedObject(each, str(SecondaryCaptureImageStorage), files))
-    measurements: dict[str, dict[str, float | bool]] = {"Liver": {"volume_ml": 1500.0}}
-    return InferenceResult(tuple(objects), b"a picture", measurements, {"segment": 0.1})
 
 
 @dataclass

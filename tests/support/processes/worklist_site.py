@@ -6,7 +6,8 @@ from pathlib import Path
 
 from pydicom import dcmread
 
-from node.demo.orthanc_pacs import OrthancPacs, free_ports
+from node.demo.free_ports import free_ports
+from node.demo.orthanc_pacs import OrthancPacs
 from node.domain.identifiers import Uid
 from node.domain.worklists.work_item import WorkItem, WorkItemState
 from tests.support.dicom.work_items import scheduled_work_item, series_input

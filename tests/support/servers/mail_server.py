@@ -11,7 +11,7 @@ from typing import cast
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
-from node.demo.orthanc_pacs import free_ports
+from node.demo.free_ports import free_ports
 
 USER, PASSWORD = "segnode", "secret"
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from node.demo.orthanc_pacs import free_ports
+from node.demo.free_ports import free_ports
 from tests.support.certificate_authority import CertificateAuthority
 from tests.support.waiting import until
 

@@ -14,7 +14,7 @@ from typing import Self
 import pytest
 import requests
 
-from node.demo.orthanc_pacs import free_ports
+from node.demo.free_ports import free_ports
 from tests.support.waiting import until
 
 INSTALL = "apt-get install ceph-mon ceph-osd radosgw"

@@ -2,6 +2,7 @@
 
 import fcntl
 import socket
+import ssl
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,7 +11,6 @@ from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
 
-import uvicorn
 from fastapi import FastAPI
 from pydicom import dcmwrite
 
@@ -29,9 +29,10 @@ from node.store import Store
 from node.store.files.factory import open_files
 from node.web.app import create_app
 from node.web.event_streams import EventStreams, streams_of
-from node.web.server_config import server_config
+from node.web.server.ports import WebPort
 from tests.support.dicom.builders import MADE_AT, CtFiles, ThresholdSegmenter
 from tests.support.factories import job_of
+from tests.support.servers.web_server import WebServer
 from tests.support.waiting import until
 
 
@@ -140,18 +141,23 @@ def running_worker(node: ServedNode) -> Iterator[None]:
 
 @contextmanager
 def served_node(
-    folder: Path, configuration: str = "", *, port: int = 0, login: str = "none"
+    folder: Path,
+    configuration: str = "",
+    *,
+    port: int = 0,
+    login: str = "none",
+    tls: ssl.SSLContext | None = None,
 ) -> Iterator[ServedNode]:
     """Serves a node in `folder` with this TOML configuration; port 0 selects a free one.
 
-    With `login` "required", the configuration says who may use the console.
+    With `login` "required", the configuration says who may use the console. With `tls`, by HTTPS.
     """
     config = folder / "segnode.toml"
     config.write_text(f'data_dir = "data"\n{configuration}', encoding="utf-8")
     settings = load_settings(config)
     settings = without_login(settings) if login == "none" else settings
     store = Store.open(settings.database_url, settings.data_dir, open_files(settings))
-    with serving(create_app(settings, store), settings, store, port) as served:
+    with serving(create_app(settings, store), settings, store, port, tls) as served:
         yield served
 
 
@@ -161,15 +167,23 @@ def without_login(settings: Settings) -> Settings:
 
 
 @contextmanager
-def serving(app: FastAPI, settings: Settings, store: Store, port: int = 0) -> Iterator[ServedNode]:
+def serving(
+    app: FastAPI,
+    settings: Settings,
+    store: Store,
+    port: int = 0,
+    tls: ssl.SSLContext | None = None,
+) -> Iterator[ServedNode]:
     """Serves an application; closes its store at the end."""
     listening = socket.create_server(("127.0.0.1", port))
-    server = uvicorn.Server(server_config(app))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+    # Connections inherit it; otherwise each part of a response waits for an acknowledgement.
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    server = WebServer(app, WebPort(listening, app, tls))
+    thread = threading.Thread(target=server.run)
     thread.start()
     try:
         until(lambda: server.started, 10, "the web server to start")
-        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        url = f"{'http' if tls is None else 'https'}://127.0.0.1:{listening.getsockname()[1]}"
         yield ServedNode(settings, store, url, streams_of(app))
     finally:
         streams_of(app).close()

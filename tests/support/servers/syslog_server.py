@@ -10,16 +10,19 @@ from pathlib import Path
 
 import pytest
 
-from node.demo.orthanc_pacs import free_ports
+from node.demo.free_ports import free_ports
 from tests.support.certificate_authority import CertificateAuthority
 from tests.support.waiting import until
 
 _GUIDE = Path(__file__).parents[3] / "deploy" / "audit.md"
 _START_S = 30.0
-_PLAIN = """
+_OUTPUT = "/var/log/segnode-audit.log"
+_PLAIN = f"""
 global(maxMessageSize="64k")
 module(load="imtcp")
 input(type="imtcp" port="6514")
+template(name="whole" type="string" string="%rawmsg%\\n")
+action(type="omfile" file="{_OUTPUT}" template="whole")
 """
 
 
@@ -60,12 +63,9 @@ class SyslogDaemon:
     def _configuration(self) -> str:
         text = _PLAIN if self.authority is None else self._example()
         text = text.replace('port="6514"', f'port="{self.port}" address="127.0.0.1"')
-        output = f'file="{self.folder}/messages"'
-        return (
-            f'global(workDirectory="{self.folder}")\n'
-            f'template(name="whole" type="string" string="%rawmsg%\\n")\n{text}\n'
-            f'action(type="omfile" {output} template="whole")\n'
-        )
+        assert f'file="{_OUTPUT}"' in text
+        text = text.replace(_OUTPUT, f"{self.folder}/messages")
+        return f'global(workDirectory="{self.folder}")\n{text}\n'
 
     def _example(self) -> str:
         """The configuration in the guide, with the files of this test."""

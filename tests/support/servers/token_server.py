@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import requests
 
-from node.demo.orthanc_pacs import free_ports
+from node.demo.free_ports import free_ports
 from tests.support.npm_tools import npm_tool
 
 CLIENT, CLIENT_OF_BODY, CLIENT_WITHOUT_GRANT = "segnode", "poster", "denied"

@@ -53,8 +53,9 @@ def test_changes_of_tokens_are_listed_and_verified(
     assert "audit trail read (success), " in listed
     assert "audit trail read (success), " in listed_first
     assert "token changed (success), " in revoked
-    assert revoked.endswith("(command line) by cli: token orthanc revoked")
-    assert "token orthanc created with operate, until" in created
+    assert revoked.endswith("(command line) by cli: token orthanc: revoked")
+    assert "token orthanc: created with operate, until" in created
+    assert listed.endswith("by cli: audit trail: listed")
     assert run(config, monkeypatch, "audit", "list", "--limit", "1", "--json") == 0
     (record,) = json.loads(capsys.readouterr().out)
     assert (record["sequence"], record["objects"]) == (5, [["audit trail", "audit trail"]])
@@ -78,7 +79,7 @@ def test_the_list_shows_what_the_options_ask_for(
     ):
         assert run(config, monkeypatch, "audit", "list", *options) == 0
         (line,) = capsys.readouterr().out.splitlines()
-        assert "token viewer created" in line
+        assert "token viewer: created" in line
     for options in (["--until", "2020-01-01"], ["--address", "192.0.2.7"], ["--user", "nobody"]):
         assert run(config, monkeypatch, "audit", "list", *options) == 0
         assert capsys.readouterr().out == "No record of the audit trail fits.\n"

@@ -4,8 +4,7 @@ import json
 import re
 import sys
 from dataclasses import replace
-from datetime import timedelta
-from getpass import getuser
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pytest
 from models.data.layouts import LAYOUTS
 from node.cli.demo import PacsChoice
 from node.cli.main import main
+from node.cli.options import operating_system_user
 from node.cli.queues.deliveries import OpenState
 from node.cli.queues.job_list import ListState
 from node.domain.findings import Finding, FindingKind
@@ -21,6 +21,7 @@ from node.domain.identifiers import Uid
 from node.domain.job import HELD, Job, JobState
 from node.domain.listing.listed_states import ListedState
 from node.domain.series import SeriesPart, SeriesState
+from node.health.untrusted_proxies import note_untrusted_proxy
 from node.processes.role_process import Role
 from node.routing.rule_matching import Decision
 from node.settings import load_settings
@@ -54,6 +55,15 @@ def test_check_summarises_a_valid_configuration(
 ) -> None:
     assert run(monkeypatch, "check", "-c", str(config)) == 0
     assert "no mistakes" in capsys.readouterr().out
+
+
+def test_check_names_a_proxy_that_the_settings_lack(
+    config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (config.parent / "data").mkdir()
+    note_untrusted_proxy(config.parent / "data", "192.0.2.8", datetime.now(UTC))
+    assert run(monkeypatch, "check", "-c", str(config)) == 0
+    assert "add 192.0.2.8 to trusted_proxies in [web]" in capsys.readouterr().out
 
 
 def test_check_names_the_tls_port_and_refuses_a_key_that_others_can_read(
@@ -223,7 +233,10 @@ def test_a_parked_job_is_exported_and_discarded(
     capsys.readouterr()
     assert run(monkeypatch, "audit", "list", "-c", str(config)) == 0
     recorded = capsys.readouterr().out
-    assert f"exported (success), {getuser()} (command line) by cli: job {parked.job_id}" in recorded
+    assert (
+        f"exported (success), {operating_system_user()} (command line) by cli: job {parked.job_id}"
+        in recorded
+    )
     missing_folder = str(tmp_path / "nowhere" / "out.dcm")
     assert run(monkeypatch, "jobs", "export", name, missing_folder, "-c", str(config)) == 1
     assert "cannot be written" in capsys.readouterr().err
@@ -232,7 +245,7 @@ def test_a_parked_job_is_exported_and_discarded(
     assert "--reason" in capsys.readouterr().err
     assert run(monkeypatch, "jobs", *discard, "-c", str(config)) == 0
     assert run(monkeypatch, "jobs", "list", "-c", str(config)) == 0
-    assert f"discarded by {getuser()}: repeated scan" in capsys.readouterr().out
+    assert f"discarded by {operating_system_user()}: repeated scan" in capsys.readouterr().out
     for command in (discard, retry):
         assert run(monkeypatch, "jobs", *command, "-c", str(config)) == 1
         assert "is discarded; only a parked job can be" in capsys.readouterr().err

@@ -48,6 +48,10 @@ def test_series_are_listed_by_patient_and_state_page_by_page(
     assert capsys.readouterr().out.count("  series ") == 1
     assert run(monkeypatch, "--since", "2026-01-01T00:07:00", *site) == 0
     assert capsys.readouterr().out.count("  series ") == 2
+    assert run(monkeypatch, "--since", "2026-01-01T01:07+01:00", *site) == 0
+    assert capsys.readouterr().out.count("  series ") == 2
+    assert run(monkeypatch, "--from", "1.2.2026", *site) == 2
+    assert "is no date" in capsys.readouterr().err
     assert run(monkeypatch, "nothing like this", *site) == 0
     assert capsys.readouterr().out == "No series found.\n"
 

@@ -2,14 +2,20 @@
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from node.access.login_records import own_account_record
 from node.cli.main import main
+from node.domain.access.permissions import Role
 from node.settings import load_settings
 from node.store import Store
 from tests.support.audit_records import audit_records
+from tests.support.factories import NOON
+from tests.support.servers.sessions import FACTS
 
 
 @pytest.fixture
@@ -17,6 +23,16 @@ def config(tmp_path: Path) -> Path:
     file = tmp_path / "site.toml"
     file.write_text('data_dir = "data"\n', encoding="utf-8")
     return file
+
+
+@contextmanager
+def site_store(config: Path) -> Iterator[Store]:
+    settings = load_settings(config)
+    store = Store.open(settings.database_url, settings.data_dir)
+    try:
+        yield store
+    finally:
+        store.close()
 
 
 def run(config: Path, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
@@ -45,7 +61,7 @@ def test_users_are_added_changed_and_listed(
         ("jdoe", "operator", True),
     ]
     assert run(config, monkeypatch, "enable", "jdoe") == 0
-    assert run(config, monkeypatch, "reset", "jdoe", "--second-factor") == 0
+    assert run(config, monkeypatch, "reset", "jdoe") == 0
     assert run(config, monkeypatch, "list") == 0
     assert "operator, no password yet, never logged in" in capsys.readouterr().out
 
@@ -59,12 +75,29 @@ def test_impossible_changes_say_why_and_leave_a_trail_of_the_others(
         (("add", "admin"), "there is a user admin already"),
         (("reset", "nobody"), "there is no user nobody"),
         (("add", "a b"), "a user name has"),
+        (("reset", "admin", "--second-factor"), "admin has no second factor"),
     ):
         capsys.readouterr()
         assert run(config, monkeypatch, *arguments) == 1
         assert reason in capsys.readouterr().err
-    settings = load_settings(config)
-    store = Store.open(settings.database_url, settings.data_dir)
-    details = [record.detail for record in audit_records(store)]
-    store.close()
-    assert details == ["added: admin as administrator"]
+    with site_store(config) as store:
+        details = [record.detail for record in audit_records(store)]
+    assert details == ["added as administrator"]
+
+
+def test_the_second_factor_is_removed_without_the_password(
+    config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with site_store(config) as store:
+        store.add_user("jdoe", Role.VIEWER, NOON, "a hash")
+        store.set_totp_secret("jdoe", "SECRET")
+        record = own_account_record("jdoe", FACTS, "sets up")
+        assert store.confirm_second_factor("jdoe", "SECRET", 0, ["digest"], record)
+    assert run(config, monkeypatch, "reset", "JDOE", "--second-factor") == 0
+    assert "the same password as before" in capsys.readouterr().out
+    with site_store(config) as store:
+        user = store.get_user("jdoe")
+        assert (user.has_second_factor, user.has_password) == (False, True)
+        assert store.count_recovery_codes("jdoe") == 0
+        latest = audit_records(store)[0]
+    assert (latest.detail, latest.objects) == ("second factor removed", (("user", "jdoe"),))

@@ -90,6 +90,7 @@ _INSTANCE_ATTRIBUTES = [
     "acse",
     "requestor.primitive",
     "requestor.address",
+    "dimse.msg_queue.qsize",
 ]
 
 

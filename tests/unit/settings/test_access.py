@@ -179,3 +179,7 @@ def test_a_proxy_and_a_provider_exclude_each_other(tmp_path: Path) -> None:
     proxy = '[access.proxy]\naddresses = ["192.0.2.7"]\nroles = { staff = "viewer" }\n'
     with pytest.raises(Misconfigured, match=r"access\.oidc: cannot stand beside \[access\.proxy\]"):
         load(tmp_path, text + proxy)
+    with pytest.raises(Misconfigured) as refused:
+        load(tmp_path, text + proxy + 'user_heder = "X"\n[listener]\nport = -1\n')
+    for mistake in ("cannot stand beside", "user_heder", "listener.port"):
+        assert mistake in str(refused.value), "all mistakes are reported together"

@@ -34,7 +34,7 @@ def sender(
     """Returns what an application sees of a request from this address."""
 
     async def send() -> httpx.Response:
-        app = ForwardedRequests(show_sender, lambda: proxies)
+        app = ForwardedRequests(show_sender, lambda: proxies, lambda _address: None)
         transport = httpx.ASGITransport(app, client=(address, 50000))
         async with httpx.AsyncClient(transport=transport, base_url="http://node") as client:
             return await client.get("/", headers=headers)
@@ -69,8 +69,9 @@ def test_a_request_that_a_proxy_of_this_machine_may_have_forwarded_is_from_nobod
     assert sender(address, {})["address"] == address
 
 
-def test_the_log_names_a_proxy_that_the_site_does_not_know_once_a_minute() -> None:
-    app = ForwardedRequests(show_sender, lambda: ())
+def test_log_and_note_name_a_proxy_that_the_site_does_not_know_once_a_minute() -> None:
+    noted: list[str] = []
+    app = ForwardedRequests(show_sender, lambda: (), noted.append)
 
     async def send() -> None:
         transport = httpx.ASGITransport(app, client=("198.51.100.9", 50000))
@@ -83,11 +84,12 @@ def test_the_log_names_a_proxy_that_the_site_does_not_know_once_a_minute() -> No
     (line,) = lines
     assert line["address"] == "198.51.100.9"
     assert "web.trusted_proxies" in line["remedy"]
+    assert noted == ["198.51.100.9"]
 
 
 def test_changed_settings_count_at_once() -> None:
     proxies: list[str] = []
-    app = ForwardedRequests(show_sender, lambda: proxies)
+    app = ForwardedRequests(show_sender, lambda: proxies, lambda _address: None)
 
     async def address() -> object:
         transport = httpx.ASGITransport(app, client=("192.0.2.3", 50000))

@@ -54,7 +54,7 @@ def confirm_enrolment(
 ) -> Response:
     """Confirms the second factor; shows the recovery codes once."""
     try:
-        codes = login.second_factor.confirm(own.user.name, form.get("code", ""), facts.now)
+        codes = login.second_factor.confirm(own.user.name, form.get("code", ""), facts)
     except AccountError as error:
         return _enrolment_page(request, login, own, str(error))
     return access_page(request, "recovery_codes.html", codes=codes, next_page=_PATH)

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Query, Request
 from pydantic import Field
 from starlette.responses import Response
 
+from node.audit.record_texts import actor_text
 from node.domain.audit.records import AuditAction, AuditObjectType, AuditOutcome
 from node.store.audit_trail.searching import AuditCursor
 from node.web.acting_user import CurrentUser
@@ -50,6 +51,8 @@ def audit_page(
         actions=sorted(AuditAction),
         outcomes=tuple(AuditOutcome),
         links=_LINKS,
+        actor_text=actor_text,
+        searched=AuditAction.SEARCHED,
         heads=store.audit_chain_heads(),
         older_address="" if older is None else parameters.address_of(_PATH, **older),
         newest_address=parameters.address_of(_PATH) if parameters.older else "",

@@ -113,11 +113,10 @@ def end_sessions(page: Page, name: str) -> Response:
 
 @ROUTER.post("/users/{name}/reset")
 def reset_user(page: Page, name: str, form: PostedForm) -> Response:
-    """Removes the password of a user, and with `second_factor` the second factor, too."""
-    both = "second_factor" in form
-    return page.show_code(
-        name, lambda: page.accounts.reset(name, page.now, with_second_factor=both)
-    )
+    """Removes the password of a user, or with `second_factor` the second factor instead."""
+    if "second_factor" in form:
+        return page.after(lambda: page.accounts.remove_second_factor(name, page.now))
+    return page.show_code(name, lambda: page.accounts.reset_password(name, page.now))
 
 
 def _role_in(form: PostedForm) -> Role:

@@ -42,9 +42,11 @@ def parts_of(folder: Path, *, multi_frame: bool) -> list[CtSeries]:
     return [read_series(paths, AcquisitionChoice.EACH, part) for part in parts]
 
 
-@pytest.fixture(params=[False, True], ids=["images", "multi-frame"])
-def parts(request: pytest.FixtureRequest, tmp_path: Path) -> list[CtSeries]:
-    return parts_of(tmp_path, multi_frame=request.param)
+@pytest.fixture(scope="module", params=[False, True], ids=["images", "multi-frame"])
+def parts(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> list[CtSeries]:
+    return parts_of(tmp_path_factory.mktemp("parts"), multi_frame=request.param)
 
 
 def own_references(series: CtSeries) -> set[Reference]:

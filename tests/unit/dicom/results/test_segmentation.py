@@ -97,9 +97,9 @@ def pixels_on(seg: hd.seg.Segmentation, source: Dataset) -> NDArray[np.integer]:
     return pixels
 
 
-@pytest.fixture
-def series(tmp_path: Path) -> CtSeries:
-    return read_series(ct_series(oblique()).write(tmp_path))
+@pytest.fixture(scope="module")
+def series(tmp_path_factory: pytest.TempPathFactory) -> CtSeries:
+    return read_series(ct_series(oblique()).write(tmp_path_factory.mktemp("ct")))
 
 
 @pytest.mark.parametrize(

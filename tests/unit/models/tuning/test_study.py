@@ -82,13 +82,13 @@ def test_two_processes_share_a_study(folder: Path) -> None:
     command = [
         *(sys.executable, "-m", "node.cli", "tune"),
         *(str(folder / "config.toml"), str(folder / "search.toml")),
-        *("--out", str(folder / "out"), "--storage", url, "--trials", "4", "--device", "cpu"),
+        *("--out", str(folder / "out"), "--storage", url, "--trials", "2", "--device", "cpu"),
     ]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     processes = [subprocess.Popen(command, env=environment) for _ in range(2)]
     assert [process.wait() for process in processes] == [0, 0]
     over = [t for t in open_study(url, "segnode").trials if t.state.is_finished()]
-    assert len(over) >= 4
+    assert len(over) >= 2
 
 
 def test_a_resumed_study_draws_other_values_with_the_same_seed(folder: Path) -> None:

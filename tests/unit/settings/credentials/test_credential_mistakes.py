@@ -97,6 +97,20 @@ def test_the_password_of_the_database_is_for_postgresql(
     assert mistake in found
 
 
+@pytest.mark.parametrize(
+    ("text", "mistake"),
+    [
+        ('store_url = "s3://b"\nstore_access_key = "k"\n', "store_access_key: needs store_secret"),
+        ('store_url = "s3://b"\nstore_secret_key_file = "s"\n', "has no effect without store_acc"),
+        ('store_access_key = "k"\nstore_secret_key_file = "s"\n', "no effect without store_url"),
+    ],
+)
+def test_the_keys_of_an_object_store_belong_together(
+    tmp_path: Path, text: str, mistake: str
+) -> None:
+    assert any(mistake in found for found in mistakes_in(tmp_path, text + VALID))
+
+
 def test_every_secret_that_the_settings_name_is_found(tmp_path: Path) -> None:
     text = (
         'database_url = "postgresql://u@db/x"\ndatabase_password_file = "a"\n'

@@ -74,9 +74,9 @@ def pixel_positions(capture: Dataset, rows: int) -> NDArray[np.float64]:
     return positions
 
 
-@pytest.fixture
-def series(tmp_path: Path) -> CtSeries:
-    return read_series(ct_series(oblique()).write(tmp_path))
+@pytest.fixture(scope="module")
+def series(tmp_path_factory: pytest.TempPathFactory) -> CtSeries:
+    return read_series(ct_series(oblique()).write(tmp_path_factory.mktemp("ct")))
 
 
 @pytest.mark.parametrize("directions", ORIENTATIONS)

@@ -77,9 +77,9 @@ def all_contours(dataset: Dataset) -> list[Dataset]:
     return [c for roi in dataset.ROIContourSequence for c in roi.ContourSequence]
 
 
-@pytest.fixture
-def series(tmp_path: Path) -> CtSeries:
-    return read_series(ct_series(oblique()).write(tmp_path))
+@pytest.fixture(scope="module")
+def series(tmp_path_factory: pytest.TempPathFactory) -> CtSeries:
+    return read_series(ct_series(oblique()).write(tmp_path_factory.mktemp("ct")))
 
 
 @pytest.mark.parametrize(
