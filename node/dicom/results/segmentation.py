@@ -14,6 +14,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, RLELossless
 from models.mask import Mask
 from node.dicom.ct.reader import CtSeries
 from node.dicom.equipment import this_node
+from node.dicom.results.binary_frames import BinaryFrames, Labels
 from node.dicom.results.content import ResultContent
 from node.dicom.results.quality_findings import series_findings
 from node.dicom.results.references import check_source_uids, reference_images
@@ -46,20 +47,23 @@ def encode(content: ResultContent, result_object: ResultObject) -> list[Dataset]
         ValueError: the mask is on another grid than the source, or `made_at` has no time zone.
     """
     _check_input(content)
-    segmentation = _segmentation(content, result_object)
+    images, labels = _labels_on_images(content.mask, content.source)
+    is_labelmap = result_object.encoding is SegEncoding.LABELMAP
+    segmentation = (
+        _segmentation(content, result_object, images, _segment_numbers(labels, content.mask))
+        if is_labelmap
+        else _binary_segmentation(content, result_object, images, labels)
+    )
     source, spec = content.source, content.spec
     derivation = _derivation(content)
     segmentation.DerivationDescription = derivation
     segmentation.ContentCreatorName = None  # type 2; no person created the result
-    if result_object.encoding is SegEncoding.LABELMAP:
+    if is_labelmap:
         _describe_background_last(segmentation)
     else:
-        segmentation.PixelData = _padded_pixel_data(segmentation)
-        _identify_segments_per_frame(segmentation)
         _number_dimension_of_segments(segmentation)
     organization = content.uids(result_object).derived_uid("dimensions")
     _set_dimension_organization_uid(segmentation, organization)
-    _number_source_frames(segmentation, source.referenced_frames)
     texts = (
         segmentation.SeriesDescription,
         segmentation.ContentDescription,
@@ -87,11 +91,33 @@ def transfer_syntax_of(encoding: SegEncoding) -> UID:
     return RLELossless if encoding is SegEncoding.LABELMAP else ExplicitVRLittleEndian
 
 
-def _segmentation(content: ResultContent, result_object: ResultObject) -> hd.seg.Segmentation:
-    images, segments = _frames(content.mask, content.source)
+def _binary_segmentation(
+    content: ResultContent, result_object: ResultObject, images: list[Dataset], labels: Labels
+) -> hd.seg.Segmentation:
+    """Returns the segmentation of `labels` (image, row, column) with a frame for each segment."""
+    omit_empty = result_object.encoding is SegEncoding.SPARSE
+    indices = tuple(label.index for label in content.mask.labels)
+    frames = BinaryFrames(labels, indices, omit_empty)
+    segmentation = _segmentation(
+        content, result_object, frames.tiny_images(images), frames.tiny_pixels()
+    )
+    frames.complete(segmentation)
+    return segmentation
+
+
+def _segmentation(
+    content: ResultContent,
+    result_object: ResultObject,
+    images: list[Dataset],
+    segments: NDArray[np.uint8],
+) -> hd.seg.Segmentation:
+    """Returns highdicom's segmentation of segment numbers (image, row, column).
+
+    Images without a segment get no frame if it is a BINARY one.
+    """
     node = this_node()
     uids = content.uids(result_object)
-    return hd.seg.Segmentation(
+    segmentation = hd.seg.Segmentation(
         source_images=images,
         pixel_array=segments,
         segmentation_type=_TYPES[result_object.encoding],
@@ -108,8 +134,10 @@ def _segmentation(content: ResultContent, result_object: ResultObject) -> hd.seg
         content_label=content_label(content),
         series_description=series_description(content, result_object),
         transfer_syntax_uid=transfer_syntax_of(result_object.encoding),
-        omit_empty_frames=result_object.encoding is SegEncoding.SPARSE,
+        omit_empty_frames=result_object.encoding is not SegEncoding.LABELMAP,
     )
+    _number_source_frames(segmentation, content.source.referenced_frames)
+    return segmentation
 
 
 def _check_input(content: ResultContent) -> None:
@@ -123,28 +151,23 @@ def _check_input(content: ResultContent) -> None:
     check_source_uids(source)
 
 
-def _frames(mask: Mask, source: CtSeries) -> tuple[list[Dataset], NDArray[np.uint8]]:
-    """Returns the reference images and the segment numbers (frame, row, column)."""
+def _labels_on_images(mask: Mask, source: CtSeries) -> tuple[list[Dataset], Labels]:
+    """Returns the reference images and the label indices on them (image, row, column)."""
     images = reference_images(source)
-    segments = _segment_numbers(mask, source)  # (slice, row, column), source slices
+    labels = labels_on_source_slices(mask, source)  # (slice, row, column), source slices
     if source.frame_numbers:
-        segments = segments[np.argsort(source.frame_numbers)]  # in the order of the frames
-    else:
-        # From the head to the feet. highdicom marks the result as 3D only in this order.
-        images.reverse()
-        segments = segments[::-1]
-    return images, segments
+        return images, labels[np.argsort(source.frame_numbers)]  # in the order of the frames
+    # From the head to the feet. highdicom marks the result as 3D only in this order.
+    images.reverse()
+    return images, labels[::-1]
 
 
-def _segment_numbers(mask: Mask, source: CtSeries) -> NDArray[np.uint8]:
-    """Returns segment numbers (slice, row, column), from 1 in the order of the labels.
-
-    There is one slice per source slice.
-    """
+def _segment_numbers(labels: Labels, mask: Mask) -> NDArray[np.uint8]:
+    """Returns segment numbers (image, row, column), from 1 in the order of the mask's labels."""
     number_of = np.zeros(256, dtype=np.uint8)
     for number, label in enumerate(mask.labels, start=1):
         number_of[label.index] = number
-    numbers: NDArray[np.uint8] = number_of[labels_on_source_slices(mask, source)]
+    numbers: NDArray[np.uint8] = number_of[labels]
     return numbers
 
 
@@ -157,19 +180,6 @@ def _describe_background_last(result: Dataset) -> None:
     result.SegmentSequence = [*organs, background]
 
 
-def _identify_segments_per_frame(result: Dataset) -> None:
-    """Moves a shared segment identification into each frame, where viewers expect it."""
-    shared = result.SharedFunctionalGroupsSequence[0]
-    if "SegmentIdentificationSequence" not in shared:
-        return
-    number = shared.SegmentIdentificationSequence[0].ReferencedSegmentNumber
-    del shared.SegmentIdentificationSequence
-    for frame in result.PerFrameFunctionalGroupsSequence:
-        item = Dataset()
-        item.ReferencedSegmentNumber = number
-        frame.SegmentIdentificationSequence = [item]
-
-
 def _number_dimension_of_segments(result: Dataset) -> None:
     """Numbers the segments that have frames from 1 without gaps (PS3.3 C.7.6.17.1)."""
     indices = [
@@ -179,16 +189,6 @@ def _number_dimension_of_segments(result: Dataset) -> None:
     ordinal_of = {n: k for k, n in enumerate(sorted({values[0] for values in indices}), start=1)}
     for values in indices:
         values[0] = ordinal_of[values[0]]
-
-
-def _padded_pixel_data(result: Dataset) -> bytes:
-    """Returns the packed bits, padded with zero bytes to even length (PS3.5 8.1.1).
-
-    highdicom 0.28 pads with the character "0", whose bits are not all zero.
-    """
-    bits = int(result.NumberOfFrames) * int(result.Rows) * int(result.Columns)
-    length = (bits + 7) // 8
-    return bytes(result.PixelData)[:length] + b"\0" * (length % 2)
 
 
 def _set_dimension_organization_uid(result: Dataset, organization: Uid) -> None:

@@ -1,5 +1,7 @@
 """Labels interpolated axis by axis are those of the interpolation at any points."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
@@ -88,3 +90,15 @@ def test_axes_that_lie_between_those_of_the_network_are_not_aligned() -> None:
     between = np.eye(4)
     between[1] = [1, 0.1, 0, 0]
     assert axis_maps(between, (4, 4, 4)) is None
+
+
+def test_labels_need_little_memory_besides_the_mask() -> None:
+    shape = (64, 128, 128)
+    maps = axis_maps(np.diag([0.1, 0.06, 0.06, 1]), shape)
+    assert maps is not None
+    margins = random_margins(2, 4)
+    tracemalloc.start()
+    assert aligned_classes(margins, maps, shape).any()
+    _now, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2 * np.prod(shape)  # a scores volume of one label alone would be four times it

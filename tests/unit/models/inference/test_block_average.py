@@ -1,5 +1,7 @@
 """Blocks of voxels are averaged as torch does it, without a copy of the volume."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
@@ -41,3 +43,12 @@ def test_a_flipped_volume_is_averaged_from_its_first_slice() -> None:
     window = (-160.0, 240.0)
     expected = block_averages(np.ascontiguousarray(flipped), (2, 3, 4), window)
     assert (block_averages(flipped, (2, 3, 4), window) == expected).all()
+
+
+def test_averaging_needs_little_memory_besides_the_volume() -> None:
+    hu = np.zeros((64, 128, 128), dtype=np.int16)
+    tracemalloc.start()
+    block_averages(hu, (4, 4, 4), (-160.0, 240.0))
+    _now, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < hu.nbytes / 4
