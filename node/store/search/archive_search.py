@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from functools import partial
 from typing import Any
 
 from sqlalchemy import (
@@ -33,6 +32,7 @@ _INDEX = SERIES_INDEX.c
 _FIRST_PAGE_SIZE = 64
 _MAX_PAGE_SIZE = 2_048
 _GROUP_SIZE = 500
+_SEVERAL_VALUES = "\\"
 _HAS_SEVERAL_VALUES: ColumnElement[Any] = literal_column(HAS_SEVERAL_VALUES)
 _DATE_LENGTH = 8
 _SHORT_PERIOD = timedelta(days=8)
@@ -70,30 +70,49 @@ class Narrowing:
         """The alternatives for a received series."""
         return self._alternatives(
             [
-                *_if_given(self.modality, partial(_text, _INDEX.modality)),
-                *_if_given(self.series_description, partial(_text, _INDEX.series_description)),
-                *_if_given(self.body_part_examined, partial(_text, _INDEX.body_part_examined)),
+                *self._if_given(_INDEX.modality, self.modality, _text),
+                *self._if_given(_INDEX.series_description, self.series_description, _text),
+                *self._if_given(_INDEX.body_part_examined, self.body_part_examined, _text),
             ]
         )
 
     def _alternatives(self, of_series: list[ColumnElement[bool]]) -> list[ColumnElement[bool]]:
         """Returns conditions of which one must hold, each served by an index; none for no value."""
         patient = [
-            *_if_given(self.patient_id, partial(_text, _INDEX.patient_id)),
-            *_if_given(self.patient_name, _name),
+            *self._if_given(_INDEX.patient_id, self.patient_id, _text),
+            *self._if_given(_INDEX.patient_search_text, self.patient_name, _name),
         ]
         others = [
             *of_series,
-            *_if_given(self.study_date, partial(_date, _INDEX.study_date)),
-            *_if_given(self.accession_number, partial(_text, _INDEX.accession_number)),
+            *self._if_given(_INDEX.study_date, self.study_date, _date),
+            *self._if_given(_INDEX.accession_number, self.accession_number, _text),
         ]
         if not patient and not others:
             return []
-        is_unread = _INDEX.attributes_read.is_(False)
-        alternatives = [is_unread, _HAS_SEVERAL_VALUES, and_(*patient, *others)]
+        alternatives = [_INDEX.attributes_read.is_(False), and_(*patient, *others)]
         if patient:
             alternatives.append(and_(_INDEX.patient_id.is_(None), *others))
+        if self.is_selective:
+            alternatives.append(_HAS_SEVERAL_VALUES)
         return alternatives
+
+    def _if_given(
+        self,
+        column: ColumnElement[str | None],
+        value: str,
+        condition: Callable[[ColumnElement[str | None], str], ColumnElement[bool]],
+    ) -> list[ColumnElement[bool]]:
+        """Returns the condition, unless there is no value.
+
+        Several values in a column meet each condition. An index finds them apart; where all rows
+        are read, the column itself is cheaper.
+        """
+        if not value:
+            return []
+        is_met = condition(column, value)
+        if self.is_selective:
+            return [is_met]
+        return [is_met | column.contains(_SEVERAL_VALUES, autoescape=True)]
 
 
 class ArchiveSearch(Jobs):
@@ -207,12 +226,6 @@ def _uids(alternatives: Sequence[ColumnElement[bool]]) -> CompoundSelect[tuple[s
     return union_all(*(select(_INDEX.series_instance_uid).where(one) for one in alternatives))
 
 
-def _if_given(
-    value: str, condition: Callable[[str], ColumnElement[bool]]
-) -> list[ColumnElement[bool]]:
-    return [condition(value)] if value else []
-
-
 def _text(column: ColumnElement[str | None], pattern: str) -> ColumnElement[bool]:
     if not _has_wildcard(pattern):
         return column == pattern
@@ -247,10 +260,10 @@ def _is_short_period(value: str) -> bool:
     return value != f"{first}-" and days[1] - days[0] < _SHORT_PERIOD
 
 
-def _name(pattern: str) -> ColumnElement[bool]:
+def _name(column: ColumnElement[str | None], pattern: str) -> ColumnElement[bool]:
     """Matches names that have the words of the pattern in their order, and some others."""
     for separator in "^=,*?":
         pattern = pattern.replace(separator, " ")
     escaped = searchable(pattern).replace("/", "//").replace("%", "/%").replace("_", "/_")
     like = f"%{escaped.replace(' ', '%')}%"
-    return _INDEX.patient_search_text.like(like, escape="/")
+    return column.like(like, escape="/")
