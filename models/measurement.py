@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from models.manifest import Label
-from models.mask import Mask
+from models.mask import Box, Mask
 
 _MM3_PER_ML = 1000.0
 # A smaller separate part is a speck at the edge of an organ, not a part that a reader looks for.
@@ -62,11 +62,10 @@ def measure(volume: hd.Volume, mask: Mask) -> dict[str, Measurement]:
     """
     if not volume.geometry_equal(mask.volume):
         raise ValueError("the volume and the mask are not on the same grid")
-    boxes = ndimage.find_objects(mask.volume.array, max(label.index for label in mask.labels))
     edge = _edge_of_field(volume)
     measurements: dict[str, Measurement] = {}
     for label in mask.labels:
-        box = boxes[label.index - 1]
+        box = mask.box_of(label)
         measurements[label.name] = (
             _NOT_FOUND if box is None else _measure_organ(volume, mask, label, box, edge)
         )
@@ -101,7 +100,7 @@ def _measure_organ(
     volume: hd.Volume,
     mask: Mask,
     label: Label,
-    box: tuple[slice, ...],
+    box: Box,
     edge: NDArray[np.bool_],
 ) -> Measurement:
     """Measures the label within its bounding box; `edge` is that of the field, (row, column)."""

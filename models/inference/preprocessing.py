@@ -12,8 +12,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
+from models.inference.aligned_labels import aligned_classes, axis_maps
+from models.inference.block_average import block_averages
 from models.manifest import ModelSpec
 from models.mask import Mask
 from models.monai_parts import AffineTransform
@@ -47,12 +48,10 @@ def prepare(volume: hd.Volume, spec: ModelSpec, device: str | torch.device = "cp
     """
     low, high = spec.hu_window
     affine, shape = network_grid(volume.get_geometry(), spec.spacing_mm)
-    # torch cannot use flipped views: copy them.
-    array = np.ascontiguousarray(volume.array)
-    hu = torch.as_tensor(array, dtype=torch.float32, device=device)[None, None]
-    # Clip before averaging: metal and padding must not affect the average of their neighbours.
-    level = hu.clamp(low, high).sub_(low).div_(high - low)
-    level, source_affine = _average_blocks(level, volume.affine, spec.spacing_mm)
+    blocks = _blocks(volume.affine, spec.spacing_mm)
+    averages = torch.from_numpy(block_averages(volume.array, blocks, (low, high)))
+    level = averages.to(device)[None, None]
+    source_affine = _block_affine(volume.affine, blocks)
     tensor = _resample(level, np.linalg.inv(source_affine) @ affine, shape, padding="zeros")
     return Prepared(tensor, affine, volume.get_geometry())
 
@@ -84,17 +83,11 @@ def restore(scores: Tensor, prepared: Prepared, spec: ModelSpec) -> Mask:
     source = prepared.source
     to_network = np.linalg.inv(prepared.affine) @ source.affine
     margins = scores[1:] - scores[:1]  # (labels, Z, Y, X): each label's score over the background's
-    classes = np.zeros(source.spatial_shape, dtype=np.uint8)
-    first, last = _label_box(margins, to_network, source.spatial_shape)
-    rows, columns = last[1] - first[1], last[2] - first[2]
-    shift = np.eye(4)
-    for start, stop in _slabs(first[0], last[0], rows * columns):
-        shift[:3, 3] = start, first[1], first[2]
-        shape = (stop - start, rows, columns)
-        slab = _resample(margins[None], to_network @ shift, shape, padding="border")[0]
-        best, label = slab.max(dim=0)
-        found = torch.where(best > 0, label + 1, 0).to(torch.uint8).cpu().numpy()
-        classes[start:stop, first[1] : last[1], first[2] : last[2]] = found
+    maps = axis_maps(to_network, source.spatial_shape)
+    if maps is not None and margins.device.type == "cpu":
+        classes = aligned_classes(margins.numpy(), maps, source.spatial_shape)
+    else:
+        classes = oblique_classes(margins, to_network, source.spatial_shape)
     volume = hd.Volume(
         classes,
         source.affine,
@@ -102,6 +95,24 @@ def restore(scores: Tensor, prepared: Prepared, spec: ModelSpec) -> Mask:
         frame_of_reference_uid=source.frame_of_reference_uid,
     )
     return Mask(volume, spec.labels)
+
+
+def oblique_classes(
+    margins: Tensor, to_network: Affine, shape: tuple[int, ...]
+) -> NDArray[np.uint8]:
+    """Returns the class of each source voxel, for any affine; see `aligned_classes`."""
+    classes = np.zeros(shape, dtype=np.uint8)
+    first, last = _label_box(margins, to_network, shape)
+    rows, columns = last[1] - first[1], last[2] - first[2]
+    shift = np.eye(4)
+    for start, stop in _slabs(first[0], last[0], rows * columns):
+        shift[:3, 3] = start, first[1], first[2]
+        size = (stop - start, rows, columns)
+        slab = _resample(margins[None], to_network @ shift, size, padding="border")[0]
+        best, label = slab.max(dim=0)
+        found = torch.where(best > 0, label + 1, 0).to(torch.uint8).cpu().numpy()
+        classes[start:stop, first[1] : last[1], first[2] : last[2]] = found
+    return classes
 
 
 def _label_box(
@@ -130,20 +141,18 @@ def _slabs(first: int, last: int, voxels_per_slice: int) -> Iterator[tuple[int, 
         yield start, min(start + step, last)
 
 
-def _average_blocks(
-    level: Tensor, affine: Affine, spacing_mm: tuple[float, float, float]
-) -> tuple[Tensor, Affine]:
-    """Averages blocks of voxels up to the target spacing, so that noise does not alias."""
+def _blocks(affine: Affine, spacing_mm: tuple[float, float, float]) -> tuple[int, int, int]:
+    """Returns how many voxels along each axis are averaged, so that noise does not alias."""
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
-    blocks = [max(1, int(min(spacing_mm) / s)) for s in spacing]
-    if blocks == [1, 1, 1]:
-        return level, affine
-    # Only whole blocks: replicate the edge to fill the last ones.
-    missing = [-length % block for length, block in zip(level.shape[2:], blocks, strict=True)]
-    padded = functional.pad(level, (0, missing[2], 0, missing[1], 0, missing[0]), mode="replicate")
-    block_affine = np.diag([*map(float, blocks), 1.0])
-    block_affine[:3, 3] = [(block - 1) / 2 for block in blocks]
-    return functional.avg_pool3d(padded, blocks), affine @ block_affine
+    along, down, right = (max(1, int(min(spacing_mm) / s)) for s in spacing)
+    return along, down, right
+
+
+def _block_affine(affine: Affine, blocks: tuple[int, int, int]) -> Affine:
+    """Returns the affine of the grid of the blocks."""
+    to_voxels = np.diag([*map(float, blocks), 1.0])
+    to_voxels[:3, 3] = [(block - 1) / 2 for block in blocks]
+    return affine @ to_voxels
 
 
 def _resample(

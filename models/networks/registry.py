@@ -71,6 +71,14 @@ def divisor(spec: NetworkSpec) -> int:
     return _architecture(spec).divisor(spec.parameters)
 
 
+def accepts_batches(spec: NetworkSpec) -> bool:
+    """Returns whether the network runs on several images at once.
+
+    A file with a network from elsewhere may be made for one.
+    """
+    return spec.kind not in _PROGRAMS
+
+
 def run_padded(network: nn.Module, image: Tensor, multiple: int) -> Tensor:
     """Runs the network on `image` (B, 1, Z, Y, X), padded with air to multiples of `multiple`.
 

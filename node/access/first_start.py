@@ -1,5 +1,6 @@
 """The first start: a one-time code in the log lets its reader become the first administrator."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import structlog
@@ -7,21 +8,25 @@ import structlog
 from node.access.authentication import RequestFacts
 from node.access.lock_out import LockOut
 from node.access.login_records import own_account_record
-from node.access.passwords import check_new_password, hash_password
+from node.access.passwords import DIFFERENT_PASSWORDS, check_new_password, hash_password
 from node.access.secrets import digest_of_code, new_code
+from node.audit.losses import AuditLosses
+from node.audit.recording import record_if_possible
 from node.domain.access.users import AccountError, CodePurpose, User, user_name_of
 from node.store import Store
 
 _LOG = structlog.get_logger()
 _ACCOUNT = "set-up"
+_WRONG_CODE = "the code is wrong; the log of the node states it at its last start"
 
 
 @dataclass(frozen=True)
 class NewAccount:
-    """The name and password that the first administrator chooses."""
+    """The name and password that the first administrator chooses; the password twice."""
 
     name: str
     password: str
+    repeated: str
 
 
 def announce_set_up(store: Store) -> None:
@@ -41,18 +46,38 @@ def set_up(store: Store, code: str, account: NewAccount, facts: RequestFacts) ->
     """Creates the first administrator; the code counts once.
 
     Raises:
-        AccountError: the code is wrong, there is an administrator already, or name or password
-            cannot be used.
+        AccountError: there is an administrator already, or lists everything that is wrong with
+            code, name and password.
     """
     lock_out = LockOut(store)
     lock_out.begin(_ACCOUNT, facts)
-    name = user_name_of(account.name)
-    check_new_password(account.password, name)
     if store.has_administrator():
         raise AccountError("there is an administrator already")
-    if not store.use_code(CodePurpose.SET_UP, digest_of_code(code), facts.now):
-        raise AccountError("the code is wrong; the log of the node states it at its last start")
-    user = store.add_first_administrator(name, hash_password(account.password), facts.now)
-    store.record(own_account_record(user.name, facts, "becomes the first administrator"))
+    digest = digest_of_code(code)
+    mistakes = list(_account_mistakes(account))
+    if not store.has_code(CodePurpose.SET_UP, digest, facts.now):
+        mistakes.insert(0, _WRONG_CODE)
+    if mistakes:
+        raise AccountError(". ".join(f"{each[:1].upper()}{each[1:]}" for each in mistakes))
+    name = user_name_of(account.name)
+    user = store.add_first_administrator(name, hash_password(account.password), digest, facts.now)
+    if user is None:  # somebody else was faster
+        raise AccountError(_WRONG_CODE)
+    record = own_account_record(user.name, facts, "becomes the first administrator")
+    record_if_possible(store.record, record, AuditLosses(store.data_dir))
     lock_out.succeeded(_ACCOUNT, facts)
     return user
+
+
+def _account_mistakes(account: NewAccount) -> Iterator[str]:
+    name = account.name
+    try:
+        name = user_name_of(account.name)
+    except AccountError as error:
+        yield str(error)
+    if account.password != account.repeated:
+        yield DIFFERENT_PASSWORDS
+    try:
+        check_new_password(account.password, name)
+    except AccountError as error:
+        yield str(error)

@@ -4,6 +4,7 @@ Every web process counts in the database. An account is named by a digest: peopl
 their password as the name.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -15,6 +16,7 @@ from node.access.secrets import digest_of_identifier
 from node.audit.losses import AuditLosses
 from node.audit.recording import record_if_possible
 from node.domain.access.users import AccountError
+from node.domain.errors import Transient
 from node.store import Store
 
 _LOG = structlog.get_logger()
@@ -65,8 +67,12 @@ class LockOut:
         record_if_possible(self.store.record, record, AuditLosses(self.store.data_dir))
 
     def succeeded(self, account: str, facts: RequestFacts) -> None:
-        """Forgets the failures of the account, and this attempt of the address."""
-        self.store.forgive_attempt(*_subjects(account, facts.client_address))
+        """Forgets the failures of the account, and this attempt of the address.
+
+        What has succeeded stays so where the database does not answer: the attempt then counts.
+        """
+        with suppress(Transient):
+            self.store.forgive_attempt(*_subjects(account, facts.client_address))
 
     def forgive(self, account: str) -> None:
         """Forgets the failures of the account."""

@@ -1,6 +1,6 @@
 """Login with name, password and second factor; one-time codes that set a password or log in."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -14,7 +14,7 @@ from node.access.login_records import (
 )
 from node.access.passwords import check_new_password, hash_password, is_password
 from node.access.second_factor import SecondFactor, UsedCode
-from node.access.secrets import digest_of_code
+from node.access.secrets import digest_of_code, digest_of_identifier
 from node.access.sessions import SessionKeeper
 from node.domain.access.permissions import Role
 from node.domain.access.users import (
@@ -44,6 +44,11 @@ class OpenedSession:
 
     identifier: str
     stage: SessionStage
+
+    @property
+    def digest(self) -> str:
+        """What the database holds of the identifier."""
+        return digest_of_identifier(self.identifier)
 
 
 @dataclass(frozen=True)
@@ -143,11 +148,10 @@ class Login:
         self._lock_out.begin(name, facts)
         name = user_name_of(name)
         check_new_password(password, name)
-        digest = digest_of_code(code)
-        if not self.store.use_code(CodePurpose.PASSWORD, digest, facts.now, user_name=name):
-            raise AccountError(_WRONG_CODE)
+        digest, new_hash = digest_of_code(code), hash_password(password)
         record = own_account_record(name, facts, "sets the password by one-time code")
-        self.store.set_password(name, hash_password(password), record=record)
+        if not self.store.set_password_by_code(name, new_hash, digest, facts.now, record):
+            raise AccountError(_WRONG_CODE)
         self._lock_out.succeeded(name, facts)
 
     def change_password(
@@ -162,8 +166,10 @@ class Login:
         check_new_password(new, name)
         self._require_password(own, current, facts, "password not changed")
         record = own_account_record(name, facts, "changes the password")
-        self.store.set_password(name, hash_password(new), record=record)
-        return self.open(own.user, SessionStage.OPEN, facts)
+        opened = self._opened_beside(own.user, facts)
+        # Last, so that a database that fails before has changed nothing.
+        self.store.set_password(name, hash_password(new), keep=[opened.digest], record=record)
+        return opened
 
     def remove_second_factor(
         self, own: Credentials, current: str, facts: RequestFacts
@@ -177,8 +183,13 @@ class Login:
             raise AccountError("this node requires a second factor; an administrator can reset it")
         self._require_password(own, current, facts, "second factor not removed")
         record = own_account_record(own.user.name, facts, "removes the second factor")
-        self.store.remove_second_factor(own.user.name, record=record)
-        return self.open(own.user, SessionStage.OPEN, facts)
+        opened = self._opened_beside(own.user, facts)
+        self.store.remove_second_factor(own.user.name, keep=[opened.digest], record=record)
+        return opened
+
+    def _opened_beside(self, user: User, facts: RequestFacts) -> OpenedSession:
+        """Opens a session beside that of the request, which a change of the account then ends."""
+        return self.open(user, SessionStage.OPEN, replace(facts, cookies={}))
 
     def _require_local_login(self, user: User) -> None:
         is_limited = self.options.local_accounts == "administrators"

@@ -9,6 +9,7 @@ from argon2.low_level import Type
 
 from node.domain.access.users import AccountError
 
+DIFFERENT_PASSWORDS = "the two passwords differ"
 MIN_LENGTH = 12
 # Long enough for every passphrase; a longer text would only cost time.
 MAX_LENGTH = 256

@@ -1,5 +1,7 @@
 """`segnode echo` and `segnode send`: DICOM network tools for tests and troubleshooting."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -31,7 +33,9 @@ def echo(
 
     settings = active_settings(config)
     remote = _remote(target, settings)
-    dicom.echo(remote, _calling_ae_title(calling, settings))
+    title = _calling_ae_title(calling, settings)
+    with _refusal_by_this_node_explained(remote, title, settings):
+        dicom.echo(remote, title)
     typer.echo(f"{remote} answered C-ECHO.")
 
 
@@ -52,12 +56,13 @@ def send(
     settings = active_settings(config)
     remote = _remote(target, settings)
     files = find_dicom_files(paths)
-    with progress_bar() as bar:
+    title = _calling_ae_title(calling, settings)
+    with _refusal_by_this_node_explained(remote, title, settings), progress_bar() as bar:
         task = bar.add_task(f"Sending to {remote}", total=len(files))
         summary = scu.send(
             files,
             remote,
-            _calling_ae_title(calling, settings),
+            title,
             progress=lambda sent: bar.update(task, completed=sent),
         )
     for failure in summary.failures:
@@ -67,6 +72,32 @@ def send(
             f"{summary.accepted} of {len(files)} files were accepted by {remote.ae_title}"
         )
     typer.echo(f"{remote} accepted {summary.accepted} files.")
+
+
+@contextmanager
+def _refusal_by_this_node_explained(
+    remote: "Remote", calling: AeTitle, settings: "Settings"
+) -> Iterator[None]:
+    """Says what to do where this node itself does not know the calling AE title.
+
+    By default, commands call as the node, which is none of its own peers.
+    """
+    from node.domain.connections.failure import ConnectionFailure, ConnectionFault
+
+    listener = settings.listener
+    try:
+        yield
+    except ConnectionFailure as failure:
+        is_own = (remote.ae_title, remote.port in (listener.port, listener.tls_port))
+        refused = failure.fault is ConnectionFault.CALLING_AE_TITLE
+        if not refused or is_own != (listener.ae_title, True):
+            raise
+        peers = ", ".join(sorted({peer.ae_title for peer in settings.peers.values()})) or "none"
+        raise Transient(
+            f"{remote} seems to be this node, which accepts only its peers ({peers}), each from "
+            f"its addresses, and {calling} from this machine is none of them: add a peer for it "
+            "to [peers], or call as a peer of this machine (--calling)"
+        ) from failure
 
 
 def _remote(target: str, settings: "Settings") -> "Remote":

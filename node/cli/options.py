@@ -2,8 +2,8 @@
 
 import json
 import os
+import pwd
 from datetime import UTC, date, datetime
-from getpass import getuser
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -56,12 +56,23 @@ def date_option(text: str) -> date:
         raise typer.BadParameter(str(error)) from error
 
 
+def stated_reason(reason: str) -> str:
+    """Returns the reason of an option; the command ends with a usage error if it is empty."""
+    if not reason.strip():
+        raise typer.BadParameter("say why: it is empty")
+    return reason
+
+
 def operating_system_user() -> str:
-    """Returns the name of the user who runs the command; its number if it has no name."""
+    """Returns the name of the user who runs the command; its number if it has no name.
+
+    The environment, which that user can change, has no part in it.
+    """
+    number = os.getuid()
     try:
-        return getuser()
-    except (KeyError, OSError):  # KeyError before Python 3.13
-        return f"user {os.getuid()}"
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return f"user {number}"
 
 
 def json_object(text: str, option: str) -> dict[str, object]:

@@ -9,7 +9,7 @@ import typer
 
 from node.cli.audit.operator_records import record_work
 from node.cli.jobs import open_store
-from node.cli.options import ConfigOption, operating_system_user
+from node.cli.options import ConfigOption, operating_system_user, stated_reason
 from node.domain.errors import Rejected, RejectionReason
 
 if TYPE_CHECKING:
@@ -64,7 +64,10 @@ def repair(config: ConfigOption = None) -> None:
 @app.command()
 def delete(
     series: Annotated[list[str], typer.Argument(help="Series Instance UIDs.")],
-    reason: Annotated[str, typer.Option("--reason", "-r", help="Why; the history keeps it.")],
+    reason: Annotated[
+        str,
+        typer.Option("--reason", "-r", help="Why; the history keeps it.", callback=stated_reason),
+    ],
     config: ConfigOption = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
@@ -74,8 +77,6 @@ def delete(
 
     Example: segnode store delete 1.2.840.113619.2.55.3 --reason "request of the patient"
     """
-    if not reason.strip():
-        raise typer.BadParameter("say why", param_hint="--reason")
     with open_store(config) as store:
         _require_known(store, series)
         if not yes:

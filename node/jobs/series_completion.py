@@ -47,14 +47,24 @@ class SeriesCompletion:
     now: Callable[[], datetime]
     clock: Callable[[], float] = time.monotonic
     _retry_at: dict[str, float] = field(default_factory=dict)
+    _has_open_series: bool = True
+    # By series: its number of images at a decision that came too early, and the quiet time of the
+    # rules that match it. Its images are not read again before that time is over.
+    _required: dict[str, tuple[int, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._quiet_times = QuietTimes(self.clock)
 
+    def is_idle(self) -> bool:
+        """Whether no series was incomplete at the last poll."""
+        return not self._has_open_series
+
     def poll(self) -> None:
         """Decides every series that is complete now."""
         open_series = self.store.open_series()
+        self._has_open_series = bool(open_series)
         quiet_s = self._quiet_times.update(open_series, self.now())
+        self._required = {uid: self._required[uid] for uid in quiet_s if uid in self._required}
         error = None
         for series in open_series:
             uid = series.series_instance_uid
@@ -71,8 +81,7 @@ class SeriesCompletion:
             raise error
 
     def _decide_if_complete(self, series: StoredSeries, quiet_s: float) -> None:
-        min_quiet_s = min([self.quiet_seconds, *(rule.quiet_seconds for rule in self.rules)])
-        if quiet_s < min_quiet_s and not series.start_requested:
+        if quiet_s < self._min_quiet_s(series) and not series.start_requested:
             return
         instances = self.store.instances_of(series.series_instance_uid)
         decision = (
@@ -84,6 +93,15 @@ class SeriesCompletion:
         required_s = max((rule.quiet_seconds for rule in matching), default=self.quiet_seconds)
         if quiet_s >= required_s or series.start_requested:
             self._record(series, instances, decision, matching)
+        else:
+            self._required[series.series_instance_uid] = series.instance_count, required_s
+
+    def _min_quiet_s(self, series: StoredSeries) -> float:
+        """Returns the quiet time before which no rule can decide the series."""
+        count, required_s = self._required.get(series.series_instance_uid, (0, 0.0))
+        if count == series.instance_count:
+            return required_s
+        return min([self.quiet_seconds, *(rule.quiet_seconds for rule in self.rules)])
 
     def _decision(self, series: StoredSeries, instances: Sequence[StoredInstance]) -> Decision:
         return decide(self.rules, facts_of(self.store, series, instances))

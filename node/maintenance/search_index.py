@@ -47,6 +47,11 @@ class SearchIndex:
     _next_uid: str | None = field(default=_FIRST_UID, init=False)
     _patients_agree: bool = field(default=False, init=False)
     _repaired_at: datetime | None = field(default=None, init=False)
+    _has_more: bool = field(default=True, init=False)
+
+    def is_idle(self) -> bool:
+        """Whether the last poll left nothing to do."""
+        return self._next_uid is None and self._patients_agree and not self._has_more
 
     def poll(self) -> None:
         """Does the next step of what a start does, and reads attributes of new series.
@@ -85,7 +90,9 @@ class SearchIndex:
 
     def _read_attributes(self) -> None:
         error = None
-        for uid in self.store.series_without_attributes(_MAX_READ):
+        found = self.store.series_without_attributes(_MAX_READ)
+        self._has_more = bool(found)
+        for uid in found:
             try:
                 header = self._first_header(uid)
             except Transient as transient:

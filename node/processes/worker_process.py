@@ -3,7 +3,6 @@
 import os
 import socket
 import uuid
-from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -14,12 +13,11 @@ from node.app import App, build, utc_now
 from node.audit.losses import AuditLosses
 from node.audit.process_records import recorded_process
 from node.configuration.follower import POLL_SECONDS
-from node.dimse.tls.seen_certificates import FLUSH_SECONDS
 from node.domain.errors import Transient
-from node.jobs.job_scheduling import JobScheduler
 from node.jobs.workflow import Workflows
 from node.processes.audit_losses import add_loss_report
 from node.processes.entry_point import Host
+from node.processes.worker_tasks import add_tasks
 from node.runtime.heartbeat import HEARTBEAT_SECONDS, Membership, SingleWorker, WorkerRemoved
 from node.runtime.locks import lock_numbered_worker, lock_single_worker
 from node.runtime.machine import machine_status
@@ -28,17 +26,10 @@ from node.runtime.supervisor_pipe import SIGN_SECONDS, SupervisorPipe
 from node.runtime.timers import Timers
 from node.settings import Settings
 from node.store import Store
-from node.worklists.cancel_events import CancelEvents
 
 _LOG = structlog.get_logger()
-_REPAIR_SECONDS = 20.0
-_RETENTION_SECONDS = 60.0
-_EVALUATION_SECONDS = 5.0
-_SYSLOG_SECONDS = 2.0
 _CLOCK_SECONDS = 1.0
 _STATUS_SECONDS = 15.0
-# By then the leader of a new site is known.
-_FIRST_QUERY_SECONDS = 10.0
 
 
 def run(host: Host) -> None:
@@ -74,11 +65,13 @@ def _work(host: Host, worker: "Worker", slot: str, stop: StopSignal) -> None:
     _add_fixed_tasks(worker, supervisor)
     worker.timers.add("configuration", POLL_SECONDS, follower.poll)
     worker.timers.start()
+    worker.changes.listen(worker.find_work)
     _LOG.info("worker.ready", slot=slot)
     supervisor.send_sign()
     while not stop.wait(_CLOCK_SECONDS):
         worker.timers.handle_clock_change()
     _LOG.info("worker.stopping")
+    worker.changes.close()
     worker.timers.stop()
     worker.close()
 
@@ -106,8 +99,17 @@ class Worker:
     membership: Membership | None
     timers: Timers = field(default_factory=Timers)
     device: str = ""
+    _task_names: tuple[str, ...] = ()
     _app: App | None = None
     _workflows: Workflows | None = None
+
+    def __post_init__(self) -> None:
+        self.changes = self.store.changes()
+
+    def find_work(self) -> None:
+        """Runs soon the tasks that look for work in the database."""
+        for name in self._task_names:
+            self.timers.run_soon(name)
 
     def use(self, settings: Settings) -> None:
         """Switches to other settings: jobs that run end with the components that they have.
@@ -129,7 +131,14 @@ class Worker:
         self._app, self._workflows = app, workflows
         self.device = device or settings.worker.device
         with self.timers.replacing():
-            _add_tasks(self.timers, app, workflows, self.store, self.membership)
+            self._task_names = add_tasks(
+                self.timers,
+                app,
+                workflows,
+                self.store,
+                membership=self.membership,
+                version=self.changes.version,
+            )
         if current is not None:
             _retire(current, app)
 
@@ -167,57 +176,6 @@ def _retire(old: App, new: App) -> None:
         old.models.retire()
 
 
-def _add_tasks(
-    timers: Timers, app: App, workflows: Workflows, store: Store, membership: Membership | None
-) -> None:
-    """Adds the tasks of a configuration; with several workers, the leader alone runs them."""
-    poll_s = app.settings.worker.poll_seconds
-    retriever = app.retriever
-    scheduler = JobScheduler(store, workflows, app.steps.deliver, app.steps.commit, utc_now)
-    for name, seconds, run_task in (
-        ("series", poll_s, app.series_completion.poll),
-        ("jobs", poll_s, scheduler.poll),
-        ("settlements", poll_s, scheduler.settle_commitments),
-        ("retrievals", poll_s, retriever.refuse_unknown_sources),
-        ("repair", _REPAIR_SECONDS, scheduler.repair),
-        ("commitments", poll_s, app.commitment_reporter.poll),
-        ("retention", _RETENTION_SECONDS, app.retention.poll),
-        ("audit retention", _RETENTION_SECONDS, app.audit_retention.poll),
-        ("audit syslog", _SYSLOG_SECONDS, app.audit_forwarder.poll),
-        ("feedback", _EVALUATION_SECONDS, app.feedback_comparer.poll),
-        ("search index", poll_s, app.search_index.poll),
-        ("search index repair", _REPAIR_SECONDS, app.search_index.repair),
-    ):
-        timers.add(name, seconds, _for_leader(membership, run_task))
-    timers.add("certificates", FLUSH_SECONDS, app.certificates.flush)
-    # Each worker has free capacity of its own.
-    timers.add("shadow runs", _EVALUATION_SECONDS, app.shadow_runner.poll)
-    for source in retriever.sources:
-        poll_source = _for_leader(membership, partial(retriever.poll, source))
-        timers.add(f"retrievals from {source}", poll_s, poll_source)
-    for name, query in app.queries.items():
-        timers.add_with_first_run(
-            f"query {name}",
-            app.settings.queries[name].every_minutes * 60.0,
-            _for_leader(membership, query.run),
-            first_after_s=_FIRST_QUERY_SECONDS,
-        )
-    _add_worklist_tasks(timers, app, membership)
-    app.monitoring.add_to(timers)
-
-
-def _add_worklist_tasks(timers: Timers, app: App, membership: Membership | None) -> None:
-    poll_s = app.settings.worker.poll_seconds
-    for name, worklist in app.worklists.items():
-        search_s = app.settings.worklists[name].poll_seconds
-        timers.add(f"worklist {name}", search_s, _for_leader(membership, worklist.poll_server))
-        perform = _for_leader(membership, worklist.performer.poll)
-        timers.add(f"work items of {name}", poll_s, perform)
-        if worklist.events is not None:
-            listen = partial(_listen_if_leader, membership, worklist.events)
-            timers.add(f"events of {name}", poll_s, listen)
-
-
 def _add_fixed_tasks(worker: Worker, supervisor: SupervisorPipe) -> None:
     """Adds the tasks that no configuration changes.
 
@@ -233,23 +191,6 @@ def _add_fixed_tasks(worker: Worker, supervisor: SupervisorPipe) -> None:
         worker.store.record_machine_status(heartbeat.name, machine_status(worker.device))
 
     timers.add_with_first_run("machine status", _STATUS_SECONDS, report, first_after_s=0.0)
-
-
-def _for_leader(membership: Membership | None, run_task: Callable[[], None]) -> Callable[[], None]:
-    return run_task if membership is None else partial(_run_if_leader, membership, run_task)
-
-
-def _run_if_leader(membership: Membership, run_task: Callable[[], None]) -> None:
-    if membership.leads:
-        run_task()
-
-
-def _listen_if_leader(membership: Membership | None, events: CancelEvents) -> None:
-    """Receives events; a worker that is no longer the leader leaves them to the new one."""
-    if membership is None or membership.leads:
-        events.poll()
-    else:
-        events.close()
 
 
 def _send_heartbeat(heartbeat: Membership | SingleWorker) -> None:

@@ -4,12 +4,13 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import structlog
 from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
@@ -72,6 +73,11 @@ class Timers:
         self.add(name, seconds, run)
         first = datetime.now(UTC) + timedelta(seconds=first_after_s)
         self._scheduler.modify_job(name, next_run_time=first)
+
+    def run_soon(self, name: str) -> None:
+        """Runs a task now unless it runs already; its interval starts again. Unknown: no effect."""
+        with self._lock, suppress(JobLookupError):
+            self._scheduler.modify_job(name, next_run_time=datetime.now(UTC))
 
     @contextmanager
     def replacing(self) -> Iterator[None]:

@@ -8,7 +8,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import DateTime, Dialect, Engine, Table, create_engine, event, text
+from sqlalchemy import (
+    DateTime,
+    Dialect,
+    Engine,
+    PoolProxiedConnection,
+    Table,
+    create_engine,
+    event,
+    text,
+)
 from sqlalchemy.engine import URL, Connection, ExceptionContext, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import (
@@ -173,6 +182,12 @@ class Database:
     def file(self) -> Path | None:
         """The file of the embedded database; None for PostgreSQL."""
         return Path(self.url.database) if self.is_sqlite and self.url.database else None
+
+    def connect_apart(self) -> PoolProxiedConnection:
+        """Opens a connection that belongs to no pool; the caller closes it."""
+        connection = self._engine.raw_connection()
+        connection.detach()
+        return connection
 
     def enable_wal(self) -> None:
         """Switches the embedded database to write-ahead logging: readers never wait for writers."""

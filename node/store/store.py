@@ -14,6 +14,7 @@ from node.store.audit_trail.forwarding import AuditForwarding
 from node.store.audit_trail.removal import AuditRemoval
 from node.store.audit_trail.searching import AuditSearches
 from node.store.audit_trail.trail import AuditRecords
+from node.store.changes import DatabaseChanges
 from node.store.commitment.received import ReceivedCommitments
 from node.store.commitment.requested import RequestedCommitments
 from node.store.configuration.processes import ConfiguredProcesses
@@ -34,6 +35,7 @@ from node.store.migrate import run_migrations
 from node.store.monitoring.activity import ActivityQueries
 from node.store.monitoring.alerts import Alerts
 from node.store.monitoring.destination_health import DestinationHealthRepository
+from node.store.monitoring.row_counts import RowCounts
 from node.store.monitoring.stage_durations import StageDurations
 from node.store.queues.claims import AttemptClaims
 from node.store.queues.delivery_changes import DeliveryChanges
@@ -78,6 +80,7 @@ class Store(
     Alerts,
     ActivityQueries,
     StageDurations,
+    RowCounts,
     RejectedConnections,
     PeerCertificates,
     Revisions,
@@ -135,6 +138,10 @@ class Store(
         if not database.is_sqlite:
             check_files(database, files, data_dir)
         return cls(database, data_dir, files)
+
+    def changes(self) -> DatabaseChanges:
+        """Returns the changes of the database from now on; the caller closes them."""
+        return DatabaseChanges(self._database)
 
     def check_writable(self) -> None:
         """Checks that the database can be written now; returns within about two seconds.

@@ -18,6 +18,7 @@ HEALTH_ROUTES: frozenset[Route] = frozenset(
 # Whoever uses them is not known yet.
 PUBLIC_ROUTES: frozenset[Route] = HEALTH_ROUTES | {
     ("", "/static"),
+    ("GET", "/favicon.ico"),
     ("GET", "/login"),
     ("POST", "/login"),
     ("GET", "/login/oidc"),

@@ -32,11 +32,12 @@ def test_a_user_is_added_once_and_found_by_name(store: Store) -> None:
 
 def test_only_one_of_two_first_administrators_is_added(store: Store) -> None:
     barrier, refused = Barrier(2), []
+    store.replace_code(CodePurpose.SET_UP, "code")
 
     def add(name: str) -> None:
         barrier.wait()
         try:
-            store.add_first_administrator(name, "hash", NOON)
+            store.add_first_administrator(name, "hash", "code", NOON)
         except AccountError as error:
             refused.append(str(error))
 
@@ -47,6 +48,16 @@ def test_only_one_of_two_first_administrators_is_added(store: Store) -> None:
         thread.join()
     assert refused == ["there is an administrator already"]
     assert len(store.list_users()) == 1
+
+
+def test_a_code_is_used_with_what_it_is_for_or_not_at_all(store: Store) -> None:
+    store.replace_code(CodePurpose.PASSWORD, "code", user_name="nobody")
+    with pytest.raises(AccountError, match="there is no user"):
+        store.set_password_by_code("nobody", "hash", "code", NOON)
+    store.add_user("nobody", Role.VIEWER, NOON)
+    assert store.set_password_by_code("nobody", "hash", "code", NOON)
+    assert not store.set_password_by_code("nobody", "another", "code", NOON)
+    assert store.add_first_administrator("first", "hash", "wrong", NOON) is None
 
 
 def test_two_administrators_cannot_disable_each_other(store: Store) -> None:

@@ -14,6 +14,7 @@ from node.domain.instance import Channel, Origin
 from node.intake.part10 import part10_bytes, received_from_file, received_from_part10
 from node.store import Store
 from tests.support.factories import encoded, received
+from tests.support.peers.secure_port import Port, TlsSite, number_of, tls_of
 from tests.support.processes.listener_process import ListenerProcess
 from tests.support.waiting import until
 
@@ -40,13 +41,15 @@ def write_series(folder: Path) -> list[Path]:
 
 
 def send(
-    port: int, files: list[Path], acknowledged: set[str], calling: str, timeout_s: float
+    port: Port, files: list[Path], acknowledged: set[str], calling: str, timeout_s: float
 ) -> None:
     """Sends until the association breaks; adds each file acknowledged with success."""
     entity = AE(calling)
     entity.add_requested_context(CTImageStorage, ExplicitVRLittleEndian)
     entity.dimse_timeout = entity.network_timeout = timeout_s
-    association = entity.associate("127.0.0.1", port, ae_title="SEGNODE", max_pdu=131072)
+    association = entity.associate(
+        "127.0.0.1", number_of(port), ae_title="SEGNODE", max_pdu=131072, tls_args=tls_of(port)
+    )
     pause_reliably(association)
     # pynetdicom leaves the socket of a lost peer open.
     assert association.dul.socket is not None
@@ -66,7 +69,7 @@ def send(
         connection.close()
 
 
-def send_all(port: int, files: list[Path], acknowledged: set[str], timeout_s: float) -> None:
+def send_all(port: Port, files: list[Path], acknowledged: set[str], timeout_s: float) -> None:
     """Sends on several associations concurrently."""
     with ThreadPoolExecutor(ASSOCIATIONS) as associations:
         for number in range(ASSOCIATIONS):
@@ -91,15 +94,20 @@ def check_store(data_dir: Path, files: list[Path], acknowledged: set[str]) -> in
     return len(indexed)
 
 
-@pytest.mark.parametrize("kill_after", [1, 25])
+@pytest.mark.parametrize(("kill_after", "by_tls"), [(1, False), (25, True)])
 def test_a_kill_during_reception_loses_nothing_that_was_acknowledged(
-    tmp_path: Path, kill_after: int
+    tmp_path: Path, kill_after: int, by_tls: bool
 ) -> None:
+    tls = TlsSite.create(tmp_path / "tls") if by_tls else None
+
+    def port_of(listener: ListenerProcess) -> Port:
+        return listener.tls_port if by_tls else listener.port
+
     files, data_dir = write_series(tmp_path / "sent"), tmp_path / "data"
     acknowledged: set[str] = set()
-    with ListenerProcess(data_dir) as listener:
+    with ListenerProcess(data_dir, tls=tls) as listener:
         # A sender that lost its peer waits for the response until its timeout.
-        sending = (listener.port, files, acknowledged, 3)
+        sending = (port_of(listener), files, acknowledged, 3)
         sender = threading.Thread(target=send_all, args=sending)
         sender.start()
         until(lambda: len(acknowledged) >= kill_after, 60, "some to be acknowledged")
@@ -109,10 +117,10 @@ def test_a_kill_during_reception_loses_nothing_that_was_acknowledged(
     assert kill_after <= len(acknowledged) < len(files)
     check_store(data_dir, files, acknowledged)
 
-    with ListenerProcess(data_dir) as listener:
+    with ListenerProcess(data_dir, tls=tls) as listener:
         assert [path.name for path in (data_dir / "incoming").iterdir()] == ["gate.lock"]
         again: set[str] = set()
-        send_all(listener.port, files, again, 30)
+        send_all(port_of(listener), files, again, 30)
         assert again == {file.name for file in files}
         assert listener.stop() == 0
     assert check_store(data_dir, files, again) == len(files)

@@ -16,6 +16,7 @@ from tests.support.factories import NOON
 from tests.support.peers import upper_layer
 from tests.support.peers.raw_peer import RawPeer
 from tests.support.servers.ruled_listener import RuledListener, dcmtk, ruled_listener
+from tests.unit.cli.test_cli import run
 
 NEAR = 'addresses = ["127.0.0.0/8", "2001:db8::/32"]'
 FAR = 'addresses = ["192.0.2.0/24"]'
@@ -98,6 +99,29 @@ def test_a_defect_of_the_rules_admits_nobody(
 
     monkeypatch.setattr(Admission, "refusal", fail)
     assert answer(listener) == TEMPORARY_CONGESTION
+
+
+def test_a_command_that_this_node_itself_refuses_says_what_to_do(
+    listener: RuledListener,
+    images: list[Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    listener.use(peer(NEAR))
+    config = tmp_path / "site.toml"
+    config.write_text(
+        f'data_dir = "data"\n[listener]\nport = {listener.port}\n[peers.ct1]\nae_title = "CT1"\n'
+        'host = "127.0.0.1"\nport = 104\n',
+        encoding="utf-8",
+    )
+    itself, files = f"SEGNODE@127.0.0.1:{listener.port}", str(images[0])
+    for command in (("echo", itself), ("send", itself, files)):
+        assert run(monkeypatch, *command, "-c", str(config)) == 1
+        shown = " ".join(capsys.readouterr().err.split())
+        assert "seems to be this node, which accepts only its peers (CT1)" in shown
+        assert "SEGNODE from this machine is none of them" in shown
+    assert run(monkeypatch, "send", itself, files, "--calling", "CT1", "-c", str(config)) == 0
 
 
 def test_nobody_may_send_where_only_peers_may_and_there_is_none(listener: RuledListener) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from sqlalchemy import Executable, insert, literal, update
+from sqlalchemy import Executable, delete, insert, literal, update
 
 from node.domain.audit.records import AuditAction, AuditInterface, AuditOutcome
 from node.domain.delivery import DeliveryState
@@ -34,6 +34,7 @@ from tests.support.many_series import START, has_job, series_uid, study_uid
 
 _SLICES = 2
 _CHAIN = "past"
+_FIRST_WITH_IMAGES, _LAST_WITH_IMAGES = 10, 120
 _Row = dict[str, object]
 
 
@@ -41,11 +42,11 @@ def insert_past_work(store: Store, numbers: range, slices: int = _SLICES) -> Non
     """Inserts what the series of `insert_series` with these numbers have left.
 
     Everything has ended: jobs are delivered, alerts are over, requests are answered. Retention has
-    deleted the images of a third of the series.
+    deleted the images of all series but the first and the last ones.
     """
     with_job = [n for n in numbers if has_job(n)]
     tables = (
-        (INSTANCES, [_instance(n, i) for n in numbers if not is_cleared(n) for i in range(slices)]),
+        (INSTANCES, [_instance(n, i) for n in numbers for i in range(slices)]),
         (HISTORY, [row for n in numbers for row in _history(n)]),
         (DELIVERIES, [_delivery(n) for n in with_job]),
         (RESULT_OBJECTS, [_result_object(n) for n in with_job]),
@@ -69,15 +70,10 @@ def insert_past_work(store: Store, numbers: range, slices: int = _SLICES) -> Non
         result_path = literal("results/") + JOBS.c.job_id
         has_result = JOBS.c.job_id.in_([_job(n) for n in with_job])
         connection.execute(update(JOBS).where(has_result).values(result_path=result_path))
-        cleared = SERIES.c.series_instance_uid.in_(
-            [series_uid(n) for n in numbers if is_cleared(n)]
-        )
+        old = [series_uid(n) for n in range(_FIRST_WITH_IMAGES, numbers.stop - _LAST_WITH_IMAGES)]
+        cleared = SERIES.c.series_instance_uid.in_(old)
         connection.execute(update(SERIES).where(cleared).values(instance_count=0))
-
-
-def is_cleared(number: int) -> bool:
-    """Whether retention has deleted the images of the series."""
-    return number % 3 == 0
+        connection.execute(delete(INSTANCES).where(INSTANCES.c.series_instance_uid.in_(old)))
 
 
 def _at(number: int) -> datetime:

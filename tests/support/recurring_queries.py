@@ -116,6 +116,7 @@ LISTS: Mapping[str, Ask] = {
     "feedback of series": lambda store, _now: store.feedback_of_series(_SERIES),
     "shadow runs of series": lambda store, _now: store.shadow_runs_of(_SERIES),
     "history": lambda store, _now: store.history_of_all([_SERIES, _JOB]),
+    "use of a model": lambda store, _now: store.model_use("liver-ct", "1.0"),
     "first page": lambda store, _now: store.search_series(SeriesQuery()),
     "tab with few series": lambda store, _now: store.search_series(
         SeriesQuery(states=frozenset({ListedState.ATTENTION}))
@@ -141,8 +142,8 @@ JOBS_LIST: Mapping[str, JobCriteria] = {
     # A person discards a job; all of them are read.
     **{s.value: JobCriteria(state=s) for s in JobState if s is not JobState.DISCARDED},
 }
-# They count series and jobs by state.
-COUNTING_REQUESTS = (
+# The page of models is not among them: it summarizes the last 5000 shadow runs.
+REQUESTS = (
     "/",
     "/?older=20260101000500000000_",
     "/?newer=20260101000100000000_",
@@ -150,10 +151,7 @@ COUNTING_REQUESTS = (
     "/?show=attention",
     "/overview",
     "/queues",
-    "/models",
     "/metrics",
-)
-REQUESTS = (
     "/?uid=1.2.840.1.4",
     "/?from=2025-01-01&to=2025-01-02",
     "/api/series?limit=5",

@@ -458,12 +458,21 @@ def test_the_first_administrator_needs_the_code_in_the_log(tmp_path: Path) -> No
         httpx.Client(base_url=node.url) as client,
         structlog.testing.capture_logs() as lines,
     ):
-        for path in ("/", "/login", "/set-up", "/api/series", "/static/console.css"):
+        for path in (
+            "/",
+            "/login",
+            "/set-up",
+            "/api/series",
+            "/static/console.css",
+            "/favicon.ico",
+        ):
             assert client.get(path, headers=outside).status_code == 403
         assert "no administrator yet" in client.get("/api/series", headers=outside).text
         for path in ("/health/live", "/health/ready", "/health"):
             assert client.get(path, headers=outside).status_code in {200, 503}
         assert client.get("/login").headers["Location"] == "/set-up"
+        icon = client.get("/favicon.ico", follow_redirects=True)
+        assert icon.headers["Content-Type"] == "image/svg+xml"
         announce_set_up(node.store)
         announce_set_up(node.store)
         earlier, code = (line["code"] for line in lines if line["event"] == ANNOUNCED)
@@ -473,8 +482,15 @@ def test_the_first_administrator_needs_the_code_in_the_log(tmp_path: Path) -> No
         assert (
             client.post("/set-up", data=form | {"code": code}, headers=outside).status_code == 403
         )
-        weak = form | {"code": code, "password": "x" * 12, "repeated": "x" * 12}
-        assert "easy to guess" in client.post("/set-up", data=weak).text
+        wrong_all = {"code": "x", "name": "a b", "password": "x" * 12, "repeated": "other"}
+        page = client.post("/set-up", data=wrong_all).text
+        for mistake in (
+            "The code is wrong",
+            "A user name has up to 63 letters",
+            "The two passwords differ",
+            "The password is easy to guess",
+        ):
+            assert mistake in page, "all mistakes are listed at once"
         assert client.post("/set-up", data=form | {"code": code}).headers["Location"] == READY
         again = client.post("/set-up", data=form | {"code": code, "name": "second"})
         assert "there is an administrator already" in again.text.lower()

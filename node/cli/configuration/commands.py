@@ -9,8 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from node.cli.configuration.certificates import (
+    FilesElsewhereOption,
+    refuse_unusable_certificates,
+)
+from node.cli.configuration.imported_file import confirm_identity, report_left_out
 from node.cli.jobs import JsonOption, open_store
-from node.cli.options import ConfigOption, operating_system_user
+from node.cli.options import ConfigOption, operating_system_user, stated_reason
 from node.domain.errors import Transient
 
 if TYPE_CHECKING:
@@ -23,7 +28,9 @@ NumberArgument = Annotated[int, typer.Argument(min=1, help="Number of a revision
 OptionalNumber = Annotated[
     int | None, typer.Argument(min=1, help="Number of a revision; default: the active one.")
 ]
-ReasonOption = Annotated[str, typer.Option("--reason", "-r", help="Why, for the history.")]
+ReasonOption = Annotated[
+    str, typer.Option("--reason", "-r", help="Why, for the history.", callback=stated_reason)
+]
 AuthorOption = Annotated[
     str | None, typer.Option(help="Who makes the change; default: your user name.")
 ]
@@ -100,10 +107,12 @@ def set_configuration(
     config: ConfigOption = None,
     author: AuthorOption = None,
     base: BaseOption = None,
+    files_elsewhere: FilesElsewhereOption = False,
 ) -> None:
     """Make the text of a file the active revision; mistakes are reported, and change nothing.
 
-    If `config export` wrote the file, nobody may have changed the configuration since.
+    Certificate files that `segnode check` refuses are mistakes, too. If `config export` wrote the
+    file, nobody may have changed the configuration since.
 
     Example: segnode config set new.toml --reason "second scanner"
     """
@@ -111,6 +120,8 @@ def set_configuration(
 
     with _configuration(config) as site:
         text, exported = divided(_text_of(file))
+        if not files_elsewhere:
+            refuse_unusable_certificates(site, text, str(file))
         _activate(site, text, file, author, reason, base or exported)
 
 
@@ -124,6 +135,7 @@ def import_configuration(
     yes: Annotated[
         bool, typer.Option("--yes", "-y", help="Do not ask, even if the node is known otherwise.")
     ] = False,
+    files_elsewhere: FilesElsewhereOption = False,
 ) -> None:
     """Make a whole configuration file the active revision, without what belongs to each host.
 
@@ -136,10 +148,12 @@ def import_configuration(
 
     with _configuration(config) as site:
         text = file_text(file)
-        _report_left_out(file)
+        report_left_out(file)
         if not yes:
-            _confirm_identity(site, text, file)
+            confirm_identity(site, text, file)
         text, _ = divided(text)  # it may name a revision of another site
+        if not files_elsewhere:
+            refuse_unusable_certificates(site, text, str(file))
         _activate(site, text, file, author, reason, base)
 
 
@@ -174,6 +188,7 @@ def rollback(
     reason: ReasonOption,
     config: ConfigOption = None,
     author: AuthorOption = None,
+    files_elsewhere: FilesElsewhereOption = False,
 ) -> None:
     """Make the text of an earlier revision active again, as a new revision.
 
@@ -183,6 +198,9 @@ def rollback(
 
     with _configuration(config) as site:
         base = site.store.active_revision_number()
+        if not files_elsewhere:
+            name = f"revision {number}"
+            refuse_unusable_certificates(site, site.revision(number).text, name)
         try:
             revision = site.roll_back(
                 number, author or operating_system_user(), reason, base, _now()
@@ -259,31 +277,6 @@ def _activate(
         ) from conflict
     else:
         typer.echo(_activated(revision))
-
-
-def _report_left_out(file: Path) -> None:
-    """Prints which settings of the file belong to each host, so that the revision lacks them."""
-    from node.settings.location import location_values
-    from node.settings.toml_source import TomlSource
-
-    if left_out := location_values(TomlSource.read(file).values):
-        typer.echo(f"Left out, because each host has its own: {', '.join(left_out)}.")
-
-
-def _confirm_identity(site: "SiteConfiguration", text: str, file: Path) -> None:
-    """Asks if the node would be known otherwise with the text; the command ends unless it is meant.
-
-    Raises:
-        Misconfigured: the text has mistakes, which call it by the file.
-    """
-    changes = site.identity_changes(text, name=str(file))
-    if not changes:
-        return
-    typer.echo("The file changes by what other systems know this node:")
-    for change in changes:
-        typer.echo(f"  {change}")
-    if not typer.confirm("Is that meant?"):
-        raise typer.Abort
 
 
 def _text_of(file: Path) -> str:

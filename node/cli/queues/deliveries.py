@@ -11,7 +11,7 @@ import typer
 
 from node.cli.audit.operator_records import record_job_work, record_work
 from node.cli.jobs import find_job, open_store
-from node.cli.options import ConfigOption, operating_system_user
+from node.cli.options import ConfigOption, operating_system_user, stated_reason
 from node.domain.audit.records import AuditObject, AuditObjectType
 from node.domain.delivery import CHANGEABLE, DeliveryState
 from node.domain.errors import Rejected, RejectionReason
@@ -47,7 +47,6 @@ StateOption = Annotated[
 AllOption = Annotated[
     bool, typer.Option("--all", help="The deliveries of all jobs, to --destination.")
 ]
-ReasonOption = Annotated[str, typer.Option(help="Why; the history keeps it.")]
 
 
 @dataclass(frozen=True)
@@ -130,7 +129,7 @@ def redirect(
 
 
 def discard(
-    reason: ReasonOption,
+    reason: Annotated[str, typer.Option(help="Why; the history keeps it.", callback=stated_reason)],
     jobs: JobsArgument = None,
     config: ConfigOption = None,
     destination: DestinationOption = "",

@@ -9,7 +9,7 @@ import typer
 from node.cli.audit.operator_records import record_work
 from node.cli.jobs import JsonOption
 from node.cli.options import ConfigOption
-from node.cli.queues.deliveries import ReasonOption, control_of
+from node.cli.queues.deliveries import control_of
 from node.domain.audit.records import AuditObject, AuditObjectType
 from node.domain.job import JobState
 from node.domain.queues.pause import INFERENCE, DestinationQueue, Pause, Queue
@@ -48,7 +48,7 @@ def pause(
     config: ConfigOption = None,
     destination: DestinationOption = "",
     inference: InferenceOption = False,
-    reason: ReasonOption = "",
+    reason: Annotated[str, typer.Option(help="Why; the history keeps it.")] = "",
 ) -> None:
     """Pause a queue: what runs finishes, nothing else starts, and nothing is given up.
 

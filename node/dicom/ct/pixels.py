@@ -10,6 +10,7 @@ from pydicom.encaps import generate_frames
 from pydicom.pixels.utils import iter_pixels
 from pydicom.uid import JPEGLSTransferSyntaxes, JPEGTransferSyntaxes
 
+from node.dicom.compressed_frames import check_frames
 from node.dicom.ct.frames import Slice
 from node.dicom.ct.headers import disk_error
 from node.dicom.ct.native_pixels import native_pixels
@@ -23,6 +24,11 @@ AIR_HU = -1024
 # The largest 16-bit value; metal on an extended scale ends at 30710 HU.
 _MAX_HU = 32767
 _MIN_INT16 = -32768
+
+# Of one image, and of a series: four times the pixels of the finest scanners (2048 × 2048), and as
+# many voxels as a thousand of their images have.
+_MAX_PIXELS = 1 << 24
+_MAX_VOXELS = 1 << 32
 
 # Exceptions of pydicom and its decoders for pixel data that are damaged or of an unknown type.
 _DECODE_ERRORS = (
@@ -49,8 +55,10 @@ def read_hounsfield(slices: tuple[Slice, ...]) -> HounsfieldArray:
     The type is int16 if every slope and intercept is a whole number, else float32.
 
     Raises:
-        Rejected: pixel data are missing, damaged, cut off, or compressed in an unknown way.
+        Rejected: pixel data are missing, damaged, cut off, too many, or compressed in an unknown
+            way.
     """
+    _check_size(slices)
     whole = all(s.rescale_slope.is_integer() and s.rescale_intercept.is_integer() for s in slices)
     volume = np.empty(
         (len(slices), *slices[0].size), dtype=np.int16 if whole else np.float32
@@ -66,6 +74,21 @@ def read_hounsfield(slices: tuple[Slice, ...]) -> HounsfieldArray:
     for (_number, k), stored in zip(by_frame, all_stored, strict=True):
         _convert(slices[k], stored, volume[k])
     return volume
+
+
+def _check_size(slices: tuple[Slice, ...]) -> None:
+    """Checks the size of the volume before memory is allocated for it.
+
+    Raises:
+        Rejected: it is larger than that of any CT.
+    """
+    rows, columns = slices[0].size
+    if rows * columns > _MAX_PIXELS or len(slices) * rows * columns > _MAX_VOXELS:
+        raise Rejected(
+            RejectionReason.UNREADABLE,
+            f"The series states {len(slices)} images of {rows} × {columns} pixels: more than any "
+            "CT has. Check the scanner or the system that wrote them, and send the series again.",
+        )
 
 
 def _stored(
@@ -132,13 +155,15 @@ def _check_complete(header: Dataset) -> None:
 
     Raises:
         EOFError: pixel data are missing, or a JPEG stream has no end marker.
-        ValueError: the stored bits are not the lowest bits of a pixel.
+        ValueError: the stored bits are not the lowest bits of a pixel, or a compressed frame has
+            another size than the header.
     """
     if not header.get("PixelData"):
         raise EOFError("there are no pixel data")
     # Left-aligned bits, as in ACR-NEMA files, would be read 16 times too large.
     if header.get("HighBit") != int(header.BitsStored) - 1:
         raise ValueError("the bits of a pixel are not where DICOM has them")
+    check_frames(header)
     if header.file_meta.TransferSyntaxUID not in _SYNTAXES_WITH_EOI:
         return
     frames = int(header.get("NumberOfFrames") or 1)

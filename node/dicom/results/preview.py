@@ -57,21 +57,39 @@ def montage(volume: hd.Volume, mask: Mask) -> Image.Image:
     """
     shown = volume.to_patient_orientation(DISPLAY_ORIENTATION)
     labels = mask.volume.to_patient_orientation(DISPLAY_ORIENTATION).array
-    found = np.argwhere(labels > 0)
-    middle = found.mean(axis=0).astype(int) if len(found) else np.array(shown.spatial_shape) // 2
-    low, high = (found[:, 0].min(), found[:, 0].max()) if len(found) else (0, labels.shape[0] - 1)
+    counts = _labelled_by_axis(labels)
+    is_empty = not counts[0].any()
+    j, i = (
+        length // 2 if is_empty else int(np.average(np.arange(length), weights=count))
+        for length, count in zip(labels.shape[1:], counts[1:], strict=True)
+    )
+    low, high = (0, len(labels) - 1) if is_empty else np.flatnonzero(counts[0])[[0, -1]]
     # Evenly spaced over the organs' height without their extreme ends; from the head down.
     axial = np.rint(np.linspace(high, low, _AXIAL_TILES + 2)[1:-1]).astype(int)
     across, down, along = shown.spacing[2], shown.spacing[1], shown.spacing[0]
     tiles = [
         _tile(shown.array[k], labels[k], (down, across), mask.labels, left_side="R") for k in axial
     ]
-    j, i = int(middle[1]), int(middle[2])
     coronal = shown.array[::-1, j], labels[::-1, j]
     sagittal = shown.array[::-1, :, i], labels[::-1, :, i]
     tiles.append(_tile(*coronal, (along, across), mask.labels, "R"))
     tiles.append(_tile(*sagittal, (along, down), mask.labels, "A"))
     return _sheet(tiles)
+
+
+def _labelled_by_axis(labels: NDArray[np.integer]) -> tuple[NDArray[np.int64], ...]:
+    """Returns how many voxels of each slice, row and column have a label.
+
+    It counts slice by slice: a list of all these voxels would be larger than the volume.
+    """
+    slices, rows, columns = (np.zeros(length, dtype=np.int64) for length in labels.shape)
+    for k, plane in enumerate(labels):
+        inside = plane > 0
+        slices[k] = np.count_nonzero(inside)
+        if slices[k]:
+            rows += np.count_nonzero(inside, axis=1)
+            columns += np.count_nonzero(inside, axis=0)
+    return slices, rows, columns
 
 
 def _tile(

@@ -2,7 +2,8 @@
 
 from datetime import datetime
 
-from sqlalchemy import delete, insert, or_
+from sqlalchemy import ColumnElement, delete, insert, or_, select
+from sqlalchemy.engine import Connection
 
 from node.domain.access.users import CodePurpose
 from node.store.access.tables import ONE_TIME_CODES
@@ -41,16 +42,40 @@ class OneTimeCodes(Repository):
         self, purpose: CodePurpose, digest: str, now: datetime, *, user_name: str | None = None
     ) -> bool:
         """Removes the code; False if there is no such code, or it is too old."""
-        used = delete(ONE_TIME_CODES).where(
-            _C.code_digest == digest,
-            _C.purpose == purpose.value,
-            _C.user_name.is_not_distinct_from(user_name),
-            or_(_C.expires_at.is_(None), _C.expires_at > now),
-        )
         with self._database.writing() as connection:
-            return connection.execute(used).rowcount == 1
+            return use_code(connection, purpose, digest, now, user_name)
+
+    def has_code(self, purpose: CodePurpose, digest: str, now: datetime) -> bool:
+        """Whether there is such a code of nobody in particular, which is not too old."""
+        query = select(_C.purpose).where(*_valid(purpose, digest, now, None))
+        with self._database.reading() as connection:
+            return connection.execute(query).first() is not None
 
     def remove_codes(self, purpose: CodePurpose) -> None:
         """Removes every code of a purpose."""
         with self._database.writing() as connection:
             connection.execute(delete(ONE_TIME_CODES).where(_C.purpose == purpose.value))
+
+
+def use_code(
+    connection: Connection,
+    purpose: CodePurpose,
+    digest: str,
+    now: datetime,
+    user_name: str | None = None,
+) -> bool:
+    """Removes a code within the transaction of what it is for; see `OneTimeCodes.use_code`."""
+    used = delete(ONE_TIME_CODES).where(*_valid(purpose, digest, now, user_name))
+    return connection.execute(used).rowcount == 1
+
+
+def _valid(
+    purpose: CodePurpose, digest: str, now: datetime, user_name: str | None
+) -> tuple[ColumnElement[bool], ...]:
+    """The conditions of a code that counts."""
+    return (
+        _C.code_digest == digest,
+        _C.purpose == purpose.value,
+        _C.user_name.is_not_distinct_from(user_name),
+        or_(_C.expires_at.is_(None), _C.expires_at > now),
+    )

@@ -10,8 +10,9 @@ from sqlalchemy.engine import Connection
 
 from node.domain.access.external_users import EXTERNAL_PREFIX
 from node.domain.access.permissions import Role
-from node.domain.access.users import AccountError, Credentials, User
+from node.domain.access.users import AccountError, CodePurpose, Credentials, User
 from node.domain.audit.records import AuditRecord
+from node.store.access.one_time_codes import use_code
 from node.store.access.tables import RECOVERY_CODES, SESSIONS, USERS
 from node.store.audit_trail.trail import append_record
 from node.store.migrate import acquire_site_lock
@@ -39,8 +40,12 @@ class Users(Repository):
         with self._database.writing() as connection:
             return self._add_user(connection, User.new(name, role, now), password_hash)
 
-    def add_first_administrator(self, name: str, password_hash: str, now: datetime) -> User:
-        """Adds an administrator if there is none yet.
+    def add_first_administrator(
+        self, name: str, password_hash: str, code: str, now: datetime
+    ) -> User | None:
+        """Adds an administrator if there is none yet; uses the code for the set-up (its digest).
+
+        None if there is no such code.
 
         Raises:
             AccountError: there is an administrator, or a user of that name.
@@ -49,6 +54,8 @@ class Users(Repository):
             acquire_site_lock(connection, self._database)
             if _has_administrator(connection):
                 raise AccountError("there is an administrator already")
+            if not use_code(connection, CodePurpose.SET_UP, code, now):
+                return None
             added = User.new(name, Role.ADMINISTRATOR, now)
             return self._add_user(connection, added, password_hash)
 
@@ -87,9 +94,9 @@ class Users(Repository):
         Raises:
             AccountError: there is no such user, or no administrator would remain.
         """
-        self._change_user(
-            name, {"role": role.value}, keeps_administrator=role is Role.ADMINISTRATOR
-        )
+        keeps = role is Role.ADMINISTRATOR
+        with self._database.writing() as connection:
+            self._change_user(connection, name, {"role": role.value}, keeps_administrator=keeps)
 
     def set_disabled(self, name: str, is_disabled: bool) -> None:
         """Disables or enables a user, and ends the user's sessions.
@@ -97,7 +104,9 @@ class Users(Repository):
         Raises:
             AccountError: there is no such user, or no administrator would remain.
         """
-        self._change_user(name, {"is_disabled": is_disabled}, keeps_administrator=not is_disabled)
+        values, keeps = {"is_disabled": is_disabled}, not is_disabled
+        with self._database.writing() as connection:
+            self._change_user(connection, name, values, keeps_administrator=keeps)
 
     def set_password(
         self,
@@ -113,7 +122,31 @@ class Users(Repository):
         Raises:
             AccountError: there is no such user.
         """
-        self._change_user(name, {"password_hash": password_hash}, keep=keep, record=record)
+        values = {"password_hash": password_hash}
+        with self._database.writing() as connection:
+            self._change_user(connection, name, values, keep=keep, record=record)
+
+    def set_password_by_code(
+        self,
+        name: str,
+        password_hash: str,
+        code: str,
+        now: datetime,
+        record: AuditRecord | None = None,
+    ) -> bool:
+        """Sets the password, uses the code (its digest), and ends the user's sessions.
+
+        False if the user has no such code. `record` becomes part of the transaction.
+
+        Raises:
+            AccountError: there is no such user.
+        """
+        with self._database.writing() as connection:
+            if not use_code(connection, CodePurpose.PASSWORD, code, now, name):
+                return False
+            values = {"password_hash": password_hash}
+            self._change_user(connection, name, values, record=record)
+        return True
 
     def record_login(self, name: str, now: datetime) -> None:
         """Records when the user has logged in."""
@@ -173,7 +206,8 @@ class Users(Repository):
             AccountError: there is no such user.
         """
         values = {"totp_secret": None, "totp_is_confirmed": False, "totp_last_step": 0}
-        self._change_user(name, values, keep=keep, codes=(), record=record)
+        with self._database.writing() as connection:
+            self._change_user(connection, name, values, keep=keep, codes=(), record=record)
 
     def _add_user(self, connection: Connection, user: User, password_hash: str | None) -> User:
         row = new_user_row(user, password_hash)
@@ -185,6 +219,7 @@ class Users(Repository):
 
     def _change_user(
         self,
+        connection: Connection,
         name: str,
         values: dict[str, Any],
         *,
@@ -193,24 +228,19 @@ class Users(Repository):
         codes: Collection[str] | None = None,
         record: AuditRecord | None = None,
     ) -> None:
-        with self._database.writing() as connection:
-            acquire_site_lock(connection, self._database)
-            if connection.execute(select(_U.name).where(_U.name == name)).one_or_none() is None:
-                raise AccountError(f"there is no user {name}")
-            others = _has_administrator(connection, _U.name != name)
-            if not keeps_administrator and not others and _has_administrator(connection):
-                raise AccountError(_LAST_ADMINISTRATOR.format(name=name))
-            connection.execute(update(USERS).where(_U.name == name).values(values))
-            if codes is not None:
-                _replace_codes(connection, name, codes)
-            sessions = SESSIONS.c
-            connection.execute(
-                delete(SESSIONS).where(
-                    sessions.user_name == name, sessions.id_digest.not_in(list(keep))
-                )
-            )
-            if record is not None:
-                append_record(self._database, connection, record)
+        acquire_site_lock(connection, self._database)
+        if connection.execute(select(_U.name).where(_U.name == name)).one_or_none() is None:
+            raise AccountError(f"there is no user {name}")
+        others = _has_administrator(connection, _U.name != name)
+        if not keeps_administrator and not others and _has_administrator(connection):
+            raise AccountError(_LAST_ADMINISTRATOR.format(name=name))
+        connection.execute(update(USERS).where(_U.name == name).values(values))
+        if codes is not None:
+            _replace_codes(connection, name, codes)
+        ended = SESSIONS.c.user_name == name, SESSIONS.c.id_digest.not_in(list(keep))
+        connection.execute(delete(SESSIONS).where(*ended))
+        if record is not None:
+            append_record(self._database, connection, record)
 
 
 def new_user_row(user: User, password_hash: str | None) -> dict[str, Any]:

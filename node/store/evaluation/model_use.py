@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
+from node.store.monitoring.row_counts import Counted, number_of
 from node.store.repository import Repository
 from node.store.schema import JOBS
 
@@ -31,8 +32,8 @@ class ModelUseQueries(Repository):
             .limit(1)
         )
         with self._database.reading() as connection:
-            count = connection.execute(select(func.count()).where(*of_model)).scalar_one()
+            count = number_of(connection, Counted.MODELS, f"{model_id}@{model_version}")
             row = connection.execute(latest).first()
         if row is None:
-            return ModelUse(int(count), None, {})
-        return ModelUse(int(count), row.updated_at, row.timings_s)
+            return ModelUse(count, None, {})
+        return ModelUse(count, row.updated_at, row.timings_s)

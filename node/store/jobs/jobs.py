@@ -16,6 +16,7 @@ from node.domain.texts.numbers import instances
 from node.store.history import append_event
 from node.store.jobs.deliveries import IS_DISCARDED
 from node.store.jobs.job_rows import HAS_NOTICE, JobRows
+from node.store.monitoring.row_counts import Counted, numbers_of
 from node.store.schema import DELIVERIES, HISTORY, JOBS
 from node.store.series_index import refresh_index
 
@@ -79,10 +80,9 @@ class Jobs(JobRows):
 
     def count_jobs(self) -> dict[JobState, int]:
         """Returns the number of jobs in each state that people see; see `Job.visible_state`."""
-        query = select(JOBS.c.state, func.count()).group_by(JOBS.c.state)
         notices = select(func.count()).where(JOBS.c.state == JobState.DELIVERING, HAS_NOTICE)
         with self._database.reading() as connection:
-            found = {str(state): int(count) for state, count in connection.execute(query)}
+            found = numbers_of(connection, Counted.JOBS)
             notified = connection.execute(notices).scalar_one()
         counts = {state: found.get(state, 0) for state in JobState}
         counts[JobState.DELIVERING] -= notified

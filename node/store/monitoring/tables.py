@@ -68,6 +68,16 @@ ALERT_MESSAGES = Table(
     Index(None, "sent_at", "next_try_at"),
 )
 
+# The sum of the numbers of a name counts; triggers of the database add rows.
+ROW_COUNTS = Table(
+    "row_counts",
+    METADATA,
+    Column("counted", _STATE, nullable=False),
+    Column("name", String(401), nullable=False),
+    Column("number", BigInteger, nullable=False),
+    Index(None, "counted", "name"),
+)
+
 STAGE_DURATIONS = Table(
     "stage_durations",
     METADATA,

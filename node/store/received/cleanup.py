@@ -27,10 +27,9 @@ from node.store.series_index import forget_patient
 
 _UNFINISHED = [state for state in JobState if not is_final(state)]
 # A finished series is decided and all its jobs are final. A parked job waits for a person, so its
-# series is not finished.
-_FINISHED: ColumnElement[bool] = SERIES.c.state.in_(
-    [SeriesState.IGNORED, SeriesState.ACCEPTED]
-) & ~exists().where(
+# series is not finished. Not by a list of states: SQLite would find the series by these, and read
+# all that have no images any more.
+_FINISHED: ColumnElement[bool] = (SERIES.c.state != SeriesState.RECEIVING) & ~exists().where(
     JOBS.c.series_instance_uid == SERIES.c.series_instance_uid, JOBS.c.state.in_(_UNFINISHED)
 )
 # A number in the text of the query, so that it fits the condition of the index.

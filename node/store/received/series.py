@@ -9,6 +9,7 @@ from sqlalchemy import Row, func, select, update
 from node.domain.identifiers import Uid
 from node.domain.series import SeriesState, StoredSeries
 from node.store.history import append_event
+from node.store.monitoring.row_counts import Counted, numbers_of
 from node.store.repository import Repository
 from node.store.schema import SERIES
 from node.store.series_index import refresh_index
@@ -54,9 +55,8 @@ class SeriesRepository(Repository):
 
     def count_series(self) -> dict[SeriesState, int]:
         """Returns the number of series in each state."""
-        query = select(SERIES.c.state, func.count()).group_by(SERIES.c.state)
         with self._database.reading() as connection:
-            found = {str(state): int(count) for state, count in connection.execute(query)}
+            found = numbers_of(connection, Counted.SERIES)
         return {state: found.get(state, 0) for state in SeriesState}
 
     def open_series(self) -> list[StoredSeries]:

@@ -11,6 +11,7 @@ from sqlalchemy.engine import Connection
 
 from node.domain.identifiers import Uid
 from node.domain.listing.listed_states import ListedState
+from node.store.monitoring.row_counts import Counted, numbers_of
 from node.store.repository import Repository
 from node.store.schema import SERIES_INDEX
 from node.store.search.query import Cursor, SeriesQuery
@@ -101,13 +102,17 @@ class SeriesSearch(Repository):
         Raises:
             Rejected: see `search_series`.
         """
-        counting = (
-            select(_INDEX.states, func.count()).where(*query.conditions()).group_by(_INDEX.states)
-        )
+        conditions = query.conditions()
+        counting = select(_INDEX.states, func.count()).where(*conditions).group_by(_INDEX.states)
         counts: Counter[frozenset[ListedState]] = Counter()
         with self._database.reading() as connection:
-            for states, count in connection.execute(counting):
-                counts[states_of(states)] += int(count)
+            found = (
+                {row[0]: int(row[1]) for row in connection.execute(counting)}
+                if conditions
+                else numbers_of(connection, Counted.LISTED)
+            )
+        for states, count in found.items():
+            counts[states_of(states)] += count
         return SearchCounts(counts)
 
     def count_unindexed(self) -> int:

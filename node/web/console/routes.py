@@ -28,6 +28,12 @@ ShownSeries = Annotated[ListParameters, Query()]
 _SERIES_PER_PAGE = 50
 
 
+@ROUTER.get("/favicon.ico")
+def icon() -> Response:
+    """Leads to the icon of the console; browsers ask for it where a page names none."""
+    return RedirectResponse("/static/icon.svg", HTTPStatus.PERMANENT_REDIRECT)
+
+
 @ROUTER.get("/")
 def series_list(
     request: Request,

@@ -17,6 +17,7 @@ from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
 from pydicom.pixels.utils import pixel_array
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
+from node.dicom.compressed_frames import check_frame
 from node.dicom.display_window import DisplayWindow, rescaled
 from node.web.dicomweb.archive import file_errors_as_transient
 
@@ -197,10 +198,14 @@ class ImageFile:
     def _decode(self, number: int, *, raw: bool) -> NDArray[np.generic]:
         """Decodes a frame: (row, column) or (row, column, sample); colours as RGB unless `raw`."""
         if not self._needs_whole_dataset:
+            if self.transfer_syntax.is_encapsulated:
+                with self._pixel_data() as file:
+                    frame = get_frame(file, number - 1, number_of_frames=self.frame_count)
+                check_frame(frame, self.header, str(self.transfer_syntax))
             return pixel_array(self.path, index=number - 1, raw=raw)
         frames = dcmread(self.path).pixel_array
-        frame: NDArray[np.generic] = frames if self.frame_count == 1 else frames[number - 1]
-        return frame
+        whole: NDArray[np.generic] = frames if self.frame_count == 1 else frames[number - 1]
+        return whole
 
 
 def _frame_bits(header: Dataset) -> int:

@@ -15,6 +15,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from node.dicom.compressed_frames import check_frames
 from node.dicom.ct.headers import check_nesting
 from node.web.dicomweb.archive import ArchivedInstance, file_errors_as_transient, read_attributes
 from node.web.dicomweb.bulk_data import WORD_BYTES, paths_of, swapped
@@ -67,6 +68,7 @@ def transcoded(instance: ArchivedInstance, syntax: UID) -> bytes:
         check_nesting(dataset)
         stored = dataset.file_meta.TransferSyntaxUID
         if stored.is_encapsulated:
+            check_frames(dataset)
             dataset.decompress(generate_instance_uid=False)
         elif not stored.is_little_endian:
             _swap_words(dataset)

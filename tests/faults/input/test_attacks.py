@@ -1,6 +1,7 @@
 """Known attacks on DICOM receivers: the listener ends them and continues to serve others."""
 
 import resource
+import select
 import socket
 import struct
 import threading
@@ -192,6 +193,29 @@ def test_peers_that_stop_within_the_handshake_hold_up_nobody(port: Port) -> None
             stack.enter_context(connect(port)).sendall(b"\x16\x03\x01\x02\x00\x01\x00")
         assert is_served(port)
     until(lambda: is_served(port), 20, "a free association slot")
+
+
+def test_a_peer_that_sends_byte_by_byte_is_disconnected(port: Port) -> None:
+    is_tls = number_of(port) != port
+    # The head of a handshake record with a ClientHello, and that of an association request.
+    head = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc" if is_tls else b"\x01\x00\x00\x00\x10\x00"
+    with connect(port) as slow:
+        slow.sendall(head)
+        assert bytes_until_closed(slow) < 500
+    until(lambda: is_served(port), 20, "a free association slot")
+
+
+def bytes_until_closed(slow: socket.socket) -> int:
+    """Sends one byte after another; returns how many until the peer has closed the connection."""
+    for number in range(500):
+        readable, _, _ = select.select([slow], [], [], TIMEOUT_S / 10)
+        try:
+            if readable and not slow.recv(1 << 16):
+                return number
+            slow.sendall(b"\x03")
+        except ConnectionError:
+            return number
+    return 500
 
 
 def test_the_listener_survives_a_thousand_concurrent_connections(port: Port) -> None:

@@ -1,5 +1,6 @@
 """What clients may cost that begin no TLS handshake: they are closed, and others are served."""
 
+import select
 import socket
 import ssl
 import threading
@@ -74,6 +75,18 @@ def test_a_client_that_begins_no_handshake_is_closed(
     monkeypatch.setattr(tls_handshakes, "MAX_HANDSHAKE_SECONDS", _SHORT_S)
     with served.silent() as silent:
         assert silent.recv(1) == b""
+
+
+def test_a_handshake_that_arrives_byte_by_byte_is_ended(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tls_handshakes, "MAX_HANDSHAKE_SECONDS", _SHORT_S)
+    with served.silent() as slow, pytest.raises(ConnectionError):
+        slow.sendall(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc")  # the head of a ClientHello
+        for _ in range(500):
+            if select.select([slow], [], [], _SHORT_S / 10)[0] and not slow.recv(1):
+                raise ConnectionResetError
+            slow.sendall(b"\x03")
 
 
 def test_silent_clients_hold_up_nobody(served: Served) -> None:

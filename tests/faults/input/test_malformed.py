@@ -31,7 +31,7 @@ from tests.support.dicom.body import grid
 from tests.support.dicom.builders import ct_series
 from tests.support.dicom.damaged_files import damaged
 from tests.support.factories import EXPLICIT, encoded, received
-from tests.support.peers.secure_port import Port, SecurePort, TlsSite, number_of
+from tests.support.peers.secure_port import Port, TlsSite, number_of, tls_of
 from tests.support.peers.upper_layer import BIG_ENDIAN, DEFLATED, IMPLICIT
 from tests.support.processes.listener_process import ListenerProcess
 from tests.support.processes.resources_in_use import memory_mib
@@ -56,9 +56,9 @@ def associate(port: Port) -> Association:
     entity = AE("MODALITY")
     for syntax in SYNTAXES:
         entity.add_requested_context(CTImageStorage, syntax)
-    tls = (port.context, "127.0.0.1") if isinstance(port, SecurePort) else None
-    number = number_of(port)
-    association = entity.associate("127.0.0.1", number, ae_title="SEGNODE", tls_args=tls)
+    association = entity.associate(
+        "127.0.0.1", number_of(port), ae_title="SEGNODE", tls_args=tls_of(port)
+    )
     assert association.is_established
     assert association.dul.socket is not None
     connection = association.dul.socket.socket

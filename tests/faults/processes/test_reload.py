@@ -6,11 +6,11 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from getpass import getuser
 from pathlib import Path
 
 import pytest
 
+from node.cli.options import operating_system_user
 from node.demo.free_ports import free_ports
 from node.settings import load_settings
 from node.store.opening import opened_store
@@ -66,7 +66,7 @@ def check_audit_trail(host: Host) -> None:
     assert (refused.outcome, refused.change) == ("minor failure", "")
     assert "ae_titel: unknown setting" in refused.detail
     done, not_done = (each for each in changes if each.interface == "cli")
-    assert {done.actor, not_done.actor} == {f"{getuser()} (command line)"}
+    assert {done.actor, not_done.actor} == {f"{operating_system_user()} (command line)"}
     assert (done.outcome, not_done.outcome) == ("success", "minor failure")
     assert "ae_titel: unknown setting" in not_done.detail
 

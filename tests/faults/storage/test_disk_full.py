@@ -12,6 +12,7 @@ from node.domain.identifiers import mint_uid
 from node.intake.part10 import part10_bytes
 from node.store import Store
 from tests.support.factories import encoded, received
+from tests.support.peers.secure_port import Port, TlsSite, number_of, tls_of
 from tests.support.processes.listener_process import ListenerProcess
 from tests.support.small_disk import SmallDisk, small_disk
 
@@ -32,13 +33,14 @@ def disk(tmp_path: Path) -> Iterator[SmallDisk]:
 class Sender:
     """Sends instances one by one on one association."""
 
-    def __init__(self, folder: Path, port: int) -> None:
+    def __init__(self, folder: Path, port: Port) -> None:
         folder.mkdir(exist_ok=True)
         self._folder = folder
         self._entity = AE("MODALITY")
         self._entity.add_requested_context(CTImageStorage, ExplicitVRLittleEndian)
-        self._port = port
-        self.association = self._entity.associate("127.0.0.1", port, ae_title="SEGNODE")
+        self.association = self._entity.associate(
+            "127.0.0.1", number_of(port), ae_title="SEGNODE", tls_args=tls_of(port)
+        )
 
     def send(self, number: int) -> int:
         """Sends the instance with this number; returns the C-STORE status."""
@@ -70,8 +72,9 @@ def test_a_full_disk_is_reported_and_reception_resumes_once_there_is_space(
     disk: SmallDisk, tmp_path: Path
 ) -> None:
     disk.fill(free_bytes=FREE_BYTES)
-    with ListenerProcess(disk.folder / "data", more="least_free_gib = 0") as listener:
-        sender = Sender(tmp_path / "sent", listener.port)
+    tls = TlsSite.create(tmp_path / "tls")
+    with ListenerProcess(disk.folder / "data", more="least_free_gib = 0", tls=tls) as listener:
+        sender = Sender(tmp_path / "sent", listener.tls_port)
         accepted, status = sender.send_until_refused()
         assert accepted > 0
         assert status == 0xA700

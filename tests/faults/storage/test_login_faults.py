@@ -1,16 +1,24 @@
-"""Logins and changes while the database cannot be written: all or nothing, and a clear answer."""
+"""Logins and changes while the database cannot be written: all or nothing, and a clear answer.
+
+An embedded database is locked, or its disk is full; PostgreSQL is stopped and started again.
+"""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial, wraps
+from pathlib import Path
 
 import httpx
 import pytest
+from sqlalchemy.engine import Connection
 
 from node.access.api_tokens import TokenKeeper
 from node.access.passwords import hash_password
 from node.domain.access.permissions import Permission, Role
+from node.store.database import Database
 from tests.support.audit_records import audit_records
+from tests.support.servers.postgresql_server import PostgresqlServer
 from tests.support.servers.served_node import ServedNode, served_node
 from tests.support.servers.sessions import BrowserSession
 from tests.support.small_disk import SmallDisk, small_disk
@@ -19,6 +27,7 @@ COOKIE = "segnode-session"
 PASSWORD = "violet tractor sings quietly"
 NEW_PASSWORD = "seven paper lanterns at noon"
 Fault = Callable[[ServedNode], AbstractContextManager[object]]
+Transaction = Callable[[Database], AbstractContextManager[Connection]]
 
 
 @pytest.fixture(scope="module")
@@ -27,14 +36,34 @@ def disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallDisk]:
         yield disk
 
 
-@pytest.fixture(scope="module")
-def node(disk: SmallDisk) -> Iterator[ServedNode]:
-    folder = disk.folder / "node"
+@contextmanager
+def node_with_users(folder: Path, configuration: str = "") -> Iterator[ServedNode]:
     folder.mkdir()
-    with served_node(folder, login="required") as node:
+    with served_node(folder, configuration, login="required") as node:
         now = datetime.now(UTC)
         for name in ("admin", "other"):
             node.store.add_user(name, Role.ADMINISTRATOR, now, hash_password(PASSWORD))
+        yield node
+
+
+@pytest.fixture(scope="module")
+def embedded(disk: SmallDisk) -> Iterator[ServedNode]:
+    with node_with_users(disk.folder / "node") as node:
+        yield node
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[PostgresqlServer]:
+    with PostgresqlServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def on_server(
+    server: PostgresqlServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ServedNode]:
+    text = f'database_url = "{server.new_migrated_database()}"\n'
+    with node_with_users(tmp_path_factory.mktemp("server") / "node", text) as node:
         yield node
 
 
@@ -43,22 +72,51 @@ def locked(node: ServedNode) -> AbstractContextManager[object]:
     return node.store._database.writing()
 
 
-@pytest.fixture(params=["locked", "full"])
-def fault(request: pytest.FixtureRequest, disk: SmallDisk) -> Fault:
+@pytest.fixture(params=["locked", "full", "gone"])
+def name_of_fault(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def node(name_of_fault: str, request: pytest.FixtureRequest) -> ServedNode:
+    """The node whose database has the fault."""
+    found = request.getfixturevalue("on_server" if name_of_fault == "gone" else "embedded")
+    assert isinstance(found, ServedNode)
+    return found
+
+
+@pytest.fixture
+def fault(name_of_fault: str, request: pytest.FixtureRequest) -> Fault:
     """What keeps the database from being written, for the length of a block."""
+    match name_of_fault:
+        case "gone":
+            return partial(stopped, request.getfixturevalue("server"))
+        case "full":
+            return partial(full, request.getfixturevalue("disk"))
+    return locked
 
-    @contextmanager
-    def full(node: ServedNode) -> Iterator[None]:
-        # What the write-ahead log holds already can be written without further space.
-        with node.store._database.reading() as connection:
-            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-        disk.fill()
-        try:
-            yield
-        finally:
-            disk.clear()
 
-    return locked if request.param == "locked" else full
+@contextmanager
+def stopped(server: PostgresqlServer, _node: ServedNode) -> Iterator[None]:
+    """PostgreSQL is stopped, and every connection to it breaks."""
+    server.stop()
+    try:
+        yield
+    finally:
+        server.start()
+
+
+@contextmanager
+def full(disk: SmallDisk, node: ServedNode) -> Iterator[None]:
+    """The disk of the database is full."""
+    # What the write-ahead log holds already can be written without further space.
+    with node.store._database.reading() as connection:
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    disk.fill()
+    try:
+        yield
+    finally:
+        disk.clear()
 
 
 @pytest.fixture
@@ -98,12 +156,16 @@ def test_a_login_that_cannot_be_recorded_opens_no_session(node: ServedNode, faul
     assert logins(node) == before + 1
 
 
-def test_who_has_logged_in_can_read_meanwhile(
-    node: ServedNode, client: httpx.Client, fault: Fault
+def test_who_has_logged_in_can_read_meanwhile_or_is_told_why_not(
+    node: ServedNode, client: httpx.Client, fault: Fault, name_of_fault: str
 ) -> None:
+    expected = 503 if name_of_fault == "gone" else 200
     with fault(node):
-        assert client.get("/api/series").status_code == 200
-        assert client.get("/overview").status_code == 200
+        assert client.get("/api/series").status_code == expected
+        answer = client.get("/overview")
+        assert answer.status_code == expected
+        assert expected == 200 or "database does not answer" in answer.text
+    assert client.get("/api/series").status_code == 200, "the session has outlasted it"
 
 
 def test_a_logout_that_cannot_be_written_says_so_and_can_be_repeated(
@@ -112,7 +174,7 @@ def test_a_logout_that_cannot_be_written_says_so_and_can_be_repeated(
     form = form_of(client)
     with fault(node):
         assert client.post("/logout", data=form).status_code == 503
-        assert client.get("/api/series").status_code == 200, "the session is still there"
+    assert client.get("/api/series").status_code == 200, "the session is still there"
     assert client.post("/logout", data=form).status_code == 303
     assert client.get("/api/series").status_code == 401
 
@@ -173,3 +235,68 @@ def test_tokens_and_sessions_outlast_a_restart(disk: SmallDisk) -> None:
             assert client.get("/api/series").status_code == 200
         headers = {"Authorization": f"Bearer {token}"}
         assert httpx.get(f"{second.url}/api/series", headers=headers).status_code == 200
+
+
+def test_postgresql_may_stop_before_any_transaction_of_a_login(
+    on_server: ServedNode, server: PostgresqlServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At each step: no session without its record, and the next login works."""
+    on_server.store.remove_old_failures(datetime.now(UTC) + timedelta(days=1), timedelta(0))
+    before, opened, status, step = logins(on_server), 0, 503, 0
+    while status != 303:
+        step += 1
+        with httpx.Client(base_url=on_server.url, timeout=60) as client:
+            with stops_before(step, server, monkeypatch):
+                status = log_in(client).status_code
+            assert status == (303 if COOKIE in client.cookies else 503)
+            opened += status == 303
+    assert step > 3, "there were several transactions"
+    assert logins(on_server) - before >= opened
+    assert on_server.store.audit_chain_faults() == ()
+
+
+def test_postgresql_may_stop_before_any_transaction_of_a_change_of_password(
+    on_server: ServedNode, server: PostgresqlServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At each step, the former password counts where the answer is 503, else the new one."""
+    current, other, status, step = PASSWORD, NEW_PASSWORD, 503, 0
+    while status != 303:
+        step += 1
+        on_server.store.remove_old_failures(datetime.now(UTC) + timedelta(days=1), timedelta(0))
+        with httpx.Client(base_url=on_server.url, timeout=60) as client:
+            assert log_in(client, "other", current).status_code == 303
+            form = form_of(client, current=current, password=other, repeated=other)
+            with stops_before(step, server, monkeypatch):
+                status = client.post("/account/password", data=form).status_code
+        with httpx.Client(base_url=on_server.url, timeout=60) as client:
+            counts = [log_in(client, "other", each).status_code for each in (current, other)]
+        assert counts == ([422, 303] if status == 303 else [303, 422])
+    assert step > 3, "there were several transactions"
+
+
+@contextmanager
+def stops_before(
+    step: int, server: PostgresqlServer, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """Stops PostgreSQL right before the transaction of that number; starts it again."""
+    begun = 0
+    stopped_at: list[int] = []
+
+    def counting(transaction: Transaction) -> Transaction:
+        @wraps(transaction)
+        def counted(database: Database) -> AbstractContextManager[Connection]:
+            nonlocal begun
+            begun += 1
+            if begun == step:
+                stopped_at.append(step)
+                server.stop()
+            return transaction(database)
+
+        return counted
+
+    with monkeypatch.context() as patch:
+        for name in ("reading", "writing", "writing_soon"):
+            patch.setattr(Database, name, counting(getattr(Database, name)))
+        yield
+    if stopped_at:
+        server.start()

@@ -31,8 +31,7 @@ when = { all = [{ attribute = "Modality", equals = "CT" }, { at_least_slices = 3
 
 
 def _is_error(line: ConsoleMessage) -> bool:
-    # A browser that shows a picture alone asks for an icon of the site, which is not there.
-    return line.type == "error" and not line.location["url"].endswith("/favicon.ico")
+    return line.type == "error"
 
 
 @contextmanager

@@ -24,6 +24,11 @@ def number_of(port: Port) -> int:
     return port.number if isinstance(port, SecurePort) else port
 
 
+def tls_of(port: Port) -> tuple[ssl.SSLContext, str] | None:
+    """Returns what pynetdicom calls `tls_args` for an association with a port."""
+    return (port.context, "127.0.0.1") if isinstance(port, SecurePort) else None
+
+
 def open_connection(port: Port, timeout_s: float) -> socket.socket:
     """Connects to a port on loopback; makes the handshake where it is for TLS."""
     connection = socket.create_connection(("127.0.0.1", number_of(port)), timeout_s)

@@ -1,7 +1,8 @@
 """Each command of `segnode` has one decision about the audit trail, and keeps it."""
 
+import os
+import pwd
 from collections.abc import Iterator
-from getpass import getuser
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from sqlalchemy import text
 
 from node.cli.fetch import _request
 from node.cli.main import app
+from node.cli.options import operating_system_user
 from node.dicom.query import FoundSeries
 from node.domain.audit.records import AuditAction, AuditInterface
 from node.domain.identifiers import Uid
@@ -143,6 +145,17 @@ def test_every_command_has_one_decision_and_every_decision_a_command() -> None:
     assert sum(map(len, decisions)) == len(commands())
 
 
+def test_the_environment_does_not_change_who_runs_a_command(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    known = pwd.getpwuid(os.getuid()).pw_name
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.setenv(name, "somebody-else")
+    assert operating_system_user() == known
+    monkeypatch.setattr("os.getuid", lambda: 4_000_000_000)
+    assert operating_system_user() == "user 4000000000"
+
+
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
     file = tmp_path / "site.toml"
@@ -196,7 +209,7 @@ class Work:
             if one.action == AuditAction.WORK_CHANGED
         ]
         for one in changes:
-            assert one.actor == f"{getuser()} (command line)"
+            assert one.actor == f"{operating_system_user()} (command line)"
             assert one.interface == AuditInterface.CLI
         return [(one.objects, one.detail) for one in changes]
 

@@ -5,7 +5,6 @@ import re
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from getpass import getuser
 from importlib.metadata import version
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pytest
 from models.data.layouts import LAYOUTS
 from node.cli.demo import PacsChoice
 from node.cli.main import main
+from node.cli.options import operating_system_user
 from node.cli.queues.deliveries import OpenState
 from node.cli.queues.job_list import ListState
 from node.domain.findings import Finding, FindingKind
@@ -233,7 +233,10 @@ def test_a_parked_job_is_exported_and_discarded(
     capsys.readouterr()
     assert run(monkeypatch, "audit", "list", "-c", str(config)) == 0
     recorded = capsys.readouterr().out
-    assert f"exported (success), {getuser()} (command line) by cli: job {parked.job_id}" in recorded
+    assert (
+        f"exported (success), {operating_system_user()} (command line) by cli: job {parked.job_id}"
+        in recorded
+    )
     missing_folder = str(tmp_path / "nowhere" / "out.dcm")
     assert run(monkeypatch, "jobs", "export", name, missing_folder, "-c", str(config)) == 1
     assert "cannot be written" in capsys.readouterr().err
@@ -242,7 +245,7 @@ def test_a_parked_job_is_exported_and_discarded(
     assert "--reason" in capsys.readouterr().err
     assert run(monkeypatch, "jobs", *discard, "-c", str(config)) == 0
     assert run(monkeypatch, "jobs", "list", "-c", str(config)) == 0
-    assert f"discarded by {getuser()}: repeated scan" in capsys.readouterr().out
+    assert f"discarded by {operating_system_user()}: repeated scan" in capsys.readouterr().out
     for command in (discard, retry):
         assert run(monkeypatch, "jobs", *command, "-c", str(config)) == 1
         assert "is discarded; only a parked job can be" in capsys.readouterr().err

@@ -6,11 +6,12 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from getpass import getuser
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from node.cli.options import operating_system_user
 from node.configuration.site_configuration import import_file
 from node.runtime.supervisor_file import hold_supervisor_file
 from node.settings import load_location
@@ -18,6 +19,7 @@ from node.store import Store
 from node.store.configuration.revisions import RevisionDraft
 from tests.support.audit_records import audit_records
 from tests.support.factories import NOON
+from tests.support.peers.secure_port import TlsSite
 from tests.unit.cli.test_cli import run
 
 Run = Callable[..., str]
@@ -166,6 +168,43 @@ def test_a_reload_needs_a_node_and_a_file_without_mistakes(segnode: Run, config:
     assert "quiet_minutes: unknown setting" in segnode("reload", status=1)
 
 
+@pytest.fixture
+def tls_text(config: Path) -> str:
+    """Settings with a certificate that has expired."""
+    site = TlsSite.create(config.parent / "tls")
+    site.authority.issue("node", valid_from=-timedelta(days=9), valid_for=timedelta(days=1))
+    return f"quiet_seconds = 1\n{site.settings}[listener]\ntls_port = 2762\n"
+
+
+def test_a_certificate_that_check_refuses_is_not_activated(
+    segnode: Run, config: Path, tls_text: str
+) -> None:
+    file = config.parent / "new.toml"
+    file.write_text(tls_text, encoding="utf-8")
+    message = segnode("config", "set", str(file), "-r", "x", status=1)
+    assert "new.toml: dicom_tls.certificate_file: the certificate in" in message
+    assert "--files-elsewhere" in message
+    assert "expired on" in segnode("config", "import", str(file), "-r", "x", "--yes", status=1)
+    assert "Revision 2" in segnode("config", "set", str(file), "-r", "x", "--files-elsewhere")
+    other = "segments other series"
+    file.write_text(tls_text.replace("quiet_seconds = 1", "quiet_seconds = 2"), encoding="utf-8")
+    assert "Revision 3" in segnode("config", "set", str(file), "-r", other), "not a new mistake"
+    assert "Revision 4" in segnode("config", "rollback", "1", "-r", "x")
+    assert "expired on" in segnode("config", "rollback", "3", "-r", "x", status=1)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("config", "rollback", "1"),
+        ("store", "delete", "1.2.3", "--yes"),
+        ("jobs", "discard", "abc", "--destination", "pacs"),
+    ],
+)
+def test_an_empty_reason_is_none(segnode: Run, command: tuple[str, ...]) -> None:
+    assert "say why: it is empty" in segnode(*command, "--reason", "  ", status=2)
+
+
 def test_the_audit_trail_names_who_reloads_and_what_was_refused(
     segnode: Run, config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -186,7 +225,7 @@ def test_the_audit_trail_names_who_reloads_and_what_was_refused(
     for record in (denied, refused, done):
         assert (record.action, record.actor) == (
             "configuration changed",
-            f"{getuser()} (command line)",
+            f"{operating_system_user()} (command line)",
         )
         assert record.objects == (("configuration", str(config)),)
     assert (done.outcome, done.detail) == ("success", "segnode reload")

@@ -1,13 +1,13 @@
 """`segnode store delete`: only what a person confirms, and only finished series."""
 
 from collections.abc import Iterator
-from getpass import getuser
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from node.cli.main import app
+from node.cli.options import operating_system_user
 from node.domain.identifiers import Uid
 from node.domain.series import SeriesState
 from node.settings import load_settings
@@ -59,7 +59,10 @@ def test_a_confirmed_series_is_deleted_and_its_history_says_why(config: Path, st
     done = delete(config, FINISHED, "--reason", "request", answer="y\n")
     assert done.exit_code == 0, done.output
     assert not store.files.exists(path)
-    assert store.history_of(FINISHED)[-1].detail == f"1 instance, by {getuser()}: request"
+    assert (
+        store.history_of(FINISHED)[-1].detail
+        == f"1 instance, by {operating_system_user()}: request"
+    )
     assert images(store, OPEN) == 1
 
 

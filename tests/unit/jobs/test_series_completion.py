@@ -21,6 +21,7 @@ from node.routing.patterns import compile_pattern
 from node.routing.rules import Rule
 from node.store import Store
 from tests.support.factories import NOON, SERIES, encoded, received, sqlite_url
+from tests.support.query_costs import statements_of
 
 LIVER = Rule("liver", "liver-ct", ("pacs",), Equals("Modality", "CT"), 10.0)
 
@@ -73,6 +74,27 @@ def site(tmp_path: Path) -> Iterator[Site]:
     made = Site(tmp_path)
     yield made
     made.store.close()
+
+
+def test_the_images_of_a_series_that_waits_are_read_once(site: Site) -> None:
+    slow = replace(LIVER, quiet_seconds=60.0)
+    other = Rule("other", "spleen", ("pacs",), Equals("Modality", "MR"), 1.0)
+    completion = site.completion(slow, other)
+    site.receive(1)
+    for seconds in (0.0, 5.0, 5.0):
+        site.pass_time(seconds)
+        completion.poll()
+    with statements_of(site.store) as statements:
+        for _ in range(3):
+            site.pass_time(5.0)
+            completion.poll()
+    assert not [sql for sql, _ in statements if "FROM instances" in sql]
+    site.receive(2)
+    completion.poll()
+    site.pass_time(60.0)
+    completion.poll()
+    assert site.state() is SeriesState.ACCEPTED
+    assert [job.instance_count for job in site.store.jobs_of(SERIES)] == [2]
 
 
 def test_a_series_waits_for_its_quiet_time(site: Site) -> None:

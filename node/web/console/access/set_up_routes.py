@@ -4,7 +4,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from node.access.first_start import NewAccount, set_up
-from node.access.passwords import MIN_LENGTH
+from node.access.passwords import DIFFERENT_PASSWORDS, MIN_LENGTH
 from node.domain.access.users import AccountError
 from node.web.access_control import access_control_of
 from node.web.console.access.answers import Facts, SiteLogin, access_page, see_other
@@ -12,7 +12,6 @@ from node.web.dependencies import PostedForm
 from node.web.next_page import ACCOUNT_READY, LOGIN_PATH
 
 ROUTER = APIRouter(include_in_schema=False)
-_DIFFERENT = "the two passwords differ"
 
 
 @ROUTER.get("/set-up")
@@ -29,8 +28,8 @@ def create_administrator(
 ) -> Response:
     """Creates the first administrator, who then logs in."""
     name = form.get("name", "")
+    account = NewAccount(name, form.get("password", ""), form.get("repeated", ""))
     try:
-        account = NewAccount(name, password_in(form))
         set_up(login.store, form.get("code", ""), account, facts)
     except AccountError as error:
         return access_page(
@@ -66,5 +65,5 @@ def password_in(form: PostedForm) -> str:
     """
     password = form.get("password", "")
     if password != form.get("repeated", ""):
-        raise AccountError(_DIFFERENT)
+        raise AccountError(DIFFERENT_PASSWORDS)
     return password

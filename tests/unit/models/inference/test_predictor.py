@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from models.devices import UnusableDevice, select_device
-from models.inference.postprocessing import keep_largest
+from models.inference.postprocessing import keep_largest, remove_small
 from models.inference.predictor import Predictor, infer
+from models.inference.window_agreement import WindowAgreement
 from models.installed_packages import find
 from models.manifest import InvalidPackage, NetworkSpec
 from models.mask import Mask
@@ -70,13 +71,43 @@ def test_the_volume_is_not_modified(predictor: Predictor) -> None:
 
 def test_a_volume_longer_than_the_patch_is_segmented_in_windows(predictor: Predictor) -> None:
     # The original recipe: 65 slices at a time, at any position in the body.
-    image = torch.rand((1, 1, 90, 32, 32), generator=torch.Generator().manual_seed(0))
+    image = torch.rand((1, 1, 161, 32, 32), generator=torch.Generator().manual_seed(0))
     spec = replace(predictor.spec, patch=(65, 0, 0))
     progress: list[float] = []
     with torch.inference_mode():
         scores = infer(predictor.network, image, spec, progress.append)
-    assert scores.shape == (1, 2, 90, 32, 32)
-    assert progress == [0.5, 1.0]
+    assert scores.shape == (1, 2, 161, 32, 32)
+    assert progress == [0.5, 1.0]  # four windows, two at a time
+
+
+@pytest.mark.parametrize("length", [80, 100, 160])  # two, three, four windows
+def test_windows_that_the_network_gets_together_have_the_scores_of_each(
+    predictor: Predictor, length: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = torch.rand((1, 1, length, 32, 48), generator=torch.Generator().manual_seed(1))
+    together, alone = WindowAgreement(2), WindowAgreement(2)
+    with torch.inference_mode():
+        scores = infer(predictor.network, image, predictor.spec, agreement=together)
+        monkeypatch.setattr("models.inference.predictor._BATCH_VOXELS", 0)
+        expected = infer(predictor.network, image, predictor.spec, agreement=alone)
+    torch.testing.assert_close(scores, expected, rtol=1e-4, atol=1e-4)
+    labels = predictor.spec.labels
+    assert together.dice(labels, 1e5) == pytest.approx(alone.dice(labels, 1e5), abs=1e-3)
+
+
+def test_a_network_from_elsewhere_that_is_a_program_gets_one_window_at_a_time(
+    predictor: Predictor,
+) -> None:
+    sizes: list[int] = []
+
+    class OneAtATime(torch.nn.Module):
+        def forward(self, image: torch.Tensor) -> torch.Tensor:
+            sizes.append(len(image))
+            return torch.cat([image, -image], dim=1)
+
+    spec = replace(predictor.spec, network=NetworkSpec("onnx", {}))
+    infer(OneAtATime(), torch.rand((1, 1, 160, 8, 8)), spec)
+    assert sizes == [1, 1, 1, 1]
 
 
 def test_modified_weights_are_refused(tmp_path: Path) -> None:
@@ -108,6 +139,17 @@ def test_the_largest_component_of_each_organ_is_kept() -> None:
     kept = keep_largest(Mask(volume, (LIVER,))).volume.array
     assert kept.sum() == 64
     assert not kept[8, 8, 8]
+
+
+def test_an_organ_below_its_minimum_is_removed_and_the_others_stay() -> None:
+    values = np.zeros((10, 10, 10), dtype=np.uint8)
+    values[1:5, 1:5, 1:5] = 1
+    values[4:8, 6:9, 6:9] = 2
+    volume = hd.Volume(values, np.diag([10, 10, 10, 1]), coordinate_system="PATIENT")
+    large = replace(LIVER, index=1, min_volume_ml=64.0)
+    small = replace(LIVER, index=2, min_volume_ml=36.1)
+    assert (remove_small(Mask(volume, (large, small))).volume.array == (values == 1)).all()
+    assert values.max() == 2  # the given mask is unchanged
 
 
 def test_an_empty_mask_stays_empty() -> None:
