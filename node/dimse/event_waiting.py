@@ -123,20 +123,25 @@ class _WaitingReader:
         while not dul._kill_thread:
             # Cleared before the queue is checked, so that what is added after it ends the wait.
             self._wake_up.clear()
-            if not dul.event_queue.empty() or dul._process_recv_primitive():
+            is_queued = not dul.event_queue.empty()
+            if not is_queued and dul._process_recv_primitive():
                 return False
             connection = None if dul.socket is None else dul.socket.socket
-            ends = dul.state_machine.current_state == _AWAITING_CLOSE
-            if ends or connection is None or self._wake_up.handle is None:
+            handle = self._wake_up.handle
+            # What a peer has sent before it closed the connection is read before that event.
+            if is_queued or connection is None or handle is None or self._reads_now(connection):
                 return self._read()
-            if _holds_data(connection):
-                return self._read()
-            ready = self._wait(connection, self._wake_up.handle)
+            ready = self._wait(connection, handle)
             if ready is None:
                 return False  # pynetdicom checks its timer
             if ready:
                 return self._read()
         return False
+
+    def _reads_now(self, connection: "socket.socket") -> bool:
+        """Whether reading needs no wait: there is data, or the connection is to be closed."""
+        is_ending = self._dul.state_machine.current_state == _AWAITING_CLOSE
+        return is_ending or _holds_data(connection)
 
     def _wait(self, connection: "socket.socket", wake_up: int) -> bool | None:
         """Returns whether the connection has data; None after the longest wait."""

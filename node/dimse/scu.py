@@ -5,13 +5,12 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import Self
 
-from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
+from pydicom.filereader import read_file_meta_info
 from pydicom.uid import UID
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
@@ -22,6 +21,7 @@ from pynetdicom.presentation import build_context
 from node.dicom.equipment import this_node
 from node.dicom.uid_names import uid_name
 from node.dimse.answer_limits import AnswerLimits
+from node.dimse.event_waiting import wait_for_pdus
 from node.dimse.pynetdicom_internals import (
     connection_of,
     pause_reliably,
@@ -29,6 +29,7 @@ from node.dimse.pynetdicom_internals import (
     read_late_rejection,
 )
 from node.dimse.rejection import association_rejected
+from node.dimse.store_sending import for_many_images, store
 from node.dimse.tls.connection import ClientContext, TlsConnection
 from node.dimse.tls.contexts import PeerTls
 from node.dimse.tls.failures import peer_tls_failure
@@ -37,7 +38,7 @@ from node.domain.connections.failure import ConnectionFailure, ConnectionFault
 from node.domain.errors import NodeError, Rejected, RejectionReason, Transient
 from node.domain.identifiers import AeTitle
 from node.domain.instance import Channel, Origin
-from node.intake.part10 import identified_from_part10, part10_bytes
+from node.intake.part10 import identified_from_part10
 
 SUCCESS = 0x0000
 # An association carries at most 128 presentation contexts (PS3.8 9.3.2: odd IDs from 1 to 255).
@@ -127,7 +128,7 @@ def associated(
             ext_neg=list(negotiation),
             tls_args=tls_args,
             evt_handlers=[
-                (evt.EVT_CONN_OPEN, _prepare_tls, [remote]),
+                (evt.EVT_CONN_OPEN, _prepare, [remote]),
                 *limits.handlers,
                 *handlers,
             ],
@@ -181,8 +182,9 @@ def _raise_tls_failure(context: ClientContext | None, remote: Remote) -> None:
         raise peer_tls_failure(context.failure, str(remote)) from context.failure
 
 
-def _prepare_tls(event: Event, remote: Remote) -> None:
-    """Lets a connection by TLS read what arrives without waiting for more."""
+def _prepare(event: Event, remote: Remote) -> None:
+    """Lets the connection wait for data, and one by TLS read what arrives without more."""
+    wait_for_pdus(event.assoc)
     connection = connection_of(event.assoc)
     if isinstance(connection, TlsConnection) and remote.tls is not None:
         # pynetdicom removes the timeout; the rest of a record could then be awaited for ever.
@@ -252,9 +254,13 @@ def send(
     ae = application_entity(calling)
     ae.requested_contexts = [build_context(sop_class, syntax) for sop_class, syntax in pairs]
     failures: list[str] = []
-    with associated(ae, remote, no_context_error=_none_accepted(pairs, remote)) as association:
+    unaccepted = _none_accepted(pairs, remote)
+    with (
+        associated(ae, remote, no_context_error=unaccepted) as association,
+        for_many_images(association),
+    ):
         for sent, path in enumerate(files, start=1):
-            failure = _send_file(association, path, remote)
+            failure = _send_file(association, path, remote, sent)
             if failure:
                 failures.append(failure)
             progress(sent)
@@ -272,23 +278,19 @@ def _required_contexts(files: Sequence[Path]) -> list[tuple[UID, UID]]:
     pairs: dict[tuple[UID, UID], None] = {}
     for path in files:
         try:
-            meta = dcmread(path, stop_before_pixels=True, specific_tags=[]).file_meta
+            meta = read_file_meta_info(path)
         except InvalidDicomError as error:
             raise Rejected(RejectionReason.UNREADABLE, f"{path} is not readable") from error
         pairs[(meta.MediaStorageSOPClassUID, meta.TransferSyntaxUID)] = None
     return list(pairs)
 
 
-def _send_file(association: Association, path: Path, remote: Remote) -> str:
+def _send_file(association: Association, path: Path, remote: Remote, number: int) -> str:
     """Sends one file; returns why `remote` did not accept it, empty where it did."""
     identified = identified_from_part10(path.read_bytes(), Origin(Channel.FOLDER, str(path)))
-    # An instance whose UIDs an anonymiser has emptied cannot be sent before they are filled in.
-    to_send = (
-        dcmread(BytesIO(part10_bytes(identified.received))) if identified.filled_in_uids else path
-    )
     try:
         with broken_association_as_transient(remote):
-            status = association.send_c_store(to_send)
+            status = store(association, identified.received, number)
     except ValueError:  # no accepted presentation context for this file
         received = identified.received
         return (

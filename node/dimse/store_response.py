@@ -1,15 +1,12 @@
-"""Encodes the response to a C-STORE request that succeeded.
+"""Encodes the response to a C-STORE request that succeeded, which is sent for each image."""
 
-It is the only response that an association sends for each image. pynetdicom builds two data sets of
-pydicom for it, which takes as long as everything else that Python does for the image.
-"""
-
-import struct
 from typing import TYPE_CHECKING
 
 from pynetdicom import _config, evt
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.pdu_primitives import P_DATA
+
+from node.dimse.command_sets import ITEM_HEADER_BYTES, LAST_COMMAND_FRAGMENT, encoded_command
 
 if TYPE_CHECKING:
     from pynetdicom.association import Association
@@ -18,10 +15,6 @@ if TYPE_CHECKING:
 _SUCCESS = 0x0000
 # Command field of C-STORE-RSP, and the data set type of a message without one (PS3.7 E.1).
 _C_STORE_RSP, _NO_DATASET = 0x8001, 0x0101
-# The last fragment of a command (PS3.8 E.2).
-_LAST_COMMAND_FRAGMENT = b"\x03"
-_ITEM_HEADER_BYTES = 6
-_ELEMENT = struct.Struct("<HHL")  # group, element, length (PS3.5 7.1.3)
 
 
 def send_success_quickly(association: "Association") -> None:
@@ -35,13 +28,13 @@ def send_success_quickly(association: "Association") -> None:
     def send_msg(primitive: "DimsePrimitiveType", context_id: int) -> None:
         command = encoded_success(primitive) if isinstance(primitive, C_STORE) else None
         max_pdu = association.dimse.maximum_pdu_size
-        is_small = max_pdu == 0 or len(command or b"") + _ITEM_HEADER_BYTES <= max_pdu
+        is_small = max_pdu == 0 or len(command or b"") + ITEM_HEADER_BYTES <= max_pdu
         if command is None or not is_small or _config.LOG_HANDLER_LEVEL != "none":
             send(primitive, context_id)
             return
         evt.trigger(association, evt.EVT_DIMSE_SENT, {"message": None})
         data = P_DATA()
-        data.presentation_data_value_list.append((context_id, _LAST_COMMAND_FRAGMENT + command))
+        data.presentation_data_value_list.append((context_id, LAST_COMMAND_FRAGMENT + command))
         association.dul.send_pdu(data)
 
     association.dimse.send_msg = send_msg  # type: ignore[method-assign] # no other way
@@ -56,24 +49,13 @@ def encoded_success(response: C_STORE) -> bytes | None:
         return None
     if answered is None or sop_class is None or instance is None:
         return None
-    elements = b"".join(
+    return encoded_command(
         (
-            _uid(0x0002, sop_class),
-            _number(0x0100, _C_STORE_RSP),
-            _number(0x0120, answered),
-            _number(0x0800, _NO_DATASET),
-            _number(0x0900, _SUCCESS),
-            _uid(0x1000, instance),
+            (0x0002, sop_class),
+            (0x0100, _C_STORE_RSP),
+            (0x0120, answered),
+            (0x0800, _NO_DATASET),
+            (0x0900, _SUCCESS),
+            (0x1000, instance),
         )
     )
-    return _ELEMENT.pack(0, 0, 4) + struct.pack("<L", len(elements)) + elements
-
-
-def _number(element: int, value: int) -> bytes:
-    return _ELEMENT.pack(0, element, 2) + struct.pack("<H", value)
-
-
-def _uid(element: int, uid: str) -> bytes:
-    value = uid.encode("ascii")
-    value += b"\0" * (len(value) % 2)
-    return _ELEMENT.pack(0, element, len(value)) + value

@@ -154,6 +154,20 @@ def test_what_is_queued_already_is_not_waited_for(association: Association) -> N
     assert association.dul._is_transport_event() is False
 
 
+def test_data_is_read_also_where_an_event_is_queued(
+    association: Association, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = threading.Event()
+    monkeypatch.setattr(association.dul, "_read_pdu_data", read.set)
+    wait_for_events(association)
+    connection = _Connection()
+    connection.send()
+    association.dul.socket = cast("Any", connection)
+    association.dul.event_queue.put("Evt17")
+    assert association.dul._is_transport_event() is True
+    assert read.is_set()
+
+
 def test_the_wait_ends_when_the_timer_of_pynetdicom_expires(association: Association) -> None:
     wait_for_events(association)
     association.dul.artim_timer.timeout = 0
