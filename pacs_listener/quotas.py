@@ -30,7 +30,11 @@ class _Sent:
 
 
 class Quotas:
-    """Counts what each AE title has sent; images that arrive together may exceed a limit."""
+    """Counts what each AE title has sent; images that arrive together may exceed a limit.
+
+    Images that the node has already do not count: a sender that repeats a series gets beyond the
+    images that were stored before its limit.
+    """
 
     def __init__(self, now: Callable[[], datetime]) -> None:
         self._now = now
@@ -53,12 +57,12 @@ class Quotas:
                 )
             if quota.bytes_per_day is not None and sent.size >= quota.bytes_per_day:
                 raise QuotaReached(
-                    f"{ae_title} has sent {sent.size / (1 << 30):.1f} GiB today, as much as "
+                    f"{ae_title} has sent {sent.size / (1 << 20):,.1f} MiB today, as much as "
                     "max_gib_per_day allows"
                 )
 
     def count(self, ae_title: str, size: int) -> None:
-        """Counts an image of so many bytes that was stored."""
+        """Counts a new image of so many bytes."""
         with self._lock:
             sent = self._current(ae_title)
             sent.images += 1

@@ -214,10 +214,11 @@ class Listener:
         try:
             self._check_permission(event.assoc, calling)
             identified = identified_instance(event, Origin(Channel.C_STORE, calling))
-            self._inbox.accept(identified.received, self._now())
+            accepted = self._inbox.accept(identified.received, self._now())
         except NodeError as error:
             return self._refused(event, calling, error)
-        self._quotas.count(calling, len(identified.received.dataset))
+        if accepted.is_new:
+            self._quotas.count(calling, len(identified.received.dataset))
         if identified.filled_in_uids:
             names = ", ".join(identified.filled_in_uids)
             _LOG.info("instance.uids_filled_in", calling_ae=calling, filled_in=names)

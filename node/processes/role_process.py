@@ -106,6 +106,9 @@ def spawn(role: Role, config: Path | None) -> RoleProcess:
             process_group=0,
             stdin=subprocess.DEVNULL,
         )
+    except OSError:
+        os.close(reading)
+        raise
     finally:
         os.close(writing)
     os.set_blocking(reading, False)

@@ -24,6 +24,8 @@ _LOG = structlog.get_logger()
 _POLL_SECONDS = 0.1
 _FIRST_RESTART_DELAY_SECONDS = 0.5
 _MAX_RESTART_DELAY_SECONDS = 30.0
+# The time until the next try where the system could not start a process.
+_START_RETRY_SECONDS = 5.0
 # After this run time a crash counts as the first one again.
 _STABLE_SECONDS = 60.0
 # The supervisor gives up on a node that crashes this often before it is ready, but never on one
@@ -114,7 +116,27 @@ class Supervisor:
     def _run(self) -> None:
         # Linux ties the parent-death signal to the thread that starts a process. This thread
         # therefore starts, restarts and stops all processes.
-        self._parts = [self._spawn(role) for role in self._roles]
+        try:
+            self._start_all()
+            self._supervise()
+        except Exception as error:  # noqa: BLE001 any defect
+            # Without this thread, nothing would start a process again.
+            _LOG.exception("supervisor.failed")
+            self._failure = f"the supervisor has failed: {error}"
+        self._manager.notify_stopping()
+        self._stop_all()
+
+    def _start_all(self) -> None:
+        """Starts every process; gives up on the node where one cannot be started."""
+        for role in self._roles:
+            try:
+                self._parts.append(self._spawn(role))
+            except OSError as error:
+                self._failure = f"the {role} cannot be started: {error}"
+                return
+
+    def _supervise(self) -> None:
+        """Keeps the processes running until the node is to stop, or cannot run."""
         waiting = set(self._roles)
         while not self._failure and not self._stopping.wait(_POLL_SECONDS):
             self._parts = [self._supervised(part) for part in self._parts]
@@ -127,8 +149,6 @@ class Supervisor:
             now = time.monotonic()
             self._watch(now)
             self._report(now)
-        self._manager.notify_stopping()
-        self._stop_all()
 
     def _pass_on_reload(self) -> None:
         is_requested = self._reload.is_set()
@@ -175,9 +195,8 @@ class Supervisor:
         status = part.process.poll()
         if status is None:
             return part
-        if status == RESTART_STATUS:
-            os.close(part.pipe)
-            return self._spawn(part.role)
+        if status == RESTART_STATUS and part.restart_at is None:
+            return self._restarted(part, crashes=0)
         if part.restart_at is None:
             was_stable = now - part.started_at > _STABLE_SECONDS
             part.crashes = 1 if was_stable else part.crashes + 1
@@ -194,9 +213,26 @@ class Supervisor:
             return part
         if now < part.restart_at:
             return part
+        return self._restarted(part, part.crashes)
+
+    def _restarted(self, part: RoleProcess, crashes: int) -> RoleProcess:
+        """Starts a process again; where the system cannot, the ended one stays until a later try.
+
+        The system may lack memory or processes for a while, or a program while it is upgraded.
+        """
+        try:
+            restarted = self._spawn(part.role)
+        except OSError as error:
+            part.restart_at = time.monotonic() + _START_RETRY_SECONDS
+            _LOG.error(
+                "process.not_started",
+                role=part.role.value,
+                error=str(error),
+                restart_in_s=_START_RETRY_SECONDS,
+            )
+            return part
         os.close(part.pipe)
-        restarted = self._spawn(part.role)
-        restarted.crashes = part.crashes
+        restarted.crashes = crashes
         return restarted
 
     def _stop_all(self) -> None:

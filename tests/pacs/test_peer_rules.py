@@ -241,6 +241,21 @@ def test_dcmtk_is_verified_by_name_and_password(
     assert dcmtk("storescu", *login, "secret", *address).returncode == 0
 
 
+def test_a_sender_that_repeats_a_series_gets_beyond_what_its_limit_let_through(
+    tmp_path: Path, images: list[Path]
+) -> None:
+    times = [NOON]
+    limited = peer("max_images_per_minute = 2")
+    with ruled_listener(tmp_path, limited, lambda: times[-1]) as listener:
+        for count in (2, 4):
+            association = associate(listener)
+            for image in images[:4]:
+                association.send_c_store(image)
+            association.release()
+            assert listener.stored_images() == count
+            times.append(NOON + timedelta(minutes=1))
+
+
 @pytest.mark.parametrize("limit", ["max_images_per_minute = 2", "max_gib_per_day = 0.0000100"])
 def test_beyond_its_limit_a_peer_must_send_again_and_what_was_acknowledged_stays(
     tmp_path: Path, images: list[Path], limit: str

@@ -66,8 +66,9 @@ def backup(
         _echo_files(manifest.lost)
         raise typer.Exit(_FILES_LACK_STATUS)
     if keep is not None:
-        for name in backups.keep_newest(keep):
-            typer.echo(f"{name} deleted: {keep} newer backups are kept.")
+        newer = "1 newer backup is" if keep == 1 else f"{keep} newer backups are"
+        for name in backups.keep_newest(keep, made):
+            typer.echo(f"{name} deleted: {newer} kept.")
 
 
 def restore(

@@ -131,14 +131,23 @@ class BackupFolder:
         os.sync()
         return Backup(target)
 
-    def keep_newest(self, number: int) -> list[str]:
-        """Deletes older complete backups; returns their names.
+    def keep_newest(self, number: int, made: Backup) -> list[str]:
+        """Deletes complete backups older than the newest ones; returns their names.
 
         Raises:
-            BackupRefused: one cannot be deleted.
+            BackupRefused: one cannot be deleted; or one is newer than `made`, the backup just made,
+                and none is deleted: by a wrong clock, that would be the wrong one.
         """
+        backups = self.backups()
+        newest = backups[-1].folder.name
+        if newest != made.folder.name:
+            raise BackupRefused(
+                f"{made.folder} is complete, but no older backup was deleted: {newest} is newer "
+                "than the backup just made. Check the clock of this machine, and remove what has a "
+                "wrong time"
+            )
         try:
-            old = self.backups()[:-number]
+            old = backups[:-number]
             for backup in old:
                 # A backup that is deleted in part must not look complete.
                 backup.folder.rename(backup.folder.with_name(backup.folder.name + _REMOVED_SUFFIX))

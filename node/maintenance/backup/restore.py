@@ -4,6 +4,7 @@ Files come first and databases last, and a mark in the data folder keeps the nod
 before the end. An interrupted restore continues with the files that are missing.
 """
 
+import fcntl
 import hashlib
 import os
 from collections.abc import Callable, Iterator
@@ -110,7 +111,7 @@ class Restore:
         """
         self._check_kind()
         mark = restore_mark(self.site.data_dir)
-        with _errors_as_transient(self.site.data_dir):
+        with _only_restore_into(self.site.data_dir), _errors_as_transient(self.site.data_dir):
             is_continued = mark.is_file()
             if is_continued:
                 self._check_mark(mark)
@@ -216,6 +217,32 @@ def _check_owner(data_dir: Path) -> None:
             f"{data_dir} belongs to the user with number {owner}: restore as this user, who runs "
             "the node (runuser -u segnode -- segnode restore ...)"
         )
+
+
+@contextmanager
+def _only_restore_into(data_dir: Path) -> Iterator[None]:
+    """Makes the folder if needed, and keeps other restores of this machine out of it.
+
+    Raises:
+        BackupRefused: another restore runs, or the folder cannot be made.
+    """
+    try:
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder = os.open(data_dir, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise BackupRefused(f"{data_dir} cannot be used: {error.strerror}") from error
+    try:
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise BackupRefused(
+                f"another restore into {data_dir} runs: wait until it has ended"
+            ) from error
+        except OSError:
+            pass  # some network file systems lock no folders
+        yield
+    finally:
+        os.close(folder)
 
 
 def _digest(path: Path) -> str:

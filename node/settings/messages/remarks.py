@@ -44,6 +44,7 @@ def remarks(settings: Settings) -> Iterator[str]:
     yield from _open_webhook(settings)
     yield from _unencrypted_client_secrets(settings)
     yield from _open_key_files(settings)
+    yield from _open_configuration(settings)
     yield from _open_data_folder(settings)
     yield from _shared_ae_titles(settings)
     yield from _unbound_ae_titles(settings)
@@ -138,10 +139,26 @@ def _unbound_ae_titles(settings: Settings) -> Iterator[str]:
         if peer.may and peer.certificate_name is None
     ]
     if unbound:
+        plain = "" if listener.port is None else f", and on port {listener.port} every sender"
         yield (
             f"Peers without certificate_name: {', '.join(unbound)}. Every certificate that "
-            "dicom_tls.ca_file vouches for may use their AE titles."
+            f"dicom_tls.ca_file vouches for may use their AE titles{plain}."
         )
+
+
+def _open_configuration(settings: Settings) -> Iterator[str]:
+    """Yields files that decide what the node does, and that every user of the machine can change.
+
+    These are the configuration, its folder, and the authorities that the node trusts.
+    """
+    files = {settings.file, None if settings.file is None else settings.file.parent}
+    for _, options in tls_tables(settings):
+        tls_files = getattr(options, "tls_files", None)
+        files.add(None if tls_files is None else tls_files.ca)
+    for file in sorted(file for file in files if file is not None and file.exists()):
+        mode = file.stat().st_mode
+        if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+            yield f"{file}: every user of this machine can change it: chmod o-w {file}."
 
 
 def _open_data_folder(settings: Settings) -> Iterator[str]:

@@ -1,14 +1,19 @@
 """A node that cannot run logs the reason and exits; a node exits on a stop signal."""
 
+import os
 import signal
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from node.demo.free_ports import free_ports
+from node.domain.errors import Transient
+from node.processes.role_process import Role
+from node.processes.supervisor import Supervisor
 from tests.support.waiting import until
 
 _SERVE = [sys.executable, "-m", "node.cli", "serve", "--config"]
@@ -91,3 +96,56 @@ def test_a_node_stops_soon_after_a_stop_signal(tmp_path: Path, number: signal.Si
     finally:
         node.kill()
         node.wait()
+
+
+def test_a_process_that_the_system_cannot_start_again_is_started_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    config = write_configuration(tmp_path)
+    supervisor = Supervisor(config, (Role.LISTENER,))
+    port = supervisor.settings.listener.port
+    logged: list[str] = []
+
+    def has_logged(event: str) -> bool:
+        logged.extend(capfd.readouterr())
+        return event in "".join(logged)
+
+    supervisor.start()
+    try:
+        supervisor.wait_ready(120)
+        with monkeypatch.context() as patched:
+            patched.setattr(sys, "executable", str(tmp_path / "away"))
+            kill_listener(config)
+            until(lambda: has_logged("process.not_started"), 60, "the failed start")
+        until(lambda: answers(port), 120, "the listener to run again")
+        assert not supervisor.failure
+    finally:
+        supervisor.stop()
+
+
+def test_a_node_whose_processes_cannot_be_started_gives_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    supervisor = Supervisor(write_configuration(tmp_path), (Role.LISTENER,))
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "away"))
+    supervisor.start()
+    try:
+        with pytest.raises(Transient, match=r"the listener cannot be started: .*No such file"):
+            supervisor.wait_ready(60)
+    finally:
+        supervisor.stop()
+
+
+def kill_listener(config: Path) -> None:
+    """Kills the listener of the configuration."""
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            words = (entry / "cmdline").read_bytes().decode().split("\0")
+            if "pacs_listener" in words and str(config) in words:
+                os.kill(int(entry.name), signal.SIGKILL)
+
+
+def answers(port: int | None) -> bool:
+    """Whether something listens on the port."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", int(port or 0))) == 0

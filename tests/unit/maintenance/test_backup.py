@@ -1,5 +1,7 @@
 """A backup holds what its copy of the database names, and only copies what has changed."""
 
+import fcntl
+import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -205,9 +207,32 @@ def test_older_backups_are_deleted_and_the_others_stay_whole(
     site: BackedUpSite, tmp_path: Path
 ) -> None:
     made = [site.back_up() for _ in range(4)]
-    assert site.backups.keep_newest(2) == [made[0].folder.name, made[1].folder.name]
+    deleted = site.backups.keep_newest(2, made[-1])
+    assert deleted == [made[0].folder.name, made[1].folder.name]
     assert site.backups.backups() == made[2:]
     assert restored_findings(made[2], tmp_path / "restored") == []
+
+
+def test_with_a_wrong_clock_no_backup_is_deleted(site: BackedUpSite) -> None:
+    earlier, made = site.back_up(), site.back_up()
+    future = site.backups.folder / "2999-01-01T000000Z"
+    earlier.folder.rename(future)
+    with pytest.raises(BackupRefused, match=r"2999-01-01T000000Z is newer .* Check the clock"):
+        site.backups.keep_newest(1, made)
+    assert {backup.folder for backup in site.backups.backups()} == {made.folder, future}
+
+
+def test_a_second_restore_into_a_folder_is_refused(site: BackedUpSite, tmp_path: Path) -> None:
+    backup, target = site.back_up(), empty_target(tmp_path / "restored")
+    target.data_dir.mkdir(parents=True, exist_ok=True)
+    other = os.open(target.data_dir, os.O_RDONLY)
+    fcntl.flock(other, fcntl.LOCK_EX)
+    try:
+        with pytest.raises(BackupRefused, match=r"another restore into .* runs"):
+            restore(backup, target)
+    finally:
+        os.close(other)
+    assert restore(backup, target) == {}
 
 
 def test_a_second_backup_at_the_same_time_is_refused(site: BackedUpSite) -> None:
@@ -225,7 +250,7 @@ def test_what_was_left_of_a_deleted_backup_is_removed(site: BackedUpSite) -> Non
     remains = site.backups.folder / "2026-01-01T010000Z.removed"
     remains.mkdir()
     kept = site.back_up()
-    assert site.backups.keep_newest(1) == []
+    assert site.backups.keep_newest(1, kept) == []
     assert not remains.exists()
     assert site.backups.backups() == [kept]
 

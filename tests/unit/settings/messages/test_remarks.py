@@ -90,6 +90,19 @@ def test_an_open_data_folder_has_a_remark(
     assert all(text in remark for text, remark in zip(expected, found, strict=True))
 
 
+@pytest.mark.parametrize("changed", ["segnode.toml", ".", "ca.pem"])
+def test_a_configuration_that_everybody_can_change_has_a_remark(
+    tmp_path: Path, changed: str
+) -> None:
+    (tmp_path / "ca.pem").write_text("an authority")
+    file = write(tmp_path, VALID + '[dicom_tls]\nca_file = "ca.pem"\n')
+    assert list(remarks(load_settings(file))) == []
+    target = file if changed == "segnode.toml" else tmp_path / changed
+    target.chmod(target.stat().st_mode | 0o002)
+    (remark,) = remarks(load_settings(file))
+    assert remark == f"{target}: every user of this machine can change it: chmod o-w {target}."
+
+
 @pytest.mark.parametrize(
     ("condition", "is_refused"),
     [
