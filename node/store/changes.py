@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from itertools import count
 from typing import TYPE_CHECKING
 
-import structlog
 from sqlalchemy import PoolProxiedConnection
 from sqlalchemy.exc import DBAPIError
 
@@ -20,7 +19,6 @@ from node.store.database import Database, database_errors_as_transient
 if TYPE_CHECKING:
     import psycopg
 
-_LOG = structlog.get_logger()
 # Triggers of the database notify it; see the migration 0035.
 _CHANNEL = "segnode_work"
 _WAIT_SECONDS = 1.0
@@ -94,7 +92,11 @@ class DatabaseChanges:
         return int(version)
 
     def _listen(self, on_change: Callable[[], None]) -> None:
-        import psycopg  # here: a node on SQLite starts without it
+        # Here: a node on SQLite starts without the former, and the command line without the latter.
+        import psycopg
+        import structlog
+
+        log = structlog.get_logger()
 
         while not self._stop.is_set():
             try:
@@ -104,7 +106,7 @@ class DatabaseChanges:
                     self._receive(connection, on_change)
             except (DBAPIError, Transient, psycopg.Error) as error:
                 if self._is_listening:
-                    _LOG.warning("database.polled", error=str(error))
+                    log.warning("database.polled", error=str(error))
             self._is_listening = False
             self._stop.wait(_RECONNECT_SECONDS)
 
