@@ -111,7 +111,7 @@ class Restore:
         """
         self._check_kind()
         mark = restore_mark(self.site.data_dir)
-        with _only_restore_into(self.site.data_dir), _errors_as_transient(self.site.data_dir):
+        with _errors_as_transient(self.site.data_dir), _only_restore_into(self.site.data_dir):
             is_continued = mark.is_file()
             if is_continued:
                 self._check_mark(mark)
@@ -224,13 +224,11 @@ def _only_restore_into(data_dir: Path) -> Iterator[None]:
     """Makes the folder if needed, and keeps other restores of this machine out of it.
 
     Raises:
-        BackupRefused: another restore runs, or the folder cannot be made.
+        BackupRefused: another restore runs.
+        OSError: the folder cannot be made.
     """
-    try:
-        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        folder = os.open(data_dir, os.O_RDONLY | os.O_DIRECTORY)
-    except OSError as error:
-        raise BackupRefused(f"{data_dir} cannot be used: {error.strerror}") from error
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder = os.open(data_dir, os.O_RDONLY | os.O_DIRECTORY)
     try:
         try:
             fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
