@@ -35,8 +35,7 @@ class RequestFacts:
 class Refusal:
     """The sender identifies itself, but not validly.
 
-    `reason` tells the sender why, and what to do next. `recorded` tells the reader of the audit
-    trail why.
+    `reason` is for the sender: why, and what to do next. `recorded` states why for the audit trail.
     """
 
     reason: str

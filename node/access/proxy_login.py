@@ -26,7 +26,7 @@ _LOG = structlog.get_logger()
 # The issuer of people whom the proxy names. That of an identity provider is an address.
 _ISSUER = "proxy"
 _MAX_NAME_LENGTH = 255
-# Each tells the person why and what to do next, and the reader of the audit trail why.
+# Each states why: for the person, with what to do next, and for the reader of the audit trail.
 _NOT_BY_PROXY = Refusal(
     "this request does not come by the proxy that logs people in; open the console at its address, "
     "or log in with an account of this node",

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from pynetdicom import evt
 from pynetdicom.timer import Timer
 
+from node.dimse.reactor_checkpoint import Checkpoint
 from node.dimse.tls.connection import TlsConnection
 
 if TYPE_CHECKING:
@@ -167,7 +168,7 @@ def _remaining_s(timer: Timer) -> float:
     return min(_MAX_WAIT_S, max(0.0, timer.remaining) + _ENDING_WAIT_S)
 
 
-class ServiceCheckpoint:
+class ServiceCheckpoint(Checkpoint):
     """Takes the place of the event at which the thread that serves requests pauses.
 
     `wait` returns when there is something to do. While another thread sends a request, between
@@ -175,20 +176,9 @@ class ServiceCheckpoint:
     """
 
     def __init__(self, association: "Association") -> None:
+        super().__init__()
         self._association = association
-        self._changed = threading.Condition()
-        self._is_set = True
         self._is_ending = False
-
-    def is_set(self) -> bool:
-        """Whether the thread may pass."""
-        return self._is_set
-
-    def set(self) -> None:
-        """Lets the thread pass."""
-        with self._changed:
-            self._is_set = True
-            self._changed.notify_all()
 
     def clear(self) -> None:
         """Pauses the thread."""

@@ -13,17 +13,12 @@ from collections.abc import Callable
 _CHECK_SECONDS = 0.05
 
 
-class ReactorCheckpoint:
-    """Takes the place of the event of an association; the thread waits in `wait`.
+class Checkpoint:
+    """What all that take the place of pynetdicom's event have in common: it is set or not."""
 
-    `must_pause` says whether `clear` waits for the thread: it has not ended, and is not the caller.
-    """
-
-    def __init__(self, must_pause: Callable[[], bool]) -> None:
-        self._must_pause = must_pause
+    def __init__(self) -> None:
         self._changed = threading.Condition()
         self._is_set = True
-        self._is_parked = False  # the thread is in `wait`, and stays there until `set`
 
     def is_set(self) -> bool:
         """Whether the thread may pass."""
@@ -34,6 +29,18 @@ class ReactorCheckpoint:
         with self._changed:
             self._is_set = True
             self._changed.notify_all()
+
+
+class ReactorCheckpoint(Checkpoint):
+    """Takes the place of the event of an association; the thread waits in `wait`.
+
+    `must_pause` says whether `clear` waits for the thread: it has not ended, and is not the caller.
+    """
+
+    def __init__(self, must_pause: Callable[[], bool]) -> None:
+        super().__init__()
+        self._must_pause = must_pause
+        self._is_parked = False  # the thread is in `wait`, and stays there until `set`
 
     def clear(self) -> None:
         """Pauses the thread; returns when it waits here, or has ended."""

@@ -140,8 +140,8 @@ class AuditSearches(Repository):
     ) -> Iterator[ChainedRecord]:
         """Yields all wanted records of all hosts.
 
-        No transaction is open in between: whoever takes them may be slow. Records that are added
-        meanwhile may be among them.
+        No transaction is open in between: the caller may be slow to take them. Records
+        that are added meanwhile may be among them.
         """
         cursor: AuditCursor | None = None
         while records := self.audit_page(search, _BATCH, cursor, order):

@@ -8,8 +8,7 @@ from fastapi import HTTPException
 class ForbiddenRequest(HTTPException):
     """Ends a request with 403.
 
-    The text tells the sender why, and what to do next. `recorded` tells the reader of the audit
-    trail why.
+    The text is for the sender: why, and what to do next. `recorded` states why for the audit trail.
     """
 
     def __init__(self, text: str, recorded: str) -> None:
