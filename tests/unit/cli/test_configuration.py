@@ -4,8 +4,7 @@ import io
 import json
 import os
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from node.store.configuration.revisions import RevisionDraft
 from tests.support.audit_records import audit_records
 from tests.support.factories import NOON
 from tests.support.peers.secure_port import TlsSite
+from tests.support.site_store import site_store
 from tests.unit.cli.test_cli import run
 
 Run = Callable[..., str]
@@ -236,13 +236,3 @@ def test_the_audit_trail_names_who_reloads_and_what_was_refused(
 
 def _not_permitted(_process: int, _signal: int) -> None:
     raise PermissionError
-
-
-@contextmanager
-def site_store(config: Path) -> Iterator[Store]:
-    settings = load_location(config)
-    store = Store.open(settings.database_url, settings.data_dir)
-    try:
-        yield store
-    finally:
-        store.close()

@@ -2,8 +2,6 @@
 
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -11,11 +9,10 @@ import pytest
 from node.access.login_records import own_account_record
 from node.cli.main import main
 from node.domain.access.permissions import Role
-from node.settings import load_settings
-from node.store import Store
 from tests.support.audit_records import audit_records
 from tests.support.factories import NOON
 from tests.support.servers.sessions import FACTS
+from tests.support.site_store import site_store
 
 
 @pytest.fixture
@@ -23,16 +20,6 @@ def config(tmp_path: Path) -> Path:
     file = tmp_path / "site.toml"
     file.write_text('data_dir = "data"\n', encoding="utf-8")
     return file
-
-
-@contextmanager
-def site_store(config: Path) -> Iterator[Store]:
-    settings = load_settings(config)
-    store = Store.open(settings.database_url, settings.data_dir)
-    try:
-        yield store
-    finally:
-        store.close()
 
 
 def run(config: Path, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
