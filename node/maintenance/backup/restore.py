@@ -223,10 +223,13 @@ def _check_owner(data_dir: Path) -> None:
 def _only_restore_into(data_dir: Path) -> Iterator[None]:
     """Makes the folder if needed, and keeps other restores of this machine out of it.
 
+    A folder that it makes is gone again if the restore fails before it has written a file.
+
     Raises:
         BackupRefused: another restore runs.
         OSError: the folder cannot be made.
     """
+    was_there = data_dir.exists()
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder = os.open(data_dir, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -239,6 +242,11 @@ def _only_restore_into(data_dir: Path) -> Iterator[None]:
         except OSError:
             pass  # some network file systems lock no folders
         yield
+    except BaseException:
+        if not was_there:
+            with suppress(OSError):  # it is not empty
+                data_dir.rmdir()
+        raise
     finally:
         os.close(folder)
 
