@@ -23,6 +23,7 @@ from node.dicom.uid_names import uid_name
 from node.dimse.answer_limits import AnswerLimits
 from node.dimse.event_waiting import wait_for_pdus
 from node.dimse.pynetdicom_internals import (
+    RequestingEntity,
     connection_of,
     pause_reliably,
     read_ahead,
@@ -87,7 +88,7 @@ class SendSummary:
 
 def application_entity(calling: AeTitle) -> AE:
     """Returns our application entity, with the timeouts that apply to every peer."""
-    ae = AE(ae_title=calling)
+    ae = RequestingEntity(ae_title=calling)
     node = this_node()
     ae.implementation_class_uid = node.implementation_class_uid
     ae.implementation_version_name = node.implementation_version_name

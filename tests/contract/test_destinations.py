@@ -38,9 +38,6 @@ from tests.support.dicom.results import content_of, encoded_seg, part10
 from tests.support.peers.stow_server import StowServer
 from tests.support.waiting import until
 
-# pynetdicom leaves a socket that could not connect to the garbage collector.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-
 _OURS = AeTitle("SEGNODE")
 
 
