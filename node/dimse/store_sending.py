@@ -38,7 +38,7 @@ from node.dimse.scu import (
     broken_association_as_transient,
     status_text,
 )
-from node.dimse.store_commands import decode_store_quickly
+from node.dimse.store_response import decode_answers_quickly
 from node.domain.errors import Rejected, RejectionReason, Transient
 from node.domain.identifiers import AeTitle, Uid
 from node.domain.instance import Channel, Origin, ReceivedInstance
@@ -159,7 +159,7 @@ def for_many_images(association: Association) -> Iterator[None]:
     The association pauses by a `ReactorCheckpoint`; see `pause_reliably`.
     """
     send_together(association)
-    decode_store_quickly(association)
+    decode_answers_quickly(association)
     association._reactor_checkpoint.clear()
     try:
         yield
