@@ -11,7 +11,7 @@ from node.domain.errors import Rejected, RejectionReason
 from node.domain.identifiers import Uid
 from node.domain.instance import Origin, ReceivedInstance
 from node.intake.dataset_elements import Encoding, encode_uid_element, iter_elements
-from node.intake.identification import IdentifiedInstance, identify
+from node.intake.identification import IdentifiedInstance, InstanceUids, identify, uids_in
 
 _PREAMBLE_BYTES = 128
 _PREFIX = b"DICM"
@@ -43,7 +43,7 @@ def received_from_file(path: Path, origin: Origin) -> ReceivedInstance:
         OSError: the file cannot be read.
     """
     with path.open("rb", buffering=0) as file:  # a buffer would cost a copy of the data set
-        meta, start = _file_meta_in(file)
+        meta, start = _identifying_meta_in(file)
         file.seek(start)
         return _identified(meta, file.read(), origin).received
 
@@ -54,8 +54,23 @@ def identified_from_part10(data: bytes, origin: Origin) -> IdentifiedInstance:
     Raises:
         Rejected: the data is not a DICOM file, or its data set does not identify the instance.
     """
-    meta, start = _file_meta(data)
+    meta, start = _identifying_meta(data)
     return _identified(meta, data[start:], origin)
+
+
+def uids_in_part10(data: bytes) -> InstanceUids:
+    """Returns the UIDs of an instance that is refused; the rest of its file may be damaged.
+
+    Raises:
+        Rejected: the data is not a DICOM file, or its head does not identify the instance.
+    """
+    meta, start = _identifying_meta(data)
+    return uids_in(
+        data[start:],
+        Uid(meta[_TRANSFER_SYNTAX]),
+        sop_class_uid=meta.get(_META_SOP_CLASS, ""),
+        sop_instance_uid=meta.get(_META_SOP_INSTANCE, ""),
+    )
 
 
 @dataclass(frozen=True)
@@ -74,7 +89,7 @@ def file_meta_of(path: Path) -> FileMeta:
         OSError: the file cannot be read.
     """
     with path.open("rb", buffering=0) as file:
-        meta, _ = _file_meta_in(file)
+        meta, _ = _identifying_meta_in(file)
     return FileMeta(Uid(meta.get(_META_SOP_CLASS, "")), Uid(meta[_TRANSFER_SYNTAX]))
 
 
@@ -117,21 +132,33 @@ def _identified(meta: dict[int, str], dataset: bytes, origin: Origin) -> Identif
     )
 
 
-def _file_meta_in(file: FileIO) -> tuple[dict[int, str], int]:
-    """Like `_file_meta`; reads little more of the file than that."""
+def _identifying_meta_in(file: FileIO) -> tuple[dict[int, str], int]:
+    """Like `_identifying_meta`; reads little more of the file than that."""
     head = file.read(_USUAL_META_BYTES)
     with suppress(Rejected):  # it is longer, or not one
-        meta, start = _file_meta(head)
+        meta, start = _identifying_meta(head)
         if start + _GROUP_BYTES <= len(head):
             return meta, start
-    return _file_meta(head + file.read())
+    return _identifying_meta(head + file.read())
 
 
-def _file_meta(data: bytes) -> tuple[dict[int, str], int]:
-    """Returns the UIDs in the file meta information of a file, and the offset after it."""
+def _identifying_meta(data: bytes) -> tuple[dict[int, str], int]:
+    """Returns the UIDs in the file meta information, and the offset of the data set.
+
+    Raises:
+        Rejected: the data is not a DICOM file, or has no transfer syntax.
+    """
     start = _PREAMBLE_BYTES + len(_PREFIX)
     if data[_PREAMBLE_BYTES:start] != _PREFIX:
         raise _invalid("it is not a DICOM file")
+    meta, start = _file_meta(data, start)
+    if not meta.get(_TRANSFER_SYNTAX):
+        raise _invalid("its file meta information names no transfer syntax")
+    return meta, start
+
+
+def _file_meta(data: bytes, start: int) -> tuple[dict[int, str], int]:
+    """Returns the UIDs in the file meta information at `start`, and the offset after it."""
     found: dict[int, str] = {}
     while data[start : start + _GROUP_BYTES] == struct.pack("<H", _META_GROUP):
         element = next(iter_elements(data, _META_ENCODING, start))
@@ -139,8 +166,6 @@ def _file_meta(data: bytes) -> tuple[dict[int, str], int]:
             text = data[element.value_start : element.end].decode("ascii", "replace")
             found[element.tag] = text.strip("\0 ")
         start = element.end
-    if not found.get(_TRANSFER_SYNTAX):
-        raise _invalid("its file meta information names no transfer syntax")
     return found, start
 
 
