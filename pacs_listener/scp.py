@@ -22,8 +22,8 @@ from node.intake.inbox import Inbox
 from pacs_listener.admission import TEMPORARY_CONGESTION, Admission, Refusal, WrongIdentities
 from pacs_listener.association_cleanup import end_threads_together
 from pacs_listener.commitment import CommitmentService
-from pacs_listener.limits import LimitEnforcer, Limits, OpenAssociations
-from pacs_listener.policy import AssociationPolicy
+from pacs_listener.limits import LimitEnforcer, Limits
+from pacs_listener.policy import AssociationPolicy, SenderPolicy
 from pacs_listener.ports import SPARE_CONNECTIONS, OpenPorts
 from pacs_listener.presentation_contexts import (
     STORAGE_COMMITMENT,
@@ -32,6 +32,8 @@ from pacs_listener.presentation_contexts import (
     VERIFICATION,
     VERIFICATION_TRANSFER_SYNTAXES,
 )
+from pacs_listener.processes.open_associations import OpenAssociations
+from pacs_listener.processes.share import ListenerShare
 from pacs_listener.quotas import QuotaReached, Quotas
 from pacs_listener.rejection_recorder import RejectionRecorder
 from pacs_listener.store_request import identified_instance
@@ -45,21 +47,18 @@ from pacs_listener.store_status import (
 from pacs_listener.tls_handshakes import TlsHandshakes
 
 _LOG = structlog.get_logger()
-# A peer that is silent for longer counts as gone, between messages and within one.
-NETWORK_TIMEOUT_S = 60.0
-# The time that a peer has to request an association, and to release one.
-ACSE_TIMEOUT_S = 30.0
+NETWORK_TIMEOUT_S = 60.0  # a peer that is silent for longer counts as gone, also within a message
+ACSE_TIMEOUT_S = 30.0  # for the request of an association, and for its release
 DIMSE_TIMEOUT_S = 60.0
-# Rejected transient, by the service provider: local limit exceeded (PS3.8 9.3.4).
-_LOCAL_LIMIT = (0x02, 0x03, 0x02)
+_LOCAL_LIMIT = (0x02, 0x03, 0x02)  # transient, by the provider: local limit exceeded (PS3.8 9.3.4)
 _REJECTION_EVENTS = {ListenerRejection.NO_SPACE: "association.rejected_without_space"}
 
 
 class Listener:
     """A Verification, Storage and Storage Commitment SCP; stores before it answers success.
 
-    Without `rejections`, what it rejects appears in the log alone. `certificates` remembers those
-    that peers show.
+    Without `rejections`, its log alone says what it rejects. `certificates` remembers those that
+    peers show. `beside` is what it has in common with other listener processes.
     """
 
     def __init__(
@@ -71,18 +70,24 @@ class Listener:
         rejections: RejectionRecorder | None = None,
         *,
         certificates: SeenCertificates | None = None,
+        beside: ListenerShare | None = None,
     ) -> None:
+        self._share = ListenerShare.alone() if beside is None else beside
+        shared = self._share.limits
         self._policy = policy
         self._inbox = inbox
         self._commitment = commitment
         self._now = now
         self._rejections = rejections
         self._certificates = certificates
-        self._limits = LimitEnforcer(_limits(policy), self._record_connection)
+        self._limits = LimitEnforcer(
+            Limits(policy.max_pdu, NETWORK_TIMEOUT_S), self._record_connection, shared
+        )
         self._tls = TlsHandshakes(ACSE_TIMEOUT_S, self._record_connection)
-        self._quotas = Quotas(now)
-        self._open = OpenAssociations()
-        self._admission = Admission(self._quotas, self._tls.certificate_of, WrongIdentities(now))
+        self._quotas = Quotas(now, shared)
+        self._open = OpenAssociations(shared)
+        identities = WrongIdentities(now, shared.processes)
+        self._admission = Admission(self._quotas, self._tls.certificate_of, identities)
         self._ae = _application_entity(policy)
         self._ports: OpenPorts | None = None
 
@@ -98,11 +103,12 @@ class Listener:
             (evt.EVT_CONN_OPEN, self._tls.handshake_first),
             (evt.EVT_CONN_OPEN, end_threads_together),
             *self._limits.handlers,
+            (evt.EVT_CONN_CLOSE, self._open.release),
             *self.handlers,
             *self._commitment.handlers,
             *([] if self._rejections is None else self._rejections.handlers),
         ]
-        self._ports = OpenPorts(self._ae, self._policy, handlers)
+        self._ports = OpenPorts(self._ae, self._policy, handlers, self._share)
         return self._ports.plain or self._ports.tls
 
     @property
@@ -122,7 +128,7 @@ class Listener:
             self._ports.renew_certificates(policy)
             self._ports.set_policy(policy)
         self._policy, self._inbox = policy, inbox
-        self._limits.limits = _limits(policy)
+        self._limits.limits = Limits(policy.max_pdu, NETWORK_TIMEOUT_S)
         self._commitment.use(policy.committing_titles)
         _set_policy(self._ae, policy)
 
@@ -212,21 +218,21 @@ class Listener:
         """Answers one C-STORE request (PS3.7 9.1.1)."""
         calling = str(event.assoc.requestor.ae_title)
         try:
-            self._check_permission(event.assoc, calling)
+            peers = self._check_permission(event.assoc, calling)
             identified = identified_instance(event, Origin(Channel.C_STORE, calling))
             accepted = self._inbox.accept(identified.received, self._now())
         except NodeError as error:
             return self._refused(event, calling, error)
         if accepted.is_new:
-            self._quotas.count(calling, len(identified.received.dataset))
+            self._quotas.count(calling, peers, len(identified.received.dataset))
         if identified.filled_in_uids:
             names = ", ".join(identified.filled_in_uids)
             _LOG.info("instance.uids_filled_in", calling_ae=calling, filled_in=names)
             return response_with(StoreStatus.COMPLETED_UIDS, f"filled in: {names}"[:64])
         return int(StoreStatus.SUCCESS)
 
-    def _check_permission(self, association: Association, calling: str) -> None:
-        """Checks that the peer may store an image now.
+    def _check_permission(self, association: Association, calling: str) -> list[SenderPolicy]:
+        """Checks that the peer may store an image now; returns the peers that it can be.
 
         Raises:
             MayNotStore: it may never.
@@ -236,6 +242,7 @@ class Listener:
         if peers and not any(peer.may_store for peer in peers):
             raise MayNotStore(calling)
         self._quotas.check(calling, peers)
+        return peers
 
     def _refused(self, event: Event, calling: str, error: NodeError) -> Dataset:
         status = status_of(error)
@@ -287,10 +294,6 @@ def _set_policy(ae: AE, policy: AssociationPolicy) -> None:
     ae.require_calling_aet = [str(title) for title in policy.calling_ae_titles]
 
 
-def _limits(policy: AssociationPolicy) -> Limits:
-    return Limits(policy.max_pdu, NETWORK_TIMEOUT_S)
-
-
 def _log_association(event: Event, name: str) -> None:
-    requestor = event.assoc.requestor
-    _LOG.info(name, calling_ae=str(requestor.ae_title), address=requestor.address)
+    sender = event.assoc.requestor
+    _LOG.info(name, calling_ae=str(sender.ae_title), address=sender.address)
