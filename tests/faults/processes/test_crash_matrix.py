@@ -32,6 +32,7 @@ from node.maintenance.verify import Verification
 from node.processes.role_process import Role
 from tests.support.peers.dcmsend import dcmsend
 from tests.support.peers.secure_port import TlsSite, client_context
+from tests.support.processes.listener_process import children_of
 from tests.support.processes.running_node import RunningNode
 from tests.support.processes.stages import Stages
 from tests.support.tiny_model import TINY, tiny_catalogue, tiny_scan
@@ -167,8 +168,12 @@ class Matrix:
     def _pid(self, process: str) -> int:
         if process == SUPERVISOR:
             return self.node.supervisor
-        with suppress(AssertionError):
-            return self.node.process_of(Role(process))
+        with suppress(AssertionError, OSError, IndexError):
+            running = self.node.process_of(Role(process))
+            if process == Role.LISTENER:  # in turn one that serves senders, and what starts them
+                candidates = [*children_of(running), running]
+                return candidates[self.kills.total() % len(candidates)]
+            return running
         return 0
 
     def lost_instances(self) -> list[Uid]:
@@ -217,6 +222,7 @@ def matrix(tmp_path: Path) -> Iterator[Matrix]:
             commitment=True,
             destination='objects = ["seg", "sr", "capture"]',
             archive=True,
+            listener_processes=2,
         )
         node.start()
         yield Matrix(node, tmp_path / "sent")

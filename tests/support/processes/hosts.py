@@ -40,6 +40,7 @@ threads = 1
 [listener]
 host = "127.0.0.1"
 port = {dicom_port}
+processes = 2
 
 [peers.pacs]
 ae_title = "{pacs_title}"

@@ -47,6 +47,7 @@ poll_seconds = 0.4
 [listener]
 host = "127.0.0.1"
 port = {dicom_port}
+processes = {listener_processes}
 
 [web]
 port = {web_port}
@@ -119,6 +120,7 @@ class RunningNode:
         destination: str = "",
         archive: bool = False,
         rule: str = "",
+        listener_processes: int = 1,
     ) -> None:
         """Writes the configuration; it applies from the next start.
 
@@ -141,6 +143,7 @@ class RunningNode:
             quiet_seconds=quiet_seconds,
             model=model,
             rule=rule,
+            listener_processes=listener_processes,
         )
         self.config_file.write_text(text if self.tls is None else self._secured(text, self.tls))
 
