@@ -22,7 +22,8 @@ from node.delivery.destination import ResultFile
 from node.demo.free_ports import free_ports
 from node.demo.orthanc_pacs import OrthancPacs, orthanc_missing
 from node.dimse.remotes import remote_of_peer
-from node.dimse.scu import Remote, send
+from node.dimse.scu import Remote
+from node.dimse.store_sending import send
 from node.dimse.tls.connection import TlsConnection
 from node.dimse.tls.contexts import PeerTls
 from node.dimse.tls.seen_certificates import SeenCertificates

@@ -16,7 +16,7 @@ from models.phantom import abdomen
 from node.demo.free_ports import free_ports
 from node.demo.orthanc_pacs import OrthancPacs
 from node.dicom.ct_writer import CtDescription, write_ct_series
-from node.dimse import scu
+from node.dimse import scu, store_sending
 from node.domain.identifiers import AeTitle, Uid
 from node.domain.job import Job, JobState
 from node.processes.role_process import MODULES, Role
@@ -213,7 +213,7 @@ class RunningNode:
     def send(self, files: Sequence[Path]) -> None:
         """Sends the files to the node by C-STORE; all must be accepted."""
         remote = scu.Remote(AeTitle("SEGNODE"), "127.0.0.1", self.dicom_port)
-        summary = scu.send(files, remote, SENDER)
+        summary = store_sending.send(files, remote, SENDER)
         assert summary.failures == ()
 
     def newest_job(self, series: Uid) -> Job | None:
