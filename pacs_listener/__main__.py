@@ -15,6 +15,8 @@ from node.dimse.tls.certificate_files import certificate_files, check_certificat
 from node.dimse.tls.seen_certificates import FLUSH_SECONDS, SeenCertificates
 from node.domain.connections.seen_certificate import PeerRole
 from node.intake.inbox import Inbox
+from node.intake.refused_images import FLUSH_SECONDS as FLUSH_REFUSED_SECONDS
+from node.intake.refused_images import FORGET_SECONDS, RefusedImages
 from node.processes.audit_losses import add_loss_report
 from node.processes.entry_point import Host, RestartNeeded, exit_status, run_process, utc_now
 from node.runtime.locks import LockedProcess, hold_process_lock
@@ -96,6 +98,7 @@ def _listen(host: Host, store: Store, stop: StopSignal, share: ListenerShare) ->
     process = ListenerProcess(
         store,
         RejectionRecorder(store, utc_now, share.limits.processes),
+        RefusedImages(store, utc_now),
         SeenCertificates(store, utc_now, PeerRole.SENDER),
         share,
     )
@@ -124,6 +127,8 @@ def _timers(process: "ListenerProcess", follower: ConfigurationFollower) -> Time
     timers = Timers()
     timers.add("configuration", POLL_SECONDS, follower.poll)
     timers.add("rejections", _STORE_REJECTIONS_S, process.rejections.flush)
+    timers.add("refused images", FLUSH_REFUSED_SECONDS, process.refused_images.flush)
+    timers.add("old refused images", FORGET_SECONDS, process.refused_images.forget_old)
     timers.add("certificates of peers", FLUSH_SECONDS, process.seen_certificates.flush)
     timers.add("certificates", _CERTIFICATES_S, process.certificates.poll)
     return timers
@@ -135,6 +140,7 @@ class ListenerProcess:
 
     store: Store
     rejections: RejectionRecorder
+    refused_images: RefusedImages
     seen_certificates: SeenCertificates
     share: ListenerShare
     port: int = 0
@@ -174,6 +180,7 @@ class ListenerProcess:
                 commitment,
                 utc_now,
                 self.rejections,
+                refused=self.refused_images,
                 certificates=self.seen_certificates,
                 beside=self.share,
             )
@@ -205,6 +212,7 @@ class ListenerProcess:
     def flush(self) -> None:
         """Stores what it has only counted so far."""
         self.rejections.close()
+        self.refused_images.flush()
         self.seen_certificates.flush()
 
     def stop(self) -> None:

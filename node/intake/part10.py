@@ -8,7 +8,7 @@ from node.domain.errors import Rejected, RejectionReason
 from node.domain.identifiers import Uid
 from node.domain.instance import Origin, ReceivedInstance
 from node.intake.dataset_elements import Encoding, encode_uid_element, iter_elements
-from node.intake.identification import IdentifiedInstance, identify
+from node.intake.identification import IdentifiedInstance, InstanceUids, identify, uids_in
 
 _PREAMBLE_BYTES = 128
 _PREFIX = b"DICM"
@@ -45,17 +45,26 @@ def identified_from_part10(data: bytes, origin: Origin) -> IdentifiedInstance:
     Raises:
         Rejected: the data is not a DICOM file, or its data set does not identify the instance.
     """
-    start = _PREAMBLE_BYTES + len(_PREFIX)
-    if data[_PREAMBLE_BYTES:start] != _PREFIX:
-        raise _invalid("it is not a DICOM file")
-    meta, start = _file_meta(data, start)
-    transfer_syntax = meta.get(_TRANSFER_SYNTAX, "")
-    if not transfer_syntax:
-        raise _invalid("its file meta information names no transfer syntax")
+    meta, start = _identifying_meta(data)
     return identify(
         data[start:],
-        Uid(transfer_syntax),
+        Uid(meta[_TRANSFER_SYNTAX]),
         origin,
+        sop_class_uid=meta.get(_META_SOP_CLASS, ""),
+        sop_instance_uid=meta.get(_META_SOP_INSTANCE, ""),
+    )
+
+
+def uids_in_part10(data: bytes) -> InstanceUids:
+    """Returns the UIDs of an instance that is refused; the rest of its file may be damaged.
+
+    Raises:
+        Rejected: the data is not a DICOM file, or its head does not identify the instance.
+    """
+    meta, start = _identifying_meta(data)
+    return uids_in(
+        data[start:],
+        Uid(meta[_TRANSFER_SYNTAX]),
         sop_class_uid=meta.get(_META_SOP_CLASS, ""),
         sop_instance_uid=meta.get(_META_SOP_INSTANCE, ""),
     )
@@ -88,6 +97,21 @@ def part10_header(received: ReceivedInstance) -> bytes:
     )
     group_length = struct.pack("<HH2sHI", _META_GROUP, 0x0000, b"UL", 4, len(meta))
     return b"\0" * _PREAMBLE_BYTES + _PREFIX + group_length + meta
+
+
+def _identifying_meta(data: bytes) -> tuple[dict[int, str], int]:
+    """Returns the UIDs in the file meta information, and the offset of the data set.
+
+    Raises:
+        Rejected: the data is not a DICOM file, or has no transfer syntax.
+    """
+    start = _PREAMBLE_BYTES + len(_PREFIX)
+    if data[_PREAMBLE_BYTES:start] != _PREFIX:
+        raise _invalid("it is not a DICOM file")
+    meta, start = _file_meta(data, start)
+    if not meta.get(_TRANSFER_SYNTAX):
+        raise _invalid("its file meta information names no transfer syntax")
+    return meta, start
 
 
 def _file_meta(data: bytes, start: int) -> tuple[dict[int, str], int]:

@@ -42,6 +42,7 @@ from node.store.queues.delivery_changes import DeliveryChanges
 from node.store.queues.job_search import JobSearch
 from node.store.queues.open_deliveries import OpenDeliveries
 from node.store.received.cleanup import Cleanup
+from node.store.received.incomplete import IncompleteSeriesRepository
 from node.store.received.instances import Instances
 from node.store.received.queried_series import QueriedSeriesRepository
 from node.store.received.retrievals import Retrievals
@@ -66,6 +67,7 @@ class Store(
     AttemptClaims,
     JobSearch,
     Retrievals,
+    IncompleteSeriesRepository,
     QueriedSeriesRepository,
     WorkItems,
     Worklists,
