@@ -30,8 +30,8 @@ from pacs_listener.association_cleanup import end_threads_together
 from pacs_listener.commitment import CommitmentService
 from pacs_listener.limits import LimitEnforcer, Limits
 from pacs_listener.policy import AssociationPolicy, SenderPolicy
-from pacs_listener.ports import OpenPorts
 from pacs_listener.processes.open_associations import OpenAssociations
+from pacs_listener.processes.ports import OpenPorts
 from pacs_listener.processes.share import ListenerShare
 from pacs_listener.quotas import QuotaReached, Quotas
 from pacs_listener.rejection_recorder import RejectionRecorder
@@ -59,9 +59,9 @@ _REJECTION_EVENTS = {ListenerRejection.NO_SPACE: "association.rejected_without_s
 class Listener:
     """A Verification, Storage and Storage Commitment SCP; stores before it answers success.
 
-    Without `rejections`, its log alone says what it rejects. `refused` records the images without
-    which a series is not complete. `certificates` remembers those that peers show. `beside` is what
-    it has in common with other listener processes.
+    Without `rejections`, what it rejects appears in the log alone. `refused` records the images
+    without which a series is not complete. `certificates` remembers those that peers show. `beside`
+    is what it has in common with other listener processes.
     """
 
     def __init__(
