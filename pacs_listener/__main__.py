@@ -14,6 +14,8 @@ from node.dimse.tls.certificate_files import certificate_files, check_certificat
 from node.dimse.tls.seen_certificates import FLUSH_SECONDS, SeenCertificates
 from node.domain.connections.seen_certificate import PeerRole
 from node.intake.inbox import Inbox
+from node.intake.refused_images import FLUSH_SECONDS as FLUSH_REFUSED_SECONDS
+from node.intake.refused_images import FORGET_SECONDS, RefusedImages
 from node.processes.audit_losses import add_loss_report
 from node.processes.entry_point import Host, RestartNeeded, run_process, utc_now
 from node.runtime.locks import LockedProcess, hold_process_lock
@@ -60,6 +62,7 @@ def run(host: Host) -> None:
     process = ListenerProcess(
         store,
         RejectionRecorder(store, utc_now),
+        RefusedImages(store, utc_now),
         SeenCertificates(store, utc_now, PeerRole.SENDER),
     )
     losses = AuditLosses(host.settings.data_dir)
@@ -92,6 +95,8 @@ def _timers(process: "ListenerProcess", follower: ConfigurationFollower) -> Time
     timers = Timers()
     timers.add("configuration", POLL_SECONDS, follower.poll)
     timers.add("rejections", _STORE_REJECTIONS_S, process.rejections.flush)
+    timers.add("refused images", FLUSH_REFUSED_SECONDS, process.refused_images.flush)
+    timers.add("old refused images", FORGET_SECONDS, process.refused_images.forget_old)
     timers.add("certificates of peers", FLUSH_SECONDS, process.seen_certificates.flush)
     timers.add("certificates", _CERTIFICATES_S, process.certificates.poll)
     return timers
@@ -103,6 +108,7 @@ class ListenerProcess:
 
     store: Store
     rejections: RejectionRecorder
+    refused_images: RefusedImages
     seen_certificates: SeenCertificates
     port: int = 0
     _policy: AssociationPolicy | None = None
@@ -138,6 +144,7 @@ class ListenerProcess:
                 commitment,
                 utc_now,
                 self.rejections,
+                refused=self.refused_images,
                 certificates=self.seen_certificates,
             )
             self.port = listener.start()
@@ -168,6 +175,7 @@ class ListenerProcess:
     def flush(self) -> None:
         """Stores what it has only counted so far."""
         self.rejections.close()
+        self.refused_images.flush()
         self.seen_certificates.flush()
 
     def stop(self) -> None:

@@ -6,12 +6,11 @@ from typing import cast
 
 import structlog
 from pydicom.dataset import Dataset
-from pynetdicom import AE, evt
+from pynetdicom import evt
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.events import Event
 
-from node.dicom.equipment import this_node
 from node.dimse.pynetdicom_internals import disable_message_logs, reject_association
 from node.dimse.quick_service import serve_quickly
 from node.dimse.tls.seen_certificates import SeenCertificates
@@ -19,19 +18,19 @@ from node.domain.connections.rejected_connection import ListenerRejection
 from node.domain.errors import NodeError, Transient
 from node.domain.instance import Channel, Origin
 from node.intake.inbox import Inbox
+from node.intake.refused_images import RefusedImages
 from pacs_listener.admission import TEMPORARY_CONGESTION, Admission, Refusal, WrongIdentities
+from pacs_listener.application_entity import (
+    ACSE_TIMEOUT_S,
+    NETWORK_TIMEOUT_S,
+    application_entity,
+    set_policy,
+)
 from pacs_listener.association_cleanup import end_threads_together
 from pacs_listener.commitment import CommitmentService
 from pacs_listener.limits import LimitEnforcer, Limits, OpenAssociations
 from pacs_listener.policy import AssociationPolicy
-from pacs_listener.ports import SPARE_CONNECTIONS, OpenPorts
-from pacs_listener.presentation_contexts import (
-    STORAGE_COMMITMENT,
-    STORAGE_SOP_CLASSES,
-    STORAGE_TRANSFER_SYNTAXES,
-    VERIFICATION,
-    VERIFICATION_TRANSFER_SYNTAXES,
-)
+from pacs_listener.ports import OpenPorts
 from pacs_listener.quotas import QuotaReached, Quotas
 from pacs_listener.rejection_recorder import RejectionRecorder
 from pacs_listener.store_request import identified_instance
@@ -45,21 +44,22 @@ from pacs_listener.store_status import (
 from pacs_listener.tls_handshakes import TlsHandshakes
 
 _LOG = structlog.get_logger()
-# A peer that is silent for longer counts as gone, between messages and within one.
-NETWORK_TIMEOUT_S = 60.0
-# The time that a peer has to request an association, and to release one.
-ACSE_TIMEOUT_S = 30.0
-DIMSE_TIMEOUT_S = 60.0
 # Rejected transient, by the service provider: local limit exceeded (PS3.8 9.3.4).
 _LOCAL_LIMIT = (0x02, 0x03, 0x02)
+# Reasons that pass: what the sender has still to send may continue a series.
+_TEMPORARY = {
+    ListenerRejection.NO_SPACE,
+    ListenerRejection.QUOTA,
+    ListenerRejection.TOO_MANY_ASSOCIATIONS,
+}
 _REJECTION_EVENTS = {ListenerRejection.NO_SPACE: "association.rejected_without_space"}
 
 
 class Listener:
     """A Verification, Storage and Storage Commitment SCP; stores before it answers success.
 
-    Without `rejections`, what it rejects appears in the log alone. `certificates` remembers those
-    that peers show.
+    Without `rejections`, what it rejects appears in the log alone. `refused` records the images
+    without which a series is not complete. `certificates` remembers those that peers show.
     """
 
     def __init__(
@@ -70,6 +70,7 @@ class Listener:
         now: Callable[[], datetime],
         rejections: RejectionRecorder | None = None,
         *,
+        refused: RefusedImages | None = None,
         certificates: SeenCertificates | None = None,
     ) -> None:
         self._policy = policy
@@ -77,13 +78,14 @@ class Listener:
         self._commitment = commitment
         self._now = now
         self._rejections = rejections
+        self._refused_images = refused
         self._certificates = certificates
         self._limits = LimitEnforcer(_limits(policy), self._record_connection)
         self._tls = TlsHandshakes(ACSE_TIMEOUT_S, self._record_connection)
         self._quotas = Quotas(now)
         self._open = OpenAssociations()
         self._admission = Admission(self._quotas, self._tls.certificate_of, WrongIdentities(now))
-        self._ae = _application_entity(policy)
+        self._ae = application_entity(policy)
         self._ports: OpenPorts | None = None
 
     def start(self) -> int:
@@ -124,7 +126,7 @@ class Listener:
         self._policy, self._inbox = policy, inbox
         self._limits.limits = _limits(policy)
         self._commitment.use(policy.committing_titles)
-        _set_policy(self._ae, policy)
+        set_policy(self._ae, policy)
 
     def renew_certificates(self) -> None:
         """Uses the certificates that the files hold now; open associations go on.
@@ -175,6 +177,9 @@ class Listener:
             self._remember_certificate(event.assoc)
             return
         requestor = event.assoc.requestor
+        if self._refused_images is not None and refusal.reason in _TEMPORARY:
+            origin = Origin(Channel.C_STORE, _calling_title(event.assoc))
+            self._refused_images.add_sender(origin, refusal.text)
         _LOG.warning(
             _REJECTION_EVENTS.get(refusal.reason, "association.not_admitted"),
             address=requestor.address,
@@ -187,8 +192,7 @@ class Listener:
 
     def _remember_certificate(self, association: Association) -> None:
         """Keeps the certificate of a peer, whose expiry is watched."""
-        request, shown = association.requestor.primitive, self._tls.certificate_of(association)
-        title = "" if request is None else str(request.calling_ae_title).strip()
+        title, shown = _calling_title(association), self._tls.certificate_of(association)
         if self._certificates is not None and shown and self._policy.senders_called(title):
             self._certificates.add(title, shown)
 
@@ -217,6 +221,10 @@ class Listener:
             accepted = self._inbox.accept(identified.received, self._now())
         except NodeError as error:
             return self._refused(event, calling, error)
+        except Exception:
+            # pynetdicom logs what a handler raises, and answers with a failure.
+            self._record_refused(event, "a defect of the node, which its log shows")
+            raise
         if accepted.is_new:
             self._quotas.count(calling, len(identified.received.dataset))
         if identified.filled_in_uids:
@@ -247,44 +255,32 @@ class Listener:
             is_quota = isinstance(error, QuotaReached)
             reason = ListenerRejection.QUOTA if is_quota else ListenerRejection.INSTANCE
             self._rejections.record_instance(event, sop_class, status, reason)
+        if not isinstance(error, MayNotStore):
+            self._record_refused(event, str(error))
         return response_with(status, error_comment(error))
+
+    def _record_refused(self, event: Event, reason: str) -> None:
+        """Records an image that is refused: its series is not complete without it."""
+        if self._refused_images is None:
+            return
+        request = cast(C_STORE, event.request)
+        self._refused_images.add(
+            event.encoded_dataset(include_meta=False),
+            event.context.transfer_syntax,
+            reason,
+            sop_class_uid=str(request.AffectedSOPClassUID),
+            sop_instance_uid=str(request.AffectedSOPInstanceUID),
+        )
 
     def _record_connection(self, association: Association, reason: ListenerRejection) -> None:
         if self._rejections is not None:
             self._rejections.record_connection(association, reason)
 
 
-def _application_entity(policy: AssociationPolicy) -> AE:
-    ae = AE(ae_title=policy.ae_title)
-    node = this_node()
-    ae.implementation_class_uid = node.implementation_class_uid
-    ae.implementation_version_name = node.implementation_version_name
-    ae.require_called_aet = True
-    _set_policy(ae, policy)
-    ae.network_timeout = NETWORK_TIMEOUT_S
-    ae.acse_timeout = ACSE_TIMEOUT_S
-    ae.dimse_timeout = DIMSE_TIMEOUT_S
-    for service in (VERIFICATION, STORAGE_COMMITMENT):
-        # A destination that reports on our request is the SCP, although it opens the association.
-        both_roles = service == STORAGE_COMMITMENT or None
-        ae.add_supported_context(
-            service,
-            list(VERIFICATION_TRANSFER_SYNTAXES),
-            scu_role=both_roles,
-            scp_role=both_roles,
-        )
-    for sop_class in STORAGE_SOP_CLASSES:
-        ae.add_supported_context(sop_class, list(STORAGE_TRANSFER_SYNTAXES))
-    return ae
-
-
-def _set_policy(ae: AE, policy: AssociationPolicy) -> None:
-    """Sets what pynetdicom reads for each new association."""
-    ae.ae_title = policy.ae_title
-    ae.maximum_pdu_size = policy.max_pdu
-    # `OpenAssociations` counts those that are allowed; pynetdicom also counts those it rejects.
-    ae.maximum_associations = policy.max_associations + SPARE_CONNECTIONS
-    ae.require_calling_aet = [str(title) for title in policy.calling_ae_titles]
+def _calling_title(association: Association) -> str:
+    """Returns the AE title of the peer, from its request; empty before that."""
+    request = association.requestor.primitive
+    return "" if request is None else str(request.calling_ae_title).strip()
 
 
 def _limits(policy: AssociationPolicy) -> Limits:

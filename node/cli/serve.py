@@ -155,10 +155,13 @@ def explain(
         record_read(store, AuditObjectType.SERIES, uid)
         decision = store.decision_of(uid)
         jobs = store.jobs_of(uid)
+        incomplete = store.incomplete_series([uid]).get(uid)
     typer.echo(
         f"Series {uid}: {stored.instance_count} images from {stored.origin}, "
         f"{SERIES_STATE_TEXT[stored.state]}."
     )
+    if incomplete is not None:
+        typer.echo(f"{incomplete.text} {incomplete.remedy}")
     if decision is None:
         typer.echo("Not decided yet: images may still be arriving.")
         return

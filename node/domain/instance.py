@@ -24,6 +24,11 @@ class Origin:
     channel: Channel
     peer: str
 
+    @property
+    def text(self) -> str:
+        """The channel, a space and the peer, as a series stores its origin."""
+        return f"{self.channel} {self.peer}"
+
 
 @dataclass(frozen=True)
 class ReceivedInstance:

@@ -11,6 +11,7 @@ from node.health.audit import audit_problems
 from node.health.certificates import certificate_problems, peer_certificate_problems
 from node.health.configuration import configuration_problems, file_problems
 from node.health.destinations import attention_policy, destination_problems
+from node.health.incomplete_series import incomplete_series_problems
 from node.health.parts import database_gone, full_text, node_problem, part_problems
 from node.health.queues import queue_problems
 from node.health.tokens import token_problems
@@ -69,6 +70,7 @@ def site_problems(settings: Settings, store: Store, now: datetime) -> list[Probl
         *_disk_problems(settings, store),
         *(_parked_problem(job) for job in parked[:MAX_PARKED_JOBS]),
         *_many_parked(len(parked)),
+        *incomplete_series_problems(store, now),
         *_lost_worker_problems(store, now),
         *peer_certificate_problems(settings, store, now),
         *token_problems(settings, store, now),

@@ -101,6 +101,36 @@ def identify(
     return IdentifiedInstance(received, tuple(_UID_NAMES[tag] for tag in missing))
 
 
+@dataclass(frozen=True)
+class InstanceUids:
+    """What an encoded instance says of itself."""
+
+    sop_class: Uid
+    sop_instance: Uid
+    series: Uid
+
+
+def uids_in(
+    dataset: bytes, transfer_syntax_uid: Uid, *, sop_class_uid: str = "", sop_instance_uid: str = ""
+) -> InstanceUids:
+    """Returns the UIDs of an instance that is refused, as `identify` finds them.
+
+    The rest of its data set may be damaged, and its header may be too large.
+
+    Raises:
+        Rejected: its head cannot be read, or a UID is invalid, or missing and not derivable.
+    """
+    stream = inflated_head(dataset, transfer_syntax_uid)
+    elements = _head_elements(stream, Encoding.for_transfer_syntax(transfer_syntax_uid))
+    texts = {tag: _text(stream, element) for tag, element in elements.items()}
+    known = {_SOP_CLASS: sop_class_uid, _SOP_INSTANCE: sop_instance_uid, **_derived(texts)}
+    found = known | {tag: text for tag, text in texts.items() if text}
+    for tag in (_SOP_CLASS, _SOP_INSTANCE, _SERIES):
+        if not found.get(tag):
+            raise _missing_uid(tag)
+    return InstanceUids(Uid(found[_SOP_CLASS]), Uid(found[_SOP_INSTANCE]), Uid(found[_SERIES]))
+
+
 def _head_elements(stream: bytes, encoding: Encoding) -> dict[int, Element]:
     """Returns the identifying elements; does not read the rest of the stream."""
     found: dict[int, Element] = {}

@@ -32,3 +32,7 @@ class QuietTimes:
             unchanged_since[state] = self._unchanged_since.get(state, new)
         self._unchanged_since, self._updated_at = unchanged_since, clock_s
         return {uid: clock_s - since for (uid, _, _), since in unchanged_since.items()}
+
+    def restart(self) -> None:
+        """Starts every quiet time anew: meanwhile nobody could know whether images arrived."""
+        self._unchanged_since, self._updated_at = {}, self.clock()

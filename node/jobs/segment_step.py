@@ -213,9 +213,15 @@ class SegmentStep:
         return CombinedRules.of([rule for name, rule in self.rules.items() if name in job.rules])
 
     def _why_held(self, job: Job, findings: Sequence[Finding]) -> str:
-        """Returns the findings for which the rules hold the result; empty if they do not."""
+        """Returns why the result is held; empty if it is not.
+
+        The rules name findings for which they hold it. The result of a series is also held if an
+        image was refused that the series had still to get.
+        """
         hold_on = self._combined_rules(job).hold_on
         texts = [finding.text for finding in findings if finding.kind in hold_on]
+        incomplete = self.store.incomplete_series([job.series_instance_uid])
+        texts += [f"{each.text} {each.remedy}" for each in incomplete.values()]
         return f"{HELD}{' '.join(texts)}" if texts else ""
 
     def _objects(self, job: Job) -> tuple[ResultObject, ...]:

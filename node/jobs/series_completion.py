@@ -35,6 +35,10 @@ _DELAY_AFTER_DEFECT_S = 60.0
 class SeriesCompletion:
     """Decides each series once it is complete, and creates its jobs.
 
+    A series is complete when no image has arrived for the quiet time, and none is known to be
+    missing: an image that was refused, or one that a source has still to send. A person can start
+    it as it is.
+
     `quiet_seconds` applies to series that no rule matches; `installed_version` maps a model's name,
     as rules write it, to the version of its installed package. Rules for the same version use the
     same name.
@@ -61,14 +65,17 @@ class SeriesCompletion:
 
     def poll(self) -> None:
         """Decides every series that is complete now."""
-        open_series = self.store.open_series()
+        open_series = self._open_series()
         self._has_open_series = bool(open_series)
+        incomplete = self.store.incomplete_series() if open_series else {}
         quiet_s = self._quiet_times.update(open_series, self.now())
         self._required = {uid: self._required[uid] for uid in quiet_s if uid in self._required}
         error = None
         for series in open_series:
             uid = series.series_instance_uid
             if self._retry_at.get(uid, 0.0) > self.clock():
+                continue
+            if uid in incomplete and not series.start_requested:
                 continue
             failure = attempt(partial(self._decide_if_complete, series, quiet_s[uid]))
             if isinstance(failure, Defect):
@@ -79,6 +86,18 @@ class SeriesCompletion:
                 error = failure
         if error is not None:
             raise error
+
+    def _open_series(self) -> list[StoredSeries]:
+        """Returns the series that receive images.
+
+        While the database does not answer, images are refused, and nobody can record which. Their
+        senders get the quiet time to send them again.
+        """
+        try:
+            return self.store.open_series()
+        except Transient:
+            self._quiet_times.restart()
+            raise
 
     def _decide_if_complete(self, series: StoredSeries, quiet_s: float) -> None:
         if quiet_s < self._min_quiet_s(series) and not series.start_requested:

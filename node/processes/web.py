@@ -16,6 +16,7 @@ from node.audit.losses import AuditLosses
 from node.audit.process_records import recorded_process
 from node.configuration.follower import POLL_SECONDS
 from node.configuration.site_configuration import SiteConfiguration
+from node.intake.refused_images import FLUSH_SECONDS
 from node.processes.audit_losses import add_loss_report
 from node.processes.entry_point import Host, RestartNeeded, run_process, utc_now
 from node.runtime.signals import ReloadSignal
@@ -26,7 +27,7 @@ from node.store import Store
 from node.tls.contexts import ServerCertificate
 from node.tls.renewal import CertificateRenewal
 from node.web.app import create_app, use_settings
-from node.web.dependencies import settings_of
+from node.web.dependencies import refused_images_of, settings_of
 from node.web.event_streams import streams_of
 from node.web.server.https import server_certificate
 from node.web.server.ports import WebAddress, WebPort, open_ports
@@ -110,6 +111,7 @@ class WebProcess:
             self.ports = open_ports(settings, app, tls)
             if settings.access.login == "required":
                 announce_set_up(self.store)
+            self.timers.add("refused images", FLUSH_SECONDS, refused_images_of(app).flush)
             self._app = app
         else:
             use_settings(self._app, settings)

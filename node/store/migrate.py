@@ -15,7 +15,7 @@ from node.store.schema_upgrades import SchemaUpgrade, record_upgrade, refuse_if_
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 # The newest revision in that folder. Change it with each new migration.
-LATEST_REVISION = "0035"
+LATEST_REVISION = "0036"
 # Versions with this schema or a later one work beside the newest schema, so that a site can upgrade
 # host by host and go back; a version with an older schema is refused. Each release sets it to the
 # LATEST_REVISION of the release before.

@@ -216,6 +216,7 @@ RETRIEVALS = Table(
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("next_try_at", UtcDateTime),
     Index(None, "finished_at", "requested_at"),
+    Index(None, "series_instance_uid", "requested_at"),
 )
 
 QUERIED_SERIES = Table(

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Self
 
 from node.settings.credentials.secret_source import SecretSource
+from node.settings.location import refuse_unfinished_restore
 from node.store.access.api_tokens import ApiTokens
 from node.store.access.external_users import ExternalUsers
 from node.store.access.login_failures import LoginFailures
@@ -42,10 +43,10 @@ from node.store.queues.delivery_changes import DeliveryChanges
 from node.store.queues.job_search import JobSearch
 from node.store.queues.open_deliveries import OpenDeliveries
 from node.store.received.cleanup import Cleanup
+from node.store.received.incomplete import IncompleteSeriesRepository
 from node.store.received.instances import Instances
 from node.store.received.queried_series import QueriedSeriesRepository
 from node.store.received.retrievals import Retrievals
-from node.store.restoring import refuse_unfinished_restore
 from node.store.search.archive_search import ArchiveSearch
 from node.store.search.searching import SeriesSearch
 from node.store.search.upkeep import IndexUpkeep
@@ -66,6 +67,7 @@ class Store(
     AttemptClaims,
     JobSearch,
     Retrievals,
+    IncompleteSeriesRepository,
     QueriedSeriesRepository,
     WorkItems,
     Worklists,

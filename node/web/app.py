@@ -20,6 +20,7 @@ from node.delivery.queue_control import ImpossibleRequest
 from node.domain.access.users import AccountError
 from node.domain.errors import Rejected, Transient
 from node.health.untrusted_proxies import note_untrusted_proxy
+from node.intake.refused_images import RefusedImages
 from node.settings import Settings
 from node.store import Store
 from node.web.access_control import AccessControl, AccessMiddleware, is_for_program
@@ -131,6 +132,7 @@ def create_app(
     app.state.configuration = configuration or SiteConfiguration(store, settings.file)
     app.state.identity_provider = CurrentProvider()
     app.state.streams = EventStreams()
+    app.state.refused_images = RefusedImages(store, utc_now)
     app.state.stow_limiter = anyio.CapacityLimiter(stow.MAX_PARSED_AT_ONCE)
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
     for module in (*_CONSOLE, *_API, *_DICOMWEB):

@@ -14,6 +14,7 @@ from node.configuration.site_configuration import SiteConfiguration
 from node.domain.access.identities import Identity
 from node.domain.access.permissions import Permission
 from node.domain.errors import Misconfigured
+from node.intake.refused_images import RefusedImages
 from node.settings import Settings
 from node.store import Store
 from node.web.access_control import may_view
@@ -27,6 +28,13 @@ def settings_of(app: FastAPI) -> Settings:
     settings = app.state.settings
     assert isinstance(settings, Settings)  # noqa: S101 set by create_app
     return settings
+
+
+def refused_images_of(app: FastAPI) -> RefusedImages:
+    """Returns what records the images that the application refuses."""
+    refused = app.state.refused_images
+    assert isinstance(refused, RefusedImages)  # noqa: S101 set by create_app
+    return refused
 
 
 def _settings(request: Request) -> Settings:

@@ -46,6 +46,7 @@ from pacs_listener.admission import (
     IDENTITY_REJECTED,
     TEMPORARY_CONGESTION,
 )
+from pacs_listener.application_entity import ACSE_TIMEOUT_S, NETWORK_TIMEOUT_S
 from pacs_listener.presentation_contexts import (
     STORAGE_COMMITMENT,
     STORAGE_SOP_CLASSES,
@@ -53,7 +54,6 @@ from pacs_listener.presentation_contexts import (
     VERIFICATION,
     VERIFICATION_TRANSFER_SYNTAXES,
 )
-from pacs_listener.scp import ACSE_TIMEOUT_S, NETWORK_TIMEOUT_S
 from pacs_listener.store_status import MEANINGS
 from tests.support.conformance_statement import TEXT, keyword, table
 from tests.support.dicom.builders import ct_series

@@ -28,8 +28,6 @@ from tests.support.peers.secure_port import TlsSite
 from tests.support.processes.worker_parts import FakePacs, WorkerParts
 from tests.support.waiting import until
 
-# pynetdicom leaves it to the garbage collector to close a socket whose peer is not there.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 NETWORK_TIMEOUT_S = 1.0
 
 

@@ -6,11 +6,13 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from pydicom import Dataset, dcmread
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from pynetdicom import AE
 from pynetdicom.association import Association
 
 from node.domain.connections.rejected_connection import ListenerRejection
+from node.intake import header_limits
 from pacs_listener.admission import FREE_WRONG_IDENTITIES, Admission
 from tests.support.dicom.small_ct import small_ct
 from tests.support.factories import NOON
@@ -26,6 +28,7 @@ CALLING_NOT_RECOGNIZED = (1, 1, 3)
 IDENTITY_REJECTED = (1, 2, 1)
 TEMPORARY_CONGESTION = (2, 3, 1)
 STORED, NOT_AUTHORIZED, OUT_OF_RESOURCES = 0x0000, 0x0124, 0xA700
+CANNOT_UNDERSTAND = 0xC000
 
 
 def peer(text: str, name: str = "ct1", title: str = "CT1") -> str:
@@ -269,9 +272,44 @@ def test_beyond_its_limit_a_peer_must_send_again_and_what_was_acknowledged_stays
         assert statuses[:2] == [STORED, STORED]
         assert statuses[-1] == OUT_OF_RESOURCES
         assert listener.stored_images() == acknowledged
+        (missing,) = listener.store.incomplete_series().values()
+        assert missing.refused == 4 - acknowledged
         assert answer(listener) == TEMPORARY_CONGESTION
         counts = listener.next_rejections()
         assert counts == {ListenerRejection.QUOTA: 4 - acknowledged + 1}
         other = associate(listener, "CT2")
         assert other.send_c_store(images[3]).get("Status") == STORED
         other.release()
+
+
+def test_an_image_that_the_node_cannot_accept_is_missing(
+    tmp_path: Path, images: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(header_limits, "MAX_ITEMS", 10)
+    first, second = (dcmread(image) for image in images[:2])
+    series = first.SeriesInstanceUID
+    with ruled_listener(tmp_path, peer("")) as listener:
+        association = associate(listener)
+        assert association.send_c_store(first).get("Status") == STORED
+        second.add_new(0x00091010, "SQ", [Dataset() for _ in range(20)])
+        assert association.send_c_store(second).get("Status") == CANNOT_UNDERSTAND
+        association.release()
+        missing = listener.store.incomplete_series()[series]
+        assert (missing.refused, "10 items" in missing.reason) == (1, True)
+
+
+def test_a_series_is_incomplete_while_its_sender_is_turned_away(
+    tmp_path: Path, images: list[Path]
+) -> None:
+    with ruled_listener(tmp_path, "max_associations = 2\n" + peer(NEAR)) as listener:
+        association = associate(listener)
+        assert association.send_c_store(images[0]).get("Status") == STORED
+        others = [associate(listener) for _ in range(3)]
+        assert any(other.is_rejected for other in others)
+        (missing,) = listener.store.incomplete_series().values()
+        assert "max_associations is 2" in missing.text
+        assert association.send_c_store(images[1]).get("Status") == STORED
+        assert listener.store.incomplete_series() == {}
+        for each in (association, *others):
+            if each.is_established:
+                each.release()

@@ -62,6 +62,7 @@ INTAKE: Mapping[str, Ask] = {
 }
 WORKER: Mapping[str, Ask] = {
     "open series": lambda store, _now: store.open_series(),
+    "incomplete series": lambda store, _now: store.incomplete_series(),
     "instances of series": lambda store, _now: store.instances_of(_SERIES),
     "previous result": lambda store, _now: store.previous_result("new", _SERIES, "liver-ct"),
     "requested rules": lambda store, _now: store.requested_rules(_SERIES),
@@ -115,6 +116,7 @@ LISTS: Mapping[str, Ask] = {
     "feedback": lambda store, _now: store.feedback(FeedbackState.COMPARED, 20),
     "feedback of series": lambda store, _now: store.feedback_of_series(_SERIES),
     "shadow runs of series": lambda store, _now: store.shadow_runs_of(_SERIES),
+    "missing images of series": lambda store, _now: store.incomplete_series([_SERIES]),
     "history": lambda store, _now: store.history_of_all([_SERIES, _JOB]),
     "use of a model": lambda store, _now: store.model_use("liver-ct", "1.0"),
     "first page": lambda store, _now: store.search_series(SeriesQuery()),

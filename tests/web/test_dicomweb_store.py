@@ -6,12 +6,15 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
+import pytest
 from dicomweb_client.api import DICOMwebClient
 from pydicom import Dataset, dcmread
 from pydicom.uid import MPEG2MPML, MRImageStorage
 
+from node.domain.errors import Transient
 from node.domain.identifiers import Uid
 from node.domain.instance import Channel, Origin
+from node.intake.inbox import Inbox
 from node.intake.part10 import part10_bytes, received_from_part10
 from tests.support.dicom.small_ct import SLICES, small_ct
 from tests.support.factories import series_in
@@ -81,3 +84,45 @@ def test_a_request_without_dicom_is_refused_with_the_expected_media_type(node: S
     assert answer.status_code == 415
     assert "multipart/related" in answer.json()["message"]
     assert stow(node).status_code == 400
+
+
+def test_a_series_waits_for_its_images_that_could_not_be_stored(node: ServedNode) -> None:
+    good, other = small_ct().datasets[:2]
+    received = received_from_part10(part10(other), Origin(Channel.FOLDER, "test"))
+    compressed = part10_bytes(replace(received, transfer_syntax_uid=Uid(MPEG2MPML)))
+    assert stow(node, part10(good), compressed).status_code == 202
+    missing = node.store.incomplete_series()[Uid(good.SeriesInstanceUID)]
+    assert missing.refused == 1
+    explained = httpx.get(f"{node.url}/api/series/{good.SeriesInstanceUID}/explain").json()
+    assert "One image of this series was refused and is missing" in explained["text"]
+
+    assert stow(node, part10(other)).status_code == 200
+    assert node.store.incomplete_series() == {}
+
+
+def test_of_a_request_that_cannot_be_read_to_its_end_nothing_is_stored(node: ServedNode) -> None:
+    good = part10(small_ct().datasets[0])
+    body = b"--next\r\nContent-Type: application/dicom\r\n\r\n" + good + b"\r\n--next\r\n"
+    content_type = 'multipart/related; type="application/dicom"; boundary=next'
+    url, headers = f"{node.dicomweb_url}/studies", {"Content-Type": content_type}
+    assert httpx.post(url, content=body, headers=headers).status_code == 400
+    assert series_in(node.store) == []
+
+
+def test_a_sender_without_space_leaves_its_series_incomplete(
+    node: ServedNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = small_ct().datasets[:2]
+    assert stow(node, part10(first)).status_code == 200
+    with monkeypatch.context() as full:
+        full.setattr(Inbox, "check_free_space", _no_space)
+        assert stow(node, part10(second)).status_code == 503
+    (missing,) = node.store.incomplete_series().values()
+    assert missing.text.endswith("the node has turned the sender away (no space).")
+
+    assert stow(node, part10(second)).status_code == 200
+    assert node.store.incomplete_series() == {}
+
+
+def _no_space(_inbox: Inbox) -> None:
+    raise Transient("no space")

@@ -22,7 +22,7 @@ from node.dicom.results.encoders import encode
 from node.domain.identifiers import Uid, mint_uid
 from node.domain.result_objects import ResultKind, ResultObject
 from tests.support.browser.ohif_site import OhifSite, ohif_files
-from tests.support.browser.viewer_page import ImagePlane, ViewerPage, coloured
+from tests.support.browser.viewer_page import PICTURE_POLL_S, ImagePlane, ViewerPage, coloured
 from tests.support.dicom.builders import MADE_AT
 from tests.support.dicom.measured_content import organs_content
 from tests.support.dicom.result_content import read_back
@@ -121,7 +121,7 @@ def _wait(page: Page, picture: Path, is_reached: Callable[[], bool], what: str) 
         page.screenshot(path=picture)
         return is_reached()
 
-    until(reached, _RENDER_SECONDS, f"{what} ({picture})")
+    until(reached, _RENDER_SECONDS, f"{what} ({picture})", poll_s=PICTURE_POLL_S)
 
 
 def test_a_capture_shows_the_organs_in_colour_where_the_mask_is(

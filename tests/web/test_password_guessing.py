@@ -122,7 +122,7 @@ WAYS: Mapping[Route, Way | None] = {
     ("POST", "/set-up"): by_set_up,
     ("POST", "/account/password"): in_session("/account/password"),
     ("POST", "/account/second-factor/remove"): in_session("/account/second-factor/remove"),
-    ("POST", "/account/second-factor"): None,
+    ("POST", "/account/second-factor"): in_session("/account/second-factor"),
 }
 
 

@@ -28,6 +28,7 @@ class ProblemKind(StrEnum):
     QUEUE_PAUSED = "queue-paused"
     DISK_LOW = "disk-low"
     JOB_PARKED = "job-parked"
+    SERIES_INCOMPLETE = "series-incomplete"
     CERTIFICATE_EXPIRING = "certificate-expiring"
     TOKEN_EXPIRING = "token-expiring"  # noqa: S105 not a secret
     RESULTS_DRIFTING = "results-drifting"

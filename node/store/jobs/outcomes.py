@@ -16,6 +16,7 @@ from node.routing.rule_matching import Decision
 from node.store.audit_trail.trail import append_node_record
 from node.store.history import append_event
 from node.store.jobs.jobs import Jobs
+from node.store.received.incomplete import settle_refused_images
 from node.store.received.series import SeriesRepository, stored_series
 from node.store.schema import HISTORY, JOBS, SERIES
 from node.store.series_index import refresh_index, request_attributes
@@ -101,6 +102,7 @@ class Outcomes(SeriesRepository, Jobs):
             )
             refresh_index(self._database, connection, [uid])
             request_attributes(connection, uid)
+            settle_refused_images(connection, uid, now, started_by_hand=before.start_requested)
             if before.state is SeriesState.RECEIVING:
                 self._audit_received(connection, before, now)
         return RecordedDecision(new_jobs)

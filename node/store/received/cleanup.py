@@ -21,6 +21,7 @@ from node.store.evaluation.shadow_runs import remove_shadow_results
 from node.store.history import append_event
 from node.store.jobs.result_objects import remove_results
 from node.store.received.series import stored_series
+from node.store.received.tables import REFUSED_IMAGES
 from node.store.repository import Repository
 from node.store.schema import INSTANCES, JOBS, SERIES
 from node.store.series_index import forget_patient
@@ -89,6 +90,8 @@ class Cleanup(Repository):
             shadows = remove_shadow_results(connection, self.data_dir, uid)
             self.files.remove([*stored, *results, *shadows])
             connection.execute(delete(INSTANCES).where(INSTANCES.c.series_instance_uid == uid))
+            of_refused = REFUSED_IMAGES.c.series_instance_uid == uid
+            connection.execute(delete(REFUSED_IMAGES).where(of_refused))
             connection.execute(
                 update(SERIES).where(SERIES.c.series_instance_uid == uid).values(instance_count=0)
             )

@@ -195,7 +195,7 @@ class Instances(Repository):
                 study_instance_uid=received.study_instance_uid,
                 state=SeriesState.RECEIVING,
                 instance_count=0,
-                origin=f"{received.origin.channel} {received.origin.peer}",
+                origin=received.origin.text,
                 first_received_at=now,
                 last_received_at=now,
                 start_requested=False,

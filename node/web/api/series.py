@@ -65,7 +65,10 @@ def explain_series(series_uid: str, store: SiteStore) -> dict[str, Any]:
     series = require_series(store, series_uid)
     stored_decision = store.decision_of(series_uid)
     if stored_decision is None:
+        missing = store.incomplete_series([series_uid]).get(series.series_instance_uid)
         text = "The series is not decided yet: it may still be arriving."
+        if missing is not None:
+            text = f"The series is not decided yet. {missing.text} {missing.remedy}"
         return {"series_instance_uid": series.series_instance_uid, "decided": False, "text": text}
     decision = Decision.from_json(stored_decision)
     return {

@@ -106,6 +106,8 @@ _STAGES: Mapping[str, str] = {
 }
 _EVENTS: Mapping[str, str] = {
     "series.start_requested": "Start requested",
+    "series.images_refused": "Images refused; the series waits for them",
+    "series.started_incomplete": "Started by a person without the images that were refused",
     "series.cleared": "Images and results deleted at the end of their retention time",
     "series.deleted": "Images and results deleted by a person",
     "series.ignored": "Series complete: no rule matched",

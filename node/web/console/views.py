@@ -1,7 +1,10 @@
 """View models of series and jobs for the console, loaded from the store."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from node.domain.identifiers import Uid
+from node.domain.incomplete_series import IncompleteSeries
 from node.domain.job import Job, JobState, can_rerun
 from node.domain.job_summary import current_jobs
 from node.domain.series import SeriesState, StoredSeries
@@ -88,6 +91,7 @@ class SeriesView:
     peer: str
     channel: str
     jobs: tuple[JobView, ...]
+    incomplete: IncompleteSeries | None = None
 
     @property
     def current_jobs(self) -> tuple[JobView, ...]:
@@ -109,7 +113,10 @@ class SeriesView:
         """The meaning of the state, in a sentence."""
         if self.is_receiving and self.series.start_requested:
             return "A start has been requested; the series is decided in a moment."
-        return self.state.meaning
+        if self.incomplete is None:
+            return self.state.meaning
+        missing = f"{self.incomplete.text} {self.incomplete.remedy}"
+        return missing if self.is_receiving else f"{self.state.meaning} {missing}"
 
     @property
     def may_start(self) -> bool:
@@ -137,15 +144,22 @@ def load_series_page(store: Store, series_uid: str) -> SeriesPage | None:
     if found is None:
         return None
     decision = store.decision_of(series_uid)
+    incomplete = store.incomplete_series([series_uid])
     subjects = [series_uid, *(job.job_id for job in found.jobs)]
     return SeriesPage(
-        view=series_view(store, found, all_deliveries=True),
+        view=series_view(store, found, incomplete, all_deliveries=True),
         decision=None if decision is None else Decision.from_json(decision),
         events=store.history_of_all(subjects),
     )
 
 
-def series_view(store: Store, found: SeriesOutcome, *, all_deliveries: bool = False) -> SeriesView:
+def series_view(
+    store: Store,
+    found: SeriesOutcome,
+    incomplete: Mapping[Uid, IncompleteSeries],
+    *,
+    all_deliveries: bool = False,
+) -> SeriesView:
     """Returns a series for the list; with `all_deliveries`, each delivery and its receipt."""
     current = current_jobs(found.jobs)
     earlier = [job for job in found.jobs if job not in current]
@@ -162,7 +176,8 @@ def series_view(store: Store, found: SeriesOutcome, *, all_deliveries: bool = Fa
     settled = found.series.state is SeriesState.ACCEPTED and found.job is not None
     state = job_state_text(found.job) if settled and found.job else STATES[found.series.state]
     peer, channel = peer_and_channel(found.series.origin)
-    return SeriesView(found.series, state, peer, channel, tuple(jobs))
+    missing = incomplete.get(found.series.series_instance_uid)
+    return SeriesView(found.series, state, peer, channel, tuple(jobs), missing)
 
 
 def _outcome(store: Store, series_uid: str) -> SeriesOutcome | None:

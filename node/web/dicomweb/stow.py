@@ -15,6 +15,7 @@ from pydicom.sequence import Sequence
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
+from node.dicom.uid_names import uid_name
 from node.domain.errors import Rejected, Transient
 from node.domain.instance import Channel, Origin, ReceivedInstance
 from node.domain.sop_classes import STORAGE_SOP_CLASSES, STORAGE_TRANSFER_SYNTAXES
@@ -27,9 +28,10 @@ from node.intake.multipart import (
     parse_boundary,
 )
 from node.intake.part10 import received_from_part10
+from node.intake.refused_images import RefusedImages
 from node.settings import Settings
 from node.store import Store
-from node.web.dependencies import Now, SiteSettings, SiteStore
+from node.web.dependencies import Now, SiteSettings, SiteStore, refused_images_of
 from node.web.dicomweb.data_set_models import DICOM_JSON, dataset_to_json
 from node.web.dicomweb.urls import SERVICE_PATH, retrieve_url, service_root
 
@@ -65,11 +67,19 @@ class _StoreTransaction:
     """Stores the instances of one request and collects the response (PS3.18 Table 10.5.3-1)."""
 
     def __init__(
-        self, inbox: Inbox, root: str, peer: str, only_study: str | None, now: datetime
+        self,
+        inbox: Inbox,
+        refused: RefusedImages,
+        *,
+        root: str,
+        origin: Origin,
+        only_study: str | None,
+        now: datetime,
     ) -> None:
         self._inbox = inbox
+        self._refused = refused
         self._root = root
-        self._origin = Origin(Channel.DICOMWEB, peer)
+        self._origin = origin
         self._only_study = only_study
         self._now = now
         self._stored: list[Dataset] = []
@@ -81,16 +91,19 @@ class _StoreTransaction:
         """Stores the instance in one part and records the outcome."""
         try:
             received = received_from_part10(content, self._origin)
-        except Rejected:
+        except Rejected as error:
+            self._refused.add_file(content, str(error))
             self._unreadable.append(_failure(_CANNOT_UNDERSTAND))
             return
-        reason = self._reason_against(received)
+        reason = self._reason_against(received, content)
         try:
             if reason is None:
                 self._inbox.accept(received, self._now)
-        except Rejected:
+        except Rejected as error:
+            self._refused.add_file(content, str(error))
             reason = _PROCESSING_FAILURE
-        except Transient:
+        except Transient as error:
+            self._refused.add_file(content, str(error))
             self._out_of_resources = True
             reason = _OUT_OF_RESOURCES
         item = _sop_reference(received)
@@ -129,10 +142,12 @@ class _StoreTransaction:
             return HTTPStatus.CONFLICT
         raise HTTPException(HTTPStatus.BAD_REQUEST, "the request contains no instance")
 
-    def _reason_against(self, received: ReceivedInstance) -> int | None:
+    def _reason_against(self, received: ReceivedInstance, content: bytes) -> int | None:
         if received.sop_class_uid not in STORAGE_SOP_CLASSES:
             return _SOP_CLASS_NOT_SUPPORTED
         if received.transfer_syntax_uid not in STORAGE_TRANSFER_SYNTAXES:
+            name = uid_name(received.transfer_syntax_uid)
+            self._refused.add_file(content, f"its transfer syntax is not supported: {name}")
             return _TRANSFER_SYNTAX_NOT_SUPPORTED
         if self._only_study not in {None, received.study_instance_uid}:
             return _PROCESSING_FAILURE
@@ -142,16 +157,28 @@ class _StoreTransaction:
 async def _store(
     request: Request, settings: Settings, store: Store, now: datetime, *, only_study: str | None
 ) -> Response:
-    inbox = Inbox(store, settings.min_free_bytes)
+    inbox, refused = Inbox(store, settings.min_free_bytes), refused_images_of(request.app)
     peer = request.client.host if request.client is not None else "unknown"
-    transaction = _StoreTransaction(inbox, service_root(request), peer, only_study, now)
-    inbox.check_free_space()
+    origin = Origin(Channel.DICOMWEB, peer)
+    transaction = _StoreTransaction(
+        inbox,
+        refused,
+        root=service_root(request),
+        origin=origin,
+        only_study=only_study,
+        now=now,
+    )
     boundary = _boundary(request.headers.get("content-type", ""))
     with _temporary_file(settings.data_dir) as body:
         # Received completely before it is parsed: parsing a body as it arrives would occupy a
         # thread for each sender.
-        async for chunk in request.stream():
-            await run_in_threadpool(_append, body, chunk, inbox)
+        try:
+            inbox.check_free_space()
+            async for chunk in request.stream():
+                await run_in_threadpool(_append, body, chunk, inbox)
+        except Transient as error:
+            await run_in_threadpool(refused.add_sender, origin, str(error))
+            raise
         async with _limiter_of(request.app):
             await run_in_threadpool(_store_parts, body, boundary, transaction)
     return transaction.response()
@@ -174,15 +201,20 @@ def _boundary(content_type: str) -> str:
 
 
 def _store_parts(body: IO[bytes], boundary: str, transaction: _StoreTransaction) -> None:
-    contents = iter_parts(_chunks(body), boundary) if boundary else _single_instance(body)
-    # Instances stored before an error stay; the sender sends all again, which is harmless.
+    """Stores each part of a request; none if the request cannot be read to its end."""
     try:
-        for content in contents:
+        for _ in _contents(body, boundary):
+            pass
+        for content in _contents(body, boundary):
             transaction.store_part(content)
     except (PartTooLarge, TooManyParts) as error:
         raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, str(error)) from error
     except Transient as error:
         raise HTTPException(HTTPStatus.BAD_REQUEST, str(error)) from error
+
+
+def _contents(body: IO[bytes], boundary: str) -> Iterator[bytes]:
+    return iter_parts(_chunks(body), boundary) if boundary else _single_instance(body)
 
 
 def _single_instance(body: IO[bytes]) -> Iterator[bytes]:

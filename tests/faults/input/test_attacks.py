@@ -37,8 +37,6 @@ from tests.support.peers.upper_layer import (
 )
 from tests.support.waiting import until
 
-# pynetdicom leaves a socket without a peer to the garbage collector.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 MAX_PDU = 16384
 TIMEOUT_S = 1.0
 INSTANCE_BYTES = 4 << 20

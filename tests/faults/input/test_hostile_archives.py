@@ -28,11 +28,7 @@ from tests.support.peers.upper_layer import (
     p_data,
 )
 
-# pynetdicom leaves a socket without a peer to the garbage collector.
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-    pytest.mark.timeout(120),
-]
+pytestmark = pytest.mark.timeout(120)
 US = AeTitle("SEGNODE")
 CONTEXT = 1
 C_FIND_RSP, C_MOVE_RSP = 0x8020, 0x8021

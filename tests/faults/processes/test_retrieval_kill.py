@@ -26,8 +26,6 @@ from tests.support.peers.secure_port import TlsSite
 from tests.support.processes.running_node import RunningNode, small_abdomen
 from tests.support.waiting import until
 
-# pynetdicom leaves a socket without a peer to the garbage collector.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 METHODS = ("get", "move")
 KILLED = ("worker", "node")
 _SENT_BEFORE_KILL = 5

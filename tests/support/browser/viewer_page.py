@@ -11,6 +11,8 @@ from playwright.sync_api import Page, expect
 
 # Software rendering is slow while other tests run.
 TIMEOUT_MS = 180_000
+# A screenshot takes processor time from the picture that a test waits for.
+PICTURE_POLL_S = 0.5
 
 # Tolerance between a pixel's hue and the display colour: 1 − cosine between the two colours
 # without their grey part. The overlay is blended with grey and smoothed at its border.
@@ -135,7 +137,7 @@ class ViewerPage:
         points: list[Any] = [plane.origin, plane.origin + plane.column_step]
         points.append(plane.origin + plane.row_step)
         corners = self._page.evaluate(_CORNERS, [list(point) for point in points])
-        shown, inside = self._sampled(mask, corners)
+        shown, inside = _sampled(mask, corners, self.picture().shape)
         return shown & inside
 
     def agreement(self, pixels: NDArray[np.uint8]) -> float:
@@ -143,27 +145,29 @@ class ViewerPage:
 
         The strips at the top and bottom, where OHIF's own texts and controls are, do not count.
         """
-        shown, inside = self._sampled(pixels, self._page.evaluate(_PIXEL_CORNERS))
+        picture = self.picture()
+        shown, inside = _sampled(pixels, self._page.evaluate(_PIXEL_CORNERS), picture.shape)
         inside[:_CONTROLS_PX] = inside[-_CONTROLS_PX:] = False
-        return float(np.corrcoef(shown[inside].ravel(), self.picture()[inside].ravel())[0, 1])
+        return float(np.corrcoef(shown[inside].ravel(), picture[inside].ravel())[0, 1])
 
-    def _sampled(
-        self, image: NDArray[_Pixel], corners: list[list[float]]
-    ) -> tuple[NDArray[_Pixel], NDArray[np.bool_]]:
-        """Returns the nearest pixel of `image` at each (y, x) of `picture()`, and where it has one.
 
-        `corners` are the positions of its first pixel and of that one's right and lower neighbours.
-        """
-        origin, right, down = np.array(corners)
-        height, width, _ = self.picture().shape
-        y, x = np.mgrid[0:height, 0:width] + 0.5  # pixel centres
-        steps = np.linalg.inv(np.stack([right - origin, down - origin], axis=1))
-        column, row = np.rint(
-            np.einsum("ij,jyx->iyx", steps, np.stack([x, y]) - origin[:, None, None])
-        ).astype(int)
-        rows, columns = image.shape[:2]
-        inside: NDArray[np.bool_] = (row >= 0) & (row < rows) & (column >= 0) & (column < columns)
-        return image[row.clip(0, rows - 1), column.clip(0, columns - 1)], inside
+def _sampled(
+    image: NDArray[_Pixel], corners: list[list[float]], picture_shape: tuple[int, ...]
+) -> tuple[NDArray[_Pixel], NDArray[np.bool_]]:
+    """Returns the nearest pixel of `image` at each (y, x) of a picture, and where it has one.
+
+    `corners` are the positions of its first pixel and of that one's right and lower neighbours.
+    """
+    origin, right, down = np.array(corners)
+    height, width = picture_shape[:2]
+    y, x = np.mgrid[0:height, 0:width] + 0.5  # pixel centres
+    steps = np.linalg.inv(np.stack([right - origin, down - origin], axis=1))
+    column, row = np.rint(
+        np.einsum("ij,jyx->iyx", steps, np.stack([x, y]) - origin[:, None, None])
+    ).astype(int)
+    rows, columns = image.shape[:2]
+    inside: NDArray[np.bool_] = (row >= 0) & (row < rows) & (column >= 0) & (column < columns)
+    return image[row.clip(0, rows - 1), column.clip(0, columns - 1)], inside
 
 
 def coloured(picture: NDArray[np.uint8], colour: tuple[int, int, int]) -> NDArray[np.bool_]:

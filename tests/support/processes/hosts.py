@@ -11,7 +11,7 @@ from pathlib import Path
 
 from node.demo.free_ports import free_ports
 from node.demo.orthanc_pacs import OrthancPacs
-from node.dimse import scu
+from node.dimse import scu, store_sending
 from node.domain.identifiers import AeTitle, Uid
 from node.domain.job import Job, is_final
 from node.settings import load_settings
@@ -210,7 +210,7 @@ class MultiHostSite:
 
     def send(self, files: Sequence[Path]) -> None:
         """Sends the files to the site by C-STORE; all must be accepted."""
-        assert scu.send(files, self.scp, SENDER).failures == ()
+        assert store_sending.send(files, self.scp, SENDER).failures == ()
 
     def ended_jobs(self, count: int, within_s: float) -> list[Job]:
         """Waits until there are `count` jobs and all have ended; returns them."""

@@ -17,7 +17,7 @@ from models.phantom import abdomen
 from node.demo.free_ports import free_ports
 from node.demo.orthanc_pacs import OrthancPacs
 from node.dicom.ct_writer import CtDescription, write_ct_series
-from node.dimse import scu
+from node.dimse import scu, store_sending
 from node.domain.identifiers import AeTitle, Uid
 from node.domain.job import Job, JobState
 from node.processes.role_process import MODULES, Role
@@ -214,7 +214,7 @@ class RunningNode:
 
     def send(self, files: Sequence[Path]) -> None:
         """Sends the files to the node by C-STORE; all must be accepted."""
-        summary = scu.send(files, self.scp, SENDER)
+        summary = store_sending.send(files, self.scp, SENDER)
         assert summary.failures == ()
 
     def newest_job(self, series: Uid) -> Job | None:

@@ -15,6 +15,7 @@ from node.dimse.tls.seen_certificates import SeenCertificates
 from node.domain.connections.rejected_connection import ListenerRejection
 from node.domain.connections.seen_certificate import PeerRole
 from node.intake.inbox import Inbox
+from node.intake.refused_images import RefusedImages
 from node.settings import Settings, load_settings
 from node.store import Store
 from pacs_listener.commitment import CommitmentService
@@ -93,7 +94,10 @@ def ruled_listener(
     commitment = CommitmentService(store, policy.committing_titles, now)
     seen = SeenCertificates(store, now, PeerRole.SENDER)
     inbox = Inbox(store, 0)
-    listener = Listener(policy, inbox, commitment, clock, recorder, certificates=seen)
+    refused = RefusedImages(store, now)
+    listener = Listener(
+        policy, inbox, commitment, clock, recorder, refused=refused, certificates=seen
+    )
     port = listener.start()
     try:
         yield RuledListener(folder, settings, listener, port, store, recorder, certificates, seen)

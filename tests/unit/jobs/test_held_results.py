@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 
 from node.domain.findings import Finding, FindingKind
+from node.domain.identifiers import Uid
+from node.domain.incomplete_series import RefusedImage
 from node.domain.job import JobState
+from tests.support.factories import SERIES
 from tests.support.processes.worker_parts import WorkerParts
 
 _PARTS = Finding(FindingKind.SEVERAL_COMPONENTS, "Liver", "The liver has 3 parts.")
@@ -59,3 +62,17 @@ def test_other_findings_do_not_hold_a_result(node: WorkerParts) -> None:
     assert job.state is JobState.DELIVERED
     assert job.findings == (_CUT,)
     assert not node.store.was_held(job.job_id)
+
+
+def test_the_result_of_a_series_is_held_if_a_further_image_was_refused(node: WorkerParts) -> None:
+    node.receive()
+    late = RefusedImage(SERIES, Uid("1.2.3.99"), "the disk is full", node.now())
+    node.on_inference = [lambda _job: node.store.record_refused_images([late])]
+    node.poll()
+    job = node.ended_job()
+    assert job.is_held
+    assert job.reason == (
+        "held for a person: One image of this series was refused and is missing (the disk is full)."
+        " Send the series again, or start it by hand to process what is here."
+    )
+    assert node.pacs.received == []

@@ -11,9 +11,11 @@ import pytest
 
 from node.domain.delivery import Receipt
 from node.domain.errors import Transient
+from node.domain.identifiers import Uid
+from node.domain.incomplete_series import RefusedImage
 from node.domain.job import JobState, Priority
 from node.domain.result_objects import SEG, ObjectUids
-from node.domain.series import SeriesState
+from node.domain.series import SeriesState, StoredSeries
 from node.intake.inbox import Inbox
 from node.jobs.series_completion import SeriesCompletion
 from node.routing.conditions import AtLeastSlices, Equals, Matches, Not
@@ -88,7 +90,7 @@ def test_the_images_of_a_series_that_waits_are_read_once(site: Site) -> None:
         for _ in range(3):
             site.pass_time(5.0)
             completion.poll()
-    assert not [sql for sql, _ in statements if "FROM instances" in sql]
+    assert not [sql for sql, _ in statements if sql.startswith("SELECT instances")]
     site.receive(2)
     completion.poll()
     site.pass_time(60.0)
@@ -354,3 +356,71 @@ def test_a_job_has_the_highest_priority_of_its_matching_rules(site: Site) -> Non
     site.completion(LIVER, urgent, other).poll()
     found = {job.model_id: job.priority for job in site.store.jobs_of(SERIES)}
     assert found == {"liver-ct": Priority.STAT, "spleen": Priority.ROUTINE}
+
+
+def refused(number: int) -> RefusedImage:
+    return RefusedImage(SERIES, Uid(f"{SERIES}.{number}"), "the disk is full", NOON)
+
+
+def test_a_series_waits_for_an_image_that_was_refused(site: Site) -> None:
+    completion = site.completion(LIVER)
+    site.receive(1)
+    site.store.record_refused_images([refused(2)])
+    for _ in range(3):
+        site.pass_time(3600)
+        completion.poll()
+    assert site.state() is SeriesState.RECEIVING
+
+    site.receive(2)
+    completion.poll()
+    assert site.state() is SeriesState.RECEIVING, "the quiet time follows the last image"
+    site.pass_time(10)
+    completion.poll()
+    assert [job.instance_count for job in site.store.jobs_of(SERIES)] == [2]
+
+
+def test_a_person_can_start_a_series_without_the_images_that_were_refused(site: Site) -> None:
+    completion = site.completion(LIVER)
+    site.receive(1)
+    site.store.record_refused_images([refused(2)])
+    site.store.request_start(SERIES, site.now)
+    completion.poll()
+    assert [job.instance_count for job in site.store.jobs_of(SERIES)] == [1]
+    assert site.store.incomplete_series() == {}
+
+
+def test_a_series_waits_for_the_end_of_its_retrieval(site: Site) -> None:
+    completion = site.completion(LIVER)
+    number = site.store.request_retrieval("pacs", Uid("1.2"), SERIES, site.now)
+    site.receive(1)
+    site.pass_time(3600)
+    completion.poll()
+    assert site.state() is SeriesState.RECEIVING
+
+    site.store.finish_retrieval(number, site.now)
+    completion.poll()
+    assert site.state() is SeriesState.ACCEPTED
+
+
+def test_after_an_outage_of_the_database_senders_have_the_quiet_time_again(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_store: Store) -> list[StoredSeries]:
+        raise Transient("the database does not answer")
+
+    completion = site.completion(LIVER)
+    site.receive(1)
+    site.pass_time(5)
+    completion.poll()
+    with monkeypatch.context() as outage:
+        outage.setattr(Store, "open_series", fail)
+        for _ in range(2):
+            site.pass_time(60)
+            with pytest.raises(Transient):
+                completion.poll()
+    site.pass_time(9)
+    completion.poll()
+    assert site.state() is SeriesState.RECEIVING
+    site.pass_time(1)
+    completion.poll()
+    assert site.state() is SeriesState.ACCEPTED
