@@ -44,11 +44,6 @@ TOTAL_BYTES = 6 << 20
 MAX_ASSOCIATIONS = 3
 
 
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> TlsSite:
-    return TlsSite.create(tmp_path_factory.mktemp("tls"))
-
-
 @pytest.fixture(params=["plain", "tls"])
 def port(
     tmp_path: Path,

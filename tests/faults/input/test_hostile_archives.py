@@ -54,11 +54,6 @@ ENDLESS = {
 }
 
 
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> TlsSite:
-    return TlsSite.create(tmp_path_factory.mktemp("tls"))
-
-
 @pytest.fixture(params=["plain", "tls"])
 def tls(request: pytest.FixtureRequest, certificates: TlsSite) -> PeerTls | None:
     if request.param == "plain":

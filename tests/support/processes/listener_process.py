@@ -8,7 +8,9 @@ import threading
 from pathlib import Path
 from typing import Self
 
-from tests.support.peers.secure_port import SecurePort, TlsSite
+from node.dimse.scu import Remote
+from tests.support.peers.secure_port import Port, SecurePort, TlsSite, number_of
+from tests.support.processes.secured_site import listener_at
 from tests.support.waiting import until
 
 _TLS_PORT = re.compile(r'"tls_port": (\d+)')
@@ -72,6 +74,16 @@ class ListenerProcess:
     def serving(self) -> list[int]:
         """The process ids of those that serve the senders, where there are several."""
         return children_of(self.process.pid)
+
+    @property
+    def sender_port(self) -> Port:
+        """The port that the sender of the site uses: for TLS, if the listener has certificates."""
+        return self.port if self._tls is None else self.tls_port
+
+    @property
+    def scp(self) -> Remote:
+        """The listener, as the sender of the site connects to it."""
+        return listener_at(self.port, number_of(self.sender_port), self._tls)
 
     def kill(self) -> None:
         """Kills it with SIGKILL."""
