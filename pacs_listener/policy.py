@@ -14,7 +14,7 @@ from node.settings import Peer, Settings
 from node.settings.credentials.options import secret_source
 from node.settings.credentials.secret_source import SecretSource
 
-# Several processes receive faster than one on so many cores; measured by `make bench`.
+# On two cores, two processes are no faster than one: together they use the same processor time.
 _CORES_FOR_SEVERAL, _MAX_DEFAULT_PROCESSES = 4, 2
 Network = IPv4Network | IPv6Network
 

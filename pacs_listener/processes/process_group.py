@@ -96,7 +96,8 @@ class ProcessGroup:
         running = [member for member in self._members if member.pid is not None]
         works = bool(running) and all(member.works(now) for member in running)
         self._was_ready = self._was_ready or (works and len(running) == len(self._members))
-        return self._was_ready and any(member.works(now) for member in running)
+        started = [member for member in running if member.sign_at is not None]
+        return self._was_ready and bool(started) and all(member.works(now) for member in started)
 
     def _supervise(self, member: _Member, now: float) -> None:
         """Reads the signs of one process; starts it where it has ended."""
