@@ -217,6 +217,7 @@ def matrix(tmp_path: Path) -> Iterator[Matrix]:
             commitment=True,
             destination='objects = ["seg", "sr", "capture"]',
             archive=True,
+            early_start=True,
         )
         node.start()
         yield Matrix(node, tmp_path / "sent")

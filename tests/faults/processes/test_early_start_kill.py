@@ -47,6 +47,7 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningNode]:
             model=TINY,
             catalogue=tiny_catalogue(folder / "model"),
             log_level="debug",
+            early_start=True,
         )
         running.start()
         yield running

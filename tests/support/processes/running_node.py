@@ -43,6 +43,7 @@ longest_commitment_seconds = 5
 
 [worker]
 poll_seconds = 0.4
+{early_start}
 
 [listener]
 host = "127.0.0.1"
@@ -119,6 +120,7 @@ class RunningNode:
         destination: str = "",
         archive: bool = False,
         rule: str = "",
+        early_start: bool = False,
     ) -> None:
         """Writes the configuration; it applies from the next start.
 
@@ -141,6 +143,7 @@ class RunningNode:
             quiet_seconds=quiet_seconds,
             model=model,
             rule=rule,
+            early_start="early_start = true" if early_start else "",
         )
         self.config_file.write_text(text if self.tls is None else self._secured(text, self.tls))
 
