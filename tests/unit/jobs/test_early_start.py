@@ -125,7 +125,7 @@ def test_a_further_image_discards_the_early_run_and_all_images_are_segmented(
     worker.receive(3)
     worker.poll_after(0.1)
     until(lambda: not worker.early_runs.is_busy, WAIT_S, "it to stop")
-    assert not scratch(worker)
+    until(lambda: not scratch(worker), WAIT_S, "its files to be deleted")
     worker.poll_after(5.0)
     worker.early_run_begins(2)
     worker.early_run_ends()
@@ -206,7 +206,8 @@ def test_a_failure_of_the_early_run_is_not_reported_and_decided_by_the_job(
         worker.poll_after(1.0)
         until(lambda: not worker.early_runs.is_busy, WAIT_S, "a run to end")
     assert len(worker.early_model.requests) <= 2
-    assert (worker.jobs(), worker.events(), scratch(worker)) == ((), [], [])
+    until(lambda: not scratch(worker), WAIT_S, "their files to be deleted")
+    assert (worker.jobs(), worker.events()) == ((), [])
     worker.refusal = "The series has a gap." if failure in (refused, with_notice) else ""
     job = worker.complete()
     expected = JobState.REFUSED if worker.refusal else JobState.DELIVERED
