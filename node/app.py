@@ -33,6 +33,8 @@ from node.intake.inbox import Inbox
 from node.intake.retriever import Retriever
 from node.jobs.commit_step import CommitStep
 from node.jobs.deliver_step import DeliverStep
+from node.jobs.early.early_runs import EarlyRuns
+from node.jobs.early.early_start import EarlyStart
 from node.jobs.other_results import OtherModels
 from node.jobs.segment_step import SegmentStep
 from node.jobs.series_completion import SeriesCompletion
@@ -66,6 +68,8 @@ class App:
     steps: JobSteps
     engine: EngineOptions
     series_completion: SeriesCompletion
+    early_runs: EarlyRuns
+    early_start: EarlyStart | None
     retriever: Retriever
     queries: Mapping[str, ScheduledQuery]
     worklists: Mapping[str, Worklist]
@@ -103,20 +107,30 @@ def build(settings: Settings, store: Store, name: str, current: App | None = Non
     models = current.models if current is not None and is_same else inference.pool()
     policy = _retry_policy(settings)
     certificates = SeenCertificates(store, utc_now, PeerRole.RECEIVER)
+    early_runs = (
+        current.early_runs if current is not None and is_same else EarlyRuns(store, models, utc_now)
+    )
+    steps = _job_steps(settings, store, inference, early_runs, by_name, certificates=certificates)
+    completion = SeriesCompletion(
+        store=store,
+        rules=rules,
+        quiet_seconds=settings.quiet_seconds,
+        installed_version=lambda name: specs.find(name).version,
+        now=utc_now,
+        began_at=early_runs.began_at,
+    )
     return App(
         settings=settings,
         inference=inference,
         models=models,
-        steps=_job_steps(settings, store, inference, models, by_name, certificates=certificates),
+        steps=steps,
         certificates=certificates,
         engine=_engine_options(settings, name),
-        series_completion=SeriesCompletion(
-            store=store,
-            rules=rules,
-            quiet_seconds=settings.quiet_seconds,
-            installed_version=lambda name: specs.find(name).version,
-            now=utc_now,
-        ),
+        series_completion=completion,
+        early_runs=early_runs,
+        early_start=EarlyStart(store, completion, early_runs, steps.segment, utc_now)
+        if settings.worker.early_start
+        else None,
         retriever=Retriever(
             retrieval_sources(settings, store, certificates),
             store,
@@ -153,7 +167,7 @@ def _job_steps(
     settings: Settings,
     store: Store,
     inference: Inference,
-    models: InferencePool,
+    early_runs: EarlyRuns,
     rules: Mapping[str, Rule],
     *,
     certificates: SeenCertificates,
@@ -161,7 +175,7 @@ def _job_steps(
     specs, policy = inference.specs, _retry_policy(settings)
     segment_step = SegmentStep(
         store=store,
-        infer=models.infer,
+        infer=early_runs.infer,
         installed_version=lambda name: specs.find(name).version,
         policy=policy,
         now=utc_now,

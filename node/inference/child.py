@@ -12,6 +12,7 @@ from pathlib import Path
 from node.domain.errors import Misconfigured, Rejected, Transient
 from node.inference.process import ErrorReport
 from node.inference.spawned_child import IMPORT_EARLY
+from node.jobs.inference import RunStopped
 from node.log import configure_logging
 
 # When memory runs out, Linux kills this process before those that receive and deliver.
@@ -51,6 +52,8 @@ def _result_or_error(method: Callable[..., object], arguments: Sequence[object])
         return ErrorReport(str(error), "", reason=error.reason)
     except Transient as error:
         return ErrorReport(str(error), "", is_transient=True)
+    except RunStopped as error:
+        return ErrorReport(str(error), "", is_stopped=True)
     except Misconfigured as error:
         return ErrorReport(str(error), "", is_misconfigured=True)
     except Exception as error:  # noqa: BLE001 the worker decides what follows

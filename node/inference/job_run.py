@@ -23,7 +23,7 @@ from node.dicom.results.preview import overlay_png
 from node.domain.errors import Rejected
 from node.domain.result_objects import NOTICE, ObjectUids, ResultKind, ResultObject
 from node.domain.texts.result_texts import ResultTexts
-from node.jobs.inference import InferenceRequest, InferenceResult, ProducedObject
+from node.jobs.inference import InferenceRequest, InferenceResult, ProducedObject, RunStopped
 from node.pipeline import Analysis, ResultRequest, Segmenter, analyse, compared
 
 _LOG = structlog.get_logger()
@@ -46,13 +46,15 @@ class JobRun:
         Raises:
             Rejected: the series is not suitable for this model, and no notice is wanted.
             Transient: the disk with its files does not answer.
+            RunStopped: the stop file of the request exists.
         """
         try:
             self._analysis = analyse(
                 self.request.files,
                 self.model,
                 self._described(),
-                on_stage=lambda stage: _log_stage(self.request, stage),
+                progress=lambda _fraction: _check_stopped(self.request),
+                on_stage=lambda stage: _begin_stage(self.request, stage),
             )
         except Rejected as error:
             if not self.request.with_notice:
@@ -89,14 +91,20 @@ class JobRun:
         )
 
 
-def _log_stage(request: InferenceRequest, stage: str) -> None:
+def _begin_stage(request: InferenceRequest, stage: str) -> None:
+    _check_stopped(request)
     _LOG.debug("job.stage", job=request.job.job_id, stage=stage)
+
+
+def _check_stopped(request: InferenceRequest) -> None:
+    if request.stop_file is not None and request.stop_file.exists():
+        raise RunStopped("nobody waits for the result any more, or a job needs the process")
 
 
 def _write_result(request: InferenceRequest, analysis: Analysis) -> InferenceResult:
     """Writes the objects of an analysed series to the request's folder."""
     content = analysis.content
-    _log_stage(request, "encode")
+    _begin_stage(request, "encode")
     encoding_started = perf_counter()
     objects = tuple(
         _write_report(content, request)

@@ -2,11 +2,25 @@
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
+from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
 from node.inference.process import InferenceError, InferenceProcess
-from node.jobs.inference import InferenceRequest, InferenceResult, OtherResults
+from node.jobs.inference import InferenceRequest, InferenceResult, OtherResults, RunStopped
+
+# Longer than a stage that no stop file interrupts, such as encoding.
+_STOP_TIMEOUT_S = 10.0
+
+
+@dataclass(eq=False)
+class _SpareRun:
+    """A run of a process that no job needs; a job may end it while `may_end` says so."""
+
+    process: InferenceProcess
+    request: InferenceRequest
+    may_end: Callable[[], bool]
+    is_ended: bool = False
 
 
 class InferencePool:
@@ -32,8 +46,8 @@ class InferencePool:
         self._lock = threading.Lock()
         self._users = 0
         self._is_retired = False
-        self._shadow_lock = threading.Lock()
-        self._shadow: InferenceProcess | None = None  # the process of the shadow run, while it runs
+        self._spare_lock = threading.Lock()
+        self._spare_runs: list[_SpareRun] = []
 
     def load(self, model_ids: Sequence[str]) -> str:
         """Starts every process and loads these models in it; see `InferenceProcess.load`."""
@@ -44,7 +58,7 @@ class InferencePool:
         self, request: InferenceRequest, other_results: OtherResults | None = None
     ) -> InferenceResult:
         """Runs the job's model on its series; see `InferenceProcess.infer`."""
-        with self._used(), self._model_limits.get(request.job.model_id, nullcontext()):
+        with self._used(), self._model_turn(request.job.model_id):
             process = self._process_for_job()
             try:
                 return process.infer(request, other_results)
@@ -55,7 +69,7 @@ class InferencePool:
         """Ends the processes once no inference runs: another pool takes the next ones."""
         with self._lock:
             self._is_retired = True
-            self._end_shadow_run()
+            self._end_spare_runs(len(self._processes))
             if self._users == 0:
                 self.close()
 
@@ -71,42 +85,98 @@ class InferencePool:
                 if self._is_retired and self._users == 0:
                     self.close()
 
-    def infer_if_idle(self, request: InferenceRequest) -> InferenceResult | None:
-        """Runs a shadow run on an idle process; returns None if there is none.
+    @property
+    def has_idle(self) -> bool:
+        """Whether a process runs nothing."""
+        return not self._idle.empty()
 
-        A job that finds no idle process ends the shadow run, which then returns None as well. One
-        shadow run at a time; see `InferenceProcess.infer` for the errors.
+    def infer_if_idle(
+        self, request: InferenceRequest, may_end: Callable[[], bool] = lambda: True
+    ) -> InferenceResult | None:
+        """Runs a model that no job waits for on an idle process; returns None if there is none.
+
+        A job that finds no idle process ends the run while `may_end` says so; it then returns None
+        as well. See `InferenceProcess.infer` for the errors.
         """
+        limit = self._model_limits.get(request.job.model_id)
+        if limit is not None and not limit.acquire(blocking=False):
+            return None
         try:
             process = self._idle.get_nowait()
         except Empty:
             return None
-        with self._used():
-            with self._shadow_lock:
-                self._shadow = process
-            try:
-                return process.infer_once(request)
-            except InferenceError:
-                if self._shadow is not process:  # a job has ended it
-                    return None
-                raise
-            finally:
-                with self._shadow_lock:
-                    self._shadow = None
-                self._idle.put(process)
+        else:
+            with self._used():
+                return self._infer_spare(_SpareRun(process, request, may_end))
+        finally:
+            if limit is not None:
+                limit.release()
+
+    def _infer_spare(self, run: _SpareRun) -> InferenceResult | None:
+        with self._spare_lock:
+            self._spare_runs.append(run)
+        try:
+            return run.process.infer_once(run.request)
+        except RunStopped:
+            return None
+        except InferenceError:
+            if run.is_ended:
+                return None
+            raise
+        finally:
+            with self._spare_lock:
+                self._spare_runs.remove(run)
+            self._idle.put(run.process)
+
+    @contextmanager
+    def _model_turn(self, model_id: str) -> Iterator[None]:
+        """Waits for a job's turn among those of its model."""
+        limit = self._model_limits.get(model_id)
+        if limit is None:
+            yield
+            return
+        if not limit.acquire(blocking=False):
+            self._end_spare_runs(1, model_id)
+            limit.acquire()
+        try:
+            yield
+        finally:
+            limit.release()
 
     def _process_for_job(self) -> InferenceProcess:
         try:
             return self._idle.get_nowait()
         except Empty:
-            self._end_shadow_run()
+            self._end_spare_runs(1)
             return self._idle.get()
 
-    def _end_shadow_run(self) -> None:
-        with self._shadow_lock:
-            shadow, self._shadow = self._shadow, None
-            if shadow is not None:
-                shadow.close()
+    def _end_spare_runs(self, count: int, model_id: str = "") -> None:
+        """Ends up to so many spare runs, of this model if one is given."""
+        with self._spare_lock:
+            of_model = [
+                run for run in self._spare_runs if model_id in ("", run.request.job.model_id)
+            ]
+            for run in [run for run in of_model if not run.is_ended and run.may_end()][:count]:
+                self._end(run)
+
+    def _end(self, run: _SpareRun) -> None:
+        """Ends the run by its stop file, so that the models stay loaded, or by its process."""
+        run.is_ended = True
+        try:
+            if run.request.stop_file is None:
+                run.process.close()
+            else:
+                run.request.stop_file.touch()
+                deadline = threading.Timer(_STOP_TIMEOUT_S, self._end_process, [run])
+                deadline.daemon = True
+                deadline.start()
+        except OSError:  # the disk takes no file
+            run.process.close()
+
+    def _end_process(self, run: _SpareRun) -> None:
+        with self._spare_lock:
+            if run in self._spare_runs:
+                run.process.close()
 
     def close(self) -> None:
         """Kills every process, running inferences included."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from node.domain.errors import Misconfigured, NodeError, Rejected, RejectionReason, Transient
 from node.inference.loaded_models import LoadedModels
 from node.inference.spawned_child import SpawnedChild, prepared_or_new_child
-from node.jobs.inference import InferenceRequest, InferenceResult, OtherResults
+from node.jobs.inference import InferenceRequest, InferenceResult, OtherResults, RunStopped
 
 # Enough for a gigabyte of weights from a slow disk onto a shared GPU.
 _LOAD_TIMEOUT_S = 600.0
@@ -37,6 +37,7 @@ class ErrorReport:
     reason: RejectionReason | None = None
     is_transient: bool = False
     is_misconfigured: bool = False
+    is_stopped: bool = False
 
 
 class InferenceProcess:
@@ -88,7 +89,7 @@ class InferenceProcess:
     def infer_once(self, request: InferenceRequest) -> InferenceResult:
         """Runs the job's model on its series; ends with an error once `close` is called.
 
-        Raises as `infer`.
+        Raises as `infer`, and `RunStopped`.
         """
         with self._lock:
             self._call("load", [request.job.model_reference], timeout_s=_LOAD_TIMEOUT_S)
@@ -163,6 +164,8 @@ def _error_from(report: ErrorReport) -> NodeError:
         return Rejected(report.reason, report.message)
     if report.is_transient:
         return Transient(report.message)
+    if report.is_stopped:
+        return RunStopped(report.message)
     if report.is_misconfigured:
         error = Misconfigured("")
         error.args = (report.message,)  # the message names the file and key already

@@ -7,16 +7,23 @@ from pathlib import Path
 from typing import Protocol
 
 from node.dicom.results.comparison.other_result import OtherResult
-from node.domain.errors import RejectionReason
+from node.domain.errors import NodeError, RejectionReason
 from node.domain.findings import DEFAULT_MIN_AGREEMENT, Finding, FindingKind
 from node.domain.job import Job, ReplacedResult
 from node.domain.result_objects import ResultObject
 from node.domain.series import AcquisitionChoice
 
 
+class RunStopped(NodeError):
+    """The run has ended because its stop file exists."""
+
+
 @dataclass(frozen=True)
 class InferenceRequest:
-    """The series in `files` and what a job makes of it, in the empty folder `output`."""
+    """The series in `files` and what a job makes of it, in the empty folder `output`.
+
+    A run ends with `RunStopped`, at its next stage or window, once `stop_file` exists.
+    """
 
     job: Job
     files: tuple[Path, ...]
@@ -27,6 +34,7 @@ class InferenceRequest:
     min_agreement: float = DEFAULT_MIN_AGREEMENT  # with other models, Dice coefficient
     acquisitions: AcquisitionChoice = AcquisitionChoice.REFUSE
     with_notice: bool = False  # a refusal produces a notice instead of an error
+    stop_file: Path | None = None
 
 
 @dataclass(frozen=True)

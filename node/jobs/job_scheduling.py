@@ -26,6 +26,8 @@ class JobScheduler:
     deliver_step: DeliverStep
     commit_step: CommitStep
     now: Callable[[], datetime]
+    # Whether the work on a job has begun early in this process, which then goes on with it.
+    has_begun: Callable[[str], bool] = lambda _job_id: False
     _started: set[tuple[str, int]] = field(default_factory=set)
     _was_paused: bool = False
 
@@ -34,7 +36,10 @@ class JobScheduler:
         queued = self.store.queued_jobs()
         for job, run_number in queued:
             if (job.job_id, run_number) not in self._started:
-                self.workflows.start_job(job, run_number)
+                if self.has_begun(job.job_id):
+                    self.workflows.start_job_here(job, run_number)
+                else:
+                    self.workflows.start_job(job, run_number)
         self._started = {(job.job_id, run_number) for job, run_number in queued}
         self._delivery_requests.poll()
         was_paused, self._was_paused = self._was_paused, self.store.is_inference_paused()

@@ -8,6 +8,14 @@ from node.domain.identifiers import Uid
 from node.domain.series import StoredSeries
 
 
+@dataclass(frozen=True)
+class WaitingSeries:
+    """An undecided series, and how long it has been unchanged."""
+
+    series: StoredSeries
+    quiet_s: float
+
+
 @dataclass
 class QuietTimes:
     """Tracks since when each open series has been unchanged.

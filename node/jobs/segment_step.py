@@ -145,7 +145,7 @@ class SegmentStep:
                 self.store.files.local_copies([i.path for i in instances]) as files,
                 self.store.files.scratch_folder() as output,
             ):
-                request = self._request(job, files, output, replaces)
+                request = self.request(job, files, output, replaces)
                 inferred = self.infer(request, self._other_results(job))
                 result = self._store_objects(job, inferred)
             self._record(job, inferred, result, started)
@@ -161,9 +161,10 @@ class SegmentStep:
             return None
         return partial(self.other_models.results, job)
 
-    def _request(
+    def request(
         self, job: Job, files: Sequence[Path], output: Path, replaces: ReplacedResult | None
     ) -> InferenceRequest:
+        """Returns what the job asks of the model, as its rules are configured now."""
         combined = self._combined_rules(job)
         return InferenceRequest(
             job,

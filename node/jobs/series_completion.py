@@ -19,7 +19,7 @@ from node.domain.series import (
     series_digest,
 )
 from node.jobs.job_completion import JobCompletion
-from node.jobs.quiet_time import QuietTimes
+from node.jobs.quiet_time import QuietTimes, WaitingSeries
 from node.jobs.shadows import feedback_of, is_segmentation, shadow_runs_of
 from node.jobs.stored_facts import facts_of, sender
 from node.routing.rule_matching import Decision, decide, without_images
@@ -50,8 +50,11 @@ class SeriesCompletion:
     installed_version: Callable[[str], str]
     now: Callable[[], datetime]
     clock: Callable[[], float] = time.monotonic
+    # When the work on a job has begun, if it has begun early: the job is as old as its result.
+    began_at: Callable[[str], datetime | None] = lambda _job_id: None
     _retry_at: dict[str, float] = field(default_factory=dict)
     _has_open_series: bool = True
+    _waiting: list[WaitingSeries] = field(default_factory=list)
     # By series: its number of images at a decision that came too early, and the quiet time of the
     # rules that match it. Its images are not read again before that time is over.
     _required: dict[str, tuple[int, float]] = field(default_factory=dict)
@@ -63,6 +66,11 @@ class SeriesCompletion:
         """Whether no series was incomplete at the last poll."""
         return not self._has_open_series
 
+    @property
+    def waiting(self) -> Sequence[WaitingSeries]:
+        """The undecided series after the last poll, of which no image is known to be missing."""
+        return self._waiting
+
     def poll(self) -> None:
         """Decides every series that is complete now."""
         open_series = self._open_series()
@@ -70,6 +78,11 @@ class SeriesCompletion:
         incomplete = self.store.incomplete_series() if open_series else {}
         quiet_s = self._quiet_times.update(open_series, self.now())
         self._required = {uid: self._required[uid] for uid in quiet_s if uid in self._required}
+        self._waiting = [
+            WaitingSeries(series, quiet_s[series.series_instance_uid])
+            for series in open_series
+            if series.series_instance_uid not in incomplete
+        ]
         error = None
         for series in open_series:
             uid = series.series_instance_uid
@@ -125,6 +138,22 @@ class SeriesCompletion:
     def _decision(self, series: StoredSeries, instances: Sequence[StoredInstance]) -> Decision:
         return decide(self.rules, facts_of(self.store, series, instances))
 
+    def expected_jobs(self, series: StoredSeries, instances: Sequence[StoredInstance]) -> list[Job]:
+        """Returns the jobs that the series would get if it were complete now.
+
+        None where the rules divide the series, which needs its headers. Nothing is stored.
+
+        Raises:
+            Transient: the images cannot be read for now.
+        """
+        if is_segmentation(instances):
+            return []
+        names = self._decision(series, instances).rules
+        matching = [rule for rule in self.rules if rule.name in names]
+        if models_to_split(matching):
+            return []
+        return self._jobs(series, instances, matching, (), self.now())
+
     def _jobs(
         self,
         series: StoredSeries,
@@ -175,7 +204,7 @@ class SeriesCompletion:
             measurements={},
             result_path=None,
             picture_path=None,
-            created_at=now,
+            created_at=self.began_at(name) or now,
             updated_at=now,
             priority=min((rule.priority for rule in rules), key=list(Priority).index),
             source=sender(series),
@@ -250,6 +279,7 @@ class SeriesCompletion:
         )
         if recorded is None:
             return
+        self._waiting = [w for w in self.waiting if w.series.series_instance_uid != uid]
         _LOG.info(
             "series.decided", series=uid, instances=count, state=state.value, parts=len(parts)
         )

@@ -199,6 +199,15 @@ class Workflows:
         """Queues a job's run; idempotent."""
         self._start_part(RunPart(job.job_id, run_number), _queue_priority(job))
 
+    def start_job_here(self, job: Job, run_number: int) -> None:
+        """Starts a job's run in this process, whatever its queue holds; idempotent.
+
+        It needs no inference process, because its early run has one or is over.
+        """
+        part = RunPart(job.job_id, run_number)
+        with SetWorkflowID(part.workflow_id):
+            DBOS.start_workflow(self._run_job, part.job_id)
+
     def continue_job(self, job: Job, run_number: int) -> None:
         """Queues a further part of a run that ended before its job did.
 

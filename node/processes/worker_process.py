@@ -172,6 +172,8 @@ def _retire(old: App, new: App) -> None:
     for worklist in old.worklists.values():
         if worklist.events is not None:
             worklist.events.close()
+    if old.early_runs is not new.early_runs:
+        old.early_runs.discard_all()
     if old.models is not new.models:
         old.models.retire()
 

@@ -41,7 +41,9 @@ def add_tasks(
     `version` changes with the database. Returns the names of the tasks that look for work in it.
     """
     poll_s = app.settings.worker.poll_seconds
-    scheduler = JobScheduler(store, workflows, app.steps.deliver, app.steps.commit, utc_now)
+    scheduler = JobScheduler(
+        store, workflows, app.steps.deliver, app.steps.commit, utc_now, app.early_runs.has
+    )
     names = []
     for name, find_work, is_idle in _work_tasks(app, scheduler):
         task = WhenChanged(find_work, version, _IDLE_INTERVALS * poll_s, is_idle)
@@ -74,7 +76,8 @@ def add_tasks(
 
 def _work_tasks(app: App, scheduler: JobScheduler) -> Iterator[_WorkTask]:
     completion, index, retriever = app.series_completion, app.search_index, app.retriever
-    yield "series", completion.poll, completion.is_idle
+    find_series = completion.poll if app.early_start is None else app.early_start.poll
+    yield "series", find_series, completion.is_idle
     yield "jobs", scheduler.poll, always_idle
     yield "settlements", scheduler.settle_commitments, always_idle
     yield "retrievals", retriever.refuse_unknown_sources, always_idle

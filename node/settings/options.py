@@ -23,6 +23,7 @@ from node.settings.network.peers import Peer
 from node.settings.network.tls import DicomTlsOptions
 from node.settings.network.web import WebOptions
 from node.settings.value_types import (
+    Boolean,
     BucketUrl,
     CodeString,
     DatabaseUrl,
@@ -50,13 +51,15 @@ class WorkerOptions(Options):
 
     An inference longer than `longest_inference_seconds` is stopped and retried once; then its job
     is parked. `inferences_at_once` processes share the device, each with its own copy of the
-    model; `most_of_model_at_once` sets a lower limit for single models.
+    model; `most_of_model_at_once` sets a lower limit for single models. With `early_start`, an idle
+    worker segments a series that seems complete before its quiet time has ended.
     """
 
     device: Device = "auto"
     threads: Annotated[Whole, Field(ge=1)] | None = None
     poll_seconds: Positive = 0.5
     longest_inference_seconds: Positive = 1800.0
+    early_start: Boolean = False
     inferences_at_once: Annotated[Whole, within(1, 64)] = 1
     most_of_model_at_once: dict[Name, Annotated[Whole, Field(ge=1)]] = Field(default_factory=dict)
 

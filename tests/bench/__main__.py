@@ -21,9 +21,11 @@ from node.pipeline import ResultRequest, segment
 from tests.bench.measurements import Measurement, report_of
 from tests.bench.reception import WARM_UP_FILES, measure_reception, reception_table
 from tests.bench.series_search import search_table
+from tests.bench.time_to_result import measure_time_to_result, time_to_result_table
 from tests.bench.training import measure_training, training_table
 
 _RECEPTION, _STAGES, _TRAINING, _SEARCH = "reception", "stages", "training", "search"
+_RESULT = "result"
 _TRAINING_STEPS = 10
 
 
@@ -31,10 +33,10 @@ def main() -> None:
     """Measures and prints; asserts nothing."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--slices", type=int, default=400, help="of 512 x 512 pixels")
-    parser.add_argument("--rounds", type=int, default=3, help="of reception and of training")
+    parser.add_argument("--rounds", type=int, default=3, help="of reception, result and training")
     parser.add_argument("--listener", default="", help="lines for [listener] of the node")
     parser.add_argument("--series", type=int, default=100_000, help="to search; 0: do not search")
-    choices = (_RECEPTION, _STAGES, _TRAINING, _SEARCH)
+    choices = (_RECEPTION, _STAGES, _RESULT, _TRAINING, _SEARCH)
     parser.add_argument("--only", choices=choices, help="measure this alone")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     arguments = parser.parse_args()
@@ -49,6 +51,11 @@ def main() -> None:
         if _STAGES in parts:
             files = _series(Path(folder) / "ct", arguments.slices)
             console.print(_job_table(files))
+        if _RESULT in parts:
+            series = _several_series(Path(folder) / "result", arguments.slices, arguments.rounds)
+            in_time = measure_time_to_result(series)
+            console.print(time_to_result_table(in_time))
+            found += in_time
     if _TRAINING in parts:
         trained = measure_training(arguments.rounds, _TRAINING_STEPS)
         console.print(training_table(trained))
@@ -73,6 +80,14 @@ def _job_table(files: list[Path]) -> Table:
 def _series(folder: Path, slices: int, seed: int = 1) -> list[Path]:
     phantom = abdomen(seed=seed, shape=(slices, 512, 512), spacing_mm=(2.0, 0.75, 0.75))
     return write_ct_series(phantom.volume, folder, seed=seed)
+
+
+def _several_series(folder: Path, slices: int, rounds: int) -> list[list[Path]]:
+    """Writes a series for each round, and the one before the first."""
+    phantom = abdomen(seed=1, shape=(slices, 512, 512), spacing_mm=(2.0, 0.75, 0.75))
+    return [
+        write_ct_series(phantom.volume, folder / str(seed), seed=seed) for seed in range(rounds + 1)
+    ]
 
 
 def _seconds(function: Callable[[], object]) -> float:

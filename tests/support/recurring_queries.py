@@ -64,6 +64,7 @@ WORKER: Mapping[str, Ask] = {
     "open series": lambda store, _now: store.open_series(),
     "incomplete series": lambda store, _now: store.incomplete_series(),
     "instances of series": lambda store, _now: store.instances_of(_SERIES),
+    "indexed instances of series": lambda store, _now: store.indexed_instances_of(_SERIES),
     "previous result": lambda store, _now: store.previous_result("new", _SERIES, "liver-ct"),
     "requested rules": lambda store, _now: store.requested_rules(_SERIES),
     "queued jobs": lambda store, _now: store.queued_jobs(),

@@ -204,7 +204,7 @@ class Jobs(JobRows):
         detail = f"{instances(job.instance_count)}, {job.model_id} {job.model_version}"
         if job.part is not None:
             detail = f"{job.part.title}: {detail}"
-        append_event(connection, job.created_at, job.job_id, f"job.{job.state}", detail)
+        append_event(connection, job.updated_at, job.job_id, f"job.{job.state}", detail)
         return True
 
     def _turn(self, connection: Connection, job: Job) -> int:

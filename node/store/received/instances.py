@@ -131,13 +131,17 @@ class Instances(Repository):
 
     def instances_of(self, series_uid: str) -> tuple[StoredInstance, ...]:
         """Returns the instances of a series, ordered by SOP Instance UID."""
+        return tuple(each.instance for each in self.indexed_instances_of(series_uid))
+
+    def indexed_instances_of(self, series_uid: str) -> tuple[IndexedInstance, ...]:
+        """Returns what the index has of the instances of a series, ordered by SOP Instance UID."""
         query = (
             select(INSTANCES)
             .where(INSTANCES.c.series_instance_uid == series_uid)
             .order_by(INSTANCES.c.sop_instance_uid)
         )
         with self._database.reading() as connection:
-            return tuple(self._indexed(row).instance for row in connection.execute(query))
+            return tuple(self._indexed(row) for row in connection.execute(query))
 
     def iter_instances(self) -> Iterator[IndexedInstance]:
         """Yields all instances, ordered by UID; reads them in pages, so that others can write."""

@@ -106,6 +106,7 @@ _STAGES: Mapping[str, str] = {
 }
 _EVENTS: Mapping[str, str] = {
     "series.start_requested": "Start requested",
+    "series.early_run_discarded": "Early segmentation discarded",
     "series.images_refused": "Images refused; the series waits for them",
     "series.started_incomplete": "Started by a person without the images that were refused",
     "series.cleared": "Images and results deleted at the end of their retention time",
@@ -114,6 +115,7 @@ _EVENTS: Mapping[str, str] = {
     "series.accepted": "Series complete: a rule matched",
     "job.queued": "Job queued",
     "job.running": "Model started",
+    "job.early_result_used": "Result of the early segmentation used",
     "job.delivering": "Result complete",
     "job.delivered": "Delivered to every destination",
     "job.refused": "Refused",

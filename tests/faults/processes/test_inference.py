@@ -5,6 +5,7 @@ import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -237,6 +238,27 @@ def test_a_job_ends_the_shadow_run_that_holds_the_only_process(plan: Path, tmp_p
             plan.write_text("fine")
             assert pool.infer(request_in(plan)).objects
             assert shadow.result(WAIT_S) is None
+    finally:
+        pool.close()
+
+
+def test_a_job_stops_a_run_with_a_stop_file_and_the_process_goes_on(
+    plan: Path, tmp_path: Path
+) -> None:
+    plan.write_text("until-stopped")
+    pool = InferencePool(lambda: InferenceProcess(Models(plan), 60.0, "warning"), 1, {})
+    request = replace(request_in(plan), stop_file=tmp_path / "stop")
+    try:
+        pool.load([])
+        (process,) = pool._processes
+        pid = process.pid
+        with ThreadPoolExecutor(1) as threads:
+            early = threads.submit(pool.infer_if_idle, request)
+            until(lambda: plan.read_text() == "", WAIT_S, "the early run to begin")
+            plan.write_text("fine")
+            assert pool.infer(request_in(plan)).objects
+            assert early.result(WAIT_S) is None
+        assert process.pid == pid
     finally:
         pool.close()
 

@@ -45,6 +45,7 @@ longest_commitment_seconds = 5
 
 [worker]
 poll_seconds = 0.4
+{early_start}
 
 [listener]
 host = "127.0.0.1"
@@ -123,6 +124,7 @@ class RunningNode:
         archive: bool = False,
         rule: str = "",
         listener_processes: int = 1,
+        early_start: bool = False,
     ) -> None:
         """Writes the configuration; it applies from the next start.
 
@@ -146,6 +148,7 @@ class RunningNode:
             model=model,
             rule=rule,
             listener_processes=listener_processes,
+            early_start="early_start = true" if early_start else "",
         )
         self.config_file.write_text(secured(text, self.tls, self.tls_port))
 

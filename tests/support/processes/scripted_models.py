@@ -14,7 +14,7 @@ from pathlib import Path
 from node.dicom.results.comparison.other_result import OtherResult
 from node.domain.errors import Misconfigured, Rejected, RejectionReason, Transient
 from node.inference.loaded_models import LoadedModels
-from node.jobs.inference import InferenceRequest, InferenceResult
+from node.jobs.inference import InferenceRequest, InferenceResult, RunStopped
 from tests.support.processes.empty_result import empty_result
 from tests.support.waiting import until
 
@@ -36,6 +36,10 @@ class Models(LoadedModels):
         match word:
             case "hang":
                 threading.Event().wait()
+            case "until-stopped":
+                stop_file = request.stop_file
+                until(lambda: stop_file is not None and stop_file.exists(), 60.0, "the stop file")
+                raise RunStopped("stopped")
             case "die":
                 os.kill(os.getpid(), signal.SIGKILL)
             case "break":

@@ -1,5 +1,6 @@
 """The components of a worker in one process: scheduling, DBOS and store, with a fake model."""
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -21,6 +22,8 @@ from node.intake.inbox import Inbox
 from node.intake.part10 import received_from_file
 from node.jobs.commit_step import CommitStep
 from node.jobs.deliver_step import DeliverStep
+from node.jobs.early.early_runs import EarlyRuns
+from node.jobs.early.early_start import EarlyStart
 from node.jobs.inference import InferenceRequest, InferenceResult, OtherResults
 from node.jobs.job_scheduling import JobScheduler
 from node.jobs.other_results import OtherModels
@@ -33,6 +36,7 @@ from node.settings.credentials.secret_source import SecretSource
 from node.store import Store
 from node.store.database import NO_PASSWORD
 from tests.support.factories import SERIES, encoded, received, sqlite_url
+from tests.support.processes.early_model import EarlyModel
 from tests.support.processes.empty_result import empty_result
 from tests.support.waiting import until
 
@@ -77,6 +81,8 @@ class WorkerParts:
     others: list[OtherResult] = field(default_factory=list)  # of all inferences
     database_url: str = ""
     database_password: SecretSource = NO_PASSWORD
+    quiet_seconds: float = 0.001  # of the rule
+    clock: Callable[[], float] = time.monotonic  # of the quiet time
     # Creates the commitment requester of "pacs" from the opened store.
     requester: Callable[[Store], CommitmentScu] | None = None
     commitment_timeout: timedelta = timedelta(hours=1)
@@ -93,14 +99,16 @@ class WorkerParts:
             "liver-ct",
             destinations,
             when,
-            0.001,
+            self.quiet_seconds,
             hold_on=self.hold_on,
             acquisitions=self.acquisitions,
         )
         rules = [rule, *self.more_rules]
+        self.early_model = EarlyModel(self.infer)
+        self.early_runs = EarlyRuns(self.store, self.early_model, now)
         segment_step = SegmentStep(
             store=self.store,
-            infer=self.infer,
+            infer=self.early_runs.infer,
             installed_version=self.version_of,
             policy=policy,
             now=now,
@@ -128,9 +136,20 @@ class WorkerParts:
         options = EngineOptions(engine_url, "test", 0.05, database_password=self.database_password)
         self.workflows = Workflows(segment_step, deliver_step, commit_step, options)
         self.workflows.launch()
-        self.series_completion = SeriesCompletion(self.store, rules, 1.0, self.version_of, now)
+        self.series_completion = SeriesCompletion(
+            self.store,
+            rules,
+            1.0,
+            self.version_of,
+            now,
+            clock=self.clock,
+            began_at=self.early_runs.began_at,
+        )
+        self.early_start = EarlyStart(
+            self.store, self.series_completion, self.early_runs, segment_step, now
+        )
         self.job_scheduler = JobScheduler(
-            self.store, self.workflows, deliver_step, commit_step, now
+            self.store, self.workflows, deliver_step, commit_step, now, self.early_runs.has
         )
 
     def stop(self) -> None:

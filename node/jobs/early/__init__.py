@@ -1,0 +1,1 @@
+"""Work on a series that appears complete, before its quiet time has ended."""
