@@ -29,12 +29,26 @@ test: $(STAMP)  ## run all tests (ARGS=tests/unit/cli: one package); skips say w
 	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 \
 	  $(BIN)/pytest --numprocesses 6 --dist loadfile --no-loadscope-reorder $(ARGS)
 
-soak: $(STAMP)  ## long variants: 2000 series, 140 kills of processes, 5000 damaged instances, 20 scans
-	SEGNODE_LOAD_SERIES=250 SEGNODE_CRASH_ROUNDS=5 SEGNODE_MODEL_SCANS=20 SEGNODE_DAMAGED_INSTANCES=5000 \
+# The modules with a plain form, by the table in CONTRIBUTING.md.
+PLAIN_SITES = tests/faults/test_clock.py tests/faults/test_destination_alert.py tests/faults/test_load.py \
+  tests/faults/test_no_secret_is_kept.py tests/faults/test_pacs_outage.py \
+  tests/faults/processes/test_configuration_switch.py tests/faults/processes/test_crash_matrix.py \
+  tests/faults/processes/test_kill.py tests/faults/processes/test_parts_kill.py \
+  tests/faults/processes/test_reload.py tests/faults/processes/test_retrieval_kill.py \
+  tests/faults/processes/test_rolling_upgrade.py tests/faults/processes/test_supervisor.py \
+  tests/faults/processes/test_two_hosts.py tests/faults/processes/test_watchdog.py \
+  tests/faults/processes/test_worklist_kill.py tests/faults/storage/test_backup_under_load.py \
+  tests/faults/storage/test_database_gone.py tests/faults/storage/test_disk_full.py \
+  tests/faults/storage/test_disk_full_at_work.py
+
+soak: $(STAMP)  ## long variants: 2000 series, 140 kills of processes, 5000 damaged instances, 20 scans; sites without TLS
+	SEGNODE_ALL_WINDOWS=1 SEGNODE_LOAD_SERIES=250 SEGNODE_CRASH_ROUNDS=5 SEGNODE_MODEL_SCANS=20 SEGNODE_DAMAGED_INSTANCES=5000 \
 	  $(BIN)/pytest -s tests/faults/test_load.py tests/faults/processes/test_crash_matrix.py \
 	  tests/faults/processes/test_parts_kill.py \
 	  tests/faults/input/test_malformed.py tests/faults/input/test_malformed_pdus.py \
-	  tests/faults/input/test_malformed_uploads.py tests/unit/models/test_shipped_models.py $(ARGS)
+	  tests/faults/input/test_malformed_uploads.py tests/unit/models/test_shipped_models.py \
+	  tests/web/test_configuration.py tests/web/test_overview.py tests/web/test_rules.py tests/web/test_series_list.py $(ARGS)
+	SEGNODE_PLAIN_SITES=1 $(BIN)/pytest $(PLAIN_SITES) $(ARGS)
 
 lint: $(STAMP)  ## check style, types and import rules
 	$(BIN)/ruff check .

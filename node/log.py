@@ -10,11 +10,11 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 from node.log_limit import LogLimit
 
 
-def configure_logging(level: str) -> None:
+def configure_logging(level: str) -> LogLimit:
     """Writes events of `level` ("debug", "info", ...) or above to stderr, one per line.
 
     The format is JSON, or text on a terminal. Log records of libraries use the same format, from
-    level warning. `LogLimit` leaves out lines that would fill the disk.
+    level warning. The returned limit leaves out lines that would fill the disk.
     """
     limit = LogLimit()
     common: list[Processor] = [
@@ -42,6 +42,7 @@ def configure_logging(level: str) -> None:
     handler.addFilter(limit.filter)
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
     _limit_library_logs()
+    return limit
 
 
 def _text_rendering() -> list[Processor]:

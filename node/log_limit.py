@@ -29,9 +29,10 @@ class _Period:
     left_out: int = 0
     of_senders: Counter[str] = field(default_factory=Counter)
 
-    def admits(self, sender: str) -> bool:
-        """Counts a line; returns whether it is written."""
-        if self.lines < MAX_LINES_OF_EVENT and self.of_senders[sender] < MAX_LINES_OF_SENDER:
+    def admits(self, sender: str, processes: int) -> bool:
+        """Counts a line; returns whether it is written by one of so many processes."""
+        max_of_event = MAX_LINES_OF_EVENT // processes
+        if self.lines < max_of_event and self.of_senders[sender] < MAX_LINES_OF_SENDER // processes:
             self.lines += 1
             self.of_senders[sender] += 1
             return True
@@ -49,6 +50,11 @@ class LogLimit:
         self._clock = clock
         self._periods: dict[str, _Period] = {}
         self._lock = threading.Lock()
+        self._processes = 1
+
+    def divide(self, processes: int) -> None:
+        """Leaves this process its part of the lines; so many processes have the same senders."""
+        self._processes = processes
 
     def __call__(self, _logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
         """A processor of structlog.
@@ -72,7 +78,7 @@ class LogLimit:
         with self._lock:
             left_out = self._end_periods()
             period = self._periods.setdefault(name, _Period(self._clock()))
-            is_admitted = period.admits(sender)
+            is_admitted = period.admits(sender, self._processes)
             is_first = period.left_out == 1 and not is_admitted
         for other, lines in left_out.items():
             _LOG.warning(_LEFT_OUT, of=other, lines=lines)

@@ -1,9 +1,10 @@
-"""`python -m pacs_listener --config FILE`: the listener as a process of its own."""
+"""`python -m pacs_listener --config FILE`: the listener, in one process or several."""
 
 import logging
 import sys
 import time
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 
@@ -17,7 +18,7 @@ from node.intake.inbox import Inbox
 from node.intake.refused_images import FLUSH_SECONDS as FLUSH_REFUSED_SECONDS
 from node.intake.refused_images import FORGET_SECONDS, RefusedImages
 from node.processes.audit_losses import add_loss_report
-from node.processes.entry_point import Host, RestartNeeded, run_process, utc_now
+from node.processes.entry_point import Host, RestartNeeded, exit_status, run_process, utc_now
 from node.runtime.locks import LockedProcess, hold_process_lock
 from node.runtime.signals import StopSignal
 from node.runtime.supervisor_pipe import SIGN_SECONDS, SupervisorPipe
@@ -27,10 +28,14 @@ from node.store import Store
 from node.tls.renewal import CertificateRenewal
 from pacs_listener.commitment import CommitmentService
 from pacs_listener.policy import AssociationPolicy, policy_from
+from pacs_listener.processes.first_policy import first_policy
+from pacs_listener.processes.process_group import ProcessGroup
+from pacs_listener.processes.share import ListenerShare
 from pacs_listener.rejection_recorder import RejectionRecorder
 from pacs_listener.scp import Listener
 
 _LOG = structlog.get_logger()
+ROLE = "listener"
 # Associations that run at a stop get this long to end by themselves.
 _GRACE_S = 20.0
 # Counts of rejections stay in memory for this time.
@@ -43,7 +48,7 @@ _MAX_WAIT_S = 60.0
 
 def main(arguments: list[str] | None = None) -> int:
     """Listens until SIGTERM or SIGINT; returns the exit status."""
-    return run_process("listener", "pacs_listener", __doc__, run, arguments)
+    return run_process(ROLE, "pacs_listener", __doc__, run, arguments)
 
 
 def run(host: Host) -> None:
@@ -56,36 +61,63 @@ def run(host: Host) -> None:
     """
     # pynetdicom logs a failure of our own code in a request here, and answers with status C211.
     logging.getLogger("pynetdicom").setLevel(logging.ERROR)
-    stop = StopSignal()
-    supervisor = SupervisorPipe()
-    store = host.open_store()
-    process = ListenerProcess(
-        store,
-        RejectionRecorder(store, utc_now),
-        RefusedImages(store, utc_now),
-        SeenCertificates(store, utc_now, PeerRole.SENDER),
-    )
+    policy = first_policy(host)
     losses = AuditLosses(host.settings.data_dir)
+    if policy is not None and policy.processes > 1:
+        with recorded_process(host.record_apart, ROLE, utc_now, losses):
+            group = ProcessGroup(ListenerShare.opened(policy), partial(_serve_beside, host))
+            group.run(StopSignal(), SupervisorPipe())
+        return
+    stop = StopSignal()
+    store = host.open_store()
     try:
-        Inbox(store, 0).remove_abandoned()
-        with recorded_process(store.record_soon, "listener", utc_now, losses):
-            follower = host.follower(store, "listener", stop.reload_requested, process.use)
-            follower.start()
-            timers = _timers(process, follower)
-            add_loss_report(timers, store, losses)
-            with hold_process_lock(LockedProcess.LISTENER, host.settings.data_dir):
-                process.log_ready()
-                supervisor.send_sign()
-                timers.start()
-                while not stop.wait(SIGN_SECONDS) and not process.may_restart():
-                    supervisor.send_sign()
-                    timers.handle_clock_change()
-            timers.stop()
-            _LOG.info("listener.stopping")
-            process.stop()
-            process.flush()
+        with recorded_process(store.record_soon, ROLE, utc_now, losses):
+            _listen(host, store, stop, ListenerShare.alone())
     finally:
         store.close()
+
+
+def _serve_beside(host: Host, share: ListenerShare) -> int:
+    """Runs one of several processes to its end; returns its exit status."""
+    host.log_limit.divide(share.limits.processes)
+    stop = StopSignal()
+
+    def listen() -> None:
+        store = host.open_store()
+        try:
+            _listen(host, store, stop, share)
+        finally:
+            store.close()
+
+    return exit_status(ROLE, listen)
+
+
+def _listen(host: Host, store: Store, stop: StopSignal, share: ListenerShare) -> None:
+    """Listens in this process; raises what `run` raises."""
+    supervisor = SupervisorPipe()
+    process = ListenerProcess(
+        store,
+        RejectionRecorder(store, utc_now, share.limits.processes),
+        RefusedImages(store, utc_now),
+        SeenCertificates(store, utc_now, PeerRole.SENDER),
+        share,
+    )
+    Inbox(store, 0).remove_abandoned()
+    follower = host.follower(store, ROLE, stop.reload_requested, process.use)
+    follower.start()
+    timers = _timers(process, follower)
+    add_loss_report(timers, store, AuditLosses(host.settings.data_dir))
+    with hold_process_lock(LockedProcess.LISTENER, host.settings.data_dir):
+        process.log_ready()
+        supervisor.send_sign()
+        timers.start()
+        while not stop.wait(SIGN_SECONDS) and not process.may_restart():
+            supervisor.send_sign()
+            timers.handle_clock_change()
+    timers.stop()
+    _LOG.info("listener.stopping")
+    process.stop()
+    process.flush()
     if not stop.wait(0.0):
         raise RestartNeeded
 
@@ -110,6 +142,7 @@ class ListenerProcess:
     rejections: RejectionRecorder
     refused_images: RefusedImages
     seen_certificates: SeenCertificates
+    share: ListenerShare
     port: int = 0
     _policy: AssociationPolicy | None = None
     _listener: Listener | None = None
@@ -133,10 +166,13 @@ class ListenerProcess:
 
         Raises:
             Misconfigured: the address cannot be listened on, or the certificates cannot be used.
+            RestartNeeded: the address has changed since the sockets were opened.
         """
         check_certificates(settings, utc_now())
         policy, inbox = policy_from(settings), Inbox(self.store, settings.min_free_bytes)
         if self._listener is None or self._policy is None:
+            if self.share.address not in (None, policy.address):
+                raise RestartNeeded
             commitment = CommitmentService(self.store, policy.committing_titles, utc_now)
             listener = Listener(
                 policy,
@@ -146,6 +182,7 @@ class ListenerProcess:
                 self.rejections,
                 refused=self.refused_images,
                 certificates=self.seen_certificates,
+                beside=self.share,
             )
             self.port = listener.start()
             self._listener = listener

@@ -47,10 +47,12 @@ class Refusal:
 class WrongIdentities:
     """Counts wrong user identities of each peer and address, so that nobody guesses a passcode.
 
-    The counts are in memory. A right identity ends the count of its peer and address.
+    The counts are in memory. A right identity ends the count of its peer and address. Each of the
+    listener's `processes` counts for itself, and has its share of those that cost nothing.
     """
 
     now: Callable[[], datetime]
+    processes: int = 1
     _failures: dict[tuple[str, str], tuple[int, datetime]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -58,7 +60,8 @@ class WrongIdentities:
         """Whether the next identity is not even compared."""
         with self._lock:
             count, last_at = self._failures.get((peer, address), (0, self.now()))
-        doublings = min(count - FREE_WRONG_IDENTITIES, _MAX_DOUBLINGS)
+        free = max(1, FREE_WRONG_IDENTITIES // self.processes)
+        doublings = min(count - free, _MAX_DOUBLINGS)
         return doublings >= 0 and self.now() < last_at + min(
             _FIRST_WAIT * (1 << doublings), _MAX_WAIT
         )

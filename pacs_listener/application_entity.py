@@ -4,7 +4,6 @@ from pynetdicom import AE
 
 from node.dicom.equipment import this_node
 from pacs_listener.policy import AssociationPolicy
-from pacs_listener.ports import SPARE_CONNECTIONS
 from pacs_listener.presentation_contexts import (
     STORAGE_COMMITMENT,
     STORAGE_SOP_CLASSES,
@@ -12,6 +11,7 @@ from pacs_listener.presentation_contexts import (
     VERIFICATION,
     VERIFICATION_TRANSFER_SYNTAXES,
 )
+from pacs_listener.processes.ports import SPARE_CONNECTIONS
 
 # A peer that is silent for longer counts as gone, between messages and within one.
 NETWORK_TIMEOUT_S = 60.0

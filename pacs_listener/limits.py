@@ -10,15 +10,13 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from socketserver import BaseServer
-from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary, WeakSet
 
 import structlog
 from pynetdicom import evt
 from pynetdicom.events import Event
 from pynetdicom.pdu import P_DATA_TF
-from pynetdicom.transport import ThreadedAssociationServer
 
 from node.dimse.answer_limits import (
     IS_COMMAND,
@@ -28,7 +26,8 @@ from node.dimse.answer_limits import (
 )
 from node.dimse.pynetdicom_internals import awaits_close, connection_of, replace_receive
 from node.domain.connections.rejected_connection import ListenerRejection
-from pacs_listener.tls_handshakes import TLS_HANDSHAKE, accept_securely
+from pacs_listener.processes.shared_limits import SharedLimits
+from pacs_listener.tls_handshakes import TLS_HANDSHAKE
 
 if TYPE_CHECKING:
     from pynetdicom.association import Association
@@ -57,36 +56,6 @@ class Limits:
     total_bytes: int = 4 << 30  # of all associations
 
 
-class LimitedServer(ThreadedAssociationServer):
-    """Closes connections above `max_connections` at once; pynetdicom rejects those below.
-
-    The servers of all ports count together. With `tls_context`, the port is for TLS; its handshakes
-    are made by the threads of the associations.
-    """
-
-    max_connections = 1000
-    tls_context: ssl.SSLContext | None = None
-    # The backlog of connections to accept. The parent has 5, and more connections wait for seconds.
-    request_queue_size = 128
-
-    def verify_request(self, request: Any, client_address: Any) -> bool:
-        """Whether another connection is allowed."""
-        return len(self.ae.active_associations) < self.max_connections
-
-    def get_request(self) -> tuple[socket.socket, tuple[str, int]]:
-        """Accepts a connection."""
-        connection, address = super().get_request()
-        if self.tls_context is not None:
-            connection = accept_securely(self.tls_context, connection)
-        return connection, address
-
-    def shutdown(self) -> None:
-        """Accepts no more connections, and closes the port."""
-        # The parent removes itself from a list of the AE where `make_server` has not added it.
-        BaseServer.shutdown(self)
-        self.server_close()
-
-
 @dataclass
 class _Buffered:
     """Numbers of bytes that one association has sent and that are in memory."""
@@ -100,27 +69,36 @@ class _Buffered:
 class LimitEnforcer:
     """Closes the connections of peers that exceed the limits.
 
-    `reject` counts a peer that uses TLS on the port without it.
+    `reject` counts a peer that uses TLS on the port without it. The memory is that of all listener
+    processes.
     """
 
     limits: Limits
     reject: Callable[["Association", ListenerRejection], None]
+    shared: SharedLimits
     _buffered: "WeakKeyDictionary[Association, _Buffered]" = field(
         default_factory=WeakKeyDictionary
     )
     _violations: "WeakKeyDictionary[Association, str]" = field(default_factory=WeakKeyDictionary)
+    _connections: "WeakSet[Association]" = field(default_factory=WeakSet)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def handlers(self) -> list[evt.EventHandlerType]:
         """The handlers of an association's events."""
         return [
+            (evt.EVT_CONN_OPEN, self._count_connection),
             (evt.EVT_CONN_OPEN, self._limit_receive),
             (evt.EVT_PDU_RECV, self._count),
             (evt.EVT_DIMSE_RECV, self._start_next_message),
             (evt.EVT_DIMSE_SENT, self._release_message),
             (evt.EVT_CONN_CLOSE, self._release_all),
         ]
+
+    def _count_connection(self, event: Event) -> None:
+        with self._lock:
+            self._connections.add(event.assoc)
+            self.shared.set_connections(len(self._connections))
 
     def _limit_receive(self, event: Event) -> None:
         """Replaces the function that reads from the connection."""
@@ -181,8 +159,8 @@ class LimitEnforcer:
             return f"{len(buffered.messages)} requests without waiting for an answer"
         if count > self.limits.instance_bytes:
             return f"a data set of over {count} bytes"
-        total = sum(sum(each.messages) for each in self._buffered.values())
-        if total > self.limits.total_bytes:
+        self.shared.set_buffered_bytes(sum(sum(each.messages) for each in self._buffered.values()))
+        if self.shared.buffered_bytes > self.limits.total_bytes:
             return "a data set while the data sets of all peers fill the memory"
         return ""
 
@@ -201,36 +179,13 @@ class LimitEnforcer:
     def _release_all(self, event: Event) -> None:
         with self._lock:
             self._buffered.pop(event.assoc, None)
+            self._connections.discard(event.assoc)
+            self.shared.set_connections(len(self._connections))
+            self.shared.set_buffered_bytes(
+                sum(sum(each.messages) for each in self._buffered.values())
+            )
 
 
 def _is_tls(header: bytearray) -> bool:
     """Whether these are the first bytes of a TLS connection; no PDU begins with them."""
     return len(header) == _PDU_HEADER_BYTES and header.startswith(_TLS_START)
-
-
-@dataclass
-class OpenAssociations:
-    """The associations that were allowed and have not ended.
-
-    pynetdicom counts every connection, also one that it is about to reject. A sender that connects
-    again and again would then keep all others out.
-    """
-
-    _open: list["Association"] = field(default_factory=list)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def admits(self, association: "Association", max_associations: int) -> bool:
-        """Whether another association is allowed; if so, it counts until it ends."""
-        address = association.requestor.address
-        with self._lock:
-            self._open = [each for each in self._open if each.is_alive()]
-            own = [each for each in self._open if each.requestor.address == address]
-            if len(self._open) >= max_associations or len(own) >= _share(max_associations):
-                return False
-            self._open.append(association)
-            return True
-
-
-def _share(max_associations: int) -> int:
-    """Returns what one address may have: four fifths, so that it leaves some to others."""
-    return max_associations - max_associations // 5

@@ -1,5 +1,6 @@
 """Who may associate, and how, at this site."""
 
+import os
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,6 +14,8 @@ from node.settings import Peer, Settings
 from node.settings.credentials.options import secret_source
 from node.settings.credentials.secret_source import SecretSource
 
+# Several processes receive faster than one on so many cores; measured by `make bench`.
+_CORES_FOR_SEVERAL, _MAX_DEFAULT_PROCESSES = 4, 2
 Network = IPv4Network | IPv6Network
 
 
@@ -70,11 +73,12 @@ class AssociationPolicy:
     peers_only: bool = False
     user_identity: Literal["ignored", "rejected", "verified"] = "ignored"
     tls: TlsPort | None = None
+    processes: int = 1
 
     @property
-    def address(self) -> tuple[str, int | None, int | None]:
+    def address(self) -> tuple[str, int | None, int | None, int]:
         """What a listener cannot change while it listens."""
-        return self.host, self.port, None if self.tls is None else self.tls.port
+        return self.host, self.port, None if self.tls is None else self.tls.port, self.processes
 
     @property
     def committing_titles(self) -> tuple[AeTitle, ...]:
@@ -84,6 +88,13 @@ class AssociationPolicy:
     def senders_called(self, ae_title: str) -> list[SenderPolicy]:
         """Returns the peers with that AE title; one system may have several."""
         return [sender for sender in self.senders if sender.ae_title == ae_title]
+
+
+def processes_of(configured: int | None, cores: int) -> int:
+    """Returns the number of listener processes: the configured one, or by the number of cores."""
+    if configured is not None:
+        return configured
+    return _MAX_DEFAULT_PROCESSES if cores >= _CORES_FOR_SEVERAL else 1
 
 
 def policy_from(settings: Settings) -> AssociationPolicy:
@@ -108,6 +119,7 @@ def policy_from(settings: Settings) -> AssociationPolicy:
         peers_only=listener.accept_from == "peers",
         user_identity=listener.user_identity,
         tls=None if listener.tls_port is None else TlsPort(listener.tls_port, load),
+        processes=processes_of(listener.processes, len(os.sched_getaffinity(0))),
     )
 
 

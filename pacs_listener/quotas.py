@@ -3,43 +3,30 @@
 The counts are in memory. They start anew with each minute, each day (UTC), and the listener.
 """
 
-import threading
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from datetime import datetime
 
 from node.domain.errors import Transient
 from pacs_listener.policy import Quota, SenderPolicy
+from pacs_listener.processes.shared_limits import SharedLimits, digest_of
 
-_MINUTE = "%Y-%m-%d %H:%M"
-_DAY = "%Y-%m-%d"
+_MINUTE_S = 60
 
 
 class QuotaReached(Transient):
     """A peer has sent as much as it may; later it may send more."""
 
 
-@dataclass
-class _Sent:
-    """Numbers of images in the minute, and of bytes on the day, that are named."""
-
-    minute: str = ""
-    images: int = 0
-    day: str = ""
-    size: int = 0
-
-
 class Quotas:
     """Counts what each AE title has sent; images that arrive together may exceed a limit.
 
     Images that the node has already do not count: a sender that repeats a series gets beyond the
-    images that were stored before its limit.
+    images that were stored before its limit. All listener processes count together.
     """
 
-    def __init__(self, now: Callable[[], datetime]) -> None:
+    def __init__(self, now: Callable[[], datetime], shared: SharedLimits) -> None:
         self._now = now
-        self._sent: dict[str, _Sent] = {}
-        self._lock = threading.Lock()
+        self._shared = shared
 
     def check(self, ae_title: str, senders: Iterable[SenderPolicy]) -> None:
         """Checks whether a peer may send another image.
@@ -48,36 +35,40 @@ class Quotas:
             QuotaReached: not before the next minute or day.
         """
         quota = _widest(senders)
-        with self._lock:
-            sent = self._current(ae_title)
-            if quota.images_per_minute is not None and sent.images >= quota.images_per_minute:
-                raise QuotaReached(
-                    f"{ae_title} has sent {sent.images} images within a minute, as many as "
-                    "max_images_per_minute allows"
-                )
-            if quota.bytes_per_day is not None and sent.size >= quota.bytes_per_day:
-                raise QuotaReached(
-                    f"{ae_title} has sent {sent.size / (1 << 20):,.1f} MiB today, as much as "
-                    "max_gib_per_day allows"
-                )
+        if quota == Quota():
+            return
+        with self._shared.exclusively():
+            images, size = self._sent(ae_title)
+        if quota.images_per_minute is not None and images >= quota.images_per_minute:
+            raise QuotaReached(
+                f"{ae_title} has sent {images} images within a minute, as many as "
+                "max_images_per_minute allows"
+            )
+        if quota.bytes_per_day is not None and size >= quota.bytes_per_day:
+            raise QuotaReached(
+                f"{ae_title} has sent {size / (1 << 20):,.1f} MiB today, as much as "
+                "max_gib_per_day allows"
+            )
 
-    def count(self, ae_title: str, size: int) -> None:
-        """Counts a new image of so many bytes."""
-        with self._lock:
-            sent = self._current(ae_title)
-            sent.images += 1
-            sent.size += size
+    def count(self, ae_title: str, senders: Iterable[SenderPolicy], size: int) -> None:
+        """Counts a new image of so many bytes of a peer that has a limit."""
+        if _widest(senders) == Quota():
+            return
+        with self._shared.exclusively():
+            images, sent = self._sent(ae_title)
+            minute, day = self._period()
+            self._shared.set_sent(digest_of(ae_title), minute, images + 1, day, sent + size)
 
-    def _current(self, ae_title: str) -> _Sent:
-        """Returns the counts of this minute and day; the caller holds the lock."""
+    def _sent(self, ae_title: str) -> tuple[int, int]:
+        """Returns the images of this minute and the bytes of this day."""
+        minute, images, day, size = self._shared.sent(digest_of(ae_title))
+        this_minute, today = self._period()
+        return images if minute == this_minute else 0, size if day == today else 0
+
+    def _period(self) -> tuple[int, int]:
+        """Returns the numbers of this minute and of this day (UTC)."""
         now = self._now()
-        minute, day = now.strftime(_MINUTE), now.strftime(_DAY)
-        sent = self._sent.setdefault(ae_title, _Sent())
-        if sent.minute != minute:
-            sent.minute, sent.images = minute, 0
-        if sent.day != day:
-            sent.day, sent.size = day, 0
-        return sent
+        return int(now.timestamp()) // _MINUTE_S, now.toordinal()
 
 
 def _widest(senders: Iterable[SenderPolicy]) -> Quota:

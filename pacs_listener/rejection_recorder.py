@@ -43,14 +43,18 @@ _CONTEXT_REASONS: Mapping[int | None, ListenerRejection] = {
 
 
 class RejectionRecorder:
-    """Records rejections in memory; `flush` stores them."""
+    """Records rejections in memory; `flush` stores them.
 
-    def __init__(self, store: Store, now: Callable[[], datetime]) -> None:
+    Each of the listener's `processes` has its part of the senders that it keeps apart.
+    """
+
+    def __init__(self, store: Store, now: Callable[[], datetime], processes: int = 1) -> None:
         self._store = store
         self._now = now
         self._tallies: dict[RejectionKey, RejectionTally] = {}
         self._lock = threading.Lock()
         self._failed = False
+        self._max_keys = _MAX_KEYS // processes
         self._audited = AuditedRejections(store.record_soon)
 
     @property
@@ -124,7 +128,7 @@ class RejectionRecorder:
 
     def _add(self, key: RejectionKey, tally: RejectionTally) -> None:
         """Adds a tally; the caller holds the lock."""
-        if key not in self._tallies and len(self._tallies) >= _MAX_KEYS:
+        if key not in self._tallies and len(self._tallies) >= self._max_keys:
             key = replace(key, calling_ae_title=_OTHERS, called_ae_title=_OTHERS)
         known = self._tallies.get(key)
         if known is not None:

@@ -28,9 +28,11 @@ from pacs_listener.application_entity import (
 )
 from pacs_listener.association_cleanup import end_threads_together
 from pacs_listener.commitment import CommitmentService
-from pacs_listener.limits import LimitEnforcer, Limits, OpenAssociations
-from pacs_listener.policy import AssociationPolicy
-from pacs_listener.ports import OpenPorts
+from pacs_listener.limits import LimitEnforcer, Limits
+from pacs_listener.policy import AssociationPolicy, SenderPolicy
+from pacs_listener.processes.open_associations import OpenAssociations
+from pacs_listener.processes.ports import OpenPorts
+from pacs_listener.processes.share import ListenerShare
 from pacs_listener.quotas import QuotaReached, Quotas
 from pacs_listener.rejection_recorder import RejectionRecorder
 from pacs_listener.store_request import identified_instance
@@ -44,8 +46,7 @@ from pacs_listener.store_status import (
 from pacs_listener.tls_handshakes import TlsHandshakes
 
 _LOG = structlog.get_logger()
-# Rejected transient, by the service provider: local limit exceeded (PS3.8 9.3.4).
-_LOCAL_LIMIT = (0x02, 0x03, 0x02)
+_LOCAL_LIMIT = (0x02, 0x03, 0x02)  # transient, by the provider: local limit exceeded (PS3.8 9.3.4)
 # Reasons that pass: what the sender has still to send may continue a series.
 _TEMPORARY = {
     ListenerRejection.NO_SPACE,
@@ -59,7 +60,8 @@ class Listener:
     """A Verification, Storage and Storage Commitment SCP; stores before it answers success.
 
     Without `rejections`, what it rejects appears in the log alone. `refused` records the images
-    without which a series is not complete. `certificates` remembers those that peers show.
+    without which a series is not complete. `certificates` remembers those that peers show. `beside`
+    is what it has in common with other listener processes.
     """
 
     def __init__(
@@ -72,7 +74,10 @@ class Listener:
         *,
         refused: RefusedImages | None = None,
         certificates: SeenCertificates | None = None,
+        beside: ListenerShare | None = None,
     ) -> None:
+        self._share = ListenerShare.alone() if beside is None else beside
+        shared = self._share.limits
         self._policy = policy
         self._inbox = inbox
         self._commitment = commitment
@@ -80,11 +85,14 @@ class Listener:
         self._rejections = rejections
         self._refused_images = refused
         self._certificates = certificates
-        self._limits = LimitEnforcer(_limits(policy), self._record_connection)
+        self._limits = LimitEnforcer(
+            Limits(policy.max_pdu, NETWORK_TIMEOUT_S), self._record_connection, shared
+        )
         self._tls = TlsHandshakes(ACSE_TIMEOUT_S, self._record_connection)
-        self._quotas = Quotas(now)
-        self._open = OpenAssociations()
-        self._admission = Admission(self._quotas, self._tls.certificate_of, WrongIdentities(now))
+        self._quotas = Quotas(now, shared)
+        self._open = OpenAssociations(shared)
+        identities = WrongIdentities(now, shared.processes)
+        self._admission = Admission(self._quotas, self._tls.certificate_of, identities)
         self._ae = application_entity(policy)
         self._ports: OpenPorts | None = None
 
@@ -100,11 +108,12 @@ class Listener:
             (evt.EVT_CONN_OPEN, self._tls.handshake_first),
             (evt.EVT_CONN_OPEN, end_threads_together),
             *self._limits.handlers,
+            (evt.EVT_CONN_CLOSE, self._open.release),
             *self.handlers,
             *self._commitment.handlers,
             *([] if self._rejections is None else self._rejections.handlers),
         ]
-        self._ports = OpenPorts(self._ae, self._policy, handlers)
+        self._ports = OpenPorts(self._ae, self._policy, handlers, self._share)
         return self._ports.plain or self._ports.tls
 
     @property
@@ -124,7 +133,7 @@ class Listener:
             self._ports.renew_certificates(policy)
             self._ports.set_policy(policy)
         self._policy, self._inbox = policy, inbox
-        self._limits.limits = _limits(policy)
+        self._limits.limits = Limits(policy.max_pdu, NETWORK_TIMEOUT_S)
         self._commitment.use(policy.committing_titles)
         set_policy(self._ae, policy)
 
@@ -216,7 +225,7 @@ class Listener:
         """Answers one C-STORE request (PS3.7 9.1.1)."""
         calling = str(event.assoc.requestor.ae_title)
         try:
-            self._check_permission(event.assoc, calling)
+            peers = self._check_permission(event.assoc, calling)
             identified = identified_instance(event, Origin(Channel.C_STORE, calling))
             accepted = self._inbox.accept(identified.received, self._now())
         except NodeError as error:
@@ -226,15 +235,15 @@ class Listener:
             self._record_refused(event, "a defect of the node, which its log shows")
             raise
         if accepted.is_new:
-            self._quotas.count(calling, len(identified.received.dataset))
+            self._quotas.count(calling, peers, len(identified.received.dataset))
         if identified.filled_in_uids:
             names = ", ".join(identified.filled_in_uids)
             _LOG.info("instance.uids_filled_in", calling_ae=calling, filled_in=names)
             return response_with(StoreStatus.COMPLETED_UIDS, f"filled in: {names}"[:64])
         return int(StoreStatus.SUCCESS)
 
-    def _check_permission(self, association: Association, calling: str) -> None:
-        """Checks that the peer may store an image now.
+    def _check_permission(self, association: Association, calling: str) -> list[SenderPolicy]:
+        """Checks that the peer may store an image now; returns the peers that it can be.
 
         Raises:
             MayNotStore: it may never.
@@ -244,6 +253,7 @@ class Listener:
         if peers and not any(peer.may_store for peer in peers):
             raise MayNotStore(calling)
         self._quotas.check(calling, peers)
+        return peers
 
     def _refused(self, event: Event, calling: str, error: NodeError) -> Dataset:
         status = status_of(error)
@@ -283,10 +293,6 @@ def _calling_title(association: Association) -> str:
     return "" if request is None else str(request.calling_ae_title).strip()
 
 
-def _limits(policy: AssociationPolicy) -> Limits:
-    return Limits(policy.max_pdu, NETWORK_TIMEOUT_S)
-
-
 def _log_association(event: Event, name: str) -> None:
-    requestor = event.assoc.requestor
-    _LOG.info(name, calling_ae=str(requestor.ae_title), address=requestor.address)
+    sender = event.assoc.requestor
+    _LOG.info(name, calling_ae=str(sender.ae_title), address=sender.address)

@@ -8,10 +8,12 @@ import os
 from collections.abc import Generator, Iterator
 
 import pytest
+from argon2 import PasswordHasher
 from httpx._config import DEFAULT_TIMEOUT_CONFIG
 from hypothesis import settings
 from pytest import CollectReport, TestReport
 
+from node.access import passwords
 from node.store import migrate, store
 from tests.support.migrated_database import MigratedDatabase
 from tests.support.servers.s3_server import S3Server
@@ -20,6 +22,8 @@ from tests.support.servers.s3_server import S3Server
 settings.register_profile("segnode", deadline=None)
 settings.load_profile("segnode")
 
+_REAL_HASHER = passwords._HASHER
+
 _CI = os.environ.get("CI", "").lower() in {"1", "true"}
 
 
@@ -27,13 +31,25 @@ _CI = os.environ.get("CI", "").lower() in {"1", "true"}
 for _phase in ("connect", "read", "write", "pool"):
     setattr(DEFAULT_TIMEOUT_CONFIG, _phase, 60.0)
 
-# Modules that take a minute or more run first, so that none of them runs alone in the end.
-_LONGEST = ("tests/faults/", "tests/web/test_ohif", "tests/pacs/")
+# Long modules run first, so that none of them runs alone in the end.
+_LONGEST = (
+    "tests/faults/",
+    "tests/web/test_ohif",
+    "tests/pacs/",
+    "tests/docs/test_guides",
+    "tests/unit/test_distribution",
+    "tests/web/",
+)
+
+
+def _rank(item: pytest.Item) -> int:
+    prefixes = (rank for rank, prefix in enumerate(_LONGEST) if item.nodeid.startswith(prefix))
+    return next(prefixes, len(_LONGEST))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Sorts the modules: the longest first."""
-    items.sort(key=lambda item: not item.nodeid.startswith(_LONGEST))
+    items.sort(key=_rank)
 
 
 def _skip_becomes_failure(report: TestReport | CollectReport) -> None:
@@ -77,6 +93,21 @@ def _migrated_database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Non
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(store, "run_migrations", migrated.run_migrations)
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cheap_passwords() -> Iterator[None]:
+    """Passwords are hashed with the least work; the unit test of `passwords` has the real work."""
+    with pytest.MonkeyPatch.context() as patch:
+        least_work = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+        patch.setattr(passwords, "_HASHER", least_work)
+        yield
+
+
+@pytest.fixture
+def real_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests about the work of a hash: passwords are hashed as a node does."""
+    monkeypatch.setattr(passwords, "_HASHER", _REAL_HASHER)
 
 
 @pytest.fixture(autouse=True)

@@ -55,7 +55,9 @@ def set_up(store: Store, code: str, account: NewAccount, facts: RequestFacts) ->
         raise AccountError("there is an administrator already")
     digest = digest_of_code(code)
     mistakes = list(_account_mistakes(account))
-    if not store.has_code(CodePurpose.SET_UP, digest, facts.now):
+    if store.has_code(CodePurpose.SET_UP, digest, facts.now):
+        lock_out.succeeded(_ACCOUNT, facts)  # other mistakes are no guesses
+    else:
         mistakes.insert(0, _WRONG_CODE)
     if mistakes:
         raise AccountError(". ".join(f"{each[:1].upper()}{each[1:]}" for each in mistakes))
@@ -65,7 +67,6 @@ def set_up(store: Store, code: str, account: NewAccount, facts: RequestFacts) ->
         raise AccountError(_WRONG_CODE)
     record = own_account_record(user.name, facts, "becomes the first administrator")
     record_if_possible(store.record, record, AuditLosses(store.data_dir))
-    lock_out.succeeded(_ACCOUNT, facts)
     return user
 
 

@@ -171,6 +171,17 @@ class Login:
         self.store.set_password(name, hash_password(new), keep=[opened.digest], record=record)
         return opened
 
+    def set_up_second_factor(
+        self, own: Credentials, current: str, code: str, facts: RequestFacts
+    ) -> list[str]:
+        """Makes a new second factor count; returns its recovery codes.
+
+        Raises:
+            AccountError: the password or the code is wrong.
+        """
+        self._require_password(own, current, facts, "second factor not set up")
+        return self.second_factor.confirm(own.user.name, code, facts)
+
     def remove_second_factor(
         self, own: Credentials, current: str, facts: RequestFacts
     ) -> OpenedSession:

@@ -51,7 +51,7 @@ def send(
     """
     from node.configuration.active import active_settings
     from node.dicom.ct.files import find_dicom_files
-    from node.dimse import scu
+    from node.dimse import store_sending
 
     settings = active_settings(config)
     remote = _remote(target, settings)
@@ -59,7 +59,7 @@ def send(
     title = _calling_ae_title(calling, settings)
     with _refusal_by_this_node_explained(remote, title, settings), progress_bar() as bar:
         task = bar.add_task(f"Sending to {remote}", total=len(files))
-        summary = scu.send(
+        summary = store_sending.send(
             files,
             remote,
             title,

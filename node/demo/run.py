@@ -15,7 +15,7 @@ from node.access.accounts import login_link
 from node.demo.configuration import DemoSite, new_site, orthanc_for, write_config
 from node.demo.orthanc_pacs import OrthancPacs
 from node.dicom.ct.files import find_dicom_files
-from node.dimse import scu
+from node.dimse import scu, store_sending
 from node.domain.access.permissions import Role
 from node.domain.errors import NodeError, Rejected, RejectionReason, Transient
 from node.domain.identifiers import AeTitle, Uid
@@ -145,7 +145,7 @@ def _send(files: list[Path], remote: scu.Remote, console: Console) -> None:
     """
     with Progress(console=console) as bar:
         task = bar.add_task(f"C-STORE to {remote}", total=len(files))
-        summary = scu.send(
+        summary = store_sending.send(
             files, remote, _SENDER, progress=lambda sent: bar.update(task, completed=sent)
         )
     if summary.failures:

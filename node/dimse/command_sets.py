@@ -1,7 +1,7 @@
-"""Encodes the command sets that are sent for each image (PS3.7 6.3.1).
+"""Encodes and decodes the command sets that are sent for each image (PS3.7 6.3.1).
 
-pynetdicom encodes every command set by two data sets of pydicom. For an image, that takes as long
-as everything else that Python does.
+pynetdicom encodes every command set by two data sets of pydicom, and decodes it by one. For an
+image, that takes as long as everything else that Python does.
 """
 
 import struct
@@ -20,6 +20,23 @@ def encoded_command(elements: Sequence[tuple[int, int | str]]) -> bytes:
     """Returns a command set of these elements, in their order: UIDs and unsigned shorts."""
     content = b"".join(_encoded(element, value) for element, value in elements)
     return _ELEMENT.pack(0, 0, _UNSIGNED_LONG.size) + _UNSIGNED_LONG.pack(len(content)) + content
+
+
+def decoded_command(content: bytes) -> dict[int, bytes] | None:
+    """Returns the values of a command set by element; None if it is not well-formed.
+
+    In a well-formed one, each element of the group 0000 is there once, in ascending order.
+    """
+    values: dict[int, bytes] = {}
+    start, last = 0, -1
+    while start + _ELEMENT.size <= len(content):
+        group, element, length = _ELEMENT.unpack_from(content, start)
+        start += _ELEMENT.size
+        if group != 0 or element <= last or start + length > len(content):
+            return None
+        values[element] = content[start : start + length]
+        start, last = start + length, element
+    return values if start == len(content) else None
 
 
 def _encoded(element: int, value: int | str) -> bytes:

@@ -1,14 +1,19 @@
-"""Decodes the PDUs that carry data without copying it.
+"""Decodes the PDUs that carry data without copying it, and sends those of a message together.
 
-pynetdicom copies each P-DATA-TF PDU four times between the connection and the data set.
+pynetdicom copies each P-DATA-TF PDU four times between the connection and the data set. It sends
+each by a system call of its own, and two threads take turns for each.
 """
 
+import socket
 import struct
-from typing import TYPE_CHECKING, cast
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from pynetdicom import evt
 from pynetdicom.pdu import P_DATA_TF
 from pynetdicom.pdu_items import PresentationDataValueItem
+
+from node.dimse.tls.connection import TlsConnection
 
 if TYPE_CHECKING:
     from pynetdicom.association import Association
@@ -18,8 +23,14 @@ if TYPE_CHECKING:
 _P_DATA_TF, _HEADER_BYTES = 0x04, 6
 # PS3.8 table 9-23: the length, which counts the context identifier and the value.
 _ITEM_LENGTH = struct.Struct(">L")
-# The event of a P-DATA-TF PDU (PS3.8 9.2.2).
-_DATA_RECEIVED = "Evt10"
+# The headers of a PDU and of its only item, with the message control header (PS3.8 E.2).
+_HEADERS = struct.Struct(">BxLLBB")
+# What the length of the item counts besides the data: the context and the message control header.
+_ITEM_OVERHEAD = 2
+# Buffers of a system call; Linux takes 1024.
+_MAX_BUFFERS = 512
+# The event of a connection that has ended, and of a P-DATA-TF PDU (PS3.8 9.2.2).
+_CONNECTION_CLOSED, _DATA_RECEIVED = "Evt17", "Evt10"
 
 
 def decode_without_copies(association: "Association") -> None:
@@ -58,3 +69,76 @@ def decoded(content: bytearray) -> P_DATA_TF:
         pdu.presentation_data_value_items.append(item)
         start = end
     return pdu
+
+
+class Fragment(NamedTuple):
+    """A presentation data value that is not in one piece: its message control header and its data.
+
+    In a P-DATA primitive, it stands for bytes; see `send_together`.
+    """
+
+    control: int
+    content: memoryview
+
+
+def send_together(association: "Association") -> None:
+    """Makes an association send the values of a P-DATA primitive in a PDU each, all at once.
+
+    A value may be a `Fragment`. Handlers of EVT_DATA_SENT get no data.
+    """
+    dul = association.dul
+    send = dul._send
+
+    def send_pdu(pdu: "_PDUType") -> None:
+        connection = None if dul.socket is None else dul.socket.socket
+        if not isinstance(pdu, P_DATA_TF) or connection is None:
+            send(pdu)
+            return
+        try:
+            _send_all(connection, encoded_buffers(pdu))
+        except (OSError, ValueError):  # as pynetdicom does; a closed TLS connection is no OSError
+            dul.event_queue.put(_CONNECTION_CLOSED)
+            return
+        evt.trigger(association, evt.EVT_DATA_SENT, {"data": b""})
+        evt.trigger(association, evt.EVT_PDU_SENT, {"pdu": pdu})
+
+    dul._send = send_pdu  # type: ignore[method-assign] # no other way
+
+
+def encoded_buffers(pdu: P_DATA_TF) -> list[memoryview]:
+    """Returns PDUs with one of the values each; headers and data are buffers of their own."""
+    buffers: list[memoryview] = []
+    for item in pdu.presentation_data_value_items:
+        value: object = item.presentation_data_value
+        if not isinstance(value, Fragment):
+            content = memoryview(item.presentation_data_value or b"\0")
+            value = Fragment(content[0], content[1:])
+        length = len(value.content) + _ITEM_OVERHEAD
+        headers = _HEADERS.pack(
+            _P_DATA_TF,
+            length + _ITEM_LENGTH.size,
+            length,
+            item.presentation_context_id or 0,
+            value.control,
+        )
+        buffers += [memoryview(headers), value.content]
+    return buffers
+
+
+def _send_all(connection: socket.socket, buffers: Sequence[memoryview]) -> None:
+    """Sends the buffers one after the other.
+
+    Raises:
+        OSError: the connection has ended.
+    """
+    for start in range(0, len(buffers), _MAX_BUFFERS):
+        group = buffers[start : start + _MAX_BUFFERS]
+        if isinstance(connection, TlsConnection):
+            connection.sendall(b"".join(group))
+            continue
+        sent = connection.sendmsg(group)
+        for buffer in group:
+            # Nothing is left of a buffer that was sent.
+            if sent < len(buffer):
+                connection.sendall(buffer[sent:])
+            sent = max(0, sent - len(buffer))

@@ -5,15 +5,17 @@ every attribute and signature that is used here, and names what an upgrade has c
 """
 
 import socket
+import ssl
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
-from pynetdicom import _config, evt
+from pynetdicom import AE, _config, evt
 from pynetdicom.pdu import A_ABORT_RQ
 from pynetdicom.pdu_primitives import A_ASSOCIATE
-from pynetdicom.transport import AssociationSocket
+from pynetdicom.transport import AddressInformation, AssociationSocket
 
 from node.dimse.reactor_checkpoint import ReactorCheckpoint
 from node.dimse.tls.connection import TlsConnection
@@ -62,7 +64,35 @@ def waiting_messages(association: "Association") -> int:
     return association.dimse.msg_queue.qsize()
 
 
-class _ReadAheadTransport(AssociationSocket):
+class ClosingTransport(AssociationSocket):
+    """Closes its connection where the peer has closed it first or has never taken it.
+
+    pynetdicom leaves such a connection to the garbage collector.
+    """
+
+    def _shutdown_socket(self) -> None:
+        connection = self.socket
+        if connection is not None:
+            with suppress(OSError):  # the peer has gone
+                connection.shutdown(socket.SHUT_RDWR)
+            connection.close()
+
+
+class RequestingEntity(AE):
+    """An application entity whose associations with peers close their connections."""
+
+    def _create_socket(
+        self,
+        assoc: "Association",
+        address: AddressInformation,
+        tls_args: tuple[ssl.SSLContext, str] | None,
+    ) -> AssociationSocket:
+        transport = ClosingTransport(assoc, address=address)
+        transport.tls_args = tls_args
+        return transport
+
+
+class _ReadAheadTransport(ClosingTransport):
     """Says that data is ready where it can be read without waiting; see `TlsConnection`."""
 
     @property

@@ -1,48 +1,39 @@
-"""DIMSE as a service class user: associations, and C-STORE of files."""
+"""DIMSE as a service class user: associations with remote application entities."""
 
 import socket
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Self
 
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
-from pydicom.filereader import read_file_meta_info
-from pydicom.uid import UID
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.events import Event
 from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
-from pynetdicom.presentation import build_context
 
 from node.dicom.equipment import this_node
-from node.dicom.uid_names import uid_name
 from node.dimse.answer_limits import AnswerLimits
 from node.dimse.event_waiting import wait_for_pdus
 from node.dimse.pynetdicom_internals import (
+    RequestingEntity,
     connection_of,
+    disable_message_logs,
     pause_reliably,
     read_ahead,
     read_late_rejection,
 )
 from node.dimse.rejection import association_rejected
-from node.dimse.store_sending import for_many_images, store
 from node.dimse.tls.connection import ClientContext, TlsConnection
 from node.dimse.tls.contexts import PeerTls
 from node.dimse.tls.failures import peer_tls_failure
 from node.dimse.tls.peer_certificate import PeerCertificate
 from node.domain.connections.failure import ConnectionFailure, ConnectionFault
-from node.domain.errors import NodeError, Rejected, RejectionReason, Transient
+from node.domain.errors import NodeError, Transient
 from node.domain.identifiers import AeTitle
-from node.domain.instance import Channel, Origin
-from node.intake.part10 import identified_from_part10
 
 SUCCESS = 0x0000
-# An association carries at most 128 presentation contexts (PS3.8 9.3.2: odd IDs from 1 to 255).
-_MAX_CONTEXTS = 128
 # Large PDUs save system calls. A toolkit that wants smaller ones says so in its acceptance.
 _MAX_PDU = 131072
 # A peer that is silent for longer counts as gone.
@@ -77,17 +68,9 @@ class Remote:
         return f"{self.ae_title}@{self.host}:{self.port}"
 
 
-@dataclass(frozen=True)
-class SendSummary:
-    """The outcome of sending a set of files: how many were accepted, and why others were not."""
-
-    accepted: int
-    failures: tuple[str, ...]
-
-
 def application_entity(calling: AeTitle) -> AE:
     """Returns our application entity, with the timeouts that apply to every peer."""
-    ae = AE(ae_title=calling)
+    ae = RequestingEntity(ae_title=calling)
     node = this_node()
     ae.implementation_class_uid = node.implementation_class_uid
     ae.implementation_version_name = node.implementation_version_name
@@ -117,6 +100,7 @@ def associated(
         NodeError: `no_context_error`, where the remote accepts no presentation context at all.
     """
     limits = limits or AnswerLimits()
+    disable_message_logs()
     context = None if remote.tls is None else remote.tls.context()
     tls_args = None if context is None or remote.tls is None else (context, remote.tls.server_name)
     try:
@@ -227,80 +211,3 @@ def status_text(status: Dataset) -> str:
     """Returns the status of a DIMSE response in words; a response may have none."""
     code = status.get("Status")
     return "no status" if code is None else f"status 0x{code:04X}"
-
-
-def send(
-    files: Sequence[Path],
-    remote: Remote,
-    calling: AeTitle,
-    progress: Callable[[int], None] = lambda sent: None,
-) -> SendSummary:
-    """Sends `files` by C-STORE on one association, each in its own transfer syntax.
-
-    `progress` gets the number of files sent so far.
-
-    Raises:
-        Transient: no association, or it broke; files already accepted stay accepted.
-        Rejected: the files need more presentation contexts than one association has, or `remote`
-            accepts none of them.
-    """
-    pairs = _required_contexts(files)
-    if len(pairs) > _MAX_CONTEXTS:
-        raise Rejected(
-            RejectionReason.UNREADABLE,
-            f"the files use {len(pairs)} combinations of SOP class and transfer syntax; "
-            f"one association can carry {_MAX_CONTEXTS}: send fewer folders at a time",
-        )
-    ae = application_entity(calling)
-    ae.requested_contexts = [build_context(sop_class, syntax) for sop_class, syntax in pairs]
-    failures: list[str] = []
-    unaccepted = _none_accepted(pairs, remote)
-    with (
-        associated(ae, remote, no_context_error=unaccepted) as association,
-        for_many_images(association),
-    ):
-        for sent, path in enumerate(files, start=1):
-            failure = _send_file(association, path, remote, sent)
-            if failure:
-                failures.append(failure)
-            progress(sent)
-    return SendSummary(len(files) - len(failures), tuple(failures))
-
-
-def _none_accepted(pairs: Sequence[tuple[UID, UID]], remote: Remote) -> Rejected:
-    kinds = ", ".join(f"{uid_name(kind)} in {uid_name(syntax)}" for kind, syntax in pairs)
-    message = f"{remote} accepts none of the files: they are {kinds}"
-    return Rejected(RejectionReason.INVALID_INSTANCE, message)
-
-
-def _required_contexts(files: Sequence[Path]) -> list[tuple[UID, UID]]:
-    """Returns the distinct pairs of SOP class and transfer syntax of `files`."""
-    pairs: dict[tuple[UID, UID], None] = {}
-    for path in files:
-        try:
-            meta = read_file_meta_info(path)
-        except InvalidDicomError as error:
-            raise Rejected(RejectionReason.UNREADABLE, f"{path} is not readable") from error
-        pairs[(meta.MediaStorageSOPClassUID, meta.TransferSyntaxUID)] = None
-    return list(pairs)
-
-
-def _send_file(association: Association, path: Path, remote: Remote, number: int) -> str:
-    """Sends one file; returns why `remote` did not accept it, empty where it did."""
-    identified = identified_from_part10(path.read_bytes(), Origin(Channel.FOLDER, str(path)))
-    try:
-        with broken_association_as_transient(remote):
-            status = store(association, identified.received, number)
-    except ValueError:  # no accepted presentation context for this file
-        received = identified.received
-        return (
-            f"{path.name}: {remote.ae_title} does not accept {uid_name(received.sop_class_uid)} "
-            f"in {uid_name(received.transfer_syntax_uid)}"
-        )
-    code = status.get("Status")
-    if code is None:
-        raise Transient(f"{remote} stopped answering while {path.name} was sent")
-    # PS3.4 B.2.3: 0000 is success, Bxxx a warning with which the object is stored.
-    if code == SUCCESS or code & 0xF000 == 0xB000:
-        return ""
-    return f"{path.name}: {remote.ae_title} answered with {status_text(status)}"

@@ -1,6 +1,9 @@
 """Reads and writes DICOM files (PS3.10 7.1)."""
 
 import struct
+from contextlib import suppress
+from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 
 from node.dicom.equipment import this_node
@@ -13,11 +16,14 @@ from node.intake.identification import IdentifiedInstance, InstanceUids, identif
 _PREAMBLE_BYTES = 128
 _PREFIX = b"DICM"
 _META_GROUP = 0x0002
+_GROUP_BYTES = 2
 # The file meta information is explicit little endian whatever follows it (PS3.10 7.1).
 _META_ENCODING = Encoding(explicit=True, little=True)
 _META_SOP_CLASS = 0x00020002
 _META_SOP_INSTANCE = 0x00020003
 _TRANSFER_SYNTAX = 0x00020010
+# Preamble and file meta information are rarely longer.
+_USUAL_META_BYTES = 1024
 
 
 def received_from_part10(data: bytes, origin: Origin) -> ReceivedInstance:
@@ -36,7 +42,10 @@ def received_from_file(path: Path, origin: Origin) -> ReceivedInstance:
         Rejected: the data is not a DICOM file, or its data set does not identify the instance.
         OSError: the file cannot be read.
     """
-    return received_from_part10(path.read_bytes(), origin)
+    with path.open("rb", buffering=0) as file:  # a buffer would cost a copy of the data set
+        meta, start = _identifying_meta_in(file)
+        file.seek(start)
+        return _identified(meta, file.read(), origin).received
 
 
 def identified_from_part10(data: bytes, origin: Origin) -> IdentifiedInstance:
@@ -46,13 +55,7 @@ def identified_from_part10(data: bytes, origin: Origin) -> IdentifiedInstance:
         Rejected: the data is not a DICOM file, or its data set does not identify the instance.
     """
     meta, start = _identifying_meta(data)
-    return identify(
-        data[start:],
-        Uid(meta[_TRANSFER_SYNTAX]),
-        origin,
-        sop_class_uid=meta.get(_META_SOP_CLASS, ""),
-        sop_instance_uid=meta.get(_META_SOP_INSTANCE, ""),
-    )
+    return _identified(meta, data[start:], origin)
 
 
 def uids_in_part10(data: bytes) -> InstanceUids:
@@ -68,6 +71,26 @@ def uids_in_part10(data: bytes) -> InstanceUids:
         sop_class_uid=meta.get(_META_SOP_CLASS, ""),
         sop_instance_uid=meta.get(_META_SOP_INSTANCE, ""),
     )
+
+
+@dataclass(frozen=True)
+class FileMeta:
+    """What the file meta information of a DICOM file states."""
+
+    sop_class_uid: Uid
+    transfer_syntax_uid: Uid
+
+
+def file_meta_of(path: Path) -> FileMeta:
+    """Returns what the file meta information states; reads little more of the file than that.
+
+    Raises:
+        Rejected: it is not a DICOM file, or states too little.
+        OSError: the file cannot be read.
+    """
+    with path.open("rb", buffering=0) as file:
+        meta, _ = _identifying_meta_in(file)
+    return FileMeta(Uid(meta.get(_META_SOP_CLASS, "")), Uid(meta[_TRANSFER_SYNTAX]))
 
 
 def part10_bytes(received: ReceivedInstance) -> bytes:
@@ -99,6 +122,26 @@ def part10_header(received: ReceivedInstance) -> bytes:
     return b"\0" * _PREAMBLE_BYTES + _PREFIX + group_length + meta
 
 
+def _identified(meta: dict[int, str], dataset: bytes, origin: Origin) -> IdentifiedInstance:
+    return identify(
+        dataset,
+        Uid(meta[_TRANSFER_SYNTAX]),
+        origin,
+        sop_class_uid=meta.get(_META_SOP_CLASS, ""),
+        sop_instance_uid=meta.get(_META_SOP_INSTANCE, ""),
+    )
+
+
+def _identifying_meta_in(file: FileIO) -> tuple[dict[int, str], int]:
+    """Like `_identifying_meta`; reads little more of the file than that."""
+    head = file.read(_USUAL_META_BYTES)
+    with suppress(Rejected):  # it is longer, or not one
+        meta, start = _identifying_meta(head)
+        if start + _GROUP_BYTES <= len(head):
+            return meta, start
+    return _identifying_meta(head + file.read())
+
+
 def _identifying_meta(data: bytes) -> tuple[dict[int, str], int]:
     """Returns the UIDs in the file meta information, and the offset of the data set.
 
@@ -117,7 +160,7 @@ def _identifying_meta(data: bytes) -> tuple[dict[int, str], int]:
 def _file_meta(data: bytes, start: int) -> tuple[dict[int, str], int]:
     """Returns the UIDs in the file meta information at `start`, and the offset after it."""
     found: dict[int, str] = {}
-    while data[start : start + 2] == struct.pack("<H", _META_GROUP):
+    while data[start : start + _GROUP_BYTES] == struct.pack("<H", _META_GROUP):
         element = next(iter_elements(data, _META_ENCODING, start))
         if element.tag in {_META_SOP_CLASS, _META_SOP_INSTANCE, _TRANSFER_SYNTAX}:
             text = data[element.value_start : element.end].decode("ascii", "replace")

@@ -12,9 +12,11 @@ import structlog
 
 from node.configuration.follower import ConfigurationFollower
 from node.configuration.site_configuration import host_settings
-from node.configuration.sources import configuration_source
+from node.configuration.sources import ConfigurationSource, configuration_source
+from node.domain.audit.records import AuditRecord
 from node.domain.errors import Misconfigured, NodeError
 from node.log import configure_logging
+from node.log_limit import LogLimit
 from node.runtime.data_folder import close_to_others
 from node.runtime.umask import keep_new_files_private
 from node.settings import FolderDestination, Settings
@@ -38,10 +40,12 @@ class Host:
     """The host of a process; `settings` open its store, and `file` is its configuration file.
 
     Where the configuration is in the database, `settings` have defaults for all that it holds.
+    `log_limit` is that of the process.
     """
 
     file: Path | None
     settings: Settings
+    log_limit: LogLimit
 
     def open_store(self) -> Store:
         """Opens the store.
@@ -52,6 +56,30 @@ class Host:
         """
         settings = self.settings
         return opened_store(settings)
+
+    def record_apart(self, record: AuditRecord) -> None:
+        """Appends a record to the audit trail; opens the store for it alone.
+
+        Raises:
+            Misconfigured: the database cannot be used.
+            Transient: the database does not answer.
+        """
+        store = self.open_store()
+        try:
+            store.record_soon(record)
+        finally:
+            store.close()
+
+    def source(
+        self, store: Store, role: str, reload_requested: Callable[[], bool]
+    ) -> ConfigurationSource:
+        """Returns where a process with that role finds its configuration.
+
+        Raises:
+            Misconfigured: the file cannot be read.
+        """
+        process = f"{socket.gethostname()}/{role}"
+        return configuration_source(self.file, store, process, reload_requested, utc_now)
 
     def follower(
         self,
@@ -72,9 +100,7 @@ class Host:
             _close_data(settings)
             use(settings)
 
-        process = f"{socket.gethostname()}/{role}"
-        source = configuration_source(self.file, store, process, reload_requested, utc_now)
-        return ConfigurationFollower(source, use_privately)
+        return ConfigurationFollower(self.source(store, role, reload_requested), use_privately)
 
 
 def _close_data(settings: Settings) -> None:
@@ -111,10 +137,18 @@ def run_process(
     parser = argparse.ArgumentParser(prog=f"python -m {module}", description=description)
     parser.add_argument("--config", type=Path, help="the configuration (TOML)")
     options = parser.parse_args(arguments)
+
+    def run_on_host() -> None:
+        settings = host_settings(options.config)
+        run(Host(options.config, settings, configure_logging(settings.log_level)))
+
+    return exit_status(name, run_on_host)
+
+
+def exit_status(name: str, run: Callable[[], None]) -> int:
+    """Runs a process to its end; logs why it failed, and returns the exit status."""
     try:
-        host = Host(options.config, host_settings(options.config))
-        configure_logging(host.settings.log_level)
-        run(host)
+        run()
     except RestartNeeded:
         _LOG.info(f"{name}.restarts")
         return RESTART_STATUS

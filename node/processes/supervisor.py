@@ -19,6 +19,7 @@ from node.runtime.service_manager import ServiceManager
 from node.runtime.signals import StopSignal
 from node.runtime.supervisor_file import REPORT_SECONDS, SupervisorFile, hold_supervisor_file
 from node.settings import Settings
+from node.settings.location import refuse_unfinished_restore
 
 _LOG = structlog.get_logger()
 _POLL_SECONDS = 0.1
@@ -253,10 +254,11 @@ def serve_until_stopped(config: Path | None, roles: Sequence[Role] = tuple(Role)
     """Runs the node until SIGTERM or Ctrl-C; returns the exit status.
 
     Raises:
-        Misconfigured: the configuration is wrong.
+        Misconfigured: the configuration is wrong, or a backup is restored in part.
     """
     supervisor = Supervisor(config, roles, ServiceManager.from_environment())
     settings = supervisor.settings
+    refuse_unfinished_restore(settings.data_dir)
     configure_logging(settings.log_level)
     stop = StopSignal()
     with hold_supervisor_file(settings.data_dir) as file:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from node.domain.errors import Misconfigured
 from node.settings.toml_source import TomlSource
 
 # `log_level` and `catalogues` depend on the host, too: what it logs, and which models it has.
@@ -26,6 +27,10 @@ LOCATION_KEYS = (
 )
 
 
+# Its folder holds a part of a backup that is being restored.
+_RESTORING = "restoring"
+
+
 def location_values(values: Mapping[str, Any]) -> dict[str, Any]:
     """Returns those of the values that say where the host keeps its data."""
     return {key: value for key, value in values.items() if key in LOCATION_KEYS}
@@ -43,3 +48,23 @@ def is_in_database(file: Path | None) -> bool:
         Misconfigured: the file cannot be read, or is not valid TOML.
     """
     return file is not None and TomlSource.read(file).values.get("config") == "database"
+
+
+def restore_mark(data_dir: Path) -> Path:
+    """The file that exists while a backup is restored into the folder; it identifies the backup."""
+    return data_dir / _RESTORING
+
+
+def refuse_unfinished_restore(data_dir: Path) -> None:
+    """Checks that the folder is not one into which a backup has been restored in part.
+
+    Raises:
+        Misconfigured: it is; says how to finish.
+    """
+    mark = restore_mark(data_dir)
+    if mark.exists():
+        raise Misconfigured(
+            f"the restore of a backup into {data_dir} has not finished: run `segnode restore` "
+            "again with the same backup, or start anew with an empty folder",
+            key="data_dir",
+        )

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Self
 
 from node.settings.credentials.secret_source import SecretSource
+from node.settings.location import refuse_unfinished_restore
 from node.store.access.api_tokens import ApiTokens
 from node.store.access.external_users import ExternalUsers
 from node.store.access.login_failures import LoginFailures
@@ -46,7 +47,6 @@ from node.store.received.incomplete import IncompleteSeriesRepository
 from node.store.received.instances import Instances
 from node.store.received.queried_series import QueriedSeriesRepository
 from node.store.received.retrievals import Retrievals
-from node.store.restoring import refuse_unfinished_restore
 from node.store.search.archive_search import ArchiveSearch
 from node.store.search.searching import SeriesSearch
 from node.store.search.upkeep import IndexUpkeep

@@ -82,9 +82,13 @@ class SecurityMiddleware:
         if site is not None:
             return site not in _OWN_SITES
         origin = headers.get("origin")
-        if origin is None or origin.partition("://")[2] == headers.get("host"):
+        host = headers.get("host", "")
+        if origin is None or origin.partition("://")[2] == host:
             return False
-        # A proxy may put its own name for the node into Host; the page is still the node's.
+        if _host_name(origin) == _host_name(f"//{host}") and _has_port(host):
+            return True  # another program on the same machine
+        # A proxy may put its own name for the node into Host, or leave out the port; the page is
+        # still the node's.
         return _host_name(origin) not in self._own_names
 
 
@@ -94,6 +98,13 @@ def _host_name(url: str) -> str:
         return urlsplit(url).hostname or ""
     except ValueError:  # an unpaired bracket
         return ""
+
+
+def _has_port(host: str) -> bool:
+    try:
+        return urlsplit(f"//{host}").port is not None
+    except ValueError:
+        return True
 
 
 def _is_ip_address(name: str) -> bool:

@@ -30,16 +30,13 @@ from node.delivery.folder import Folder
 from node.demo.free_ports import free_ports
 from node.demo.orthanc_pacs import OrthancPacs, orthanc_missing
 from node.dicom.ct.reader import read_series
-from node.dimse import scu
+from node.dimse import scu, store_sending
 from node.domain.errors import NotAccepted, Rejected, Transient
 from node.domain.identifiers import AeTitle, mint_uid
 from tests.support.dicom.builders import ct_series
 from tests.support.dicom.results import content_of, encoded_seg, part10
 from tests.support.peers.stow_server import StowServer
 from tests.support.waiting import until
-
-# pynetdicom leaves a socket that could not connect to the garbage collector.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 _OURS = AeTitle("SEGNODE")
 
@@ -317,10 +314,10 @@ def test_a_refused_label_map_is_named(result: ResultFile) -> None:
         with pytest.raises(NotAccepted, match="does not accept Label Map Segmentation Storage:"):
             CStore("pacs", remote, _OURS).deliver([result])
         plain = Path(str(get_testdata_file("CT_small.dcm")))
-        (failure,) = scu.send([plain, result.path], remote, _OURS).failures
+        (failure,) = store_sending.send([plain, result.path], remote, _OURS).failures
         assert "does not accept Label Map Segmentation Storage in Explicit VR Little" in failure
         with pytest.raises(Rejected, match="accepts none of the files: they are Label Map"):
-            scu.send([result.path], remote, _OURS)
+            store_sending.send([result.path], remote, _OURS)
     finally:
         server.shutdown()
 

@@ -1,29 +1,21 @@
-"""The clock jumps by an hour, back and forth, while a node works: every result arrives once."""
+"""The clock jumps by an hour, back and forth, while a node works: every result arrives once.
 
-from collections.abc import Iterator
+DICOM uses TLS, whose certificates stay valid; no host serves HTTP.
+"""
+
 from pathlib import Path
 
 import pytest
 
-from node.demo.orthanc_pacs import OrthancPacs, orthanc_missing
+from node.demo.orthanc_pacs import OrthancPacs
 from node.domain.job import JobState
 from node.domain.result_objects import SEG, ObjectUids
+from tests.support.peers.secure_port import TlsSite
 from tests.support.processes.hosts import MultiHostSite
 from tests.support.processes.running_node import small_abdomen
 from tests.support.waiting import until
 
 WORK_S = 120.0
-
-
-@pytest.fixture
-def orthanc(tmp_path: Path) -> Iterator[OrthancPacs]:
-    """A PACS that is not running yet."""
-    missing = orthanc_missing()
-    if missing:
-        pytest.skip(missing)
-    pacs = OrthancPacs(tmp_path / "orthanc")
-    yield pacs
-    pacs.kill()
 
 
 # libfaketime 0.9.10 breaks the call behind time.sleep; waiting for an event uses another one.
@@ -65,16 +57,16 @@ class FakeClock:
 
 
 def test_a_clock_that_jumps_by_an_hour_delays_no_delivery_and_cuts_no_series_short(
-    orthanc: OrthancPacs, tmp_path: Path
+    pacs: OrthancPacs, tls: TlsSite | None, tmp_path: Path
 ) -> None:
     clock = FakeClock(tmp_path)
-    site = MultiHostSite(tmp_path, orthanc, "", 1, quiet_seconds=3.0)
+    site = MultiHostSite(tmp_path, pacs, "", 1, quiet_seconds=3.0, tls=tls)
     try:
         site.start(clock.environment)
         for jump_hours, seeds in ((-1, (61, 62)), (1, (63, 64))):
             clock.jump(hours=0)
             send_while_the_clock_jumps(site, clock, jump_hours, tmp_path, seeds)
-            orthanc.kill()
+            pacs.kill()
     finally:
         site.close()
 

@@ -1,6 +1,6 @@
 """Eight concurrent senders during inference: no C-STORE fails, every series has its result.
 
-Every second sender uses TLS, and so does the PACS.
+Every second sender uses TLS, and so does the PACS; there is no web process.
 
 `make soak` sends 250 series per sender instead of ten.
 """
@@ -17,7 +17,7 @@ from threading import Event, Thread
 
 import pytest
 
-from node.demo.orthanc_pacs import OrthancPacs, orthanc_missing
+from node.demo.orthanc_pacs import OrthancPacs
 from node.dicom.ct_writer import CtDescription, write_ct_series
 from node.domain.identifiers import Uid
 from node.domain.job import JobState, is_final
@@ -42,22 +42,9 @@ SLICES = SHAPE[0]
 
 
 @pytest.fixture
-def tls(tmp_path: Path) -> TlsSite:
-    return TlsSite.create(tmp_path / "tls")
-
-
-@pytest.fixture
-def orthanc(tmp_path: Path, tls: TlsSite) -> Iterator[OrthancPacs]:
-    missing = orthanc_missing()
-    if missing:
-        pytest.skip(missing)
-    with OrthancPacs(tmp_path / "orthanc", configuration=tls.orthanc_settings()) as pacs:
-        yield pacs
-
-
-@pytest.fixture
-def node(tmp_path: Path, orthanc: OrthancPacs, tls: TlsSite) -> Iterator[RunningNode]:
-    running = RunningNode(tmp_path / "node", orthanc, tls=tls)
+def node(tmp_path: Path, pacs: OrthancPacs, tls: TlsSite | None) -> Iterator[RunningNode]:
+    pacs.start()
+    running = RunningNode(tmp_path / "node", pacs, tls=tls)
     catalogue = tiny_catalogue(tmp_path / "model")
     running.configure(quiet_seconds=QUIET_S, model=TINY, catalogue=catalogue)
     running.start()
@@ -102,8 +89,8 @@ class Sender:
     def send_all(self) -> None:
         """Creates and sends each series, each on its own association."""
         scan = tiny_scan()
-        secured = (self.node.tls_port, self.node.tls)
-        to = secured if self.number % 2 else (self.node.dicom_port, None)
+        by_tls = self.node.tls is not None and self.number % 2
+        to = (self.node.tls_port, self.node.tls) if by_tls else (self.node.dicom_port, None)
         for n in range(SERIES_EACH):
             description = CtDescription(seed=f"{self.number}-{n}")
             files = write_ct_series(scan, self.folder / str(n), description)
@@ -117,7 +104,7 @@ class Sender:
 
 @pytest.mark.timeout(600 + SECONDS_PER_SERIES * SERIES_EACH * ASSOCIATIONS)
 def test_every_series_of_eight_senders_has_its_result_and_memory_stays_bounded(
-    node: RunningNode, orthanc: OrthancPacs, tmp_path: Path
+    node: RunningNode, tmp_path: Path
 ) -> None:
     senders = [Sender(node, n, tmp_path / f"sender{n}") for n in range(ASSOCIATIONS)]
     count = SERIES_EACH * ASSOCIATIONS

@@ -1,4 +1,7 @@
-"""A node with credentials of every type neither keeps nor shows any of them."""
+"""A node with credentials of every type neither keeps nor shows any of them.
+
+DICOM and HTTP use TLS; the token of the program and the key of the node are among them.
+"""
 
 import base64
 import re
@@ -16,7 +19,9 @@ from node.cli.main import app
 from node.demo.free_ports import free_ports
 from node.demo.orthanc_pacs import OrthancPacs
 from node.processes.role_process import Role
+from tests.support.peers.secure_port import TlsSite
 from tests.support.processes.running_node import RunningNode
+from tests.support.processes.secured_site import secured
 from tests.support.servers.answering_server import AnsweringServer
 from tests.support.waiting import until
 
@@ -33,9 +38,7 @@ _CONFIGURATION = """
 config = "database"
 data_dir = "data"
 log_level = "debug"
-
-[access]
-login = "none"
+access.login = "none"
 
 [listener]
 host = "127.0.0.1"
@@ -107,6 +110,7 @@ class Site:
     """A running node, and the servers that refuse it."""
 
     node: RunningNode
+    program: httpx.Client
     archive: AnsweringServer
     login: AnsweringServer
     hook: AnsweringServer
@@ -114,7 +118,7 @@ class Site:
 
 
 @pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+def site(tmp_path: Path, tls: TlsSite | None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     """A node whose servers repeat what they get in their answers."""
     monkeypatch.setenv("SEGNODE_TEST_IDENTITY", SECRETS["identity"])
     monkeypatch.setenv("SEGNODE_TEST_EHR", SECRETS["ehr"])
@@ -124,7 +128,8 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
         login, hook = AnsweringServer(body=token), AnsweringServer(status=403)
         for server in (archive, login, hook):
             stack.enter_context(server)
-        node = RunningNode(tmp_path / "node", OrthancPacs(tmp_path), roles=tuple(Role))
+        pacs = OrthancPacs(tmp_path)
+        node = RunningNode(tmp_path / "node", pacs, roles=tuple(Role), tls=tls)
         stack.enter_context(closing(node))
         folder = tmp_path / "secrets"
         folder.mkdir()
@@ -133,19 +138,20 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
             (folder / name).touch(mode=0o600)
             (folder / name).write_text(content)
         names = {"folder": folder, "login": login.url}
-        node.config_file.write_text(
-            _CONFIGURATION.format(
-                dicom_port=node.dicom_port,
-                web_port=node.web_port,
-                closed_port=free_ports(1)[0],
-                archive=archive.url,
-                user=USER,
-                oauth=_OAUTH.format(**names),
-                **names,
-            )
+        text = _CONFIGURATION.format(
+            dicom_port=node.dicom_port,
+            web_port=node.web_port,
+            closed_port=free_ports(1)[0],
+            archive=archive.url,
+            user=USER,
+            oauth=_OAUTH.format(**names),
+            **names,
         )
+        node.config_file.write_text(secured(text, tls, node.tls_port))
         node.start()
-        yield Site(node, archive, login, hook)
+        with node.program() as program:
+            program.follow_redirects = True
+            yield Site(node, program, archive, login, hook)
 
 
 def test_no_secret_is_kept_or_shown(site: Site, tmp_path: Path) -> None:
@@ -172,11 +178,20 @@ def test_no_secret_is_kept_or_shown(site: Site, tmp_path: Path) -> None:
         assert place in searched, "the search finds what is no secret"
     found = {
         (name, holder)
-        for name, secret in SECRETS.items()
+        for name, secret in (SECRETS | secrets_of_access(site)).items()
         for form in forms_of(secret)
         for holder in holders_of(site, form)
     }
     assert not found
+
+
+def secrets_of_access(site: Site) -> dict[str, str]:
+    """The token of the program and a line of the node's private key."""
+    if site.node.tls is None:
+        return {}
+    token = site.program.headers["Authorization"].removeprefix("Bearer ")
+    key = site.node.tls.node.key.read_text().splitlines()
+    return {"token": token, "key": key[1]}
 
 
 def use_all_credentials(site: Site) -> None:
@@ -184,8 +199,8 @@ def use_all_credentials(site: Site) -> None:
     until(lambda: site.login.requests, WAIT_S, "a request for a token")
     until(lambda: len(site.archive.requests) > 4, WAIT_S, "requests of timers")
     for name in ("sources/test/archive", "destinations/test/pacs", "destinations/test/ehr"):
-        url = f"{site.node.url}/api/connections/{name}"
-        report = httpx.post(url, timeout=60).raise_for_status().json()
+        url = f"/api/connections/{name}"
+        report = site.program.post(url).raise_for_status().json()
         assert not report["passed"]
     CliRunner().invoke(app, ["alerts", "test", "-c", str(site.node.config_file)])
     sent = "".join([*site.archive.authorization, *site.login.authorization])
@@ -208,21 +223,20 @@ def collect_processes(site: Site) -> None:
 
 def collect_pages(site: Site) -> None:
     """Collects every page and answer that is reached from the first page and from OpenAPI."""
-    with httpx.Client(base_url=site.node.url, timeout=60, follow_redirects=True) as client:
-        paths = client.get("/api/openapi.json").json()["paths"]
-        waiting = ["/", *(path for path in paths if "get" in paths[path] and "{" not in path)]
-        while waiting and len(site.outputs) < _MAX_PAGES * 10:
-            path = waiting.pop(0)
-            if path in site.outputs or path.startswith("/static"):
+    paths = site.program.get("/api/openapi.json").json()["paths"]
+    waiting = ["/", *(path for path in paths if "get" in paths[path] and "{" not in path)]
+    while waiting and len(site.outputs) < _MAX_PAGES * 10:
+        path = waiting.pop(0)
+        if path in site.outputs or path.startswith("/static"):
+            continue
+        with site.program.stream("GET", path) as response:
+            content_type = response.headers.get("content-type", "")
+            if "event-stream" in content_type:
+                site.outputs[path] = b""  # it never ends
                 continue
-            with client.stream("GET", path) as response:
-                content_type = response.headers.get("content-type", "")
-                if "event-stream" in content_type:
-                    site.outputs[path] = b""  # it never ends
-                    continue
-                site.outputs[path] = response.read()
-            if "html" in content_type:
-                waiting += _PAGE.findall(site.outputs[path].decode())
+            site.outputs[path] = response.read()
+        if "html" in content_type:
+            waiting += _PAGE.findall(site.outputs[path].decode())
 
 
 def holders_of(site: Site, text: str) -> set[str]:

@@ -1,4 +1,7 @@
-"""A PACS that is down, rejects, hangs, resets or is full, then recovers, has each result once."""
+"""A PACS that is down, rejects, hangs, resets or is full, then recovers, has each result once.
+
+The PACS takes TLS alone; there is no web process.
+"""
 
 import gc
 import socket
@@ -21,11 +24,10 @@ from node.dimse import scu
 from node.domain.delivery import Delivery
 from node.domain.identifiers import AeTitle
 from node.domain.job import JobState
+from tests.support.peers.secure_port import TlsSite
 from tests.support.processes.worker_parts import FakePacs, WorkerParts
 from tests.support.waiting import until
 
-# pynetdicom leaves it to the garbage collector to close a socket whose peer is not there.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 NETWORK_TIMEOUT_S = 1.0
 
 
@@ -33,6 +35,7 @@ NETWORK_TIMEOUT_S = 1.0
 class FaultyPacs:
     """A Storage SCP that shows one of `faults` per association, then works."""
 
+    tls: TlsSite | None
     port: int = field(default_factory=lambda: free_ports(1)[0])
     faults: list[str] = field(default_factory=list)
     shown: list[str] = field(default_factory=list)
@@ -46,6 +49,7 @@ class FaultyPacs:
         self._server = entity.start_server(
             ("127.0.0.1", self.port),
             block=False,
+            ssl_context=None if self.tls is None else self.tls.pacs_context(),
             evt_handlers=[(evt.EVT_REQUESTED, self._requested), (evt.EVT_C_STORE, self._store)],
         )
 
@@ -80,8 +84,8 @@ class FaultyPacs:
 
 
 @pytest.fixture
-def pacs() -> Iterator[FaultyPacs]:
-    faulty = FaultyPacs()
+def pacs(tls: TlsSite | None) -> Iterator[FaultyPacs]:
+    faulty = FaultyPacs(tls)
     yield faulty
     faulty.stop()
 
@@ -92,7 +96,8 @@ def worker(
 ) -> Iterator[WorkerParts]:
     """A worker that delivers to the faulty PACS."""
     monkeypatch.setattr(scu, "_TIMEOUT_SECONDS", NETWORK_TIMEOUT_S)
-    remote = scu.Remote(AeTitle("PACS"), "127.0.0.1", pacs.port)
+    secure = None if pacs.tls is None else pacs.tls.of_sender
+    remote = scu.Remote(AeTitle("PACS"), "127.0.0.1", pacs.port, secure)
 
     class ByCStore(FakePacs):
         deliver = CStore("pacs", remote, AeTitle("SEGNODE")).deliver

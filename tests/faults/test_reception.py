@@ -1,4 +1,7 @@
-"""The listener is killed while it receives: every acknowledged instance is stored completely."""
+"""The listener is killed while it receives: every acknowledged instance is stored completely.
+
+The senders use TLS in one of two cases; a listener serves no HTTP.
+"""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -96,18 +99,14 @@ def check_store(data_dir: Path, files: list[Path], acknowledged: set[str]) -> in
 
 @pytest.mark.parametrize(("kill_after", "by_tls"), [(1, False), (25, True)])
 def test_a_kill_during_reception_loses_nothing_that_was_acknowledged(
-    tmp_path: Path, kill_after: int, by_tls: bool
+    tmp_path: Path, certificates: TlsSite, kill_after: int, by_tls: bool
 ) -> None:
-    tls = TlsSite.create(tmp_path / "tls") if by_tls else None
-
-    def port_of(listener: ListenerProcess) -> Port:
-        return listener.tls_port if by_tls else listener.port
-
+    tls = certificates if by_tls else None
     files, data_dir = write_series(tmp_path / "sent"), tmp_path / "data"
     acknowledged: set[str] = set()
     with ListenerProcess(data_dir, tls=tls) as listener:
         # A sender that lost its peer waits for the response until its timeout.
-        sending = (port_of(listener), files, acknowledged, 3)
+        sending = (listener.sender_port, files, acknowledged, 3)
         sender = threading.Thread(target=send_all, args=sending)
         sender.start()
         until(lambda: len(acknowledged) >= kill_after, 60, "some to be acknowledged")
@@ -120,7 +119,7 @@ def test_a_kill_during_reception_loses_nothing_that_was_acknowledged(
     with ListenerProcess(data_dir, tls=tls) as listener:
         assert [path.name for path in (data_dir / "incoming").iterdir()] == ["gate.lock"]
         again: set[str] = set()
-        send_all(port_of(listener), files, again, 30)
+        send_all(listener.sender_port, files, again, 30)
         assert again == {file.name for file in files}
         assert listener.stop() == 0
     assert check_store(data_dir, files, again) == len(files)

@@ -27,8 +27,6 @@ from tests.support.dicom.builders import ct_series
 from tests.support.factories import CT_IMAGE, sqlite_url
 from tests.support.waiting import until
 
-# pynetdicom leaves a socket without a peer to the garbage collector.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 HOUR = timedelta(hours=1)
 TITLE = AeTitle("SEGNODE")
 

@@ -38,8 +38,6 @@ from tests.support.factories import sqlite_url
 from tests.support.processes.worker_parts import FakePacs, WorkerParts
 from tests.support.waiting import until
 
-# pynetdicom leaves a socket without a peer to the garbage collector.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 US = AeTitle("SEGNODE")
 PACS = AeTitle("PACS")
 NO_SUCH_INSTANCE = 0x0112

@@ -12,9 +12,6 @@ from tests.pacs.conftest import OpenSite
 from tests.support.factories import NOON
 from tests.support.servers.fetching_node import METHODS, FetchingNode, small, store_in
 
-# pynetdicom leaves a socket without a peer to the garbage collector.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-
 
 @pytest.mark.parametrize("source", METHODS)
 def test_a_series_is_found_by_each_key(

@@ -22,8 +22,6 @@ from tests.support.dicom.builders import CtFiles, ct_series
 from tests.support.factories import sqlite_url
 from tests.support.peers.archive import Archive
 
-# pynetdicom leaves a socket without a peer to the garbage collector.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 US = AeTitle("SEGNODE")
 DESTINATION = MoveDestination(US, "port 11112")
 STUDY_QUERY = SeriesQuery(study_date="20260101")

@@ -11,9 +11,6 @@ from node.dicom.query import FoundSeries
 from tests.support.servers.fetching_node import FetchingNode
 from tests.support.servers.served_node import served_node
 
-# pynetdicom leaves a socket without a peer to the garbage collector.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-
 
 def open_series(site: FetchingNode) -> list[str]:
     """The series of the open retrievals."""

@@ -20,7 +20,7 @@ from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
 
 from node.dimse.scu import Remote
-from node.dimse.scu import send as send_files
+from node.dimse.store_sending import send as send_files
 from node.domain.errors import Misconfigured
 from node.domain.identifiers import AeTitle, mint_uid
 from node.intake.inbox import Inbox

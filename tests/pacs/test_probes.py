@@ -24,8 +24,6 @@ from tests.support.peers.mllp_receiver import Hl7Server
 from tests.support.servers.answering_server import AnsweringServer
 from tests.support.waiting import until
 
-# pynetdicom leaves sockets that could not connect to the garbage collector.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 CAPABILITIES = b'{"resourceType": "CapabilityStatement", "fhirVersion": "4.0.1"}'
 
 

@@ -18,9 +18,6 @@ from tests.support.dicom.builders import CtFiles
 from tests.support.factories import NOON
 from tests.support.servers.fetching_node import METHODS, FetchingNode, small, store_in
 
-# pynetdicom leaves a socket without a peer to the garbage collector.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-
 
 def scheduled(site: FetchingNode, source: str = "by_get", limit: int = 20) -> ScheduledQuery:
     """A query for CT of the last 30 days."""

@@ -17,7 +17,8 @@ from pydicom.uid import (
 )
 
 from node.demo.free_ports import free_ports
-from node.dimse.scu import Remote, SendSummary, send
+from node.dimse.scu import Remote
+from node.dimse.store_sending import SendSummary, send
 from node.domain.identifiers import AeTitle, Uid
 from node.domain.instance import Channel, Origin
 from node.intake.part10 import part10_bytes, received_from_file

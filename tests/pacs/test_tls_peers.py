@@ -7,7 +7,7 @@ import ssl
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -22,7 +22,8 @@ from node.delivery.destination import ResultFile
 from node.demo.free_ports import free_ports
 from node.demo.orthanc_pacs import OrthancPacs, orthanc_missing
 from node.dimse.remotes import remote_of_peer
-from node.dimse.scu import Remote, send
+from node.dimse.scu import Remote
+from node.dimse.store_sending import send
 from node.dimse.tls.connection import TlsConnection
 from node.dimse.tls.contexts import PeerTls
 from node.dimse.tls.seen_certificates import SeenCertificates
@@ -44,8 +45,6 @@ from tests.support.dicom.small_ct import SLICES, small_ct
 from tests.support.servers.ruled_listener import RuledListener, now, ruled_listener
 from tests.support.waiting import until
 
-# pynetdicom leaves sockets that could not connect to the garbage collector.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 TITLE = AeTitle("SEGNODE")
 DAY = timedelta(days=1)
 
@@ -292,6 +291,24 @@ def test_a_peer_that_demands_a_certificate_is_told_apart_where_the_node_has_none
     )
     with pytest.raises(Transient, match="demands a certificate, and the node shows none"):
         dicom.echo(replace(remote, ae_title=TITLE), AeTitle("ORTHANC"))
+
+
+def _open_connections() -> set[str]:
+    found = set()
+    for handle in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):  # it is closed already
+            found.add(str(handle.readlink()))
+    return {target for target in found if target.startswith("socket:")}
+
+
+@pytest.mark.parametrize("tls", [True, False])
+def test_a_connection_that_fails_is_closed_at_once(node: RuledListener, tls: bool) -> None:
+    settings = _settings(node, peer(free_ports(1)[0], f"tls = {str(tls).lower()}"))
+    remote = remote_of_peer(settings.peers["pacs"], settings)
+    before = _open_connections()
+    with pytest.raises(Transient):
+        dicom.echo(remote, TITLE)
+    assert _open_connections() <= before
 
 
 def test_a_delivery_names_the_reason_and_is_tried_again(node: RuledListener) -> None:

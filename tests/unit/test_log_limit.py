@@ -91,3 +91,10 @@ def test_lines_of_libraries_have_the_limit_of_their_logger(log: Log) -> None:
     written = sum(log.limit.filter(record) for _ in range(10 * MAX_LINES_OF_EVENT))
     assert written == MAX_LINES_OF_SENDER
     assert log.counts()["log.limited"] == 1
+
+
+def test_one_of_several_processes_has_its_part_of_the_lines(log: Log) -> None:
+    log.limit.divide(4)
+    for _ in range(MAX_LINES_OF_SENDER):
+        log.logger.warning("refused", calling_ae="CT1")
+    assert log.counts()["refused"] == MAX_LINES_OF_SENDER // 4

@@ -26,6 +26,9 @@ _WEBGL = [
     "--use-angle=swiftshader",
     "--enable-unsafe-swiftshader",
     "--ignore-gpu-blocklist",
+    # WebGL alone draws as a graphics card would: half of the time of a test with OHIF.
+    "--disable-gpu-rasterization",
+    "--disable-gpu-compositing",
 ]
 
 

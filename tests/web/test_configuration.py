@@ -7,10 +7,11 @@ from pathlib import Path
 import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, ViewportSize, expect
 
 from node.configuration.site_configuration import import_file
 from tests.support.browser.busy_console import open_console
+from tests.support.browser.windows import Scheme, windows_and_schemes
 from tests.support.servers.served_node import ServedNode, served_node
 
 CONFIGURATION = """config = "database"
@@ -327,17 +328,12 @@ def test_a_configuration_in_a_file_is_read_only(tmp_path: Path) -> None:
         assert "segnode reload" in refused.json()["message"]
 
 
-@pytest.mark.parametrize("width", [1280, 390])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("window", "scheme"), windows_and_schemes())
 def test_the_pages_have_no_accessibility_violations_and_fit(
-    browser: Browser, node: ServedNode, width: int, scheme: str
+    browser: Browser, node: ServedNode, window: ViewportSize, scheme: Scheme
 ) -> None:
     # The checker is a script, which the page's own policy keeps out.
-    context = browser.new_context(
-        bypass_csp=True,
-        viewport={"width": width, "height": 900},
-        color_scheme="dark" if scheme == "dark" else "light",
-    )
+    context = browser.new_context(bypass_csp=True, viewport=window, color_scheme=scheme)
     shown = context.new_page()
     invalid = active_text(node).replace("equals", "equlas")
     shown.goto(f"{node.url}/configuration")
@@ -349,5 +345,5 @@ def test_the_pages_have_no_accessibility_violations_and_fit(
             shown.goto(f"{node.url}{path}")
         results = Axe().run(shown)
         assert results.violations_count == 0, results.generate_report()
-        assert shown.evaluate("document.documentElement.scrollWidth") <= width
+        assert shown.evaluate("document.documentElement.scrollWidth") <= window["width"]
     context.close()

@@ -178,8 +178,10 @@ def test_the_same_work_is_done_for_a_user_who_does_not_exist(
 
 
 def test_guessing_a_password_takes_longer_and_longer(
-    node: ServedNode, user: str, names: Iterator[str]
+    node: ServedNode, user: str, names: Iterator[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # A slow machine makes the next attempt after the first wait of 2 s.
+    monkeypatch.setattr("node.access.lock_out._FIRST_WAIT", timedelta(minutes=5))
     with httpx.Client(base_url=node.url) as client:
         for name in (user, next(names)):  # nobody learns from it whether the user exists
             for _ in range(FREE_FAILURES_OF_ACCOUNT):
@@ -360,10 +362,15 @@ def test_a_second_factor_is_set_up_and_then_needed(
     assert secret is not None
     assert "<svg" in page
     app = pyotp.TOTP(secret[1])
-    wrong = browser.post("/account/second-factor", data={"code": "000000"} | token_of(browser))
-    assert "code is wrong" in wrong.text
     code = app.now()
-    answer = browser.post("/account/second-factor", data={"code": code} | token_of(browser))
+    form = {"code": code, "current": PASSWORD}
+    for wrong, mistake in (
+        ({"code": "000000"}, "code is wrong"),
+        ({"current": "a"}, "password is"),
+    ):
+        answer = browser.post("/account/second-factor", data=form | wrong | token_of(browser))
+        assert mistake in answer.text
+    answer = browser.post("/account/second-factor", data=form | token_of(browser))
     codes = re.findall(r'<li class="uid">([^<]*)<', answer.text)
     assert len(codes) == 10
     with httpx.Client(base_url=node.url) as other:
@@ -390,6 +397,7 @@ def test_a_second_factor_is_set_up_and_then_needed(
     assert changes_of(node, user) == [
         ("success", "removes the second factor"),
         ("success", "sets up the second factor, with 10 recovery codes"),
+        ("minor failure", "second factor not set up: the current password is wrong"),
         ("minor failure", "second factor not set up: the code is wrong"),
     ]
     logins = [each.detail for each in records_about(node, user) if each.action == "login"]
@@ -491,6 +499,9 @@ def test_the_first_administrator_needs_the_code_in_the_log(tmp_path: Path) -> No
             "The password is easy to guess",
         ):
             assert mistake in page, "all mistakes are listed at once"
+        for _ in range(2 * FREE_FAILURES_OF_ACCOUNT):
+            answer = client.post("/set-up", data=form | {"code": code, "repeated": "other"})
+            assert "Too many attempts" not in answer.text, "a typing error is no guess"
         assert client.post("/set-up", data=form | {"code": code}).headers["Location"] == READY
         again = client.post("/set-up", data=form | {"code": code, "name": "second"})
         assert "there is an administrator already" in again.text.lower()

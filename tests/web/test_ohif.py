@@ -15,7 +15,7 @@ from node.demo.orthanc_pacs import OrthancPacs, orthanc_missing
 from node.domain.result_objects import SegEncoding
 from node.pipeline import ResultRequest, segment
 from tests.support.browser.ohif_site import OhifSite, ohif_files
-from tests.support.browser.viewer_page import ImagePlane, ViewerPage, coloured
+from tests.support.browser.viewer_page import PICTURE_POLL_S, ImagePlane, ViewerPage, coloured
 from tests.support.dicom.body import AXIAL, CORONAL, FEET_FIRST, Directions, in_liver, oblique
 from tests.support.dicom.builders import LIVER, MADE_AT, ThresholdSegmenter, ct_series
 from tests.support.dicom.results import encoded_seg
@@ -140,4 +140,5 @@ def _wait_for_the_overlay(
         lambda: overlap() >= _MIN_OVERLAP,
         _RENDER_SECONDS,
         f"the overlay to lie where the liver is ({picture})",
+        poll_s=PICTURE_POLL_S,
     )

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Page
 
 from tests.support.browser.ohif_site import OhifSite, ohif_files
-from tests.support.browser.viewer_page import ImagePlane, ViewerPage, coloured
+from tests.support.browser.viewer_page import PICTURE_POLL_S, ImagePlane, ViewerPage, coloured
 from tests.support.dicom.body import grid, in_liver, voxel_positions
 from tests.support.dicom.builders import LIVER, ct_series
 from tests.support.servers.served_node import served_node
@@ -47,4 +47,4 @@ def test_the_overlay_appears_on_the_liver_without_a_pacs(page: Page, tmp_path: P
             return float((seen & expected).sum() / max((seen | expected).sum(), 1))
 
         awaited = "the overlay to lie where the liver is"
-        until(lambda: overlap() >= _MIN_OVERLAP, _RENDER_SECONDS, awaited)
+        until(lambda: overlap() >= _MIN_OVERLAP, _RENDER_SECONDS, awaited, poll_s=PICTURE_POLL_S)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 from pydicom.dataset import Dataset
 from pydicom.pixels.utils import pixel_array
 
@@ -22,7 +22,8 @@ from node.dicom.results.encoders import encode
 from node.domain.identifiers import Uid, mint_uid
 from node.domain.result_objects import ResultKind, ResultObject
 from tests.support.browser.ohif_site import OhifSite, ohif_files
-from tests.support.browser.viewer_page import ImagePlane, ViewerPage, coloured
+from tests.support.browser.viewer_page import PICTURE_POLL_S, ImagePlane, ViewerPage, coloured
+from tests.support.browser.windows import DESKTOP
 from tests.support.dicom.builders import MADE_AT
 from tests.support.dicom.measured_content import organs_content
 from tests.support.dicom.result_content import read_back
@@ -83,6 +84,14 @@ def viewing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Viewing]:
         )
 
 
+@pytest.fixture(scope="module")
+def viewer(viewing: Viewing, browser: Browser) -> Iterator[ViewerPage]:
+    """The study in one page, in which each test opens another series."""
+    context = browser.new_context(viewport=DESKTOP)
+    yield viewing.open(context.new_page())
+    context.close()
+
+
 def _notice(content: ResultContent) -> Dataset:
     headers = content.source.sources
     refusal = Refusal(
@@ -121,22 +130,21 @@ def _wait(page: Page, picture: Path, is_reached: Callable[[], bool], what: str) 
         page.screenshot(path=picture)
         return is_reached()
 
-    until(reached, _RENDER_SECONDS, f"{what} ({picture})")
+    until(reached, _RENDER_SECONDS, f"{what} ({picture})", poll_s=PICTURE_POLL_S)
 
 
 def test_a_capture_shows_the_organs_in_colour_where_the_mask_is(
-    viewing: Viewing, page: Page, tmp_path: Path
+    viewing: Viewing, viewer: ViewerPage, tmp_path: Path
 ) -> None:
     content = viewing.content
     liver = content.mask.labels[0]
-    viewer = viewing.open(page)
     viewer.open_series("Overlay:")
     for k in _slices(content):
         capture = viewing.captures[k]
         viewer.show(capture.SOPInstanceUID)
         pixels = pixel_array(capture)
         _wait(
-            page,
+            viewer.page,
             tmp_path / f"capture-{k}.png",
             partial(lambda p: viewer.agreement(p) >= _MIN_AGREEMENT, pixels),
             "the capture to be shown in its colours",
@@ -175,26 +183,29 @@ def test_captures_scroll_with_the_ct(viewing: Viewing, page: Page, tmp_path: Pat
     ids=["summary", "notice"],
 )
 def test_a_page_is_shown_as_it_is_drawn(
-    viewing: Viewing, page: Page, tmp_path: Path, title: str, of: Callable[[Viewing], Dataset]
+    viewing: Viewing,
+    viewer: ViewerPage,
+    tmp_path: Path,
+    title: str,
+    of: Callable[[Viewing], Dataset],
 ) -> None:
     dataset = of(viewing)
-    viewer = viewing.open(page)
     viewer.open_series(title)
     viewer.show(dataset.SOPInstanceUID)
     pixels = pixel_array(dataset)
     _wait(
-        page,
+        viewer.page,
         tmp_path / "page.png",
         lambda: viewer.agreement(_smoothed(pixels)) >= _MIN_PAGE_AGREEMENT,
         "the page to be shown",
     )
 
 
-def test_the_document_opens_in_the_browser(viewing: Viewing, page: Page) -> None:
-    viewing.open(page).open_series("Report:")
-    document = page.locator('[data-cy=viewport-grid] object[type="application/pdf"]')
+def test_the_document_opens_in_the_browser(viewing: Viewing, viewer: ViewerPage) -> None:
+    viewer.open_series("Report:")
+    document = viewer.page.locator('[data-cy=viewport-grid] object[type="application/pdf"]')
     expect(document).to_be_attached(timeout=_RENDER_SECONDS * 1000)
-    shown = page.evaluate(
+    shown = viewer.page.evaluate(
         "async (url) => Array.from(new Uint8Array(await (await fetch(url)).arrayBuffer()))",
         document.get_attribute("data"),
     )
@@ -203,12 +214,13 @@ def test_the_document_opens_in_the_browser(viewing: Viewing, page: Page) -> None
     assert bytes(shown).rstrip(b"\0") == viewing.document.EncapsulatedDocument.rstrip(b"\0")
 
 
-def test_the_measurement_report_is_readable(viewing: Viewing, page: Page, tmp_path: Path) -> None:
+def test_the_measurement_report_is_readable(
+    viewing: Viewing, viewer: ViewerPage, tmp_path: Path
+) -> None:
     content = viewing.content
-    viewer = viewing.open(page)
     viewer.open_series("Measurements:")
     _wait(
-        page,
+        viewer.page,
         tmp_path / "report.png",
         lambda: "Imaging Measurement Report" in viewer.texts(),
         "the report to be shown",

@@ -16,7 +16,7 @@ from node.dicom.results.contours.structure_set import encode
 from node.dicom.results.series_texts import series_description
 from node.domain.result_objects import ResultKind, ResultObject
 from tests.support.browser.ohif_site import OhifSite, ohif_files
-from tests.support.browser.viewer_page import ImagePlane, ViewerPage, coloured
+from tests.support.browser.viewer_page import PICTURE_POLL_S, ImagePlane, ViewerPage, coloured
 from tests.support.dicom.body import oblique
 from tests.support.dicom.builders import LIVER, ct_series
 from tests.support.dicom.results import content_of, liver_mask
@@ -66,7 +66,7 @@ def test_the_contours_run_along_the_edge_of_the_liver(page: Page, tmp_path: Path
             return agreement(coloured(picture, LIVER.display_rgb), shown)
 
         awaited = f"the contours to run along the edges ({tmp_path / 'contours.png'})"
-        until(lambda: on_the_edge() >= _MIN_SHARE, _RENDER_SECONDS, awaited)
+        until(lambda: on_the_edge() >= _MIN_SHARE, _RENDER_SECONDS, awaited, poll_s=PICTURE_POLL_S)
 
 
 def agreement(line: NDArray[np.bool_], shown: NDArray[np.bool_]) -> float:

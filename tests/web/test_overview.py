@@ -10,7 +10,7 @@ from typing import cast
 import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, ViewportSize, expect
 
 from node.web import event_streams
 from tests.support.browser.busy_console import open_console
@@ -24,6 +24,7 @@ from tests.support.browser.overview_site import (
     fail_delivery,
     run_worker,
 )
+from tests.support.browser.windows import Scheme, windows_and_schemes
 from tests.support.servers.served_node import ServedNode, running_worker, served_node
 from tests.support.waiting import until
 
@@ -198,17 +199,12 @@ def test_a_server_that_stops_ends_the_streams(tmp_path: Path) -> None:
         assert node.open_streams() == 0
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize(("window", "scheme"), windows_and_schemes())
 def test_the_overview_is_accessible_and_fits(
-    browser: Browser, tmp_path: Path, scheme: str, width: int
+    browser: Browser, tmp_path: Path, window: ViewportSize, scheme: Scheme
 ) -> None:
     # The checker is a script, which the page's own policy keeps out.
-    context = browser.new_context(
-        bypass_csp=True,
-        color_scheme="dark" if scheme == "dark" else "light",
-        viewport={"width": width, "height": 900},
-    )
+    context = browser.new_context(bypass_csp=True, viewport=window, color_scheme=scheme)
     page = context.new_page()
     with served_node(tmp_path, CONFIGURATION) as node:
         for fill in (lambda _node: None, add_activity, add_problems):
@@ -217,5 +213,5 @@ def test_the_overview_is_accessible_and_fits(
             wait_for_stream(page)
             results = Axe().run(page)
             assert results.violations_count == 0, results.generate_report()
-            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            assert page.evaluate("document.documentElement.scrollWidth") <= window["width"]
         context.close()

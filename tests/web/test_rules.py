@@ -11,6 +11,7 @@ from playwright.sync_api import Page, expect
 
 from node.configuration.site_configuration import SiteConfiguration, import_file
 from node.web.dependencies import utc_now
+from tests.support.browser.windows import PHONE, windows_and_schemes
 from tests.support.dicom.small_ct import small_ct
 from tests.support.servers.served_node import ServedNode, served_node
 
@@ -37,7 +38,6 @@ destinations = ["archive"]
 [rules.when]
 any = [{ at_least_slices = 500 }, { attribute = "Modality", equals = "MR" }]
 """
-_PHONE = {"width": 390, "height": 844}
 
 
 @pytest.fixture
@@ -207,18 +207,17 @@ def test_a_rule_that_somebody_else_moved_is_not_overwritten(rules: Page, node: S
 
 
 def test_the_pages_have_no_accessibility_violations(rules: Page) -> None:
-    for size in ({"width": 1280, "height": 900}, _PHONE):
-        rules.set_viewport_size(size)  # type: ignore[arg-type]
-        for scheme in ("light", "dark"):
-            rules.emulate_media(color_scheme=scheme)
-            assert violations(rules) == ""
+    for window, scheme in windows_and_schemes():
+        rules.set_viewport_size(window)
+        rules.emulate_media(color_scheme=scheme)
+        assert violations(rules) == ""
     rules.click("#edit-1")
     rules.locator("#more summary").click()
     for scheme in ("light", "dark"):
-        rules.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        rules.emulate_media(color_scheme=scheme)
         assert violations(rules) == ""
     width = rules.evaluate("document.documentElement.scrollWidth")
-    assert width <= _PHONE["width"]
+    assert width <= PHONE["width"]
 
 
 def test_without_a_destination_the_form_says_where_to_add_one(tmp_path: Path) -> None:

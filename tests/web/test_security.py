@@ -25,6 +25,7 @@ def series(node: ServedNode, tmp_path: Path) -> StoredSeries:
         {"Sec-Fetch-Site": "same-site"},
         {"Origin": "http://attacker.example"},
         {"Origin": "null"},
+        {"Origin": "http://127.0.0.1:1"},  # another program on the machine of the node
     ],
 )
 def test_a_page_of_another_site_cannot_request_a_start(
@@ -65,3 +66,9 @@ def test_a_proxy_may_use_the_names_in_the_configuration(tmp_path: Path) -> None:
         assert httpx.post(start, headers=own).status_code == 404
         foreign = {"Origin": "http://attacker.example"}
         assert httpx.post(start, headers=foreign).status_code == 403
+        # Some proxies forward the name without the port.
+        without_port = {"Host": "segnode.hospital.example"}
+        other_port = {"Origin": "http://segnode.hospital.example:8443"}
+        assert httpx.post(start, headers=without_port | other_port).status_code == 404
+        with_port = {"Host": "segnode.hospital.example:443"}
+        assert httpx.post(start, headers=with_port | other_port).status_code == 403

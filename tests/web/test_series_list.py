@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
 
 import httpx
 import pytest
@@ -15,6 +14,7 @@ from node.domain.job import JobState
 from node.domain.series import SeriesState
 from node.maintenance.search_index import SearchIndex
 from tests.support.browser.busy_console import CONFIGURATION, open_console
+from tests.support.browser.windows import DESKTOP, PHONE, Scheme, windows_and_schemes
 from tests.support.dicom.small_ct import small_ct
 from tests.support.factories import job_of
 from tests.support.many_series import insert_series
@@ -24,8 +24,6 @@ SERIES = 130
 PER_PAGE = 50
 ROWS = "tr[id^=series-]"
 WEB = "\n[web]\nsearch_patients = true\n"
-PHONE: ViewportSize = {"width": 390, "height": 844}
-DESKTOP: ViewportSize = {"width": 1280, "height": 900}
 # A value that is read with the label of another organ is a danger to a patient.
 MEASUREMENTS: dict[str, dict[str, float | bool]] = {
     "Right kidney": {"volume_ml": 111.0, "cut_by_series": True},
@@ -208,18 +206,17 @@ def test_a_row_has_two_lines_and_shows_the_main_organ_with_its_model(
     assert max(heights) <= MAX_ROW_PX
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["1280", "390"])
+@pytest.mark.parametrize(("window", "scheme"), windows_and_schemes())
 def test_the_list_and_its_search_have_no_accessibility_violations(
-    site: Page, node: ServedNode, viewport: ViewportSize, scheme: Literal["light", "dark"]
+    site: Page, node: ServedNode, window: ViewportSize, scheme: Scheme
 ) -> None:
-    site.set_viewport_size(viewport)
+    site.set_viewport_size(window)
     site.emulate_media(color_scheme=scheme)
     site.goto(f"{node.url}/?description=abdomen")
     site.locator(".rest summary").first.click()
     found = Axe().run(site)
     assert found.violations_count == 0, found.generate_report()
-    assert site.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
+    assert site.evaluate("document.documentElement.scrollWidth") <= window["width"]
 
 
 def test_a_search_is_the_same_by_rest_with_links_to_its_other_pages(node: ServedNode) -> None:

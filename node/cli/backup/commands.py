@@ -186,7 +186,7 @@ def _record(
 @contextmanager
 def _recorded_failure(site: "Site", folder: Path) -> Iterator[None]:
     """Records that no backup was made, unless the site itself is still being restored."""
-    from node.store.restoring import refuse_unfinished_restore
+    from node.settings.location import refuse_unfinished_restore
 
     try:
         yield

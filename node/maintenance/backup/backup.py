@@ -26,8 +26,8 @@ from node.maintenance.backup.manifest import (
     write_manifest,
 )
 from node.maintenance.backup.site import Progress, Site
+from node.settings.location import refuse_unfinished_restore
 from node.store.named_files import NamedFile
-from node.store.restoring import refuse_unfinished_restore
 
 # Each pass after the first needs a file that the node deleted or replaced at that moment.
 _MAX_PASSES = 10

@@ -20,9 +20,9 @@ from node.maintenance.backup.file_copies import DAMAGED, MISSING, is_inside
 from node.maintenance.backup.file_list import CopiedFile, FileList
 from node.maintenance.backup.manifest import BackupRefused, Manifest, file_digest
 from node.maintenance.backup.site import Progress, Site
+from node.settings.location import restore_mark
 from node.store.files.durable import durable_file, sync_folder
 from node.store.migrate import LATEST_REVISION
-from node.store.restoring import restore_mark
 
 _BATCH = 100
 # How many damaged files a message names.

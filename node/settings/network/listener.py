@@ -13,7 +13,8 @@ class ListenerOptions(Options):
 
     `plain` says whether `port` takes connections without TLS. `tls_port` takes those with TLS, if
     there is one. `accept_from` says who may open an association: peers alone, or any AE
-    title; None: peers alone once there is one.
+    title; None: peers alone once there is one. `processes` is how many processes receive; None: by
+    the number of processor cores.
     """
 
     ae_title: Ae = "SEGNODE"
@@ -26,6 +27,7 @@ class ListenerOptions(Options):
     user_identity: Literal["ignored", "rejected", "verified"] = "ignored"
     max_pdu: Annotated[Whole, within(4096, 1048576)] = 131072  # bytes
     max_associations: Annotated[Whole, within(1, 1000)] = 25
+    processes: Annotated[Whole, within(1, 16)] | None = None
 
     @property
     def ports_text(self) -> str:

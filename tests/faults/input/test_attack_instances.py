@@ -84,10 +84,9 @@ class Site:
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def running(tmp_path_factory: pytest.TempPathFactory, certificates: TlsSite) -> Iterator[Site]:
     root = tmp_path_factory.mktemp("outside")
-    tls = TlsSite.create(tmp_path_factory.mktemp("tls"))
-    with ListenerProcess(root / "at" / "a" / "site" / "data", tls=tls) as process:
+    with ListenerProcess(root / "at" / "a" / "site" / "data", tls=certificates) as process:
         yield Site(root, process)
 
 

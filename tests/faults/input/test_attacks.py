@@ -37,18 +37,11 @@ from tests.support.peers.upper_layer import (
 )
 from tests.support.waiting import until
 
-# pynetdicom leaves a socket without a peer to the garbage collector.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 MAX_PDU = 16384
 TIMEOUT_S = 1.0
 INSTANCE_BYTES = 4 << 20
 TOTAL_BYTES = 6 << 20
 MAX_ASSOCIATIONS = 3
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> TlsSite:
-    return TlsSite.create(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture(params=["plain", "tls"])

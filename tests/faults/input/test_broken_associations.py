@@ -44,9 +44,11 @@ TIMERS = 4 + DIGEST_THREADS
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ListenerProcess]:
+def running(
+    tmp_path_factory: pytest.TempPathFactory, certificates: TlsSite
+) -> Iterator[ListenerProcess]:
     folder = tmp_path_factory.mktemp("node")
-    with ListenerProcess(folder / "data", tls=TlsSite.create(folder / "tls")) as process:
+    with ListenerProcess(folder / "data", tls=certificates) as process:
         yield process
         # A remaining thread would prevent the exit.
         assert process.stop() == 0

@@ -1,4 +1,7 @@
-"""Unusual files written by dcmtk: legal ones are stored and read, illegal ones are refused."""
+"""Unusual files written by dcmtk: legal ones are stored and read, illegal ones are refused.
+
+What the tests send themselves goes by TLS, which `dcmsend` does not have.
+"""
 
 import re
 import shutil
@@ -21,6 +24,7 @@ from tests.support.dicom.builders import ct_series
 from tests.support.factories import EXPLICIT
 from tests.support.peers.dcmsend import dcmsend
 from tests.support.peers.raw_peer import RawPeer
+from tests.support.peers.secure_port import TlsSite
 from tests.support.peers.upper_layer import BIG_ENDIAN, DEFLATED, IMPLICIT, c_store
 from tests.support.processes.listener_process import ListenerProcess
 
@@ -62,10 +66,10 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def port(data_dir: Path) -> Iterator[int]:
+def listener(data_dir: Path, certificates: TlsSite) -> Iterator[ListenerProcess]:
     """A listener over the data folder."""
-    with ListenerProcess(data_dir) as process:
-        yield process.port
+    with ListenerProcess(data_dir, tls=certificates) as process:
+        yield process
 
 
 def stored(data_dir: Path, series: str) -> list[Path]:
@@ -126,16 +130,16 @@ LEGAL = {
 
 @pytest.mark.parametrize("name", LEGAL)
 def test_unusual_but_legal_files_are_stored_and_read(
-    port: int, data_dir: Path, slices: list[Path], tmp_path: Path, name: str
+    listener: ListenerProcess, data_dir: Path, slices: list[Path], tmp_path: Path, name: str
 ) -> None:
     files = [written(dump_of(file, name), tmp_path / file.name, *LEGAL[name]) for file in slices]
-    with RawPeer.associated(port) as peer:
+    with RawPeer.associated(listener.tls_port) as peer:
         for file in files:
             one = received_from_file(file, Origin(Channel.FOLDER, "dcmtk"))
             pdus = c_store(one.dataset, one.sop_instance_uid, one.transfer_syntax_uid)
             assert peer.status(pdus) == StoreStatus.SUCCESS
     # dcmsend encodes again what it sends: the same instances arrive in another encoding.
-    assert len(dcmsend(files, port).acknowledged) == SLICES
+    assert len(dcmsend(files, listener.port).acknowledged) == SLICES
     kept = stored(data_dir, mint_uid("series", name))
     assert len(kept) == SLICES
     voxels, expected = read_series(kept).volume.array, read_series(slices).volume.array
@@ -183,12 +187,12 @@ ILLEGAL: dict[str, tuple[Callable[[str], str], StoreStatus]] = {
 
 @pytest.mark.parametrize("name", ILLEGAL)
 def test_illegal_files_are_answered_with_the_documented_status(
-    port: int, slices: list[Path], tmp_path: Path, name: str
+    listener: ListenerProcess, slices: list[Path], tmp_path: Path, name: str
 ) -> None:
     change, status = ILLEGAL[name]
     file = written(change(dump_of(slices[0], name)), tmp_path / "illegal.dcm", "-F")
     uid = mint_uid("instance", name, slices[0].name)
-    with RawPeer.associated(port) as peer:
+    with RawPeer.associated(listener.tls_port) as peer:
         assert peer.status(c_store(file.read_bytes(), uid)) == status
 
 
@@ -215,11 +219,11 @@ BROKEN: dict[str, tuple[tuple[str, ...], str, Callable[[bytes], bytes]]] = {
 
 @pytest.mark.parametrize("name", BROKEN)
 def test_data_sets_in_another_encoding_than_declared_are_refused(
-    port: int, slices: list[Path], tmp_path: Path, name: str
+    listener: ListenerProcess, slices: list[Path], tmp_path: Path, name: str
 ) -> None:
     options, syntax, breaking = BROKEN[name]
     file = written(dump_of(slices[0], name), tmp_path / "broken.dcm", "-F", *options)
     uid = mint_uid("instance", name, slices[0].name)
-    with RawPeer.associated(port) as peer:
+    with RawPeer.associated(listener.tls_port) as peer:
         answer = peer.status(c_store(breaking(file.read_bytes()), uid, syntax))
     assert answer == StoreStatus.CANNOT_UNDERSTAND

@@ -28,11 +28,7 @@ from tests.support.peers.upper_layer import (
     p_data,
 )
 
-# pynetdicom leaves a socket without a peer to the garbage collector.
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-    pytest.mark.timeout(120),
-]
+pytestmark = pytest.mark.timeout(120)
 US = AeTitle("SEGNODE")
 CONTEXT = 1
 C_FIND_RSP, C_MOVE_RSP = 0x8020, 0x8021
@@ -56,11 +52,6 @@ ENDLESS = {
     "a command": (b"", p_data(CONTEXT, COMMAND, bytes(16_000)), "a command of over"),
     "a data set": (MATCH, p_data(CONTEXT, DATA, bytes(16_000)), "a data set of over"),
 }
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> TlsSite:
-    return TlsSite.create(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture(params=["plain", "tls"])

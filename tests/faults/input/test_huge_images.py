@@ -1,7 +1,7 @@
 """Images that state more pixels than any CT has: refused before memory or time is spent on them.
 
-They come by STOW-RS, by C-STORE and as files. The Orthanc hook and the other ways of retrieval end
-in the same inbox.
+They come by STOW-RS with HTTPS and a token, by C-STORE with TLS, and as files. The Orthanc hook and
+the other ways of retrieval end in the same inbox.
 """
 
 import tracemalloc
@@ -97,5 +97,5 @@ def test_a_huge_image_that_was_sent_costs_the_listener_nothing(
 ) -> None:
     files = huge_ct(name).write(tmp_path)
     with little_memory():
-        assert set(statuses(listener.port, files[:2])) == {StoreStatus.SUCCESS}
+        assert set(statuses(listener.scp, files[:2])) == {StoreStatus.SUCCESS}
     assert all(series.state is SeriesState.RECEIVING for series in series_in(listener.store))

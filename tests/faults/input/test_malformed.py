@@ -46,9 +46,8 @@ MAX_GROWTH_MIB = 64
 
 
 @pytest.fixture
-def listener(tmp_path: Path) -> Iterator[ListenerProcess]:
-    tls = TlsSite.create(tmp_path / "tls")
-    with ListenerProcess(tmp_path / "node" / "data", tls=tls) as process:
+def listener(tmp_path: Path, certificates: TlsSite) -> Iterator[ListenerProcess]:
+    with ListenerProcess(tmp_path / "node" / "data", tls=certificates) as process:
         yield process
 
 
@@ -112,7 +111,7 @@ def test_every_damaged_instance_is_answered_and_nothing_is_written_outside_the_s
     assert statuses.keys() <= {int(status) for status in StoreStatus} - {StoreStatus.DEFECT}
     assert statuses[StoreStatus.CANNOT_UNDERSTAND] > BY_C_STORE // 4
     assert memory_mib(listener.process.pid) - before < MAX_GROWTH_MIB
-    assert {path.name for path in tmp_path.iterdir()} == {"node", "tls"}
+    assert {path.name for path in tmp_path.iterdir()} == {"node"}
     assert {path.name for path in (tmp_path / "node").iterdir()} == {"data", "segnode.toml"}
     data_dir = tmp_path / "node" / "data"
     kept = 0

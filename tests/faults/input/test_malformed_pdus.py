@@ -63,11 +63,10 @@ TIMERS = 4 + DIGEST_THREADS
 
 
 @pytest.fixture
-def listener(tmp_path: Path) -> Iterator[ListenerProcess]:
+def listener(tmp_path: Path, certificates: TlsSite) -> Iterator[ListenerProcess]:
     """A listener that answers requests for storage commitment."""
     peer = '[peers.attacker]\nae_title = "ATTACKER"\nhost = "127.0.0.1"\nport = 104\n'
-    tls = TlsSite.create(tmp_path / "tls")
-    with ListenerProcess(tmp_path / "node" / "data", more=peer, tls=tls) as process:
+    with ListenerProcess(tmp_path / "node" / "data", more=peer, tls=certificates) as process:
         yield process
 
 
@@ -160,7 +159,7 @@ def test_each_damaged_association_ends_and_the_listener_keeps_running(
             assert peer.status(c_store(fine, "1.2.4.1")) == StoreStatus.SUCCESS
     until(lambda: at_rest.is_reached(pid, timers=TIMERS), SOON_S, "all threads to end")
     assert memory_mib(pid) - before < MAX_GROWTH_MIB
-    assert {path.name for path in tmp_path.iterdir()} == {"node", "tls"}
+    assert {path.name for path in tmp_path.iterdir()} == {"node"}
     assert {path.name for path in (tmp_path / "node").iterdir()} == {"data", "segnode.toml"}
     assert listener.stop() == 0
     assert not any("Exception in thread" in line for line in listener.log)

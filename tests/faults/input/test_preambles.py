@@ -1,7 +1,7 @@
 """Files whose preamble makes them programs too: the node stores and returns them without it.
 
 The preamble of a DICOM file is 128 bytes of any content (PS3.10 7.1), so it can be the header of
-a program (CVE-2019-11687).
+a program (CVE-2019-11687). DICOM and HTTP use TLS, and the node needs a login.
 """
 
 import struct
@@ -9,8 +9,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
+import requests
 from dicomweb_client.api import DICOMwebClient
 
 from node.delivery.destination import ResultFile
@@ -20,8 +20,10 @@ from tests.support.dicom.body import grid
 from tests.support.dicom.builders import ct_series
 from tests.support.factories import series_in
 from tests.support.peers.dcmsend import dcmsend
+from tests.support.peers.secure_port import TlsSite
 from tests.support.processes.listener_process import ListenerProcess
-from tests.support.servers.served_node import ServedNode, served_node
+from tests.support.servers.secured_node import SecuredNode, secured_node
+from tests.support.servers.served_node import ServedNode
 
 PREAMBLE_BYTES = 128
 EMPTY_PREAMBLE = bytes(PREAMBLE_BYTES)
@@ -57,43 +59,52 @@ def assert_no_program_is_stored(data_dir: Path, programs: list[Path]) -> None:
 
 
 def test_a_sent_program_is_stored_without_its_preamble(
-    programs: list[Path], tmp_path: Path
+    programs: list[Path], certificates: TlsSite, tmp_path: Path
 ) -> None:
     data_dir = tmp_path / "node" / "data"
-    with ListenerProcess(data_dir) as listener:
-        assert len(dcmsend(programs, listener.port).acknowledged) == SLICES
+    with ListenerProcess(data_dir, tls=certificates) as listener:
+        sent = dcmsend(programs, listener.tls_port.number, certificates)
+        assert len(sent.acknowledged) == SLICES
         assert_no_program_is_stored(data_dir, programs)
 
 
 @pytest.fixture
-def node(tmp_path: Path, programs: list[Path]) -> Iterator[ServedNode]:
+def secured(tmp_path: Path, programs: list[Path]) -> Iterator[SecuredNode]:
     """A node with the programs uploaded."""
     folder = tmp_path / "node"
     folder.mkdir()
-    with served_node(folder) as served:
+    with secured_node(folder) as served:
         headers = {"Content-Type": "application/dicom"}
-        with httpx.Client() as client:
+        with served.program(served.node.dicomweb_url) as client:
             for file in programs:
-                url = f"{served.dicomweb_url}/studies"
-                answer = client.post(url, content=file.read_bytes(), headers=headers)
+                answer = client.post("/studies", content=file.read_bytes(), headers=headers)
                 assert answer.status_code == 200
         yield served
 
 
+@pytest.fixture
+def node(secured: SecuredNode) -> ServedNode:
+    return secured.node
+
+
 def test_an_uploaded_program_is_returned_without_its_preamble(
-    node: ServedNode, programs: list[Path]
+    secured: SecuredNode, node: ServedNode, programs: list[Path]
 ) -> None:
     assert_no_program_is_stored(node.settings.data_dir, programs)
     (series,) = series_in(node.store)
     uids = (series.study_instance_uid, series.series_instance_uid)
-    for dataset in DICOMwebClient(node.dicomweb_url).iter_series(*uids):
-        assert dataset.preamble == EMPTY_PREAMBLE
-    of_series = f"{node.dicomweb_url}/studies/{uids[0]}/series/{uids[1]}"
-    for instance in node.store.instances_of(uids[1]):
-        url = f"{of_series}/instances/{instance.sop_instance_uid}"
-        for media_type in ("application/dicom", "application/dicom; transfer-syntax=*"):
-            content = httpx.get(url, headers={"Accept": media_type}).content
-            assert content[: PREAMBLE_BYTES + 4] == EMPTY_PREAMBLE + b"DICM"
+    with requests.Session() as session:
+        session.trust_env, session.verify = False, str(secured.ca_file)
+        client = DICOMwebClient(node.dicomweb_url, session, headers=secured.authorization)
+        for dataset in client.iter_series(*uids):
+            assert dataset.preamble == EMPTY_PREAMBLE
+    of_series = f"/studies/{uids[0]}/series/{uids[1]}"
+    with secured.program(node.dicomweb_url) as program:
+        for instance in node.store.instances_of(uids[1]):
+            url = f"{of_series}/instances/{instance.sop_instance_uid}"
+            for media_type in ("application/dicom", "application/dicom; transfer-syntax=*"):
+                content = program.get(url, headers={"Accept": media_type}).content
+                assert content[: PREAMBLE_BYTES + 4] == EMPTY_PREAMBLE + b"DICM"
 
 
 def test_the_result_of_programs_is_delivered_without_their_preamble(

@@ -1,4 +1,7 @@
-"""SIGKILL at each step of a change of the configuration: the old or the new one is in force."""
+"""SIGKILL at each step of a change of the configuration: the old or the new one is in force.
+
+It is changed by the command, and in the console by HTTPS and in the session of a user.
+"""
 
 import json
 import subprocess

@@ -32,7 +32,9 @@ from node.maintenance.verify import Verification
 from node.processes.role_process import Role
 from tests.support.peers.dcmsend import dcmsend
 from tests.support.peers.secure_port import TlsSite, client_context
+from tests.support.processes.listener_process import children_of
 from tests.support.processes.running_node import RunningNode
+from tests.support.processes.secured_site import orthanc_settings
 from tests.support.processes.stages import Stages
 from tests.support.tiny_model import TINY, tiny_catalogue, tiny_scan
 from tests.support.waiting import until
@@ -81,7 +83,7 @@ class Series:
             dict(zip(uids, paths, strict=True)),
         )
 
-    def send(self, port: int, tls: TlsSite) -> None:
+    def send(self, port: int, tls: TlsSite | None) -> None:
         """Sends the unacknowledged images by C-STORE, repeatedly, until all are acknowledged."""
 
         def all_acknowledged() -> bool:
@@ -116,8 +118,7 @@ class Matrix:
         ]
         self.sent += batch
         stages = Stages(self.node.folder / "node.log")
-        assert self.node.tls is not None
-        to = (self.node.tls_port, self.node.tls)
+        to = (self.node.scp.port, self.node.tls)
         with ThreadPoolExecutor(IN_FLIGHT) as pool:
             sending = [pool.submit(series.send, *to) for series in batch]
             until(lambda: self._pid(process), WAIT_S, f"the {process} to run")
@@ -167,8 +168,12 @@ class Matrix:
     def _pid(self, process: str) -> int:
         if process == SUPERVISOR:
             return self.node.supervisor
-        with suppress(AssertionError):
-            return self.node.process_of(Role(process))
+        with suppress(AssertionError, OSError, IndexError):
+            running = self.node.process_of(Role(process))
+            if process == Role.LISTENER:  # in turn one that serves senders, and what starts them
+                candidates = [*children_of(running), running]
+                return candidates[self.kills.total() % len(candidates)]
+            return running
         return 0
 
     def lost_instances(self) -> list[Uid]:
@@ -198,17 +203,17 @@ class Matrix:
 
 
 @pytest.fixture
-def matrix(tmp_path: Path) -> Iterator[Matrix]:
+def matrix(tmp_path: Path, tls: TlsSite | None) -> Iterator[Matrix]:
     """A node with all its processes, and a PACS with storage commitment."""
     missing = orthanc_missing()
     if missing:
         pytest.skip(missing)
     (port,) = free_ports(1)
-    tls = TlsSite.create(tmp_path / "tls")
-    us = {"AET": "SEGNODE", "Host": "127.0.0.1", "Port": port, "UseDicomTls": True}
-    settings = {**tls.orthanc_settings(), "DicomModalities": {"segnode": us}}
+    us = {"AET": "SEGNODE", "Host": "127.0.0.1", "Port": port, "UseDicomTls": tls is not None}
+    settings = {**orthanc_settings(tls), "DicomModalities": {"segnode": us}}
     with OrthancPacs(tmp_path / "orthanc", configuration=settings) as orthanc:
-        node = RunningNode(tmp_path / "node", orthanc, tuple(Role), tls=tls, tls_port=port)
+        plain, secure = (port, 0) if tls is None else (0, port)
+        node = RunningNode(tmp_path / "node", orthanc, tuple(Role), plain, tls, secure)
         node.configure(
             quiet_seconds=QUIET_S,
             model=TINY,
@@ -218,6 +223,7 @@ def matrix(tmp_path: Path) -> Iterator[Matrix]:
             destination='objects = ["seg", "sr", "capture"]',
             archive=True,
             early_start=True,
+            listener_processes=2,
         )
         node.start()
         yield Matrix(node, tmp_path / "sent")
@@ -226,8 +232,11 @@ def matrix(tmp_path: Path) -> Iterator[Matrix]:
 
 @contextmanager
 def logged_in(node: RunningNode) -> Iterator[httpx.Client]:
-    """The browser of an administrator who logs in now."""
-    assert node.tls is not None
+    """The browser of an administrator who logs in now, where the node needs a login."""
+    if node.tls is None:
+        with node.program() as anybody:
+            yield anybody
+        return
     node.store.add_user("admin", UserRole.ADMINISTRATOR, datetime.now(UTC), hash_password(PASSWORD))
     context = client_context(node.tls.authority)
     limits = httpx.Limits(max_keepalive_connections=0)  # the server is killed between two requests

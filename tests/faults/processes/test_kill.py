@@ -1,6 +1,6 @@
 """SIGKILL of the supervisor while the PACS is down: no process outlives it, no result is lost.
 
-The crash matrix kills each process at each step.
+DICOM uses TLS; there is no web process. The crash matrix kills each process at each step.
 """
 
 from collections.abc import Iterator
@@ -10,31 +10,21 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 
-from node.demo.orthanc_pacs import OrthancPacs, orthanc_missing
+from node.demo.orthanc_pacs import OrthancPacs
 from node.domain.delivery import DeliveryState
 from node.domain.identifiers import Uid
 from node.domain.job import JobState
 from node.domain.result_objects import SEG, ObjectUids
 from node.processes.role_process import Role
+from tests.support.peers.secure_port import TlsSite
 from tests.support.processes.running_node import RunningNode, small_abdomen
 from tests.support.waiting import until
 
 
 @pytest.fixture
-def pacs(tmp_path: Path) -> Iterator[OrthancPacs]:
-    """A PACS that is not running yet."""
-    missing = orthanc_missing()
-    if missing:
-        pytest.skip(missing)
-    orthanc = OrthancPacs(tmp_path / "orthanc")
-    yield orthanc
-    orthanc.kill()
-
-
-@pytest.fixture
-def node(tmp_path: Path, pacs: OrthancPacs) -> Iterator[RunningNode]:
+def node(tmp_path: Path, pacs: OrthancPacs, tls: TlsSite | None) -> Iterator[RunningNode]:
     """A running node."""
-    running = RunningNode(tmp_path / "node", pacs)
+    running = RunningNode(tmp_path / "node", pacs, tls=tls)
     running.start()
     yield running
     running.close()

@@ -1,4 +1,7 @@
-"""SIGKILL of the worker while it works on the parts of a series: one result for each part."""
+"""SIGKILL of the worker while it works on the parts of a series: one result for each part.
+
+DICOM uses TLS; there is no web process.
+"""
 
 import os
 import signal
@@ -8,13 +11,14 @@ from pathlib import Path
 import pytest
 from pydicom.dataset import Dataset
 
-from node.demo.orthanc_pacs import OrthancPacs, orthanc_missing
+from node.demo.orthanc_pacs import OrthancPacs
 from node.dicom.ct_writer import CtDescription, ct_datasets
 from node.domain.identifiers import Uid
 from node.domain.job import JobState
 from node.domain.result_objects import SEG, ObjectUids
 from node.processes.role_process import Role
 from tests.support.dicom.builders import CtFiles
+from tests.support.peers.secure_port import TlsSite
 from tests.support.processes.running_node import RunningNode
 from tests.support.processes.stages import Stages
 from tests.support.tiny_model import TINY, tiny_catalogue, tiny_scan
@@ -28,13 +32,10 @@ KILLS = ALL_KILLS if os.environ.get("SEGNODE_CRASH_ROUNDS") else ALL_KILLS[::2]
 
 
 @pytest.fixture
-def node(tmp_path: Path) -> Iterator[RunningNode]:
+def node(tmp_path: Path, pacs: OrthancPacs, tls: TlsSite | None) -> Iterator[RunningNode]:
     """A running node whose rule makes each acquisition a job of its own."""
-    missing = orthanc_missing()
-    if missing:
-        pytest.skip(missing)
-    with OrthancPacs(tmp_path / "orthanc") as orthanc:
-        running = RunningNode(tmp_path / "node", orthanc)
+    with pacs:
+        running = RunningNode(tmp_path / "node", pacs, tls=tls)
         running.configure(
             quiet_seconds=2,
             model=TINY,

@@ -1,4 +1,7 @@
-"""A running node reads its file again: on request, without a restart, and not with mistakes."""
+"""A running node reads its file again: on request, without a restart, and not with mistakes.
+
+DICOM uses TLS; there is no web process.
+"""
 
 import os
 import signal
@@ -16,13 +19,16 @@ from node.settings import load_settings
 from node.store.opening import opened_store
 from tests.support.audit_records import audit_records
 from tests.support.peers.dcmsend import dcmsend
+from tests.support.peers.secure_port import TlsSite
 from tests.support.processes.hosts import Host
 from tests.support.processes.running_node import small_abdomen
+from tests.support.processes.secured_site import secured
 from tests.support.waiting import until
 
 _SWITCH_S = 60.0
 _CONFIGURATION = """
 data_dir = "data"
+access.login = "none"
 
 [listener]
 host = "127.0.0.1"
@@ -36,11 +42,12 @@ port = 104
 
 
 @pytest.fixture
-def host(tmp_path: Path) -> Iterator[Host]:
+def host(tmp_path: Path, tls: TlsSite | None) -> Iterator[Host]:
     """A host whose listener runs and knows another scanner."""
-    (port,) = free_ports(1)
+    port, tls_port = free_ports(2)
     made = Host("host", tmp_path / "segnode.toml", ["listener"])
-    made.config.write_text(_CONFIGURATION.format(port=port, sender="OTHER"), encoding="utf-8")
+    text = secured(_CONFIGURATION.format(port=port, sender="OTHER"), tls, tls_port)
+    made.config.write_text(text, encoding="utf-8")
     made.start()
     try:
         made.wait_ready()
@@ -77,17 +84,18 @@ def reload(host: Host) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_node_reads_its_file_again_and_ignores_one_with_mistakes(
-    host: Host, tmp_path: Path
+    host: Host, tls: TlsSite | None, tmp_path: Path
 ) -> None:
     file = small_abdomen(tmp_path / "ct", seed=73)[0]
     text = host.config.read_text(encoding="utf-8")
-    port = int(text.split("port = ")[1].split("\n")[0])
-    assert dcmsend([file], port).acknowledged == frozenset()
+    listener = load_settings(host.config).listener
+    to = (listener.port, None) if tls is None else (listener.tls_port or 0, tls)
+    assert dcmsend([file], *to).acknowledged == frozenset()
 
     host.config.write_text(text.replace("OTHER", "DEMOSENDER"), encoding="utf-8")
     assert reload(host).returncode == 0
     until(lambda: host.log().count("configuration.used") == 2, _SWITCH_S, "the switch")
-    assert len(dcmsend([file], port).acknowledged) == 1
+    assert len(dcmsend([file], *to).acknowledged) == 1
 
     host.config.write_text(text.replace("ae_title", "ae_titel"), encoding="utf-8")
     refused = reload(host)
@@ -96,7 +104,7 @@ def test_a_node_reads_its_file_again_and_ignores_one_with_mistakes(
     os.kill(host.session, signal.SIGHUP)
     until(lambda: "configuration.not_used" in host.log(), _SWITCH_S, "the refusal")
     assert "ae_titel: unknown setting" in host.log()
-    assert len(dcmsend([file], port).acknowledged) == 1
+    assert len(dcmsend([file], *to).acknowledged) == 1
     assert "process.ended" not in host.log()
     assert host.log().count("listener.ready") == 1
 

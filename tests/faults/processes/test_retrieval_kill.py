@@ -1,6 +1,7 @@
 """SIGKILL in the middle of retrievals, by C-GET and by C-MOVE: each series arrives complete.
 
-Both methods retrieve at the same time, so that one kill hits both.
+Both methods retrieve at the same time, so that one kill hits both. DICOM uses TLS in both
+directions; there is no web process.
 """
 
 import os
@@ -21,11 +22,10 @@ from node.domain.job import JobState
 from node.processes.role_process import Role
 from node.store import Retrieval
 from tests.support.peers.archive import Archive
+from tests.support.peers.secure_port import TlsSite
 from tests.support.processes.running_node import RunningNode, small_abdomen
 from tests.support.waiting import until
 
-# pynetdicom leaves a socket without a peer to the garbage collector.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 METHODS = ("get", "move")
 KILLED = ("worker", "node")
 _SENT_BEFORE_KILL = 5
@@ -35,15 +35,16 @@ ae_title = "PACS"
 host = "127.0.0.1"
 port = {port}
 retrieve = "{method}"
+tls = {tls}
 """
 
 
 @pytest.fixture
-def node(tmp_path: Path) -> Iterator[RunningNode]:
+def node(tmp_path: Path, tls: TlsSite | None) -> Iterator[RunningNode]:
     """A node that is not started yet; its PACS for results does not run."""
     dicom_port, http_port = free_ports(2)
     pacs = OrthancPacs(tmp_path / "orthanc", dicom_port=dicom_port, http_port=http_port)
-    running = RunningNode(tmp_path / "node", pacs)
+    running = RunningNode(tmp_path / "node", pacs, tls=tls)
     yield running
     running.close()
 
@@ -63,11 +64,13 @@ class Source:
         self.archive = Archive(
             [dcmread(file) for file in self.files],
             before=self._before,
-            destination=("127.0.0.1", self.node.dicom_port),
+            destination=(self.node.scp.host, self.node.scp.port),
+            tls=self.node.tls,
         )
         port = self.archive.start().port
         with self.node.config_file.open("a") as config:
-            config.write(_PEER.format(name=self.name, port=port, method=self.method))
+            by_tls = "false" if self.node.tls is None else "true"
+            config.write(_PEER.format(name=self.name, port=port, method=self.method, tls=by_tls))
         self.series = Uid(self.archive.datasets[0].SeriesInstanceUID)
 
     def _before(self, sent: int) -> None:

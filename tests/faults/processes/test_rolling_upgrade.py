@@ -1,5 +1,7 @@
 """Rolling upgrade: old and new versions share jobs and database.
 
+DICOM uses TLS; no host serves HTTP.
+
 The old version is this one and the new version adds a migration. With SEGNODE_UPGRADE_FROM, the old
 version is the checkout in that folder and the new version is this one.
 """
@@ -12,11 +14,12 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 
-from node.demo.orthanc_pacs import OrthancPacs, orthanc_missing
+from node.demo.orthanc_pacs import OrthancPacs
 from node.domain.identifiers import Uid
 from node.domain.job import JobState
 from node.domain.result_objects import SEG, ObjectUids
 from node.store.migrate import LATEST_REVISION
+from tests.support.peers.secure_port import TlsSite
 from tests.support.processes.hosts import MultiHostSite
 from tests.support.processes.running_node import small_abdomen
 from tests.support.servers.postgresql_server import PostgresqlServer
@@ -45,13 +48,10 @@ def upgrade() -> None:
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[MultiHostSite]:
+def site(tmp_path: Path, pacs: OrthancPacs, tls: TlsSite | None) -> Iterator[MultiHostSite]:
     """A running listener and two running workers of the old version."""
-    missing = orthanc_missing()
-    if missing:
-        pytest.skip(missing)
-    with OrthancPacs(tmp_path / "orthanc") as orthanc, PostgresqlServer() as server:
-        made = MultiHostSite(tmp_path, orthanc, server.new_database(), 2)
+    with pacs, PostgresqlServer() as server:
+        made = MultiHostSite(tmp_path, pacs, server.new_database(), 2, tls=tls)
         try:
             made.start(OLD_VERSION)
             yield made

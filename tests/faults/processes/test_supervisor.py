@@ -1,4 +1,7 @@
-"""A node that cannot run logs the reason and exits; a node exits on a stop signal."""
+"""A node that cannot run logs the reason and exits; a node exits on a stop signal.
+
+Its configuration has DICOM over TLS, HTTPS and a login.
+"""
 
 import os
 import signal
@@ -14,20 +17,22 @@ from node.demo.free_ports import free_ports
 from node.domain.errors import Transient
 from node.processes.role_process import Role
 from node.processes.supervisor import Supervisor
+from tests.support.peers.secure_port import TlsSite
+from tests.support.processes.secured_site import secured
 from tests.support.waiting import until
 
 _SERVE = [sys.executable, "-m", "node.cli", "serve", "--config"]
 
 
 def write_configuration(
-    folder: Path, *, dicom_port: int | None = None, model: str = "liver-ct"
+    folder: Path, tls: TlsSite | None, *, dicom_port: int | None = None, model: str = "liver-ct"
 ) -> Path:
     """Writes a configuration with free ports and a folder as its destination."""
-    free_port, web_port = free_ports(2)
+    free_port, tls_port, web_port = free_ports(3)
     file = folder / "segnode.toml"
-    file.write_text(
-        f"""
+    text = f"""
 data_dir = "data"
+access.login = "none"
 
 [listener]
 host = "127.0.0.1"
@@ -46,15 +51,17 @@ model = "{model}"
 destinations = ["archive"]
 when = {{ attribute = "Modality", equals = "CT" }}
 """
-    )
+    file.write_text(secured(text, tls, tls_port))
     return file
 
 
-def test_a_node_whose_port_is_in_use_exits_with_the_reason(tmp_path: Path) -> None:
+def test_a_node_whose_port_is_in_use_exits_with_the_reason(
+    tmp_path: Path, tls: TlsSite | None
+) -> None:
     with socket.socket() as occupied:
         occupied.bind(("127.0.0.1", 0))
         occupied.listen()
-        config = write_configuration(tmp_path, dicom_port=occupied.getsockname()[1])
+        config = write_configuration(tmp_path, tls, dicom_port=occupied.getsockname()[1])
         ended = subprocess.run(
             [*_SERVE, str(config), "--role", "listener"],
             capture_output=True,
@@ -68,9 +75,16 @@ def test_a_node_whose_port_is_in_use_exits_with_the_reason(tmp_path: Path) -> No
     assert "port" in ended.stderr
 
 
-def test_a_node_whose_model_is_not_installed_exits_with_the_reason(tmp_path: Path) -> None:
+def test_a_node_whose_model_is_not_installed_exits_with_the_reason(
+    tmp_path: Path, tls: TlsSite | None
+) -> None:
     ended = subprocess.run(
-        [*_SERVE, str(write_configuration(tmp_path, model="no-such-model")), "--role", "worker"],
+        [
+            *_SERVE,
+            str(write_configuration(tmp_path, tls, model="no-such-model")),
+            "--role",
+            "worker",
+        ],
         capture_output=True,
         text=True,
         timeout=120,
@@ -82,11 +96,13 @@ def test_a_node_whose_model_is_not_installed_exits_with_the_reason(tmp_path: Pat
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_node_stops_soon_after_a_stop_signal(tmp_path: Path, number: signal.Signals) -> None:
+def test_a_node_stops_soon_after_a_stop_signal(
+    tmp_path: Path, tls: TlsSite | None, number: signal.Signals
+) -> None:
     log = tmp_path / "log"
     with log.open("wb") as file:
         node = subprocess.Popen(
-            [*_SERVE, str(write_configuration(tmp_path))], stderr=file, stdout=file
+            [*_SERVE, str(write_configuration(tmp_path, tls))], stderr=file, stdout=file
         )
     try:
         until(lambda: "node.ready" in log.read_text(), 120, "the node to come up")
@@ -99,9 +115,12 @@ def test_a_node_stops_soon_after_a_stop_signal(tmp_path: Path, number: signal.Si
 
 
 def test_a_process_that_the_system_cannot_start_again_is_started_later(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    tls: TlsSite | None,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
-    config = write_configuration(tmp_path)
+    config = write_configuration(tmp_path, tls)
     supervisor = Supervisor(config, (Role.LISTENER,))
     port = supervisor.settings.listener.port
     logged: list[str] = []
@@ -124,9 +143,9 @@ def test_a_process_that_the_system_cannot_start_again_is_started_later(
 
 
 def test_a_node_whose_processes_cannot_be_started_gives_up(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, tls: TlsSite | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    supervisor = Supervisor(write_configuration(tmp_path), (Role.LISTENER,))
+    supervisor = Supervisor(write_configuration(tmp_path, tls), (Role.LISTENER,))
     monkeypatch.setattr(sys, "executable", str(tmp_path / "away"))
     supervisor.start()
     try:

@@ -1,4 +1,7 @@
-"""Several workers share one PostgreSQL: when one dies or freezes, the others do its work."""
+"""Several workers share one PostgreSQL: when one dies or freezes, the others do its work.
+
+DICOM uses TLS; no host serves HTTP.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,9 +11,11 @@ import pytest
 from node.demo.orthanc_pacs import OrthancPacs, orthanc_missing
 from node.domain.job import JobState
 from node.domain.result_objects import SEG, ObjectUids
+from tests.support.peers.secure_port import TlsSite
 from tests.support.peers.storing import statuses
 from tests.support.processes.hosts import Host, MultiHostSite
 from tests.support.processes.running_node import small_abdomen
+from tests.support.processes.secured_site import orthanc_settings
 from tests.support.servers.postgresql_server import PostgresqlServer
 from tests.support.servers.s3_server import S3Server
 from tests.support.waiting import until
@@ -21,24 +26,28 @@ OUT_OF_RESOURCES = 0xA700  # PS3.4 table B.2-1
 
 
 @pytest.fixture(scope="module")
-def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OrthancPacs]:
+def orthanc(tmp_path_factory: pytest.TempPathFactory, tls: TlsSite | None) -> Iterator[OrthancPacs]:
     """The PACS of every site in this module."""
     missing = orthanc_missing()
     if missing:
         pytest.skip(missing)
-    pacs = OrthancPacs(tmp_path_factory.mktemp("orthanc"))
+    folder = tmp_path_factory.mktemp("orthanc")
+    pacs = OrthancPacs(folder, configuration=orthanc_settings(tls))
     pacs.start()
     yield pacs
     pacs.kill()
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory, orthanc: OrthancPacs) -> Iterator[MultiHostSite]:
+def site(
+    tmp_path_factory: pytest.TempPathFactory, orthanc: OrthancPacs, tls: TlsSite | None
+) -> Iterator[MultiHostSite]:
     """Three running workers, shared by the tests: each leaves three workers behind."""
     folder = tmp_path_factory.mktemp("site")
     with PostgresqlServer() as server:
         # All series of a test arrive within the quiet time, so that every worker gets a job.
-        made = MultiHostSite(folder, orthanc, server.new_database(), 3, quiet_seconds=4)
+        url = server.new_database()
+        made = MultiHostSite(folder, orthanc, url, 3, quiet_seconds=4, tls=tls)
         try:
             made.start()
             yield made
@@ -47,7 +56,10 @@ def site(tmp_path_factory: pytest.TempPathFactory, orthanc: OrthancPacs) -> Iter
 
 
 def test_hosts_that_share_a_bucket_survive_a_dead_host_and_an_unreachable_bucket(
-    orthanc: OrthancPacs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    orthanc: OrthancPacs,
+    tls: TlsSite | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     series = [small_abdomen(tmp_path / str(seed), seed=seed) for seed in range(71, 75)]
     with PostgresqlServer() as server, S3Server() as s3:
@@ -62,6 +74,7 @@ def test_hosts_that_share_a_bucket_survive_a_dead_host_and_an_unreachable_bucket
             quiet_seconds=3,  # all series arrive within it, so that both workers get a job
             store_url=f"s3://{s3.new_bucket()}/site",
             store_endpoint=s3.endpoint,
+            tls=tls,
         )
         try:
             site.start()
@@ -71,7 +84,7 @@ def test_hosts_that_share_a_bucket_survive_a_dead_host_and_an_unreachable_bucket
             until(lambda: is_segmenting(site, leader), WORK_S, "the leading worker to run a job")
             leader.kill()
             s3.stop()
-            assert statuses(site.dicom_port, series[3][:1]) == [OUT_OF_RESOURCES]
+            assert statuses(site.scp, series[3][:1]) == [OUT_OF_RESOURCES]
             s3.start()
             site.send(series[3])
 

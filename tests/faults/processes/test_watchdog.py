@@ -1,4 +1,7 @@
-"""A process of the node that hangs is found: by the health checks and by the service manager."""
+"""A process of the node that hangs is found: by the health checks and by the service manager.
+
+DICOM, HTTP and the webhook use TLS; the node needs a login.
+"""
 
 import json
 import os
@@ -8,7 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +22,10 @@ from typer.testing import CliRunner
 from node.cli.main import app
 from node.demo.free_ports import free_ports
 from node.processes.role_process import MODULES, Role
+from node.settings import load_settings
+from node.store.opening import opened_store
+from tests.support.peers.secure_port import TlsSite
+from tests.support.processes.secured_site import new_token, program_of, secured
 from tests.support.servers.http_receiver import HttpReceiver, http_receiver
 from tests.support.waiting import until
 
@@ -34,7 +41,7 @@ port = {dicom_port}
 [web]
 port = {web_port}
 [alerts.webhook]
-url = "{webhook}"
+{webhook}
 [destinations.archive]
 kind = "folder"
 path = "archive"
@@ -80,7 +87,7 @@ class Service:
     config: Path
     manager: ServiceManagerStandIn
     receiver: HttpReceiver
-    url: str
+    program: httpx.Client
     log: Path
     supervisor: "subprocess.Popen[bytes]"
 
@@ -96,7 +103,7 @@ class Service:
 
     def status(self) -> str:
         """Returns the status that /health reports."""
-        return str(httpx.get(f"{self.url}/health").json()["status"])
+        return str(self.program.get("/health").json()["status"])
 
     def health(self, role: Role) -> tuple[int, str]:
         """Returns exit status and text of `segnode health` for a role."""
@@ -124,16 +131,18 @@ class Service:
 
 
 @contextmanager
-def running_service(folder: Path) -> Iterator[Service]:
+def running_service(folder: Path, tls: TlsSite | None) -> Iterator[Service]:
     """Starts the node with a service manager and a webhook."""
-    dicom_port, web_port = free_ports(2)
+    dicom_port, tls_port, web_port = free_ports(3)
     config = folder / "segnode.toml"
     log = folder / "log"
     manager = ServiceManagerStandIn(folder / "notify")
-    with http_receiver() as receiver:
-        config.write_text(
-            CONFIGURATION.format(dicom_port=dicom_port, web_port=web_port, webhook=receiver.url)
-        )
+    with http_receiver(None if tls is None else tls.https_context()) as receiver:
+        webhook = f'url = "{receiver.url}"'
+        if tls is not None:
+            webhook += f'\nca_file = "{tls.authority.file}"'
+        text = CONFIGURATION.format(dicom_port=dicom_port, web_port=web_port, webhook=webhook)
+        config.write_text(secured(text, tls, tls_port))
         environment = os.environ | {
             "NOTIFY_SOCKET": str(manager.path),
             "WATCHDOG_USEC": str(WATCHDOG_US),
@@ -147,17 +156,26 @@ def running_service(folder: Path) -> Iterator[Service]:
             )
         try:
             until(lambda: "READY=1" in manager.notifications, 240, "the node to come up")
-            url = f"http://127.0.0.1:{web_port}"
-            yield Service(config, manager, receiver, url, log, supervisor)
+            with watching(config, tls, web_port) as program:
+                yield Service(config, manager, receiver, program, log, supervisor)
         finally:
             supervisor.kill()
             supervisor.wait()
             manager.close()
 
 
+def watching(config: Path, tls: TlsSite | None, web_port: int) -> httpx.Client:
+    """Returns a program that may view the node."""
+    if tls is None:
+        return program_of(f"http://127.0.0.1:{web_port}", None)
+    with closing(opened_store(load_settings(config))) as store:
+        token = new_token(store)
+    return program_of(f"https://127.0.0.1:{web_port}", tls, token)
+
+
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with running_service(tmp_path_factory.mktemp("service")) as running:
+def service(tmp_path_factory: pytest.TempPathFactory, tls: TlsSite | None) -> Iterator[Service]:
+    with running_service(tmp_path_factory.mktemp("service"), tls) as running:
         yield running
 
 

@@ -1,4 +1,8 @@
-"""SIGKILL of the node at each request for a work item: it ends once, with one result."""
+"""SIGKILL of the node at each request for a work item: it ends once, with one result.
+
+The node retrieves and sends by DICOM over TLS, and uses the worklist by HTTPS with a password. It
+has no web process. Without TLS, it retrieves by DICOMweb.
+"""
 
 import threading
 from collections.abc import Iterator
@@ -9,6 +13,7 @@ import pytest
 
 from node.demo.orthanc_pacs import orthanc_missing
 from node.domain.worklists.work_item import WorkItemState
+from tests.support.peers.secure_port import TlsSite
 from tests.support.processes.worklist_site import worklist_site
 from tests.support.servers.ups_server import UpsOriginServer
 from tests.support.servers.ups_worklist import Received
@@ -17,8 +22,9 @@ pytestmark = pytest.mark.skipif(bool(orthanc_missing()), reason=orthanc_missing(
 
 
 @pytest.fixture
-def ups() -> Iterator[UpsOriginServer]:
-    with UpsOriginServer() as server:
+def ups(tls: TlsSite | None) -> Iterator[UpsOriginServer]:
+    context, password = (None, "") if tls is None else (tls.https_context(), "violet tractor")
+    with UpsOriginServer(password=password, tls=context) as server:
         yield server
 
 
@@ -57,16 +63,16 @@ class Moments:
 
 
 def test_a_node_that_is_killed_completes_each_work_item_once(
-    tmp_path: Path, ups: UpsOriginServer
+    tmp_path: Path, ups: UpsOriginServer, tls: TlsSite | None
 ) -> None:
     moments = Moments()
     ups.before = lambda request: moments.hold("before", request)
     ups.after = lambda request: moments.hold("after", request)
-    with worklist_site(tmp_path, ups) as site:
+    with worklist_site(tmp_path, ups, tls=tls) as site:
         site.node.start()
         for seed, kills in enumerate(KILLS, start=51):
             moments.pending = list(kills)
-            uid = site.schedule(tmp_path / str(seed), seed, by_web=True)
+            uid = site.schedule(tmp_path / str(seed), seed, by_web=tls is None)
             for moment in kills:
                 assert moments.reached.wait(240), moment
                 site.node.kill()

@@ -1,4 +1,7 @@
-"""A real node is backed up while it receives and works; it is lost and restored."""
+"""A real node is backed up while it receives and works; it is lost and restored.
+
+DICOM and HTTP use TLS; a token from before the backup counts afterwards.
+"""
 
 import shutil
 import subprocess
@@ -9,13 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from node.demo.orthanc_pacs import OrthancPacs, orthanc_missing
+from node.demo.orthanc_pacs import OrthancPacs
 from node.dicom.ct_writer import CtDescription, write_ct_series
 from node.domain.identifiers import Uid
 from node.domain.job import JobState
 from node.domain.result_objects import SEG, ObjectUids
+from node.processes.role_process import Role
 from node.settings import load_settings
 from node.store import Store
+from tests.support.peers.secure_port import TlsSite
 from tests.support.processes.running_node import RunningNode
 from tests.support.tiny_model import TINY, tiny_catalogue, tiny_scan
 from tests.support.waiting import until
@@ -25,19 +30,8 @@ WORK_S = 240.0
 
 
 @pytest.fixture
-def pacs(tmp_path: Path) -> Iterator[OrthancPacs]:
-    """A PACS that is not running yet."""
-    missing = orthanc_missing()
-    if missing:
-        pytest.skip(missing)
-    orthanc = OrthancPacs(tmp_path / "orthanc")
-    yield orthanc
-    orthanc.kill()
-
-
-@pytest.fixture
-def node(tmp_path: Path, pacs: OrthancPacs) -> Iterator[RunningNode]:
-    running = RunningNode(tmp_path / "node", pacs)
+def node(tmp_path: Path, pacs: OrthancPacs, tls: TlsSite | None) -> Iterator[RunningNode]:
+    running = RunningNode(tmp_path / "node", pacs, (*RunningNode.roles, Role.WEB), tls=tls)
     catalogue = tiny_catalogue(tmp_path / "model")
     running.configure(quiet_seconds=1, model=TINY, catalogue=catalogue)
     running.start()
@@ -79,6 +73,7 @@ def test_a_node_restored_from_a_backup_under_load_finishes_what_was_open(
     sender = Sender(node, tmp_path / "ct")
     backups = tmp_path / "backups"
     backups.mkdir()
+    program = node.program()
     with ThreadPoolExecutor(1) as threads:
         sending = threads.submit(sender.send_all)
         until(lambda: len(sender.sent) >= 2, WORK_S, "two series to be sent")
@@ -111,4 +106,6 @@ def test_a_node_restored_from_a_backup_under_load_finishes_what_was_open(
         assert job.state is JobState.DELIVERED, job.reason
         expected.append(ObjectUids(job.job_id, SEG).sop_instance_uid())
     assert set(expected) <= set(node.all_results())
+    with program:
+        assert len(program.get("/api/series").json()) == SERIES_COUNT
     assert set(delivered) & set(expected)  # delivered again with the same UID

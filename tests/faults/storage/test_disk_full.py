@@ -1,4 +1,7 @@
-"""A full or read-only disk: the sender gets an error status, acknowledged instances stay."""
+"""A full or read-only disk: the sender gets an error status, acknowledged instances stay.
+
+DICOM uses TLS; a listener serves no HTTP.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -69,12 +72,11 @@ def kept(data_dir: Path, url: str = "") -> list[Path]:
 
 
 def test_a_full_disk_is_reported_and_reception_resumes_once_there_is_space(
-    disk: SmallDisk, tmp_path: Path
+    disk: SmallDisk, tls: TlsSite | None, tmp_path: Path
 ) -> None:
     disk.fill(free_bytes=FREE_BYTES)
-    tls = TlsSite.create(tmp_path / "tls")
     with ListenerProcess(disk.folder / "data", more="least_free_gib = 0", tls=tls) as listener:
-        sender = Sender(tmp_path / "sent", listener.tls_port)
+        sender = Sender(tmp_path / "sent", listener.sender_port)
         accepted, status = sender.send_until_refused()
         assert accepted > 0
         assert status == 0xA700
@@ -88,12 +90,14 @@ def test_a_full_disk_is_reported_and_reception_resumes_once_there_is_space(
     assert [path.name for path in (disk.folder / "data" / "incoming").iterdir()] == ["gate.lock"]
 
 
-def test_a_disk_that_becomes_read_only_is_reported(disk: SmallDisk, tmp_path: Path) -> None:
+def test_a_disk_that_becomes_read_only_is_reported(
+    disk: SmallDisk, tls: TlsSite | None, tmp_path: Path
+) -> None:
     # A file open for writing, such as the database, would keep the disk from becoming read-only.
     url = f"sqlite:///{tmp_path / 'segnode.db'}"
     more = f'database_url = "{url}"\nleast_free_gib = 0'
-    with ListenerProcess(disk.folder / "data", more=more) as listener:
-        sender = Sender(tmp_path / "sent", listener.port)
+    with ListenerProcess(disk.folder / "data", more=more, tls=tls) as listener:
+        sender = Sender(tmp_path / "sent", listener.sender_port)
         assert sender.send(0) == 0x0000
         disk.remount("ro")
         assert sender.send(1) == 0xA700
@@ -104,12 +108,12 @@ def test_a_disk_that_becomes_read_only_is_reported(disk: SmallDisk, tmp_path: Pa
 
 
 def test_associations_are_rejected_temporarily_before_the_disk_is_full(
-    disk: SmallDisk, tmp_path: Path
+    disk: SmallDisk, tls: TlsSite | None, tmp_path: Path
 ) -> None:
     disk.fill(free_bytes=FREE_BYTES)
     reserve = f"least_free_gib = {FREE_BYTES / 2 / (1 << 30)}"
-    with ListenerProcess(disk.folder / "data", more=reserve) as listener:
-        sender = Sender(tmp_path / "sent", listener.port)
+    with ListenerProcess(disk.folder / "data", more=reserve, tls=tls) as listener:
+        sender = Sender(tmp_path / "sent", listener.sender_port)
         accepted, status = sender.send_until_refused()
         assert accepted > 0
         assert status == 0xA700
@@ -117,14 +121,14 @@ def test_associations_are_rejected_temporarily_before_the_disk_is_full(
         assert sender.send(0) == 0x0000
         sender.association.release()
 
-        rejected = Sender(tmp_path / "sent", listener.port).association
+        rejected = Sender(tmp_path / "sent", listener.sender_port).association
         assert rejected.is_rejected
         answer = rejected.acceptor.primitive
         assert answer is not None
         assert (answer.result, answer.result_source, answer.diagnostic) == (2, 3, 1)
 
         disk.clear()
-        again = Sender(tmp_path / "sent", listener.port)
+        again = Sender(tmp_path / "sent", listener.sender_port)
         assert again.send(accepted) == 0x0000
         again.association.release()
     assert len(kept(disk.folder / "data")) == accepted + 1

@@ -1,4 +1,7 @@
-"""The disk of a whole node fills up during a job: the node reports it, waits, and loses nothing."""
+"""The disk of a whole node fills up during a job: the node reports it, waits, and loses nothing.
+
+DICOM and HTTP use TLS; a program whose token the node cannot mark as used still learns the reason.
+"""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,8 +16,10 @@ from node.domain.job import JobState
 from node.domain.result_objects import SEG, ObjectUids
 from node.maintenance.verify import Verification
 from node.processes.role_process import Role
+from tests.support.peers.secure_port import TlsSite
 from tests.support.peers.storing import statuses
 from tests.support.processes.running_node import RunningNode, small_abdomen
+from tests.support.processes.secured_site import orthanc_settings
 from tests.support.small_disk import SmallDisk, small_disk
 from tests.support.waiting import until
 
@@ -47,23 +52,37 @@ def disk(folder: Path) -> Iterator[SmallDisk]:
 
 
 @pytest.fixture(scope="module")
-def node(folder: Path, disk: SmallDisk) -> Iterator[RunningNode]:
+def node(folder: Path, disk: SmallDisk, tls: TlsSite | None) -> Iterator[RunningNode]:
     """A node with all its processes, which may fill its disk to the last byte."""
     missing = orthanc_missing()
     if missing:
         pytest.skip(missing)
-    with pytest.MonkeyPatch.context() as patch, OrthancPacs(folder / "orthanc") as orthanc:
+    pacs = OrthancPacs(folder / "orthanc", configuration=orthanc_settings(tls))
+    with pytest.MonkeyPatch.context() as patch, pacs as orthanc:
         patch.setenv("SEGNODE_LEAST_FREE_GIB", "0")
-        running = RunningNode(folder / "node", orthanc, roles=tuple(Role))
+        running = RunningNode(folder / "node", orthanc, roles=tuple(Role), tls=tls)
         running.configure(quiet_seconds=QUIET_S, log_level="debug")
         running.start()
         yield running
         running.close()
 
 
+@pytest.fixture(scope="module")
+def program(node: RunningNode) -> Iterator[httpx.Client]:
+    """A program that watches the node."""
+    with node.program() as made:
+        yield made
+
+
 @pytest.mark.parametrize(("case", "stage", "room"), CASES)
 def test_a_disk_that_fills_up_during_a_job_delays_results_and_loses_nothing(
-    node: RunningNode, disk: SmallDisk, tmp_path: Path, case: int, stage: str, room: int
+    node: RunningNode,
+    program: httpx.Client,
+    disk: SmallDisk,
+    tmp_path: Path,
+    case: int,
+    stage: str,
+    room: int,
 ) -> None:
     in_progress, arriving = (
         small_abdomen(tmp_path / str(seed), seed=seed) for seed in (90 + 2 * case, 91 + 2 * case)
@@ -79,9 +98,9 @@ def test_a_disk_that_fills_up_during_a_job_delays_results_and_loses_nothing(
     )
     disk.fill(free_bytes=room)
     until(lambda: failed_to_write(node, log_start), WORK_S, "the worker to meet the full disk")
-    answers = statuses(node.dicom_port, arriving)
+    answers = statuses(node.scp, arriving)
     assert OUT_OF_RESOURCES in answers
-    health = httpx.get(f"http://127.0.0.1:{node.web_port}/health")
+    health = program.get("/health")
     assert health.status_code == 503
     assert "No space left on device" in health.json()["disk"]["message"]
     disk.clear()
@@ -95,7 +114,7 @@ def test_a_disk_that_fills_up_during_a_job_delays_results_and_loses_nothing(
         expected = ObjectUids(job.job_id, SEG).sop_instance_uid()
         assert node.results(Uid(header.StudyInstanceUID)) == [expected]
         assert_kept(node, files)
-    assert httpx.get(f"http://127.0.0.1:{node.web_port}/health").status_code == 200
+    assert program.get("/health").status_code == 200
     assert [node.process_of(role) for role in Role] == processes, "no process restarts"
 
 

@@ -1,33 +1,34 @@
 """Logins and changes while the database cannot be written: all or nothing, and a clear answer.
 
 An embedded database is locked, or its disk is full; PostgreSQL is stopped and started again.
+The node takes HTTPS alone.
 """
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
-from functools import partial, wraps
+from functools import partial
 from pathlib import Path
 
 import httpx
 import pytest
-from sqlalchemy.engine import Connection
 
 from node.access.api_tokens import TokenKeeper
 from node.access.passwords import hash_password
+from node.access.sessions import cookie_name, csrf_token
 from node.domain.access.permissions import Permission, Role
-from node.store.database import Database
 from tests.support.audit_records import audit_records
+from tests.support.peers.secure_port import TlsSite, client_context
+from tests.support.servers.broken_transactions import stops_before
 from tests.support.servers.postgresql_server import PostgresqlServer
 from tests.support.servers.served_node import ServedNode, served_node
-from tests.support.servers.sessions import BrowserSession
 from tests.support.small_disk import SmallDisk, small_disk
 
-COOKIE = "segnode-session"
+COOKIE = cookie_name(is_https=True)
 PASSWORD = "violet tractor sings quietly"
 NEW_PASSWORD = "seven paper lanterns at noon"
 Fault = Callable[[ServedNode], AbstractContextManager[object]]
-Transaction = Callable[[Database], AbstractContextManager[Connection]]
+Browser = Callable[[ServedNode], httpx.Client]
 
 
 @pytest.fixture(scope="module")
@@ -37,9 +38,12 @@ def disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallDisk]:
 
 
 @contextmanager
-def node_with_users(folder: Path, configuration: str = "") -> Iterator[ServedNode]:
+def node_with_users(
+    folder: Path, certificates: TlsSite, configuration: str = ""
+) -> Iterator[ServedNode]:
     folder.mkdir()
-    with served_node(folder, configuration, login="required") as node:
+    https = certificates.https_context()
+    with served_node(folder, configuration, login="required", tls=https) as node:
         now = datetime.now(UTC)
         for name in ("admin", "other"):
             node.store.add_user(name, Role.ADMINISTRATOR, now, hash_password(PASSWORD))
@@ -47,8 +51,8 @@ def node_with_users(folder: Path, configuration: str = "") -> Iterator[ServedNod
 
 
 @pytest.fixture(scope="module")
-def embedded(disk: SmallDisk) -> Iterator[ServedNode]:
-    with node_with_users(disk.folder / "node") as node:
+def embedded(disk: SmallDisk, certificates: TlsSite) -> Iterator[ServedNode]:
+    with node_with_users(disk.folder / "node", certificates) as node:
         yield node
 
 
@@ -60,10 +64,11 @@ def server() -> Iterator[PostgresqlServer]:
 
 @pytest.fixture(scope="module")
 def on_server(
-    server: PostgresqlServer, tmp_path_factory: pytest.TempPathFactory
+    server: PostgresqlServer, tmp_path_factory: pytest.TempPathFactory, certificates: TlsSite
 ) -> Iterator[ServedNode]:
     text = f'database_url = "{server.new_migrated_database()}"\n'
-    with node_with_users(tmp_path_factory.mktemp("server") / "node", text) as node:
+    folder = tmp_path_factory.mktemp("server") / "node"
+    with node_with_users(folder, certificates, text) as node:
         yield node
 
 
@@ -119,11 +124,18 @@ def full(disk: SmallDisk, node: ServedNode) -> Iterator[None]:
         disk.clear()
 
 
+@pytest.fixture(scope="session")
+def browser(certificates: TlsSite) -> Browser:
+    """Returns a browser that trusts the node, which takes HTTPS alone."""
+    context = client_context(certificates.authority)
+    return lambda node: httpx.Client(base_url=node.url, verify=context)
+
+
 @pytest.fixture
-def client(node: ServedNode) -> Iterator[httpx.Client]:
+def client(node: ServedNode, browser: Browser) -> Iterator[httpx.Client]:
     """A browser of an administrator who has logged in."""
     node.store.remove_old_failures(datetime.now(UTC) + timedelta(days=1), timedelta(0))
-    with httpx.Client(base_url=node.url, timeout=60) as made:
+    with browser(node) as made:
         assert log_in(made).status_code == 303
         yield made
 
@@ -133,7 +145,8 @@ def log_in(client: httpx.Client, name: str = "admin", password: str = PASSWORD) 
 
 
 def form_of(client: httpx.Client, **fields: str) -> dict[str, str]:
-    return {"csrf": BrowserSession(client.cookies[COOKIE]).token} | fields
+    cookies = {COOKIE: client.cookies[COOKIE]}
+    return {"csrf": csrf_token(cookies, is_https=True)} | fields
 
 
 def logins(node: ServedNode) -> int:
@@ -142,9 +155,11 @@ def logins(node: ServedNode) -> int:
     )
 
 
-def test_a_login_that_cannot_be_recorded_opens_no_session(node: ServedNode, fault: Fault) -> None:
+def test_a_login_that_cannot_be_recorded_opens_no_session(
+    node: ServedNode, browser: Browser, fault: Fault
+) -> None:
     before = logins(node)
-    with httpx.Client(base_url=node.url, timeout=60) as client:
+    with browser(node) as client:
         with fault(node):
             answer = log_in(client)
             assert answer.status_code == 503
@@ -180,12 +195,12 @@ def test_a_logout_that_cannot_be_written_says_so_and_can_be_repeated(
 
 
 def test_a_password_is_changed_with_its_sessions_or_not_at_all(
-    node: ServedNode, client: httpx.Client, fault: Fault
+    node: ServedNode, browser: Browser, client: httpx.Client, fault: Fault
 ) -> None:
     form = form_of(client, current=PASSWORD, password=NEW_PASSWORD, repeated=NEW_PASSWORD)
     with fault(node):
         assert client.post("/account/password", data=form).status_code == 503
-    with httpx.Client(base_url=node.url, timeout=60) as other:
+    with browser(node) as other:
         assert log_in(other).status_code == 303, "the former password still counts"
         assert log_in(other, password=NEW_PASSWORD).status_code == 422
 
@@ -219,33 +234,38 @@ def test_the_trail_has_no_fault_afterwards(node: ServedNode) -> None:
     assert node.store.audit_chain_faults() == ()
 
 
-def test_tokens_and_sessions_outlast_a_restart(disk: SmallDisk) -> None:
+def test_tokens_and_sessions_outlast_a_restart(
+    disk: SmallDisk, certificates: TlsSite, browser: Browser
+) -> None:
     folder = disk.folder / "restarted"
-    folder.mkdir()
-    with served_node(folder, login="required") as first:
+    with node_with_users(folder, certificates) as first:
         now = datetime.now(UTC)
-        first.store.add_user("admin", Role.ADMINISTRATOR, now, hash_password(PASSWORD))
-        with httpx.Client(base_url=first.url) as client:
+        with browser(first) as client:
             log_in(client)
             cookies = dict(client.cookies)
         keeper = TokenKeeper(first.store, "a test", 365)
         token = keeper.create("viewer", frozenset({Permission.VIEW}), timedelta(days=1), now)
-    with served_node(folder, login="required") as second:
-        with httpx.Client(base_url=second.url, cookies=cookies) as client:
+    with served_node(folder, login="required", tls=certificates.https_context()) as second:
+        with browser(second) as client:
+            client.cookies.update(cookies)
             assert client.get("/api/series").status_code == 200
         headers = {"Authorization": f"Bearer {token}"}
-        assert httpx.get(f"{second.url}/api/series", headers=headers).status_code == 200
+        with browser(second) as program:
+            assert program.get("/api/series", headers=headers).status_code == 200
 
 
 def test_postgresql_may_stop_before_any_transaction_of_a_login(
-    on_server: ServedNode, server: PostgresqlServer, monkeypatch: pytest.MonkeyPatch
+    on_server: ServedNode,
+    browser: Browser,
+    server: PostgresqlServer,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """At each step: no session without its record, and the next login works."""
     on_server.store.remove_old_failures(datetime.now(UTC) + timedelta(days=1), timedelta(0))
     before, opened, status, step = logins(on_server), 0, 503, 0
     while status != 303:
         step += 1
-        with httpx.Client(base_url=on_server.url, timeout=60) as client:
+        with browser(on_server) as client:
             with stops_before(step, server, monkeypatch):
                 status = log_in(client).status_code
             assert status == (303 if COOKIE in client.cookies else 503)
@@ -256,47 +276,22 @@ def test_postgresql_may_stop_before_any_transaction_of_a_login(
 
 
 def test_postgresql_may_stop_before_any_transaction_of_a_change_of_password(
-    on_server: ServedNode, server: PostgresqlServer, monkeypatch: pytest.MonkeyPatch
+    on_server: ServedNode,
+    browser: Browser,
+    server: PostgresqlServer,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """At each step, the former password counts where the answer is 503, else the new one."""
     current, other, status, step = PASSWORD, NEW_PASSWORD, 503, 0
     while status != 303:
         step += 1
         on_server.store.remove_old_failures(datetime.now(UTC) + timedelta(days=1), timedelta(0))
-        with httpx.Client(base_url=on_server.url, timeout=60) as client:
+        with browser(on_server) as client:
             assert log_in(client, "other", current).status_code == 303
             form = form_of(client, current=current, password=other, repeated=other)
             with stops_before(step, server, monkeypatch):
                 status = client.post("/account/password", data=form).status_code
-        with httpx.Client(base_url=on_server.url, timeout=60) as client:
+        with browser(on_server) as client:
             counts = [log_in(client, "other", each).status_code for each in (current, other)]
         assert counts == ([422, 303] if status == 303 else [303, 422])
     assert step > 3, "there were several transactions"
-
-
-@contextmanager
-def stops_before(
-    step: int, server: PostgresqlServer, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[None]:
-    """Stops PostgreSQL right before the transaction of that number; starts it again."""
-    begun = 0
-    stopped_at: list[int] = []
-
-    def counting(transaction: Transaction) -> Transaction:
-        @wraps(transaction)
-        def counted(database: Database) -> AbstractContextManager[Connection]:
-            nonlocal begun
-            begun += 1
-            if begun == step:
-                stopped_at.append(step)
-                server.stop()
-            return transaction(database)
-
-        return counted
-
-    with monkeypatch.context() as patch:
-        for name in ("reading", "writing", "writing_soon"):
-            patch.setattr(Database, name, counting(getattr(Database, name)))
-        yield
-    if stopped_at:
-        server.start()

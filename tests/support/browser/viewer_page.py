@@ -11,6 +11,8 @@ from playwright.sync_api import Page, expect
 
 # Software rendering is slow while other tests run.
 TIMEOUT_MS = 180_000
+# A screenshot takes processor time from the picture that a test waits for.
+PICTURE_POLL_S = 0.5
 
 # Tolerance between a pixel's hue and the display colour: 1 − cosine between the two colours
 # without their grey part. The overlay is blended with grey and smoothed at its border.
@@ -65,7 +67,7 @@ class ViewerPage:
     """The basic viewer with one study open."""
 
     def __init__(self, page: Page, site_url: str, study_instance_uid: str) -> None:
-        self._page = page
+        self.page = page
         page.set_default_timeout(TIMEOUT_MS)
         page.goto(f"{site_url}/viewer?StudyInstanceUIDs={study_instance_uid}")
         self._wait_for_image()
@@ -76,57 +78,57 @@ class ViewerPage:
     def opened(cls, page: Page) -> Self:
         """Returns the viewer that a link has opened, when it shows an image."""
         viewer = cls.__new__(cls)
-        viewer._page = page
+        viewer.page = page
         viewer._wait_for_image()
         return viewer
 
     def _wait_for_image(self) -> None:
-        self._page.locator(".cornerstone-canvas").first.wait_for()
-        self._page.wait_for_function(f"({_CURRENT})() !== ''", timeout=TIMEOUT_MS)
+        self.page.locator(".cornerstone-canvas").first.wait_for()
+        self.page.wait_for_function(f"({_CURRENT})() !== ''", timeout=TIMEOUT_MS)
 
     def open_series(self, description: str) -> None:
         """Double-clicks the series with that description: it takes the active viewport."""
-        series = self._page.locator("[data-cy^=study-browser-thumbnail]")
+        series = self.page.locator("[data-cy^=study-browser-thumbnail]")
         series.filter(has_text=description).dblclick()
 
     def add_viewport(self) -> None:
         """Shows two viewports, of which the second is the active one."""
-        self._page.locator("[data-cy=Layout]").click()
-        self._page.locator("[data-cy=Layout-0-1]").click()
-        panes = self._page.locator("[data-cy=viewport-pane]")
+        self.page.locator("[data-cy=Layout]").click()
+        self.page.locator("[data-cy=Layout-0-1]").click()
+        panes = self.page.locator("[data-cy=viewport-pane]")
         expect(panes).to_have_count(2)
         panes.nth(1).click()
 
     def link_slices(self) -> None:
         """Turns on that all viewports show the slice nearest to that of the others."""
-        self._page.locator("[data-cy=MoreTools-split-button-secondary]").click()
-        self._page.locator("[data-cy=ImageSliceSync]").first.click()
+        self.page.locator("[data-cy=MoreTools-split-button-secondary]").click()
+        self.page.locator("[data-cy=ImageSliceSync]").first.click()
 
     def shown_in(self, number: int) -> str:
         """Returns the address of the image in viewport `number`, from 0; empty if there is none."""
-        return str(self._page.evaluate(_SHOWN_IN, number))
+        return str(self.page.evaluate(_SHOWN_IN, number))
 
     def texts(self) -> str:
         """Returns the texts in the viewports."""
-        return self._page.locator("[data-cy=viewport-grid]").inner_text()
+        return self.page.locator("[data-cy=viewport-grid]").inner_text()
 
     def open_segmentation(self, description: str) -> None:
         """Opens the series with that description and answers Yes."""
         self.open_series(description)
-        self._page.get_by_role("button", name="Yes", exact=True).click()
-        expect(self._page.get_by_text("Do you want to open this Segmentation?")).to_be_hidden()
+        self.page.get_by_role("button", name="Yes", exact=True).click()
+        expect(self.page.get_by_text("Do you want to open this Segmentation?")).to_be_hidden()
 
     def show(self, sop_instance_uid: str) -> None:
         """Scrolls to the slice and returns when it is displayed."""
-        self._page.wait_for_function(
+        self.page.wait_for_function(
             _SHOWN, arg=f"/{sop_instance_uid}/", polling=_POLL_MS, timeout=TIMEOUT_MS
         )
 
     def picture(self) -> NDArray[np.uint8]:
         """Returns the viewport as it is on the screen: (y, x, RGB)."""
         # By coordinates, not by element: OHIF replaces the viewport when it loads a segmentation.
-        self._page.wait_for_function(f"({_CURRENT})() !== ''", timeout=TIMEOUT_MS)
-        png = self._page.screenshot(clip=self._page.evaluate(_CANVAS_RECT))
+        self.page.wait_for_function(f"({_CURRENT})() !== ''", timeout=TIMEOUT_MS)
+        png = self.page.screenshot(clip=self.page.evaluate(_CANVAS_RECT))
         with Image.open(io.BytesIO(png)) as image:
             return np.asarray(image.convert("RGB"))
 
@@ -134,8 +136,8 @@ class ViewerPage:
         """Returns the pixels of `picture()` at which OHIF's geometry shows a mask (row, column)."""
         points: list[Any] = [plane.origin, plane.origin + plane.column_step]
         points.append(plane.origin + plane.row_step)
-        corners = self._page.evaluate(_CORNERS, [list(point) for point in points])
-        shown, inside = self._sampled(mask, corners)
+        corners = self.page.evaluate(_CORNERS, [list(point) for point in points])
+        shown, inside = _sampled(mask, corners, self.picture().shape)
         return shown & inside
 
     def agreement(self, pixels: NDArray[np.uint8]) -> float:
@@ -143,27 +145,29 @@ class ViewerPage:
 
         The strips at the top and bottom, where OHIF's own texts and controls are, do not count.
         """
-        shown, inside = self._sampled(pixels, self._page.evaluate(_PIXEL_CORNERS))
+        picture = self.picture()
+        shown, inside = _sampled(pixels, self.page.evaluate(_PIXEL_CORNERS), picture.shape)
         inside[:_CONTROLS_PX] = inside[-_CONTROLS_PX:] = False
-        return float(np.corrcoef(shown[inside].ravel(), self.picture()[inside].ravel())[0, 1])
+        return float(np.corrcoef(shown[inside].ravel(), picture[inside].ravel())[0, 1])
 
-    def _sampled(
-        self, image: NDArray[_Pixel], corners: list[list[float]]
-    ) -> tuple[NDArray[_Pixel], NDArray[np.bool_]]:
-        """Returns the nearest pixel of `image` at each (y, x) of `picture()`, and where it has one.
 
-        `corners` are the positions of its first pixel and of that one's right and lower neighbours.
-        """
-        origin, right, down = np.array(corners)
-        height, width, _ = self.picture().shape
-        y, x = np.mgrid[0:height, 0:width] + 0.5  # pixel centres
-        steps = np.linalg.inv(np.stack([right - origin, down - origin], axis=1))
-        column, row = np.rint(
-            np.einsum("ij,jyx->iyx", steps, np.stack([x, y]) - origin[:, None, None])
-        ).astype(int)
-        rows, columns = image.shape[:2]
-        inside: NDArray[np.bool_] = (row >= 0) & (row < rows) & (column >= 0) & (column < columns)
-        return image[row.clip(0, rows - 1), column.clip(0, columns - 1)], inside
+def _sampled(
+    image: NDArray[_Pixel], corners: list[list[float]], picture_shape: tuple[int, ...]
+) -> tuple[NDArray[_Pixel], NDArray[np.bool_]]:
+    """Returns the nearest pixel of `image` at each (y, x) of a picture, and where it has one.
+
+    `corners` are the positions of its first pixel and of that one's right and lower neighbours.
+    """
+    origin, right, down = np.array(corners)
+    height, width = picture_shape[:2]
+    y, x = np.mgrid[0:height, 0:width] + 0.5  # pixel centres
+    steps = np.linalg.inv(np.stack([right - origin, down - origin], axis=1))
+    column, row = np.rint(
+        np.einsum("ij,jyx->iyx", steps, np.stack([x, y]) - origin[:, None, None])
+    ).astype(int)
+    rows, columns = image.shape[:2]
+    inside: NDArray[np.bool_] = (row >= 0) & (row < rows) & (column >= 0) & (column < columns)
+    return image[row.clip(0, rows - 1), column.clip(0, columns - 1)], inside
 
 
 def coloured(picture: NDArray[np.uint8], colour: tuple[int, int, int]) -> NDArray[np.bool_]:

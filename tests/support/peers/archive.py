@@ -16,6 +16,7 @@ from node.dimse.find import QUERY_MODEL
 from node.dimse.retrieve import GET_MODEL, MOVE_MODEL
 from node.dimse.scu import Remote
 from node.domain.identifiers import AeTitle
+from tests.support.peers.secure_port import TlsSite, tls_of
 
 PENDING = 0xFF00
 
@@ -27,7 +28,7 @@ class Archive:
     `before` is called before each instance is sent, with the number sent so far. `find_status` and
     `retrieve_status` are final statuses of failures. `destination` is the host and port to which it
     sends by C-MOVE, None if it does not know the destination. It takes every instance that is sent
-    to it, and forgets it.
+    to it, and forgets it. With `tls`, it takes and opens TLS associations alone.
     """
 
     datasets: Sequence[Dataset]
@@ -40,6 +41,7 @@ class Archive:
     matches_until_cancelled: bool = False
     ignores_cancel: bool = False
     requests: int = 0  # for a retrieval
+    tls: TlsSite | None = None
     _server: ThreadedAssociationServer | None = field(default=None, repr=False)
 
     def start(self) -> Remote:
@@ -57,6 +59,7 @@ class Archive:
         self._server = entity.start_server(
             ("127.0.0.1", port),
             block=False,
+            ssl_context=None if self.tls is None else self.tls.pacs_context(),
             evt_handlers=[
                 (evt.EVT_C_FIND, self._find),
                 (evt.EVT_C_GET, self._get),
@@ -91,7 +94,12 @@ class Archive:
         yield from self._sub_operations()
 
     def _move(self, event: Event) -> Iterator[Any]:
-        yield self.destination or (None, None)
+        if self.destination is None:
+            yield None, None
+        elif self.tls is None:
+            yield self.destination
+        else:
+            yield *self.destination, {"tls_args": tls_of(self.tls.port(self.destination[1]))}
         yield from self._sub_operations()
 
     def _sub_operations(self) -> Iterator[Any]:

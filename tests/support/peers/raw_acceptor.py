@@ -43,9 +43,11 @@ class RawAcceptor:
             connection, _ = server.accept()
             with connection:
                 connection.settimeout(_TIMEOUT_S)
-                if self.context is not None:
-                    connection = self.context.wrap_socket(connection, server_side=True)
-                self._converse(connection)
+                if self.context is None:
+                    self._converse(connection)
+                    return
+                with self.context.wrap_socket(connection, server_side=True) as secured:
+                    self._converse(secured)
 
     def _converse(self, connection: socket.socket) -> None:
         _read_pdu(connection)

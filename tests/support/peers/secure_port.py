@@ -5,6 +5,8 @@ import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
+from node.dimse.tls.contexts import PeerTls
+from node.settings import DicomTlsOptions
 from tests.support.certificate_authority import CertificateAuthority, Issued
 
 
@@ -51,17 +53,19 @@ def client_context(authority: CertificateAuthority, shown: Issued | None = None)
 
 @dataclass(frozen=True)
 class TlsSite:
-    """The certificates of a node and of a sender, of one authority."""
+    """The certificates of a node, of a sender and of a PACS, of one authority."""
 
     authority: CertificateAuthority
     node: Issued
     sender: Issued
+    pacs: Issued
 
     @classmethod
     def create(cls, folder: Path) -> "TlsSite":
         """Creates them in a folder."""
         authority = CertificateAuthority.create(folder)
-        return cls(authority, authority.issue("node"), authority.issue("ct1"))
+        node, sender, pacs = (authority.issue(name) for name in ("node", "ct1", "pacs"))
+        return cls(authority, node, sender, pacs)
 
     @property
     def settings(self) -> str:
@@ -73,13 +77,33 @@ class TlsSite:
 
     def orthanc_settings(self) -> dict[str, object]:
         """The settings of an Orthanc that takes and opens TLS associations alone."""
-        own = self.authority.issue("orthanc")
         return {
             "DicomTlsEnabled": True,
-            "DicomTlsCertificate": str(own.certificate),
-            "DicomTlsPrivateKey": str(own.key),
+            "DicomTlsCertificate": str(self.pacs.certificate),
+            "DicomTlsPrivateKey": str(self.pacs.key),
             "DicomTlsTrustedCertificates": str(self.authority.file),
         }
+
+    def https_context(self) -> ssl.SSLContext:
+        """Returns how a server of the site takes HTTPS."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.pacs.certificate, self.pacs.key)
+        return context
+
+    def pacs_context(self) -> ssl.SSLContext:
+        """Returns how the PACS takes associations."""
+        context = self.https_context()
+        context.load_verify_locations(self.authority.file)
+        context.verify_mode = ssl.CERT_REQUIRED
+        return context
+
+    @property
+    def of_sender(self) -> PeerTls:
+        """How the sender connects to the node, where it is the node's own code."""
+        options = DicomTlsOptions(
+            certificate_file=self.sender.certificate, key_file=self.sender.key
+        )
+        return PeerTls(options, "127.0.0.1", self.authority.file)
 
     def port(self, number: int) -> SecurePort:
         """Returns the node's port for TLS, as the sender connects to it."""

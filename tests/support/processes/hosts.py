@@ -11,12 +11,14 @@ from pathlib import Path
 
 from node.demo.free_ports import free_ports
 from node.demo.orthanc_pacs import OrthancPacs
-from node.dimse import scu
+from node.dimse import scu, store_sending
 from node.domain.identifiers import AeTitle, Uid
 from node.domain.job import Job, is_final
 from node.settings import load_settings
 from node.store import Store
 from node.store.files.factory import open_files
+from tests.support.peers.secure_port import TlsSite
+from tests.support.processes.secured_site import listener_at, secured
 from tests.support.waiting import until
 
 SENDER = AeTitle("DEMOSENDER")
@@ -40,6 +42,7 @@ threads = 1
 [listener]
 host = "127.0.0.1"
 port = {dicom_port}
+processes = 2
 
 [peers.pacs]
 ae_title = "{pacs_title}"
@@ -144,7 +147,8 @@ class MultiHostSite:
     """A listener host and `count` worker hosts over one folder, with an Orthanc as PACS.
 
     Without a `database_url` the hosts are one machine, with its embedded database and one worker.
-    With a `store_url`, each host has its own folder.
+    With a `store_url`, each host has its own folder. With `tls`, DICOM uses TLS.
+    No host serves HTTP.
     """
 
     folder: Path
@@ -154,10 +158,11 @@ class MultiHostSite:
     quiet_seconds: float = 1.0
     store_url: str = ""
     store_endpoint: str = ""
+    tls: TlsSite | None = None
     workers: list[Host] = field(init=False)
 
     def __post_init__(self) -> None:
-        (self.dicom_port,) = free_ports(1)
+        self.dicom_port, self.tls_port = free_ports(2)
         self.listener = Host("listener", self._configure("listener"), ["listener"])
         names = [f"worker{n}" for n in range(1, self.count + 1)]
         self.workers = [Host(name, self._configure(name), ["worker"]) for name in names]
@@ -167,18 +172,17 @@ class MultiHostSite:
     def _configure(self, host: str) -> Path:
         """Writes the configuration of a host."""
         config = self.folder / f"{host}.toml"
-        config.write_text(
-            _CONFIGURATION.format(
-                data_dir=host if self.store_url else "shared",
-                database_url=self.database_url,
-                store_url=self.store_url,
-                store_endpoint=self.store_endpoint,
-                quiet_seconds=self.quiet_seconds,
-                dicom_port=self.dicom_port,
-                pacs_title=self.orthanc.ae_title,
-                pacs_port=self.orthanc.dicom_port,
-            )
+        text = _CONFIGURATION.format(
+            data_dir=host if self.store_url else "shared",
+            database_url=self.database_url,
+            store_url=self.store_url,
+            store_endpoint=self.store_endpoint,
+            quiet_seconds=self.quiet_seconds,
+            dicom_port=self.dicom_port,
+            pacs_title=self.orthanc.ae_title,
+            pacs_port=self.orthanc.dicom_port,
         )
+        config.write_text(secured(text, self.tls, self.tls_port))
         return config
 
     def start(self, environment: Mapping[str, str] | None = None) -> None:
@@ -200,10 +204,14 @@ class MultiHostSite:
             host.kill()
         self.store.close()
 
+    @property
+    def scp(self) -> scu.Remote:
+        """The listener, as the sender connects to it."""
+        return listener_at(self.dicom_port, self.tls_port, self.tls)
+
     def send(self, files: Sequence[Path]) -> None:
         """Sends the files to the site by C-STORE; all must be accepted."""
-        remote = scu.Remote(AeTitle("SEGNODE"), "127.0.0.1", self.dicom_port)
-        assert scu.send(files, remote, SENDER).failures == ()
+        assert store_sending.send(files, self.scp, SENDER).failures == ()
 
     def ended_jobs(self, count: int, within_s: float) -> list[Job]:
         """Waits until there are `count` jobs and all have ended; returns them."""

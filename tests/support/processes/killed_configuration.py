@@ -12,6 +12,7 @@ import signal
 import sys
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -23,16 +24,20 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 from sqlalchemy.pool import Pool
 
+from node.access.sessions import SessionKeeper, cookie_name, csrf_token
 from node.cli.main import app as command_line
 from node.configuration.active import active_settings
 from node.configuration.site_configuration import SiteConfiguration, import_file
+from node.domain.access.permissions import Role
+from node.domain.access.users import SessionStage
 from node.settings import load_location, load_revision
 from node.store import Store
 from node.store.configuration.revisions import Revision
 from node.web.app import create_app
-from tests.support.servers.served_node import without_login
+from tests.support.servers.sessions import FACTS, add_user
 
 _MAX_STEPS = 200
+USER = "ada"
 
 
 class Way(StrEnum):
@@ -72,20 +77,29 @@ def change_by_command(config: Path, text: str) -> None:
 
 
 def change_in_console(config: Path, text: str) -> None:
-    """The form of the console."""
+    """The form of the console, by HTTPS and in the session of a user."""
     with closing(open_store(config)) as store:
         configuration = SiteConfiguration(store, config)
         settings = load_revision(config, configuration.text(), "the active revision")
-        app = create_app(without_login(settings), store, configuration)
-        form = {"text": text, "reason": "a test", "author": "ada"}
+        app = create_app(settings, store, configuration)
+        facts = replace(FACTS, now=datetime.now(UTC), is_https=True)
+        keeper = SessionKeeper(store, settings.access)
+        cookies = {cookie_name(is_https=True): keeper.open(USER, SessionStage.OPEN, facts)}
+        form = {"text": text, "reason": "a test", "author": USER}
         form["base"] = str(store.active_revision_number())
-        answer = asyncio.run(posted(app, form))
+        answer = asyncio.run(posted(app, cookies, form))
         assert answer.status_code == 303, answer.text
 
 
-async def posted(app: FastAPI, form: dict[str, str]) -> httpx.Response:
-    transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+async def posted(app: FastAPI, cookies: dict[str, str], form: dict[str, str]) -> httpx.Response:
+    """Posts the form by HTTPS, in the session that the cookies name."""
+    token = {"X-CSRF-Token": csrf_token(cookies, is_https=True)}
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app),
+        base_url="https://localhost",
+        headers=token,
+        cookies=cookies,
+    ) as client:
         return await client.post("/configuration", data=form)
 
 
@@ -132,6 +146,7 @@ def main(folder: Path, way: Way) -> None:
     config.write_text('data_dir = "data"\nconfig = "database"\n', encoding="utf-8")
     with closing(open_store(config)) as store:
         import_file(store, config, datetime.now(UTC))
+        add_user(store, USER, Role.CONFIGURATOR)
         old = SiteConfiguration(store, config).text()
     was_killed, step = True, 0
     while was_killed:

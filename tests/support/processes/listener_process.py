@@ -8,18 +8,27 @@ import threading
 from pathlib import Path
 from typing import Self
 
-from tests.support.peers.secure_port import SecurePort, TlsSite
+from node.dimse.scu import Remote
+from tests.support.peers.secure_port import Port, SecurePort, TlsSite, number_of
+from tests.support.processes.secured_site import listener_at
 from tests.support.waiting import until
 
 _TLS_PORT = re.compile(r'"tls_port": (\d+)')
 _READY = re.compile(r'"listener\.ready".*"port": (\d+)')
 
 
+def children_of(process: int) -> list[int]:
+    """The process ids of the children of a process."""
+    listed = Path(f"/proc/{process}/task/{process}/children").read_text(encoding="ascii")
+    return [int(each) for each in listed.split()]
+
+
 class ListenerProcess:
     """`python -m pacs_listener` over a data folder, on a free port unless one is given.
 
-    `more` are lines above the tables of its configuration, `listener` lines of its table. With
-    `tls`, it also listens on a port for TLS.
+    `more` are lines above the tables of its configuration, `listener` lines of its table, `peers`
+    further tables. With `tls`, it also listens on a port for TLS. With several `processes`,
+    `process` starts those that serve the senders.
     """
 
     def __init__(
@@ -29,14 +38,16 @@ class ListenerProcess:
         *,
         more: str = "",
         listener: str = "",
+        peers: str = "",
+        processes: int = 1,
         tls: TlsSite | None = None,
     ) -> None:
-        config = data_dir.parent / "segnode.toml"
+        self.config = config = data_dir.parent / "segnode.toml"
         config.parent.mkdir(parents=True, exist_ok=True)
         secured = "" if tls is None else f"tls_port = 0\n{tls.settings}"
         config.write_text(
             f'data_dir = "{data_dir}"\n{more}\n[listener]\nport = {port}\nhost = "127.0.0.1"\n'
-            f"{listener}\n{secured}",
+            f"processes = {processes}\n{listener}\n{secured}\n{peers}",
             encoding="utf-8",
         )
         self._tls = tls
@@ -59,17 +70,33 @@ class ListenerProcess:
         assert self._tls is not None
         return self._tls.port(int(found[1]))
 
+    @property
+    def serving(self) -> list[int]:
+        """The process ids of those that serve the senders, where there are several."""
+        return children_of(self.process.pid)
+
+    @property
+    def sender_port(self) -> Port:
+        """The port that the sender of the site uses: for TLS, if the listener has certificates."""
+        return self.port if self._tls is None else self.tls_port
+
+    @property
+    def scp(self) -> Remote:
+        """The listener, as the sender of the site connects to it."""
+        return listener_at(self.port, number_of(self.sender_port), self._tls)
+
     def kill(self) -> None:
         """Kills it with SIGKILL."""
         self.process.send_signal(signal.SIGKILL)
-        self._end()
+        self.wait()
 
     def stop(self) -> int:
         """Stops it with SIGTERM; returns its exit status."""
         self.process.send_signal(signal.SIGTERM)
-        return self._end()
+        return self.wait()
 
-    def _end(self) -> int:
+    def wait(self) -> int:
+        """Waits until it has ended; returns its exit status."""
         status = self.process.wait(timeout=30)
         self._reader.join()
         if self.process.stderr is not None:

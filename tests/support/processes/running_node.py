@@ -7,22 +7,24 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
+import httpx
 from highdicom import Volume
 
 from models.phantom import abdomen
 from node.demo.free_ports import free_ports
 from node.demo.orthanc_pacs import OrthancPacs
 from node.dicom.ct_writer import CtDescription, write_ct_series
-from node.dimse import scu
+from node.dimse import scu, store_sending
 from node.domain.identifiers import AeTitle, Uid
 from node.domain.job import Job, JobState
 from node.processes.role_process import MODULES, Role
 from node.settings import load_settings
 from node.store import Store
 from tests.support.peers.secure_port import TlsSite
+from tests.support.processes.secured_site import listener_at, new_token, program_of, secured
 from tests.support.waiting import until
 
 SENDER = AeTitle("DEMOSENDER")
@@ -48,6 +50,7 @@ poll_seconds = 0.4
 [listener]
 host = "127.0.0.1"
 port = {dicom_port}
+processes = {listener_processes}
 
 [web]
 port = {web_port}
@@ -88,7 +91,7 @@ class RunningNode:
     """`segnode serve` over a folder, with an Orthanc as its PACS.
 
     With `tls`, the node needs a login, takes HTTPS alone and DICOM over TLS beside plain DICOM, and
-    connects to its PACS by TLS.
+    connects to its PACS by TLS; `send` then uses TLS.
     """
 
     folder: Path
@@ -121,6 +124,7 @@ class RunningNode:
         archive: bool = False,
         rule: str = "",
         early_start: bool = False,
+        listener_processes: int = 1,
     ) -> None:
         """Writes the configuration; it applies from the next start.
 
@@ -144,21 +148,9 @@ class RunningNode:
             model=model,
             rule=rule,
             early_start="early_start = true" if early_start else "",
+            listener_processes=listener_processes,
         )
-        self.config_file.write_text(text if self.tls is None else self._secured(text, self.tls))
-
-    def _secured(self, text: str, tls: TlsSite) -> str:
-        """The same configuration with TLS and login."""
-        files = f'certificate_file = "{tls.node.certificate}"\nkey_file = "{tls.node.key}"\n'
-        additions = {
-            "[listener]\n": f"{tls.settings}[listener]\ntls_port = {self.tls_port}\n",
-            "[web]\n": f"[web]\n{files}",
-            "[peers.pacs]\n": "[peers.pacs]\ntls = true\n",
-            'access.login = "none"\n': "",
-        }
-        for former, new in additions.items():
-            text = text.replace(former, new)
-        return text
+        self.config_file.write_text(secured(text, self.tls, self.tls_port))
 
     def start(self) -> None:
         """Starts the processes and waits until all are ready."""
@@ -176,6 +168,19 @@ class RunningNode:
     def url(self) -> str:
         """The address of the console and of the APIs."""
         return f"{'http' if self.tls is None else 'https'}://127.0.0.1:{self.web_port}"
+
+    @property
+    def scp(self) -> scu.Remote:
+        """The listener, as the sender connects to it."""
+        return listener_at(self.dicom_port, self.tls_port, self.tls)
+
+    def program(self) -> httpx.Client:
+        """A program that may do everything; it has the same token each time."""
+        return program_of(self.url, self.tls, "" if self.tls is None else self._token)
+
+    @cached_property
+    def _token(self) -> str:
+        return new_token(self.store)
 
     def log(self) -> str:
         """The log of the node's processes."""
@@ -215,8 +220,7 @@ class RunningNode:
 
     def send(self, files: Sequence[Path]) -> None:
         """Sends the files to the node by C-STORE; all must be accepted."""
-        remote = scu.Remote(AeTitle("SEGNODE"), "127.0.0.1", self.dicom_port)
-        summary = scu.send(files, remote, SENDER)
+        summary = store_sending.send(files, self.scp, SENDER)
         assert summary.failures == ()
 
     def newest_job(self, series: Uid) -> Job | None:

@@ -11,6 +11,7 @@ from node.demo.orthanc_pacs import OrthancPacs
 from node.domain.identifiers import Uid
 from node.domain.worklists.work_item import WorkItem, WorkItemState
 from tests.support.dicom.work_items import scheduled_work_item, series_input
+from tests.support.peers.secure_port import TlsSite
 from tests.support.processes.running_node import RunningNode, small_abdomen
 from tests.support.servers.fetching_node import orthanc_options
 from tests.support.servers.ups_server import UpsOriginServer
@@ -34,13 +35,18 @@ poll_seconds = 0.3
 
 
 class WorklistSite:
-    """The node, its Orthanc and its worklist; `retrieve` is how the node retrieves from Orthanc."""
+    """The node, its Orthanc and its worklist; `retrieve` is how the node retrieves from Orthanc.
 
-    def __init__(self, folder: Path, ups: UpsOriginServer, retrieve: str = "get") -> None:
+    With `tls`, it retrieves and sends by DICOM over TLS; Orthanc's DICOMweb remains plain.
+    """
+
+    def __init__(
+        self, folder: Path, ups: UpsOriginServer, retrieve: str, tls: TlsSite | None
+    ) -> None:
         (port,) = free_ports(1)
         self.ups = ups
-        self.orthanc = OrthancPacs(folder / "orthanc", **orthanc_options(port))  # type: ignore[arg-type]
-        self.node = RunningNode(folder / "node", self.orthanc, dicom_port=port)
+        self.orthanc = OrthancPacs(folder / "orthanc", **orthanc_options(port, tls=tls))  # type: ignore[arg-type]
+        self.node = RunningNode(folder / "node", self.orthanc, dicom_port=port, tls=tls)
         text = self.node.config_file.read_text()
         peer = f'ae_title = "{self.orthanc.ae_title}"\n'
         text = text.replace(peer, f'{peer}retrieve = "{retrieve}"\n')
@@ -49,6 +55,12 @@ class WorklistSite:
         worklist = _WORKLIST.format(
             web=self.orthanc.dicomweb_url, url=ups.url, events_url=ups.events_url
         )
+        if ups.password:
+            password = folder / "password"
+            password.touch(mode=0o600)
+            password.write_text(ups.password)
+            worklist += f'username = "performer"\npassword_file = "{password}"\n'
+        worklist += "" if tls is None else f'ca_file = "{tls.authority.file}"\n'
         self.node.config_file.write_text(text + worklist)
 
     def schedule(self, folder: Path, seed: int, *, by_web: bool) -> str:
@@ -84,10 +96,10 @@ class WorklistSite:
 
 @contextmanager
 def worklist_site(
-    folder: Path, ups: UpsOriginServer, retrieve: str = "get"
+    folder: Path, ups: UpsOriginServer, retrieve: str = "get", tls: TlsSite | None = None
 ) -> Iterator[WorklistSite]:
     """A site in `folder` whose Orthanc runs; the node is not started yet."""
-    site = WorklistSite(folder, ups, retrieve)
+    site = WorklistSite(folder, ups, retrieve, tls)
     try:
         site.orthanc.start()
         yield site

@@ -23,6 +23,8 @@ from pacs_listener.scp import Listener
 from tests.support.dicom.body import grid
 from tests.support.dicom.builders import CtFiles, ct_series
 from tests.support.factories import NOON
+from tests.support.peers.secure_port import TlsSite
+from tests.support.processes.secured_site import orthanc_settings
 
 US = AeTitle("SEGNODE")
 METHODS = ("by_move", "by_get", "by_web")
@@ -115,13 +117,18 @@ def fetching_node(
     store.close()
 
 
-def orthanc_options(listener_port: int, *, knows_us: bool = True) -> dict[str, object]:
-    """The options of an Orthanc that answers everybody, and knows the node as destination."""
+def orthanc_options(
+    listener_port: int, *, knows_us: bool = True, tls: TlsSite | None = None
+) -> dict[str, object]:
+    """The options of an Orthanc that answers everybody, and knows the node as destination.
+
+    With `tls`, it takes TLS alone, and sends nothing to the node by C-MOVE.
+    """
     allowed = {f"DicomAlwaysAllow{name}": True for name in ("Find", "Get", "Move", "Store")}
     title = US if knows_us else "OTHER"
     return {
         "modalities": {"node": Modality(title, "127.0.0.1", listener_port)},
-        "configuration": {"DicomCheckModalityHost": False, **allowed},
+        "configuration": {"DicomCheckModalityHost": False, **allowed, **orthanc_settings(tls)},
     }
 
 

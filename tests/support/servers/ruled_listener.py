@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from node.dimse.scu import Remote
 from node.dimse.tls.seen_certificates import SeenCertificates
 from node.domain.connections.rejected_connection import ListenerRejection
 from node.domain.connections.seen_certificate import PeerRole
@@ -24,6 +25,7 @@ from pacs_listener.scp import Listener
 from tests.support.certificate_authority import Issued
 from tests.support.factories import series_in
 from tests.support.peers.secure_port import TlsSite
+from tests.support.processes.secured_site import listener_at
 from tests.support.waiting import until
 
 
@@ -59,6 +61,12 @@ class RuledListener:
     def next_rejections(self) -> dict[ListenerRejection, int]:
         """Waits for rejections since the last call; a peer may know of them before the listener."""
         return until(self.rejections, 10, "a rejection")
+
+    @property
+    def scp(self) -> Remote:
+        """The listener, as a sender connects to it by TLS."""
+        assert self.listener.tls_port is not None
+        return listener_at(self.port, self.listener.tls_port, self.certificates)
 
     def use(self, text: str) -> None:
         """Switches to other settings of listener and peers, on the same ports."""

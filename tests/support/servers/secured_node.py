@@ -23,13 +23,15 @@ _TIMEOUT_S = 60.0
 
 @dataclass(frozen=True)
 class SecuredNode:
-    """The node, the TLS settings of a client that trusts it (None for HTTP), and a token.
+    """The node, what a client needs that trusts it (None for HTTP), and a token.
 
-    The token is that of a program that may do everything.
+    The client needs TLS settings or the file of the authority. The token is that of a program that
+    may do everything.
     """
 
     node: ServedNode
     context: ssl.SSLContext | None
+    ca_file: Path | None
     token: str
 
     @property
@@ -67,17 +69,19 @@ def secured_node(
     folder: Path, configuration: str = "", *, https: bool = True
 ) -> Iterator[SecuredNode]:
     """Serves a node in `folder` that needs a login, with this TOML configuration."""
-    server, client = _contexts(folder.parent / f"{folder.name}-tls") if https else (None, None)
+    server, ca_file = None, None
+    if https:
+        authority = CertificateAuthority.create(folder.parent / f"{folder.name}-tls")
+        server, ca_file = _server_context(authority), authority.file
+    client = None if ca_file is None else ssl.create_default_context(cafile=ca_file)
     with served_node(folder, configuration, login="required", tls=server) as node:
         add_user(node.store, "ada", Role.ADMINISTRATOR)
         keeper = TokenKeeper(node.store, "ada", 1)
         valid = timedelta(days=1)
         token = keeper.create("program", frozenset(Permission), valid, datetime.now(UTC))
-        yield SecuredNode(node, client, token)
+        yield SecuredNode(node, client, ca_file, token)
 
 
-def _contexts(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    authority = CertificateAuthority.create(folder)
+def _server_context(authority: CertificateAuthority) -> ssl.SSLContext:
     issued = authority.issue("server")
-    certificate = ServerCertificate(TlsFiles(None, issued.certificate, issued.key))
-    return certificate.context, ssl.create_default_context(cafile=authority.file)
+    return ServerCertificate(TlsFiles(None, issued.certificate, issued.key)).context

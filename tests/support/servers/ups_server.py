@@ -6,6 +6,7 @@ need a database and an application server of their own.
 
 import base64
 import json
+import ssl
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -28,7 +29,7 @@ class UpsOriginServer(UpsWorklist):
 
     `is_down` drops every connection without an answer. `before` and `after` are called around the
     processing of each request; `after` comes before its answer is sent. `password` is that of
-    the user `performer`.
+    the user `performer`. With `tls`, it takes HTTPS and secure WebSocket alone.
     """
 
     is_down: bool = False
@@ -36,6 +37,7 @@ class UpsOriginServer(UpsWorklist):
     after: Callable[[Received], None] = lambda _: None
     answer: Answer | None = None  # of every request
     password: str = ""
+    tls: ssl.SSLContext | None = None
     received: list[Received] = field(default_factory=list)
     refused: list[tuple[str, str]] = field(default_factory=list)  # transaction, warning
     _channels: dict[str, ServerConnection] = field(default_factory=dict)
@@ -43,12 +45,16 @@ class UpsOriginServer(UpsWorklist):
     @property
     def url(self) -> str:
         """The root of the service."""
-        return f"http://127.0.0.1:{self._server.server_address[1]}/dicom-web"
+        return f"http{self._secure}://127.0.0.1:{self._server.server_address[1]}/dicom-web"
 
     @property
     def events_url(self) -> str:
         """The root of the WebSocket service."""
-        return f"ws://127.0.0.1:{self._events.socket.getsockname()[1]}/events"
+        return f"ws{self._secure}://127.0.0.1:{self._events.socket.getsockname()[1]}/events"
+
+    @property
+    def _secure(self) -> str:
+        return "" if self.tls is None else "s"
 
     def is_listening(self, ae_title: str) -> bool:
         """Whether a performer has opened the channel for events."""
@@ -107,7 +113,12 @@ class UpsOriginServer(UpsWorklist):
                 """Keep the tests' output quiet."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._events: Server = serve(self._channel, "127.0.0.1", 0)
+        if self.tls is not None:
+            # The thread of a connection makes the handshake.
+            self._server.socket = self.tls.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
+        self._events: Server = serve(self._channel, "127.0.0.1", 0, ssl=self.tls)
         self._threads = [
             threading.Thread(target=self._server.serve_forever, args=(0.02,)),
             threading.Thread(target=self._events.serve_forever),

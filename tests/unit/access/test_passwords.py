@@ -8,6 +8,7 @@ from node.access.passwords import check_new_password, hash_password, is_password
 from node.domain.access.users import AccountError, user_name_of
 
 
+@pytest.mark.usefixtures("real_passwords")
 def test_a_password_is_kept_as_argon2id_with_the_parameters_of_owasp() -> None:
     stored = hash_password("violet tractor sings")
     assert re.match(r"\$argon2id\$v=19\$m=19456,t=2,p=1\$", stored)

@@ -1,17 +1,28 @@
-"""P-DATA-TF PDUs are decoded as pynetdicom decodes them, without copies."""
+"""P-DATA-TF PDUs are decoded and sent as pynetdicom does it, without copies."""
 
 import inspect
+from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from pynetdicom import AE, evt
+from pynetdicom import AE, evt, fsm
 from pynetdicom.association import Association
 from pynetdicom.dimse_messages import DIMSEMessage
 from pynetdicom.dul import _PDU_TYPES, DULServiceProvider
 from pynetdicom.events import Event
 from pynetdicom.pdu import A_RELEASE_RQ, P_DATA_TF
+from pynetdicom.pdu_primitives import P_DATA
+from pynetdicom.transport import AssociationSocket
 
-from node.dimse.data_pdus import decode_without_copies, decoded
+from node.dimse.data_pdus import (
+    _MAX_BUFFERS,
+    Fragment,
+    decode_without_copies,
+    decoded,
+    encoded_buffers,
+    send_together,
+)
 from tests.unit.dimse.test_pynetdicom_internals import incompatible
 
 
@@ -95,3 +106,108 @@ def test_pynetdicom_decodes_by_the_function_that_is_replaced() -> None:
     assert "self._decode_pdu(bytestream)" in source, incompatible("_decode_pdu is not used")
     parameters = list(inspect.signature(cast("Any", DULServiceProvider._decode_pdu)).parameters)
     assert parameters == ["self", "bytestream"], incompatible("_decode_pdu has other parameters")
+
+
+def _primitive(*values: bytes | Fragment) -> P_DATA:
+    data = P_DATA()
+    data.presentation_data_value_list.extend((3, cast("bytes", value)) for value in values)
+    return data
+
+
+def _by_pynetdicom(*values: bytes) -> bytes:
+    return b"".join(P_DATA_TF(_primitive(value)).encode() for value in values)
+
+
+_VALUES = (b"\x03command", b"\x00" + bytes(range(256)), b"\x02")
+
+
+def test_each_value_becomes_a_pdu_as_by_pynetdicom() -> None:
+    buffers = encoded_buffers(P_DATA_TF(_primitive(*_VALUES)))
+    assert b"".join(buffers) == _by_pynetdicom(*_VALUES)
+
+
+def test_a_value_that_is_not_in_one_piece_becomes_the_same_pdu() -> None:
+    fragments = [Fragment(value[0], memoryview(value)[1:]) for value in _VALUES]
+    buffers = encoded_buffers(P_DATA_TF(_primitive(*fragments)))
+    assert b"".join(buffers) == _by_pynetdicom(*_VALUES)
+
+
+class _Connection:
+    """Takes at most `step` bytes of what `sendmsg` gets, as the system may."""
+
+    def __init__(self, step: int) -> None:
+        self._step = step
+        self.sent = bytearray()
+        self.calls: list[int] = []
+
+    def sendmsg(self, buffers: Sequence[memoryview]) -> int:
+        self.calls.append(len(buffers))
+        taken = b"".join(buffers)[: self._step]
+        self.sent += taken
+        return len(taken)
+
+    def sendall(self, data: memoryview) -> None:
+        self.sent += data
+
+
+class _EndedConnection(_Connection):
+    """Takes some data before it fails."""
+
+    def sendall(self, data: memoryview) -> None:
+        raise BrokenPipeError
+
+
+def _sending(connection: object) -> tuple[Association, list[str]]:
+    association = Association(AE(), "requestor")
+    association.dul.socket = cast("AssociationSocket", SimpleNamespace(socket=connection))
+    events: list[str] = []
+
+    def keep(event: Event) -> None:
+        events.append(event.event.name)
+
+    association.bind(evt.EVT_DATA_SENT, keep)
+    association.bind(evt.EVT_PDU_SENT, keep)
+    send_together(association)
+    return association, events
+
+
+@pytest.mark.parametrize("step", [0, 1, 12, 13, 20, 32, 33, 10_000])
+def test_what_the_system_has_not_taken_follows(step: int) -> None:
+    connection = _Connection(step)
+    association, events = _sending(connection)
+    association.dul._send(P_DATA_TF(_primitive(*_VALUES)))
+    assert bytes(connection.sent) == _by_pynetdicom(*_VALUES)
+    assert events == ["EVT_DATA_SENT", "EVT_PDU_SENT"]
+
+
+def test_a_system_call_gets_no_more_buffers_than_it_takes() -> None:
+    connection = _Connection(1 << 20)
+    association, _ = _sending(connection)
+    values = [b"\x00" + bytes([number % 256]) for number in range(_MAX_BUFFERS)]
+    association.dul._send(P_DATA_TF(_primitive(*values)))
+    assert bytes(connection.sent) == _by_pynetdicom(*values)
+    assert connection.calls == [_MAX_BUFFERS, _MAX_BUFFERS]
+
+
+def test_a_connection_that_has_ended_is_reported_as_by_pynetdicom() -> None:
+    association, events = _sending(_EndedConnection(1))
+    association.dul._send(P_DATA_TF(_primitive(*_VALUES)))
+    assert association.dul.event_queue.get_nowait() == "Evt17"
+    assert events == []
+    source = inspect.getsource(AssociationSocket.send)
+    assert 'self.event_queue.put("Evt17")' in source, incompatible("send reports another event")
+
+
+def test_other_pdus_are_sent_by_pynetdicom() -> None:
+    connection = _Connection(1 << 20)
+    association, _ = _sending(connection)
+    sent: list[bytes] = []
+    cast("Any", association.dul.socket).send = sent.append
+    association.dul._send(A_RELEASE_RQ())
+    assert sent == [A_RELEASE_RQ().encode()]
+    assert connection.calls == []
+
+
+def test_pynetdicom_sends_data_by_the_function_that_is_replaced() -> None:
+    source = inspect.getsource(fsm.DT_1)
+    assert "dul._send(P_DATA_TF(primitive))" in source, incompatible("DT_1 does not use _send")

@@ -42,6 +42,8 @@ def association() -> Association:
 
 _SIGNATURES: dict[str, tuple[type | object, str, list[str]]] = {
     "AssociationSocket.recv": (AssociationSocket, "recv", ["self", "nr_bytes"]),
+    "AssociationSocket._shutdown_socket": (AssociationSocket, "_shutdown_socket", ["self"]),
+    "AE._create_socket": (AE, "_create_socket", ["self", "assoc", "address", "tls_args"]),
     "DULServiceProvider.kill_dul": (DULServiceProvider, "kill_dul", ["self"]),
     "Association.run": (Association, "run", ["self"]),
     "DULServiceProvider.run": (DULServiceProvider, "run", ["self"]),

@@ -34,7 +34,8 @@ def _by_pynetdicom(dataset: bytes, max_pdu: int) -> list[bytes]:
 def test_the_request_is_that_of_pynetdicom(max_pdu: int, pixels: int) -> None:
     dataset = encoded(attributes={"PixelData": bytes(pixels)})
     fragments = _fragments(received(dataset=dataset), 9, max_pdu)
-    assert list(fragments) == _by_pynetdicom(dataset, max_pdu)
+    values = [bytes([each.control]) + each.content for each in fragments]
+    assert values == _by_pynetdicom(dataset, max_pdu)
 
 
 def test_without_an_association_nothing_is_sent() -> None:

@@ -13,6 +13,7 @@ from node.domain.errors import Misconfigured, Transient
 from node.maintenance.backup.backup_folder import Backup, find_backup
 from node.maintenance.backup.manifest import BackupRefused, digest_file, file_digest
 from node.maintenance.verify import Verification
+from node.processes.supervisor import serve_until_stopped
 from node.store import Store
 from node.store.migrate import LATEST_REVISION
 from tests.support.backed_up_site import BackedUpSite, empty_target, opened, restore
@@ -199,6 +200,20 @@ def test_no_backup_is_made_of_a_restore_in_part(
     site.data_dir, site.settings = folder, empty_target(folder).settings
     with pytest.raises(Misconfigured, match="has not finished"):
         site.back_up()
+
+
+def test_a_node_does_not_start_on_a_restore_in_part(
+    backup: Backup, folder: Path, tmp_path: Path
+) -> None:
+    flip_a_bit(backup.files / DAMAGED)
+    with pytest.raises(BackupRefused):
+        restore(backup, empty_target(folder))
+    before = sorted(folder.rglob("*"))
+    config = tmp_path / "segnode.toml"
+    config.write_text(f'data_dir = "{folder}"\n', encoding="utf-8")
+    with pytest.raises(Misconfigured, match="has not finished"):
+        serve_until_stopped(config)
+    assert sorted(folder.rglob("*")) == before, "not even a record of the audit trail is written"
 
 
 def test_a_list_that_leads_out_of_the_folder_restores_nothing_there(

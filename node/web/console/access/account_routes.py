@@ -52,9 +52,10 @@ def enrolment_page(request: Request, login: SiteLogin, own: OwnCredentials) -> R
 def confirm_enrolment(
     request: Request, login: SiteLogin, own: OwnCredentials, facts: Facts, form: PostedForm
 ) -> Response:
-    """Confirms the second factor; shows the recovery codes once."""
+    """Confirms the second factor, for those who know the password; shows recovery codes once."""
+    code = form.get("code", "")
     try:
-        codes = login.second_factor.confirm(own.user.name, form.get("code", ""), facts)
+        codes = login.set_up_second_factor(own, form.get("current", ""), code, facts)
     except AccountError as error:
         return _enrolment_page(request, login, own, str(error))
     return access_page(request, "recovery_codes.html", codes=codes, next_page=_PATH)
@@ -97,4 +98,5 @@ def _enrolment_page(
         enrolment=enrolment,
         next_page=_PATH,
         action=_SECOND_FACTOR,
+        asks_password=True,
     )

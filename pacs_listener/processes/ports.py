@@ -10,8 +10,9 @@ from pynetdicom import AE, evt
 from node.dimse.pynetdicom_internals import connection_of
 from node.dimse.tls.connection import TlsConnection, cut_off
 from node.domain.errors import Misconfigured
-from pacs_listener.limits import LimitedServer
 from pacs_listener.policy import AssociationPolicy
+from pacs_listener.processes.limited_server import LimitedServer
+from pacs_listener.processes.share import PLAIN_KEY, TLS_KEY, ListenerShare, cannot_listen
 
 if TYPE_CHECKING:
     from pynetdicom.association import Association
@@ -26,9 +27,15 @@ class OpenPorts:
     """The open ports; `plain` and `tls` are their numbers, 0 where there is no such port."""
 
     def __init__(
-        self, ae: AE, policy: AssociationPolicy, handlers: Sequence[evt.EventHandlerType]
+        self,
+        ae: AE,
+        policy: AssociationPolicy,
+        handlers: Sequence[evt.EventHandlerType],
+        share: ListenerShare,
     ) -> None:
         """Opens the ports of the policy, and accepts associations on threads of its own.
+
+        Sockets that the share has are open already.
 
         Raises:
             Misconfigured: the address cannot be listened on, or the certificates cannot be used.
@@ -39,10 +46,10 @@ class OpenPorts:
         try:
             if policy.port is not None:
                 address = (policy.host, policy.port)
-                self._plain = _open_port(ae, address, handlers, "listener.port")
+                self._plain = _open_port(ae, address, handlers, share, PLAIN_KEY)
             if policy.tls is not None:
                 address = (policy.host, policy.tls.port)
-                self._tls = _open_port(ae, address, handlers, "listener.tls_port")
+                self._tls = _open_port(ae, address, handlers, share, TLS_KEY)
                 self._tls.tls_context = context
         except Misconfigured:
             for server in self._servers:
@@ -96,14 +103,22 @@ class OpenPorts:
 
 
 def _open_port(
-    ae: AE, address: tuple[str, int], handlers: Sequence[evt.EventHandlerType], key: str
+    ae: AE,
+    address: tuple[str, int],
+    handlers: Sequence[evt.EventHandlerType],
+    share: ListenerShare,
+    key: str,
 ) -> LimitedServer:
     try:
-        server = ae.make_server(address, evt_handlers=list(handlers), server_class=LimitedServer)
+        server = ae.make_server(
+            address,
+            evt_handlers=list(handlers),
+            server_class=LimitedServer,
+            inherited=share.sockets.get(key),
+            shared=share.limits,
+        )
     except OSError as error:
-        raise Misconfigured(
-            f"cannot listen on {address[0]} port {address[1]}: {error.strerror}", key=key
-        ) from error
+        raise cannot_listen(address, key, error) from error
     assert isinstance(server, LimitedServer)  # noqa: S101 the requested class
     return server
 

@@ -1,0 +1,1 @@
+"""Several listener processes on the same ports: the processes, and what they count together."""

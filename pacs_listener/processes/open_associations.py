@@ -1,0 +1,50 @@
+"""How many associations may be open, of all senders and of one address."""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pynetdicom.events import Event
+
+from pacs_listener.processes.shared_limits import SharedLimits, digest_of
+
+if TYPE_CHECKING:
+    from pynetdicom.association import Association
+
+
+@dataclass
+class OpenAssociations:
+    """The associations that were allowed and have not ended, in all listener processes.
+
+    pynetdicom counts every connection, also one that it is about to reject. A sender that connects
+    again and again would then keep all others out.
+    """
+
+    shared: SharedLimits
+    _open: list["Association"] = field(default_factory=list)
+
+    def admits(self, association: "Association", max_associations: int) -> bool:
+        """Whether another association is allowed; if so, it counts until it ends."""
+        address = digest_of(str(association.requestor.address))
+        with self.shared.exclusively():
+            self._open = [each for each in self._open if each.is_alive()]
+            self._publish()
+            every = self.shared.addresses()
+            if len(every) >= max_associations or every.count(address) >= _share(max_associations):
+                return False
+            self._open.append(association)
+            self._publish()
+            return True
+
+    def release(self, event: Event) -> None:
+        """Counts an association no more that has ended; handles EVT_CONN_CLOSE."""
+        with self.shared.exclusively():
+            self._open = [each for each in self._open if each is not event.assoc]
+            self._publish()
+
+    def _publish(self) -> None:
+        self.shared.set_addresses([digest_of(str(each.requestor.address)) for each in self._open])
+
+
+def _share(max_associations: int) -> int:
+    """Returns what one address may have: four fifths, so that it leaves some to others."""
+    return max_associations - max_associations // 5
