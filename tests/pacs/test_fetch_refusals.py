@@ -23,6 +23,8 @@ from tests.support.factories import sqlite_url
 from tests.support.peers.archive import Archive
 
 US = AeTitle("SEGNODE")
+# An archive of pynetdicom that is aborted while it sends an image fails in its own thread.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 DESTINATION = MoveDestination(US, "port 11112")
 STUDY_QUERY = SeriesQuery(study_date="20260101")
 StartArchive = Callable[[Archive], Remote]

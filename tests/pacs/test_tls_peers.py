@@ -152,10 +152,10 @@ def test_the_certificate_of_a_receiver_is_remembered(site: Site) -> None:
     dicom.echo(remote_of_peer(settings.peers["pacs"], settings, seen), TITLE)
     seen.flush()
     (stored,) = [one for one in store.peer_certificates(now()) if one.role is PeerRole.RECEIVER]
-    assert (stored.ae_title, stored.names) == ("ORTHANC", ("127.0.0.1", "orthanc"))
+    assert (stored.ae_title, stored.names) == ("ORTHANC", ("127.0.0.1", "pacs"))
     early = settings.model_copy(update={"monitoring": MonitoringOptions(certificate_days=400)})
     (problem,) = peer_certificate_problems(early, store, now())
-    assert "The certificate that ORTHANC shows (127.0.0.1, orthanc) expires on" in problem.text
+    assert "The certificate that ORTHANC shows (127.0.0.1, pacs) expires on" in problem.text
     assert peer_certificate_problems(settings, store, now()) == []
 
 

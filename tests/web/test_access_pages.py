@@ -100,7 +100,7 @@ def _set_up_second_factor(page: Page) -> str:
     page.get_by_role("link", name="Set up a second factor").click()
     check(page)
     secret = page.locator("#secret").inner_text()
-    fill(page, code=pyotp.TOTP(secret).now())
+    fill(page, code=pyotp.TOTP(secret).now(), current=PASSWORD)
     press(page, "Continue")
     expect(page.get_by_role("heading", name="Keep your recovery codes")).to_be_visible()
     check(page)

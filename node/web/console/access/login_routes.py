@@ -158,4 +158,5 @@ def _second_factor_page(
         enrolment=enrolment,
         next_page=next_page,
         action=_SECOND_FACTOR,
+        asks_password=False,
     )
