@@ -19,7 +19,7 @@ from node.domain.instance import ReceivedInstance
 from node.intake.inbox import Accepted, Inbox
 from node.settings import DicomTlsOptions
 from node.store import Store
-from pacs_listener import scp
+from pacs_listener import application_entity, scp
 from pacs_listener.commitment import CommitmentService
 from pacs_listener.limits import Limits
 from pacs_listener.policy import AssociationPolicy, TlsPort
@@ -57,8 +57,9 @@ def port(
         return Limits(pdu_bytes, TIMEOUT_S, INSTANCE_BYTES, TOTAL_BYTES)
 
     monkeypatch.setattr(scp, "Limits", small)
-    monkeypatch.setattr(scp, "ACSE_TIMEOUT_S", TIMEOUT_S)
-    monkeypatch.setattr(scp, "NETWORK_TIMEOUT_S", 4 * TIMEOUT_S)
+    for module in (scp, application_entity):
+        monkeypatch.setattr(module, "ACSE_TIMEOUT_S", TIMEOUT_S)
+        monkeypatch.setattr(module, "NETWORK_TIMEOUT_S", 4 * TIMEOUT_S)
     store = Store.open(sqlite_url(tmp_path), tmp_path)
     options = DicomTlsOptions(
         certificate_file=certificates.node.certificate,

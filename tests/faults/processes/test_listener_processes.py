@@ -27,7 +27,7 @@ from tests.support.processes.listener_process import ListenerProcess
 from tests.support.waiting import until
 
 PROCESSES = 2
-SOON_S = 60
+SOON_S = 180
 MAX_ASSOCIATIONS = 5
 # Of one address: four fifths.
 MAX_OF_ADDRESS = 4
