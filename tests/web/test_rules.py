@@ -60,6 +60,12 @@ def active_text(node: ServedNode) -> str:
     return SiteConfiguration(node.store, node.settings.file).text()
 
 
+def edit(rules: Page, button: str) -> None:
+    """Opens the form of a rule; returns when its script runs."""
+    with rules.expect_navigation():
+        rules.click(button)
+
+
 def test_rules_are_reordered_disabled_and_removed(rules: Page, node: ServedNode) -> None:
     names = rules.locator(".rule-list h2")
     expect(names).to_have_text(["liver", "organs"])
@@ -80,7 +86,7 @@ def test_rules_are_reordered_disabled_and_removed(rules: Page, node: ServedNode)
 
 
 def test_a_change_of_the_form_changes_the_text_and_the_other_way_round(rules: Page) -> None:
-    rules.click("#edit-1")
+    edit(rules, "#edit-1")
     rules.fill("#name", "abdomen")
     expect(rules.locator("#text")).to_have_value(
         '# Livers.\n[[rules]]\nname = "abdomen"\nmodel = "liver-ct"\ndestinations = ["archive"]\n'
@@ -100,7 +106,7 @@ def test_an_invalid_rule_is_explained_at_its_line_and_cannot_be_saved(
     rules: Page, node: ServedNode
 ) -> None:
     before = active_text(node)
-    rules.click("#edit-2")
+    edit(rules, "#edit-2")
     text = rules.locator("#text").input_value()
     rules.fill("#text", text.replace("Modality", "Modalty"))
     messages = rules.locator("#messages")
@@ -115,7 +121,7 @@ def test_an_invalid_rule_is_explained_at_its_line_and_cannot_be_saved(
 
 
 def test_a_mistake_in_the_form_stands_at_its_field_and_at_the_top(rules: Page) -> None:
-    rules.click("#edit-1")
+    edit(rules, "#edit-1")
     rules.fill("#attribute-1", "SliceThickness")
     rules.select_option("#test-1", "range")
     rules.fill("#value-1", "5 to 2")
@@ -140,7 +146,7 @@ def test_a_mistake_in_the_form_stands_at_its_field_and_at_the_top(rules: Page) -
 
 
 def test_the_text_of_a_rule_has_line_numbers_that_follow_both_halves(rules: Page) -> None:
-    rules.click("#edit-1")
+    edit(rules, "#edit-1")
     numbers = rules.locator(".line-numbers")
     count = rules.locator("#text").input_value().count("\n") + 1
     expect(numbers).to_have_text(re.compile(rf"\b{count}\s*$"))
@@ -153,7 +159,7 @@ def test_the_text_of_a_rule_has_line_numbers_that_follow_both_halves(rules: Page
 
 
 def test_a_dry_run_names_the_series_that_change_and_the_condition(rules: Page) -> None:
-    rules.click("#edit-1")
+    edit(rules, "#edit-1")
     rules.fill("#value-0", "MR")
     expect(rules.locator("#text")).to_have_value(containing('equals = "MR"'))
     rules.click("#try")
@@ -181,7 +187,7 @@ def test_a_rule_is_added_and_saved_with_its_reason(rules: Page, node: ServedNode
 
 
 def test_a_change_that_somebody_else_made_is_not_overwritten(rules: Page, node: ServedNode) -> None:
-    rules.click("#edit-1")
+    edit(rules, "#edit-1")
     other = httpx.post(
         f"{node.url}/configuration/rules", data={"number": "2", "action": "disable", "base": "1"}
     )
@@ -194,7 +200,7 @@ def test_a_change_that_somebody_else_made_is_not_overwritten(rules: Page, node: 
 
 
 def test_a_rule_that_somebody_else_moved_is_not_overwritten(rules: Page, node: ServedNode) -> None:
-    rules.click("#edit-1")
+    edit(rules, "#edit-1")
     base = node.store.active_revision_number()
     moved = {"number": "1", "action": "down", "base": str(base)}
     other = httpx.post(f"{node.url}/configuration/rules", data=moved)
@@ -211,7 +217,7 @@ def test_the_pages_have_no_accessibility_violations(rules: Page) -> None:
         rules.set_viewport_size(window)
         rules.emulate_media(color_scheme=scheme)
         assert violations(rules) == ""
-    rules.click("#edit-1")
+    edit(rules, "#edit-1")
     rules.locator("#more summary").click()
     for scheme in ("light", "dark"):
         rules.emulate_media(color_scheme=scheme)

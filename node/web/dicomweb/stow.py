@@ -168,19 +168,19 @@ async def _store(
         only_study=only_study,
         now=now,
     )
-    boundary = _boundary(request.headers.get("content-type", ""))
-    with _temporary_file(settings.data_dir) as body:
-        # Received completely before it is parsed: parsing a body as it arrives would occupy a
-        # thread for each sender.
-        try:
-            inbox.check_free_space()
+    try:
+        inbox.check_free_space()
+        boundary = _boundary(request.headers.get("content-type", ""))
+        with _temporary_file(settings.data_dir) as body:
+            # Received completely before it is parsed: parsing a body as it arrives would occupy a
+            # thread for each sender.
             async for chunk in request.stream():
                 await run_in_threadpool(_append, body, chunk, inbox)
-        except Transient as error:
-            await run_in_threadpool(refused.add_sender, origin, str(error))
-            raise
-        async with _limiter_of(request.app):
-            await run_in_threadpool(_store_parts, body, boundary, transaction)
+            async with _limiter_of(request.app):
+                await run_in_threadpool(_store_parts, body, boundary, transaction)
+    except Transient as error:
+        await run_in_threadpool(refused.add_sender, origin, str(error))
+        raise
     return transaction.response()
 
 
