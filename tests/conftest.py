@@ -99,8 +99,8 @@ def _migrated_database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Non
 def _cheap_passwords() -> Iterator[None]:
     """Passwords are hashed with the least work; the unit test of `passwords` has the real work."""
     with pytest.MonkeyPatch.context() as patch:
-        least_work = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
-        patch.setattr(passwords, "_HASHER", least_work)
+        quick_hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+        patch.setattr(passwords, "_HASHER", quick_hasher)
         yield
 
 

@@ -42,5 +42,5 @@ class QuietTimes:
         return {uid: clock_s - since for (uid, _, _), since in unchanged_since.items()}
 
     def restart(self) -> None:
-        """Starts every quiet time anew: meanwhile nobody could know whether images arrived."""
+        """Starts every quiet time again: until now, nobody could know whether images arrived."""
         self._unchanged_since, self._updated_at = {}, self.clock()

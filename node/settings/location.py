@@ -65,6 +65,6 @@ def refuse_unfinished_restore(data_dir: Path) -> None:
     if mark.exists():
         raise Misconfigured(
             f"the restore of a backup into {data_dir} has not finished: run `segnode restore` "
-            "again with the same backup, or start anew with an empty folder",
+            "again with the same backup, or restore into an empty folder",
             key="data_dir",
         )
