@@ -201,7 +201,7 @@ class EarlyRuns:
         return None
 
     def _moved(self, run: _EarlyRun, request: InferenceRequest) -> InferenceResult:
-        """Moves the files of the result to the folder of the request, and adds an event to the history."""
+        """Moves the files of the result to the folder of the request; the history gets an event."""
         result, source = run.result, run.request.output
         assert result is not None  # noqa: S101 `_take` waits for it
         for folder in source.iterdir():
