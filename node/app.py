@@ -1,10 +1,11 @@
 """Composition root: chooses the implementations of the worker by its settings."""
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from models.installed_packages import InstalledPackages
 from node.alerts.monitoring import Monitoring, monitoring_from
 from node.audit.forwarding import AuditForwarder
 from node.audit.syslog import SyslogServer
@@ -107,18 +108,10 @@ def build(settings: Settings, store: Store, name: str, current: App | None = Non
     models = current.models if current is not None and is_same else inference.pool()
     policy = _retry_policy(settings)
     certificates = SeenCertificates(store, utc_now, PeerRole.RECEIVER)
-    early_runs = (
-        current.early_runs if current is not None and is_same else EarlyRuns(store, models, utc_now)
-    )
+    kept_runs = current.early_runs if current is not None and is_same else None
+    early_runs = kept_runs or EarlyRuns(store, models, utc_now)
     steps = _job_steps(settings, store, inference, early_runs, by_name, certificates=certificates)
-    completion = SeriesCompletion(
-        store=store,
-        rules=rules,
-        quiet_seconds=settings.quiet_seconds,
-        installed_version=lambda name: specs.find(name).version,
-        now=utc_now,
-        began_at=early_runs.began_at,
-    )
+    completion = _series_completion(settings, store, rules, specs, early_runs)
     return App(
         settings=settings,
         inference=inference,
@@ -131,34 +124,16 @@ def build(settings: Settings, store: Store, name: str, current: App | None = Non
         early_start=EarlyStart(store, completion, early_runs, steps.segment, utc_now)
         if settings.worker.early_start
         else None,
-        retriever=Retriever(
-            retrieval_sources(settings, store, certificates),
-            store,
-            Inbox(store, settings.min_free_bytes),
-            utc_now,
-            policy,
-        ),
+        retriever=_retriever(settings, store, certificates, policy),
         queries={name: _query(settings, store, name) for name in settings.queries},
         worklists=worklists_from(settings, store, utc_now, policy),
         search_index=SearchIndex(store, settings.web.search_patients, utc_now),
         commitment_reporter=_commitment_reporter(settings, store, policy),
         retention=Retention(store, settings.retention.keep, settings.retention.free_bytes, utc_now),
-        audit_retention=AuditRetention(
-            store,
-            settings.retention.keep_audit,
-            utc_now,
-            only_sent=settings.audit.syslog is not None,
-        ),
+        audit_retention=_audit_retention(settings, store),
         audit_forwarder=AuditForwarder(store, _syslog_server(settings)),
         monitoring=monitoring_from(settings, store, utc_now, compares_results=True),
-        shadow_runner=ShadowRunner(
-            store=store,
-            infer_if_idle=models.infer_if_idle,
-            packages=specs,
-            rules=by_name,
-            timeout=timedelta(seconds=settings.worker.longest_inference_seconds) + _SHADOW_OVERHEAD,
-            now=utc_now,
-        ),
+        shadow_runner=_shadow_runner(settings, store, models, specs, by_name),
         feedback_comparer=FeedbackComparer(store, by_name, utc_now),
     )
 
@@ -187,6 +162,58 @@ def _job_steps(
     destinations = destinations_from(settings, certificates)
     deliver_step, commit_step = _delivery(settings, store, destinations, policy)
     return JobSteps(segment_step, deliver_step, commit_step)
+
+
+def _series_completion(
+    settings: Settings,
+    store: Store,
+    rules: Sequence[Rule],
+    specs: InstalledPackages,
+    early_runs: EarlyRuns,
+) -> SeriesCompletion:
+    return SeriesCompletion(
+        store=store,
+        rules=rules,
+        quiet_seconds=settings.quiet_seconds,
+        installed_version=lambda name: specs.find(name).version,
+        now=utc_now,
+        began_at=early_runs.began_at,
+    )
+
+
+def _retriever(
+    settings: Settings, store: Store, certificates: SeenCertificates, policy: RetryPolicy
+) -> Retriever:
+    return Retriever(
+        retrieval_sources(settings, store, certificates),
+        store,
+        Inbox(store, settings.min_free_bytes),
+        utc_now,
+        policy,
+    )
+
+
+def _shadow_runner(
+    settings: Settings,
+    store: Store,
+    models: InferencePool,
+    specs: InstalledPackages,
+    rules: Mapping[str, Rule],
+) -> ShadowRunner:
+    inference = timedelta(seconds=settings.worker.longest_inference_seconds)
+    return ShadowRunner(
+        store=store,
+        infer_if_idle=models.infer_if_idle,
+        packages=specs,
+        rules=rules,
+        timeout=inference + _SHADOW_OVERHEAD,
+        now=utc_now,
+    )
+
+
+def _audit_retention(settings: Settings, store: Store) -> AuditRetention:
+    has_syslog = settings.audit.syslog is not None
+    return AuditRetention(store, settings.retention.keep_audit, utc_now, only_sent=has_syslog)
 
 
 def _syslog_server(settings: Settings) -> SyslogServer | None:
