@@ -116,11 +116,24 @@ class _Origin:
 
 # The tables with an entry for each name; a mistake in one entry says nothing about the others.
 _NAMED_TABLES = ("peers", "sources", "queries", "worklists", "destinations")
-# What the settings of a table are compared with, besides each other.
-_COMPARED_WITH = {
-    "web": "listener",
-    "retention": "least_free_gib",
-    "monitoring": "least_free_gib",
+# What a setting is compared with outside its table, by table and setting.
+_COMPARED_WITH: dict[KeyPath, set[str]] = {
+    ("web", "port"): {"listener"},
+    ("web", "redirect_port"): {"listener"},
+    ("listener", "tls_port"): {"web", "dicom_tls"},
+    ("listener", "client_certificates"): {"dicom_tls"},
+    ("peers", "certificate_name"): {"listener"},
+    ("peers", "username"): {"listener"},
+    ("access", "login"): {"web"},
+    ("access", "addresses"): {"web"},
+    ("access", "issuer"): {"web"},
+    ("retention", "free_gib"): {"least_free_gib"},
+    ("monitoring", "low_disk_gib"): {"least_free_gib"},
+    ("database_password_env",): {"database_url"},
+    ("database_password_file",): {"database_url"},
+    ("store_access_key",): {"store_secret_key_env", "store_secret_key_file"},
+    ("store_secret_key_env",): {"store_access_key", "store_url"},
+    ("store_secret_key_file",): {"store_access_key", "store_url"},
 }
 
 
@@ -132,12 +145,11 @@ def _settings_of(values: dict[str, Any], origin: _Origin) -> Settings:
         rules = parse_rules(values["rules"], settings.quiet_seconds, mistakes)
     else:
         rules = () if "destinations" in values else (_default_rule(settings.quiet_seconds),)
-    # Where a value is wrong, what is compared with it is not known.
-    wrong = {path[0] for path, _ in mistakes if path[0] not in _NAMED_TABLES}
+    wrong = _unknown_values(values, mistakes)
     mistakes += [
         (path, message)
         for path, message in contradictions(settings, base)
-        if wrong.isdisjoint({path[0], _COMPARED_WITH.get(str(path[0]))})
+        if wrong.isdisjoint({path[0], *_compared_with(path)})
     ]
     if mistakes:
         raise _all_mistakes(mistakes, origin)
@@ -154,14 +166,31 @@ def _settings_of(values: dict[str, Any], origin: _Origin) -> Settings:
 
 def _unknown_references(values: dict[str, Any], base: Path) -> list[Mistake]:
     """Returns unknown names, without those that only follow from the misspelt name of a table."""
-    known = [key for key in Settings.model_fields if key not in values]
-    meant = {key: closest_match(key, known) for key in values if key not in Settings.model_fields}
+    meant = _meant(values)
     corrected = {meant.get(key) or key: value for key, value in values.items()}
     return [
         (path, message)
         for path, message in unknown_references(corrected, base)
         if path[0] not in meant.values()
     ]
+
+
+def _meant(values: Mapping[str, Any]) -> dict[str, str | None]:
+    """Returns each misspelt setting or table at the top, with the one that is similar."""
+    known = [key for key in Settings.model_fields if key not in values]
+    return {key: closest_match(key, known) for key in values if key not in Settings.model_fields}
+
+
+def _unknown_values(values: Mapping[str, Any], mistakes: Iterable[Mistake]) -> set[str]:
+    """Returns the settings and tables at the top that are wrong, and those that are misspelt."""
+    wrong = {str(path[0]) for path, _ in mistakes if path[0] not in _NAMED_TABLES}
+    return wrong | {meant for meant in _meant(values).values() if meant is not None}
+
+
+def _compared_with(path: KeyPath) -> set[str]:
+    """Returns what the setting is compared with; where that is wrong, nothing follows from it."""
+    ends = (path[0],) if len(path) == 1 else (path[0], path[-1])
+    return _COMPARED_WITH.get(ends, set())
 
 
 def _validate(values: dict[str, Any], mistakes: list[Mistake]) -> Settings:

@@ -12,6 +12,20 @@ _NO_END_OF_TEXT = "a text has no quotation mark at its end"
 _NO_END_OF_LIST = (
     'a list has no ] at its end, or no comma between two items; write it as ["A", "B"]'
 )
+_INLINE_TABLE = (
+    "a table in { } stands on one line, with a comma between two settings and none at its end"
+)
+_TABLE_NAME = (
+    "the name of a table stands in one pair of brackets, as in [listener], or in two where there "
+    "are several such tables, as in [[rules]]; a name with a special character needs quotation "
+    'marks, as in [peers."CT 1"]'
+)
+_AFTER_TABLE_NAME = (
+    "something follows the name of a table: [listener] or [[rules]] has a line of its own, where "
+    "only a comment with # may follow"
+)
+_SETTING = "a setting is written as name = value; its name has no spaces"
+_NO_KEY = "initial character for a key"
 _TWICE = "{name} is there twice; the first is in line {first}"
 _LIST_OF_TABLES = (
     "{name} is written with one pair of brackets here and elsewhere again; each of several rules "
@@ -27,20 +41,14 @@ _MESSAGES = (
         r'"C:\\data", or use single quotation marks, as in ' + "'C:\\data'",
     ),
     (r"Unclosed array", _NO_END_OF_LIST),
-    (
-        r"Unclosed inline table|initial character for a key",
-        "a table in { } stands on one line, with a comma between two settings and none at its end",
-    ),
+    (r"Unclosed inline table", _INLINE_TABLE),
     (r"Duplicate inline table key", "a setting is there twice between { and }"),
     (
         r"Expected '\]",
         'the name of a table ends with ], or ]] after [[; a name with a space or another special '
         'character needs quotation marks, as in [peers."CT 1"]',
     ),
-    (
-        r"Expected '='",
-        'a setting is written as name = value; its name has no spaces',
-    ),
+    (r"Expected '='", _SETTING),
     (
         r"Expected newline",
         "something follows the value: each setting has its own line, a text needs quotation marks, "
@@ -96,8 +104,19 @@ def syntax_mistake(message: str, content: str) -> SyntaxMistake:
     outer = next((opened for kind, opened in unclosed.brackets if kind == "["), line)
     if outer < line and (at_end or _SETTING_OR_TABLE.match(lines[line - 1])):
         return SyntaxMistake(outer, _NO_END_OF_LIST)
+    if _NO_KEY in message:
+        return SyntaxMistake(line, _expected_name(unclosed, lines[line - 1]))
+    if "Expected newline" in message and _TABLE.match(lines[line - 1]):
+        return SyntaxMistake(line, _AFTER_TABLE_NAME)
     known = (text for pattern, text in _MESSAGES if re.search(pattern, message))
     return SyntaxMistake(line, next(known, _OTHER))
+
+
+def _expected_name(unclosed: _Unclosed, line: str) -> str:
+    """Returns the form of what stands where `line` has no name of a setting or table."""
+    if any(kind == "{" for kind, _ in unclosed.brackets):
+        return _INLINE_TABLE
+    return _TABLE_NAME if line.lstrip().startswith("[") else _SETTING
 
 
 def _repeated(lines: list[str], line: int) -> SyntaxMistake:

@@ -394,6 +394,9 @@ def test_a_mistake_in_one_table_does_not_hide_what_another_one_excludes(tmp_path
     assert "destinations.other.kind: there is no kind 'foldr'" in no_kind
 
 
+_TLS_PEER = '[peers.ct]\nae_title = "CT"\nhost = "h"\nport = 1\ncertificate_name = "ct"\n'
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -402,12 +405,40 @@ def test_a_mistake_in_one_table_does_not_hide_what_another_one_excludes(tmp_path
         '[web]\nport = "x"\n[listener]\nport = 8080\n',
         '[destinations.d]\nkind = "dicomweb"\nurl = "http://s/x"\nusername = 1\n'
         'password_env = "HOME"\n',
+        f"{_TLS_PEER}[listener]\nport = 99999\ntls_port = 2762\n",
+        f"{_TLS_PEER}[listner]\ntls_port = 2762\n",
+        '[dicom_tls]\nminimum_version = "1"\n[listener]\ntls_port = 2762\n',
+        '[web]\nport = "x"\n[dicom_tls]\ncertificate_file = "site.toml"\nca_file = "site.toml"\n'
+        "[listener]\ntls_port = 8080\n",
+        '[web]\nport = "x"\npublic_url = "https://n/"\nnames = ["n"]\n[access.oidc]\n'
+        'issuer = "https://i/"\nclient_id = "c"\nroles = { g = "viewer" }\n',
     ],
 )
 def test_a_wrong_value_is_the_only_mistake_of_what_is_compared_with_it(
     tmp_path: Path, text: str
 ) -> None:
     assert len(mistakes_in(tmp_path, VALID + text)) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'database_url = "oracle://h/x"\ndatabase_password_env = "HOME"\n',
+        'store_url = "x"\nstore_access_key = "k"\nstore_secret_key_env = "HOME"\n',
+    ],
+)
+def test_a_wrong_address_at_the_top_is_the_only_mistake(tmp_path: Path, text: str) -> None:
+    (mistake,) = mistakes_in(tmp_path, text + VALID)
+    assert "_url: " in mistake
+
+
+def test_what_is_wrong_in_a_peer_is_reported_beside_a_wrong_port_of_the_listener(
+    tmp_path: Path,
+) -> None:
+    text = VALID.replace("port = 4242", 'port = 4242\nserver_name = "pacs"')
+    peer, port = mistakes_in(tmp_path, text + "[listener]\nport = 99999\n")
+    assert "peers.pacs.server_name: has no effect without tls = true" in peer
+    assert "listener.port: must be" in port
 
 
 def test_a_wrong_limit_at_the_top_is_the_only_mistake(tmp_path: Path) -> None:
