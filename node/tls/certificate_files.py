@@ -62,6 +62,25 @@ def file_mistakes(files: TlsFiles, now: datetime | None = None) -> Iterator[File
         yield FileMistake(_key_setting(files), message)
 
 
+def holds_no_authority(file: Path) -> bool:
+    """Whether the file holds certificates of systems alone, none of which may sign others.
+
+    A certificate that signed itself counts as an authority: it is trusted for that system.
+    """
+    certificates, _ = _certificates(file)
+    return bool(certificates) and not any(map(_is_authority, certificates))
+
+
+def _is_authority(certificate: x509.Certificate) -> bool:
+    if certificate.issuer == certificate.subject:
+        return True
+    try:
+        constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints)
+    except x509.ExtensionNotFound:
+        return False
+    return constraints.value.ca
+
+
 def open_key_mistake(files: TlsFiles) -> FileMistake | None:
     """Returns the mistake of a key file that other users of the machine can read or change."""
     file = files.own_key

@@ -1,7 +1,6 @@
 """Remarks on settings that are valid and still deserve attention; `segnode check` prints them."""
 
 import stat
-from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
 from pydantic import BaseModel
@@ -12,8 +11,11 @@ from node.routing.conditions import All, Equals
 from node.routing.contradictions import contradiction
 from node.settings.credentials.options import secret_source
 from node.settings.credentials.tables import secret_sources
-from node.settings.destinations import Destination, FolderDestination
+from node.settings.destinations import Destination
 from node.settings.messages.access_remarks import access_remarks
+from node.settings.messages.data_folder_remarks import data_folder_remarks
+from node.settings.messages.network_remarks import network_remarks
+from node.settings.messages.unused_remarks import unused_remarks
 from node.settings.network.peers import Peer
 from node.settings.network.tls_tables import tls_tables
 from node.settings.options import Settings
@@ -45,11 +47,10 @@ def remarks(settings: Settings) -> Iterator[str]:
     yield from _unencrypted_client_secrets(settings)
     yield from _open_key_files(settings)
     yield from _open_configuration(settings)
-    yield from _open_data_folder(settings)
-    yield from _shared_ae_titles(settings)
-    yield from _unbound_ae_titles(settings)
-    yield from _unused_queries(settings)
+    yield from data_folder_remarks(settings)
+    yield from network_remarks(settings)
     yield from _refused_by_the_node(settings)
+    yield from unused_remarks(settings)
 
 
 def _fallback_remarks(name: str, destination: Destination) -> Iterator[str]:
@@ -128,24 +129,6 @@ def _open_key_files(settings: Settings) -> Iterator[str]:
             yield f"{'.'.join(map(str, path))}: {mistake.message}."
 
 
-def _unbound_ae_titles(settings: Settings) -> Iterator[str]:
-    """Yields peers whose AE title every certificate of the authorities may use."""
-    listener = settings.listener
-    if listener.tls_port is None or listener.client_certificates == "none":
-        return
-    unbound = [
-        repr(name)
-        for name, peer in settings.peers.items()
-        if peer.may and peer.certificate_name is None
-    ]
-    if unbound:
-        plain = "" if listener.port is None else f", and on port {listener.port} every sender"
-        yield (
-            f"Peers without certificate_name: {', '.join(unbound)}. Every certificate that "
-            f"dicom_tls.ca_file vouches for may use their AE titles{plain}."
-        )
-
-
 def _open_configuration(settings: Settings) -> Iterator[str]:
     """Yields files that decide what the node does, and that every user of the machine can change.
 
@@ -159,60 +142,6 @@ def _open_configuration(settings: Settings) -> Iterator[str]:
         mode = file.stat().st_mode
         if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
             yield f"{file}: every user of this machine can change it: chmod o-w {file}."
-
-
-def _open_data_folder(settings: Settings) -> Iterator[str]:
-    """Yields who may read the data folder besides the node, and which readers it keeps out."""
-    data_dir = settings.data_dir
-    mode = stat.S_IMODE(data_dir.stat().st_mode) if data_dir.is_dir() else 0
-    inside = [
-        name
-        for name, destination in settings.destinations.items()
-        if isinstance(destination, FolderDestination)
-        and destination.readable_by != "owner"
-        and destination.path.is_relative_to(data_dir)
-    ]
-    for name in inside:
-        yield (
-            f"Destination {name!r}: its folder is in data_dir, which is for the node alone; for "
-            'readers of it, choose a folder elsewhere, otherwise set readable_by = "owner".'
-        )
-    if mode & stat.S_IRWXO:
-        closed = "all in it but that folder" if inside else "it"
-        yield (
-            f"data_dir {data_dir}: every user of this machine can read it (mode {mode:03o}); the "
-            f"node closes {closed} when it starts."
-        )
-    elif mode & stat.S_IRWXG:
-        yield (
-            f"data_dir {data_dir}: its group can read it (mode {mode:03o}); if that is not meant, "
-            "run chmod 700 on it."
-        )
-
-
-def _shared_ae_titles(settings: Settings) -> Iterator[str]:
-    """Yields peers that a receiver cannot tell apart; one system may have several ports."""
-    names: dict[str, list[str]] = defaultdict(list)
-    for name, peer in settings.peers.items():
-        names[peer.ae_title].append(repr(name))
-    for title, sharing in names.items():
-        if len(sharing) > 1:
-            yield (
-                f"Peers {' and '.join(sharing)} have the same AE title {title}: what they send "
-                "cannot be told apart, and from_ae stands for both."
-            )
-
-
-def _unused_queries(settings: Settings) -> Iterator[str]:
-    """Yields queries for a modality that every rule excludes."""
-    rules = [rule for rule in settings.rules if not rule.only_for_work_items]
-    for name, query in settings.queries.items():
-        wanted = Equals("Modality", query.modality)
-        if all(contradiction(All((rule.when, wanted))) for rule in rules):
-            yield (
-                f"Query {name!r}: no rule takes {query.modality}, so the node would retrieve these "
-                "series and ignore them."
-            )
 
 
 def _refused_by_the_node(settings: Settings) -> Iterator[str]:
