@@ -77,7 +77,7 @@ class Accounts:
         """
         self._require_own_account(name, "the identity provider has the second factor")
         if not self.store.get_user(name).has_second_factor:
-            raise AccountError(f"{name} has no second factor")
+            raise AccountError(f"the user {name} has no second factor")
         self.store.remove_second_factor(name)
         LockOut(self.store).forgive(name)
         self._record(now, name, "second factor removed")
@@ -90,7 +90,7 @@ class Accounts:
 
     def _require_own_account(self, name: str, reason: str) -> None:
         if self.store.get_user(name).is_external:
-            raise AccountError(f"{name} has no account of this node: {reason}")
+            raise AccountError(f"the user {name} has no account of this node: {reason}")
 
     def _password_code(self, name: str, now: datetime) -> str:
         code = new_code()

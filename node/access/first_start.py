@@ -13,6 +13,7 @@ from node.access.secrets import digest_of_code, new_code
 from node.audit.losses import AuditLosses
 from node.audit.recording import record_if_possible
 from node.domain.access.users import AccountError, CodePurpose, User, user_name_of
+from node.domain.texts.sentences import sentence
 from node.store import Store
 
 _LOG = structlog.get_logger()
@@ -60,7 +61,7 @@ def set_up(store: Store, code: str, account: NewAccount, facts: RequestFacts) ->
     else:
         mistakes.insert(0, _WRONG_CODE)
     if mistakes:
-        raise AccountError(". ".join(f"{each[:1].upper()}{each[1:]}" for each in mistakes))
+        raise AccountError(" ".join(map(sentence, mistakes)))
     name = user_name_of(account.name)
     user = store.add_first_administrator(name, hash_password(account.password), digest, facts.now)
     if user is None:  # somebody else was faster

@@ -57,7 +57,7 @@ class SecondFactor:
         """
         credentials = self.store.credentials_of(name)
         if credentials is None or credentials.user.has_second_factor:
-            raise AccountError(f"{name} has a second factor already; remove it first")
+            raise AccountError(f"the user {name} has a second factor already; remove it first")
         secret = credentials.totp_secret
         if secret is None:
             secret = pyotp.random_base32()

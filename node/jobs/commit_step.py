@@ -89,8 +89,8 @@ class CommitStep:
     def _error(self, requested: RequestedCommitment) -> str:
         if requested.answered_at is None:
             waited_s = self.timeout.total_seconds()
-            return f"{requested.peer} did not commit to the result within {waited_s:g} s"
-        return f"{requested.peer} does not commit to the result: {requested.failure}"
+            return f"the peer {requested.peer} did not commit to the result within {waited_s:g} s"
+        return f"the peer {requested.peer} does not commit to the result: {requested.failure}"
 
     def _send_again(
         self, requested: RequestedCommitment, error: Rejected | Transient

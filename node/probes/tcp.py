@@ -58,7 +58,7 @@ def connection_failure(error: OSError, host: str, port: int, timeout_s: float) -
         case ConnectionRefusedError():
             return ConnectionFailure(
                 ConnectionFault.CONNECTION_REFUSED,
-                f"{host} refuses connections to port {port}",
+                f"the host {host} refuses connections to port {port}",
                 "check the port, and that the server runs",
             )
         case TimeoutError():

@@ -17,9 +17,10 @@ from node.cli.configuration.imported_file import confirm_identity, report_left_o
 from node.cli.jobs import JsonOption, open_store
 from node.cli.options import ConfigOption, operating_system_user, stated_reason
 from node.domain.errors import Transient
+from node.domain.texts.sentences import sentence
 
 if TYPE_CHECKING:
-    from node.configuration.site_configuration import NothingChanged, SiteConfiguration
+    from node.configuration.site_configuration import SiteConfiguration
     from node.store.configuration.revisions import Revision
 
 app = typer.Typer(no_args_is_help=True, help="Revisions of the configuration in the database.")
@@ -206,7 +207,7 @@ def rollback(
                 number, author or operating_system_user(), reason, base, _now()
             )
         except NothingChanged as unchanged:
-            typer.echo(_in_a_sentence(unchanged))
+            typer.echo(sentence(str(unchanged)))
         else:
             typer.echo(_activated(revision))
 
@@ -269,7 +270,7 @@ def _activate(
     try:
         revision = site.propose(draft, start, _now(), name=str(file))
     except NothingChanged as unchanged:
-        typer.echo(_in_a_sentence(unchanged))
+        typer.echo(sentence(str(unchanged)))
     except RevisionConflict as conflict:
         number = conflict.active.number
         raise Transient(
@@ -297,10 +298,6 @@ def _line(revision: "Revision") -> str:
 
 def _activated(revision: "Revision") -> str:
     return f"Revision {revision.number} is active; every process switches to it within seconds."
-
-
-def _in_a_sentence(unchanged: "NothingChanged") -> str:
-    return f"{str(unchanged)[:1].upper()}{str(unchanged)[1:]}."
 
 
 def _now() -> datetime:

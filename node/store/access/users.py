@@ -21,8 +21,8 @@ from node.store.repository import Repository
 _U = USERS.c
 _IS_LOCAL = _U.name.not_like(f"{EXTERNAL_PREFIX}%")
 _LAST_ADMINISTRATOR = (
-    "{name} is the only administrator; make somebody else administrator first, so that the node "
-    "keeps one"
+    "the user {name} is the only administrator; make somebody else administrator first, so that "
+    "the node keeps one"
 )
 
 

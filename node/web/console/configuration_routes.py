@@ -19,6 +19,7 @@ from node.configuration.site_configuration import (
     revision_name,
 )
 from node.domain.errors import Misconfigured
+from node.domain.texts.sentences import sentence
 from node.store.configuration.revisions import Revision, RevisionConflict, RevisionDraft
 from node.web.acting_user import CurrentUser
 from node.web.console.form_data import FormFields, base_revision, line_of
@@ -119,7 +120,7 @@ def save(site: _OfSite, fields: FormFields) -> Response:
             return _editor_page(site, shown, HTTPStatus.CONFLICT)
         site.configuration.propose(draft, editor.base, site.now)
     except NothingChanged as error:
-        shown = replace(editor, confirmation=f"{str(error)[:1].upper()}{str(error)[1:]}.")
+        shown = replace(editor, confirmation=sentence(str(error)))
         return _editor_page(site, shown, HTTPStatus.OK)
     except (
         Misconfigured,

@@ -13,6 +13,7 @@ from starlette.responses import HTMLResponse, Response
 
 from node.domain.access.identities import IdentityOrigin
 from node.domain.access.permissions import Permission
+from node.domain.texts.sentences import sentence
 from node.settings import Settings
 from node.web.console import monitoring_text, state_text
 from node.web.console.models.card import card_html
@@ -95,7 +96,7 @@ def _environment() -> Environment:
     environment.filters["event_name"] = state_text.event_name
     environment.filters["event_detail"] = state_text.event_detail
     environment.filters["volume_text"] = state_text.volume_text
-    environment.filters["sentence"] = state_text.sentence
+    environment.filters["sentence"] = sentence
     environment.filters["duration"] = monitoring_text.duration
     environment.filters["markdown"] = card_html
     environment.filters["size"] = monitoring_text.size

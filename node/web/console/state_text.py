@@ -202,11 +202,3 @@ def event_detail(event: HistoryEvent) -> str:
 def short_uid(uid: str) -> str:
     """Returns the end of a UID, which is enough to distinguish series."""
     return uid if len(uid) <= 16 else f"…{uid[-14:]}"
-
-
-def sentence(text: str) -> str:
-    """Returns the text with a capital at its start and a full stop at its end."""
-    text = text.strip()
-    if not text:
-        return ""
-    return text[0].upper() + text[1:] + ("" if text[-1] in ".!?" else ".")

@@ -58,11 +58,11 @@ def test_impossible_changes_say_why_and_leave_a_trail_of_the_others(
 ) -> None:
     run(config, monkeypatch, "add", "admin", "--role", "administrator")
     for arguments, reason in (
-        (("disable", "admin"), "only administrator"),
+        (("disable", "admin"), "the user admin is the only administrator"),
         (("add", "admin"), "there is a user admin already"),
         (("reset", "nobody"), "there is no user nobody"),
         (("add", "a b"), "a user name has"),
-        (("reset", "admin", "--second-factor"), "admin has no second factor"),
+        (("reset", "admin", "--second-factor"), "the user admin has no second factor"),
     ):
         capsys.readouterr()
         assert run(config, monkeypatch, *arguments) == 1

@@ -23,13 +23,13 @@ from node.configuration.site_configuration import (
 )
 from node.configuration.toml_edit import CannotEdit, TomlValue
 from node.domain.errors import Misconfigured
+from node.domain.texts.sentences import sentence
 from node.settings import Settings
 from node.store.configuration.revisions import RevisionConflict, RevisionDraft
 from node.web.acting_user import ActingUser, CurrentUser
 from node.web.console.connections.form import Form
 from node.web.console.form_data import base_revision, line_of
 from node.web.console.rendering import page
-from node.web.console.state_text import sentence
 from node.web.dependencies import Configuration, Now, SiteSettings
 
 _TEMPLATE = "connections/form.html"

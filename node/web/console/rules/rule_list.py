@@ -6,6 +6,7 @@ from node.configuration.rule_blocks import RuleBlocks
 from node.configuration.site_configuration import SiteConfiguration
 from node.configuration.toml_edit import CannotEdit
 from node.domain.errors import Misconfigured
+from node.domain.texts.sentences import sentence
 from node.routing.conditions import Verdict
 from node.routing.rules import Rule, own_condition
 from node.routing.series_facts import SeriesFacts
@@ -81,7 +82,7 @@ def _read_only(configuration: SiteConfiguration, text: str, count: int) -> str:
     try:
         blocks = RuleBlocks.of(text).blocks
     except CannotEdit as error:
-        return f"{str(error)[:1].upper()}{str(error)[1:]}."
+        return sentence(str(error))
     if len(blocks) != count:
         return "This is the rule that applies without a configuration. Add one to replace it."
     return ""
