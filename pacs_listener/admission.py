@@ -141,7 +141,7 @@ class Admission:
         try:
             self.quotas.check(calling, peers)
         except QuotaReached as error:
-            return Refusal(ListenerRejection.QUOTA, str(error), TEMPORARY_CONGESTION)
+            return Refusal(error.reason, str(error), TEMPORARY_CONGESTION)
         return None
 
 

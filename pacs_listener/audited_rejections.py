@@ -23,7 +23,11 @@ REPEATED_AFTER = timedelta(minutes=15)
 _MAX_KINDS = 500
 _OTHERS = "*"
 # They say how busy the node is, not who has connected.
-_NOT_AUDITED = {ListenerRejection.TOO_MANY_ASSOCIATIONS, ListenerRejection.NO_SPACE}
+_NOT_AUDITED = {
+    ListenerRejection.TOO_MANY_ASSOCIATIONS,
+    ListenerRejection.TOO_MANY_OF_ADDRESS,
+    ListenerRejection.NO_SPACE,
+}
 _Kind = tuple[str, str, ListenerRejection]  # calling AE title, address, reason
 
 

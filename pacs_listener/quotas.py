@@ -6,6 +6,7 @@ The counts are in memory. They start anew with each minute, each day (UTC), and 
 from collections.abc import Callable, Iterable
 from datetime import datetime
 
+from node.domain.connections.rejected_connection import ListenerRejection
 from node.domain.errors import Transient
 from pacs_listener.policy import Quota, SenderPolicy
 from pacs_listener.processes.shared_limits import SharedLimits, digest_of
@@ -14,7 +15,14 @@ _MINUTE_S = 60
 
 
 class QuotaReached(Transient):
-    """A peer has sent as much as it may; later it may send more."""
+    """A peer has sent as much as it may; later it may send more.
+
+    `reason` says which limit it has reached.
+    """
+
+    def __init__(self, message: str, reason: ListenerRejection) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class Quotas:
@@ -42,12 +50,14 @@ class Quotas:
         if quota.images_per_minute is not None and images >= quota.images_per_minute:
             raise QuotaReached(
                 f"{ae_title} has sent {images} images within a minute, as many as "
-                "max_images_per_minute allows"
+                "max_images_per_minute allows",
+                ListenerRejection.IMAGES_PER_MINUTE,
             )
         if quota.bytes_per_day is not None and size >= quota.bytes_per_day:
             raise QuotaReached(
                 f"{ae_title} has sent {size / (1 << 20):,.1f} MiB today, as much as "
-                "max_gib_per_day allows"
+                "max_gib_per_day allows",
+                ListenerRejection.GIB_PER_DAY,
             )
 
     def count(self, ae_title: str, senders: Iterable[SenderPolicy], size: int) -> None:

@@ -46,12 +46,13 @@ from pacs_listener.store_status import (
 from pacs_listener.tls_handshakes import TlsHandshakes
 
 _LOG = structlog.get_logger()
-_LOCAL_LIMIT = (0x02, 0x03, 0x02)  # transient, by the provider: local limit exceeded (PS3.8 9.3.4)
 # Reasons that pass: what the sender has still to send may continue a series.
 _TEMPORARY = {
     ListenerRejection.NO_SPACE,
-    ListenerRejection.QUOTA,
+    ListenerRejection.IMAGES_PER_MINUTE,
+    ListenerRejection.GIB_PER_DAY,
     ListenerRejection.TOO_MANY_ASSOCIATIONS,
+    ListenerRejection.TOO_MANY_OF_ADDRESS,
 }
 _REJECTION_EVENTS = {ListenerRejection.NO_SPACE: "association.rejected_without_space"}
 
@@ -176,7 +177,7 @@ class Listener:
             refusal = (
                 self._admission.refusal(event.assoc, self._policy)
                 or self._without_space()
-                or self._above_limit(event.assoc)
+                or self._open.refusal(event.assoc, self._policy.max_associations)
             )
         except Exception:
             # pynetdicom logs what a handler raises, and would accept the association.
@@ -212,14 +213,6 @@ class Listener:
         except Transient as error:
             return Refusal(ListenerRejection.NO_SPACE, str(error), TEMPORARY_CONGESTION)
         return None
-
-    def _above_limit(self, association: Association) -> Refusal | None:
-        """Returns the refusal where all associations, or those of the address, are in use."""
-        limit = self._policy.max_associations
-        if self._open.admits(association, limit):
-            return None
-        text = f"as many associations are open as may be (max_associations is {limit})"
-        return Refusal(ListenerRejection.TOO_MANY_ASSOCIATIONS, text, _LOCAL_LIMIT)
 
     def _store(self, event: Event) -> Dataset | int:
         """Answers one C-STORE request (PS3.7 9.1.1)."""
@@ -262,8 +255,8 @@ class Listener:
         )
         if self._rejections is not None:
             sop_class = str(cast(C_STORE, event.request).AffectedSOPClassUID)
-            is_quota = isinstance(error, QuotaReached)
-            reason = ListenerRejection.QUOTA if is_quota else ListenerRejection.INSTANCE
+            instance = ListenerRejection.INSTANCE
+            reason = error.reason if isinstance(error, QuotaReached) else instance
             self._rejections.record_instance(event, sop_class, status, reason)
         if not isinstance(error, MayNotStore):
             self._record_refused(event, str(error))

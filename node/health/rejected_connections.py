@@ -26,8 +26,15 @@ _WORDS: Mapping[ListenerRejection, tuple[str, str]] = {
         "On the sender, enter {own} as the AE title of this node.",
     ),
     ListenerRejection.TOO_MANY_ASSOCIATIONS: (
-        "More than {associations} associations were open at the time (max_associations).",
+        "As many associations of all senders were open as may be: {associations} "
+        "(max_associations).",
         "Senders try again. If this happens often, raise max_associations.",
+    ),
+    ListenerRejection.TOO_MANY_OF_ADDRESS: (
+        "As many associations of its address were open as one address may have: four fifths of "
+        "max_associations, which is {associations}.",
+        "Senders try again. If this happens often, let the sender open fewer at a time, or raise "
+        "max_associations.",
     ),
     ListenerRejection.NO_SPACE: (
         "The disk had less than {free_gib} GiB of free space (least_free_gib).",
@@ -49,6 +56,15 @@ _WORDS: Mapping[ListenerRejection, tuple[str, str]] = {
         "A peer has this AE title, and may not come from this address.",
         "If the address belongs to this sender, add it to addresses of the peer. Otherwise, find "
         "out which machine uses the AE title.",
+    ),
+    ListenerRejection.IMAGES_PER_MINUTE: (
+        "It has sent as many images within a minute as it may (max_images_per_minute of the peer).",
+        "Senders try again, and nothing is lost. If this happens often, raise the limit.",
+    ),
+    ListenerRejection.GIB_PER_DAY: (
+        "It has sent as much within a day (UTC) as it may (max_gib_per_day of the peer).",
+        "Send the rest on the next day, if the sender does not. If this happens often, raise the "
+        "limit.",
     ),
     ListenerRejection.QUOTA: (
         "It has sent as much as it may (max_images_per_minute, max_gib_per_day of the peer).",

@@ -5,10 +5,15 @@ from typing import TYPE_CHECKING
 
 from pynetdicom.events import Event
 
+from node.domain.connections.rejected_connection import ListenerRejection
+from pacs_listener.admission import Refusal
 from pacs_listener.processes.shared_limits import SharedLimits, digest_of
 
 if TYPE_CHECKING:
     from pynetdicom.association import Association
+
+_LIMIT = "max_associations"
+_LOCAL_LIMIT = (0x02, 0x03, 0x02)  # transient, by the provider: local limit exceeded (PS3.8 9.3.4)
 
 
 @dataclass
@@ -22,18 +27,28 @@ class OpenAssociations:
     shared: SharedLimits
     _open: list["Association"] = field(default_factory=list)
 
-    def admits(self, association: "Association", max_associations: int) -> bool:
-        """Whether another association is allowed; if so, it counts until it ends."""
+    def refusal(self, association: "Association", max_associations: int) -> Refusal | None:
+        """Returns the refusal where all associations, or those of the address, are in use.
+
+        Otherwise, the association counts until it ends.
+        """
         address = digest_of(str(association.requestor.address))
         with self.shared.exclusively():
             self._open = [each for each in self._open if each.is_alive()]
             self._publish()
             every = self.shared.addresses()
-            if len(every) >= max_associations or every.count(address) >= _share(max_associations):
-                return False
+            if len(every) >= max_associations:
+                text = f"as many associations are open as may be ({_LIMIT} is {max_associations})"
+                return Refusal(ListenerRejection.TOO_MANY_ASSOCIATIONS, text, _LOCAL_LIMIT)
+            if every.count(address) >= (share := _share(max_associations)):
+                text = (
+                    f"its address has {share} associations open, as many as one address may have "
+                    f"(four fifths of {_LIMIT}, {max_associations})"
+                )
+                return Refusal(ListenerRejection.TOO_MANY_OF_ADDRESS, text, _LOCAL_LIMIT)
             self._open.append(association)
             self._publish()
-            return True
+            return None
 
     def release(self, event: Event) -> None:
         """Counts an association no more that has ended; handles EVT_CONN_CLOSE."""

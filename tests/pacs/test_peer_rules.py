@@ -259,9 +259,15 @@ def test_a_sender_that_repeats_a_series_gets_beyond_what_its_limit_let_through(
             times.append(NOON + timedelta(minutes=1))
 
 
-@pytest.mark.parametrize("limit", ["max_images_per_minute = 2", "max_gib_per_day = 0.0000100"])
+@pytest.mark.parametrize(
+    ("limit", "reason"),
+    [
+        ("max_images_per_minute = 2", ListenerRejection.IMAGES_PER_MINUTE),
+        ("max_gib_per_day = 0.0000100", ListenerRejection.GIB_PER_DAY),
+    ],
+)
 def test_beyond_its_limit_a_peer_must_send_again_and_what_was_acknowledged_stays(
-    tmp_path: Path, images: list[Path], limit: str
+    tmp_path: Path, images: list[Path], limit: str, reason: ListenerRejection
 ) -> None:
     text = peer(limit) + peer("", "ct2", "CT2")
     with ruled_listener(tmp_path, text, lambda: NOON) as listener:
@@ -276,7 +282,7 @@ def test_beyond_its_limit_a_peer_must_send_again_and_what_was_acknowledged_stays
         assert missing.refused == 4 - acknowledged
         assert answer(listener) == TEMPORARY_CONGESTION
         counts = listener.next_rejections()
-        assert counts == {ListenerRejection.QUOTA: 4 - acknowledged + 1}
+        assert counts == {reason: 4 - acknowledged + 1}
         other = associate(listener, "CT2")
         assert other.send_c_store(images[3]).get("Status") == STORED
         other.release()

@@ -216,6 +216,6 @@ def test_one_address_leaves_associations_to_others(tmp_path: Path) -> None:
             "127.0.0.1", listener.port, ae_title="SEGNODE", bind_address=("127.0.0.2", 0)
         )
         assert elsewhere.is_established
-        only(listener, ListenerRejection.TOO_MANY_ASSOCIATIONS)
+        only(listener, ListenerRejection.TOO_MANY_OF_ADDRESS)
         for each in (*opened, elsewhere):
             each.release()

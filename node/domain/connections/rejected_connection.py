@@ -10,13 +10,16 @@ class ListenerRejection(StrEnum):
 
     CALLED_AE_TITLE = "called-ae-title"  # the sender uses another AE title for this node
     CALLING_AE_TITLE = "calling-ae-title"  # no peer has the sender's AE title
-    TOO_MANY_ASSOCIATIONS = "too-many-associations"
+    TOO_MANY_ASSOCIATIONS = "too-many-associations"  # of all senders together
+    TOO_MANY_OF_ADDRESS = "too-many-of-address"  # associations of the sender's address
     NO_SPACE = "no-space"  # the disk has less free space than the minimum
     SOP_CLASS = "sop-class"  # a presentation context: the node stores no such objects
     TRANSFER_SYNTAX = "transfer-syntax"  # a presentation context: no offered one is known
     INSTANCE = "instance"  # a C-STORE request with a failure status
     ADDRESS = "address"  # a peer may not come from this address
-    QUOTA = "quota"  # a peer has sent as much as it may
+    IMAGES_PER_MINUTE = "images-per-minute"  # a peer has sent as many as it may
+    GIB_PER_DAY = "gib-per-day"  # a peer has sent as much as it may
+    QUOTA = "quota"  # either of these two, recorded by an earlier version
     USER_IDENTITY = "user-identity"
     TLS_EXPECTED = "tls-expected"  # without TLS on the port for TLS
     PLAIN_EXPECTED = "plain-expected"  # with TLS on the port without it

@@ -40,7 +40,7 @@ def _unbound_ae_titles(settings: Settings) -> Iterator[str]:
         if peer.may and peer.certificate_name is None
     ]
     if unbound:
-        plain = "" if listener.port is None else f", and on port {listener.port} every sender"
+        plain = f", and on port {listener.port} every sender" if listener.plain else ""
         yield (
             f"Peers without certificate_name: {', '.join(unbound)}. Every certificate that "
             f"dicom_tls.ca_file vouches for may use their AE titles{plain}."

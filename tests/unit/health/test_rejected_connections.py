@@ -38,6 +38,36 @@ def test_every_reason_has_a_text_and_a_remedy(reason: ListenerRejection) -> None
     assert sender.remedy.endswith(".")
 
 
+@pytest.mark.parametrize(
+    ("reason", "text"),
+    [
+        (
+            ListenerRejection.TOO_MANY_ASSOCIATIONS,
+            "As many associations of all senders were open as may be: 25 (max_associations).",
+        ),
+        (
+            ListenerRejection.TOO_MANY_OF_ADDRESS,
+            "As many associations of its address were open as one address may have: four fifths of "
+            "max_associations, which is 25.",
+        ),
+        (
+            ListenerRejection.IMAGES_PER_MINUTE,
+            "It has sent as many images within a minute as it may (max_images_per_minute of the "
+            "peer).",
+        ),
+        (
+            ListenerRejection.GIB_PER_DAY,
+            "It has sent as much within a day (UTC) as it may (max_gib_per_day of the peer).",
+        ),
+    ],
+)
+def test_of_two_limits_the_one_that_was_reached_is_named(
+    reason: ListenerRejection, text: str
+) -> None:
+    (sender,) = explain_rejections([rejected(reason)], SETTINGS)
+    assert sender.text == text
+
+
 def test_an_unknown_sender_can_be_accepted() -> None:
     (sender,) = explain_rejections([rejected(ListenerRejection.CALLING_AE_TITLE)], SETTINGS)
     assert sender.can_be_accepted

@@ -65,6 +65,7 @@ def test_what_ends_no_association_or_only_says_that_the_node_is_busy_leaves_no_r
         ListenerRejection.INSTANCE,
         ListenerRejection.SOP_CLASS,
         ListenerRejection.TOO_MANY_ASSOCIATIONS,
+        ListenerRejection.TOO_MANY_OF_ADDRESS,
         ListenerRejection.NO_SPACE,
     ):
         audited.add([(key(reason=reason), 1)])

@@ -55,3 +55,18 @@ def test_a_wildcard_as_the_name_of_a_certificate_has_a_remark(
         each.startswith(f"Peer 'pacs': certificate_name {name} stands for no other name")
         for each in found
     )
+
+
+@pytest.mark.parametrize(
+    ("plain", "end"),
+    [
+        ("true", "may use their AE titles, and on port 11112 every sender."),
+        ("false", "may use their AE titles."),
+    ],
+)
+def test_a_peer_without_a_certificate_name_has_a_remark_about_the_ports_in_use(
+    folder: Path, plain: str, end: str
+) -> None:
+    (remark,) = _found(folder, f"{VALID}{_TLS}[listener]\ntls_port = 2762\nplain = {plain}\n")
+    assert remark.startswith("Peers without certificate_name: 'pacs'.")
+    assert remark.endswith(end)
