@@ -69,6 +69,7 @@ class AuditParameters(BaseModel):
             self.user,
             self.object,
             self.address,
+            datetime.now(UTC),
         )
 
     def address_of(self, path: str, **more: str) -> str:

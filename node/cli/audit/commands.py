@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -54,7 +55,7 @@ def list_records(
     """
     from node.store.audit_trail.searching import AuditSearch
 
-    search = AuditSearch(since, until, action, outcome, user, object_, address)
+    search = AuditSearch(since, until, action, outcome, user, object_, address, datetime.now(UTC))
     with open_store(config) as store:
         record_reading(store, "listed")
         records = store.audit_page(search, limit)

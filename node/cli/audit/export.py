@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -49,7 +50,7 @@ def export(
     from node.audit.export_lines import line_writer
     from node.store.audit_trail.searching import AuditOrder, AuditSearch
 
-    search = AuditSearch(since, until, action, outcome, user, object_, address)
+    search = AuditSearch(since, until, action, outcome, user, object_, address, datetime.now(UTC))
     line_of = line_writer(export_format)
     with open_store(config) as store:
         record_reading(store, f"exported as {export_format}")

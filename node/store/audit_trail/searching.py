@@ -2,16 +2,18 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import Enum, auto
-from typing import Self
+from typing import Any, Self
 
 from sqlalchemy import ColumnElement, Text, cast, literal, select, tuple_
+from sqlalchemy.engine import Connection
 
 from node.domain.audit.lost_records import LostRecords, parsed_lost_records
 from node.domain.audit.records import AuditAction, AuditOutcome
 from node.domain.errors import Rejected, RejectionReason
+from node.store.audit_trail.ahead_of_clock import RunAhead, runs_ahead
 from node.store.audit_trail.chain import ChainedRecord
 from node.store.audit_trail.tables import AUDIT_RECORDS
 from node.store.audit_trail.trail import chained_record
@@ -36,7 +38,8 @@ class AuditSearch:
     """What the wanted records have; None and empty texts do not restrict.
 
     Times are aware; `until` is excluded. `user` and `address` are parts, in upper or lower case.
-    `object` is the whole identifier of one of the objects.
+    `object` is the whole identifier of one of the objects. Records with a time after `clock` stand
+    where their chain has them; without it, where their time does.
     """
 
     since: datetime | None = None
@@ -46,6 +49,7 @@ class AuditSearch:
     user: str = ""
     object: str = ""
     address: str = ""
+    clock: datetime | None = None
 
     def conditions(self) -> list[ColumnElement[bool]]:
         """Returns the conditions of the query."""
@@ -69,7 +73,7 @@ class AuditSearch:
         return found
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, order=True)
 class AuditCursor:
     """The place of a record among all records, by time; `str` and `parse` are inverse."""
 
@@ -102,6 +106,11 @@ class AuditCursor:
         at = self.happened_at.astimezone(UTC).strftime(_CURSOR_TIME)
         return f"{at}~{self.sequence}~{self.chain}"
 
+    def placed(self, ahead: Sequence[RunAhead]) -> Self:
+        """Returns the place of a record that may be one of those ahead of the clock."""
+        run = next((each for each in ahead if each.holds(self.chain, self.sequence)), None)
+        return self if run is None else replace(self, happened_at=run.placed_at)
+
     def precedes(self, order: AuditOrder) -> ColumnElement[bool]:
         """The condition of records that come after it in this order."""
         values = (self.happened_at, self.chain, self.sequence)
@@ -110,6 +119,57 @@ class AuditCursor:
         )
         records = tuple_(*_PLACE)
         return records < place if order is AuditOrder.NEWEST_FIRST else records > place
+
+
+@dataclass(frozen=True)
+class _Window:
+    """The records of a page: the first `limit` in an order, after a place."""
+
+    limit: int
+    after: AuditCursor | None
+    order: AuditOrder
+
+    @property
+    def is_reversed(self) -> bool:
+        """Whether the newest record comes first."""
+        return self.order is AuditOrder.NEWEST_FIRST
+
+    def among(self, ahead: Sequence[RunAhead]) -> Self:
+        """Returns the window that begins where the chains have the records ahead of the clock."""
+        return self if self.after is None else replace(self, after=self.after.placed(ahead))
+
+    def by_time(
+        self, connection: Connection, conditions: Sequence[ColumnElement[bool]]
+    ) -> list[ChainedRecord]:
+        """Returns its records where their times say."""
+        begin = () if self.after is None else (self.after.precedes(self.order),)
+        query = select(AUDIT_RECORDS).where(*conditions, *begin).order_by(*self._ordered(*_PLACE))
+        return [chained_record(row) for row in connection.execute(query.limit(self.limit))]
+
+    def of_run(
+        self, connection: Connection, run: RunAhead, conditions: Sequence[ColumnElement[bool]]
+    ) -> dict[AuditCursor, ChainedRecord]:
+        """Returns its records of a run, with the place of each."""
+        query = select(AUDIT_RECORDS).where(
+            *conditions, _R.chain == run.chain, _R.sequence.between(run.first, run.last)
+        )
+        if self.after is not None:
+            here = (run.placed_at, run.chain)
+            there = (self.after.happened_at, self.after.chain)
+            if here == there:
+                earlier, later = (
+                    _R.sequence < self.after.sequence,
+                    _R.sequence > self.after.sequence,
+                )
+                query = query.where(earlier if self.is_reversed else later)
+            elif (here > there) is self.is_reversed:
+                return {}
+        query = query.order_by(*self._ordered(_R.sequence)).limit(self.limit)
+        records = (chained_record(row) for row in connection.execute(query))
+        return {AuditCursor(run.placed_at, run.chain, each.sequence): each for each in records}
+
+    def _ordered(self, *columns: ColumnElement[Any]) -> Iterator[ColumnElement[Any]]:
+        return (each.desc() if self.is_reversed else each for each in columns)
 
 
 class AuditSearches(Repository):
@@ -126,14 +186,17 @@ class AuditSearches(Repository):
 
         With `after`, they begin after that place.
         """
-        conditions = search.conditions()
-        if after is not None:
-            conditions.append(after.precedes(order))
-        is_reversed = order is AuditOrder.NEWEST_FIRST
-        columns = (each.desc() if is_reversed else each for each in _PLACE)
-        query = select(AUDIT_RECORDS).where(*conditions).order_by(*columns).limit(limit)
+        window = _Window(limit, after, order)
         with self._database.reading() as connection:
-            return [chained_record(row) for row in connection.execute(query)]
+            ahead = () if search.clock is None else runs_ahead(connection, search.clock)
+            if search.clock is None or not ahead:
+                return window.by_time(connection, search.conditions())
+            window = window.among(ahead)
+            conditions = [*search.conditions(), _R.happened_at <= search.clock]
+            found = {AuditCursor.of(each): each for each in window.by_time(connection, conditions)}
+            for run in ahead:
+                found |= window.of_run(connection, run, search.conditions())
+        return [found[each] for each in sorted(found, reverse=window.is_reversed)[:limit]]
 
     def audit_records(
         self, search: AuditSearch, order: AuditOrder = AuditOrder.NEWEST_FIRST
