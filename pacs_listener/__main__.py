@@ -19,7 +19,7 @@ from node.intake.refused_images import FLUSH_SECONDS as FLUSH_REFUSED_SECONDS
 from node.intake.refused_images import FORGET_SECONDS, RefusedImages
 from node.processes.audit_losses import add_loss_report
 from node.processes.entry_point import Host, RestartNeeded, exit_status, run_process, utc_now
-from node.runtime.locks import LockedProcess, hold_process_lock
+from node.runtime.listening import ListeningPorts, hold_listener_lock
 from node.runtime.signals import StopSignal
 from node.runtime.supervisor_pipe import SIGN_SECONDS, SupervisorPipe
 from node.runtime.timers import Timers
@@ -107,7 +107,7 @@ def _listen(host: Host, store: Store, stop: StopSignal, share: ListenerShare) ->
     follower.start()
     timers = _timers(process, follower)
     add_loss_report(timers, store, AuditLosses(host.settings.data_dir))
-    with hold_process_lock(LockedProcess.LISTENER, host.settings.data_dir):
+    with hold_listener_lock(host.settings.data_dir, process.ports):
         process.log_ready()
         supervisor.send_sign()
         timers.start()
@@ -155,6 +155,12 @@ class ListenerProcess:
     def tls_port(self) -> int:
         """The port for TLS; 0 without one."""
         return 0 if self._listener is None else self._listener.tls_port
+
+    @property
+    def ports(self) -> ListeningPorts:
+        """The ports on which it listens."""
+        has_plain = self._policy is not None and self._policy.port is not None
+        return ListeningPorts(self.port if has_plain else None, self.tls_port or None)
 
     @property
     def ae_title(self) -> str:

@@ -14,6 +14,7 @@ from node.domain.connections.rejected_connection import (
     RejectionKey,
     RejectionTally,
 )
+from node.runtime.listening import ListeningPorts, hold_listener_lock
 from node.store import Store
 from tests.support.servers.configurable_node import ConfigurableNode, configurable_node
 from tests.support.servers.served_node import served_node
@@ -224,6 +225,21 @@ def test_the_address_of_the_node_is_changed(connections: Page, node: Configurabl
         "LIVER on port 11113"
     )
     assert '[listener]\nae_title = "LIVER"\nport = 11113\n' in node.text
+
+
+def test_until_the_listener_has_another_port_the_pages_name_the_one_that_it_has(
+    connections: Page, node: ConfigurableNode
+) -> None:
+    connections.get_by_role("link", name="Change the address of this node").click()
+    fill(connections, port=11113)
+    with hold_listener_lock(node.store.data_dir, ListeningPorts(11112, None)):
+        save(connections)
+        expect(connections.get_by_role("region", name="This node")).to_contain_text(
+            "on port 11112. Host: this machine’s name or IP address. It changes to port 11113 once"
+        )
+        expect(connections.get_by_role("banner")).to_contain_text("on port 11112")
+    connections.reload()
+    expect(connections.get_by_role("banner")).to_contain_text("on port 11113")
 
 
 def test_a_form_shows_again_at_the_next_visit(connections: Page, node: ConfigurableNode) -> None:

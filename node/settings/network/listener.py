@@ -38,6 +38,11 @@ class ListenerOptions(Options):
         return f"port {self.port}, or {with_tls}" if self.plain else with_tls
 
     @property
+    def numbers_text(self) -> str:
+        """The numbers of the ports, after a word such as "port"."""
+        return self.ports_text.replace("port ", "")
+
+    @property
     def host_text(self) -> str:
         """The host in words, for senders."""
         if self.host in _EVERY_ADDRESS:

@@ -14,6 +14,7 @@ from starlette.responses import HTMLResponse, Response
 from node.domain.access.identities import IdentityOrigin
 from node.domain.access.permissions import Permission
 from node.domain.texts.sentences import sentence
+from node.runtime.listening import current_listener
 from node.settings import Settings
 from node.web.console import monitoring_text, state_text
 from node.web.console.models.card import card_html
@@ -38,7 +39,7 @@ def page(request: Request, settings: Settings, name: str, **context: object) -> 
 
 def render_page(path: str, settings: Settings, name: str, **context: object) -> str:
     """Returns the rendered template of the page at `path`."""
-    return render(name, node=settings.listener, path=path, peers=settings.peers, **context)
+    return render(name, node=current_listener(settings), path=path, peers=settings.peers, **context)
 
 
 def render(name: str, **context: object) -> str:

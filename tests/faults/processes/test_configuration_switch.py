@@ -21,6 +21,7 @@ from node.dimse import scu
 from node.domain.identifiers import AeTitle, Uid
 from node.domain.job import JobState
 from node.processes.role_process import MODULES, Role
+from node.runtime.listening import listening_ports
 from node.store.configuration.revisions import Revision
 from tests.support.peers.secure_port import TlsSite
 from tests.support.processes.hosts import Host
@@ -100,8 +101,14 @@ def test_another_port_restarts_the_listener_alone(site: SwitchingSite) -> None:
     site.activate(changed)
     until(lambda: _listens(changed.port), SWITCH_S, "the listener to answer there")
     assert not _listens(old_port)
+    until(lambda: _stated_port(site) == new_port, SWITCH_S, "the listener to state its port")
     restarted = [role for role in Role if site.process_of(role) != pids[role]]
     assert restarted == [Role.LISTENER]
+
+
+def _stated_port(site: SwitchingSite) -> int | None:
+    ports = listening_ports(site.store.data_dir)
+    return None if ports is None else ports.plain
 
 
 def test_processes_killed_while_a_revision_becomes_active_all_run_it_afterwards(

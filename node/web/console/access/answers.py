@@ -12,6 +12,7 @@ from node.access.authentication import RequestFacts
 from node.access.login import Login, OpenedSession
 from node.access.sessions import cookie_name
 from node.domain.access.users import Credentials
+from node.runtime.listening import current_listener
 from node.settings import AccessOptions
 from node.web.access_control import request_facts
 from node.web.console.rendering import render
@@ -61,7 +62,7 @@ def access_page(
     shown = HTTPStatus.UNPROCESSABLE_ENTITY if mistake and status is HTTPStatus.OK else status
     path = request.scope["path"]
     is_known = current_sender().identity is not None
-    node = settings_of(request.app).listener if is_known else None
+    node = current_listener(settings_of(request.app)) if is_known else None
     text = render(f"access/{name}", node=node, path=path, mistake=mistake, **context)
     return HTMLResponse(text, shown, _HEADERS)
 
