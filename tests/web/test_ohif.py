@@ -31,7 +31,7 @@ pytestmark = pytest.mark.webgl
 
 @dataclass
 class Viewing:
-    """A PACS and the viewer in front of it; all studies in one page, which has loaded the viewer."""
+    """A PACS and the viewer in front of it. All studies use one page, which loads it once."""
 
     pacs: OrthancPacs
     site: OhifSite
