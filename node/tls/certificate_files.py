@@ -73,7 +73,9 @@ def holds_no_authority(file: Path) -> bool:
     return bool(certificates) and not any(map(_is_authority, certificates))
 
 
-def _is_authority(certificate: x509.Certificate) -> bool:
+def _is_authority(certificate: "x509.Certificate") -> bool:
+    from cryptography import x509
+
     if certificate.issuer == certificate.subject:
         return True
     try:
