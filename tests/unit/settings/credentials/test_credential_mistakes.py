@@ -100,8 +100,14 @@ def test_the_password_of_the_database_is_for_postgresql(
 @pytest.mark.parametrize(
     ("text", "mistake"),
     [
-        ('store_url = "s3://b"\nstore_access_key = "k"\n', "store_access_key: needs store_secret"),
-        ('store_url = "s3://b"\nstore_secret_key_file = "s"\n', "has no effect without store_acc"),
+        (
+            'store_url = "s3://bkt"\nstore_access_key = "k"\n',
+            "store_access_key: needs store_secret",
+        ),
+        (
+            'store_url = "s3://bkt"\nstore_secret_key_file = "s"\n',
+            "has no effect without store_acc",
+        ),
         ('store_access_key = "k"\nstore_secret_key_file = "s"\n', "no effect without store_url"),
     ],
 )
