@@ -154,7 +154,7 @@ def _list_context(
 
 
 def _series_context(settings: Settings, store: Store, series_uid: str) -> dict[str, object]:
-    loaded = load_series_page(store, series_uid)
+    loaded = load_series_page(store, series_uid, settings.destinations)
     if loaded is None:
         raise operations.unknown_series(series_uid)
     jobs = [one.job for one in loaded.view.current_jobs]
