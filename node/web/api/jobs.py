@@ -1,4 +1,4 @@
-"""REST routes of jobs: list, picture, retry, rerun, discard."""
+"""REST routes of jobs: list, picture, retry, release, rerun, discard."""
 
 from http import HTTPStatus
 from typing import Annotated, Any
@@ -66,6 +66,12 @@ def picture(job_id: str, store: SiteStore, _version: PictureVersion = "") -> Res
 def retry(job_id: str, store: SiteStore, now: Now) -> dict[str, Any]:
     """Retries a parked job."""
     return job_to_json(operations.retry_job(store, job_id, now))
+
+
+@ROUTER.post("/{job_id}/release", status_code=HTTPStatus.ACCEPTED)
+def release(job_id: str, store: SiteStore, now: Now) -> dict[str, Any]:
+    """Delivers the result of a job that is held because of its findings."""
+    return job_to_json(operations.release_job(store, job_id, now))
 
 
 @ROUTER.post("/{job_id}/rerun", status_code=HTTPStatus.ACCEPTED)

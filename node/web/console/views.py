@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from node.domain.identifiers import Uid
 from node.domain.incomplete_series import IncompleteSeries
-from node.domain.job import Job, JobState, can_rerun
+from node.domain.job import Job, JobState, can_rerun, is_final
 from node.domain.job_summary import current_jobs
 from node.domain.series import SeriesState, StoredSeries
 from node.routing.rule_matching import Decision
@@ -54,6 +54,11 @@ class JobView:
     def may_retry(self) -> bool:
         """Whether a person can retry the job."""
         return self.job.state is JobState.PARKED
+
+    @property
+    def retry_action(self) -> str:
+        """The last part of the address to which that button posts."""
+        return "release" if self.job.is_held else "retry"
 
     @property
     def retry_label(self) -> str:
@@ -123,6 +128,11 @@ class SeriesView:
     def may_start(self) -> bool:
         """Whether it waits for the end of its quiet time, which a person can skip."""
         return self.is_receiving and not self.series.start_requested
+
+    @property
+    def may_delete(self) -> bool:
+        """Whether its images and results can be deleted: no job is open."""
+        return self.has_images and all(is_final(one.job.state) for one in self.jobs)
 
     @property
     def may_decide_again(self) -> bool:
