@@ -34,6 +34,9 @@ def serve(
 
     Example: segnode serve --config /etc/segnode/segnode.toml
     """
+    from node.runtime.lean_imports import import_structlog
+
+    import_structlog()
     from node.processes.role_process import Role
     from node.processes.supervisor import serve_until_stopped
 

@@ -5,8 +5,6 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 
-from cryptography import x509
-
 from node.domain.connections.seen_certificate import SeenCertificate
 from node.domain.monitoring.problem import Problem, ProblemKind, Urgency, sentence_end
 from node.settings import Settings
@@ -61,6 +59,8 @@ def _certificate_files(settings: Settings) -> Iterator[tuple[str, Path]]:
 
 @lru_cache(maxsize=32)
 def _first_expiry(file: Path, _modified_ns: int) -> datetime:
+    from cryptography import x509  # a node without certificate files starts sooner without it
+
     certificates = x509.load_pem_x509_certificates(file.read_bytes())
     return min(certificate.not_valid_after_utc for certificate in certificates)
 

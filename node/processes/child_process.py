@@ -12,6 +12,8 @@ import signal
 import sys
 import threading
 
+from node.runtime.lean_imports import import_pydicom, import_structlog
+
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 _POLL_SECONDS = 0.5
 
@@ -45,6 +47,8 @@ def main() -> None:
     # Imports create many objects that stay. To search them again and again for garbage takes up to
     # a quarter of the start.
     gc.disable()
+    import_structlog()
+    import_pydicom()
     del sys.argv[1:3]
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 

@@ -5,10 +5,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+# The functions that read a file import cryptography: most processes and commands read none.
+if TYPE_CHECKING:
+    from cryptography import x509
+    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 # A group may read a private key, and nobody else may read or change it.
 _OTHERS_MODE = stat.S_IWGRP | stat.S_IRWXO
@@ -84,8 +86,10 @@ def _key_setting(files: TlsFiles) -> str:
     return "certificate_file" if files.key is None else "key_file"
 
 
-def _certificates(file: Path) -> tuple[list[x509.Certificate], str]:
+def _certificates(file: Path) -> tuple[list["x509.Certificate"], str]:
     """Returns the certificates in a file, or what is wrong with it."""
+    from cryptography import x509
+
     content, message = _content(file)
     if message:
         return [], message
@@ -95,8 +99,10 @@ def _certificates(file: Path) -> tuple[list[x509.Certificate], str]:
         return [], f"{file} holds no certificate: it must be in PEM format (BEGIN CERTIFICATE)"
 
 
-def _private_key(file: Path) -> tuple[PrivateKeyTypes | None, str]:
+def _private_key(file: Path) -> tuple["PrivateKeyTypes | None", str]:
     """Returns the key in a file, or what is wrong with it."""
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
     content, message = _content(file)
     if message:
         return None, message
@@ -121,7 +127,7 @@ def _content(file: Path) -> tuple[bytes, str]:
         return b"", f"{file} cannot be read ({reason}): make it readable for the node's user"
 
 
-def _expiry_mistake(file: Path, own: x509.Certificate, now: datetime) -> str:
+def _expiry_mistake(file: Path, own: "x509.Certificate", now: datetime) -> str:
     """Returns what is wrong with the period in which the node's own certificate is valid."""
     if own.not_valid_after_utc <= now:
         return f"the certificate in {file} expired on {_day(own.not_valid_after_utc)}: renew it"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from playwright.sync_api import Page
+from playwright.sync_api import Browser
 from pydicom.dataset import Dataset
 
 from node.demo.orthanc_pacs import OrthancPacs, orthanc_missing
@@ -16,6 +16,7 @@ from node.domain.result_objects import SegEncoding
 from node.pipeline import ResultRequest, segment
 from tests.support.browser.ohif_site import OhifSite, ohif_files
 from tests.support.browser.viewer_page import PICTURE_POLL_S, ImagePlane, ViewerPage, coloured
+from tests.support.browser.windows import DESKTOP
 from tests.support.dicom.body import AXIAL, CORONAL, FEET_FIRST, Directions, in_liver, oblique
 from tests.support.dicom.builders import LIVER, MADE_AT, ThresholdSegmenter, ct_series
 from tests.support.dicom.results import encoded_seg
@@ -28,16 +29,27 @@ _RENDER_SECONDS = 120
 pytestmark = pytest.mark.webgl
 
 
-@dataclass(frozen=True)
+@dataclass
 class Viewing:
-    """A PACS and the viewer in front of it."""
+    """A PACS and the viewer in front of it. All studies use one page, which loads it once."""
 
     pacs: OrthancPacs
     site: OhifSite
+    browser: Browser
+    viewer: ViewerPage | None = None
+
+    def open(self, study_instance_uid: str) -> ViewerPage:
+        """Opens a study."""
+        if self.viewer is None:
+            page = self.browser.new_page(viewport=DESKTOP)
+            self.viewer = ViewerPage(page, self.site.url, study_instance_uid)
+        else:
+            self.viewer.open_study(study_instance_uid)
+        return self.viewer
 
 
 @pytest.fixture(scope="module")
-def viewing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Viewing]:
+def viewing(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[Viewing]:
     """One Orthanc and one OHIF for all studies of this file."""
     missing = orthanc_missing()
     if missing:
@@ -45,7 +57,7 @@ def viewing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Viewing]:
     files = ohif_files()
     pacs = OrthancPacs(tmp_path_factory.mktemp("orthanc"))
     with pacs, OhifSite(files, pacs.dicomweb_url) as site:
-        yield Viewing(pacs, site)
+        yield Viewing(pacs, site, browser)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +73,6 @@ def viewing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Viewing]:
 )
 def test_the_overlay_appears_on_the_liver(
     viewing: Viewing,
-    page: Page,
     tmp_path: Path,
     name: str,
     directions: Directions,
@@ -69,7 +80,7 @@ def test_the_overlay_appears_on_the_liver(
 ) -> None:
     slices = ct_series(directions, seed=f"ohif-{name}")
     _upload_to_pacs(viewing.pacs, slices.write(tmp_path / "ct"), tmp_path, encoding)
-    viewer = ViewerPage(page, viewing.site.url, slices.datasets[0].StudyInstanceUID)
+    viewer = viewing.open(slices.datasets[0].StudyInstanceUID)
     shown = _slices_with_liver(slices.datasets)
 
     viewer.show(shown[0].SOPInstanceUID)

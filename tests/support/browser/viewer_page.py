@@ -68,11 +68,17 @@ class ViewerPage:
 
     def __init__(self, page: Page, site_url: str, study_instance_uid: str) -> None:
         self.page = page
+        self._site_url = site_url
         page.set_default_timeout(TIMEOUT_MS)
-        page.goto(f"{site_url}/viewer?StudyInstanceUIDs={study_instance_uid}")
-        self._wait_for_image()
+        self.open_study(study_instance_uid)
+        # Only on the first visit.
         page.get_by_text("Skip all").click()
         page.get_by_text("Confirm and hide").click()
+
+    def open_study(self, study_instance_uid: str) -> None:
+        """Opens a study instead of the present one; the browser has the program already."""
+        self.page.goto(f"{self._site_url}/viewer?StudyInstanceUIDs={study_instance_uid}")
+        self._wait_for_image()
 
     @classmethod
     def opened(cls, page: Page) -> Self:

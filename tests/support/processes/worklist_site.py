@@ -10,6 +10,7 @@ from node.demo.free_ports import free_ports
 from node.demo.orthanc_pacs import OrthancPacs
 from node.domain.identifiers import Uid
 from node.domain.worklists.work_item import WorkItem, WorkItemState
+from node.processes.role_process import Role
 from tests.support.dicom.work_items import scheduled_work_item, series_input
 from tests.support.peers.secure_port import TlsSite
 from tests.support.processes.running_node import RunningNode, small_abdomen
@@ -46,7 +47,9 @@ class WorklistSite:
         (port,) = free_ports(1)
         self.ups = ups
         self.orthanc = OrthancPacs(folder / "orthanc", **orthanc_options(port, tls=tls))  # type: ignore[arg-type]
-        self.node = RunningNode(folder / "node", self.orthanc, dicom_port=port, tls=tls)
+        # Only images that Orthanc moves come to the listener.
+        roles = (Role.LISTENER, Role.WORKER) if retrieve == "move" else (Role.WORKER,)
+        self.node = RunningNode(folder / "node", self.orthanc, roles, port, tls)
         text = self.node.config_file.read_text()
         peer = f'ae_title = "{self.orthanc.ae_title}"\n'
         text = text.replace(peer, f'{peer}retrieve = "{retrieve}"\n')

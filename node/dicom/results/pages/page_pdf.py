@@ -2,8 +2,6 @@
 
 from datetime import datetime
 
-from fpdf import FPDF
-
 from node.dicom.results.pages.fonts import font_path
 from node.dicom.results.pages.layout import Ink, PlacedBox, PlacedPicture, PlacedText, lay_out
 from node.dicom.results.pages.page import Page, Rgb
@@ -23,6 +21,9 @@ def page_pdf(page: Page, made_at: datetime) -> bytes:
     The characters that it uses are embedded, so that it prints the same everywhere. Pictures are
     stored without loss.
     """
+    # It takes a quarter of a second to import, and most sites want no PDF.
+    from fpdf import FPDF
+
     pdf = FPDF(orientation="portrait", unit="mm", format="A4")
     pdf.set_creation_date(made_at)
     pdf.set_title(page.title)
