@@ -10,6 +10,7 @@ import typer
 from node.cli.audit.operator_records import record_read
 from node.cli.jobs import SERIES_STATE_TEXT, open_store
 from node.cli.options import ConfigOption
+from node.cli.queues.job_list import delivery_lines
 from node.domain.audit.records import AuditObjectType
 from node.domain.errors import Misconfigured, Rejected, RejectionReason
 from node.domain.identifiers import Uid
@@ -157,7 +158,8 @@ def explain(
             )
         record_read(store, AuditObjectType.SERIES, uid)
         decision = store.decision_of(uid)
-        jobs = store.jobs_of(uid)
+        jobs = [(job, store.deliveries_of(job.job_id)) for job in store.jobs_of(uid)]
+        pauses = store.pauses()
         incomplete = store.incomplete_series([uid]).get(uid)
     typer.echo(
         f"Series {uid}: {stored.instance_count} images from {stored.origin}, "
@@ -172,7 +174,7 @@ def explain(
     from node.routing.rule_matching import explain as explain_decision
 
     typer.echo(explain_decision(Decision.from_json(decision)))
-    for job in jobs:
+    for job, deliveries in jobs:
         part = "" if job.part is None else f", {job.part.title}"
         about = f"{job.model_id} {job.model_version}{part}"
         typer.echo(f"Job {job.job_id[:8]} ({about}): {job.visible_state}")
@@ -180,6 +182,8 @@ def explain(
             typer.echo(f"  {text}")
         for finding in job.findings:
             typer.echo(f"  {finding.text}")
+        for line in delivery_lines(job, deliveries, pauses):
+            typer.echo(line)
 
 
 def _explain_folder(folder: Path, settings: "Settings") -> str:

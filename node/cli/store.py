@@ -10,6 +10,7 @@ import typer
 from node.cli.audit.operator_records import record_work
 from node.cli.jobs import open_store
 from node.cli.options import ConfigOption, operating_system_user, stated_reason
+from node.domain.audit.records import AuditActor, AuditInterface
 from node.domain.errors import Rejected, RejectionReason
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def delete(
         _require_known(store, series)
         if not yes:
             typer.confirm(f"Delete the images and results of {len(series)} series?", abort=True)
-        now, by = datetime.now(UTC), operating_system_user()
+        now, by = datetime.now(UTC), AuditActor(operating_system_user(), AuditInterface.CLI)
         deleted = [uid for uid in series if store.delete_series(uid, now, by=by, reason=reason)]
     for uid in deleted:
         typer.echo(f"{uid}: deleted.")

@@ -30,6 +30,7 @@ _LOG = structlog.get_logger()
 # An A-ASSOCIATE-AC for 128 contexts with their transfer syntaxes is shorter, and so is every P-DATA
 # of a peer that keeps to the maximum that the node states.
 _MAX_PDU_BYTES = 1 << 18
+# From the first byte of a PDU to its last.
 _PDU_SECONDS = 60.0
 # A command set has some hundred bytes. Decoded, it takes a hundred times as much memory.
 MAX_COMMAND_BYTES = 1 << 16
@@ -46,9 +47,11 @@ class AnswerLimits:
     """Ends the association with a peer that exceeds a limit; `violation` says what it sent.
 
     `message_bytes` is the limit of one data set, and of the messages that nobody has read yet.
+    `pdu_s` is the time from the first byte of a PDU to its last.
     """
 
     message_bytes: int = MAX_ANSWER_BYTES
+    pdu_s: float = _PDU_SECONDS
     violation: str = ""
     _command: int = 0  # bytes of the command that is being received
     _message: int = 0  # bytes of the message that is being received
@@ -87,7 +90,10 @@ class AnswerLimits:
             self._enforce(association, count)
             before = connection.gettimeout()
             try:
-                return read_within(connection, count, _PDU_SECONDS)
+                return read_within(connection, count, self.pdu_s)
+            except TimeoutError as error:
+                self.violation = f"a part of a PDU, and no more within {self.pdu_s:g} s"
+                raise self._ended(association) from error
             finally:
                 connection.settimeout(before)
 
@@ -102,12 +108,16 @@ class AnswerLimits:
         elif sum(self._waiting) > self.message_bytes:
             self.violation = "messages faster than the node can read them"
         if self.violation:
-            _LOG.warning(
-                "association.limit_exceeded",
-                address=association.acceptor.address,
-                sent=self.violation,
-            )
-            raise ConnectionAbortedError(self.violation)
+            raise self._ended(association)
+
+    def _ended(self, association: "Association") -> ConnectionAbortedError:
+        """Logs the violation; returns the error that ends the connection."""
+        _LOG.warning(
+            "association.limit_exceeded",
+            address=association.acceptor.address,
+            sent=self.violation,
+        )
+        return ConnectionAbortedError(self.violation)
 
     def _count(self, event: Event) -> None:
         """Counts the bytes of a PDU."""

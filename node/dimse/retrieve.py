@@ -36,10 +36,6 @@ MOVE_MODEL = StudyRootQueryRetrieveInformationModelMove
 GET_MODEL = StudyRootQueryRetrieveInformationModelGet
 # An archive may fetch a series from a slow medium first, and some report no progress.
 RETRIEVAL_TIMEOUT_S = 600.0
-# One that only reports progress would hold up the retrievals of all other peers. The largest series
-# has some thousand instances, and each has a response or fewer.
-MAX_RETRIEVAL_S = 4 * 3600.0
-_MAX_PENDING = 100_000
 DESTINATION_UNKNOWN = 0xA801
 # Statuses of our C-STORE responses within a C-GET (PS3.4 table B.2-1).
 OUT_OF_RESOURCES, CANNOT_UNDERSTAND = 0xA700, 0xC000
@@ -53,6 +49,21 @@ class NotPerformed(Transient):
 
 
 @dataclass(frozen=True)
+class RetrievalLimits:
+    """How many responses may come before the last one, and how long the retrieval may take.
+
+    A peer that only reports progress would hold up the retrievals of all other peers. The largest
+    series has some thousand instances, and each has a response or fewer.
+    """
+
+    max_pending: int = 100_000
+    max_seconds: float = 4 * 3600.0
+
+
+_LIMITS = RetrievalLimits()
+
+
+@dataclass(frozen=True)
 class MoveDestination:
     """Where the peer sends the series: the node's listener, on its ports in words."""
 
@@ -60,7 +71,14 @@ class MoveDestination:
     ports: str
 
 
-def move_series(remote: Remote, destination: MoveDestination, study: Uid, series: Uid) -> int:
+def move_series(
+    remote: Remote,
+    destination: MoveDestination,
+    study: Uid,
+    series: Uid,
+    *,
+    limits: RetrievalLimits = _LIMITS,
+) -> int:
     """Has `remote` send a series to `destination` by C-MOVE; returns the number of instances sent.
 
     Raises:
@@ -82,11 +100,19 @@ def move_series(remote: Remote, destination: MoveDestination, study: Uid, series
         responses = association.send_c_move(
             _identifier(study, series), destination.ae_title, MOVE_MODEL
         )
-        final = _final_response(responses, remote, association)
+        final = _final_response(responses, remote, association, limits)
     return completed_sub_operations(final, remote, series, destination)
 
 
-def get_series(remote: Remote, calling: AeTitle, study: Uid, series: Uid, accept: Accept) -> int:
+def get_series(
+    remote: Remote,
+    calling: AeTitle,
+    study: Uid,
+    series: Uid,
+    accept: Accept,
+    *,
+    limits: RetrievalLimits = _LIMITS,
+) -> int:
     """Retrieves a series by C-GET and passes each instance to `accept`; returns their number.
 
     The instances arrive on the same association. One that `accept` refuses ends the retrieval.
@@ -115,7 +141,7 @@ def get_series(remote: Remote, calling: AeTitle, study: Uid, series: Uid, accept
         _check_contexts(association, remote)
         responses = association.send_c_get(_identifier(study, series), GET_MODEL)
         until_refused = _until_refused(responses, receiver, association)
-        final = _final_response(until_refused, remote, association)
+        final = _final_response(until_refused, remote, association, limits)
     return completed_sub_operations(final, remote, series)
 
 
@@ -182,11 +208,13 @@ def _until_refused(
         yield response
 
 
-def _final_response(responses: Responses, remote: Remote, association: Association) -> Dataset:
+def _final_response(
+    responses: Responses, remote: Remote, association: Association, limits: RetrievalLimits
+) -> Dataset:
     """Returns the last response; ends the association where there are too many, or for too long."""
-    deadline = time.monotonic() + MAX_RETRIEVAL_S
+    deadline = time.monotonic() + limits.max_seconds
     for pending, (status, _) in enumerate(responses):
-        if pending > _MAX_PENDING or time.monotonic() > deadline:
+        if pending > limits.max_pending or time.monotonic() > deadline:
             association.abort()
             raise Transient(
                 f"{remote} does not end the retrieval: it reports progress again and again"

@@ -107,6 +107,14 @@ class Delivery:
         return self.state is DeliveryState.DELIVERED and not self.receipt.startswith(REPLACED)
 
 
+def removed_destination(name: str) -> str:
+    """Why nothing is sent to a destination that the configuration no longer has, and what to do."""
+    return (
+        f"the configuration no longer has a destination {name!r}: redirect or discard what waits "
+        "for it (page Queues; segnode jobs redirect, segnode jobs discard), or add it again"
+    )
+
+
 def not_delivered(deliveries: Iterable[Delivery]) -> str:
     """Says which parked objects did not reach which destination, and why; empty without any."""
     parked = [one for one in deliveries if one.state is DeliveryState.PARKED]

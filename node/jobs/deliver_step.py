@@ -18,6 +18,7 @@ from node.domain.delivery import (
     Receipt,
     discarded_text,
     not_delivered,
+    removed_destination,
 )
 from node.domain.error_classification import Defect, attempt
 from node.domain.errors import NotAccepted, Rejected, RejectionReason, Transient
@@ -165,7 +166,7 @@ class DeliverStep:
     def _deliver(self, job: Job, key: DeliveryKey) -> Receipt:
         destination = self.destinations.get(key.destination)
         if destination is None:
-            raise Transient(f"the configuration no longer has a destination {key.destination!r}")
+            raise Transient(removed_destination(key.destination))
         with _readable_instances(self.store, job, key.result_object) as instances:
             return destination.deliver(instances)
 

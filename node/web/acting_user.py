@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from node.domain.access.identities import Identity, IdentityOrigin
+from node.domain.audit.records import AuditActor, AuditInterface
 from node.domain.queues.selection import Interface
 from node.web.dependencies import identity_of
 
@@ -27,6 +28,10 @@ class ActingUser:
         if self.identity.origin is IdentityOrigin.LOCAL:
             return f"{entered or self.interface} ({self.address})"
         return self.identity.name
+
+    def audit_actor(self, entered: str = "") -> AuditActor:
+        """Returns the user for the audit trail; `entered` as in `named`."""
+        return AuditActor(self.named(entered), AuditInterface(self.interface), self.address)
 
 
 def acting_user(request: Request) -> ActingUser:

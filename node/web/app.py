@@ -6,7 +6,7 @@ from pathlib import Path
 
 import anyio
 import structlog
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
@@ -38,6 +38,7 @@ from node.web.api import (
 )
 from node.web.api import rules as rules_api
 from node.web.api.access import audit, tokens
+from node.web.api.invalid_requests import check_parameter_names, described, http_error_detail
 from node.web.api.queues import routes as queues
 from node.web.audit.recording import RequestRecorder
 from node.web.console import (
@@ -126,7 +127,13 @@ def create_app(
     cannot be written; if None, in the data folder of the settings.
     """
     # The interactive documentation would load its scripts from another site.
-    app = FastAPI(title="segnode", docs_url=None, redoc_url=None, openapi_url="/api/openapi.json")
+    app = FastAPI(
+        title="segnode",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/api/openapi.json",
+        dependencies=[Depends(check_parameter_names)],
+    )
     use_settings(app, settings)
     app.state.store = store
     app.state.configuration = configuration or SiteConfiguration(store, settings.file)
@@ -183,17 +190,8 @@ def _handle_transient(request: Request, error: Exception) -> Response:
 def _handle_invalid_request(request: Request, error: Exception) -> Response:
     """Answers a request in which a value is missing or has the wrong form."""
     assert isinstance(error, RequestValidationError)  # noqa: S101 registered for it
-    message = "; ".join(
-        f"{'.'.join(str(part) for part in fault['loc'])}: {_in_plain_words(fault['msg'])}"
-        for fault in error.errors()
-    )
     status = HTTPStatus.UNPROCESSABLE_ENTITY
-    return _error_response(request, status, "invalid-request", message)
-
-
-def _in_plain_words(message: str) -> str:
-    """Returns a message of pydantic about a value in the words of the node."""
-    return message.removeprefix("Value error, ").replace("Input should", "must")
+    return _error_response(request, status, "invalid-request", described(error))
 
 
 def _handle_impossible(request: Request, error: Exception) -> Response:
@@ -207,9 +205,7 @@ def _handle_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 registered for it
     status = HTTPStatus(error.status_code)
     code = status.phrase.lower().replace(" ", "-")
-    is_plain = error.detail == HTTPStatus.NOT_FOUND.phrase  # of a path that no route has
-    detail = "there is nothing at this address" if is_plain else error.detail
-    response = _error_response(request, status, code, detail)
+    response = _error_response(request, status, code, http_error_detail(request, error))
     response.headers.update(error.headers or {})
     return response
 

@@ -12,8 +12,6 @@ from node.audit.export_lines import line_writer
 from node.domain.audit.export_format import ExportFormat
 from node.domain.audit.records import (
     AuditAction,
-    AuditActor,
-    AuditInterface,
     AuditObject,
     AuditObjectType,
     AuditOutcome,
@@ -96,7 +94,7 @@ def record_reading(
             datetime.now(UTC),
             AuditAction.AUDIT_READ,
             AuditOutcome.SUCCESS,
-            AuditActor(user.named(), AuditInterface(user.interface), user.address),
+            user.audit_actor(),
             (trail, *query),
             detail,
         )

@@ -10,8 +10,10 @@ from pathlib import Path
 
 from fastapi import HTTPException
 
+from node.domain.audit.records import AuditActor
+from node.domain.errors import Rejected, RejectionReason, Transient
 from node.domain.job import Job, JobState
-from node.domain.queues.discarding import Discarding
+from node.domain.queues.discarding import MAX_REASON, Discarding
 from node.domain.series import StoredSeries
 from node.store import Store
 from node.store.jobs.jobs import IllegalChange, UnknownJob
@@ -45,6 +47,42 @@ def request_start(store: Store, series_uid: str, now: datetime) -> None:
     """Requests the decision on the series without waiting for its quiet time."""
     if not store.request_start(series_uid, now):
         raise unknown_series(series_uid)
+
+
+def delete_series(
+    store: Store, series_uid: str, reason: str, user: AuditActor, now: datetime
+) -> None:
+    """Deletes the images and results of a finished series; its row and its history stay.
+
+    Raises:
+        Rejected: the reason is missing or too long.
+        Transient: the files cannot be deleted.
+    """
+    stated = " ".join("".join(c if c.isprintable() else " " for c in reason).split())
+    if not 0 < len(stated) <= MAX_REASON:
+        message = f"state why the series is deleted, in at most {MAX_REASON} characters"
+        raise Rejected(RejectionReason.INVALID_INSTANCE, message)
+    require_series(store, series_uid)
+    try:
+        is_deleted = store.delete_series(series_uid, now, by=user, reason=stated)
+    except OSError as error:
+        message = f"the files of series {series_uid} cannot be deleted: {error.strerror}"
+        raise Transient(message) from error
+    if not is_deleted:
+        message = (
+            f"series {series_uid} is not deleted, because it is not finished: wait for its jobs, "
+            "or discard them"
+        )
+        raise HTTPException(HTTPStatus.CONFLICT, message)
+
+
+def release_job(store: Store, job_id: str, now: datetime) -> Job:
+    """Delivers the result of a job that is held because of its findings."""
+    job = require_job(store, job_id)
+    if not job.is_held and not (job.state is not JobState.DISCARDED and store.was_held(job_id)):
+        message = f"job {job_id} is {job.state} and not held for a person"
+        raise HTTPException(HTTPStatus.CONFLICT, message)
+    return retry_job(store, job_id, now)
 
 
 def retry_job(store: Store, job_id: str, now: datetime) -> Job:

@@ -26,8 +26,8 @@ from node.tls.failures import tls_failure
 
 _LOG = structlog.get_logger()
 _OPEN_TIMEOUT_SECONDS = 10.0
-# The rest waits for the next poll, so that a server that never pauses holds up nothing else.
-_MAX_EVENTS_PER_POLL = 1000
+# An event names one work item and has some kilobytes.
+_MAX_EVENT_BYTES = 1 << 20
 # Event Type ID (PS3.4 Table CC.2.4-1).
 _UPS_CANCEL_REQUESTED = 2
 _EVENT_TYPE_ID, _AFFECTED_SOP_INSTANCE_UID = "00001002", "00001000"
@@ -39,7 +39,9 @@ class CancelEvents:
     """A connection over which a server sends the events of the node's work items.
 
     `events_url` is the root of the service. The connection is opened again when it is lost; what
-    the server sends in the meantime is lost, unless it keeps events.
+    the server sends in the meantime is lost, unless it keeps events. What exceeds
+    `max_events_per_poll` waits for the next poll, so that a server that never pauses holds up
+    nothing else.
     """
 
     worklist: str
@@ -51,6 +53,7 @@ class CancelEvents:
     credentials: Credentials = NO_CREDENTIALS
     files: TlsFiles = NO_FILES
     clock: Callable[[], float] = time.monotonic
+    max_events_per_poll: int = 1000
     _failures: int = field(default=0)
     _not_before: float = field(default=0.0)
     _open: ExitStack = field(default_factory=ExitStack)
@@ -60,7 +63,7 @@ class CancelEvents:
         """Opens the connection if it is not open; records the requests that have arrived."""
         if self._connection is None and self.clock() >= self._not_before:
             self._connect()
-        for _ in range(_MAX_EVENTS_PER_POLL):
+        for _ in range(self.max_events_per_poll):
             if self._connection is None:
                 return
             try:
@@ -87,6 +90,7 @@ class CancelEvents:
                     url,
                     additional_headers={"Authorization": value} if value else None,
                     open_timeout=_OPEN_TIMEOUT_SECONDS,
+                    max_size=_MAX_EVENT_BYTES,
                     ssl=client_context(self.files) if url.startswith("wss:") else None,
                 )
             )

@@ -160,7 +160,8 @@ def test_a_complete_series_and_its_deletion_have_one_record_each(store: Store) -
         assert store.record_decision(SERIES, "{}", SeriesState.IGNORED, NOON, seen_count=2)
     series = store.get_series(SERIES)
     assert series is not None
-    assert store.delete_series(SERIES, LATER, by="ada", reason="sent by mistake")
+    ada = AuditActor("ada", AuditInterface.CLI)
+    assert store.delete_series(SERIES, LATER, by=ada, reason="sent by mistake")
     deleted, received = audit_records(store)
     assert (received.action, received.actor, received.interface) == ("received", "segnode", "node")
     assert received.objects == (

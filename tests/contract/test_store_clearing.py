@@ -7,6 +7,7 @@ from unittest.mock import patch
 
 import pytest
 
+from node.domain.audit.records import AuditActor, AuditInterface
 from node.domain.errors import Transient
 from node.domain.job import JobState
 from node.domain.series import SeriesState
@@ -89,11 +90,11 @@ def test_a_series_whose_files_cannot_be_deleted_stays_unchanged(store: Store) ->
 
 def test_a_person_deletes_a_finished_series_and_the_history_says_who_and_why(store: Store) -> None:
     add_instances(store, "1.2.3.1")
-    wish = {"by": "jdoe", "reason": "request of the patient"}
+    jdoe, reason = AuditActor("jdoe", AuditInterface.CLI), "request of the patient"
     with patch.object(store.files, "remove") as remove:
-        assert not store.delete_series(SERIES, LATER, **wish)  # not decided
+        assert not store.delete_series(SERIES, LATER, by=jdoe, reason=reason)  # not decided
         decided(store, SeriesState.IGNORED)
-        assert store.delete_series(SERIES, LATER, **wish)
+        assert store.delete_series(SERIES, LATER, by=jdoe, reason=reason)
     ((deleted,),) = (call.args for call in remove.call_args_list)
     assert [path.name for path in deleted] == ["1.2.3.1.dcm"]
     assert store.instances_of(SERIES) == ()

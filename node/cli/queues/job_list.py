@@ -119,11 +119,11 @@ def _format_series(
         lines.append(
             f"  job {job.job_id[:8]}{part} {job.visible_state}" + (f": {text}" if text else "")
         )
-        lines += _delivery_lines(job, deliveries, pauses)
+        lines += delivery_lines(job, deliveries, pauses)
     return lines
 
 
-def _delivery_lines(
+def delivery_lines(
     job: Job, deliveries: Sequence[Delivery], pauses: Collection[Queue]
 ) -> Iterator[str]:
     """Yields a line for each delivery of the job that waits or was given up."""

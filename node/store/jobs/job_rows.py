@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Row
+from sqlalchemy import ColumnElement, Row, and_, or_
 
 from node.domain.findings import Finding, FindingKind
 from node.domain.identifiers import Uid
@@ -16,6 +16,19 @@ from node.store.schema import JOBS
 # The only object is the notice of a refusal, as in `Job.is_refusal`; its file has that name.
 HAS_NOTICE = JOBS.c.result_path.like(f"%/{NOTICE.name}.%")
 _MAX_RULE_TEXT = 200  # characters of the column
+
+
+def has_visible_state(state: JobState) -> ColumnElement[bool]:
+    """Whether people see the job in this state; see `Job.visible_state`."""
+    is_notified = and_(JOBS.c.state == JobState.DELIVERING, HAS_NOTICE)
+    match state:
+        case JobState.REFUSED:
+            return or_(JOBS.c.state == state, is_notified)
+        case JobState.DELIVERING:
+            # A path that is NULL is not that of a notice.
+            return and_(JOBS.c.state == state, is_notified.is_not(True))
+        case _:
+            return JOBS.c.state == state
 
 
 class JobRows(Repository):

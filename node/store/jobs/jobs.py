@@ -5,7 +5,7 @@ from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 
-from sqlalchemy import ColumnElement, and_, exists, func, not_, select, update
+from sqlalchemy import ColumnElement, and_, exists, false, func, not_, or_, select, update
 from sqlalchemy.engine import Connection
 
 from node.domain.delivery import DeliveryState
@@ -15,7 +15,7 @@ from node.domain.queues.discarding import Discarding
 from node.domain.texts.numbers import instances
 from node.store.history import append_event
 from node.store.jobs.deliveries import IS_DISCARDED
-from node.store.jobs.job_rows import HAS_NOTICE, JobRows
+from node.store.jobs.job_rows import HAS_NOTICE, JobRows, has_visible_state
 from node.store.monitoring.row_counts import Counted, numbers_of
 from node.store.schema import DELIVERIES, HISTORY, JOBS
 from node.store.series_index import refresh_index
@@ -58,11 +58,17 @@ class Jobs(JobRows):
         limit: int = 100,
         states: Collection[JobState] | None = None,
         series_uid: str | None = None,
+        visible_states: Collection[JobState] | None = None,
     ) -> list[Job]:
-        """Returns the latest jobs, newest first; optionally only of some states or one series."""
+        """Returns the latest jobs, newest first; optionally only of some states or one series.
+
+        `visible_states` are those that people see.
+        """
         query = select(JOBS).order_by(JOBS.c.created_at.desc(), JOBS.c.job_id).limit(limit)
         if states is not None:
             query = query.where(JOBS.c.state.in_(list(states)))
+        if visible_states is not None:
+            query = query.where(or_(false(), *map(has_visible_state, visible_states)))
         if series_uid is not None:
             query = query.where(JOBS.c.series_instance_uid == series_uid)
         with self._database.reading() as connection:

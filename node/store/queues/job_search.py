@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, and_, exists, or_, select
+from sqlalchemy import ColumnElement, Connection, exists, select
 
 from node.domain.delivery import CHANGEABLE, Delivery, keys_of
 from node.domain.job import HELD, Job, JobState
 from node.domain.series import SeriesState, StoredSeries
 from node.store.jobs.deliveries import delivery_from_row
-from node.store.jobs.job_rows import HAS_NOTICE, JobRows
+from node.store.jobs.job_rows import JobRows, has_visible_state
 from node.store.received.series import stored_series
 from node.store.schema import DELIVERIES, JOBS, SERIES
 
@@ -79,7 +79,7 @@ class JobSearch(JobRows):
 def _job_conditions(criteria: JobCriteria) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
     if isinstance(criteria.state, JobState):
-        conditions.append(_has_state(criteria.state))
+        conditions.append(has_visible_state(criteria.state))
     if criteria.only_held:
         conditions.append(JOBS.c.reason.startswith(HELD, autoescape=True))
     if criteria.destination:
@@ -92,19 +92,6 @@ def _job_conditions(criteria: JobCriteria) -> list[ColumnElement[bool]]:
             )
         )
     return conditions
-
-
-def _has_state(state: JobState) -> ColumnElement[bool]:
-    """Whether people see the job in this state; see `Job.visible_state`."""
-    is_notified = and_(JOBS.c.state == JobState.DELIVERING, HAS_NOTICE)
-    match state:
-        case JobState.REFUSED:
-            return or_(JOBS.c.state == state, is_notified)
-        case JobState.DELIVERING:
-            # A path that is NULL is not that of a notice.
-            return and_(JOBS.c.state == state, is_notified.is_not(True))
-        case _:
-            return JOBS.c.state == state
 
 
 def _deliveries(connection: Connection, job: Job) -> tuple[Delivery, ...]:

@@ -62,13 +62,12 @@ class Cleanup(Repository):
         by_retention = AuditActor("segnode", AuditInterface.NODE)
         return self._delete(uid, now, "series.cleared", by_retention, "")
 
-    def delete_series(self, uid: str, now: datetime, *, by: str, reason: str) -> bool:
+    def delete_series(self, uid: str, now: datetime, *, by: AuditActor, reason: str) -> bool:
         """Deletes the images and results of a finished series because a person wants it.
 
         Returns False, and changes nothing, if the series is not finished.
         """
-        person = AuditActor(by, AuditInterface.CLI)
-        return self._delete(uid, now, "series.deleted", person, f", by {by}: {reason}")
+        return self._delete(uid, now, "series.deleted", by, f", by {by.name}: {reason}")
 
     def _delete(self, uid: str, now: datetime, event: str, actor: AuditActor, detail: str) -> bool:
         """Deletes rows and files; records the event with the number of images and the detail.

@@ -1,7 +1,7 @@
 """Search for series by the index: one page of a list, and the number of series in each state."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -114,6 +114,15 @@ class SeriesSearch(Repository):
         for states, count in found.items():
             counts[states_of(states)] += count
         return SearchCounts(counts)
+
+    def accession_numbers(self, series_uids: Collection[str]) -> dict[Uid, str]:
+        """Returns the accession number of each of some series; those without one are left out."""
+        query = select(_INDEX.series_instance_uid, _INDEX.accession_number).where(
+            _INDEX.series_instance_uid.in_(series_uids), _INDEX.accession_number != ""
+        )
+        with self._database.reading() as connection:
+            rows = connection.execute(query).all()
+        return {Uid(row.series_instance_uid): row.accession_number for row in rows}
 
     def count_unindexed(self) -> int:
         """Returns how many series no search finds yet, because an earlier version stored them."""

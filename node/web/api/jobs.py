@@ -1,12 +1,13 @@
-"""REST routes of jobs: list, picture, retry, rerun, discard."""
+"""REST routes of jobs: list, picture, retry, release, rerun, discard."""
 
 from http import HTTPStatus
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
+from node.domain.job import JobState
 from node.domain.queues.discarding import MAX_NAME, MAX_REASON, Discarding
 from node.web import operations
 from node.web.acting_user import CurrentUser
@@ -14,6 +15,12 @@ from node.web.api.serialization import Limit, delivery_to_json, job_to_json, obj
 from node.web.dependencies import Now, SiteStore
 
 ROUTER = APIRouter(prefix="/api/jobs")
+SearchedStates = Annotated[
+    list[JobState] | None, Query(description="States of which a job must have one.")
+]
+PictureVersion = Annotated[
+    str, Query(alias="v", description="Any text; with another one, a browser asks again.")
+]
 _PICTURE_HEADERS = {
     "Cache-Control": "private, max-age=3600",
     # A browser shows a picture alone in a viewer page of its own, which has inline styles.
@@ -31,9 +38,11 @@ class DiscardRequest(BaseModel):
 
 
 @ROUTER.get("")
-def list_jobs(store: SiteStore, limit: Limit = 100) -> list[dict[str, Any]]:
+def list_jobs(
+    store: SiteStore, limit: Limit = 100, state: SearchedStates = None
+) -> list[dict[str, Any]]:
     """Returns the latest jobs, newest first."""
-    return [job_to_json(job) for job in store.list_jobs(limit)]
+    return [job_to_json(job) for job in store.list_jobs(limit, visible_states=state)]
 
 
 @ROUTER.get("/{job_id}")
@@ -46,7 +55,7 @@ def get_job(job_id: str, store: SiteStore) -> dict[str, Any]:
 
 
 @ROUTER.get("/{job_id}/picture.png")
-def picture(job_id: str, store: SiteStore) -> Response:
+def picture(job_id: str, store: SiteStore, _version: PictureVersion = "") -> Response:
     """Returns the overlay picture of a job."""
     path = operations.require_job(store, job_id).picture_path
     content = operations.read_job_file(store, path, f"job {job_id} has no picture")
@@ -57,6 +66,12 @@ def picture(job_id: str, store: SiteStore) -> Response:
 def retry(job_id: str, store: SiteStore, now: Now) -> dict[str, Any]:
     """Retries a parked job."""
     return job_to_json(operations.retry_job(store, job_id, now))
+
+
+@ROUTER.post("/{job_id}/release", status_code=HTTPStatus.ACCEPTED)
+def release(job_id: str, store: SiteStore, now: Now) -> dict[str, Any]:
+    """Delivers the result of a job that is held because of its findings."""
+    return job_to_json(operations.release_job(store, job_id, now))
 
 
 @ROUTER.post("/{job_id}/rerun", status_code=HTTPStatus.ACCEPTED)

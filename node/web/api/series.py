@@ -1,17 +1,19 @@
-"""REST routes of series: search, explain, start."""
+"""REST routes of series: search, explain, start, delete."""
 
 from dataclasses import asdict
 from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from node.domain.listing.listed_states import ListedState
+from node.domain.queues.discarding import MAX_NAME, MAX_REASON
 from node.routing.rule_matching import Decision, explain
+from node.web.acting_user import CurrentUser
 from node.web.api.series_models import SeriesEntry, series_entry
 from node.web.dependencies import Now, SiteSettings, SiteStore
-from node.web.operations import request_start, require_series
+from node.web.operations import delete_series, request_start, require_series
 from node.web.search_parameters import SearchParameters
 
 ROUTER = APIRouter(prefix="/api/series")
@@ -25,6 +27,15 @@ class ListParameters(SearchParameters):
         default_factory=list, description="States of which a series must have one."
     )
     limit: int = Field(100, ge=1, le=1000, description="Maximum number of entries.")
+
+
+class DeletionRequest(BaseModel):
+    """Why a series is deleted, and the name of who does it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: str = Field(max_length=MAX_REASON)
+    by: str = Field("", max_length=MAX_NAME)
 
 
 @ROUTER.get("")
@@ -85,3 +96,16 @@ def start(series_uid: str, store: SiteStore, now: Now) -> dict[str, str]:
     """Requests the decision on the series now, without its quiet time."""
     request_start(store, series_uid, now)
     return {"series_instance_uid": series_uid, "state": "start requested"}
+
+
+@ROUTER.post("/{series_uid}/delete")
+def delete(
+    series_uid: str, request: DeletionRequest, user: CurrentUser, store: SiteStore, now: Now
+) -> dict[str, str]:
+    """Deletes the images and results of a finished series; its row and its history stay.
+
+    Copies in backups, destinations and other systems are not deleted.
+    """
+    actor = user.audit_actor(" ".join(request.by.split()))
+    delete_series(store, series_uid, request.reason, actor, now)
+    return {"deleted": series_uid}

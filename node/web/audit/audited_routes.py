@@ -111,7 +111,7 @@ AUDITED_ROUTES: Mapping[Route, AuditedAs] = {
     **{
         ("POST", f"{prefix}/jobs/{{job_id}}/{change}"): _JOB_CHANGE
         for prefix in ("", "/api")
-        for change in ("retry", "rerun", "discard")
+        for change in ("retry", "release", "rerun", "discard")
     },
     **{
         ("POST", f"{path}/{change}"): _DELIVERY_CHANGE
@@ -132,13 +132,16 @@ AUDITED_ROUTES: Mapping[Route, AuditedAs] = {
     # People.
     ("POST", "/logout"): AuditedAs(AuditAction.LOGOUT, {}),
 }
-# What changes users, tokens and the configuration adds the record, for the command line as well.
+# What deletes series, or changes users, tokens and the configuration, adds the record, for the
+# command line as well.
 # The audit trail shows nothing without a record of it.
 RECORDED_WITH_THE_CHANGE: frozenset[Route] = frozenset(
     {
         ("GET", "/audit"),
         ("GET", "/api/audit"),
         ("GET", "/api/audit/export"),
+        ("POST", "/series/{series_uid}/delete"),
+        ("POST", "/api/series/{series_uid}/delete"),
         ("POST", "/tokens"),
         ("POST", "/tokens/{name}/revoke"),
         ("POST", "/api/tokens"),

@@ -1,10 +1,12 @@
 """View models of the page of queues."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from node.delivery.queue_control import QueueControl
 from node.domain.delivery import DeliveryState
+from node.domain.identifiers import Uid
 from node.domain.job import Job, JobState
 from node.domain.queues.pause import INFERENCE, DestinationQueue, Pause
 from node.domain.queues.selection import DeliveryName, DeliverySelection, OpenDelivery
@@ -22,12 +24,16 @@ _MAX_EVENTS = 10
 
 @dataclass(frozen=True)
 class DeliveryRow:
-    """A delivery in the table of its destination; `what` names its object."""
+    """A delivery in the table of its destination; `what` names its object.
+
+    `accession_number` is empty where the series has none.
+    """
 
     found: OpenDelivery
     state: StateText
     what: str
     next_attempt_at: datetime | None
+    accession_number: str
 
     @property
     def name(self) -> str:
@@ -51,12 +57,16 @@ class DestinationView:
 
 @dataclass(frozen=True)
 class InferenceView:
-    """The jobs that wait for a model, those that run next first."""
+    """The jobs that wait for a model, those that run next first.
+
+    `accession_numbers` are by Series Instance UID.
+    """
 
     queued: int
     running: int
     oldest_since: datetime | None
     jobs: tuple[Job, ...]
+    accession_numbers: Mapping[Uid, str]
     pause: Pause | None
 
 
@@ -112,11 +122,12 @@ def load_question(control: QueueControl, selection: DeliverySelection, back: str
 
 def _destination(control: QueueControl, queue: DestinationQueue) -> DestinationView:
     found = control.store.open_deliveries(DeliverySelection(queue.destination), _MAX_ROWS)
-    rows = tuple(_row(each, is_paused=queue.pause is not None) for each in found)
+    numbers = control.store.accession_numbers({each.series_instance_uid for each in found})
+    rows = tuple(_row(each, numbers, is_paused=queue.pause is not None) for each in found)
     return DestinationView(queue, rows, queue.destination in control.settings.destinations)
 
 
-def _row(found: OpenDelivery, *, is_paused: bool) -> DeliveryRow:
+def _row(found: OpenDelivery, numbers: Mapping[Uid, str], *, is_paused: bool) -> DeliveryRow:
     delivery = found.delivery
     is_held_up = is_paused and delivery.state is DeliveryState.WAITING
     return DeliveryRow(
@@ -124,16 +135,19 @@ def _row(found: OpenDelivery, *, is_paused: bool) -> DeliveryRow:
         state=PAUSED if is_held_up else delivery_state_text(delivery),
         what=delivery.result_object.kind.noun,
         next_attempt_at=None if is_held_up else delivery.next_try_at,
+        accession_number=numbers.get(found.series_instance_uid, ""),
     )
 
 
 def _inference(store: Store) -> InferenceView:
     counts = store.count_jobs()
+    jobs = tuple(store.queued_by_turn(_MAX_ROWS))
     return InferenceView(
         queued=counts[JobState.QUEUED],
         running=counts[JobState.RUNNING],
         oldest_since=store.oldest_queued_at(),
-        jobs=tuple(store.queued_by_turn(_MAX_ROWS)),
+        jobs=jobs,
+        accession_numbers=store.accession_numbers({job.series_instance_uid for job in jobs}),
         pause=store.pauses().get(INFERENCE),
     )
 

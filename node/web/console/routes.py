@@ -108,10 +108,26 @@ def start(series_uid: str, store: SiteStore, now: Now) -> Response:
     return _redirect(f"/series/{series_uid}")
 
 
+@ROUTER.post("/series/{series_uid}/delete")
+def delete(
+    series_uid: str, form: PostedForm, user: CurrentUser, store: SiteStore, now: Now
+) -> Response:
+    """Handles the form "Delete", which states the reason."""
+    actor = user.audit_actor()
+    operations.delete_series(store, series_uid, form.get("reason", ""), actor, now)
+    return _redirect(f"/series/{series_uid}")
+
+
 @ROUTER.post("/jobs/{job_id}/retry")
 def retry(job_id: str, store: SiteStore, now: Now) -> Response:
     """Handles the button "Retry"."""
     return _to_job(operations.retry_job(store, job_id, now))
+
+
+@ROUTER.post("/jobs/{job_id}/release")
+def release(job_id: str, store: SiteStore, now: Now) -> Response:
+    """Handles the button "Release" of a result that is held because of its findings."""
+    return _to_job(operations.release_job(store, job_id, now))
 
 
 @ROUTER.post("/jobs/{job_id}/rerun")
@@ -154,7 +170,7 @@ def _list_context(
 
 
 def _series_context(settings: Settings, store: Store, series_uid: str) -> dict[str, object]:
-    loaded = load_series_page(store, series_uid)
+    loaded = load_series_page(store, series_uid, settings.destinations)
     if loaded is None:
         raise operations.unknown_series(series_uid)
     jobs = [one.job for one in loaded.view.current_jobs]

@@ -1,15 +1,15 @@
 """View models of series and jobs for the console, loaded from the store."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from node.domain.identifiers import Uid
 from node.domain.incomplete_series import IncompleteSeries
-from node.domain.job import Job, JobState, can_rerun
+from node.domain.job import Job, JobState, can_rerun, is_final
 from node.domain.job_summary import current_jobs
 from node.domain.series import SeriesState, StoredSeries
 from node.routing.rule_matching import Decision
-from node.store import HistoryEvent, SeriesOutcome, Store
+from node.store import SeriesOutcome, Store
 from node.web.console.delivery_views import DeliveryView, delivery_views
 from node.web.console.state_text import (
     STATES,
@@ -19,6 +19,7 @@ from node.web.console.state_text import (
     peer_and_channel,
     stage_name,
 )
+from node.web.console.trail import TrailEntry, folded
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,11 @@ class JobView:
     def may_retry(self) -> bool:
         """Whether a person can retry the job."""
         return self.job.state is JobState.PARKED
+
+    @property
+    def retry_action(self) -> str:
+        """The last part of the address to which that button posts."""
+        return "release" if self.job.is_held else "retry"
 
     @property
     def retry_label(self) -> str:
@@ -124,6 +130,11 @@ class SeriesView:
         return self.is_receiving and not self.series.start_requested
 
     @property
+    def may_delete(self) -> bool:
+        """Whether its images and results can be deleted: no job is open."""
+        return self.has_images and all(is_final(one.job.state) for one in self.jobs)
+
+    @property
     def may_decide_again(self) -> bool:
         """Whether it was ignored; rules that changed since then may match it."""
         return self.series.state is SeriesState.IGNORED
@@ -135,11 +146,16 @@ class SeriesPage:
 
     view: SeriesView
     decision: Decision | None
-    events: tuple[HistoryEvent, ...]
+    trail: tuple[TrailEntry, ...]
 
 
-def load_series_page(store: Store, series_uid: str) -> SeriesPage | None:
-    """Returns the page of one series; None if it is unknown."""
+def load_series_page(
+    store: Store, series_uid: str, configured: Collection[str]
+) -> SeriesPage | None:
+    """Returns the page of one series; None if it is unknown.
+
+    `configured` are the destinations that the configuration has.
+    """
     found = _outcome(store, series_uid)
     if found is None:
         return None
@@ -147,9 +163,9 @@ def load_series_page(store: Store, series_uid: str) -> SeriesPage | None:
     incomplete = store.incomplete_series([series_uid])
     subjects = [series_uid, *(job.job_id for job in found.jobs)]
     return SeriesPage(
-        view=series_view(store, found, incomplete, all_deliveries=True),
+        view=series_view(store, found, incomplete, configured, all_deliveries=True),
         decision=None if decision is None else Decision.from_json(decision),
-        events=store.history_of_all(subjects),
+        trail=folded(store.history_of_all(subjects)),
     )
 
 
@@ -157,10 +173,14 @@ def series_view(
     store: Store,
     found: SeriesOutcome,
     incomplete: Mapping[Uid, IncompleteSeries],
+    configured: Collection[str],
     *,
     all_deliveries: bool = False,
 ) -> SeriesView:
-    """Returns a series for the list; with `all_deliveries`, each delivery and its receipt."""
+    """Returns a series for the list; with `all_deliveries`, each delivery and its receipt.
+
+    `configured` are the destinations that the configuration has.
+    """
     current = current_jobs(found.jobs)
     earlier = [job for job in found.jobs if job not in current]
     jobs = [
@@ -168,7 +188,7 @@ def series_view(
             job,
             job_state_text(job),
             measured_volumes(job),
-            delivery_views(store, job, all_deliveries=all_deliveries),
+            delivery_views(store, job, configured, all_deliveries=all_deliveries),
             job in current,
         )
         for job in (*current, *earlier)

@@ -4,13 +4,13 @@ import ssl
 import struct
 
 import pytest
+from pydicom.dataset import Dataset
 
 from node.dicom.query import QueryLevel
-from node.dimse import retrieve
-from node.dimse.answer_limits import MAX_ANSWER_BYTES
+from node.dimse.answer_limits import MAX_ANSWER_BYTES, AnswerLimits
 from node.dimse.find import QUERY_MODEL, finding
-from node.dimse.retrieve import MOVE_MODEL, MoveDestination, move_series
-from node.dimse.scu import Remote
+from node.dimse.retrieve import MOVE_MODEL, MoveDestination, RetrievalLimits, move_series
+from node.dimse.scu import Remote, application_entity, associated
 from node.dimse.tls.contexts import PeerTls
 from node.domain.errors import Transient
 from node.domain.identifiers import AeTitle, Uid
@@ -80,10 +80,54 @@ def test_an_answer_without_end_ends_the_association(
     assert archive.sent < 2 * MAX_ANSWER_BYTES
 
 
-def test_a_retrieval_that_only_reports_progress_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retrieve, "_MAX_PENDING", 500)
+@pytest.mark.parametrize("sent_of_pdu", [3, 20], ids=["in its head", "in its content"])
+def test_an_answer_that_stops_within_a_pdu_ends_the_association(
+    tls: PeerTls | None, certificates: TlsSite, sent_of_pdu: int
+) -> None:
+    context = None if tls is None else server_context(certificates)
+    ae = application_entity(US)
+    ae.dimse_timeout = ae.network_timeout = None  # only the limit of a PDU ends the association
+    ae.add_requested_context(QUERY_MODEL)
+    with RawAcceptor(b"", MATCH[:sent_of_pdu], context).running() as archive:
+        remote = Remote(AeTitle("PACS"), "127.0.0.1", archive.port, tls)
+        sent = r"sent a part of a PDU, and no more within 0\.5 s"
+        with (
+            pytest.raises(Transient, match=sent),
+            associated(ae, remote, limits=AnswerLimits(pdu_s=0.5)) as association,
+        ):
+            responses = association.send_c_find(Dataset(), QUERY_MODEL)
+            assert [status.get("Status") for status, _ in responses] == [None]
+            raise Transient("no response")
+
+
+def test_messages_that_nobody_reads_end_the_association() -> None:
+    progress = pending(C_MOVE_RSP, MOVE_MODEL, data_set=False)
+    ae = application_entity(US)
+    ae.add_requested_context(MOVE_MODEL)
+    with RawAcceptor(progress).running() as archive:
+        remote = Remote(AeTitle("PACS"), "127.0.0.1", archive.port)
+        with (
+            pytest.raises(Transient, match="sent messages faster than the node can read them"),
+            associated(ae, remote, limits=AnswerLimits(message_bytes=10_000)) as association,
+        ):
+            responses = association.send_c_move(Dataset(), US, MOVE_MODEL)
+            next(responses)
+            assert archive.ended.wait(60), "the node takes any number of messages"
+            raise Transient("the association has ended")
+
+
+LOW_LIMITS = {
+    "too many responses": RetrievalLimits(max_pending=500),
+    "too long": RetrievalLimits(max_pending=1 << 40, max_seconds=0.0),
+}
+
+
+@pytest.mark.parametrize("limits", LOW_LIMITS.values(), ids=LOW_LIMITS)
+def test_a_retrieval_that_only_reports_progress_is_ended(limits: RetrievalLimits) -> None:
     progress = pending(C_MOVE_RSP, MOVE_MODEL, data_set=False)
     with RawAcceptor(progress).running() as archive:
         remote = Remote(AeTitle("PACS"), "127.0.0.1", archive.port)
         with pytest.raises(Transient, match="does not end the retrieval"):
-            move_series(remote, MoveDestination(US, "port 104"), Uid("1.2"), Uid("1.2.3"))
+            move_series(
+                remote, MoveDestination(US, "port 104"), Uid("1.2"), Uid("1.2.3"), limits=limits
+            )

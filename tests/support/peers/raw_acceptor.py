@@ -6,7 +6,7 @@ import struct
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tests.support.peers.upper_layer import ASSOCIATE_AC, IMPLICIT, item, pdu
 
@@ -18,7 +18,8 @@ _HEAD_BYTES = 6
 class RawAcceptor:
     """Answers the first message with `piece`, without end; `sent` is the number of bytes.
 
-    With `context`, it takes connections by TLS.
+    Without a piece, it waits after `first` until the node has closed the connection. `ended` is
+    set when the node has. With `context`, it takes connections by TLS.
     """
 
     piece: bytes
@@ -26,6 +27,7 @@ class RawAcceptor:
     context: ssl.SSLContext | None = None
     sent: int = 0
     port: int = 0
+    ended: threading.Event = field(default_factory=threading.Event)
 
     @contextmanager
     def running(self) -> Iterator["RawAcceptor"]:
@@ -45,15 +47,20 @@ class RawAcceptor:
                 connection.settimeout(_TIMEOUT_S)
                 if self.context is None:
                     self._converse(connection)
-                    return
-                with self.context.wrap_socket(connection, server_side=True) as secured:
-                    self._converse(secured)
+                else:
+                    with self.context.wrap_socket(connection, server_side=True) as secured:
+                        self._converse(secured)
+        self.ended.set()
 
     def _converse(self, connection: socket.socket) -> None:
         _read_pdu(connection)
         connection.sendall(_acceptance())
         _read_pdu(connection)
         connection.sendall(self.first)
+        if not self.piece:
+            while connection.recv(1 << 10):  # an abort before the end
+                pass
+            return
         while True:
             connection.sendall(self.piece)
             self.sent += len(self.piece)

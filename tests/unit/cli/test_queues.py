@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from node.cli.options import operating_system_user
-from node.domain.delivery import DeliveryKey, DeliveryState
+from node.domain.delivery import DeliveryKey, DeliveryState, removed_destination
 from node.domain.job import Job, JobState
 from node.domain.queues.pause import INFERENCE, Queue
 from node.domain.result_objects import NOTICE, ResultKind, ResultObject, StoredObject
@@ -129,7 +129,7 @@ def test_a_refused_series_is_refused_everywhere_while_its_notice_waits(
     as_json = series_to_json(found)
     assert (as_json["outcome"], as_json["reason"]) == ("refused", reason)
     assert as_json["jobs"][0]["state"] == "refused"
-    view = series_view(store, found, {})
+    view = series_view(store, found, {}, ("pacs",))
     assert view.state.label == "Refused"
     assert [each.destination for each in view.current_jobs[0].deliveries] == ["pacs"]
 
@@ -147,6 +147,23 @@ def test_the_list_names_the_failing_destination_and_its_next_attempt(
     archive, pacs = series["jobs"][0]["deliveries"]
     assert (archive["destination"], archive["next_try_at"]) == ("archive", str(LATER))
     assert (pacs["state"], pacs["last_error"], pacs["attempts"]) == ("parked", ERROR, 1)
+
+
+def test_explain_says_what_waits_for_a_removed_destination_and_what_to_do(
+    segnode: Segnode, store: Store, job: Job
+) -> None:
+    store.record_decision(SERIES, '{"matches": []}', SeriesState.ACCEPTED, NOON, 1)
+    store.add_deliveries(job.job_id, ["old"], NOON)
+    error = removed_destination("old")
+    store.record_failed_delivery(job.job_id, "old", NOON, error=error, next_try_at=LATER)
+    assert segnode("explain", SERIES).splitlines()[-4:] == [
+        f"Job {job.job_id[:8]} (liver-ct 1.0): delivering",
+        "    archive waiting after 1 attempt: no space; next attempt 2026-01-02 12:01:00 UTC",
+        "    old waiting after 1 attempt: the configuration no longer has a destination 'old': "
+        "redirect or discard what waits for it (page Queues; segnode jobs redirect, segnode jobs "
+        "discard), or add it again; next attempt 2026-01-02 12:01:00 UTC",
+        f"    pacs given up after 1 attempt: {ERROR}",
+    ]
 
 
 @pytest.mark.parametrize(

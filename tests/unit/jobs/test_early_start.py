@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import update
 
 from node.dicom.results.comparison.other_result import OtherResult
+from node.domain.audit.records import AuditActor, AuditInterface
 from node.domain.errors import Rejected, RejectionReason, Transient
 from node.domain.findings import FindingKind
 from node.domain.identifiers import Uid
@@ -277,7 +278,9 @@ def test_nothing_begins_early_while_the_inference_is_paused_or_a_job_waits(
 def test_images_that_wait_for_their_early_result_are_not_deleted(worker: EarlyWorker) -> None:
     worker.receive_quietly(1)
     worker.early_run_ends()
-    assert not worker.store.delete_series(SERIES, worker.now(), by="someone", reason="a test")
+    assert not worker.store.delete_series(
+        SERIES, worker.now(), by=AuditActor("someone", AuditInterface.CLI), reason="a test"
+    )
     assert worker.complete().state is JobState.DELIVERED
 
 
