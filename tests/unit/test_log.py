@@ -40,3 +40,37 @@ def test_every_line_is_json_and_quotes_no_header_value() -> None:
     assert "ValueError: what happened" in failed["exception"]
     assert (library["event"], library["logger"]) == ("3 connections", "some.library")
     assert run.stdout == ""
+
+
+_PROCESSES, _EVENTS = 4, 2000
+_FORKING_PROGRAM = f"""
+import os
+import structlog
+from node.log import configure_logging
+
+configure_logging("debug")
+log = structlog.get_logger()
+children = []
+for number in range({_PROCESSES}):
+    child = os.fork()
+    if child == 0:
+        for event in range({_EVENTS}):
+            log.debug("image.received", process=number, sequence=event)
+        os._exit(0)
+    children.append(child)
+for child in children:
+    os.waitpid(child, 0)
+"""
+
+
+def test_processes_that_log_at_the_same_time_mix_no_lines() -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", _FORKING_PROGRAM],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    events = [json.loads(line) for line in run.stderr.splitlines()]
+    logged = {(event["process"], event["sequence"]) for event in events}
+    assert len(logged) == len(events) == _PROCESSES * _EVENTS
