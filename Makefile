@@ -27,7 +27,7 @@ demo: $(STAMP)  ## run the node on a phantom and show the result (ARGS=--exit: s
 test: $(STAMP)  ## run all tests (ARGS=tests/unit/cli: one package); skips say what to install
 	@# The node's processes start faster from compiled modules, where the environment forbids them, too.
 	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 \
-	  $(BIN)/pytest --numprocesses 6 --dist loadfile --no-loadscope-reorder $(ARGS)
+	  $(BIN)/pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # The modules with a plain form, by the table in CONTRIBUTING.md.
 PLAIN_SITES = tests/faults/test_clock.py tests/faults/test_destination_alert.py tests/faults/test_load.py \

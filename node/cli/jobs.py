@@ -43,7 +43,9 @@ def open_store(config: ConfigOption) -> "Iterator[Store]":
 
 
 SERIES_STATE_TEXT = {
-    SeriesState.RECEIVING: "images are still arriving, or the quiet time has not passed",
+    SeriesState.RECEIVING: (
+        "images are still arriving or are missing, or the quiet time has not passed"
+    ),
     SeriesState.IGNORED: "ignored, no rule matched",
     SeriesState.ACCEPTED: "accepted by a rule",
 }

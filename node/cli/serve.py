@@ -168,7 +168,8 @@ def explain(
     if incomplete is not None:
         typer.echo(f"{incomplete.text} {incomplete.remedy}")
     if decision is None:
-        typer.echo("Not decided yet: images may still be arriving.")
+        if incomplete is None:
+            typer.echo("Not decided yet: images may still be arriving.")
         return
     from node.routing.rule_matching import Decision
     from node.routing.rule_matching import explain as explain_decision

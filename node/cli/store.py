@@ -89,8 +89,9 @@ def delete(
     if unfinished := [uid for uid in series if uid not in deleted]:
         raise Rejected(
             RejectionReason.INVALID_INSTANCE,
-            f"not deleted, because they are not finished: {', '.join(unfinished)}. Wait for their "
-            "jobs, or discard them (segnode jobs discard)",
+            f"not deleted, because they are not finished: {', '.join(unfinished)}. Start a series "
+            "that waits for images (segnode jobs start). Wait for the jobs, or discard them "
+            "(segnode jobs discard)",
         )
 
 

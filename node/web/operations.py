@@ -70,8 +70,8 @@ def delete_series(
         raise Transient(message) from error
     if not is_deleted:
         message = (
-            f"series {series_uid} is not deleted, because it is not finished: wait for its jobs, "
-            "or discard them"
+            f"series {series_uid} is not deleted, because it is not finished: start it if it waits "
+            "for images, and wait for its jobs, or discard them"
         )
         raise HTTPException(HTTPStatus.CONFLICT, message)
 

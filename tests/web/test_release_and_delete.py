@@ -133,8 +133,8 @@ def test_a_series_with_open_work_is_not_deleted(node: ServedNode, series: Stored
     answer = httpx.post(url, json=REASON)
     assert answer.status_code == 409
     assert answer.json()["message"] == (
-        f"series {uid} is not deleted, because it is not finished: wait for its jobs, or discard "
-        "them"
+        f"series {uid} is not deleted, because it is not finished: start it if it waits for "
+        "images, and wait for its jobs, or discard them"
     )
     assert images(node, uid) == 3
     assert 'id="delete-series"' not in httpx.get(f"{node.url}/series/{uid}").text

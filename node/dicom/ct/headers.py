@@ -116,7 +116,8 @@ def _load(path: Path, repeated: RepeatedElements) -> FileDataset:
         raise Rejected(
             RejectionReason.UNREADABLE,
             f"The file {path.name} cannot be read as DICOM: {_first_line(error)}. "
-            "Send the series again.",
+            "Delete the series from the node, then send it again: the node keeps the first copy of "
+            "each image.",
         ) from error
     return header
 

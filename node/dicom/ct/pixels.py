@@ -127,7 +127,8 @@ def _decoded(header: Dataset, name: str, frames: Sequence[int]) -> Iterator[NDAr
         raise Rejected(
             RejectionReason.UNREADABLE,
             f"The pixels of {name} cannot be read: the image is damaged or did not arrive whole. "
-            "Send the series again.",
+            "Delete the series from the node, then send it again: the node keeps the first copy of "
+            "each image.",
         ) from error
 
 

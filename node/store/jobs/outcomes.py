@@ -16,6 +16,7 @@ from node.routing.rule_matching import Decision
 from node.store.audit_trail.trail import append_node_record
 from node.store.history import append_event
 from node.store.jobs.jobs import Jobs
+from node.store.jobs.reruns import requeue_after_deletion
 from node.store.received.incomplete import settle_refused_images
 from node.store.received.series import SeriesRepository, stored_series
 from node.store.schema import HISTORY, JOBS, SERIES
@@ -82,6 +83,7 @@ class Outcomes(SeriesRepository, Jobs):
         """Stores a decision that was made when the series had `seen_count` instances.
 
         The `jobs` supersede earlier jobs of the series for the same models that have sent nothing.
+        Those that exist and gave no result before the images were deleted are queued again.
         Returns None, and changes nothing, if the series has received more instances since. A slow
         worker therefore never undoes a decision of another worker about the more complete series.
         """
@@ -95,6 +97,7 @@ class Outcomes(SeriesRepository, Jobs):
             append_event(connection, now, uid, f"series.{state}", instances(seen_count))
             new_jobs = tuple(job for job in jobs if self._add_job(connection, job))
             kept = [job.job_id for job in jobs]
+            requeue_after_deletion(connection, uid, kept, now)
             for job in {job.model_id: job for job in jobs}.values():
                 self._supersede_jobs(connection, job, kept, now)
             connection.execute(

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from node.domain.audit.records import AuditActor, AuditInterface
 from node.domain.delivery import Receipt
 from node.domain.errors import Transient
 from node.domain.identifiers import Uid
 from node.domain.incomplete_series import RefusedImage
-from node.domain.job import JobState, Priority
+from node.domain.job import Job, JobState, Priority
 from node.domain.result_objects import SEG, ObjectUids
 from node.domain.series import SeriesState, StoredSeries
 from node.intake.inbox import Inbox
@@ -253,6 +254,50 @@ def test_resent_slices_create_no_second_job(site: Site) -> None:
     completion.poll()
 
     assert len(site.store.jobs_of(SERIES)) == 1
+
+
+def decided_and_ended(site: Site, completion: SeriesCompletion, *states: JobState) -> Job:
+    """Receives an image, waits for the decision and changes the new job to each of the states."""
+    site.receive(1)
+    site.pass_time(11)
+    completion.poll()
+    (job,) = site.store.jobs_of(SERIES)
+    assert job.state is JobState.QUEUED
+    for state in (JobState.RUNNING, *states):
+        site.store.change_job(job.job_id, state, site.now, reason="image 1 is damaged")
+    return job
+
+
+@pytest.mark.parametrize("ended", [[JobState.REFUSED], [JobState.PARKED, JobState.DISCARDED]])
+def test_a_job_without_a_result_runs_again_when_its_deleted_images_are_sent_again(
+    site: Site, ended: list[JobState]
+) -> None:
+    completion = site.completion(LIVER)
+    first = decided_and_ended(site, completion, *ended)
+    person = AuditActor("dora", AuditInterface.CLI)
+    assert site.store.delete_series(SERIES, site.now, by=person, reason="damaged")
+    again = decided_and_ended(site, completion, *ended)
+    assert again.job_id == first.job_id
+    events = [event.event for event in site.store.history_of(first.job_id)]
+    assert events.count("job.rerun") == 1
+
+    site.receive(1)  # without another deletion, nothing changes
+    site.pass_time(11)
+    completion.poll()
+    (job,) = site.store.jobs_of(SERIES)
+    assert (job.state, job.reason) == (ended[-1], "image 1 is damaged")
+
+
+def test_a_job_with_a_result_does_not_run_again_when_its_images_are_sent_again(site: Site) -> None:
+    completion = site.completion(LIVER)
+    decided_and_ended(site, completion, JobState.DELIVERING, JobState.DELIVERED)
+    person = AuditActor("dora", AuditInterface.CLI)
+    assert site.store.delete_series(SERIES, site.now, by=person, reason="no longer needed")
+    site.receive(1)
+    site.pass_time(11)
+    completion.poll()
+    (job,) = site.store.jobs_of(SERIES)
+    assert job.state is JobState.DELIVERED
 
 
 def test_two_rules_for_one_model_create_one_job_for_both_destinations(site: Site) -> None:
