@@ -172,7 +172,7 @@ def test_a_dry_run_names_the_series_that_change_and_the_condition(rules: Page) -
 
 
 def test_a_rule_is_added_and_saved_with_its_reason(rules: Page, node: ServedNode) -> None:
-    rules.click("#add-rule")
+    edit(rules, "#add-rule")
     expect(rules.get_by_text("There is no destination yet")).to_have_count(0)
     rules.fill("#name", "thin slices")
     rules.check("#destination-research")

@@ -47,7 +47,8 @@ def add_orthanc(page: Page, orthanc: OrthancPacs) -> None:
 def write_rule(page: Page, localizer: Uid) -> None:
     """Writes a rule with the form; its dry run shows that it also takes the localizer."""
     open_page(page, "Rules")
-    page.click("#add-rule")
+    with page.expect_navigation():  # until the script of the form runs
+        page.click("#add-rule")
     page.fill("#name", "abdomen")
     expect(page.locator("#destination-pacs")).to_be_checked()
     text, result = page.locator("#text"), page.locator("#dry-run")
