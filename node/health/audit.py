@@ -3,7 +3,8 @@
 from datetime import UTC, datetime, timedelta
 
 from node.domain.audit.lost_records import LostRecords
-from node.domain.monitoring.problem import Problem, ProblemKind, Urgency, sentence_end
+from node.domain.monitoring.problem import Problem, ProblemKind, Urgency
+from node.domain.texts.sentences import sentence_end
 from node.settings import Settings
 from node.store import Store
 

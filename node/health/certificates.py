@@ -6,7 +6,8 @@ from functools import lru_cache
 from pathlib import Path
 
 from node.domain.connections.seen_certificate import SeenCertificate
-from node.domain.monitoring.problem import Problem, ProblemKind, Urgency, sentence_end
+from node.domain.monitoring.problem import Problem, ProblemKind, Urgency
+from node.domain.texts.sentences import sentence_end
 from node.settings import Settings
 from node.settings.network.tls_tables import tls_tables
 from node.store import Store

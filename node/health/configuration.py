@@ -5,7 +5,8 @@ from functools import lru_cache
 from pathlib import Path
 
 from node.domain.errors import Misconfigured
-from node.domain.monitoring.problem import Problem, ProblemKind, Urgency, sentence_end
+from node.domain.monitoring.problem import Problem, ProblemKind, Urgency
+from node.domain.texts.sentences import sentence_end
 from node.settings import Settings, load_settings
 from node.store.configuration.processes import ConfiguredProcess
 

@@ -7,7 +7,8 @@ from datetime import datetime
 import structlog
 
 from node.domain.monitoring.destination_health import AttentionPolicy, DestinationHealth
-from node.domain.monitoring.problem import Problem, ProblemKind, Urgency, sentence_end
+from node.domain.monitoring.problem import Problem, ProblemKind, Urgency
+from node.domain.texts.sentences import sentence_end
 from node.settings import Settings
 from node.store import Store
 

@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 from node.configuration.site_configuration import running_processes
 from node.domain.errors import Transient
 from node.domain.monitoring.alert import AlertMessage
-from node.domain.monitoring.problem import Problem, ProblemKind, Urgency, by_urgency, sentence_end
+from node.domain.monitoring.problem import Problem, ProblemKind, Urgency, by_urgency
+from node.domain.texts.sentences import sentence_end
 from node.health.audit import audit_problems
 from node.health.certificates import certificate_problems, peer_certificate_problems
 from node.health.configuration import configuration_problems, file_problems

@@ -61,12 +61,6 @@ class Problem:
         return f"{self.kind}:{self.subject}"
 
 
-def sentence_end(text: str) -> str:
-    """Returns the text with a full stop at its end, unless it ends a sentence already."""
-    text = text.strip()
-    return text if text.endswith((".", "!", "?")) else f"{text}."
-
-
 def by_urgency(problem: Problem) -> tuple[int, float]:
     """Sorts problems: the most urgent first, then the oldest."""
     since = float("inf") if problem.since is None else problem.since.timestamp()

@@ -17,4 +17,10 @@ def sentence(text: str) -> str:
     if not text:
         return ""
     start = text[0].upper() if _WORD.match(text) else text[0]
-    return start + text[1:] + ("" if text[-1] in ".!?" else ".")
+    return start + sentence_end(text)[1:]
+
+
+def sentence_end(text: str) -> str:
+    """Returns the text with a full stop at its end, unless it ends a sentence already."""
+    text = text.strip()
+    return text if text.endswith((".", "!", "?")) else f"{text}."

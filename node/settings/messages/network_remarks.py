@@ -25,7 +25,7 @@ def _shared_ae_titles(settings: Settings) -> Iterator[str]:
         if len(sharing) > 1:
             yield (
                 f"Peers {' and '.join(sharing)} have the same AE title {title}: what they send "
-                "cannot be told apart, and from_ae stands for both."
+                "cannot be distinguished, and from_ae stands for both."
             )
 
 

@@ -136,7 +136,7 @@ def test_groups_of_a_proxy_have_roles(tmp_path: Path) -> None:
             "access.proxy.user_header",
             "different headers",
         ),
-        ({"more": 'group_separator = ""'}, "access.proxy.group_separator", "1"),
+        ({"more": 'group_separator = ""'}, "access.proxy.group_separator", "must not be empty"),
         (
             {"more": 'sign_out_address = "//evil"'},
             "access.proxy.sign_out_address",
