@@ -48,6 +48,7 @@ SERIES_STATE_TEXT = {
     ),
     SeriesState.IGNORED: "ignored, no rule matched",
     SeriesState.ACCEPTED: "accepted by a rule",
+    SeriesState.DELETED: "deleted by a person before a rule matched",
 }
 
 

@@ -166,7 +166,7 @@ def explain(
         f"{SERIES_STATE_TEXT[stored.state]}."
     )
     if incomplete is not None:
-        typer.echo(f"{incomplete.text} {incomplete.remedy}")
+        typer.echo(incomplete.explanation)
     if decision is None:
         if incomplete is None:
             typer.echo("Not decided yet: images may still be arriving.")

@@ -79,7 +79,7 @@ def explain_series(series_uid: str, store: SiteStore) -> dict[str, Any]:
         missing = store.incomplete_series([series_uid]).get(series.series_instance_uid)
         text = "The series is not decided yet: it may still be arriving."
         if missing is not None:
-            text = f"The series is not decided yet. {missing.text} {missing.remedy}"
+            text = f"The series is not decided yet. {missing.explanation}"
         return {"series_instance_uid": series.series_instance_uid, "decided": False, "text": text}
     decision = Decision.from_json(stored_decision)
     return {
