@@ -63,7 +63,7 @@ def delete_series(
     stated = " ".join("".join(c if c.isprintable() else " " for c in reason).split())
     if not 0 < len(stated) <= MAX_REASON:
         message = f"state why the series is deleted, in at most {MAX_REASON} characters"
-        raise Rejected(RejectionReason.INVALID_INSTANCE, message)
+        raise Rejected(RejectionReason.INVALID_REQUEST, message)
     require_series(store, series_uid)
     try:
         deletion = store.delete_series(series_uid, now, by=user, reason=stated)

@@ -156,6 +156,8 @@ def test_a_series_that_waits_for_images_is_listed_and_deleted(
     (listed,) = httpx.get(f"{node.url}/api/series", params={"state": "attention", "q": uid}).json()
     missing = "One image of this series was refused and is missing (the disk is full)."
     assert listed["reason"].startswith(missing)
+    assert httpx.get(f"{node.url}/api/series/{uid}").json() == listed
+    assert httpx.get(f"{node.url}/api/series/1.2.3").status_code == 404
     assert uid in httpx.get(f"{node.url}/?show=attention").text
     assert 'id="delete-series"' in httpx.get(page).text
 
@@ -189,6 +191,7 @@ def test_nothing_is_deleted_without_a_reason_that_can_be_stored(
     uid = series.series_instance_uid
     answer = httpx.post(f"{node.url}/api/series/{uid}/delete", json={"reason": reason})
     assert answer.status_code in {400, 422}
+    assert answer.json()["error"] == "invalid-request"
     form = httpx.post(f"{node.url}/series/{uid}/delete", data={"reason": reason})
     assert form.status_code == 400
     assert "State why the series is deleted, in at most 500 characters" in form.text
