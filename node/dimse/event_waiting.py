@@ -40,14 +40,18 @@ _ENDING_WAIT_S = 0.001
 _AWAITING_CLOSE = "Sta13"
 
 
-def wait_for_events(association: "Association") -> None:
-    """Makes the threads of an acceptor's association wait; call it at EVT_CONN_OPEN."""
+def wait_for_events(association: "Association") -> "ServiceCheckpoint":
+    """Makes the threads of an acceptor's association wait; call it at EVT_CONN_OPEN.
+
+    Returns where the thread that serves requests waits.
+    """
     wait_for_pdus(association)
     checkpoint = ServiceCheckpoint(association)
     association._reactor_checkpoint = checkpoint  # type: ignore[assignment] # no other way
     _call_after_put(association.dimse.msg_queue, checkpoint.notify)
     _call_after_put(association.dul.to_user_queue, checkpoint.notify)
     association.bind(evt.EVT_CONN_CLOSE, checkpoint.expect_end)
+    return checkpoint
 
 
 def wait_for_pdus(association: "Association") -> None:
@@ -179,6 +183,8 @@ class ServiceCheckpoint(Checkpoint):
         super().__init__()
         self._association = association
         self._is_ending = False
+        self._is_waiting = False  # the thread is in `wait`
+        self._is_replaced = False  # another thread serves a request, and this one is to wait
 
     def clear(self) -> None:
         """Pauses the thread."""
@@ -199,9 +205,29 @@ class ServiceCheckpoint(Checkpoint):
     def wait(self) -> None:
         """Returns once there is something to do."""
         with self._changed:
-            while not self._is_set or not self._has_work():
+            self._is_waiting = True
+            while self._is_replaced or not self._is_set or not self._has_work():
                 timer = self._association.dul._idle_timer
                 self._changed.wait(_ENDING_WAIT_S if self._is_ending else _remaining_s(timer))
+            self._is_waiting = False
+
+    def replace(self, serve: Callable[[], None]) -> bool:
+        """Has the calling thread serve a request by `serve` while the other one waits here.
+
+        Returns False, and does nothing, where the other one does not wait or has something to do.
+        The time that this takes is not counted as time without a request.
+        """
+        with self._changed:
+            if not self._is_waiting or not self._is_set or self._has_work():
+                return False
+            self._is_replaced = True
+        try:
+            serve()
+        finally:
+            self._association.dul._idle_timer.restart()
+            with self._changed:
+                self._is_replaced = False
+        return True
 
     def _has_work(self) -> bool:
         association, dul = self._association, self._association.dul

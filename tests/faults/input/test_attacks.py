@@ -142,11 +142,10 @@ def test_data_sets_that_exceed_the_total_limit_end_an_association(port: Port) ->
     until(lambda: is_served(port), 10, "a free association slot")
 
 
-def test_data_sets_that_wait_to_be_stored_count_for_the_limit(
+def test_a_data_set_is_not_read_before_the_one_before_it_is_stored(
     port: Port, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    goes_on = threading.Event()
-    accept = Inbox.accept
+    goes_on, accept = threading.Event(), Inbox.accept
 
     def waits(inbox: Inbox, received: ReceivedInstance, now: datetime) -> Accepted:
         goes_on.wait(20)
@@ -155,11 +154,12 @@ def test_data_sets_that_wait_to_be_stored_count_for_the_limit(
     monkeypatch.setattr(Inbox, "accept", waits)
     large = encoded(attributes={"PixelData": bytes(3 * INSTANCE_BYTES // 4)})
     with RawPeer.associated(port) as peer:
-        peer.socket.settimeout(10)
-        for _ in range(2):  # each is within the limit, both are not
-            peer.send(c_store(large, "1.2.3.1"))
-        assert peer.is_ended()
+        peer.socket.settimeout(2)
+        assert peer.send(c_store(large, "1.2.3.1"))
+        # Both together would exceed the limit, and so they would not fit into the node's memory.
+        assert not peer.send(c_store(bytes(8 * INSTANCE_BYTES), "1.2.3.1"))
     goes_on.set()
+    until(lambda: is_served(port), 10, "a free association slot")
 
 
 def test_peers_that_stop_within_a_pdu_are_disconnected(port: Port) -> None:

@@ -16,6 +16,7 @@ from pynetdicom.transport import AddressInformation
 
 from node.dimse import event_waiting
 from node.dimse.event_waiting import ServiceCheckpoint, WakeUp, wait_for_events
+from tests.support.waiting import until
 from tests.unit.dimse.test_pynetdicom_internals import incompatible
 
 _LONG_S = 60.0
@@ -254,6 +255,69 @@ def test_while_another_thread_sends_a_request_the_response_stays_for_it(
     assert not running.dimse.msg_queue.empty()
     assert not passing.passed.is_set()
     checkpoint.set()
+    assert passing.passed.wait(_LONG_S)
+
+
+def _checkpoint(association: Association) -> ServiceCheckpoint:
+    checkpoint: object = association._reactor_checkpoint
+    assert isinstance(checkpoint, ServiceCheckpoint)
+    return checkpoint
+
+
+def test_a_thread_that_waits_is_replaced_and_goes_on_to_wait(running: Association) -> None:
+    checkpoint, passing = _checkpoint(running), _Passing(running)
+    until(lambda: checkpoint._is_waiting, _LONG_S, "the thread to wait")
+    running.dul._idle_timer.timeout = 0.2
+    running.dul._idle_timer.start()
+    served: list[bool] = []
+
+    def serve() -> None:
+        until(running.dul.idle_timer_expired, _LONG_S, "the time without a request")
+        _message(running)
+        served.append(passing.passed.wait(0.1))
+
+    assert checkpoint.replace(serve)
+    assert served == [False]  # it does not pass meanwhile
+    assert passing.passed.wait(_LONG_S)
+
+
+def test_the_time_of_serving_is_no_time_without_a_request(running: Association) -> None:
+    checkpoint, timer = _checkpoint(running), running.dul._idle_timer
+    _Passing(running)
+    until(lambda: checkpoint._is_waiting, _LONG_S, "the thread to wait")
+    timer.timeout = _LONG_S
+    timer.start()
+
+    def serve() -> None:
+        timer._start_time = cast("float", timer._start_time) - 2 * _LONG_S
+        assert timer.expired
+
+    assert checkpoint.replace(serve)
+    assert not timer.expired
+
+
+def test_a_thread_that_does_not_wait_is_not_replaced(running: Association) -> None:
+    assert not _checkpoint(running).replace(pytest.fail)
+
+
+def test_a_thread_that_is_paused_is_not_replaced(running: Association) -> None:
+    checkpoint = _checkpoint(running)
+    checkpoint.clear()
+    _Passing(running)
+    until(lambda: checkpoint._is_waiting, _LONG_S, "the thread to wait")
+    assert not checkpoint.replace(pytest.fail)
+
+
+def test_a_failure_to_serve_lets_the_thread_pass_again(running: Association) -> None:
+    checkpoint, passing = _checkpoint(running), _Passing(running)
+    until(lambda: checkpoint._is_waiting, _LONG_S, "the thread to wait")
+
+    def fails() -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        checkpoint.replace(fails)
+    _message(running)
     assert passing.passed.wait(_LONG_S)
 
 

@@ -93,6 +93,10 @@ _INSTANCE_ATTRIBUTES = [
     "requestor.primitive",
     "requestor.address",
     "dimse.msg_queue.qsize",
+    "_sent_release",
+    "_accepted_cx",
+    "acceptor.accepted_common_extended",
+    "dul._idle_timer.restart",
 ]
 
 
