@@ -56,7 +56,7 @@ def check(config: ConfigOption = None) -> None:
     from node.dimse.tls.certificate_files import check_certificates
     from node.settings import load_settings
     from node.settings.location import is_in_database
-    from node.web.server.https import check_web_certificate
+    from node.web.server.certificate import check_web_certificate
 
     if is_in_database(config):
         from node.configuration.active import active_settings

@@ -46,7 +46,7 @@ def refuse_unusable_certificates(site: "SiteConfiguration", text: str, name: str
 
 def _mistakes(settings: "Settings") -> Iterator[Misconfigured]:
     from node.dimse.tls.certificate_files import check_certificates
-    from node.web.server.https import check_web_certificate
+    from node.web.server.certificate import check_web_certificate
 
     for check_files in (check_certificates, check_web_certificate):
         try:
