@@ -213,7 +213,9 @@ class ListenerProcess:
 
     def log_ready(self) -> None:
         """Logs under which name and on which ports it listens."""
-        _LOG.info("listener.ready", ae_title=self.ae_title, port=self.port, tls_port=self.tls_port)
+        ports = {"port": self.ports.plain, "tls_port": self.ports.tls}
+        in_use = {name: port for name, port in ports.items() if port is not None}
+        _LOG.info("listener.ready", ae_title=self.ae_title, **in_use)
 
     def flush(self) -> None:
         """Stores what it has only counted so far."""

@@ -48,6 +48,7 @@ SERIES_STATE_TEXT = {
     ),
     SeriesState.IGNORED: "ignored, no rule matched",
     SeriesState.ACCEPTED: "accepted by a rule",
+    SeriesState.DELETED: "deleted by a person before a rule matched",
 }
 
 
@@ -162,11 +163,17 @@ def export(
         found = find_job(store, job)
         objects = {o.result_object.name: o for o in store.objects_of(found)}
         stored = objects.get(name or found.result_object.name)
-        if stored is None or not all(store.files.exists(path) for path in stored.paths):
+        if stored is None:
             has = f"it has {', '.join(objects)}" if objects else "it has no result"
             raise Rejected(
                 RejectionReason.INVALID_INSTANCE,
                 f"job {found.job_id[:8]} is {found.state} and has no {name or 'SEG'}; {has}",
+            )
+        if missing := [path for path in stored.paths if not store.files.exists(path)]:
+            raise Rejected(
+                RejectionReason.INVALID_INSTANCE,
+                f"{stored.result_object.name} of job {found.job_id[:8]} is not exported, because "
+                f"{missing[0]} is missing: run the job again (segnode jobs rerun)",
             )
         job_object = AuditObject(AuditObjectType.JOB, found.job_id)
         record_export(store, job_object, stored.result_object.name)

@@ -52,25 +52,22 @@ def serve(
 def check(config: ConfigOption = None) -> None:
     """Validate a configuration; reports every mistake with its file and line.
 
+    So it does with certificates and keys that cannot be used, and with a device that is missing.
+
     Example: segnode check --config /etc/segnode/segnode.toml
     """
-    from node.dimse.tls.certificate_files import check_certificates
-    from node.settings import load_settings
+    from node.cli.configuration.host_mistakes import certificate_mistakes, device_mistakes
+    from node.settings.load import load_valid_settings
     from node.settings.location import is_in_database
-    from node.web.server.certificate import check_web_certificate
 
+    invalid: tuple[Misconfigured, ...] = ()
     if is_in_database(config):
         from node.configuration.active import active_settings
 
         settings = active_settings(config)
     else:
-        settings = load_settings(config)
-    mistakes: list[Misconfigured] = []
-    for check_files in (check_certificates, check_web_certificate):
-        try:
-            check_files(settings, datetime.now(UTC))
-        except Misconfigured as error:
-            mistakes += error.mistakes
+        settings, invalid = load_valid_settings(config)
+    mistakes = [*invalid, *certificate_mistakes(settings), *device_mistakes(settings)]
     if mistakes:
         raise Misconfigured.combined(mistakes)
     typer.echo(_summary(settings))
@@ -167,7 +164,7 @@ def explain(
         f"{SERIES_STATE_TEXT[stored.state]}."
     )
     if incomplete is not None:
-        typer.echo(f"{incomplete.text} {incomplete.remedy}")
+        typer.echo(incomplete.explanation)
     if decision is None:
         if incomplete is None:
             typer.echo("Not decided yet: images may still be arriving.")

@@ -12,6 +12,7 @@ from node.cli.jobs import open_store
 from node.cli.options import ConfigOption, operating_system_user, stated_reason
 from node.domain.audit.records import AuditActor, AuditInterface
 from node.domain.errors import Rejected, RejectionReason
+from node.domain.series import Deletion
 
 if TYPE_CHECKING:
     from node.store import Store
@@ -23,7 +24,7 @@ app = typer.Typer(no_args_is_help=True, help="Verify, repair and delete stored f
 def verify(config: ConfigOption = None) -> None:
     """Compare every stored image with the index, byte by byte; changes nothing.
 
-    The exit status is 1 if a fault is found.
+    It also names each file of a result that is missing. The exit status is 1 if a fault is found.
 
     Example: segnode store verify --config /etc/segnode/segnode.toml
     """
@@ -72,8 +73,9 @@ def delete(
     config: ConfigOption = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
-    """Delete the images and results of finished series; UIDs, outcome and history stay.
+    """Delete the images and results of series; UIDs, outcome and history stay.
 
+    A series is finished, or waits for images that were refused or could not be retrieved.
     Copies in backups, destinations and other systems are not deleted.
 
     Example: segnode store delete 1.2.840.113619.2.55.3 --reason "request of the patient"
@@ -83,15 +85,18 @@ def delete(
         if not yes:
             typer.confirm(f"Delete the images and results of {len(series)} series?", abort=True)
         now, by = datetime.now(UTC), AuditActor(operating_system_user(), AuditInterface.CLI)
-        deleted = [uid for uid in series if store.delete_series(uid, now, by=by, reason=reason)]
-    for uid in deleted:
+        deletions = {
+            uid: store.delete_series(uid, now, by=by, reason=reason)
+            for uid in dict.fromkeys(series)
+        }
+    kept = {uid: each for uid, each in deletions.items() if each is not Deletion.DELETED}
+    for uid in deletions.keys() - kept.keys():
         typer.echo(f"{uid}: deleted.")
-    if unfinished := [uid for uid in series if uid not in deleted]:
+    for uid, deletion in kept.items():
+        typer.echo(f"{uid}: not deleted, because {deletion.why_not}.")
+    if kept:
         raise Rejected(
-            RejectionReason.INVALID_INSTANCE,
-            f"not deleted, because they are not finished: {', '.join(unfinished)}. Start a series "
-            "that waits for images (segnode jobs start). Wait for the jobs, or discard them "
-            "(segnode jobs discard)",
+            RejectionReason.INVALID_INSTANCE, f"{len(kept)} of {len(deletions)} series are kept"
         )
 
 

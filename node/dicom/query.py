@@ -23,7 +23,7 @@ class TooManyMatches(Rejected):
 
     def __init__(self, source: str, limit: int) -> None:
         super().__init__(
-            RejectionReason.INVALID_INSTANCE,
+            RejectionReason.INVALID_REQUEST,
             f"{source} has more than {limit} matches: narrow the query, for example by study date "
             "or patient ID, or raise the limit",
         )

@@ -18,7 +18,7 @@ class NodeError(Exception):
 
 
 class RejectionReason(StrEnum):
-    """Why a series is refused: stable codes for statistics; the message is for people."""
+    """Why a series or a request is refused: stable codes; the message is for people."""
 
     NOT_CT = "not-ct"
     LOCALIZER = "localizer"
@@ -34,6 +34,7 @@ class RejectionReason(StrEnum):
     REGION_NOT_COVERED = "region-not-covered"
     NOT_BELIEVABLE = "not-believable"
     INVALID_INSTANCE = "invalid-instance"
+    INVALID_REQUEST = "invalid-request"  # what a person or a program asks for
 
 
 class Rejected(NodeError):

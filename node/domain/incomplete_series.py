@@ -36,6 +36,11 @@ class IncompleteSeries:
     is_over: bool = True
 
     @property
+    def explanation(self) -> str:
+        """What is missing, and what a person can do."""
+        return f"{self.text} {self.remedy}"
+
+    @property
     def text(self) -> str:
         """What is missing, in a sentence without patient data."""
         if self.source:

@@ -36,6 +36,32 @@ class SeriesState(StrEnum):
     RECEIVING = "receiving"  # instances arrive, or the quiet time has not passed
     IGNORED = "ignored"  # complete; no rule matched
     ACCEPTED = "accepted"  # complete; at least one rule matched
+    DELETED = "deleted"  # a person deleted its images before a rule matched
+
+
+class Deletion(StrEnum):
+    """What came of a person's request to delete the images and results of a series."""
+
+    DELETED = "deleted"
+    NOTHING_STORED = "nothing stored"
+    ARRIVING = "arriving"
+    UNFINISHED = "unfinished"
+
+    @property
+    def why_not(self) -> str:
+        """Why nothing was deleted, and what a person can do; empty if it was."""
+        match self:
+            case Deletion.DELETED:
+                return ""
+            case Deletion.NOTHING_STORED:
+                return "it has no images on this node (any more)"
+            case Deletion.ARRIVING:
+                return "its images are arriving: try again in a minute"
+            case Deletion.UNFINISHED:
+                return (
+                    "it is not finished: wait for its decision and for its jobs, or discard the "
+                    "jobs that have stopped"
+                )
 
 
 class AcquisitionChoice(StrEnum):

@@ -28,13 +28,14 @@ _WORDS: Mapping[ListenerRejection, tuple[str, str]] = {
     ListenerRejection.TOO_MANY_ASSOCIATIONS: (
         "As many associations of all senders were open as may be: {associations} "
         "(max_associations).",
-        "Senders try again. If this happens often, raise max_associations.",
+        "Send the series again, if the sender does not. If this happens often, raise "
+        "max_associations.",
     ),
     ListenerRejection.TOO_MANY_OF_ADDRESS: (
         "As many associations of its address were open as one address may have: four fifths of "
         "max_associations, which is {associations}.",
-        "Senders try again. If this happens often, let the sender open fewer at a time, or raise "
-        "max_associations.",
+        "Send the series again, if the sender does not. If this happens often, let the sender open "
+        "fewer at a time, or raise max_associations.",
     ),
     ListenerRejection.NO_SPACE: (
         "The disk had less than {free_gib} GiB of free space (least_free_gib).",
@@ -59,7 +60,8 @@ _WORDS: Mapping[ListenerRejection, tuple[str, str]] = {
     ),
     ListenerRejection.IMAGES_PER_MINUTE: (
         "It has sent as many images within a minute as it may (max_images_per_minute of the peer).",
-        "Senders try again, and nothing is lost. If this happens often, raise the limit.",
+        "Send the series again after a minute, if the sender does not. If this happens often, "
+        "raise the limit.",
     ),
     ListenerRejection.GIB_PER_DAY: (
         "It has sent as much within a day (UTC) as it may (max_gib_per_day of the peer).",
@@ -68,7 +70,8 @@ _WORDS: Mapping[ListenerRejection, tuple[str, str]] = {
     ),
     ListenerRejection.QUOTA: (
         "It has sent as much as it may (max_images_per_minute, max_gib_per_day of the peer).",
-        "Senders try again, and nothing is lost. If this happens often, raise the limit.",
+        "Send the series again later, if the sender does not. If this happens often, raise the "
+        "limit.",
     ),
     ListenerRejection.USER_IDENTITY: (
         "Its user identity is not accepted (listener.user_identity).",

@@ -1,4 +1,4 @@
-"""Compares the stored files with the index and repairs what can be repaired.
+"""Compares the stored files with the database and repairs what can be repaired.
 
 Safe while the node runs: files that are being received are skipped.
 """
@@ -23,28 +23,32 @@ _ORIGIN = Origin(Channel.FOLDER, "repair")
 class Fault(StrEnum):
     """What is wrong with a file."""
 
-    MISSING = "missing"  # indexed, but not stored
+    MISSING = "missing"  # the database names it, but it is not stored
     DAMAGED = "damaged"  # its bytes are not those that were received
     NOT_INDEXED = "not indexed"  # intact, but not indexed
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A file with a fault."""
+    """A file with a fault: an image, or a file of the result of the job `job_id`."""
 
     fault: Fault
     path: Path
+    job_id: str = ""
 
 
 @dataclass(frozen=True)
 class Verification:
-    """Checks every instance of a store. `clock` returns the time in seconds since 1970."""
+    """Checks the images of a store, and that its results are there.
+
+    `clock` returns the time in seconds since 1970.
+    """
 
     store: Store
     clock: Callable[[], float] = time.time
 
     def findings(self) -> Iterator[Finding]:
-        """Yields every fault: first of indexed files, then of files that are not indexed."""
+        """Yields every fault: of indexed files, of files that are not indexed, of results."""
         for instance in self.store.iter_instances():
             fault = self.fault_of(instance)
             # Retention may have cleared the series meanwhile.
@@ -56,10 +60,23 @@ class Verification:
             if not self._is_indexed(path) and stored.modified_at < newest:
                 intact = self._received(path) is not None
                 yield Finding(Fault.NOT_INDEXED if intact else Fault.DAMAGED, path)
+        yield from self._missing_results()
+
+    def _missing_results(self) -> Iterator[Finding]:
+        for job_id, path in self.store.iter_result_files():
+            if not self.store.files.exists(path) and self._has_result(job_id):
+                yield Finding(Fault.MISSING, path, job_id)
+
+    def _has_result(self, job_id: str) -> bool:
+        """Whether the result counts still: a rerun or retention may have removed it meanwhile."""
+        job = self.store.get_job(job_id)
+        return job is not None and job.result_path is not None
 
     def repair(self, finding: Finding, now: datetime) -> str:
         """Repairs a fault if possible; returns what was done, or what to do next, in words."""
         match finding.fault:
+            case Fault.MISSING if finding.job_id:
+                return f"run the job again (segnode jobs rerun {finding.job_id[:8]})"
             case Fault.MISSING:
                 return "send the series again"
             case Fault.DAMAGED:

@@ -1,4 +1,4 @@
-"""Parsing of the `[[rules]]` of a configuration, with every mistake in them."""
+"""Parsing of the `[[rules]]` of a configuration, with every mistake in them; the default rule."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -13,7 +13,8 @@ from node.routing.condition_parsing import (
     Mistake,
     parse_condition,
 )
-from node.routing.conditions import All, Enabled, RequestedByWorkItem
+from node.routing.conditions import All, Enabled, Equals, Matches, Not, RequestedByWorkItem
+from node.routing.patterns import compile_pattern
 from node.routing.rules import MAX_QUIET_SECONDS, Rule, overridden_choices
 
 _KEYS = (
@@ -182,3 +183,10 @@ def _is_share(value: Any) -> bool:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def default_rule(quiet_seconds: float) -> Rule:
+    """Returns the rule used without a configuration: every CT except localizers."""
+    localizer = Matches("ImageType", compile_pattern("^LOCALIZER$"))
+    when = All((Equals("Modality", "CT"), Not(localizer)))
+    return Rule("liver", "liver-ct", ("archive",), when, quiet_seconds)

@@ -11,10 +11,7 @@ from pydantic import BaseModel, ValidationError
 from node.domain.errors import Misconfigured
 from node.routing.attributes import closest_match
 from node.routing.condition_parsing import KeyPath, Mistake
-from node.routing.conditions import All, Equals, Matches, Not
-from node.routing.patterns import compile_pattern
-from node.routing.rule_parsing import parse_rules
-from node.routing.rules import Rule
+from node.routing.rule_parsing import default_rule, parse_rules
 from node.settings.alerting import AlertOptions
 from node.settings.consistency import contradictions, unknown_references
 from node.settings.destinations import FolderDestination
@@ -35,9 +32,23 @@ def load_settings(file: Path | None) -> Settings:
     Raises:
         Misconfigured: lists every mistake on its own line, with file and line number.
     """
+    settings, mistakes = load_valid_settings(file)
+    if mistakes:
+        raise Misconfigured.combined(mistakes)
+    return settings
+
+
+def load_valid_settings(file: Path | None) -> tuple[Settings, tuple[Misconfigured, ...]]:
+    """Returns the settings without the tables and named entries that are wrong; every mistake.
+
+    Raises:
+        Misconfigured: the file cannot be read, or is not TOML.
+    """
     source = None if file is None else TomlSource.read(file.resolve())
     values = merge({} if source is None else source.values, environment_values())
-    return _settings_of(values, _Origin(source, source))
+    origin = _Origin(source, source)
+    settings, mistakes = _valid_settings(values, origin)
+    return settings, _all_mistakes(mistakes, origin).mistakes if mistakes else ()
 
 
 def load_location(file: Path | None) -> Settings:
@@ -147,21 +158,26 @@ _COMPARED_WITH: dict[KeyPath, set[str]] = {
 
 
 def _settings_of(values: dict[str, Any], origin: _Origin) -> Settings:
+    settings, mistakes = _valid_settings(values, origin)
+    if mistakes:
+        raise _all_mistakes(mistakes, origin)
+    return settings
+
+
+def _valid_settings(values: dict[str, Any], origin: _Origin) -> tuple[Settings, list[Mistake]]:
     base = origin.base
     mistakes = unknown_variables() + _unknown_references(values, base)
     settings = _validate({k: v for k, v in values.items() if k != "rules"}, mistakes)
     if "rules" in values:
         rules = parse_rules(values["rules"], settings.quiet_seconds, mistakes)
     else:
-        rules = () if "destinations" in values else (_default_rule(settings.quiet_seconds),)
+        rules = () if "destinations" in values else (default_rule(settings.quiet_seconds),)
     wrong = _unknown_values(values, mistakes)
     mistakes += [
         (path, message)
         for path, message in contradictions(settings, base)
         if wrong.isdisjoint({path[0], *_compared_with(path)})
     ]
-    if mistakes:
-        raise _all_mistakes(mistakes, origin)
     resolved = _resolve_paths(settings, base)
     destinations = resolved.destinations
     if "rules" not in values and "destinations" not in values:
@@ -170,7 +186,7 @@ def _settings_of(values: dict[str, Any], origin: _Origin) -> Settings:
         )
         destinations = {"archive": archive}
     update = {"file": origin.file, "rules": rules, "destinations": destinations}
-    return resolved.model_copy(update=update)
+    return resolved.model_copy(update=update), mistakes
 
 
 def _unknown_references(values: dict[str, Any], base: Path) -> list[Mistake]:
@@ -229,13 +245,6 @@ def _without(values: Mapping[str, Any], paths: Iterable[KeyPath]) -> dict[str, A
         else:
             kept.pop(table, None)
     return kept
-
-
-def _default_rule(quiet_seconds: float) -> Rule:
-    """Returns the rule used without a configuration: every CT except localizers."""
-    localizer = Matches("ImageType", compile_pattern("^LOCALIZER$"))
-    when = All((Equals("Modality", "CT"), Not(localizer)))
-    return Rule("liver", "liver-ct", ("archive",), when, quiet_seconds)
 
 
 def _resolve_paths(settings: Settings, base: Path) -> Settings:

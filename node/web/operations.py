@@ -14,7 +14,7 @@ from node.domain.audit.records import AuditActor
 from node.domain.errors import Rejected, RejectionReason, Transient
 from node.domain.job import Job, JobState
 from node.domain.queues.discarding import MAX_REASON, Discarding
-from node.domain.series import StoredSeries
+from node.domain.series import Deletion, StoredSeries
 from node.store import Store
 from node.store.jobs.jobs import IllegalChange, UnknownJob
 
@@ -52,7 +52,9 @@ def request_start(store: Store, series_uid: str, now: datetime) -> None:
 def delete_series(
     store: Store, series_uid: str, reason: str, user: AuditActor, now: datetime
 ) -> None:
-    """Deletes the images and results of a finished series; its row and its history stay.
+    """Deletes the images and results of a series; its row and its history stay.
+
+    Ends with 409 if the series has none, or if it is not finished and does not wait for images.
 
     Raises:
         Rejected: the reason is missing or too long.
@@ -61,18 +63,15 @@ def delete_series(
     stated = " ".join("".join(c if c.isprintable() else " " for c in reason).split())
     if not 0 < len(stated) <= MAX_REASON:
         message = f"state why the series is deleted, in at most {MAX_REASON} characters"
-        raise Rejected(RejectionReason.INVALID_INSTANCE, message)
+        raise Rejected(RejectionReason.INVALID_REQUEST, message)
     require_series(store, series_uid)
     try:
-        is_deleted = store.delete_series(series_uid, now, by=user, reason=stated)
+        deletion = store.delete_series(series_uid, now, by=user, reason=stated)
     except OSError as error:
         message = f"the files of series {series_uid} cannot be deleted: {error.strerror}"
         raise Transient(message) from error
-    if not is_deleted:
-        message = (
-            f"series {series_uid} is not deleted, because it is not finished: start it if it waits "
-            "for images, and wait for its jobs, or discard them"
-        )
+    if deletion is not Deletion.DELETED:
+        message = f"series {series_uid} is not deleted, because {deletion.why_not}"
         raise HTTPException(HTTPStatus.CONFLICT, message)
 
 

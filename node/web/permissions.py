@@ -119,6 +119,7 @@ ROUTE_PERMISSIONS: Mapping[Route, Permission] = {
     ("GET", "/api/models/{name}"): _VIEW,
     ("GET", "/api/feedback"): _VIEW,
     ("GET", "/api/series"): _VIEW,
+    ("GET", "/api/series/{series_uid}"): _VIEW,
     ("GET", "/api/series/{series_uid}/explain"): _VIEW,
     ("GET", "/api/series/{series_uid}/slices"): _VIEW,
     ("GET", "/viewer"): _VIEW,

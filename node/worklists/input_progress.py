@@ -62,6 +62,8 @@ def progress_of(store: Store, item: WorkItem, one: WorkItemInput, rule: Rule) ->
     if arrival is not None:
         return arrival
     series = store.get_series(one.series_instance_uid)
+    if series is not None and series.state is SeriesState.DELETED:
+        return _failed("a person deleted its images", Discontinuation.UNSPECIFIED)
     decision = store.decision_of(one.series_instance_uid)
     if series is None or decision is None or series.state is SeriesState.RECEIVING:
         return InputProgress(30, "images retrieved")

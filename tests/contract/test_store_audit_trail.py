@@ -20,7 +20,7 @@ from node.domain.audit.records import (
 )
 from node.domain.delivery import Receipt
 from node.domain.identifiers import Uid
-from node.domain.series import SeriesState
+from node.domain.series import Deletion, SeriesState
 from node.store import Store
 from node.store.audit_trail.chain import NO_HASH
 from node.store.audit_trail.tables import AUDIT_CHAINS, AUDIT_FORWARDING, AUDIT_RECORDS
@@ -161,7 +161,8 @@ def test_a_complete_series_and_its_deletion_have_one_record_each(store: Store) -
     series = store.get_series(SERIES)
     assert series is not None
     ada = AuditActor("ada", AuditInterface.CLI)
-    assert store.delete_series(SERIES, LATER, by=ada, reason="sent by mistake")
+    deletion = store.delete_series(SERIES, LATER, by=ada, reason="sent by mistake")
+    assert deletion is Deletion.DELETED
     deleted, received = audit_records(store)
     assert (received.action, received.actor, received.interface) == ("received", "segnode", "node")
     assert received.objects == (

@@ -10,7 +10,7 @@ import pytest
 from node.domain.audit.records import AuditActor, AuditInterface
 from node.domain.errors import Transient
 from node.domain.job import JobState
-from node.domain.series import SeriesState
+from node.domain.series import Deletion, SeriesState
 from node.store import Store
 from tests.support.factories import LATER, NOON, SERIES, add_instances, job_of
 
@@ -92,9 +92,11 @@ def test_a_person_deletes_a_finished_series_and_the_history_says_who_and_why(sto
     add_instances(store, "1.2.3.1")
     jdoe, reason = AuditActor("jdoe", AuditInterface.CLI), "request of the patient"
     with patch.object(store.files, "remove") as remove:
-        assert not store.delete_series(SERIES, LATER, by=jdoe, reason=reason)  # not decided
+        undecided = store.delete_series(SERIES, LATER, by=jdoe, reason=reason)
+        assert undecided is Deletion.UNFINISHED
         decided(store, SeriesState.IGNORED)
-        assert store.delete_series(SERIES, LATER, by=jdoe, reason=reason)
+        deletion = store.delete_series(SERIES, LATER, by=jdoe, reason=reason)
+        assert deletion is Deletion.DELETED
     ((deleted,),) = (call.args for call in remove.call_args_list)
     assert [path.name for path in deleted] == ["1.2.3.1.dcm"]
     assert store.instances_of(SERIES) == ()

@@ -1,15 +1,20 @@
 """Series of which images are missing, on every database."""
 
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
+from node.domain.audit.records import AuditAction, AuditActor, AuditInterface
 from node.domain.identifiers import Uid
 from node.domain.incomplete_series import RefusedImage
 from node.domain.instance import Channel, Origin
-from node.domain.series import SeriesState
+from node.domain.listing.listed_states import ListedState
+from node.domain.series import Deletion, SeriesState
 from node.store import Store
+from node.store.audit_trail.searching import AuditSearch
 from node.store.received import incomplete
+from node.store.search.query import SeriesQuery
 from tests.support.factories import LATER, NOON, SERIES, add_instances, received
 
 OTHER = Uid("1.2.4")
@@ -116,6 +121,70 @@ def test_images_from_before_or_after_a_failed_retrieval_are_complete(
     store.finish_retrieval(number, LATER, "it does not answer")
     add_instances(store, f"{SERIES}.1", now=NOON + timedelta(hours=hours))
     assert store.incomplete_series() == {}
+
+
+def test_a_series_that_waits_for_images_needs_attention(store: Store) -> None:
+    add_instances(store, f"{SERIES}.1")
+    attention = SeriesQuery(states=frozenset({ListedState.ATTENTION}))
+    assert store.search_series(attention).rows == ()
+    store.record_refused_images([refused(2)])
+
+    (row,) = store.search_series(attention).rows
+    both = frozenset({ListedState.RECEIVING, ListedState.ATTENTION})
+    assert (row.series_instance_uid, row.states) == (SERIES, both)
+    for query in (SeriesQuery(), SeriesQuery(uid=SERIES)):
+        counts = store.count_found(query)
+        assert (counts.total, counts.of(attention.states)) == (1, 1)
+    (found,) = store.outcomes_of([SERIES])
+    assert found.reason == store.incomplete_series()[SERIES].explanation
+    assert store.search_series(SeriesQuery(states=both)).rows == (row,)
+
+    add_instances(store, f"{SERIES}.2", now=LATER)
+    assert store.search_series(attention).rows == ()
+    assert store.count_found(SeriesQuery()).of(attention.states) == 0
+    assert store.outcomes_of([SERIES])[0].reason == ""
+
+
+def test_a_series_that_waits_for_images_can_be_deleted(store: Store) -> None:
+    add_instances(store, f"{SERIES}.1")
+    store.record_refused_images([refused(2)])
+    delete = partial(store.delete_series, SERIES, by=AuditActor("ada", AuditInterface.CLI))
+    assert delete(NOON, reason="a test") is Deletion.ARRIVING
+    assert delete(LATER, reason="a test") is Deletion.DELETED
+    assert store.instances_of(SERIES) == ()
+    series = store.get_series(SERIES)
+    assert series is not None
+    assert (series.state, store.open_series()) == (SeriesState.DELETED, [])
+    (row,) = store.search_series(SeriesQuery()).rows
+    assert row.states == {ListedState.DISCARDED}
+
+    assert delete(LATER, reason="again") is Deletion.NOTHING_STORED
+    records = store.audit_page(AuditSearch(action=AuditAction.DELETED), 10)
+    assert len(records) == 1
+
+    add_instances(store, f"{SERIES}.1", now=MUCH_LATER)
+    reopened = store.get_series(SERIES)
+    assert reopened is not None
+    assert reopened.state is SeriesState.RECEIVING
+
+
+def test_an_incomplete_series_that_a_person_has_started_is_not_deleted(store: Store) -> None:
+    add_instances(store, f"{SERIES}.1")
+    store.record_refused_images([refused(2)])
+    store.request_start(SERIES, LATER)
+    ada = AuditActor("ada", AuditInterface.CLI)
+    kept = store.delete_series(SERIES, MUCH_LATER, by=ada, reason="a test")
+    assert kept is Deletion.UNFINISHED
+
+
+def test_a_series_that_is_being_retrieved_is_not_deleted(store: Store) -> None:
+    number = store.request_retrieval("pacs", Uid("1.2"), SERIES, NOON)
+    add_instances(store, f"{SERIES}.1", now=LATER)
+    ada = AuditActor("ada", AuditInterface.CLI)
+    kept = store.delete_series(SERIES, MUCH_LATER, by=ada, reason="a test")
+    assert kept is Deletion.UNFINISHED
+    store.finish_retrieval(number, MUCH_LATER, "it does not answer")
+    assert store.delete_series(SERIES, MUCH_LATER, by=ada, reason="a test") is Deletion.DELETED
 
 
 def test_old_rows_and_the_oldest_above_the_limit_are_forgotten(

@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -36,13 +37,31 @@ def template_of(node: ast.AST) -> str | None:
 
 
 @cache
-def templates() -> frozenset[str]:
-    """The literals of the code."""
+def nodes() -> tuple[ast.AST, ...]:
+    """What the syntax trees of the code consist of."""
     files = [
         file for package in ("node", "pacs_listener") for file in (ROOT / package).rglob("*.py")
     ]
-    nodes = (n for file in files for n in ast.walk(ast.parse(file.read_text(encoding="utf-8"))))
-    return frozenset(text for node in nodes if (text := template_of(node)) is not None)
+    return tuple(
+        node for file in files for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+    )
+
+
+@cache
+def templates() -> frozenset[str]:
+    """The literals of the code."""
+    return frozenset(text for node in nodes() if (text := template_of(node)) is not None)
+
+
+def warnings() -> Iterator[str]:
+    """The events that the code logs at warning or above."""
+    for node in nodes():
+        match node:
+            case ast.Call(
+                func=ast.Attribute(attr="warning" | "error" | "exception" | "critical"),
+                args=[ast.Constant(value=str(event)), *_],
+            ) if re.fullmatch(r"[a-z_]+\.[a-z_]+", event):
+                yield event
 
 
 @pytest.mark.parametrize("message", MESSAGES)
@@ -54,6 +73,11 @@ def test_a_quoted_message_is_in_the_code(message: str) -> None:
 @pytest.mark.parametrize("event", EVENTS)
 def test_an_event_is_in_the_code(event: str) -> None:
     assert event in templates()
+
+
+@pytest.mark.parametrize("event", sorted(set(warnings())))
+def test_an_event_at_warning_or_above_is_in_the_guide(event: str) -> None:
+    assert event in EVENTS
 
 
 def test_the_guide_quotes_messages_and_events() -> None:

@@ -10,14 +10,18 @@ from pathlib import Path
 import pytest
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from pynetdicom import AE
+from structlog.testing import capture_logs
 
 from node.demo.free_ports import free_ports
 from node.domain.connections.rejected_connection import ListenerRejection
 from node.domain.connections.seen_certificate import PeerRole
 from node.domain.errors import Misconfigured
 from node.intake.inbox import Inbox
+from node.intake.refused_images import RefusedImages
+from pacs_listener import __main__ as listener_main
 from pacs_listener.commitment import CommitmentService
 from pacs_listener.policy import policy_from
+from pacs_listener.processes.share import ListenerShare
 from pacs_listener.scp import Listener
 from tests.support.certificate_authority import CertificateAuthority, Issued
 from tests.support.dicom.small_ct import SLICES, small_ct
@@ -284,6 +288,24 @@ def test_the_port_without_tls_can_be_closed(tmp_path: Path) -> None:
         assert running.port == running.listener.tls_port
         with RawPeer.associated(secure_port(running)) as peer:
             assert peer.status([c_echo()]) == 0
+
+
+def test_the_log_names_no_port_that_is_closed(tmp_path: Path) -> None:
+    with ruled_listener(tmp_path, f"plain = false\n{PEERS}") as running:
+        refused, share = RefusedImages(running.store, now), ListenerShare.alone()
+        process = listener_main.ListenerProcess(
+            running.store, running.recorder, refused, running.seen, share
+        )
+        process.use(running.settings)
+        try:
+            with capture_logs() as logs:
+                process.log_ready()
+        finally:
+            process.stop()
+        (ready,) = logs
+        assert ready["event"] == "listener.ready"
+        assert ready["tls_port"] > 0
+        assert "port" not in ready
 
 
 def test_a_port_for_tls_that_is_in_use_is_named_and_the_other_one_is_freed(

@@ -1,15 +1,19 @@
 """Release of a held result, and deletion of a series, by console and REST API."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from itertools import count
 from pathlib import Path
 
 import httpx
 import pytest
 
+from node.domain.audit.records import AuditActor, AuditInterface
 from node.domain.identifiers import Uid
+from node.domain.incomplete_series import RefusedImage
 from node.domain.job import HELD, Job, JobState
-from node.domain.series import SeriesState, StoredSeries
+from node.domain.series import Deletion, SeriesState, StoredSeries
+from node.web.dependencies import utc_now
 from tests.support.audit_records import audit_records
 from tests.support.dicom.body import grid
 from tests.support.dicom.builders import MADE_AT, ct_series
@@ -133,12 +137,51 @@ def test_a_series_with_open_work_is_not_deleted(node: ServedNode, series: Stored
     answer = httpx.post(url, json=REASON)
     assert answer.status_code == 409
     assert answer.json()["message"] == (
-        f"series {uid} is not deleted, because it is not finished: start it if it waits for "
-        "images, and wait for its jobs, or discard them"
+        f"series {uid} is not deleted, because it is not finished: wait for its decision and for "
+        "its jobs, or discard the jobs that have stopped"
     )
     assert images(node, uid) == 3
     assert 'id="delete-series"' not in httpx.get(f"{node.url}/series/{uid}").text
     discarded(node, job)
+
+
+def test_a_series_that_waits_for_images_is_listed_and_deleted(
+    node: ServedNode, tmp_path: Path
+) -> None:
+    few = ct_series(geometry=grid(slices=3, rows=8, columns=8), seed=f"deleted {next(NUMBERS)}")
+    uid = node.receive(few, tmp_path / "ct").series_instance_uid
+    page = f"{node.url}/series/{uid}"
+    assert 'id="delete-series"' not in httpx.get(page).text  # its images are arriving
+    node.store.record_refused_images([RefusedImage(uid, Uid("1.9"), "the disk is full", MADE_AT)])
+    (listed,) = httpx.get(f"{node.url}/api/series", params={"state": "attention", "q": uid}).json()
+    missing = "One image of this series was refused and is missing (the disk is full)."
+    assert listed["reason"].startswith(missing)
+    assert httpx.get(f"{node.url}/api/series/{uid}").json() == listed
+    assert httpx.get(f"{node.url}/api/series/1.2.3").status_code == 404
+    assert uid in httpx.get(f"{node.url}/?show=attention").text
+    assert 'id="delete-series"' in httpx.get(page).text
+
+    arriving = httpx.post(f"{node.url}/api/series/{uid}/delete", json=REASON)
+    assert (arriving.status_code, images(node, uid)) == (409, 3)
+    assert "its images are arriving" in arriving.json()["message"]
+    later = utc_now() + timedelta(minutes=2)
+    person = AuditActor("ada", AuditInterface.CONSOLE)
+    assert node.store.delete_series(uid, later, by=person, reason="a test") is Deletion.DELETED
+    assert "A person deleted its images before a rule matched them." in httpx.get(page).text
+    again = httpx.post(f"{node.url}/api/series/{uid}/delete", json=REASON)
+    assert again.status_code == 409
+    assert "it has no images on this node" in again.json()["message"]
+
+
+def test_a_job_does_not_run_again_without_its_images(
+    node: ServedNode, series: StoredSeries
+) -> None:
+    job = held_job(node, series)
+    discarded(node, job)
+    page = f"{node.url}/series/{series.series_instance_uid}"
+    assert f'action="/jobs/{job.job_id}/rerun"' in httpx.get(page).text
+    assert httpx.post(f"{page}/delete", data=REASON).status_code == 303
+    assert f'action="/jobs/{job.job_id}/rerun"' not in httpx.get(page).text
 
 
 @pytest.mark.parametrize("reason", ["", " ", "\0", "x" * 501])
@@ -148,6 +191,7 @@ def test_nothing_is_deleted_without_a_reason_that_can_be_stored(
     uid = series.series_instance_uid
     answer = httpx.post(f"{node.url}/api/series/{uid}/delete", json={"reason": reason})
     assert answer.status_code in {400, 422}
+    assert answer.json()["error"] == "invalid-request"
     form = httpx.post(f"{node.url}/series/{uid}/delete", data={"reason": reason})
     assert form.status_code == 400
     assert "State why the series is deleted, in at most 500 characters" in form.text

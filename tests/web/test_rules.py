@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from node.configuration.site_configuration import SiteConfiguration, import_file
 from node.web.dependencies import utc_now
@@ -100,6 +100,39 @@ def test_a_change_of_the_form_changes_the_text_and_the_other_way_round(rules: Pa
     rules.fill("#text", text.replace('"abdomen"', '"by text"'))
     expect(rules.locator("#name")).to_have_value("by text")
     expect(rules.locator("#row-1")).to_contain_text("Slice Thickness (0018,0050)")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "follows", "shown"),
+    [
+        ("#name", "early", "#text", re.compile('name = "early"')),
+        ("#text", 'name = "early"', "#name", "early"),
+    ],
+    ids=["form", "text"],
+)
+def test_what_is_filled_in_before_the_script_runs_counts(
+    rules: Page, node: ServedNode, field: str, value: str, follows: str, shown: str
+) -> None:
+    script, held = "**/static/rules.js*", list[Route]()
+    rules.route(script, lambda route: held.append(route))  # noqa: PLW0108 Playwright needs a function
+    with rules.expect_request(script):
+        rules.goto(f"{node.url}/configuration/rules/1", wait_until="commit")
+    if field == "#text":
+        value = rules.locator(field).input_value().replace('name = "liver"', value)
+    rules.fill(field, value)
+    held[0].continue_()
+    expect(rules.locator(follows)).to_have_value(shown)
+    expect(rules.locator(field)).to_have_value(value)
+
+
+def test_the_text_has_what_the_browser_restores_in_the_form(rules: Page, node: ServedNode) -> None:
+    edit(rules, "#edit-1")
+    rules.check("#destination-research")
+    expect(rules.locator("#text")).to_have_value(containing('"archive", "research"'))
+    rules.goto(f"{node.url}/configuration/rules")
+    rules.go_back()
+    expect(rules.locator("#destination-research")).to_be_checked()
+    expect(rules.locator("#text")).to_have_value(containing('"archive", "research"'))
 
 
 def test_an_invalid_rule_is_explained_at_its_line_and_cannot_be_saved(

@@ -109,8 +109,9 @@ def restore(
     site = Site(settings, open_files(settings))
     with _progress("restore") as progress:
         left_out = Restore(verified, site, progress).run(leave_out_damaged=leave_out_damaged)
-    _record(site, AuditAction.RESTORED, found.folder, _contents(verified.manifest))
-    _echo_restored(verified, settings)
+    contents = _contents(verified.manifest, left_out=len(left_out))
+    _record(site, AuditAction.RESTORED, found.folder, contents)
+    _echo_restored(verified, settings, contents)
     lacking = verified.manifest.lost | left_out
     if lacking:
         typer.echo("These files are lacking:")
@@ -151,10 +152,10 @@ def _target(config: Path | None, into: Path | None) -> "Settings":
     return settings.model_copy(update=changes)
 
 
-def _echo_restored(verified: "VerifiedBackup", settings: "Settings") -> None:
+def _echo_restored(verified: "VerifiedBackup", settings: "Settings", contents: str) -> None:
     manifest, folder = verified.manifest, verified.backup.folder
     typer.echo(
-        f"{folder} is restored into {settings.data_dir}: {_contents(manifest)}, as of "
+        f"{folder} is restored into {settings.data_dir}: {contents}, as of "
         f"{manifest.started_at:%Y-%m-%d %H:%M:%S} UTC."
     )
     if (folder / "segnode.toml").exists():
@@ -198,10 +199,14 @@ def _recorded_failure(site: "Site", folder: Path) -> Iterator[None]:
         raise
 
 
-def _contents(manifest: "Manifest") -> str:
+def _contents(manifest: "Manifest", *, left_out: int = 0) -> str:
+    files = (
+        f"{manifest.file_count - left_out} of {manifest.file_count} images and results"
+        if left_out
+        else f"{manifest.file_count} images and results ({manifest.size_bytes / 1e6:.1f} MB)"
+    )
     return (
-        f"{manifest.file_count} images and results ({manifest.size_bytes / 1e6:.1f} MB), database "
-        f"schema {manifest.schema_revision}, segnode {manifest.segnode_version}"
+        f"{files}, database schema {manifest.schema_revision}, segnode {manifest.segnode_version}"
     )
 
 

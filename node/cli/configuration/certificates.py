@@ -1,16 +1,14 @@
 """Refuses a revision that names certificates which a process could not use."""
 
-from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from node.cli.configuration.host_mistakes import certificate_mistakes
 from node.domain.errors import Misconfigured
 
 if TYPE_CHECKING:
     from node.configuration.site_configuration import SiteConfiguration
-    from node.settings import Settings
 
 
 FilesElsewhereOption = Annotated[
@@ -32,27 +30,16 @@ def refuse_unusable_certificates(site: "SiteConfiguration", text: str, name: str
     """
     proposed = site.check_proposed(text, name=name)
     try:
-        before = {_said(each) for each in _mistakes(site.check(site.text()))}
+        before = {_said(each) for each in certificate_mistakes(site.check(site.text()))}
     except Misconfigured:  # the active revision lacks more than certificates
         before = set()
-    added = [each for each in _mistakes(proposed) if _said(each) not in before]
+    added = [each for each in certificate_mistakes(proposed) if _said(each) not in before]
     if added:
         typer.echo(
             "If these files are on other hosts, repeat the command with --files-elsewhere.",
             err=True,
         )
         raise Misconfigured.combined(added)
-
-
-def _mistakes(settings: "Settings") -> Iterator[Misconfigured]:
-    from node.dimse.tls.certificate_files import check_certificates
-    from node.web.server.certificate import check_web_certificate
-
-    for check_files in (check_certificates, check_web_certificate):
-        try:
-            check_files(settings, datetime.now(UTC))
-        except Misconfigured as error:
-            yield from error.mistakes
 
 
 def _said(mistake: Misconfigured) -> tuple[str | None, str]:

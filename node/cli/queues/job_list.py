@@ -25,6 +25,7 @@ class ListState(StrEnum):
 
     RECEIVING = "receiving"
     IGNORED = "ignored"
+    DELETED = "deleted"  # by a person, before a rule matched
     QUEUED = "queued"
     RUNNING = "running"
     DELIVERING = "delivering"

@@ -109,7 +109,8 @@ def _json(page: "SearchPage", found: "list[tuple[IndexedSeries, SeriesOutcome]]"
     series = [
         asdict(one.series)
         | asdict(row)
-        | {"states": sorted(row.states), "jobs": [job_json(job) for job in one.jobs]}
+        | {"states": sorted(row.states), "reason": one.reason}
+        | {"jobs": [job_json(job) for job in one.jobs]}
         for row, one in found
     ]
     older = "" if page.older is None else str(page.older)
@@ -129,6 +130,8 @@ def _text(page: "SearchPage", found: "list[tuple[IndexedSeries, SeriesOutcome]]"
             + (f": {about}" if about else "")
         )
         lines.append(f"  series {row.series_instance_uid} from {one.series.origin}")
+        if one.incomplete is not None:
+            lines.append(f"  {one.incomplete.explanation}")
         for job in current_jobs(one.jobs):
             result = outcome(job)
             lines.append(

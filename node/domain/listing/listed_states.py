@@ -17,7 +17,7 @@ class ListedState(StrEnum):
     DELIVERED = "delivered"
     REFUSED = "refused"
     IGNORED = "ignored"
-    DISCARDED = "discarded"
+    DISCARDED = "discarded"  # by a person: a job, or a series before its decision
     SUPERSEDED = "superseded"  # no job of the series counts any more
     ATTENTION = "attention"  # waits for a person
 
@@ -75,6 +75,8 @@ def listed_states(series: SeriesState, jobs: Sequence[ListedJob]) -> frozenset[L
             return frozenset({ListedState.RECEIVING, *needed})
         case SeriesState.IGNORED:
             return frozenset({ListedState.IGNORED, *needed})
+        case SeriesState.DELETED:
+            return frozenset({ListedState.DISCARDED, *needed})
         case SeriesState.ACCEPTED:
             found = {job.listed_state for job in current_jobs(jobs)} | needed
     if len(found) > 1:

@@ -32,10 +32,10 @@ class Discarding:
         ):
             if not text:
                 message = f"the {name} is missing: state why the job is discarded and by whom"
-                raise Rejected(RejectionReason.INVALID_INSTANCE, message)
+                raise Rejected(RejectionReason.INVALID_REQUEST, message)
             if len(text) > limit:
                 message = f"the {name} has {len(text)} characters; at most {limit} are stored"
-                raise Rejected(RejectionReason.INVALID_INSTANCE, message)
+                raise Rejected(RejectionReason.INVALID_REQUEST, message)
         return decision
 
     def __str__(self) -> str:

@@ -100,7 +100,7 @@ class AuditCursor:
             return cls(time, chain, int(sequence))
         except ValueError as error:
             message = "the page does not exist: follow a link of the list instead of changing it"
-            raise Rejected(RejectionReason.INVALID_INSTANCE, message) from error
+            raise Rejected(RejectionReason.INVALID_REQUEST, message) from error
 
     def __str__(self) -> str:
         at = self.happened_at.astimezone(UTC).strftime(_CURSOR_TIME)

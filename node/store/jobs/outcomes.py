@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Connection, exists, select, update
 
 from node.domain.audit.records import AuditAction, AuditObject, AuditObjectType
+from node.domain.incomplete_series import IncompleteSeries
 from node.domain.job import Job, JobState, ReplacedResult
 from node.domain.job_summary import leading_job
 from node.domain.series import SeriesPart, SeriesState, StoredSeries
@@ -17,7 +18,7 @@ from node.store.audit_trail.trail import append_node_record
 from node.store.history import append_event
 from node.store.jobs.jobs import Jobs
 from node.store.jobs.reruns import requeue_after_deletion
-from node.store.received.incomplete import settle_refused_images
+from node.store.received.incomplete import incomplete_in, settle_refused_images
 from node.store.received.series import SeriesRepository, stored_series
 from node.store.schema import HISTORY, JOBS, SERIES
 from node.store.series_index import refresh_index, request_attributes
@@ -32,10 +33,11 @@ _EVER_SENT: ColumnElement[bool] = exists().where(
 
 @dataclass(frozen=True)
 class SeriesOutcome:
-    """A series with its jobs, newest first."""
+    """A series with its jobs, newest first, and what is known about missing images."""
 
     series: StoredSeries
     jobs: tuple[Job, ...]
+    incomplete: IncompleteSeries | None = None
 
     @property
     def job(self) -> Job | None:
@@ -44,7 +46,7 @@ class SeriesOutcome:
 
     @property
     def outcome(self) -> str:
-        """`receiving`, `ignored` or the state of `job`; `accepted` until there is a job."""
+        """The state of `job` if the series is accepted and there is one, else of the series."""
         job = self.job
         if self.series.state is SeriesState.ACCEPTED and job is not None:
             return job.visible_state.value
@@ -52,7 +54,12 @@ class SeriesOutcome:
 
     @property
     def reason(self) -> str:
-        """Why `job` was refused, parked or postponed, in plain words; else empty."""
+        """Why `job` was refused, parked or postponed, and which images are missing; else empty."""
+        missing = "" if self.incomplete is None else self.incomplete.explanation
+        return " ".join(text for text in (self._reason_of_job, missing) if text)
+
+    @property
+    def _reason_of_job(self) -> str:
         job = self.job
         if job is None or self.outcome == self.series.state.value:
             return ""
@@ -136,7 +143,12 @@ class Outcomes(SeriesRepository, Jobs):
             }
             for row in connection.execute(query):
                 jobs[row.series_instance_uid].append(self._job(row))
-        return [SeriesOutcome(found[uid], tuple(jobs[uid])) for uid in series_uids if uid in found]
+            missing = incomplete_in(connection, series_uids)
+        return [
+            SeriesOutcome(series, tuple(jobs[uid]), missing.get(series.series_instance_uid))
+            for uid in series_uids
+            if (series := found.get(uid)) is not None
+        ]
 
     def previous_result(
         self,

@@ -95,6 +95,28 @@ class ResultObjects(JobRows):
         for job in with_result:
             yield from found.get(job.job_id) or [_only_seg(job)]
 
+    def iter_result_files(self) -> Iterator[tuple[str, Path]]:
+        """Yields the id of each job with a result, with each file of it and of its picture.
+
+        Reads the jobs in pages, so that others can write.
+        """
+        last = ""
+        while True:
+            query = (
+                select(JOBS)
+                .where(JOBS.c.job_id > last, JOBS.c.result_path.is_not(None))
+                .order_by(JOBS.c.job_id)
+                .limit(_JOBS_PER_QUERY)
+            )
+            with self._database.reading() as connection:
+                jobs = [self._job(row) for row in connection.execute(query)]
+            for each in self.objects_of_jobs(jobs):
+                yield from ((each.job_id, path) for path in each.paths)
+            yield from ((job.job_id, job.picture_path) for job in jobs if job.picture_path)
+            if len(jobs) < _JOBS_PER_QUERY:
+                return
+            last = jobs[-1].job_id
+
     def get_object(self, job: Job, result_object: ResultObject) -> StoredObject | None:
         """Returns one object of a job; None if the job has not produced it."""
         return next((o for o in self.objects_of(job) if o.result_object == result_object), None)

@@ -73,26 +73,7 @@ class IncompleteSeriesRepository(Repository):
     ) -> dict[Uid, IncompleteSeries]:
         """Returns the known series of which images are missing; of all, or of those named."""
         with self._database.reading() as connection:
-            retrieved = [
-                IncompleteSeries(
-                    Uid(row.series_instance_uid),
-                    since=row.requested_at,
-                    reason=row.error,
-                    source=row.source,
-                    is_over=row.finished_at is not None,
-                )
-                for row in connection.execute(_retrievals(series_uids))
-            ]
-            refused = [
-                IncompleteSeries(
-                    Uid(row.series_instance_uid),
-                    since=row.since,
-                    reason=row.reason,
-                    refused=row.refused,
-                )
-                for row in connection.execute(_refused(series_uids))
-            ]
-        return {each.series_instance_uid: each for each in (*retrieved, *refused)}
+            return incomplete_in(connection, series_uids)
 
     def forget_refused_images(self, now: datetime) -> None:
         """Deletes the rows that are older than `KEPT`, and the oldest above the limit."""
@@ -120,6 +101,29 @@ class IncompleteSeriesRepository(Repository):
                 set_={"reason": insert.excluded.reason, "refused_at": insert.excluded.refused_at},
             )
         )
+
+
+def incomplete_in(
+    connection: Connection, series_uids: Collection[str] | None = None
+) -> dict[Uid, IncompleteSeries]:
+    """Returns the known series of which images are missing; of all, or of those named."""
+    retrieved = [
+        IncompleteSeries(
+            Uid(row.series_instance_uid),
+            since=row.requested_at,
+            reason=row.error,
+            source=row.source,
+            is_over=row.finished_at is not None,
+        )
+        for row in connection.execute(_retrievals(series_uids))
+    ]
+    refused = [
+        IncompleteSeries(
+            Uid(row.series_instance_uid), since=row.since, reason=row.reason, refused=row.refused
+        )
+        for row in connection.execute(_refused(series_uids))
+    ]
+    return {each.series_instance_uid: each for each in (*retrieved, *refused)}
 
 
 def settle_refused_images(

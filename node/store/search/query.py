@@ -40,7 +40,7 @@ class Cursor:
             separator = ""
         if not separator:
             message = "the page does not exist: follow a link of the list instead of changing it"
-            raise Rejected(RejectionReason.INVALID_INSTANCE, message)
+            raise Rejected(RejectionReason.INVALID_REQUEST, message)
         return cls(received_at, uid)
 
     def __str__(self) -> str:
@@ -103,7 +103,7 @@ class SeriesQuery:
                 "the search index holds no patients; set search_patients = true in the section "
                 "[web] of the configuration and restart the node to search for them"
             )
-            raise Rejected(RejectionReason.INVALID_INSTANCE, message)
+            raise Rejected(RejectionReason.INVALID_REQUEST, message)
         found = [
             condition(text.strip())
             for text, condition in (

@@ -12,12 +12,15 @@ from sqlalchemy.engine import Connection
 from node.domain.identifiers import Uid
 from node.domain.listing.listed_states import ListedState
 from node.store.monitoring.row_counts import Counted, numbers_of
+from node.store.received.incomplete import incomplete_in
 from node.store.repository import Repository
 from node.store.schema import SERIES_INDEX
 from node.store.search.query import Cursor, SeriesQuery
 from node.store.series_index import states_of
 
 _INDEX = SERIES_INDEX.c
+# SQLite limits the number of values in a query.
+_BATCH = 1000
 
 
 @dataclass(frozen=True)
@@ -85,16 +88,16 @@ class SeriesSearch(Repository):
         """
         conditions = query.conditions()
         with self._database.reading() as connection:
-            found = _Found(connection, conditions, _states_texts(connection, query.states))
+            found = _Found(connection, conditions, _any_of_states(connection, query.states))
             if newer_than is not None:
                 rows = found.rows_after(newer_than, limit)
                 if len(rows) == limit:
                     has_newer = bool(found.rows_after(_cursor(rows[0]), 1))
-                    return _page(query, rows, older=True, newer=has_newer)
+                    return _page(found, query, rows, older=True, newer=has_newer)
                 older_than = None
             rows = found.rows_before(older_than, limit + 1)
             has_newer = bool(rows and older_than and found.rows_after(_cursor(rows[0]), 1))
-        return _page(query, rows[:limit], older=len(rows) > limit, newer=has_newer)
+            return _page(found, query, rows[:limit], older=len(rows) > limit, newer=has_newer)
 
     def count_found(self, query: SeriesQuery) -> SearchCounts:
         """Returns the number of series that the query finds, whatever their states are.
@@ -111,8 +114,16 @@ class SeriesSearch(Repository):
                 if conditions
                 else numbers_of(connection, Counted.LISTED)
             )
+            waiting = [
+                row
+                for some in _waiting_for_images(connection)
+                for row in connection.execute(counting.where(_INDEX.series_instance_uid.in_(some)))
+            ]
         for states, count in found.items():
             counts[states_of(states)] += count
+        for text, count in waiting:
+            counts[states_of(text)] -= count
+            counts[states_of(text) | {ListedState.ATTENTION}] += count
         return SearchCounts(counts)
 
     def accession_numbers(self, series_uids: Collection[str]) -> dict[Uid, str]:
@@ -133,11 +144,14 @@ class SeriesSearch(Repository):
 
 @dataclass(frozen=True)
 class _Found:
-    """The rows that meet the conditions and state exactly one of the texts; None: any states."""
+    """The rows that meet the conditions and one of `states`, of which no two hold for one row.
+
+    Without `states`, those in any state.
+    """
 
     connection: Connection
     conditions: Sequence[ColumnElement[bool]]
-    states: Sequence[str] | None
+    states: Sequence[ColumnElement[bool]] | None
 
     def rows_before(self, cursor: Cursor | None, limit: int) -> Sequence[Row[Any]]:
         """Returns the newest rows older than the cursor, newest first."""
@@ -156,14 +170,46 @@ class _Found:
         query = select(SERIES_INDEX).where(*self.conditions, *positions).order_by(*order)
         if self.states is None:
             return self.connection.execute(query.limit(limit)).all()
-        # One query for each text reads its rows from the index in their order.
+        # One query for each reads its rows from an index.
         found = [
             row
-            for text in self.states
-            for row in self.connection.execute(query.where(_INDEX.states == text).limit(limit))
+            for state in self.states
+            for row in self.connection.execute(query.where(state).limit(limit))
         ]
         found.sort(key=lambda row: (row.received_at, row.series_instance_uid), reverse=newest_first)
         return found[:limit]
+
+
+def _any_of_states(
+    connection: Connection, states: frozenset[ListedState]
+) -> list[ColumnElement[bool]] | None:
+    """Returns conditions on rows in one of the states; None if any state will do.
+
+    The index does not know which series wait for images: that follows from what others send.
+    """
+    texts = _states_texts(connection, states)
+    if texts is None:
+        return None
+    in_states = [_INDEX.states == text for text in texts]
+    if ListedState.ATTENTION not in states:
+        return in_states
+    waiting = _waiting_for_images(connection)
+    return [
+        *in_states,
+        *(_INDEX.series_instance_uid.in_(some) & _INDEX.states.not_in(texts) for some in waiting),
+    ]
+
+
+def _waiting_for_images(
+    connection: Connection, series_uids: Collection[str] | None = None
+) -> list[list[Uid]]:
+    """Returns the series that wait for images which nobody sends, in batches for a query.
+
+    They are those of all series, or of those named.
+    """
+    incomplete = incomplete_in(connection, series_uids)
+    waiting = [uid for uid, each in incomplete.items() if each.is_over]
+    return [waiting[first : first + _BATCH] for first in range(0, len(waiting), _BATCH)]
 
 
 def _states_texts(connection: Connection, states: frozenset[ListedState]) -> list[str] | None:
@@ -183,9 +229,15 @@ def _states_texts(connection: Connection, states: frozenset[ListedState]) -> lis
     return found
 
 
-def _page(query: SeriesQuery, rows: Sequence[Row[Any]], *, older: bool, newer: bool) -> SearchPage:
+def _page(
+    found: _Found, query: SeriesQuery, rows: Sequence[Row[Any]], *, older: bool, newer: bool
+) -> SearchPage:
+    uids = [row.series_instance_uid for row in rows]
+    waiting = {uid for some in _waiting_for_images(found.connection, uids) for uid in some}
     return SearchPage(
-        rows=tuple(_indexed_series(row, query) for row in rows),
+        rows=tuple(
+            _indexed_series(row, query, waits=row.series_instance_uid in waiting) for row in rows
+        ),
         older=_cursor(rows[-1]) if older else None,
         newer=_cursor(rows[0]) if newer else None,
     )
@@ -195,13 +247,14 @@ def _cursor(row: Row[Any]) -> Cursor:
     return Cursor(row.received_at, row.series_instance_uid)
 
 
-def _indexed_series(row: Row[Any], query: SeriesQuery) -> IndexedSeries:
+def _indexed_series(row: Row[Any], query: SeriesQuery, *, waits: bool) -> IndexedSeries:
+    needed = {ListedState.ATTENTION} if waits else frozenset()
     shows_patient = query.searches_patients
     return IndexedSeries(
         series_instance_uid=Uid(row.series_instance_uid),
         study_instance_uid=Uid(row.study_instance_uid),
         received_at=row.received_at,
-        states=states_of(row.states),
+        states=states_of(row.states) | needed,
         modality=row.modality or "",
         series_description=row.series_description or "",
         body_part_examined=row.body_part_examined or "",

@@ -58,7 +58,7 @@ def try_rules(
     try:
         proposed = configuration.check(body.text)
     except Misconfigured as error:
-        raise Rejected(RejectionReason.INVALID_INSTANCE, str(error)) from error
+        raise Rejected(RejectionReason.INVALID_REQUEST, str(error)) from error
     result = dry_run(configuration.store, settings.rules, proposed.rules, now, days=body.days)
     return _response(result)
 

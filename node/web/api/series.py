@@ -10,10 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from node.domain.listing.listed_states import ListedState
 from node.domain.queues.discarding import MAX_NAME, MAX_REASON
 from node.routing.rule_matching import Decision, explain
+from node.store.search.query import SeriesQuery
 from node.web.acting_user import CurrentUser
 from node.web.api.series_models import SeriesEntry, series_entry
 from node.web.dependencies import Now, SiteSettings, SiteStore
-from node.web.operations import delete_series, request_start, require_series
+from node.web.operations import delete_series, request_start, require_series, unknown_series
 from node.web.search_parameters import SearchParameters
 
 ROUTER = APIRouter(prefix="/api/series")
@@ -70,6 +71,19 @@ def list_series(
     return [series_entry(found, rows[found.series.series_instance_uid]) for found in outcomes]
 
 
+@ROUTER.get("/{series_uid}")
+def show_series(series_uid: str, settings: SiteSettings, store: SiteStore) -> SeriesEntry:
+    """Returns a series with its jobs, as the search does."""
+    require_series(store, series_uid)
+    query = SeriesQuery(uid=series_uid, searches_patients=settings.web.search_patients)
+    rows = store.search_series(query, limit=1000).rows
+    found = next((row for row in rows if row.series_instance_uid == series_uid), None)
+    if found is None:  # an earlier version stored it, and the index is not complete yet
+        raise unknown_series(series_uid)
+    (outcome,) = store.outcomes_of([series_uid])
+    return series_entry(outcome, found)
+
+
 @ROUTER.get("/{series_uid}/explain")
 def explain_series(series_uid: str, store: SiteStore) -> dict[str, Any]:
     """Returns which rules matched, condition by condition; `decided` is false before that."""
@@ -79,7 +93,7 @@ def explain_series(series_uid: str, store: SiteStore) -> dict[str, Any]:
         missing = store.incomplete_series([series_uid]).get(series.series_instance_uid)
         text = "The series is not decided yet: it may still be arriving."
         if missing is not None:
-            text = f"The series is not decided yet. {missing.text} {missing.remedy}"
+            text = f"The series is not decided yet. {missing.explanation}"
         return {"series_instance_uid": series.series_instance_uid, "decided": False, "text": text}
     decision = Decision.from_json(stored_decision)
     return {

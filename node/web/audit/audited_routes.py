@@ -54,6 +54,7 @@ AUDITED_ROUTES: Mapping[Route, AuditedAs] = {
     ("GET", "/fragments/series/{series_uid}"): _SERIES_READ,
     ("GET", "/jobs/{job_id}"): _JOB_READ,
     ("GET", "/jobs/{job_id}/result.dcm"): AuditedAs(AuditAction.EXPORTED, _JOB),
+    ("GET", "/api/series/{series_uid}"): _SERIES_READ,
     ("GET", "/api/series/{series_uid}/explain"): _SERIES_READ,
     ("GET", "/api/series/{series_uid}/slices"): _SERIES_READ,
     ("GET", "/api/jobs/{job_id}"): _JOB_READ,

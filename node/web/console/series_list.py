@@ -192,10 +192,8 @@ def load_series_list(
             limit=limit,
         )
     outcomes = store.outcomes_of([row.series_instance_uid for row in page.rows])
-    incomplete = store.incomplete_series([o.series.series_instance_uid for o in outcomes])
     views = {
-        o.series.series_instance_uid: series_view(store, o, incomplete, settings.destinations)
-        for o in outcomes
+        o.series.series_instance_uid: series_view(store, o, settings.destinations) for o in outcomes
     }
     rows = [
         SeriesRow(views[row.series_instance_uid], row)

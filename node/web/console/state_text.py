@@ -43,6 +43,9 @@ STATES: Mapping[SeriesState | JobState, StateText] = {
     SeriesState.ACCEPTED: StateText(
         "Accepted", Tone.BUSY, "A rule matched the series; its job is about to start."
     ),
+    SeriesState.DELETED: StateText(
+        "Deleted", Tone.DISCARDED, "A person deleted its images before a rule matched them."
+    ),
     JobState.QUEUED: StateText("Queued", Tone.BUSY, "The series is waiting for the model."),
     JobState.RUNNING: StateText("Segmenting", Tone.BUSY, "The model is running."),
     JobState.DELIVERING: StateText(

@@ -1,9 +1,8 @@
 """View models of series and jobs for the console, loaded from the store."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 
-from node.domain.identifiers import Uid
 from node.domain.incomplete_series import IncompleteSeries
 from node.domain.job import Job, JobState, can_rerun, is_final
 from node.domain.job_summary import current_jobs
@@ -26,7 +25,7 @@ from node.web.console.trail import TrailEntry, folded
 class JobView:
     """One job; `is_current` unless a newer job of the same model has replaced it.
 
-    The parts of a series do not replace each other.
+    The parts of a series do not replace each other. It is repeatable while its images are stored.
     """
 
     job: Job
@@ -34,6 +33,7 @@ class JobView:
     volumes: tuple[tuple[str, str], ...]
     deliveries: tuple[DeliveryView, ...]
     is_current: bool
+    is_repeatable: bool
 
     @property
     def part(self) -> str:
@@ -68,7 +68,8 @@ class JobView:
     @property
     def can_rerun(self) -> bool:
         """Whether a person can run it again from the images; a parked job is retried instead."""
-        return self.is_current and not self.may_retry and can_rerun(self.job.state)
+        has_ended = not self.may_retry and can_rerun(self.job.state)
+        return self.is_current and self.is_repeatable and has_ended
 
     @property
     def is_active(self) -> bool:
@@ -121,7 +122,7 @@ class SeriesView:
             return "A start has been requested; the series is decided in a moment."
         if self.incomplete is None:
             return self.state.meaning
-        missing = f"{self.incomplete.text} {self.incomplete.remedy}"
+        missing = self.incomplete.explanation
         return missing if self.is_receiving else f"{self.state.meaning} {missing}"
 
     @property
@@ -131,13 +132,16 @@ class SeriesView:
 
     @property
     def may_delete(self) -> bool:
-        """Whether its images and results can be deleted: no job is open."""
-        return self.has_images and all(is_final(one.job.state) for one in self.jobs)
+        """Whether its images and results can be deleted: no job is open, and no image expected."""
+        if self.series.instance_count == 0 or not all(is_final(one.job.state) for one in self.jobs):
+            return False
+        waits_for_nobody = self.incomplete is not None and self.incomplete.is_over
+        return not self.is_receiving or (waits_for_nobody and not self.series.start_requested)
 
     @property
     def may_decide_again(self) -> bool:
-        """Whether it was ignored; rules that changed since then may match it."""
-        return self.series.state is SeriesState.IGNORED
+        """Whether it was ignored, and has images: rules that changed since may match it."""
+        return self.series.state is SeriesState.IGNORED and self.has_images
 
 
 @dataclass(frozen=True)
@@ -160,10 +164,9 @@ def load_series_page(
     if found is None:
         return None
     decision = store.decision_of(series_uid)
-    incomplete = store.incomplete_series([series_uid])
     subjects = [series_uid, *(job.job_id for job in found.jobs)]
     return SeriesPage(
-        view=series_view(store, found, incomplete, configured, all_deliveries=True),
+        view=series_view(store, found, configured, all_deliveries=True),
         decision=None if decision is None else Decision.from_json(decision),
         trail=folded(store.history_of_all(subjects)),
     )
@@ -172,7 +175,6 @@ def load_series_page(
 def series_view(
     store: Store,
     found: SeriesOutcome,
-    incomplete: Mapping[Uid, IncompleteSeries],
     configured: Collection[str],
     *,
     all_deliveries: bool = False,
@@ -190,18 +192,19 @@ def series_view(
             measured_volumes(job),
             delivery_views(store, job, configured, all_deliveries=all_deliveries),
             job in current,
+            found.series.instance_count > 0,
         )
         for job in (*current, *earlier)
     ]
     settled = found.series.state is SeriesState.ACCEPTED and found.job is not None
     state = job_state_text(found.job) if settled and found.job else STATES[found.series.state]
     peer, channel = peer_and_channel(found.series.origin)
-    missing = incomplete.get(found.series.series_instance_uid)
-    return SeriesView(found.series, state, peer, channel, tuple(jobs), missing)
+    return SeriesView(found.series, state, peer, channel, tuple(jobs), found.incomplete)
 
 
 def _outcome(store: Store, series_uid: str) -> SeriesOutcome | None:
     series = store.get_series(series_uid)
     if series is None:
         return None
-    return SeriesOutcome(series, tuple(reversed(store.jobs_of(series_uid))))
+    incomplete = store.incomplete_series([series_uid]).get(series.series_instance_uid)
+    return SeriesOutcome(series, tuple(reversed(store.jobs_of(series_uid))), incomplete)

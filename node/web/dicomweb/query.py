@@ -207,4 +207,4 @@ def _is_in_range(actual: str, first: str, last: str) -> bool:
 
 
 def _invalid(message: str) -> Rejected:
-    return Rejected(RejectionReason.INVALID_INSTANCE, message)
+    return Rejected(RejectionReason.INVALID_REQUEST, message)

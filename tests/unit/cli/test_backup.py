@@ -179,8 +179,11 @@ def test_a_damaged_backup_is_refused_with_the_name_of_the_file(
     into = ("restore", site.backups.folder, "--into", tmp_path / "restored")
     assert run(site, *into) == 1
     assert f"damaged: {DAMAGED}" in capsys.readouterr().err
+    count = site.backups.backups()[0].manifest().file_count
     assert run(site, *into, "--leave-out-damaged") == 3
-    assert f"damaged: {DAMAGED}" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert f"damaged: {DAMAGED}" in said
+    assert f": {count - 1} of {count} images and results, database" in said
 
 
 def test_the_data_folder_of_a_running_site_is_not_overwritten(

@@ -100,6 +100,28 @@ def test_check_names_an_expired_certificate_with_its_setting(
     assert "expired on" in shown
 
 
+def test_check_names_certificates_and_rules_that_are_wrong_together(
+    config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config.write_text(
+        'data_dir = "data"\n[web]\ncertificate_file = "web.pem"\nkey_file = "web.key"\n'
+        '[[rules]]\nname = "liver"\nmodel = "liver-ct"\nsend_to = ["nowhere"]\n',
+        encoding="utf-8",
+    )
+    assert run(monkeypatch, "check", "-c", str(config)) == 1
+    said = capsys.readouterr().err
+    assert "site.toml:5: rules.1" in said
+    assert "web.certificate_file" in said
+
+
+def test_check_names_a_device_that_the_host_does_not_have(
+    config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config.write_text('data_dir = "data"\nworker.device = "cuda:63"\n', encoding="utf-8")
+    assert run(monkeypatch, "check", "-c", str(config)) == 1
+    assert "worker.device: the device 'cuda:63' cannot be used here" in capsys.readouterr().err
+
+
 def test_check_says_which_rules_are_disabled(
     config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -240,6 +262,11 @@ def test_a_parked_job_is_exported_and_discarded(
     missing_folder = str(tmp_path / "nowhere" / "out.dcm")
     assert run(monkeypatch, "jobs", "export", name, missing_folder, "-c", str(config)) == 1
     assert "cannot be written" in capsys.readouterr().err
+    assert parked.result_path is not None
+    parked.result_path.rename(tmp_path / "lost")
+    assert run(monkeypatch, "jobs", "export", name, str(output), "-c", str(config)) == 1
+    assert f"{parked.result_path} is missing: run the job again" in capsys.readouterr().err
+    (tmp_path / "lost").rename(parked.result_path)
     discard, retry = ("discard", name, "--reason", "repeated scan"), ("retry", name)
     assert run(monkeypatch, "jobs", "discard", name, "-c", str(config)) == 2
     assert "--reason" in capsys.readouterr().err

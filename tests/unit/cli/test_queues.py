@@ -129,7 +129,7 @@ def test_a_refused_series_is_refused_everywhere_while_its_notice_waits(
     as_json = series_to_json(found)
     assert (as_json["outcome"], as_json["reason"]) == ("refused", reason)
     assert as_json["jobs"][0]["state"] == "refused"
-    view = series_view(store, found, {}, ("pacs",))
+    view = series_view(store, found, ("pacs",))
     assert view.state.label == "Refused"
     assert [each.destination for each in view.current_jobs[0].deliveries] == ["pacs"]
 

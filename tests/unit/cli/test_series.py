@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 
 from node.cli.main import main
+from node.domain.identifiers import Uid
+from node.domain.incomplete_series import RefusedImage
 from node.settings import load_settings
 from node.store import Store
+from tests.support.factories import NOON
 from tests.support.many_series import insert_series
 
 
@@ -54,6 +57,28 @@ def test_series_are_listed_by_patient_and_state_page_by_page(
     assert "is no date" in capsys.readouterr().err
     assert run(monkeypatch, "nothing like this", *site) == 0
     assert capsys.readouterr().out == "No series found.\n"
+
+
+def test_a_series_that_waits_for_images_says_so(
+    config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = load_settings(config)
+    store = Store.open(settings.database_url, settings.data_dir)
+    store.record_refused_images(
+        [RefusedImage(Uid("1.2.840.1.1"), Uid("1.9"), "the disk is full", NOON)]
+    )
+    store.close()
+    text = (
+        "One image of this series was refused and is missing (the disk is full). Send the series "
+        "again, or start it by hand to process what is here."
+    )
+    site = ("--uid", "1.2.840.1.1", "--state", "attention", "-c", str(config))
+    assert run(monkeypatch, *site) == 0
+    assert f"  {text}\n" in capsys.readouterr().out
+    assert run(monkeypatch, "--json", *site) == 0
+    (series,) = json.loads(capsys.readouterr().out)["series"]
+    assert "attention" in series["states"]
+    assert series["reason"].endswith(text)
 
 
 def test_a_site_that_searches_no_patients_names_the_setting(

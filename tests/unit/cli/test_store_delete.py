@@ -68,7 +68,8 @@ def test_a_confirmed_series_is_deleted_and_its_history_says_why(config: Path, st
 
 def test_a_series_with_open_work_is_named_and_kept(config: Path, store: Store) -> None:
     result = delete(config, OPEN, FINISHED, "--reason", "request", "--yes")
-    assert f"not deleted, because they are not finished: {OPEN}" in str(result.exception)
+    assert f"{OPEN}: not deleted, because it is not finished" in result.output
+    assert "1 of 2 series are kept" in str(result.exception)
     assert (images(store, OPEN), images(store, FINISHED)) == (1, 0)
 
 

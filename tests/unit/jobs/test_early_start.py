@@ -19,7 +19,7 @@ from node.domain.job import Job, JobState, ReplacedResult
 from node.domain.queues.pause import INFERENCE, Pause
 from node.domain.queues.selection import Interface
 from node.domain.result_objects import SEG, ResultKind, ResultObject
-from node.domain.series import AcquisitionChoice, SeriesState
+from node.domain.series import AcquisitionChoice, Deletion, SeriesState
 from node.jobs.inference import InferenceRequest, InferenceResult
 from node.routing.conditions import Equals
 from node.routing.rules import Rule
@@ -278,9 +278,9 @@ def test_nothing_begins_early_while_the_inference_is_paused_or_a_job_waits(
 def test_images_that_wait_for_their_early_result_are_not_deleted(worker: EarlyWorker) -> None:
     worker.receive_quietly(1)
     worker.early_run_ends()
-    assert not worker.store.delete_series(
-        SERIES, worker.now(), by=AuditActor("someone", AuditInterface.CLI), reason="a test"
-    )
+    person = AuditActor("someone", AuditInterface.CLI)
+    deletion = worker.store.delete_series(SERIES, worker.now(), by=person, reason="a test")
+    assert deletion is Deletion.UNFINISHED
     assert worker.complete().state is JobState.DELIVERED
 
 

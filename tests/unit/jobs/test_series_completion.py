@@ -16,7 +16,7 @@ from node.domain.identifiers import Uid
 from node.domain.incomplete_series import RefusedImage
 from node.domain.job import Job, JobState, Priority
 from node.domain.result_objects import SEG, ObjectUids
-from node.domain.series import SeriesState, StoredSeries
+from node.domain.series import Deletion, SeriesState, StoredSeries
 from node.intake.inbox import Inbox
 from node.jobs.series_completion import SeriesCompletion
 from node.routing.conditions import AtLeastSlices, Equals, Matches, Not
@@ -275,7 +275,8 @@ def test_a_job_without_a_result_runs_again_when_its_deleted_images_are_sent_agai
     completion = site.completion(LIVER)
     first = decided_and_ended(site, completion, *ended)
     person = AuditActor("dora", AuditInterface.CLI)
-    assert site.store.delete_series(SERIES, site.now, by=person, reason="damaged")
+    deletion = site.store.delete_series(SERIES, site.now, by=person, reason="damaged")
+    assert deletion is Deletion.DELETED
     again = decided_and_ended(site, completion, *ended)
     assert again.job_id == first.job_id
     events = [event.event for event in site.store.history_of(first.job_id)]
@@ -292,7 +293,8 @@ def test_a_job_with_a_result_does_not_run_again_when_its_images_are_sent_again(s
     completion = site.completion(LIVER)
     decided_and_ended(site, completion, JobState.DELIVERING, JobState.DELIVERED)
     person = AuditActor("dora", AuditInterface.CLI)
-    assert site.store.delete_series(SERIES, site.now, by=person, reason="no longer needed")
+    deletion = site.store.delete_series(SERIES, site.now, by=person, reason="no longer needed")
+    assert deletion is Deletion.DELETED
     site.receive(1)
     site.pass_time(11)
     completion.poll()

@@ -8,12 +8,13 @@ import pytest
 from typer.testing import CliRunner
 
 from node.cli.main import app
+from node.domain.job import JobState
 from node.domain.series import SeriesState
 from node.intake.inbox import Inbox
 from node.intake.part10 import part10_bytes
 from node.maintenance.verify import Fault, Finding, Verification
 from node.store import Store
-from tests.support.factories import NOON, encoded, received
+from tests.support.factories import NOON, SERIES, encoded, job_of, received
 
 IN_AN_HOUR = 3600.0
 
@@ -86,6 +87,20 @@ def test_missing_and_damaged_files_are_reported_and_restored_by_sending_again(
     quarantine = store.data_dir / "damaged"
     assert sorted(path.name for path in quarantine.iterdir()) == ["1.2.3.2.dcm", "1.2.3.3.dcm"]
     assert [accept(store, number) for number in (1, 2, 3)] == paths
+    assert findings(store) == []
+
+
+def test_a_missing_file_of_a_result_is_named_with_its_job(store: Store, paths: list[Path]) -> None:
+    assert paths
+    job = job_of(SERIES)
+    store.add_job(job)
+    seg, picture = (store.data_dir / "results" / name for name in ("seg.dcm", "seg.png"))
+    store.files.put(picture, [b"picture"])
+    store.change_job(job.job_id, JobState.RUNNING, NOON)
+    store.change_job(job.job_id, JobState.DELIVERING, NOON, result_path=seg, picture_path=picture)
+    assert findings(store) == [Finding(Fault.MISSING, seg, job.job_id)]
+    assert repaired(store) == [f"run the job again (segnode jobs rerun {job.job_id[:8]})"]
+    store.files.put(seg, [b"result"])
     assert findings(store) == []
 
 

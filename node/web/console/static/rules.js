@@ -102,3 +102,21 @@ rule.addEventListener("submit", async (event) => {
   await fetchEditor(button);
   document.getElementById("try").disabled = false;
 });
+
+function isChanged(field) {
+  if (field.type === "checkbox") return field.checked !== field.defaultChecked;
+  if (!field.options) return field.value !== field.defaultValue;
+  const initial = [...field.options].findIndex((option) => option.defaultSelected);
+  return field.selectedIndex !== Math.max(initial, 0);
+}
+
+// What was filled in before this script ran, or what the browser restores when a person comes back,
+// causes no event. The browser restores the whole text, and not each field of the form.
+window.addEventListener("pageshow", () => {
+  if (edition > 0) return;
+  const changed = [...rule.elements].filter(isChanged).map(halfOf);
+  const half = ["text", "form"].find((each) => changed.includes(each));
+  if (!half) return;
+  rule.querySelector("#edited").value = half;
+  fetchEditor();
+});
