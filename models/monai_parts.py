@@ -1,7 +1,7 @@
 """The parts of MONAI that an inference process uses, imported without the rest of MONAI.
 
-`import monai` imports each of MONAI's modules, and with them matplotlib, TensorBoard and
-scipy.signal, for functions that no model here uses. That takes two seconds of every start.
+`import monai` imports each of its modules, and with them matplotlib, TensorBoard, parts of SciPy
+and others, for functions that no model here uses. That takes two seconds of every start.
 MONAI has no option against it. The unit test of this module reports when an upgrade changes it.
 """
 
@@ -11,7 +11,15 @@ from importlib import import_module
 from types import ModuleType
 
 # MONAI imports without them, too, as where they are not installed.
-_UNUSED_LIBRARIES = ("matplotlib", "tensorboard", "scipy.signal")
+_UNUSED_LIBRARIES = (
+    "matplotlib",
+    "nibabel",
+    "requests",
+    "scipy.signal",
+    "scipy.sparse",
+    "tensorboard",
+    "tqdm",
+)
 
 
 def _import_monai() -> None:

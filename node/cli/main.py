@@ -1,7 +1,6 @@
 """The table of commands; reports an expected error in one line and exits with status 1."""
 
 import sys
-from importlib.metadata import version
 from typing import Annotated
 
 import typer
@@ -86,6 +85,8 @@ app.command()(package.package)
 
 def _print_version(requested: bool) -> None:
     if requested:
+        from importlib.metadata import version  # here: help is shown faster without it
+
         typer.echo(f"segnode {version('segnode')}")
         raise typer.Exit
 

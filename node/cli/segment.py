@@ -29,16 +29,22 @@ def segment(
 
     Example: segnode segment /data/ct/abdomen liver.seg.nrrd
     """
-    from models.inference.predictor import Predictor
     from models.installed_packages import find
     from node.configuration.active import active_settings
-    from node.inference.configured_models import coloured, result_texts
-    from node.offline.segment import segment_file
+    from node.runtime.lean_imports import import_pydicom, without_garbage_collection
 
     settings = active_settings(config)
+    spec = find(model, settings.catalogues)
     with progress_bar() as bar:
         task = bar.add_task(f"Segmenting with {model}", total=1.0)
-        predictor = Predictor.load(coloured(settings, find(model, settings.catalogues)), device)
+        with without_garbage_collection():
+            import_pydicom()
+            # Imported here: they take seconds, and a wrong option ends the command before.
+            from models.inference.predictor import Predictor
+            from node.inference.configured_models import coloured, result_texts
+            from node.offline.segment import segment_file
+
+            predictor = Predictor.load(coloured(settings, spec), device)
         summary = segment_file(
             source,
             output,

@@ -34,11 +34,12 @@ def serve(
 
     Example: segnode serve --config /etc/segnode/segnode.toml
     """
-    from node.runtime.lean_imports import import_structlog
+    from node.runtime.lean_imports import import_structlog, without_garbage_collection
 
-    import_structlog()
-    from node.processes.role_process import Role
-    from node.processes.supervisor import serve_until_stopped
+    with without_garbage_collection():
+        import_structlog()
+        from node.processes.role_process import Role
+        from node.processes.supervisor import serve_until_stopped
 
     try:
         roles = tuple(Role(r) for r in role) if role else tuple(Role)

@@ -2,10 +2,8 @@
 
 from pathlib import Path
 
-from node.configuration.site_configuration import file_text, load_proposed, revision_name
 from node.settings import Settings, load_location, load_revision, load_settings
 from node.settings.location import is_in_database
-from node.store.opening import opened_store
 
 
 def active_settings(file: Path | None) -> Settings:
@@ -19,6 +17,10 @@ def active_settings(file: Path | None) -> Settings:
     """
     if not is_in_database(file):
         return load_settings(file)
+    # Imported here: most commands read a file, and start faster without the database.
+    from node.configuration.site_configuration import file_text, load_proposed, revision_name
+    from node.store.opening import opened_store
+
     location = load_location(file)
     store = opened_store(location)
     try:

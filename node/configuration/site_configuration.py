@@ -17,7 +17,7 @@ from node.configuration.location_lines import without_location
 from node.configuration.protected_settings import AdministratorNeeded, protected_changes
 from node.domain.audit.records import AuditActor, AuditInterface
 from node.domain.errors import Misconfigured, NodeError
-from node.settings import Settings, load_location, load_revision, load_settings
+from node.settings import Settings, load_revision
 from node.settings.location import is_in_database
 from node.settings.toml_source import TomlSource
 from node.store import Store
@@ -271,12 +271,3 @@ def import_file(store: Store, file: Path | None, now: datetime) -> None:
     draft = RevisionDraft(_without_outer_blank_lines(text), "segnode", reason)
     with suppress(RevisionConflict):  # another process or host was first
         store.activate_revision(draft, None, now, change=recorded_change("", draft.text))
-
-
-def host_settings(file: Path | None) -> Settings:
-    """Returns the settings that open the store: all of them where they are in the file.
-
-    Raises:
-        Misconfigured: the file has mistakes.
-    """
-    return load_location(file) if is_in_database(file) else load_settings(file)

@@ -28,7 +28,7 @@ def main(descriptor: int, *options: str) -> None:
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE_ADJ, encoding="ascii")
     if IMPORT_EARLY in options:
-        _import_inference()
+        _import_predictor()
     with Connection(descriptor) as worker, suppress(EOFError):
         models, log_level = worker.recv()
         configure_logging(log_level)
@@ -36,12 +36,19 @@ def main(descriptor: int, *options: str) -> None:
             method, arguments = worker.recv()
             worker.send(_result_or_error(getattr(models, method), arguments))
             if not gc.isenabled():  # the first call loaded a model, and imported what stays
+                if IMPORT_EARLY in options:
+                    _import_job_run()  # after the answer: the worker is ready sooner
                 gc.freeze()
                 gc.enable()
 
 
-def _import_inference() -> None:
-    """Imports what loading a model and running a job need."""
+def _import_predictor() -> None:
+    """Imports what loading a model needs."""
+    import models.inference.predictor  # noqa: F401 as the line above
+
+
+def _import_job_run() -> None:
+    """Imports what running a job needs besides, so that the first job does not wait for it."""
     import node.inference.job_run  # noqa: F401 as the line above
 
 

@@ -97,7 +97,6 @@ class LoadedModels:
         # Imported here: they cost seconds and memory that only an inference process may spend.
         import torch
 
-        import node.inference.job_run  # noqa: F401 now, so that the first job does not wait for it
         from models.devices import UnusableDevice
         from models.inference.predictor import Predictor
 

@@ -12,7 +12,8 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 _MODULE = "node.inference.child"
-# Tells the process to import what every model needs before it is asked for one.
+# Tells the process to import what every model needs before it is asked for one, and what every
+# job needs after it has loaded the models.
 IMPORT_EARLY = "import-early"
 
 

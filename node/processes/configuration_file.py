@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -20,9 +21,7 @@ from node.domain.audit.records import (
     AuditRecord,
 )
 from node.domain.errors import Misconfigured, NodeError
-from node.processes.entry_point import utc_now
 from node.settings import Settings
-from node.store.opening import opened_store
 
 _LOG = structlog.get_logger()
 # The text in the data folder, without secrets, that was recorded last.
@@ -63,7 +62,7 @@ class ConfigurationFile:
 
     def _record(self, detail: str, change: str) -> AuditRecord:
         return AuditRecord(
-            utc_now(),
+            datetime.now(UTC),
             AuditAction.CONFIGURATION_CHANGED,
             AuditOutcome.MINOR_FAILURE if detail else AuditOutcome.SUCCESS,
             AuditActor("segnode", AuditInterface.NODE),
@@ -84,6 +83,8 @@ def append_record_of(settings: Settings, record: AuditRecord) -> None:
     Raises:
         NodeError: the record cannot be written.
     """
+    from node.store.opening import opened_store  # here: the supervisor seldom needs the database
+
     store = opened_store(settings)
     try:
         store.record_soon(record)

@@ -11,24 +11,20 @@ from pathlib import Path
 import structlog
 
 from node.configuration.follower import ConfigurationFollower
-from node.configuration.site_configuration import host_settings
 from node.configuration.sources import ConfigurationSource, configuration_source
 from node.domain.audit.records import AuditRecord
 from node.domain.errors import Misconfigured, NodeError
 from node.log import configure_logging
 from node.log_limit import LogLimit
+from node.processes.exit_status import MISCONFIGURED_STATUS, RESTART_STATUS
 from node.runtime.data_folder import close_to_others
 from node.runtime.umask import keep_new_files_private
-from node.settings import FolderDestination, Settings
+from node.settings import FolderDestination, Settings, host_settings
 from node.store import Store
 from node.store.database import parse_url
 from node.store.opening import opened_store
 
 _LOG = structlog.get_logger()
-# Exit status of a process whose configuration is wrong: a restart does not help.
-MISCONFIGURED_STATUS = 2
-# Exit status of a process that its supervisor starts again, with another configuration.
-RESTART_STATUS = 75
 
 
 class RestartNeeded(Exception):

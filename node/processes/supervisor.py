@@ -9,16 +9,15 @@ from pathlib import Path
 
 import structlog
 
-from node.configuration.site_configuration import host_settings
 from node.domain.errors import Misconfigured, Transient
 from node.log import configure_logging
 from node.processes.configuration_file import ConfigurationFile
-from node.processes.entry_point import MISCONFIGURED_STATUS, RESTART_STATUS
+from node.processes.exit_status import MISCONFIGURED_STATUS, RESTART_STATUS
 from node.processes.role_process import Role, RoleProcess, spawn
 from node.runtime.service_manager import ServiceManager
 from node.runtime.signals import StopSignal
 from node.runtime.supervisor_file import REPORT_SECONDS, SupervisorFile, hold_supervisor_file
-from node.settings import Settings
+from node.settings import Settings, host_settings
 from node.settings.location import refuse_unfinished_restore
 
 _LOG = structlog.get_logger()

@@ -29,7 +29,7 @@ from node.tls.renewal import CertificateRenewal
 from node.web.app import create_app, use_settings
 from node.web.dependencies import refused_images_of, settings_of
 from node.web.event_streams import streams_of
-from node.web.server.https import server_certificate
+from node.web.server.certificate import server_certificate
 from node.web.server.ports import WebAddress, WebPort, open_ports
 from node.web.server_config import server_config
 

@@ -8,7 +8,7 @@ from node.inference.spawned_child import prepare_child
 
 def main(arguments: list[str] | None = None) -> int:
     """Works until SIGTERM or SIGINT; returns the exit status."""
-    # The imports of the worker and those of its inference process take two seconds each. The other
+    # The imports of the worker take two seconds, those of its inference process three. The other
     # process begins with them first, so that both run at the same time.
     prepare_child()
     from node.processes.entry_point import run_process

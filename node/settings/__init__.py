@@ -12,6 +12,7 @@ from node.settings.destinations import (
     ObservationCode,
 )
 from node.settings.load import (
+    host_settings,
     load_location,
     load_location_only,
     load_revision,
@@ -53,6 +54,7 @@ __all__ = [
     "WebOptions",
     "WebhookOptions",
     "WorkerOptions",
+    "host_settings",
     "load_location",
     "load_location_only",
     "load_revision",

@@ -17,7 +17,7 @@ from node.settings.consistency import contradictions, unknown_references
 from node.settings.destinations import FolderDestination
 from node.settings.environment import environment_values, merge, unknown_variables, variable_for
 from node.settings.error_messages import mistakes_from
-from node.settings.location import LOCATION_KEYS, location_values, revision_values
+from node.settings.location import LOCATION_KEYS, is_in_database, location_values, revision_values
 from node.settings.options import Settings
 from node.settings.toml_source import TomlSource
 
@@ -60,6 +60,15 @@ def load_location(file: Path | None) -> Settings:
         Misconfigured: as `load_settings`.
     """
     return _location_of(None if file is None else TomlSource.read(file.resolve()))
+
+
+def host_settings(file: Path | None) -> Settings:
+    """Returns the settings that open the store: all of them where they are in the file.
+
+    Raises:
+        Misconfigured: the file has mistakes.
+    """
+    return load_location(file) if is_in_database(file) else load_settings(file)
 
 
 def load_location_only(file: Path | None) -> Settings:

@@ -17,7 +17,8 @@ import structlog
 
 from node.domain.errors import Transient
 from node.processes.child_process import exit_with_parent
-from node.processes.entry_point import RESTART_STATUS, RestartNeeded
+from node.processes.entry_point import RestartNeeded
+from node.processes.exit_status import RESTART_STATUS
 from node.runtime.signals import StopSignal
 from node.runtime.supervisor_pipe import PIPE_VARIABLE, SIGN_SECONDS, SupervisorPipe
 from pacs_listener.processes.share import ListenerShare

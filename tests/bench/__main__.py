@@ -21,26 +21,21 @@ from node.pipeline import ResultRequest, segment
 from tests.bench.measurements import Measurement, report_of
 from tests.bench.reception import WARM_UP_FILES, measure_reception, reception_table
 from tests.bench.series_search import search_table
+from tests.bench.startup import SLICES as STARTUP_SLICES
+from tests.bench.startup import measure_startup, startup_table
 from tests.bench.time_to_result import measure_time_to_result, time_to_result_table
 from tests.bench.training import measure_training, training_table
 
 _RECEPTION, _STAGES, _TRAINING, _SEARCH = "reception", "stages", "training", "search"
-_RESULT = "result"
+_RESULT, _STARTUP = "result", "startup"
+_PARTS = (_RECEPTION, _STAGES, _RESULT, _STARTUP, _TRAINING, _SEARCH)
 _TRAINING_STEPS = 10
 
 
 def main() -> None:
     """Measures and prints; asserts nothing."""
-    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("--slices", type=int, default=400, help="of 512 x 512 pixels")
-    parser.add_argument("--rounds", type=int, default=3, help="of reception, result and training")
-    parser.add_argument("--listener", default="", help="lines for [listener] of the node")
-    parser.add_argument("--series", type=int, default=100_000, help="to search; 0: do not search")
-    choices = (_RECEPTION, _STAGES, _RESULT, _TRAINING, _SEARCH)
-    parser.add_argument("--only", choices=choices, help="measure this alone")
-    parser.add_argument("--json", type=Path, help="also write the figures to this file")
-    arguments = parser.parse_args()
-    parts = choices if arguments.only is None else (arguments.only,)
+    arguments = _arguments()
+    parts = _PARTS if arguments.only is None else (arguments.only,)
     console, found = Console(), list[Measurement]()
     with tempfile.TemporaryDirectory(prefix="segnode-bench-") as folder:
         if _RECEPTION in parts:
@@ -56,6 +51,11 @@ def main() -> None:
             in_time = measure_time_to_result(series)
             console.print(time_to_result_table(in_time))
             found += in_time
+        if _STARTUP in parts:
+            files = _series(Path(folder) / "startup", STARTUP_SLICES)
+            started = measure_startup(files, arguments.rounds)
+            console.print(startup_table(started))
+            found += started
     if _TRAINING in parts:
         trained = measure_training(arguments.rounds, _TRAINING_STEPS)
         console.print(training_table(trained))
@@ -64,6 +64,17 @@ def main() -> None:
         console.print(search_table(arguments.series))
     if arguments.json is not None:
         report_of(found, datetime.now(UTC)).write(arguments.json)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("--slices", type=int, default=400, help="of 512 x 512 pixels")
+    parser.add_argument("--rounds", type=int, default=3, help="of all but stages and search")
+    parser.add_argument("--listener", default="", help="lines for [listener] of the node")
+    parser.add_argument("--series", type=int, default=100_000, help="to search; 0: do not search")
+    parser.add_argument("--only", choices=_PARTS, help="measure this alone")
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    return parser.parse_args()
 
 
 def _job_table(files: list[Path]) -> Table:

@@ -16,7 +16,7 @@ _DEVICES_OF_EVERY_HOST = {"auto", "cpu"}
 def certificate_mistakes(settings: "Settings") -> Iterator[Misconfigured]:
     """Yields each certificate or key that a process could not use."""
     from node.dimse.tls.certificate_files import check_certificates
-    from node.web.server.https import check_web_certificate
+    from node.web.server.certificate import check_web_certificate
 
     for check_files in (check_certificates, check_web_certificate):
         try:

@@ -49,10 +49,9 @@ def _checked_settings(config: Path | None) -> "Settings":
     Raises:
         Misconfigured: the file has mistakes; if a node runs, its audit trail says so.
     """
-    from node.configuration.site_configuration import host_settings
     from node.processes.configuration_file import mistakes_in_a_line
     from node.runtime.supervisor_file import running_supervisors
-    from node.settings import load_location_only
+    from node.settings import host_settings, load_location_only
 
     try:
         return host_settings(config)

@@ -34,10 +34,9 @@ def health(
 
     Example: segnode health --role worker
     """
-    from node.configuration.site_configuration import host_settings
     from node.processes.role_process import Role
     from node.runtime.supervisor_file import supervisor_reports
-    from node.settings import load_location_only
+    from node.settings import host_settings, load_location_only
 
     try:
         roles = [Role(name).value for name in role or ()]

@@ -1,18 +1,12 @@
-"""HTTPS: the certificate of the web server, HSTS, and the port that leads browsers to HTTPS."""
+"""HTTPS: what requests come by it, HSTS, and the port that leads browsers to it."""
 
 from collections.abc import Callable
-from datetime import datetime
 from http import HTTPStatus
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
-from node.domain.errors import Misconfigured
-from node.settings import Settings
-from node.tls.certificate_files import file_mistakes, open_key_mistake
-from node.tls.contexts import ServerCertificate
 
 _DAY_SECONDS = 86400
 _HTTPS_PORT = 443
@@ -24,44 +18,6 @@ def request_is_https(request: HTTPConnection) -> bool:
     `ForwardedRequests` takes the scheme from X-Forwarded-Proto of proxies of the site.
     """
     return bool(request.scope["scheme"] == "https")
-
-
-def check_web_certificate(settings: Settings, now: datetime) -> None:
-    """Checks the files of the certificate and its key.
-
-    Raises:
-        Misconfigured: lists each file that cannot be used, with its setting and the remedy.
-    """
-    files = settings.web.tls_files
-    mistakes = [*file_mistakes(files, now), *filter(None, [open_key_mistake(files)])]
-    if mistakes:
-        raise Misconfigured.combined(
-            [
-                Misconfigured(each.message, file=settings.file, key=f"web.{each.key}")
-                for each in mistakes
-            ]
-        )
-
-
-def server_certificate(
-    settings: Settings, now: datetime, current: ServerCertificate | None = None
-) -> ServerCertificate | None:
-    """Returns the certificate to serve with: `current`, renewed from the files; None for HTTP.
-
-    Raises:
-        Misconfigured: a file cannot be used; `current` stays as it is.
-    """
-    if not settings.web.is_https:
-        return None
-    check_web_certificate(settings, now)
-    try:
-        if current is None:
-            return ServerCertificate(settings.web.tls_files)
-        current.renew(settings.web.tls_files)
-    except (OSError, ValueError) as error:  # OpenSSL is stricter, for example about weak keys
-        message = f"OpenSSL cannot use the certificate or its key ({error}): issue another one"
-        raise Misconfigured(message, file=settings.file, key="web.certificate_file") from error
-    return current
 
 
 class StrictTransport:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from node.domain.identifiers import mint_uid
-from node.processes.entry_point import RESTART_STATUS
+from node.processes.exit_status import RESTART_STATUS
 from pacs_listener.store_status import StoreStatus
 from tests.faults.test_reception import check_store, send_all, write_series
 from tests.support.factories import encoded

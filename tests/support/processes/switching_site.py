@@ -9,11 +9,12 @@ from pathlib import Path
 
 import httpx
 
-from node.configuration.site_configuration import SiteConfiguration, host_settings
+from node.configuration.site_configuration import SiteConfiguration
 from node.demo.free_ports import free_ports
 from node.domain.identifiers import Uid
 from node.domain.job import JobState
 from node.processes.role_process import MODULES, Role
+from node.settings import host_settings
 from node.store import Store
 from node.store.configuration.revisions import Revision, RevisionDraft
 from node.store.files.factory import open_files

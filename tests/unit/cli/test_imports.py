@@ -12,6 +12,8 @@ SCIENTIFIC = {"torch", "monai", "numpy", "scipy", "pydicom", "highdicom", "pynet
 SERVICES = {"alembic", "dbos", "apscheduler", "fastapi", "uvicorn", "requests", "structlog"}
 # Typer imports pydantic itself.
 SETTINGS = {"pydantic_settings", "tree_sitter_toml", "sqlalchemy"}
+WEB = {"starlette", "asyncio"}
+DATABASE = {"sqlalchemy", "node.store"}
 PROGRAM = """\
 import sys
 from node.cli.main import main
@@ -19,8 +21,17 @@ sys.argv = ["segnode", *sys.argv[1:]]
 try:
     main()
 except SystemExit as exited:
-    assert not exited.code, exited.code
-print(*sys.modules)
+    print(exited.code or 0, *sys.modules)
+"""
+SUPERVISOR = """\
+import sys
+from pathlib import Path
+import node.processes.supervisor
+from node.processes.configuration_file import ConfigurationFile
+from node.settings import host_settings
+file = ConfigurationFile(Path(sys.argv[1]))
+file.record_use(host_settings(file.file))
+print(0, *sys.modules)
 """
 RULES = """\
 data_dir = "data"
@@ -35,19 +46,23 @@ when = { attribute = "Modality", equals = "CT" }
 """
 
 
-def imported_modules(config: Path, *arguments: str) -> set[str]:
-    """Runs `segnode ARGUMENTS`; returns the imported modules."""
+def imported_modules(
+    config: Path, *arguments: str, program: str = PROGRAM, status: int = 0
+) -> set[str]:
+    """Runs `segnode ARGUMENTS`, or another program; returns the imported modules."""
     # A setting in the environment would import pydantic_settings.
     environment = {k: v for k, v in os.environ.items() if not k.startswith("SEGNODE_")}
     run = subprocess.run(
-        [sys.executable, "-c", PROGRAM, *arguments],
+        [sys.executable, "-c", program, *arguments],
         cwd=config.parent,
         env=environment,
         capture_output=True,
         text=True,
         check=True,
     )
-    return set(run.stdout.splitlines()[-1].split())
+    exit_status, *modules = run.stdout.splitlines()[-1].split()
+    assert int(exit_status) == status, run.stderr
+    return set(modules)
 
 
 @pytest.fixture
@@ -64,8 +79,8 @@ def test_help_imports_no_heavy_module(config: Path, arguments: tuple[str, ...]) 
     assert not heavy & imported_modules(config, *arguments)
 
 
-def test_check_imports_neither_database_nor_dicom_libraries(config: Path) -> None:
-    heavy = SCIENTIFIC | SERVICES | {"sqlalchemy", "pydantic_settings", "rich"}
+def test_check_imports_neither_database_nor_dicom_nor_web_libraries(config: Path) -> None:
+    heavy = SCIENTIFIC | SERVICES | DATABASE | WEB | {"pydantic_settings", "rich"}
     assert not heavy & imported_modules(config, "check", "-c", str(config))
 
 
@@ -73,3 +88,18 @@ def test_jobs_list_imports_no_migrations_once_the_schema_is_current(config: Path
     assert "alembic" in imported_modules(config, "jobs", "list", "-c", str(config))
     heavy = SCIENTIFIC | SERVICES | {"pydantic_settings", "rich", "sqlalchemy.dialects.postgresql"}
     assert not heavy & imported_modules(config, "jobs", "list", "-c", str(config))
+
+
+def test_an_unknown_model_ends_segment_before_what_takes_seconds_to_import(config: Path) -> None:
+    arguments = ("segment", str(config.parent), "out.dcm", "--model", "lever-ct", "-c", str(config))
+    heavy = SCIENTIFIC | SERVICES | DATABASE
+    assert not heavy & imported_modules(config, *arguments, status=1)
+
+
+def test_the_supervisor_imports_the_database_only_if_the_file_has_changed(config: Path) -> None:
+    (config.parent / "data").mkdir()
+    first = imported_modules(config, str(config), program=SUPERVISOR)
+    assert first >= DATABASE
+    again = imported_modules(config, str(config), program=SUPERVISOR)
+    heavy = SCIENTIFIC | DATABASE | (SERVICES - {"structlog"})
+    assert not heavy & again

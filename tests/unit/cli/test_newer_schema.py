@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from node.cli.main import main
-from node.processes.entry_point import MISCONFIGURED_STATUS
+from node.processes.exit_status import MISCONFIGURED_STATUS
 from node.processes.role_process import MODULES
 from node.settings import load_settings
 from node.store import Store

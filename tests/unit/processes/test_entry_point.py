@@ -7,7 +7,8 @@ import pytest
 
 from node.domain.errors import Misconfigured, NodeError, Transient
 from node.processes import entry_point
-from node.processes.entry_point import MISCONFIGURED_STATUS, Host, run_process
+from node.processes.entry_point import Host, run_process
+from node.processes.exit_status import MISCONFIGURED_STATUS
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,7 @@ from node.domain.errors import Misconfigured
 from node.settings import Settings, WebOptions
 from node.tls.certificate_files import TlsFiles
 from node.tls.contexts import client_context
-from node.web.server.https import check_web_certificate
+from node.web.server.certificate import check_web_certificate
 from tests.support.certificate_authority import CertificateAuthority
 
 _NOW = datetime.now(UTC)
