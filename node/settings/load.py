@@ -6,18 +6,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from node.domain.errors import Misconfigured
 from node.routing.attributes import closest_match
 from node.routing.condition_parsing import KeyPath, Mistake
 from node.routing.rule_parsing import default_rule, parse_rules
-from node.settings.alerting import AlertOptions
 from node.settings.consistency import contradictions, unknown_references
 from node.settings.destinations import FolderDestination
 from node.settings.environment import environment_values, merge, unknown_variables, variable_for
 from node.settings.error_messages import mistakes_from
-from node.settings.location import LOCATION_KEYS, is_in_database, location_values, revision_values
+from node.settings.location import (
+    LOCATION_KEYS,
+    is_in_database,
+    location_values,
+    revision_values,
+    with_absolute_paths,
+)
 from node.settings.options import Settings
 from node.settings.toml_source import TomlSource
 
@@ -87,7 +92,7 @@ def _location_of(source: TomlSource | None) -> Settings:
     origin = _Origin(source, source)
     if mistakes:
         raise _all_mistakes(mistakes, origin)
-    return _resolve_paths(settings, origin.base).model_copy(update={"file": origin.file})
+    return with_absolute_paths(settings, origin.base).model_copy(update={"file": origin.file})
 
 
 def load_revision(file: Path | None, text: str, name: str) -> Settings:
@@ -178,7 +183,7 @@ def _valid_settings(values: dict[str, Any], origin: _Origin) -> tuple[Settings, 
         for path, message in contradictions(settings, base)
         if wrong.isdisjoint({path[0], *_compared_with(path)})
     ]
-    resolved = _resolve_paths(settings, base)
+    resolved = with_absolute_paths(settings, base)
     destinations = resolved.destinations
     if "rules" not in values and "destinations" not in values:
         archive = FolderDestination(
@@ -245,44 +250,6 @@ def _without(values: Mapping[str, Any], paths: Iterable[KeyPath]) -> dict[str, A
         else:
             kept.pop(table, None)
     return kept
-
-
-def _resolve_paths(settings: Settings, base: Path) -> Settings:
-    """Makes paths absolute and fills in the default database."""
-    data_dir = base / settings.data_dir
-    update = {
-        "data_dir": data_dir,
-        "database_url": settings.database_url or f"sqlite:///{data_dir / 'segnode.db'}",
-        "catalogues": tuple(base / folder for folder in settings.catalogues),
-        **{
-            name: {key: _with_absolute_paths(table, base) for key, table in tables.items()}
-            for name, tables in (
-                ("destinations", settings.destinations),
-                ("peers", settings.peers),
-                ("sources", settings.sources),
-                ("worklists", settings.worklists),
-            )
-        },
-        "dicom_tls": _with_absolute_paths(settings.dicom_tls, base),
-        "web": _with_absolute_paths(settings.web, base),
-        "alerts": _resolve_alert_paths(settings.alerts, base),
-    }
-    return settings.model_copy(update=update)
-
-
-def _resolve_alert_paths(alerts: AlertOptions, base: Path) -> AlertOptions:
-    channels = {
-        name: _with_absolute_paths(channel, base)
-        for name, channel in (("webhook", alerts.webhook), ("mail", alerts.mail))
-        if channel is not None
-    }
-    return alerts.model_copy(update=channels)
-
-
-def _with_absolute_paths(options: BaseModel, base: Path) -> BaseModel:
-    """Returns a table of settings in which each path is absolute."""
-    paths = {key: base / value for key, value in options if isinstance(value, Path)}
-    return options.model_copy(update=paths)
 
 
 def _all_mistakes(mistakes: list[Mistake], origin: _Origin) -> Misconfigured:

@@ -7,7 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from node.domain.errors import Misconfigured
+from node.settings.alerting import AlertOptions
+from node.settings.options import Settings
 from node.settings.toml_source import TomlSource
 
 # `log_level` and `catalogues` depend on the host, too: what it logs, and which models it has.
@@ -68,3 +72,41 @@ def refuse_unfinished_restore(data_dir: Path) -> None:
             "again with the same backup, or restore into an empty folder",
             key="data_dir",
         )
+
+
+def with_absolute_paths(settings: Settings, base: Path) -> Settings:
+    """Returns the settings with paths that start from `base`, and with the default database."""
+    data_dir = base / settings.data_dir
+    update = {
+        "data_dir": data_dir,
+        "database_url": settings.database_url or f"sqlite:///{data_dir / 'segnode.db'}",
+        "catalogues": tuple(base / folder for folder in settings.catalogues),
+        **{
+            name: {key: _in_table(table, base) for key, table in tables.items()}
+            for name, tables in (
+                ("destinations", settings.destinations),
+                ("peers", settings.peers),
+                ("sources", settings.sources),
+                ("worklists", settings.worklists),
+            )
+        },
+        "dicom_tls": _in_table(settings.dicom_tls, base),
+        "web": _in_table(settings.web, base),
+        "alerts": _in_alerts(settings.alerts, base),
+    }
+    return settings.model_copy(update=update)
+
+
+def _in_alerts(alerts: AlertOptions, base: Path) -> AlertOptions:
+    channels = {
+        name: _in_table(channel, base)
+        for name, channel in (("webhook", alerts.webhook), ("mail", alerts.mail))
+        if channel is not None
+    }
+    return alerts.model_copy(update=channels)
+
+
+def _in_table(options: BaseModel, base: Path) -> BaseModel:
+    """Returns a table of settings in which each path is absolute."""
+    paths = {key: base / value for key, value in options if isinstance(value, Path)}
+    return options.model_copy(update=paths)
