@@ -13,11 +13,26 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
+from pydicom.tag import Tag
+
+from node.dicom.results.frames.functional_groups import encoder_for, set_functional_groups
+from node.dicom.results.frames.item_encoding import (
+    EncodedElements,
+    ItemEncoder,
+    item_of,
+    sequence_of,
+    unsigned_longs_of,
+    unsigned_short_of,
+)
 
 # A tiny image is one row, whose pixels are the bits of its number from 1.
 _TINY_COLUMNS = 32
 # Eight frames of any size fill whole bytes.
 _FRAMES_PACKED = 8
+_FRAME_CONTENT = Tag("FrameContentSequence")
+_INDEX_VALUES = Tag("DimensionIndexValues")
+_IDENTIFICATION = Tag("SegmentIdentificationSequence")
+_SEGMENT_NUMBER = Tag("ReferencedSegmentNumber")
 
 Labels = NDArray[np.uint8]
 
@@ -46,26 +61,38 @@ class BinaryFrames:
         bits = np.unpackbits(numbers.view(np.uint8), bitorder="little")
         return bits.reshape(-1, 1, _TINY_COLUMNS)
 
-    def complete(self, segmentation: Dataset) -> None:
-        """Replaces the frames of the tiny images by those of every segment, with their pixels."""
-        tiny = segmentation.PerFrameFunctionalGroupsSequence
+    def complete(self, result: Dataset) -> None:
+        """Replaces the frames of the tiny images by those of every segment, with their pixels.
+
+        The dimension of the segments numbers those that have frames from 1 without gaps (PS3.3
+        C.7.6.17.1).
+        """
+        encoder = encoder_for(result)
+        tiny = [
+            (image, _TinyFrame.of(item, encoder))
+            for image, item in zip(
+                _numbers_of(result), result.PerFrameFunctionalGroupsSequence, strict=True
+            )
+        ]
         chosen = [
-            (number, image, item)
+            (number, image, frame)
             for number in range(1, len(self.indices) + 1)
-            for image, item in zip(_numbers_of(segmentation), tiny, strict=True)
+            for image, frame in tiny
             if self._has_frames[number - 1, image]
         ]
-        segmentation.Rows, segmentation.Columns = self.labels.shape[1:]
-        segmentation.NumberOfFrames = len(chosen)
+        result.Rows, result.Columns = self.labels.shape[1:]
+        result.NumberOfFrames = len(chosen)
         # highdicom shares the identification of the only segment; viewers expect it in each frame.
-        shared = segmentation.SharedFunctionalGroupsSequence[0]
+        shared = result.SharedFunctionalGroupsSequence[0]
         if "SegmentIdentificationSequence" in shared:
             del shared.SegmentIdentificationSequence
-        segmentation.PerFrameFunctionalGroupsSequence = [
-            _frame(item, number) for number, _image, item in chosen
-        ]
-        frames = [(self.indices[number - 1], image) for number, image, _item in chosen]
-        segmentation.PixelData = self._packed(frames)
+        present = sorted({number for number, _image, _frame in chosen})
+        ordinals = {number: ordinal for ordinal, number in enumerate(present, start=1)}
+        frames = [(self.indices[number - 1], image) for number, image, _frame in chosen]
+        result.PixelData = self._packed(frames)
+        set_functional_groups(
+            result, (frame.item_of(number, ordinals[number]) for number, _image, frame in chosen)
+        )
 
     @cached_property
     def _has_frames(self) -> NDArray[np.bool_]:
@@ -95,24 +122,38 @@ class BinaryFrames:
         return packed.tobytes()
 
 
-def _numbers_of(segmentation: Dataset) -> Iterator[int]:
+def _numbers_of(result: Dataset) -> Iterator[int]:
     """Yields the number of the tiny image of each frame, from 0."""
-    bits = np.frombuffer(segmentation.PixelData, dtype="<u4")
-    yield from (int(number) - 1 for number in bits[: int(segmentation.NumberOfFrames)])
+    bits = np.frombuffer(result.PixelData, dtype="<u4")
+    yield from (int(number) - 1 for number in bits[: int(result.NumberOfFrames)])
 
 
-def _frame(tiny: Dataset, number: int) -> Dataset:
-    """Returns the functional groups of a frame of segment `number`; it shares those of all."""
-    content = tiny.FrameContentSequence[0]
-    values = [number, *content.DimensionIndexValues[1:]]
-    own_content = _changed(content, DataElement("DimensionIndexValues", "UL", values))
-    identification = Dataset()
-    identification.ReferencedSegmentNumber = number
-    return _changed(
-        tiny,
-        DataElement("FrameContentSequence", "SQ", [own_content]),
-        DataElement("SegmentIdentificationSequence", "SQ", [identification]),
-    )
+@dataclass(frozen=True)
+class _TinyFrame:
+    """The encoded functional groups of a tiny image, and what those of every segment share."""
+
+    groups: EncodedElements
+    content: EncodedElements  # of the item of the Frame Content Sequence
+    position_indices: tuple[int, ...]  # dimension index values besides that of the segment
+
+    @classmethod
+    def of(cls, item: Dataset, encoder: ItemEncoder) -> "_TinyFrame":
+        content = item.FrameContentSequence[0]
+        indices = tuple(int(value) for value in content.DimensionIndexValues[1:])
+        return cls(encoder.elements(item), encoder.elements(content), indices)
+
+    def item_of(self, number: int, ordinal: int) -> bytes:
+        """Returns the item of the frame of segment `number`, the `ordinal`th with frames."""
+        values = unsigned_longs_of(_INDEX_VALUES, (ordinal, *self.position_indices))
+        content = item_of({**self.content, _INDEX_VALUES: values})
+        identification = item_of({_SEGMENT_NUMBER: unsigned_short_of(_SEGMENT_NUMBER, number)})
+        return item_of(
+            {
+                **self.groups,
+                _FRAME_CONTENT: sequence_of(_FRAME_CONTENT, [content]),
+                _IDENTIFICATION: sequence_of(_IDENTIFICATION, [identification]),
+            }
+        )
 
 
 def _changed(dataset: Dataset, *elements: DataElement) -> Dataset:
