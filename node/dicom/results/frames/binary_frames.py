@@ -88,8 +88,7 @@ class BinaryFrames:
             del shared.SegmentIdentificationSequence
         present = sorted({number for number, _image, _frame in chosen})
         ordinals = {number: ordinal for ordinal, number in enumerate(present, start=1)}
-        frames = [(self.indices[number - 1], image) for number, image, _frame in chosen]
-        result.PixelData = self._packed(frames)
+        result.PixelData = self._packed([(number - 1, image) for number, image, _frame in chosen])
         set_functional_groups(
             result, (frame.item_of(number, ordinals[number]) for number, _image, frame in chosen)
         )
@@ -97,14 +96,22 @@ class BinaryFrames:
     @cached_property
     def _has_frames(self) -> NDArray[np.bool_]:
         """Whether each segment has a frame on each image, (segment, image)."""
+        has_voxels = self._has_voxels
+        return has_voxels if self.omit_empty and has_voxels.any() else np.ones_like(has_voxels)
+
+    @cached_property
+    def _has_voxels(self) -> NDArray[np.bool_]:
+        """Whether each segment has voxels on each image, (segment, image)."""
         present = np.zeros((len(self.indices), len(self.labels)), dtype=np.bool_)
         for image, labels in enumerate(self.labels):
-            if labels.any():
-                present[:, image] = [(labels == index).any() for index in self.indices]
-        return present if self.omit_empty and present.any() else np.ones_like(present)
+            rows = np.flatnonzero(labels.any(axis=1))
+            if rows.size:
+                labelled = labels[rows[0] : rows[-1] + 1]
+                present[:, image] = [(labelled == index).any() for index in self.indices]
+        return present
 
     def _packed(self, frames: Sequence[tuple[int, int]]) -> bytes:
-        """Returns the bits of the frames, given by label index and image.
+        """Returns the bits of the frames, given by segment and image, both from 0.
 
         The first pixel is the lowest bit (PS3.5 8.1.1). The length is even.
         """
@@ -114,8 +121,10 @@ class BinaryFrames:
         group = np.zeros((_FRAMES_PACKED, rows, columns), dtype=np.bool_)
         for start in range(0, len(frames), _FRAMES_PACKED):
             members = frames[start : start + _FRAMES_PACKED]
-            for own, (index, image) in zip(group, members, strict=False):
-                np.equal(self.labels[image], index, out=own)
+            if not any(self._has_voxels[member] for member in members):
+                continue
+            for own, (segment, image) in zip(group, members, strict=False):
+                np.equal(self.labels[image], self.indices[segment], out=own)
             used = np.packbits(group[: len(members)].ravel(), bitorder="little")
             first = start * rows * columns // 8
             packed[first : first + len(used)] = used
@@ -130,17 +139,21 @@ def _numbers_of(result: Dataset) -> Iterator[int]:
 
 @dataclass(frozen=True)
 class _TinyFrame:
-    """The encoded functional groups of a tiny image, and what those of every segment share."""
+    """The encoded functional groups of a tiny image, besides the numbers of a segment."""
 
-    groups: EncodedElements
-    content: EncodedElements  # of the item of the Frame Content Sequence
+    groups: EncodedElements  # besides the Frame Content Sequence
+    content: EncodedElements  # of its item, besides the dimension index values
     position_indices: tuple[int, ...]  # dimension index values besides that of the segment
 
     @classmethod
     def of(cls, item: Dataset, encoder: ItemEncoder) -> "_TinyFrame":
         content = item.FrameContentSequence[0]
         indices = tuple(int(value) for value in content.DimensionIndexValues[1:])
-        return cls(encoder.elements(item), encoder.elements(content), indices)
+        return cls(
+            encoder.elements(item, without=_FRAME_CONTENT),
+            encoder.elements(content, without=_INDEX_VALUES),
+            indices,
+        )
 
     def item_of(self, number: int, ordinal: int) -> bytes:
         """Returns the item of the frame of segment `number`, the `ordinal`th with frames."""

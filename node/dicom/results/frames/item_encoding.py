@@ -22,19 +22,31 @@ EncodedElements = Mapping[int, bytes]  # by tag
 
 
 class ItemEncoder:
-    """Encodes items of a data set with this character set; every length is explicit."""
+    """Encodes items of a data set with this character set; every length is explicit.
+
+    An item that is part of several others is encoded once, so items must not change in between.
+    """
 
     def __init__(self, character_set: str | list[str]) -> None:
         self._character_set = character_set
         self._known: dict[tuple[int, str, str], bytes] = {}
+        # By identity. Each is kept, so that no other one gets its identity.
+        self._items: dict[int, tuple[Dataset, bytes]] = {}
 
-    def elements(self, item: Dataset) -> dict[int, bytes]:
+    def elements(self, item: Dataset, *, without: BaseTag | None = None) -> dict[int, bytes]:
         """Returns the encoded elements of an item, with tag, VR and length."""
-        return {int(element.tag): self._element(element) for element in item}
+        return {
+            int(tag): self._element(item[tag])
+            for tag in item.keys()  # noqa: SIM118 a data set yields elements
+            if tag != without
+        }
 
     def item(self, item: Dataset) -> bytes:
         """Returns an encoded item, with its delimiter and length."""
-        return item_of(self.elements(item))
+        known = self._items.get(id(item))
+        if known is None:
+            known = self._items[id(item)] = (item, item_of(self.elements(item)))
+        return known[1]
 
     def _element(self, element: DataElement) -> bytes:
         if element.VR == "SQ":
