@@ -89,9 +89,8 @@ class BinaryFrames:
         present = sorted({number for number, _image, _frame in chosen})
         ordinals = {number: ordinal for ordinal, number in enumerate(present, start=1)}
         result.PixelData = self._packed([(number - 1, image) for number, image, _frame in chosen])
-        set_functional_groups(
-            result, (frame.item_of(number, ordinals[number]) for number, _image, frame in chosen)
-        )
+        items = (frame.item_of(number, ordinals[number]) for number, _image, frame in chosen)
+        set_functional_groups(result, items, encoder)
 
     @cached_property
     def _has_frames(self) -> NDArray[np.bool_]:
