@@ -59,7 +59,7 @@ class WorkerOptions(Options):
     threads: Annotated[Whole, Field(ge=1)] | None = None
     poll_seconds: Positive = 0.5
     longest_inference_seconds: Positive = 1800.0
-    early_start: Boolean = False
+    early_start: Boolean = True
     inferences_at_once: Annotated[Whole, within(1, 64)] = 1
     most_of_model_at_once: dict[Name, Annotated[Whole, Field(ge=1)]] = Field(default_factory=dict)
 

@@ -224,7 +224,6 @@ def matrix(tmp_path: Path, tls: TlsSite | None) -> Iterator[Matrix]:
             destination='objects = ["seg", "sr", "capture"]',
             archive=True,
             listener_processes=2,
-            early_start=True,
         )
         node.start()
         yield Matrix(node, tmp_path / "sent")

@@ -47,7 +47,6 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningNode]:
             model=TINY,
             catalogue=tiny_catalogue(folder / "model"),
             log_level="debug",
-            early_start=True,
         )
         running.start()
         yield running

@@ -23,6 +23,7 @@ from tests.support.waiting import until
 
 SENDER = AeTitle("DEMOSENDER")
 
+# Without an early start, a job is in work until its inference has ended.
 _CONFIGURATION = """
 data_dir = "{data_dir}"
 database_url = "{database_url}"
@@ -38,6 +39,7 @@ longest_retry_seconds = 1
 [worker]
 poll_seconds = 0.4
 threads = 1
+early_start = false
 
 [listener]
 host = "127.0.0.1"

@@ -124,7 +124,7 @@ class RunningNode:
         archive: bool = False,
         rule: str = "",
         listener_processes: int = 1,
-        early_start: bool = False,
+        early_start: bool = True,
     ) -> None:
         """Writes the configuration; it applies from the next start.
 
@@ -148,7 +148,7 @@ class RunningNode:
             model=model,
             rule=rule,
             listener_processes=listener_processes,
-            early_start="early_start = true" if early_start else "",
+            early_start=f"early_start = {str(early_start).lower()}",
         )
         self.config_file.write_text(secured(text, self.tls, self.tls_port))
 

@@ -31,6 +31,7 @@ config = "database"
 data_dir = "data"
 database_url = "{database_url}"
 """
+# Without an early start, a job is in work until its inference has ended.
 _CONTENT = """
 quiet_seconds = 1
 access.login = "none"
@@ -39,6 +40,7 @@ access.login = "none"
 [worker]
 poll_seconds = 0.2
 threads = {threads}
+early_start = false
 
 [listener]
 host = "127.0.0.1"
