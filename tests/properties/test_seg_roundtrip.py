@@ -6,6 +6,7 @@ from tempfile import TemporaryDirectory
 
 import highdicom as hd
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -36,6 +37,8 @@ def geometries(draw: st.DrawFn) -> hd.VolumeGeometry:
     )
 
 
+# RLE may make a frame of a few pixels as long as it is, about which pydicom warns.
+@pytest.mark.filterwarnings("ignore:The number of bytes of compressed pixel data")
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     geometry=geometries(),

@@ -6,13 +6,20 @@ the patient and study attributes of the result from the real headers.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
+from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
+from pydicom.tag import BaseTag, Tag
 
 from node.dicom.ct.frames import Slice, slices_of
 from node.dicom.ct.reader import CtSeries
 from node.domain.errors import Rejected, RejectionReason
+
+
+def _tags(*keywords: str) -> tuple[BaseTag, ...]:
+    return tuple(Tag(keyword) for keyword in keywords)
+
 
 # Attributes that highdicom copies or requires; empty, because `context.py` copies their values.
 _EMPTY = (
@@ -25,7 +32,7 @@ _EMPTY = (
     "StudyDate",
     "StudyTime",
 )
-_COPIED = (
+_COPIED = _tags(
     "SOPClassUID",
     "SOPInstanceUID",
     "StudyInstanceUID",
@@ -34,8 +41,9 @@ _COPIED = (
     "Rows",
     "Columns",
 )
+_OF_SLICE = _tags("ImagePositionPatient", "PixelSpacing")
 # A result that is derived from images with lossy compression declares it (PS3.3 C.7.6.1.1.5).
-_LOSSY = (
+_LOSSY = _tags(
     "LossyImageCompression",
     "LossyImageCompressionRatio",
     "LossyImageCompressionMethod",
@@ -63,31 +71,34 @@ def reference_images(series: CtSeries) -> list[Dataset]:
     distance_mm = series.extent_mm / (series.slice_count - 1)
     if series.frame_numbers:
         return [_multi_frame(series, distance_mm)]
-    thickness = _thickness([source.get("SliceThickness") for source in series.sources], distance_mm)
-    images = []
-    for source in series.sources:
-        image = _clean_header(source)
-        for keyword in ("ImagePositionPatient", "PixelSpacing"):
-            image[keyword] = source[keyword]
-        # The same for all images, because highdicom compares them without tolerance.
-        image.ImageOrientationPatient = series.sources[0].ImageOrientationPatient
-        image.SliceThickness = thickness
-        images.append(image)
-    return images
+    common = _empty_header()
+    # The same for all images, because highdicom compares them without tolerance.
+    common.ImageOrientationPatient = series.sources[0].ImageOrientationPatient
+    thicknesses = [source.get("SliceThickness") for source in series.sources]
+    common.SliceThickness = _thickness(thicknesses, distance_mm)
+    return [
+        _with_elements(common, source, (*_COPIED, *_OF_SLICE, *_lossy(source)))
+        for source in series.sources
+    ]
 
 
-def _clean_header(source: Dataset) -> Dataset:
-    image = Dataset()
+def _empty_header() -> Dataset:
+    header = Dataset()
     for keyword in _EMPTY:
-        setattr(image, keyword, None)
-    for keyword in _COPIED:
-        if keyword in source:
-            image[keyword] = source[keyword]
-    if all(source.get(keyword) for keyword in _LOSSY):
-        for keyword in _LOSSY:
-            image[keyword] = source[keyword]
-    image.Modality = "CT"
-    return image
+        setattr(header, keyword, None)
+    header.Modality = "CT"
+    return header
+
+
+def _with_elements(header: Dataset, source: Dataset, tags: Iterable[BaseTag]) -> Dataset:
+    """Returns `header` with these elements of the source that it has; it shares all elements."""
+    elements: dict[BaseTag, DataElement | RawDataElement] = {each.tag: each for each in header}
+    elements.update({tag: source[tag] for tag in tags if tag in source})
+    return Dataset(elements)
+
+
+def _lossy(source: Dataset) -> tuple[BaseTag, ...]:
+    return _LOSSY if all(tag in source and source[tag].value for tag in _LOSSY) else ()
 
 
 def _multi_frame(series: CtSeries, distance_mm: float) -> Dataset:
@@ -99,7 +110,7 @@ def _multi_frame(series: CtSeries, distance_mm: float) -> Dataset:
     source, numbers = series.sources[0], sorted(series.frame_numbers)
     all_slices = list(slices_of(source))
     slices = [all_slices[number - 1] for number in numbers]
-    image = _clean_header(source)
+    image = _with_elements(_empty_header(), source, (*_COPIED, *_lossy(source)))
     image.NumberOfFrames = len(slices)
     shared = Dataset()
     shared.PlaneOrientationSequence = [_item("ImageOrientationPatient", slices[0].orientation)]

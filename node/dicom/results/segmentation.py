@@ -5,6 +5,8 @@ slice and segment; the sparse one omits empty frames, which some older viewers n
 position. A label map has one frame for each slice, whose pixels are segment numbers.
 """
 
+from collections.abc import Callable
+
 import highdicom as hd
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +16,9 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, RLELossless
 from models.mask import Mask
 from node.dicom.ct.reader import CtSeries
 from node.dicom.equipment import this_node
-from node.dicom.results.binary_frames import BinaryFrames, Labels
 from node.dicom.results.content import ResultContent
+from node.dicom.results.frames.binary_frames import BinaryFrames, Labels
+from node.dicom.results.frames.functional_groups import encode_functional_groups
 from node.dicom.results.quality_findings import series_findings
 from node.dicom.results.references import check_source_uids, reference_images
 from node.dicom.results.result_attributes import complete_result
@@ -48,36 +51,19 @@ def encode(content: ResultContent, result_object: ResultObject) -> list[Dataset]
     """
     _check_input(content)
     images, labels = _labels_on_images(content.mask, content.source)
-    is_labelmap = result_object.encoding is SegEncoding.LABELMAP
-    segmentation = (
-        _segmentation(content, result_object, images, _segment_numbers(labels, content.mask))
-        if is_labelmap
-        else _binary_segmentation(content, result_object, images, labels)
-    )
-    source, spec = content.source, content.spec
-    derivation = _derivation(content)
-    segmentation.DerivationDescription = derivation
-    segmentation.ContentCreatorName = None  # type 2; no person created the result
-    if is_labelmap:
+    complete: Callable[[Dataset], None]
+    if result_object.encoding is SegEncoding.LABELMAP:
+        numbers = _segment_numbers(labels, content.mask)
+        segmentation = _segmentation(content, result_object, images, numbers)
         _describe_background_last(segmentation)
+        complete = encode_functional_groups
     else:
-        _number_dimension_of_segments(segmentation)
-    organization = content.uids(result_object).derived_uid("dimensions")
-    _set_dimension_organization_uid(segmentation, organization)
-    texts = (
-        segmentation.SeriesDescription,
-        segmentation.ContentDescription,
-        derivation,
-        *(label.name for label in content.mask.labels),
-    )
-    result = complete_result(
-        segmentation,
-        source,
-        spec,
-        content.made_at,
-        texts,
-        transfer_syntax_uid=transfer_syntax_of(result_object.encoding),
-    )
+        frames = _binary_frames(content, result_object, labels)
+        tiny_images, tiny_pixels = frames.tiny_images(images), frames.tiny_pixels()
+        segmentation = _segmentation(content, result_object, tiny_images, tiny_pixels)
+        complete = frames.complete
+    result = _with_attributes(segmentation, content, result_object)
+    complete(result)
     return [result]
 
 
@@ -91,18 +77,36 @@ def transfer_syntax_of(encoding: SegEncoding) -> UID:
     return RLELossless if encoding is SegEncoding.LABELMAP else ExplicitVRLittleEndian
 
 
-def _binary_segmentation(
-    content: ResultContent, result_object: ResultObject, images: list[Dataset], labels: Labels
-) -> hd.seg.Segmentation:
-    """Returns the segmentation of `labels` (image, row, column) with a frame for each segment."""
+def _binary_frames(
+    content: ResultContent, result_object: ResultObject, labels: Labels
+) -> BinaryFrames:
     omit_empty = result_object.encoding is SegEncoding.SPARSE
-    indices = tuple(label.index for label in content.mask.labels)
-    frames = BinaryFrames(labels, indices, omit_empty)
-    segmentation = _segmentation(
-        content, result_object, frames.tiny_images(images), frames.tiny_pixels()
+    return BinaryFrames(labels, tuple(label.index for label in content.mask.labels), omit_empty)
+
+
+def _with_attributes(
+    segmentation: hd.seg.Segmentation, content: ResultContent, result_object: ResultObject
+) -> Dataset:
+    """Returns highdicom's segmentation with the attributes that highdicom does not set."""
+    derivation = _derivation(content)
+    segmentation.DerivationDescription = derivation
+    segmentation.ContentCreatorName = None  # type 2; no person created the result
+    organization = content.uids(result_object).derived_uid("dimensions")
+    _set_dimension_organization_uid(segmentation, organization)
+    texts = (
+        segmentation.SeriesDescription,
+        segmentation.ContentDescription,
+        derivation,
+        *(label.name for label in content.mask.labels),
     )
-    frames.complete(segmentation)
-    return segmentation
+    return complete_result(
+        segmentation,
+        content.source,
+        content.spec,
+        content.made_at,
+        texts,
+        transfer_syntax_uid=transfer_syntax_of(result_object.encoding),
+    )
 
 
 def _segmentation(
@@ -178,17 +182,6 @@ def _describe_background_last(result: Dataset) -> None:
     """
     background, *organs = result.SegmentSequence
     result.SegmentSequence = [*organs, background]
-
-
-def _number_dimension_of_segments(result: Dataset) -> None:
-    """Numbers the segments that have frames from 1 without gaps (PS3.3 C.7.6.17.1)."""
-    indices = [
-        frame.FrameContentSequence[0].DimensionIndexValues
-        for frame in result.PerFrameFunctionalGroupsSequence
-    ]
-    ordinal_of = {n: k for k, n in enumerate(sorted({values[0] for values in indices}), start=1)}
-    for values in indices:
-        values[0] = ordinal_of[values[0]]
 
 
 def _set_dimension_organization_uid(result: Dataset, organization: Uid) -> None:
