@@ -2,6 +2,7 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from pydicom import DataElement, Dataset
@@ -41,10 +42,10 @@ def test_requests_at_the_same_time_leave_pydicom_as_it_was(
     mode, both_encode = settings.reading_validation_mode, threading.Barrier(2, timeout=60)
     encode, modes = DataElement.to_json_dict, set[int]()
 
-    def together(element: DataElement, *arguments: object) -> object:
+    def together(element: DataElement, *arguments: Any, **options: Any) -> object:
         both_encode.wait()
         modes.add(settings.reading_validation_mode)
-        return encode(element, *arguments)  # type: ignore[arg-type] # as it was called
+        return encode(element, *arguments, **options)
 
     monkeypatch.setattr(DataElement, "to_json_dict", together)
     datasets = [_with_text(_POSITION, b"0\\0\\0") for _ in range(2)]
