@@ -46,6 +46,8 @@ _LATER = (
     "node.processes.worker_process",
     "sqlalchemy.dialects.postgresql",
     "sqlalchemy.dialects.sqlite",
+    "tests.support.backed_up_site",
+    "tests.support.processes.worker_parts",
 )
 _CLONE = {"x86_64": 56, "aarch64": 220}  # numbers of the system call
 _CLONE_PARENT = 0x8000  # clone(2): the new process is a sibling, not a child

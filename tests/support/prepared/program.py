@@ -9,7 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
-_MODULES = {"node.cli", "node.processes.child_process", "pacs_listener"}
+_MODULES = {
+    "node.cli",
+    "node.processes.child_process",
+    "pacs_listener",
+    "tests.support.processes.dying_worker",
+    "tests.support.processes.killed_backup",
+    "tests.support.processes.killed_request",
+}
 _MAX_BYTES = 200_000
 _MAX_DESCRIPTORS = 32
 # Of the command line, as the kernel shows it: the forked process writes its own over this much.
@@ -77,7 +84,7 @@ def answer(connection: socket.socket, process: int) -> None:
 
 
 def can_be_forked(command: Sequence[str]) -> bool:
-    """Whether a command starts a program of the node by its module."""
+    """Whether a command starts a program of the node, or one like it for a test, by its module."""
     options = ["-P", "-m"] if "-P" in command[1:2] else ["-m"]
     module = command[1 + len(options) : 2 + len(options)]
     return (

@@ -100,7 +100,7 @@ def _program(
         else dict(each.split(b"=", 1) for each in environment)
     )
     program = Program(
-        arguments=tuple(command[1:]),
+        arguments=tuple(str(word) for word in command[1:]),  # which may be of an enumeration
         environment=variables,
         folder=str(Path.cwd()) if folder is None else os.fsdecode(folder),
         descriptors=(0, 1, 2, *passed),
