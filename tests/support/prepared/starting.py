@@ -11,7 +11,8 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import IO, Any
@@ -21,7 +22,6 @@ from tests.support.prepared.program import MAX_COMMAND_BYTES, Program, can_be_fo
 # This variable has executables started.
 REAL_STARTS = "SEGNODE_REAL_STARTS"
 _ROOT = Path(__file__).parents[3]
-_LOCK = threading.Lock()
 # The private function by which subprocess.Popen starts a process (Python 3.11 to 3.13).
 _EXECUTE: Callable[..., int] = subprocess._fork_exec  # type: ignore[attr-defined]
 
@@ -46,13 +46,24 @@ def start_program(
     if variables or REAL_STARTS in os.environ:
         options["env"] = os.environ | dict(variables or {})
         return subprocess.Popen(command, **options)
-    connection = _preparing_process()
-    with _LOCK:
-        fork_from(connection)
-        try:
-            return subprocess.Popen(command, **options)
-        finally:
-            subprocess._fork_exec = _EXECUTE  # type: ignore[attr-defined]
+    with programs_are_forked():
+        return subprocess.Popen(command, **options)
+
+
+@contextmanager
+def programs_are_forked() -> Iterator[None]:
+    """Programs of the node that this process starts are forked, such as those of a supervisor.
+
+    They end with this process, not with the thread that starts them.
+    """
+    if REAL_STARTS in os.environ:
+        yield
+        return
+    fork_from(_preparing_process())
+    try:
+        yield
+    finally:
+        subprocess._fork_exec = _EXECUTE  # type: ignore[attr-defined]
 
 
 def fork_from(connection: socket.socket) -> None:
