@@ -264,8 +264,8 @@ class RunningNode:
                     continue
                 words = (entry / "cmdline").read_bytes().decode().split("\0")
                 resident = (entry / "statm").read_text().split()[1]
-                name = next(word for word in words if word in _PROCESSES)
-                found[name] = int(resident) * os.sysconf("SC_PAGE_SIZE") / 1e6
+                for name in _PROCESSES.intersection(words):
+                    found[name] = int(resident) * os.sysconf("SC_PAGE_SIZE") / 1e6
         return found
 
     def results(self, study: Uid) -> list[str]:
