@@ -52,7 +52,7 @@ def serve(
 def check(config: ConfigOption = None) -> None:
     """Validate a configuration; reports every mistake with its file and line.
 
-    So it does with certificates and keys that cannot be used, and with a device that is missing.
+    It also reports certificates and keys that cannot be used, and a device that is missing.
 
     Example: segnode check --config /etc/segnode/segnode.toml
     """

@@ -89,14 +89,12 @@ def delete(
             uid: store.delete_series(uid, now, by=by, reason=reason)
             for uid in dict.fromkeys(series)
         }
-    kept = {uid: each for uid, each in deletions.items() if each is not Deletion.DELETED}
-    for uid in deletions.keys() - kept.keys():
-        typer.echo(f"{uid}: deleted.")
-    for uid, deletion in kept.items():
-        typer.echo(f"{uid}: not deleted, because {deletion.why_not}.")
-    if kept:
+    for uid, deletion in deletions.items():
+        why_not = deletion.why_not
+        typer.echo(f"{uid}: not deleted, because {why_not}." if why_not else f"{uid}: deleted.")
+    if kept := sum(each is not Deletion.DELETED for each in deletions.values()):
         raise Rejected(
-            RejectionReason.INVALID_INSTANCE, f"{len(kept)} of {len(deletions)} series are kept"
+            RejectionReason.INVALID_INSTANCE, f"{kept} of {len(deletions)} series are kept"
         )
 
 

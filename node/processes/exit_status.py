@@ -1,4 +1,4 @@
-"""Exit statuses by which a process tells its supervisor whether to start it again."""
+"""Exit statuses of a process, by which its supervisor decides whether to start it again."""
 
 # The configuration of the process is wrong: a restart does not help.
 MISCONFIGURED_STATUS = 2

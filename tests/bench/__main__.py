@@ -3,8 +3,6 @@
 import argparse
 import gc
 import tempfile
-import time
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,12 +17,12 @@ from models.phantom import abdomen
 from node.dicom.ct.reader import read_series
 from node.dicom.ct_writer import write_ct_series
 from node.pipeline import ResultRequest, segment
-from tests.bench.measurements import Measurement, report_of
+from tests.bench.measurements import Measurement, report_of, seconds_of, seconds_table
 from tests.bench.reception import WARM_UP_FILES, measure_reception, reception_table
 from tests.bench.series_search import search_table
 from tests.bench.startup import SLICES as STARTUP_SLICES
-from tests.bench.startup import measure_startup, startup_table
-from tests.bench.time_to_result import measure_time_to_result, time_to_result_table
+from tests.bench.startup import measure_startup
+from tests.bench.time_to_result import measure_time_to_result
 from tests.bench.training import measure_training, training_table
 
 _RECEPTION, _STAGES, _TRAINING, _SEARCH = "reception", "stages", "training", "search"
@@ -50,12 +48,12 @@ def main() -> None:
         if _RESULT in parts:
             series = _several_series(Path(folder) / "result", arguments.slices, arguments.rounds)
             in_time = measure_time_to_result(series)
-            console.print(time_to_result_table(in_time))
+            console.print(seconds_table("Time to result", in_time))
             found += in_time
         if _STARTUP in parts:
             files = _series(Path(folder) / "startup", STARTUP_SLICES)
             started = measure_startup(files, arguments.rounds)
-            console.print(startup_table(started))
+            console.print(seconds_table("Start", started))
             found += started
     if _TRAINING in parts:
         trained = measure_training(arguments.rounds, _TRAINING_STEPS)
@@ -102,12 +100,6 @@ def _several_series(folder: Path, slices: int, rounds: int) -> list[list[Path]]:
     ]
 
 
-def _seconds(function: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    function()
-    return time.perf_counter() - started
-
-
 def _reading(files: list[Path]) -> list[tuple[str, float, float]]:
     """Reads files to Hounsfield units; the reference stacks pydicom's arrays as floats."""
 
@@ -117,8 +109,8 @@ def _reading(files: list[Path]) -> list[tuple[str, float, float]]:
             [d.pixel_array * float(d.RescaleSlope) + float(d.RescaleIntercept) for d in datasets]
         )
 
-    pydicom_s = _seconds(stacked)
-    node_s = _seconds(lambda: read_series(files))
+    pydicom_s = seconds_of(stacked)
+    node_s = seconds_of(lambda: read_series(files))
     return [
         ("read to HU", node_s, pydicom_s),
         ("  reference: pydicom arrays, stacked", pydicom_s, pydicom_s),

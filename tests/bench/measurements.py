@@ -3,11 +3,15 @@
 import json
 import os
 import platform
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from statistics import median
 from typing import Any
+
+from rich.table import Table
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,21 @@ class Report:
 def report_of(measurements: list[Measurement], now: datetime) -> Report:
     """Returns the report of measurements on this machine."""
     return Report(_machine(), now.isoformat(timespec="seconds"), tuple(measurements))
+
+
+def seconds_of(function: Callable[[], object]) -> float:
+    """Returns how long a call takes."""
+    started = time.perf_counter()
+    function()
+    return time.perf_counter() - started
+
+
+def seconds_table(title: str, measurements: Sequence[Measurement]) -> Table:
+    """Returns the medians of measurements in seconds, with their spread."""
+    table = Table(title, "Seconds", "Spread")
+    for each in measurements:
+        table.add_row(each.figure, f"{each.median:.2f}", f"{each.spread:.0%}")
+    return table
 
 
 def _machine() -> str:

@@ -6,15 +6,12 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-
-from rich.table import Table
 
 from node.demo.orthanc_pacs import OrthancPacs
 from node.processes.role_process import Role
-from tests.bench.measurements import Measurement
+from tests.bench.measurements import Measurement, seconds_of
 from tests.bench.receivers import SEGNODE
 from tests.support.processes.running_node import RunningNode
 from tests.support.waiting import until
@@ -55,10 +52,10 @@ def _starts(node: RunningNode) -> dict[str, float]:
 
     The time of the worker includes the delay before the supervisor starts it again.
     """
-    node_s = _seconds(node.start)
+    node_s = seconds_of(node.start)
     count = node.log().count("worker.ready")
     os.kill(node.process_of(Role.WORKER), signal.SIGKILL)
-    worker_s = _seconds(
+    worker_s = seconds_of(
         lambda: until(
             lambda: node.log().count("worker.ready") > count,
             _PATIENCE_S,
@@ -84,18 +81,4 @@ def _commands(node: RunningNode, files: Sequence[Path]) -> dict[str, float]:
 
 def _seconds_of_command(arguments: Sequence[str]) -> float:
     command = [sys.executable, "-m", "node.cli", *arguments]
-    return _seconds(lambda: subprocess.run(command, check=True, capture_output=True))
-
-
-def _seconds(function: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    function()
-    return time.perf_counter() - started
-
-
-def startup_table(measurements: Sequence[Measurement]) -> Table:
-    """Returns the medians with their spread."""
-    table = Table("Start", "Seconds", "Spread")
-    for each in measurements:
-        table.add_row(each.figure, f"{each.median:.2f}", f"{each.spread:.0%}")
-    return table
+    return seconds_of(lambda: subprocess.run(command, check=True, capture_output=True))

@@ -10,7 +10,6 @@ from itertools import product
 from pathlib import Path
 
 from pydicom import dcmread
-from rich.table import Table
 
 from node.demo.orthanc_pacs import OrthancPacs
 from node.domain.identifiers import Uid
@@ -76,11 +75,3 @@ def _seconds_to_result(node: RunningNode, files: Sequence[Path]) -> float:
     started = time.perf_counter()
     until(lambda: node.results(study), _PATIENCE_S, "the SEG in the PACS", poll_s=_POLL_S)
     return time.perf_counter() - started
-
-
-def time_to_result_table(measurements: Sequence[Measurement]) -> Table:
-    """Returns the medians with their spread."""
-    table = Table("Time to result", "Seconds", "Spread")
-    for each in measurements:
-        table.add_row(each.figure, f"{each.median:.1f}", f"{each.spread:.0%}")
-    return table

@@ -125,6 +125,8 @@ def test_a_service_has_no_rights_that_it_does_not_need(name: str) -> None:
 def test_the_configuration_of_a_service_has_no_mistakes(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # The machine that runs the tests may have no GPU.
+    monkeypatch.setattr("node.cli.configuration.host_mistakes.device_mistakes", lambda _: ())
     service = node_services()[name]
     for variable, value in variables_of(service).items():
         monkeypatch.setenv(variable, value)

@@ -1,15 +1,17 @@
 """Data sets in the DICOM JSON Model (PS3.18 F) and in the Native DICOM Model (PS3.19 A.1)."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement, tostring
 
+import structlog
 from pydicom import DataElement, Dataset
 from pydicom.datadict import keyword_for_tag
 
 from node.web.dicomweb.bulk_data import MIN_BYTES, PIXEL_DATA, paths_of
 
+_LOG = structlog.get_logger()
 DICOM_JSON = "application/dicom+json"
 _SPECIFIC_CHARACTER_SET = "00080005"
 DICOM_XML = "application/dicom+xml"
@@ -21,8 +23,7 @@ _NAME_PARTS = ("FamilyName", "GivenName", "MiddleName", "NamePrefix", "NameSuffi
 
 def dataset_to_json(dataset: Dataset) -> dict[str, Any]:
     """Returns the data set in the DICOM JSON model, without attributes that cannot be encoded."""
-    encoded: dict[str, Any] = dataset.to_json_dict(suppress_invalid_tags=True)
-    return _in_utf_8(encoded)
+    return _in_utf_8(_encoded(dataset))
 
 
 def metadata_to_json(dataset: Dataset, bulk_data_url: str) -> dict[str, Any]:
@@ -37,12 +38,27 @@ def metadata_to_json(dataset: Dataset, bulk_data_url: str) -> dict[str, Any]:
     def url_of(element: DataElement) -> str:
         return f"{bulk_data_url}/{paths[id(element)]}"
 
-    encoded: dict[str, Any] = dataset.to_json_dict(
-        bulk_data_threshold=MIN_BYTES, bulk_data_element_handler=url_of, suppress_invalid_tags=True
-    )
+    encoded = _encoded(dataset, url_of)
     if "Rows" in dataset and "BitsAllocated" in dataset:
         encoded[PIXEL_DATA] = {"vr": "OW", "BulkDataURI": f"{bulk_data_url}/{PIXEL_DATA}"}
     return _in_utf_8(encoded)
+
+
+def _encoded(
+    dataset: Dataset, url_of: Callable[[DataElement], str] | None = None
+) -> dict[str, Any]:
+    """Encodes all attributes that can be encoded; large binary ones as URL where `url_of` is given.
+
+    pydicom's own function has an option for this, which makes pydicom strict for all threads. Of
+    two threads that use it at the same time, the last one leaves pydicom so.
+    """
+    encoded: dict[str, Any] = {}
+    for tag in dataset.keys():  # noqa: SIM118 a data set yields elements
+        try:
+            encoded[f"{tag:08X}"] = dataset[tag].to_json_dict(url_of, MIN_BYTES)
+        except Exception as error:  # noqa: BLE001 pydicom raises anything on a value that is invalid
+            _LOG.debug("dicomweb.attribute_left_out", tag=f"{tag:08X}", error=type(error).__name__)
+    return encoded
 
 
 def _in_utf_8(encoded: dict[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Encoding of the items of a sequence in Explicit VR Little Endian (PS3.5 7.1.2, 7.5).
 
-The bytes are those of pydicom, which encodes each element of each item anew. The items of thousands
-of frames repeat the same few elements. Here each different one is encoded once.
+The bytes are those of pydicom, which encodes every element of every item. The items of thousands of
+frames repeat the same few elements. Here each different one is encoded once.
 """
 
 import struct
