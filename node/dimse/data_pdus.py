@@ -19,7 +19,6 @@ from node.dimse.tls.connection import TlsConnection
 if TYPE_CHECKING:
     from pynetdicom.association import Association
     from pynetdicom.pdu import _PDUType
-    from pynetdicom.pdu_primitives import P_DATA
 
 # PS3.8 9.3.1 and table 9-22: type, reserved byte, length.
 _P_DATA_TF, _HEADER_BYTES = 0x04, 6
@@ -77,14 +76,14 @@ class DataReader:
         pdu = _data_pdu(receive, parts)
         if pdu is None:
             # pynetdicom reads the same once more.
-            transport.recv = _Again(parts, receive)  # type: ignore[method-assign] # no other way
+            transport.recv = _Again(parts, receive)  # type: ignore[assignment] # no other way
             try:
                 dul._read_pdu_data()
             finally:
                 transport.recv = receive  # type: ignore[method-assign] # as it was
             return False
         evt.trigger(self._association, evt.EVT_PDU_RECV, {"pdu": pdu})
-        self._association.dimse.receive_primitive(cast("P_DATA", pdu.to_primitive()))
+        self._association.dimse.receive_primitive(pdu.to_primitive())
         return True
 
 
