@@ -1,6 +1,6 @@
 """Measures the quiet time of series by a monotonic clock."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -10,10 +10,23 @@ from node.domain.series import StoredSeries
 
 @dataclass(frozen=True)
 class WaitingSeries:
-    """An undecided series, and how long it has been unchanged."""
+    """An undecided series, and how long it has been unchanged.
+
+    It cannot be decided before it has been so for `min_quiet_s`.
+    """
 
     series: StoredSeries
     quiet_s: float
+    min_quiet_s: float
+
+
+def next_due_s(waiting: Iterable[tuple[float, float]]) -> float | None:
+    """Returns the seconds until the first quiet time is long enough; None if none will be.
+
+    `waiting` are pairs of a quiet time in seconds and what it needs to be. One that is long enough
+    already does not count.
+    """
+    return min((needed - quiet for quiet, needed in waiting if quiet < needed), default=None)
 
 
 @dataclass

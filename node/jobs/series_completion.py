@@ -19,7 +19,7 @@ from node.domain.series import (
     series_digest,
 )
 from node.jobs.job_completion import JobCompletion
-from node.jobs.quiet_time import QuietTimes, WaitingSeries
+from node.jobs.quiet_time import QuietTimes, WaitingSeries, next_due_s
 from node.jobs.shadows import feedback_of, is_segmentation, shadow_runs_of
 from node.jobs.stored_facts import facts_of, sender
 from node.routing.rule_matching import Decision, decide, without_images
@@ -71,6 +71,10 @@ class SeriesCompletion:
         """The undecided series after the last poll, of which no image is known to be missing."""
         return self._waiting
 
+    def due_in_s(self) -> float | None:
+        """Returns the seconds from the last poll to the next end of a quiet time, or None."""
+        return next_due_s((each.quiet_s, each.min_quiet_s) for each in self._waiting)
+
     def poll(self) -> None:
         """Decides every series that is complete now."""
         open_series = self._open_series()
@@ -79,7 +83,7 @@ class SeriesCompletion:
         quiet_s = self._quiet_times.update(open_series, self.now())
         self._required = {uid: self._required[uid] for uid in quiet_s if uid in self._required}
         self._waiting = [
-            WaitingSeries(series, quiet_s[series.series_instance_uid])
+            WaitingSeries(series, quiet_s[series.series_instance_uid], self._min_quiet_s(series))
             for series in open_series
             if series.series_instance_uid not in incomplete
         ]
