@@ -180,7 +180,12 @@ class ListenerProcess:
         if self._listener is None or self._policy is None:
             if self.share.address not in (None, policy.address):
                 raise RestartNeeded
-            commitment = CommitmentService(self.store, policy.committing_titles, utc_now)
+            commitment = CommitmentService(
+                self.store,
+                policy.committing_titles,
+                utc_now,
+                policy.completing_titles("commitment"),
+            )
             listener = Listener(
                 policy,
                 inbox,

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from node.cli.main import app
 from node.domain.job import JobState
 from node.domain.series import SeriesState
 from node.intake.inbox import Inbox
@@ -15,6 +14,7 @@ from node.intake.part10 import part10_bytes
 from node.maintenance.verify import Fault, Finding, Verification
 from node.store import Store
 from tests.support.factories import NOON, SERIES, encoded, job_of, received
+from tests.support.whole_command_line import app
 
 IN_AN_HOUR = 3600.0
 
