@@ -190,7 +190,7 @@ def _retriever(
     return Retriever(
         retrieval_sources(settings, store, certificates),
         store,
-        Inbox(store, settings.min_free_bytes),
+        Inbox(store, settings.min_free_bytes, settings.image_digest),
         utc_now,
         policy,
     )

@@ -119,12 +119,17 @@ def _instances_response(
         candidates = archive.find_series_with_instances(search.narrowing, sop_uid)
     else:
         candidates = archive.find_series(study_uid, series_uid, search.narrowing)
-    rows = (
-        _instance_row(found, instance, search, root)
+    instances: Iterator[tuple[ArchivedSeries, ArchivedInstance]] = (
+        (found, instance)
         for found in candidates
         for instance in archive.instances_of(found)
         if sop_uid in {None, instance.sop_instance_uid}
     )
+    if not search.reads_files:
+        # Each candidate is a result, so files of instances before the page are not read.
+        instances = islice(instances, search.offset, None)
+        search = replace(search, offset=0)
+    rows = (_instance_row(found, instance, search, root) for found, instance in instances)
     return _response(search, rows)
 
 

@@ -2,10 +2,10 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from http import HTTPStatus
 
 from fastapi import APIRouter, HTTPException, Request
-from pydicom import Dataset
 from pydicom.datadict import tag_for_keyword
 from starlette.responses import Response
 
@@ -32,6 +32,8 @@ _SERIES = "/series/{series}"
 _INSTANCE = "/series/{series}/instances/{instance}"
 _FRAME = _INSTANCE + "/frames/{number}"
 _THUMBNAIL_SIZE = 128  # pixels of the longer side
+# Of a few series, the largest included, with less than a kilobyte each; files never change.
+_CACHED_NUMBERS = 16_384
 _TAGS = frozenset(
     tag for word in ("Rows", "InstanceNumber") if (tag := tag_for_keyword(word)) is not None
 )
@@ -109,13 +111,30 @@ def _images(found: Iterable[ArchivedInstance]) -> list[ArchivedInstance]:
     numbered = []
     for instance in found:
         place = order.setdefault(instance.series_instance_uid, len(order))
-        attributes = read_attributes(instance, _TAGS)
-        if attributes.get("Rows"):
-            numbered.append((place, _number(attributes), instance.sop_instance_uid, instance))
+        number = _number_of_image(instance)
+        if number is not None:
+            numbered.append((place, number, instance.sop_instance_uid, instance))
     return [instance for *_, instance in sorted(numbered, key=lambda image: image[:3])]
 
 
-def _number(attributes: Dataset) -> int:
+def _number_of_image(instance: ArchivedInstance) -> int | None:
+    """Returns the number of an image, 0 if it has none; None for an instance without frames."""
+    try:
+        return _known_number(instance)
+    except LookupError:
+        return None
+
+
+@lru_cache(maxsize=_CACHED_NUMBERS)
+def _known_number(instance: ArchivedInstance) -> int:
+    """Returns the number of an image.
+
+    Raises:
+        LookupError: the instance has no frames, or its file cannot be read for now.
+    """
+    attributes = read_attributes(instance, _TAGS)
+    if not attributes.get("Rows"):
+        raise LookupError(instance.sop_instance_uid)
     number = attributes.get("InstanceNumber")
     return number if isinstance(number, int) else 0
 

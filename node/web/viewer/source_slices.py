@@ -1,8 +1,9 @@
 """The slices of a series in the order in which the viewer shows them, with their positions."""
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,8 @@ _AXIS_NAMES = ("left", "back", "head")
 _HEAD = 2
 # Orientations whose cosines are equal after this rounding are the same.
 _COSINE_DECIMALS = 3
+# A series has one or a few; each computation takes as long as the rest of a slice.
+_CACHED_NORMALS = 128
 
 
 @dataclass(frozen=True)
@@ -115,10 +118,11 @@ def _readable(headers: Iterable[Dataset]) -> tuple[list[Slice], int]:
 
 
 def _ordered(found: Sequence[Slice]) -> list[Slice]:
-    by_orientation = Counter(map(_orientation_key, found))
+    by_orientation = defaultdict[tuple[float, ...], list[Slice]](list)
+    for each in found:
+        by_orientation[_orientation_key(each)].append(each)
     ordered = []
-    for orientation, _count in by_orientation.most_common():
-        same = [each for each in found if _orientation_key(each) == orientation]
+    for same in sorted(by_orientation.values(), key=len, reverse=True):
         for group in _acquisitions(same):
             ordered += sorted(group, key=_order)
     return ordered
@@ -146,20 +150,21 @@ def _order(of: Slice) -> tuple[float, int, int]:
     return -position if axis == _HEAD else position, _instance_number(of) or 0, of.frame_number or 0
 
 
-def _normal(of: Slice) -> Vector:
-    return np.cross(of.orientation[:3], of.orientation[3:])
+@lru_cache(maxsize=_CACHED_NORMALS)
+def _normal(orientation: tuple[float, ...]) -> Vector:
+    return np.cross(orientation[:3], orientation[3:])
 
 
 def _axis_and_sign(of: Slice) -> tuple[int, float]:
     """Returns the axis of the patient that is nearest to the normal, and its sign on it."""
-    normal = _normal(of)
+    normal = _normal(of.orientation)
     axis = int(np.argmax(np.abs(normal)))
     return axis, float(np.sign(normal[axis])) or 1.0
 
 
 def _position_mm(of: Slice) -> float:
     _axis, sign = _axis_and_sign(of)
-    return float(sign * _normal(of) @ np.array(of.position))
+    return float(sign * _normal(of.orientation) @ np.array(of.position))
 
 
 def _shown(of: Slice) -> ShownSlice:

@@ -134,7 +134,7 @@ def _transferring(peer: _Peer) -> Association:
 
 
 def test_data_is_handed_on_without_an_event() -> None:
-    association = _transferring(_Peer(_pdu((1, b"\x00first "))))
+    association = _transferring(_Peer(bytes(_pdu((1, b"\x00first ")))))
     received: list[object] = []
     association.bind(evt.EVT_PDU_RECV, lambda event: received.append(type(event.pdu)))
     data = DataReader(association)
