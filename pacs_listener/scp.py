@@ -112,7 +112,6 @@ class Listener:
             (evt.EVT_CONN_OPEN, end_threads_together),
             *self._limits.handlers,
             (evt.EVT_CONN_CLOSE, self._open.release),
-            (evt.EVT_CONN_CLOSE, self._end_series),
             *self.handlers,
             *self._commitment.handlers,
             *([] if self._rejections is None else self._rejections.handlers),
@@ -174,6 +173,7 @@ class Listener:
             (evt.EVT_RELEASED, _log_association, ["association.released"]),
             (evt.EVT_RELEASED, self._end_series),
             (evt.EVT_ABORTED, _log_association, ["association.aborted"]),
+            (evt.EVT_ABORTED, self._end_series),
         ]
 
     def _admit(self, event: Event) -> None:

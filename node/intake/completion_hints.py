@@ -1,9 +1,10 @@
 """Takes the release of an association as the sender's statement that its series are complete."""
 
 import threading
-from collections.abc import Callable, Collection, Hashable
+from collections.abc import Callable, Collection, MutableMapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from weakref import WeakKeyDictionary
 
 import structlog
 
@@ -24,18 +25,19 @@ class ReleaseHints:
     store: Store
     now: Callable[[], datetime]
     peers: Collection[str] = ()
-    _series: dict[Hashable, set[Uid]] = field(default_factory=dict)
-    _callers: dict[Hashable, str] = field(default_factory=dict)
+    # By association; one that never ends properly is forgotten with its object.
+    _series: MutableMapping[object, set[Uid]] = field(default_factory=WeakKeyDictionary)
+    _callers: MutableMapping[object, str] = field(default_factory=WeakKeyDictionary)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def stored(self, association: Hashable, calling: str, series_instance_uid: Uid) -> None:
+    def stored(self, association: object, calling: str, series_instance_uid: Uid) -> None:
         """Notes that an image of this series has come over an open association."""
         if calling in self.peers:
             with self._lock:
                 self._callers[association] = calling
                 self._series.setdefault(association, set()).add(series_instance_uid)
 
-    def ended(self, association: Hashable, *, is_released: bool) -> None:
+    def ended(self, association: object, *, is_released: bool) -> None:
         """Records the series of an association that the sender has released; forgets others.
 
         Without an answer of the database nothing is recorded: then the quiet time decides.

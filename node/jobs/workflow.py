@@ -16,7 +16,6 @@ import structlog
 from dbos import DBOS, SetEnqueueOptions, SetWorkflowID, StepOptions
 from sqlalchemy import Engine, event
 
-from node.delivery.running_deliveries import RunningDeliveries
 from node.domain.errors import Transient
 from node.domain.job import Job, Priority
 from node.jobs.commit_step import CommitStep
@@ -106,7 +105,6 @@ class Workflows:
         self._options = options
         self._steps = JobSteps(segment_step, deliver_step, commit_step)
         self._is_launched = False
-        self._deliveries = RunningDeliveries()
         self._add_password = PasswordForConnections(options.database_password)
 
         @DBOS.workflow(name="run_job", max_recovery_attempts=_MAX_STARTS - 1)
@@ -119,14 +117,9 @@ class Workflows:
                 wait_s = DBOS.run_step(_step("segment"), steps.segment.run, job_id, number)
             attempts = DBOS.run_step(_step("open_tries"), steps.deliver.open_attempts, job_id)
             part = RunPart.of(str(DBOS.workflow_id))
-            begun = set[str]()
             for key, attempt_number in attempts:
                 this = DeliveryAttempt(job_id, key, attempt_number, streak=1)
-                if this.destination in begun or self._deliveries.has(this.destination):
-                    self.start_delivery(this, repair=run_suffix(part.run_number))
-                else:
-                    self._start_delivery_here(this, run_suffix(part.run_number))
-                    begun.add(this.destination)
+                self.start_delivery(this, repair=run_suffix(part.run_number))
             postponed = DBOS.run_step(_step("put_off"), _postpone, steps.segment, part)
             if postponed is not None:
                 wait_s, priority = postponed
@@ -136,8 +129,7 @@ class Workflows:
         def deliver_result(job_id: str, key: str, number: int, streak: int) -> None:
             steps, this = self._steps, DeliveryAttempt(job_id, key, number, streak)
             claimant = str(DBOS.workflow_id)
-            with self._deliveries.counted(this.destination):
-                wait_s = DBOS.run_step(_step("deliver"), steps.deliver.run, this, claimant)
+            wait_s = DBOS.run_step(_step("deliver"), steps.deliver.run, this, claimant)
             if wait_s is None and this.destination in steps.commit.requesters:
                 wait_s = DBOS.run_step(_step("commit"), steps.commit.request, this)
             if wait_s is not None:
@@ -244,17 +236,6 @@ class Workflows:
                 this.key,
                 this.number,
                 this.streak,
-            )
-
-    def _start_delivery_here(self, this: DeliveryAttempt, repair: str) -> None:
-        """Starts an attempt in this process; idempotent as `start_delivery`.
-
-        The queue limits how many go to one destination, and starts them at its next poll. The only
-        one to its destination need not wait for that.
-        """
-        with SetWorkflowID(delivery_id(this, repair)):
-            DBOS.start_workflow(
-                self._deliver_result, this.job_id, this.key, this.number, this.streak
             )
 
     def run_state(self, job_id: str, run_number: int) -> RunState:

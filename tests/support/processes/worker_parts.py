@@ -83,7 +83,6 @@ class WorkerParts:
     database_password: SecretSource = NO_PASSWORD
     quiet_seconds: float = 0.001  # of the rule
     clock: Callable[[], float] = time.monotonic  # of the quiet time
-    queue_poll_s: float = 0.05  # interval at which DBOS polls its queues
     # Creates the commitment requester of "pacs" from the opened store.
     requester: Callable[[Store], CommitmentScu] | None = None
     commitment_timeout: timedelta = timedelta(hours=1)
@@ -134,9 +133,7 @@ class WorkerParts:
         )
         commit_step = CommitStep(self.store, deliver_step, requesters, self.commitment_timeout, now)
         engine_url = self.database_url or f"sqlite:///{self.folder / 'dbos.sqlite'}"
-        options = EngineOptions(
-            engine_url, "test", self.queue_poll_s, database_password=self.database_password
-        )
+        options = EngineOptions(engine_url, "test", 0.05, database_password=self.database_password)
         self.workflows = Workflows(segment_step, deliver_step, commit_step, options)
         self.workflows.launch()
         self.series_completion = SeriesCompletion(

@@ -2,18 +2,15 @@
 
 import re
 import threading
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from pydicom import dcmread
 
-from node.delivery.running_deliveries import RunningDeliveries
-from node.domain.delivery import DeliveryKey
 from node.domain.errors import Rejected, RejectionReason, Transient
 from node.domain.job import Job, JobState, ReplacedResult
-from node.domain.result_objects import SEG, ObjectUids, ResultKind, ResultObject, WantedObjects
+from node.domain.result_objects import SEG, ObjectUids
 from node.store import IllegalChange
 from tests.support.factories import SERIES
 from tests.support.processes.worker_parts import WorkerParts, raising
@@ -265,43 +262,3 @@ def test_a_result_of_a_new_version_names_the_replaced_one_even_after_a_rerun(
     assert [job.model_version for job in (first, second, third)] == ["1.0", "1.1", "1.2"]
     assert node.replaces == [None, replaced, second.as_replaced()]
     assert replaced.model_version == "1.0"
-
-
-@pytest.fixture
-def unpolled(tmp_path: Path) -> Iterator[WorkerParts]:
-    """A worker whose queues start nothing; its destination "pacs" wants two objects."""
-    wanted = {"pacs": WantedObjects((SEG, ResultObject(ResultKind.SR)))}
-    made = WorkerParts(tmp_path, queue_poll_s=100_000.0, wanted=wanted)
-    made.start()
-    yield made
-    made.stop()
-
-
-def test_the_first_delivery_to_each_destination_does_not_wait_for_a_poll(
-    unpolled: WorkerParts,
-) -> None:
-    unpolled.receive()
-    unpolled.store.request_start(SERIES, unpolled.now())
-    unpolled.series_completion.poll()
-    ((job, run_number),) = unpolled.store.queued_jobs()
-    unpolled.workflows.start_job_here(job, run_number)
-
-    def delivered() -> set[str]:
-        deliveries = unpolled.store.deliveries_of(job.job_id)
-        return {each.destination for each in deliveries if each.has_arrived}
-
-    until(lambda: delivered() == {"pacs", "archive"}, 20, "a delivery to each")
-    assert len(unpolled.pacs.received) == 1
-    until(lambda: len(unpolled.workflows.delivery_workflows()) < 2, 20, "the others to end")
-    (waiting,) = unpolled.workflows.delivery_workflows()
-    assert DeliveryKey.parse(waiting.name.key).destination == "pacs", "its second waits in line"
-
-
-def test_a_delivery_waits_for_a_poll_where_another_one_goes_to_its_destination() -> None:
-    running = RunningDeliveries()
-    with running.counted("pacs"), running.counted("pacs"):
-        pass
-    assert not running.has("pacs")
-    with running.counted("pacs"):
-        assert running.has("pacs")
-        assert not running.has("archive")
