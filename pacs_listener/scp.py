@@ -14,7 +14,7 @@ from pynetdicom.events import Event
 from node.dimse.pynetdicom_internals import disable_message_logs, reject_association
 from node.dimse.quick_service import serve_quickly
 from node.dimse.tls.seen_certificates import SeenCertificates
-from node.domain.connections.rejected_connection import ListenerRejection
+from node.domain.connections.rejected_connection import TEMPORARY_REJECTIONS, ListenerRejection
 from node.domain.errors import NodeError, Transient
 from node.domain.instance import Channel, Origin
 from node.intake.completion_hints import ReleaseHints
@@ -47,14 +47,6 @@ from pacs_listener.store_status import (
 from pacs_listener.tls_handshakes import TlsHandshakes
 
 _LOG = structlog.get_logger()
-# Reasons that pass: what the sender has still to send may continue a series.
-_TEMPORARY = {
-    ListenerRejection.NO_SPACE,
-    ListenerRejection.IMAGES_PER_MINUTE,
-    ListenerRejection.GIB_PER_DAY,
-    ListenerRejection.TOO_MANY_ASSOCIATIONS,
-    ListenerRejection.TOO_MANY_OF_ADDRESS,
-}
 _REJECTION_EVENTS = {ListenerRejection.NO_SPACE: "association.rejected_without_space"}
 
 
@@ -192,7 +184,7 @@ class Listener:
             self._remember_certificate(event.assoc)
             return
         requestor = event.assoc.requestor
-        if self._refused_images is not None and refusal.reason in _TEMPORARY:
+        if self._refused_images is not None and refusal.reason in TEMPORARY_REJECTIONS:
             origin = Origin(Channel.C_STORE, _calling_title(event.assoc))
             self._refused_images.add_sender(origin, refusal.text)
         _LOG.warning(

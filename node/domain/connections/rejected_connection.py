@@ -41,6 +41,16 @@ class ListenerRejection(StrEnum):
         }
 
 
+# Reasons that pass: what the sender has still to send may continue a series.
+TEMPORARY_REJECTIONS = {
+    ListenerRejection.NO_SPACE,
+    ListenerRejection.IMAGES_PER_MINUTE,
+    ListenerRejection.GIB_PER_DAY,
+    ListenerRejection.TOO_MANY_ASSOCIATIONS,
+    ListenerRejection.TOO_MANY_OF_ADDRESS,
+}
+
+
 @dataclass(frozen=True)
 class RejectionKey:
     """What rejections have in common that count as one connection.
