@@ -42,13 +42,13 @@ PLAIN_SITES = tests/faults/test_clock.py tests/faults/test_destination_alert.py 
   tests/faults/storage/test_disk_full_at_work.py
 
 soak: $(STAMP)  ## long variants: 2000 series, 140 kills of processes, 5000 damaged instances, 20 scans; sites without TLS
-	SEGNODE_ALL_WINDOWS=1 SEGNODE_LOAD_SERIES=250 SEGNODE_CRASH_ROUNDS=5 SEGNODE_MODEL_SCANS=20 SEGNODE_DAMAGED_INSTANCES=5000 \
+	SEGNODE_REAL_STARTS=1 SEGNODE_ALL_WINDOWS=1 SEGNODE_LOAD_SERIES=250 SEGNODE_CRASH_ROUNDS=5 SEGNODE_MODEL_SCANS=20 SEGNODE_DAMAGED_INSTANCES=5000 \
 	  $(BIN)/pytest -s tests/faults/test_load.py tests/faults/processes/test_crash_matrix.py \
 	  tests/faults/processes/test_parts_kill.py \
 	  tests/faults/input/test_malformed.py tests/faults/input/test_malformed_pdus.py \
 	  tests/faults/input/test_malformed_uploads.py tests/unit/models/test_shipped_models.py \
 	  tests/web/test_configuration.py tests/web/test_overview.py tests/web/test_rules.py tests/web/test_series_list.py $(ARGS)
-	SEGNODE_PLAIN_SITES=1 $(BIN)/pytest $(PLAIN_SITES) $(ARGS)
+	SEGNODE_REAL_STARTS=1 SEGNODE_PLAIN_SITES=1 $(BIN)/pytest $(PLAIN_SITES) $(ARGS)
 
 lint: $(STAMP)  ## check style, types and import rules
 	$(BIN)/ruff check .

@@ -10,6 +10,9 @@ from models.manifest import InvalidPackage, ModelSpec
 
 _BUILT_IN = Path(__file__).parent / "catalogue"
 _MANIFEST = "model.toml"
+# Weights files that were those of their manifest: path, digest and state. A process checks them
+# with each configuration that it reads, in the console with each change of a form.
+_CHECKED: set[tuple[Path, str, tuple[int, ...]]] = set()
 
 
 class UnknownModel(ModelsError):
@@ -76,6 +79,18 @@ class InstalledPackages(Mapping[str, ModelSpec]):
             return f"there are several versions of model {name!r}: name one of {versions}"
         return f"there is no model {name!r}; installed: {', '.join(sorted(self)) or 'none'}"
 
+    def check_weights(self) -> None:
+        """Checks the weights files of all packages; one that has not changed is read only once.
+
+        Raises:
+            InvalidPackage: a file is missing, or is not that of its manifest.
+        """
+        for spec in self.values():
+            checked = spec.weights, spec.weights_sha256, _state_of(spec.weights)
+            if checked not in _CHECKED:
+                spec.read_weights()
+                _CHECKED.add(checked)
+
     def name_of(self, name: str) -> str:
         """Returns the name under which the package is listed, the same for all its references."""
         spec = self[name]
@@ -103,6 +118,15 @@ def find(name: str, catalogues: Sequence[Path] = ()) -> ModelSpec:
         InvalidPackage: a manifest cannot be read.
     """
     return installed(catalogues).find(name)
+
+
+def _state_of(weights: Path) -> tuple[int, ...]:
+    """Returns what differs once a file has been written or replaced; empty if it cannot be read."""
+    try:
+        found = weights.stat()
+    except OSError:
+        return ()
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 def _order(spec: ModelSpec) -> tuple[str, list[tuple[int, int | str]]]:

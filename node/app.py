@@ -37,6 +37,7 @@ from node.jobs.deliver_step import DeliverStep
 from node.jobs.early.early_runs import EarlyRuns
 from node.jobs.early.early_start import EarlyStart
 from node.jobs.other_results import OtherModels
+from node.jobs.quiet_time import no_hints
 from node.jobs.segment_step import SegmentStep
 from node.jobs.series_completion import SeriesCompletion
 from node.jobs.workflow import EngineOptions, JobSteps
@@ -171,6 +172,7 @@ def _series_completion(
     specs: InstalledPackages,
     early_runs: EarlyRuns,
 ) -> SeriesCompletion:
+    has_hints = any(peer.complete_on for peer in settings.peers.values())
     return SeriesCompletion(
         store=store,
         rules=rules,
@@ -178,6 +180,7 @@ def _series_completion(
         installed_version=lambda name: specs.find(name).version,
         now=utc_now,
         began_at=early_runs.began_at,
+        hinted=store.hinted_series if has_hints else no_hints,
     )
 
 
@@ -187,7 +190,7 @@ def _retriever(
     return Retriever(
         retrieval_sources(settings, store, certificates),
         store,
-        Inbox(store, settings.min_free_bytes),
+        Inbox(store, settings.min_free_bytes, settings.image_digest),
         utc_now,
         policy,
     )

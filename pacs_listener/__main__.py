@@ -175,11 +175,17 @@ class ListenerProcess:
             RestartNeeded: the address has changed since the sockets were opened.
         """
         check_certificates(settings, utc_now())
-        policy, inbox = policy_from(settings), Inbox(self.store, settings.min_free_bytes)
+        policy = policy_from(settings)
+        inbox = Inbox(self.store, settings.min_free_bytes, settings.image_digest)
         if self._listener is None or self._policy is None:
             if self.share.address not in (None, policy.address):
                 raise RestartNeeded
-            commitment = CommitmentService(self.store, policy.committing_titles, utc_now)
+            commitment = CommitmentService(
+                self.store,
+                policy.committing_titles,
+                utc_now,
+                policy.completing_titles("commitment"),
+            )
             listener = Listener(
                 policy,
                 inbox,

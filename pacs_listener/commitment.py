@@ -3,7 +3,7 @@
 The listener stores both. The worker processes them.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -34,15 +34,19 @@ _MAX_REFERENCES = 100_000
 
 @dataclass
 class CommitmentService:
-    """Handles requests of `peers`; the report needs an address, so others are refused."""
+    """Handles requests of `peers`; the report needs an address, so others are refused.
+
+    A request of one of `completing` for all images of a series says that the series is complete.
+    """
 
     store: Store
     peers: Collection[str]
     now: Callable[[], datetime]
+    completing: Collection[str] = ()
 
-    def use(self, peers: Collection[str]) -> None:
+    def use(self, peers: Collection[str], completing: Collection[str]) -> None:
         """Handles the requests of these peers from now on."""
-        self.peers = peers
+        self.peers, self.completing = peers, completing
 
     @property
     def handlers(self) -> list[evt.EventHandlerType]:
@@ -73,10 +77,17 @@ class CommitmentService:
             return INVALID_ARGUMENT
         try:
             self.store.request_commitment(transaction, calling, references, self.now())
+            if calling in self.completing:
+                self._complete_series(calling, references)
         except Transient:
             return RESOURCE_LIMITATION
         _LOG.info("commitment.requested", calling_ae=calling, instances=len(references))
         return SUCCESS
+
+    def _complete_series(self, calling: str, references: Sequence[ReferencedInstance]) -> None:
+        uids = [each.sop_instance_uid for each in references]
+        detail = f"{calling} has requested storage commitment for all its images"
+        self.store.record_completion_hint(self.store.series_wholly_in(uids), self.now(), detail)
 
 
 def _read(information: Dataset) -> tuple[Uid, list[ReferencedInstance]]:

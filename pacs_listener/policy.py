@@ -13,6 +13,7 @@ from node.domain.identifiers import AeTitle
 from node.settings import Peer, Settings
 from node.settings.credentials.options import secret_source
 from node.settings.credentials.secret_source import SecretSource
+from node.settings.network.peers import CompletionHint
 
 # On two cores, two processes are no faster than one: together they use the same processor time.
 _CORES_FOR_SEVERAL, _MAX_DEFAULT_PROCESSES = 4, 2
@@ -44,6 +45,7 @@ class SenderPolicy:
     certificate_name: str | None = None
     may_store: bool = True
     may_commit: bool = True
+    complete_on: tuple[CompletionHint, ...] = ()
     identity: Identity | None = None
     quota: Quota = Quota()
 
@@ -84,6 +86,10 @@ class AssociationPolicy:
     def committing_titles(self) -> tuple[AeTitle, ...]:
         """The AE titles of the peers that may request storage commitment."""
         return tuple(sender.ae_title for sender in self.senders if sender.may_commit)
+
+    def completing_titles(self, hint: CompletionHint) -> tuple[AeTitle, ...]:
+        """The AE titles of the peers that complete their series by this hint."""
+        return tuple(each.ae_title for each in self.senders if hint in each.complete_on)
 
     def senders_called(self, ae_title: str) -> list[SenderPolicy]:
         """Returns the peers with that AE title; one system may have several."""
@@ -136,6 +142,7 @@ def _sender(name: str, peer: Peer) -> SenderPolicy:
         certificate_name=peer.certificate_name,
         may_store="store" in peer.may,
         may_commit="commit" in peer.may,
+        complete_on=peer.complete_on,
         identity=identity,
         quota=Quota(peer.max_images_per_minute, None if gib is None else round(gib * (1 << 30))),
     )

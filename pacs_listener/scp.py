@@ -17,6 +17,7 @@ from node.dimse.tls.seen_certificates import SeenCertificates
 from node.domain.connections.rejected_connection import ListenerRejection
 from node.domain.errors import NodeError, Transient
 from node.domain.instance import Channel, Origin
+from node.intake.completion_hints import ReleaseHints
 from node.intake.inbox import Inbox
 from node.intake.refused_images import RefusedImages
 from pacs_listener.admission import TEMPORARY_CONGESTION, Admission, Refusal, WrongIdentities
@@ -92,6 +93,7 @@ class Listener:
         self._tls = TlsHandshakes(ACSE_TIMEOUT_S, self._record_connection)
         self._quotas = Quotas(now, shared)
         self._open = OpenAssociations(shared)
+        self._hints = ReleaseHints(commitment.store, now, policy.completing_titles("release"))
         identities = WrongIdentities(now, shared.processes)
         self._admission = Admission(self._quotas, self._tls.certificate_of, identities)
         self._ae = application_entity(policy)
@@ -135,7 +137,8 @@ class Listener:
             self._ports.set_policy(policy)
         self._policy, self._inbox = policy, inbox
         self._limits.limits = Limits(policy.max_pdu, NETWORK_TIMEOUT_S)
-        self._commitment.use(policy.committing_titles)
+        self._commitment.use(policy.committing_titles, policy.completing_titles("commitment"))
+        self._hints.peers = policy.completing_titles("release")
         set_policy(self._ae, policy)
 
     def renew_certificates(self) -> None:
@@ -168,7 +171,9 @@ class Listener:
             (evt.EVT_ACCEPTED, _log_association, ["association.accepted"]),
             (evt.EVT_REJECTED, _log_association, ["association.rejected"]),
             (evt.EVT_RELEASED, _log_association, ["association.released"]),
+            (evt.EVT_RELEASED, self._end_series),
             (evt.EVT_ABORTED, _log_association, ["association.aborted"]),
+            (evt.EVT_ABORTED, self._end_series),
         ]
 
     def _admit(self, event: Event) -> None:
@@ -229,11 +234,16 @@ class Listener:
             raise
         if accepted.is_new:
             self._quotas.count(calling, peers, len(identified.received.dataset))
+        self._hints.stored(event.assoc, calling, identified.received.series_instance_uid)
         if identified.filled_in_uids:
             names = ", ".join(identified.filled_in_uids)
             _LOG.info("instance.uids_filled_in", calling_ae=calling, filled_in=names)
             return response_with(StoreStatus.COMPLETED_UIDS, f"filled in: {names}"[:64])
         return int(StoreStatus.SUCCESS)
+
+    def _end_series(self, event: Event) -> None:
+        """Takes the series of an association that was released as complete."""
+        self._hints.ended(event.assoc, is_released=event.event == evt.EVT_RELEASED)
 
     def _check_permission(self, association: Association, calling: str) -> list[SenderPolicy]:
         """Checks that the peer may store an image now; returns the peers that it can be.

@@ -7,15 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from node.cli.audit.operator_records import record_read
-from node.cli.jobs import SERIES_STATE_TEXT, open_store
 from node.cli.options import ConfigOption
-from node.cli.queues.job_list import delivery_lines
 from node.domain.audit.records import AuditObjectType
 from node.domain.errors import Misconfigured, Rejected, RejectionReason
 from node.domain.identifiers import Uid
 from node.domain.job import Priority
-from node.domain.job_summary import outcome
 
 if TYPE_CHECKING:
     from node.routing.rule_matching import Decision
@@ -147,6 +143,11 @@ def explain(
 
         typer.echo(_explain_folder(Path(series), active_settings(config)))
         return
+    from node.cli.audit.operator_records import record_read
+    from node.cli.jobs import SERIES_STATE_TEXT, open_store
+    from node.cli.queues.job_list import delivery_lines
+    from node.domain.job_summary import outcome
+
     with open_store(config) as store:
         uid = Uid(series)
         stored = store.get_series(uid)

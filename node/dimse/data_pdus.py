@@ -1,12 +1,13 @@
-"""Decodes the PDUs that carry data without copying it, and sends those of a message together.
+"""Receives the PDUs that carry data without copying it, and sends those of a message together.
 
-pynetdicom copies each P-DATA-TF PDU four times between the connection and the data set. It sends
-each by a system call of its own, and two threads take turns for each.
+pynetdicom copies each P-DATA-TF PDU four times between the connection and the data set, and hands
+it on by two queues and its state machine, whose state does not change. It sends each PDU by a
+system call of its own, and two threads take turns for each.
 """
 
 import socket
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from pynetdicom import evt
@@ -29,6 +30,8 @@ _HEADERS = struct.Struct(">BxLLBB")
 _ITEM_OVERHEAD = 2
 # Buffers of a system call; Linux takes 1024.
 _MAX_BUFFERS = 512
+# The state in which data is transferred (PS3.8 9.2.1).
+_DATA_TRANSFER = "Sta6"
 # The event of a connection that has ended, and of a P-DATA-TF PDU (PS3.8 9.2.2).
 _CONNECTION_CLOSED, _DATA_RECEIVED = "Evt17", "Evt10"
 
@@ -41,20 +44,96 @@ def decode_without_copies(association: "Association") -> None:
     def decode_pdu(bytestream: bytearray) -> "tuple[_PDUType, str]":
         if bytestream[0] != _P_DATA_TF:
             return decode(bytestream)
-        pdu = decoded(bytestream)
+        pdu = decoded(bytestream, _HEADER_BYTES)
         evt.trigger(association, evt.EVT_PDU_RECV, {"pdu": pdu})
         return pdu, _DATA_RECEIVED
 
     dul._decode_pdu = decode_pdu  # type: ignore[method-assign] # no other way
 
 
-def decoded(content: bytearray) -> P_DATA_TF:
-    """Returns an encoded P-DATA-TF PDU whose values are views of `content`.
+class DataReader:
+    """Reads PDUs of an association that carry data, and hands them on at once (PS3.8 DT-2)."""
+
+    def __init__(self, association: "Association") -> None:
+        self._association = association
+
+    @property
+    def is_in_use(self) -> bool:
+        """Whether data is what the peer usually sends in the state of the association."""
+        return self._association.dul.state_machine.current_state == _DATA_TRANSFER
+
+    def read(self) -> bool:
+        """Reads a PDU; returns whether it was handed on.
+
+        If not, pynetdicom has read it, and has put an event into its queue.
+        """
+        dul = self._association.dul
+        transport = dul.socket
+        if transport is None:
+            dul._read_pdu_data()
+            return False
+        receive, parts = transport.recv, list[bytearray | OSError]()
+        pdu = _data_pdu(receive, parts)
+        if pdu is None:
+            # pynetdicom reads the same once more.
+            transport.recv = _Again(parts, receive)  # type: ignore[assignment] # no other way
+            try:
+                dul._read_pdu_data()
+            finally:
+                transport.recv = receive  # type: ignore[method-assign] # as it was
+            return False
+        evt.trigger(self._association, evt.EVT_PDU_RECV, {"pdu": pdu})
+        self._association.dimse.receive_primitive(pdu.to_primitive())
+        return True
+
+
+def _data_pdu(
+    receive: Callable[[int], bytearray], parts: list[bytearray | OSError]
+) -> P_DATA_TF | None:
+    """Returns the next PDU; None where it carries no data, is damaged or does not arrive.
+
+    Appends what `receive` returned or raised to `parts`.
+    """
+    try:
+        header = receive(_HEADER_BYTES)
+        parts.append(header)
+        if len(header) < _HEADER_BYTES or header[0] != _P_DATA_TF:
+            return None
+        length = int.from_bytes(header[2:], "big")
+        content = receive(length)
+        parts.append(content)
+        return decoded(content) if len(content) == length else None
+    except OSError as error:
+        parts.append(error)
+    except ValueError:  # which pynetdicom finds and answers
+        pass
+    return None
+
+
+class _Again:
+    """Reads what was read already; then reads by `receive`."""
+
+    def __init__(
+        self, parts: list[bytearray | OSError], receive: Callable[[int], bytearray]
+    ) -> None:
+        self._parts = iter(parts)
+        self._receive = receive
+
+    def __call__(self, count: int) -> bytearray:
+        """Returns `count` bytes, or fewer where the connection has ended."""
+        part = next(self._parts, None)
+        if isinstance(part, OSError):
+            raise part
+        return self._receive(count) if part is None else part
+
+
+def decoded(content: bytearray, start: int = 0) -> P_DATA_TF:
+    """Returns a P-DATA-TF PDU whose items begin at `start`, and whose values are views of them.
 
     Raises:
         ValueError: the length of an item does not match that of the PDU.
     """
-    pdu, view, start = P_DATA_TF(), memoryview(content), _HEADER_BYTES
+    pdu, view = P_DATA_TF(), memoryview(content)
     while start < len(view):
         value = start + _ITEM_LENGTH.size + 1
         if value > len(view):

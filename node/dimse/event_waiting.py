@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from pynetdicom import evt
 from pynetdicom.timer import Timer
 
+from node.dimse.data_pdus import DataReader
 from node.dimse.reactor_checkpoint import Checkpoint
 from node.dimse.tls.connection import TlsConnection
 
@@ -45,7 +46,7 @@ def wait_for_events(association: "Association") -> "ServiceCheckpoint":
 
     Returns where the thread that serves requests waits.
     """
-    wait_for_pdus(association)
+    wait_for_pdus(association, DataReader(association))
     checkpoint = ServiceCheckpoint(association)
     association._reactor_checkpoint = checkpoint  # type: ignore[assignment] # no other way
     _call_after_put(association.dimse.msg_queue, checkpoint.notify)
@@ -54,8 +55,11 @@ def wait_for_events(association: "Association") -> "ServiceCheckpoint":
     return checkpoint
 
 
-def wait_for_pdus(association: "Association") -> None:
-    """Makes the thread that exchanges PDUs wait; call it at EVT_CONN_OPEN."""
+def wait_for_pdus(association: "Association", data: DataReader | None = None) -> None:
+    """Makes the thread that exchanges PDUs wait; call it at EVT_CONN_OPEN.
+
+    With `data`, it reads those that carry data by it.
+    """
     dul, wake_up = association.dul, WakeUp()
     _call_after_put(dul.to_provider_queue, wake_up.set)
     stop = dul.kill_dul
@@ -65,7 +69,7 @@ def wait_for_pdus(association: "Association") -> None:
         wake_up.set()
 
     dul.kill_dul = stop_and_wake_up  # type: ignore[method-assign] # no other way
-    reader = _WaitingReader(association, wake_up)
+    reader = _WaitingReader(association, wake_up, data)
     dul._is_transport_event = reader.is_transport_event  # type: ignore[method-assign] # no other way
     association.bind(evt.EVT_CONN_CLOSE, wake_up.close)
 
@@ -117,8 +121,11 @@ class WakeUp:
 class _WaitingReader:
     """Reads PDUs of one association, and waits for them."""
 
-    def __init__(self, association: "Association", wake_up: WakeUp) -> None:
+    def __init__(
+        self, association: "Association", wake_up: WakeUp, data: DataReader | None
+    ) -> None:
         self._dul = association.dul
+        self._data = data
         self._read = self._dul._is_transport_event
         self._wake_up = wake_up
 
@@ -134,13 +141,19 @@ class _WaitingReader:
             connection = None if dul.socket is None else dul.socket.socket
             handle = self._wake_up.handle
             # What a peer has sent before it closed the connection is read before that event.
-            if is_queued or connection is None or handle is None or self._reads_now(connection):
+            if is_queued or connection is None or handle is None:
                 return self._read()
-            ready = self._wait(connection, handle)
-            if ready is None:
-                return False  # pynetdicom checks its timer
-            if ready:
+            if not self._reads_now(connection):
+                ready = self._wait(connection, handle)
+                if ready is None:
+                    return False  # pynetdicom checks its timer
+                if not ready:
+                    continue
+            if self._data is None or not self._data.is_in_use:
                 return self._read()
+            if not self._data.read():
+                return True
+            dul._idle_timer.restart()
         return False
 
     def _reads_now(self, connection: "socket.socket") -> bool:

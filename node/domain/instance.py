@@ -1,9 +1,7 @@
 """A DICOM instance as received, before any decision about it."""
 
-import hashlib
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import cached_property
 
 from node.domain.identifiers import Uid
 
@@ -44,8 +42,3 @@ class ReceivedInstance:
     transfer_syntax_uid: Uid
     dataset: bytes = field(repr=False)
     origin: Origin
-
-    @cached_property
-    def dataset_sha256(self) -> str:
-        """The SHA-256 of the data set, as stored in the index."""
-        return hashlib.sha256(self.dataset).hexdigest()

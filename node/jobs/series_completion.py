@@ -19,7 +19,7 @@ from node.domain.series import (
     series_digest,
 )
 from node.jobs.job_completion import JobCompletion
-from node.jobs.quiet_time import QuietTimes, WaitingSeries
+from node.jobs.quiet_time import Hinted, QuietTimes, WaitingSeries, next_due_s, no_hints
 from node.jobs.shadows import feedback_of, is_segmentation, shadow_runs_of
 from node.jobs.stored_facts import facts_of, sender
 from node.routing.rule_matching import Decision, decide, without_images
@@ -52,6 +52,7 @@ class SeriesCompletion:
     clock: Callable[[], float] = time.monotonic
     # When the work on a job has begun, if it has begun early: the job is as old as its result.
     began_at: Callable[[str], datetime | None] = lambda _job_id: None
+    hinted: Hinted = no_hints
     _retry_at: dict[str, float] = field(default_factory=dict)
     _has_open_series: bool = True
     _waiting: list[WaitingSeries] = field(default_factory=list)
@@ -60,7 +61,7 @@ class SeriesCompletion:
     _required: dict[str, tuple[int, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._quiet_times = QuietTimes(self.clock)
+        self._quiet_times = QuietTimes(self.clock, self.hinted)
 
     def is_idle(self) -> bool:
         """Whether no series was incomplete at the last poll."""
@@ -71,6 +72,10 @@ class SeriesCompletion:
         """The undecided series after the last poll, of which no image is known to be missing."""
         return self._waiting
 
+    def due_in_s(self) -> float | None:
+        """Returns the seconds from the last poll to the next end of a quiet time, or None."""
+        return next_due_s((each.quiet_s, each.min_quiet_s) for each in self._waiting)
+
     def poll(self) -> None:
         """Decides every series that is complete now."""
         open_series = self._open_series()
@@ -79,7 +84,7 @@ class SeriesCompletion:
         quiet_s = self._quiet_times.update(open_series, self.now())
         self._required = {uid: self._required[uid] for uid in quiet_s if uid in self._required}
         self._waiting = [
-            WaitingSeries(series, quiet_s[series.series_instance_uid])
+            WaitingSeries(series, quiet_s[series.series_instance_uid], self._min_quiet_s(series))
             for series in open_series
             if series.series_instance_uid not in incomplete
         ]

@@ -10,6 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
+from node.dicom.data_set_digest import has_digest
 from node.domain.errors import Rejected
 from node.domain.instance import Channel, Origin, ReceivedInstance
 from node.intake.part10 import part10_bytes, received_from_file
@@ -99,7 +100,7 @@ class Verification:
             if not file.exists():
                 return Fault.MISSING
             received = _read(file)
-        if received is None or received.dataset_sha256 != indexed.dataset_sha256:
+        if received is None or not has_digest(received.dataset, indexed.dataset_digest):
             return Fault.DAMAGED
         return None
 

@@ -15,6 +15,8 @@ from node.runtime.supervisor_pipe import PIPE_VARIABLE, SIGN_SECONDS
 
 _PIPE_BYTES = 4096
 _MAX_SILENCE_SECONDS = 10 * SIGN_SECONDS
+_FIRST_RESTART_DELAY_SECONDS = 0.5
+_MAX_RESTART_DELAY_SECONDS = 30.0
 # A process that starts gives no signs; loading a model from a slow disk takes minutes.
 _MAX_START_SECONDS = 900.0
 
@@ -65,6 +67,14 @@ class RoleProcess:
     def is_ready(self) -> bool:
         """Whether it has been ready since it started."""
         return self.last_sign_at is not None
+
+    @property
+    def restart_delay_s(self) -> float:
+        """The delay before it starts again; none after the first crash once it was ready."""
+        if self.crashes == 1 and self.is_ready:
+            return 0.0
+        delay_s = _FIRST_RESTART_DELAY_SECONDS * 2.0 ** (self.crashes - 1)
+        return min(_MAX_RESTART_DELAY_SECONDS, delay_s)
 
     def report(self, now: float) -> ProcessReport:
         """The state of the process, for `segnode health`."""

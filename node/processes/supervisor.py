@@ -22,8 +22,6 @@ from node.settings.location import refuse_unfinished_restore
 
 _LOG = structlog.get_logger()
 _POLL_SECONDS = 0.1
-_FIRST_RESTART_DELAY_SECONDS = 0.5
-_MAX_RESTART_DELAY_SECONDS = 30.0
 # The time until the next try where the system could not start a process.
 _START_RETRY_SECONDS = 5.0
 # After this run time a crash counts as the first one again.
@@ -200,9 +198,7 @@ class Supervisor:
         if part.restart_at is None:
             was_stable = now - part.started_at > _STABLE_SECONDS
             part.crashes = 1 if was_stable else part.crashes + 1
-            delay_s = min(
-                _MAX_RESTART_DELAY_SECONDS, _FIRST_RESTART_DELAY_SECONDS * 2 ** (part.crashes - 1)
-            )
+            delay_s = part.restart_delay_s
             part.restart_at = now + delay_s
             _LOG.error("process.ended", role=part.role.value, status=status, restart_in_s=delay_s)
         cannot_run = status == MISCONFIGURED_STATUS or part.crashes >= _MAX_CRASHES_AT_START

@@ -7,6 +7,7 @@ from node.app import App, utc_now
 from node.dimse.tls.seen_certificates import FLUSH_SECONDS
 from node.jobs.job_scheduling import JobScheduler
 from node.jobs.workflow import Workflows
+from node.processes.series_task import JOBS_TASK, SERIES_TASK, FindSeries
 from node.runtime.heartbeat import Membership
 from node.runtime.timers import Timers
 from node.runtime.when_changed import WhenChanged, always_idle
@@ -45,7 +46,7 @@ def add_tasks(
         store, workflows, app.steps.deliver, app.steps.commit, utc_now, app.early_runs.has
     )
     names = []
-    for name, find_work, is_idle in _work_tasks(app, scheduler):
+    for name, find_work, is_idle in _work_tasks(app, scheduler, timers):
         task = WhenChanged(find_work, version, _IDLE_INTERVALS * poll_s, is_idle)
         timers.add(name, poll_s, _for_leader(membership, task))
         names.append(name)
@@ -74,11 +75,11 @@ def add_tasks(
     return tuple(names)
 
 
-def _work_tasks(app: App, scheduler: JobScheduler) -> Iterator[_WorkTask]:
+def _work_tasks(app: App, scheduler: JobScheduler, timers: Timers) -> Iterator[_WorkTask]:
     completion, index, retriever = app.series_completion, app.search_index, app.retriever
-    find_series = completion.poll if app.early_start is None else app.early_start.poll
-    yield "series", find_series, completion.is_idle
-    yield "jobs", scheduler.poll, always_idle
+    find_series = FindSeries(completion, app.early_start, timers, app.settings.worker.poll_seconds)
+    yield SERIES_TASK, find_series, completion.is_idle
+    yield JOBS_TASK, scheduler.poll, always_idle
     yield "settlements", scheduler.settle_commitments, always_idle
     yield "retrievals", retriever.refuse_unknown_sources, always_idle
     yield "commitments", app.commitment_reporter.poll, always_idle

@@ -76,8 +76,16 @@ class Timers:
 
     def run_soon(self, name: str) -> None:
         """Runs a task now unless it runs already; its interval starts again. Unknown: no effect."""
+        self.run_after(name, 0.0)
+
+    def run_after(self, name: str, seconds: float) -> None:
+        """Makes the next run of a task follow after `seconds`, then one at its interval again.
+
+        A task that no longer exists is left alone.
+        """
         with self._lock, suppress(JobLookupError):
-            self._scheduler.modify_job(name, next_run_time=datetime.now(UTC))
+            next_run_time = datetime.now(UTC) + timedelta(seconds=seconds)
+            self._scheduler.modify_job(name, next_run_time=next_run_time)
 
     @contextmanager
     def replacing(self) -> Iterator[None]:

@@ -133,8 +133,7 @@ def _installed_models(
             mistakes.append((("catalogues", i), f"there is no folder {folder}"))
     try:
         models = installed(folders)
-        for spec in models.values():
-            spec.read_weights()
+        models.check_weights()
     except InvalidPackage as error:
         return None, [*mistakes, (("catalogues",), str(error))]
     return (None if mistakes else models), mistakes

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, InstanceOf
 
+from node.dicom.data_set_digest import ImageDigest
 from node.domain.texts.result_texts import (
     DEFAULT_CONTENT_DESCRIPTION,
     DEFAULT_SERIES_DESCRIPTION,
@@ -164,6 +165,7 @@ class Settings(BaseModel):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     quiet_seconds: QuietSeconds = 10.0
     least_free_gib: Annotated[Real, within(0, 1_000_000)] = 1.0
+    image_digest: ImageDigest = "sha256"
     catalogues: tuple[SitePath, ...] = ()
     listener: ListenerOptions = ListenerOptions()
     dicom_tls: DicomTlsOptions = DicomTlsOptions()

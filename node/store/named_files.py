@@ -28,7 +28,7 @@ class NamedFile:
     """
 
     path: str
-    dataset_sha256: str | None = None
+    dataset_digest: str | None = None
 
 
 def named_files(connection: Connection) -> Iterator[NamedFile]:
@@ -36,9 +36,9 @@ def named_files(connection: Connection) -> Iterator[NamedFile]:
 
     The schema may be that of an earlier version.
     """
-    images = select(INSTANCES.c.path, INSTANCES.c.dataset_sha256)
+    images = select(INSTANCES.c.path, INSTANCES.c.dataset_digest)
     for row in connection.execute(images.execution_options(yield_per=_ROWS_PER_FETCH)):
-        yield NamedFile(row.path, row.dataset_sha256)
+        yield NamedFile(row.path, row.dataset_digest)
     existing = set(inspect(connection).get_table_names())
     for column in COLUMNS_WITH_PATHS:
         if column.table.description not in existing:

@@ -107,7 +107,8 @@ INSTANCES = Table(
     Column("transfer_syntax_uid", _UID, nullable=False),
     Column("path", Text, nullable=False),
     Column("size_bytes", BigInteger, nullable=False),
-    Column("dataset_sha256", String(64), nullable=False),
+    # The name is from before there was a second algorithm.
+    Column("dataset_sha256", String(64), key="dataset_digest", nullable=False),
     Column("received_at", UtcDateTime, nullable=False),
     Index(None, "series_instance_uid", "sop_instance_uid"),
 )

@@ -43,6 +43,7 @@ from node.store.queues.delivery_changes import DeliveryChanges
 from node.store.queues.job_search import JobSearch
 from node.store.queues.open_deliveries import OpenDeliveries
 from node.store.received.cleanup import Cleanup
+from node.store.received.completion_hints import CompletionHints
 from node.store.received.incomplete import IncompleteSeriesRepository
 from node.store.received.instances import Instances
 from node.store.received.queried_series import QueriedSeriesRepository
@@ -68,6 +69,7 @@ class Store(
     JobSearch,
     Retrievals,
     IncompleteSeriesRepository,
+    CompletionHints,
     QueriedSeriesRepository,
     WorkItems,
     Worklists,

@@ -7,7 +7,7 @@ import time
 from socketserver import BaseServer
 from typing import Any, cast
 
-from pynetdicom.transport import ThreadedAssociationServer
+from pynetdicom.transport import AssociationServer
 
 from pacs_listener.processes.shared_limits import SharedLimits
 from pacs_listener.tls_handshakes import accept_securely
@@ -18,8 +18,11 @@ BACKLOG = 128
 _MAX_YIELD_S, _YIELD_STEP_S = 0.2, 0.002
 
 
-class LimitedServer(ThreadedAssociationServer):
+class LimitedServer(AssociationServer):
     """Closes connections above `max_connections` at once; pynetdicom rejects those below.
+
+    The thread that accepts a connection also starts the threads of its association, so that the
+    next one is counted after it. Between the two, nothing waits for the peer.
 
     The servers of all ports count together, in all listener processes. With `tls_context`, the port
     is for TLS; its handshakes are made by the threads of the associations. With `inherited`, it

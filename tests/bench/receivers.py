@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from node.demo.free_ports import free_ports
@@ -37,6 +38,7 @@ class Receiver:
 
 
 SEGNODE = "segnode"
+SEGNODE_AT_ITS_BEST = "segnode at its best"
 ORTHANC_AT_ITS_BEST = "Orthanc at its best"
 
 
@@ -44,12 +46,15 @@ def installed_receivers(listener_settings: str = "") -> list[Receiver]:
     """Returns the node and what is installed beside it; the settings are lines of [listener]."""
 
     @contextmanager
-    def segnode(folder: Path) -> Iterator[Address]:
-        with ListenerProcess(folder / "data", listener=listener_settings) as listener:
+    def segnode(more: str, folder: Path) -> Iterator[Address]:
+        with ListenerProcess(folder / "data", more=more, listener=listener_settings) as listener:
             yield Address("SEGNODE", listener.port)
             listener.stop()
 
-    found = [Receiver(SEGNODE, segnode)]
+    found = [
+        Receiver(SEGNODE, partial(segnode, "")),
+        Receiver(SEGNODE_AT_ITS_BEST, partial(segnode, 'image_digest = "blake3"')),
+    ]
     if not orthanc_missing():
         found.append(Receiver(ORTHANC_AT_ITS_BEST, _orthanc_at_its_best))
         found.append(Receiver("Orthanc as installed", _orthanc_as_installed))

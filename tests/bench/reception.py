@@ -17,6 +17,7 @@ from tests.bench.receivers import (
     NO_DELAY,
     ORTHANC_AT_ITS_BEST,
     SEGNODE,
+    SEGNODE_AT_ITS_BEST,
     Address,
     Receiver,
     installed_receivers,
@@ -109,6 +110,6 @@ def reception_table(measurements: Sequence[Measurement]) -> Table:
                 "" if best is None else f"{speed.median / best.median:.2f}",
                 f"{found[subject, prefix + _CPU].median:.1f}",
                 f"{found[subject, prefix + _MEMORY].median:.0f}",
-                style="bold" if subject == SEGNODE else None,
+                style="bold" if subject in {SEGNODE, SEGNODE_AT_ITS_BEST} else None,
             )
     return table

@@ -50,7 +50,7 @@ def measure_startup(files: Sequence[Path], rounds: int) -> list[Measurement]:
 def _starts(node: RunningNode) -> dict[str, float]:
     """Starts a node, kills its worker once, and then the node.
 
-    The time of the worker includes the delay before the supervisor starts it again.
+    The time of the worker includes that until the supervisor notices its end.
     """
     node_s = seconds_of(node.start)
     count = node.log().count("worker.ready")

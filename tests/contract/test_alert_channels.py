@@ -8,7 +8,6 @@ from typer.testing import CliRunner
 from node.alerts.mail import MailChannel
 from node.alerts.message import MessageContent, content_of_test
 from node.alerts.webhook import WebhookChannel, address_of
-from node.cli.main import app
 from node.demo.free_ports import free_ports
 from node.domain.errors import Misconfigured, Transient
 from node.http.credentials import NO_CREDENTIALS, BearerToken
@@ -17,6 +16,7 @@ from tests.support.certificates import Certificate
 from tests.support.factories import NOON
 from tests.support.servers.http_receiver import http_receiver
 from tests.support.servers.mail_server import PASSWORD, USER, mail_server
+from tests.support.whole_command_line import app
 
 CONTENT: MessageContent = content_of_test("SITE", NOON)
 RECIPIENTS = ("one@hospital.example", "two@hospital.example")

@@ -49,7 +49,7 @@ def test_an_indexed_instance_sent_in_another_series_adds_no_empty_series(store: 
 def _new(store: Store, sop_instance_uid: str, series_instance_uid: str = SERIES) -> NewInstance:
     instance = received(sop_instance_uid=sop_instance_uid, series_instance_uid=series_instance_uid)
     path = store.data_dir / "instances" / series_instance_uid / f"{sop_instance_uid}.dcm"
-    return NewInstance(instance, path, 10, LATER)
+    return NewInstance(instance, path, 10, LATER, "1" * 64)
 
 
 def test_instances_that_arrive_at_the_same_time_share_a_transaction(store: Store) -> None:

@@ -7,8 +7,8 @@ import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from node.cli.main import app
 from tests.support.guides.commands import GUIDES
+from tests.support.whole_command_line import app
 
 TEXT = "".join(guide.read_text(encoding="utf-8") for guide in GUIDES)
 GROUPS = {

@@ -13,7 +13,6 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from node.cli.main import app
 from node.processes.role_process import Role
 from node.settings import Settings, load_settings
 from node.settings.credentials.secret_source import CONTAINER_SECRETS
@@ -29,6 +28,7 @@ from tests.support.deployment_files import (
     kubernetes_objects,
     node_services,
 )
+from tests.support.whole_command_line import app
 
 EXAMPLE = KUBERNETES / "example"
 

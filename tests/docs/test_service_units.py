@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from node.cli.main import app
 from node.processes.role_process import Role
+from tests.support.whole_command_line import app
 
 FOLDER = Path(__file__).parents[2] / "deploy/systemd"
 UNITS = ("segnode.service", "segnode@.service")

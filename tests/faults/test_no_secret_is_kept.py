@@ -15,7 +15,6 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
-from node.cli.main import app
 from node.demo.free_ports import free_ports
 from node.demo.orthanc_pacs import OrthancPacs
 from node.processes.role_process import Role
@@ -24,6 +23,7 @@ from tests.support.processes.running_node import RunningNode
 from tests.support.processes.secured_site import secured
 from tests.support.servers.answering_server import AnsweringServer
 from tests.support.waiting import until
+from tests.support.whole_command_line import app
 
 WAIT_S = 60.0
 USER = "a-user-of-the-archive"

@@ -17,7 +17,6 @@ from typer.testing import CliRunner
 
 from models.training.config_file import load_config
 from models.training.loop import RunOptions, train
-from node.cli.main import app
 from node.demo.orthanc_pacs import OrthancPacs, orthanc_missing
 from node.dicom.ct.reader import CtSeries, read_series
 from node.dicom.ct_writer import CtDescription, write_ct_series
@@ -32,6 +31,7 @@ from tests.support.peers.dcmsend import dcmsend
 from tests.support.processes.running_node import RunningNode
 from tests.support.tiny_model import TINY, tiny_catalogue, tiny_scan
 from tests.support.waiting import until
+from tests.support.whole_command_line import app
 
 _WAIT_S = 240.0
 _ACTIVE, _CANDIDATE = f"{TINY}@1.0.0", f"{TINY}@2.0.0"

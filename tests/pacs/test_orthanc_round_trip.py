@@ -22,6 +22,7 @@ from node.domain.access.permissions import Permission
 from node.processes.supervisor import Supervisor
 from node.store import Store
 from tests.pacs.conftest import HOOK, StartOrthanc, log_of
+from tests.support.prepared.starting import programs_are_forked
 from tests.support.waiting import until
 
 # Inference on a busy machine of two cores.
@@ -69,12 +70,13 @@ def node_beside(pacs: OrthancPacs, ports: Ports, folder: Path) -> Iterator[Super
         encoding="utf-8",
     )
     supervisor = Supervisor(config)
-    supervisor.start()
-    try:
-        supervisor.wait_ready(120)
-        yield supervisor
-    finally:
-        supervisor.stop()
+    with programs_are_forked():
+        supervisor.start()
+        try:
+            supervisor.wait_ready(120)
+            yield supervisor
+        finally:
+            supervisor.stop()
 
 
 def hooked_orthanc(

@@ -93,7 +93,7 @@ def _instance(number: int, slice_number: int) -> _Row:
         "transfer_syntax_uid": "1.2.840.10008.1.2.1",
         "path": f"instances/{series_uid(number)}/{uid}.dcm",
         "size_bytes": 525_000,
-        "dataset_sha256": "0" * 64,
+        "dataset_digest": "0" * 64,
         "received_at": _at(number),
     }
 

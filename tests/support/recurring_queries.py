@@ -67,6 +67,7 @@ INTAKE: Mapping[str, Ask] = {
 }
 WORKER: Mapping[str, Ask] = {
     "open series": lambda store, _now: store.open_series(),
+    "series complete by a hint": lambda store, _now: store.hinted_series(store.open_series()),
     "incomplete series": lambda store, _now: store.incomplete_series(),
     "instances of series": lambda store, _now: store.instances_of(_SERIES),
     "indexed instances of series": lambda store, _now: store.indexed_instances_of(_SERIES),

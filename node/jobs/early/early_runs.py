@@ -269,7 +269,7 @@ class EarlyRuns:
 
 def content_digest(instances: Iterable[IndexedInstance]) -> str:
     """Returns a digest of the UIDs and contents of images, in any order."""
-    return series_digest(f"{i.instance.sop_instance_uid} {i.dataset_sha256}" for i in instances)
+    return series_digest(f"{i.instance.sop_instance_uid} {i.dataset_digest}" for i in instances)
 
 
 def _has_others(other_results: OtherResults | None) -> bool:

@@ -11,14 +11,14 @@ from node.domain.job import Job, JobState
 from node.domain.series import StoredSeries
 from node.domain.texts.numbers import instances as count_text
 from node.jobs.early.early_runs import EarlyRuns, content_digest
-from node.jobs.quiet_time import WaitingSeries
+from node.jobs.quiet_time import WaitingSeries, next_due_s
 from node.jobs.segment_step import SegmentStep
 from node.jobs.series_completion import SeriesCompletion
 from node.store import Store
 from node.store.received.instances import IndexedInstance
 
 # Associations pause for less than this between two images that follow each other, as a rule.
-_MIN_PAUSE_S = 0.5
+_MIN_PAUSE_S = 0.3
 # A sender that is slow pauses for longer; an early start that was wrong also makes the next wait.
 _PAUSES = 2.0
 
@@ -73,6 +73,21 @@ class EarlyStart:
         self.runs.forget_failures([job.job_id for job in known_jobs])
         self._discard_unneeded({uid: each.series for uid, each in waiting.items()})
         self._begin_next(waiting)
+
+    def due_in_s(self) -> float | None:
+        """Returns the seconds from the last poll until a series is complete, or appears so.
+
+        None if no series comes to that by time alone.
+        """
+        waiting = self.completion.waiting
+        complete = [(each.quiet_s, each.min_quiet_s) for each in waiting]
+        appears = [(each.quiet_s, self._pause_s(each.series)) for each in waiting]
+        return next_due_s([*complete, *appears])
+
+    def _pause_s(self, series: StoredSeries) -> float:
+        """Returns the quiet time after which the series appears complete, as far as is known."""
+        known = self._appearances.get(series.series_instance_uid)
+        return _MIN_PAUSE_S if known is None else known.pause_s
 
     def _discard_unneeded(self, waiting: Mapping[Uid, StoredSeries]) -> None:
         for run in self.runs.jobs():

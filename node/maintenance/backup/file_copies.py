@@ -7,6 +7,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from node.dicom.data_set_digest import has_digest
 from node.domain.errors import Rejected
 from node.domain.instance import Channel, Origin
 from node.intake.part10 import received_from_part10
@@ -86,8 +87,8 @@ class FileCopies:
         return self._link(copied)
 
     def _is_unchanged(self, file: NamedFile, copied: CopiedFile) -> bool:
-        if file.dataset_sha256 is not None:
-            return file.dataset_sha256 == copied.dataset_sha256
+        if file.dataset_digest is not None:
+            return file.dataset_digest == copied.dataset_digest
         modified_at = self.modified_at.get(file.path)
         return modified_at is not None and modified_at == copied.modified_at
 
@@ -125,7 +126,7 @@ class FileCopies:
             return MISSING
         except OSError as error:
             return f"unreadable: {error.strerror}"
-        if file.dataset_sha256 is not None and _dataset_digest(content) != file.dataset_sha256:
+        if file.dataset_digest is not None and not _is_undamaged(content, file.dataset_digest):
             return DAMAGED
         modified_at = self.modified_at.get(file.path)
         is_settled = modified_at is not None and modified_at < self.now_s - _SETTLED_SECONDS
@@ -133,7 +134,7 @@ class FileCopies:
             file.path,
             len(content),
             hashlib.sha256(content).hexdigest(),
-            file.dataset_sha256,
+            file.dataset_digest,
             modified_at if is_settled else None,
         )
         earlier = None if self.previous is None else self.previous.files.find(file.path)
@@ -168,8 +169,8 @@ def _has_size(path: Path, size_bytes: int) -> bool:
     return False
 
 
-def _dataset_digest(content: bytes) -> str | None:
+def _is_undamaged(content: bytes, digest: str) -> bool:
     try:
-        return received_from_part10(content, _ORIGIN).dataset_sha256
+        return has_digest(received_from_part10(content, _ORIGIN).dataset, digest)
     except Rejected:
-        return None
+        return False

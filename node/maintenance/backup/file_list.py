@@ -28,7 +28,7 @@ CREATE TABLE IF NOT EXISTS wanted (path TEXT PRIMARY KEY, dataset_sha256 TEXT) W
 class CopiedFile:
     """A file in a backup.
 
-    `dataset_sha256` is the digest of a received image in the index. Of another file, `modified_at`
+    `dataset_digest` is that of a received image in the index. Of another file, `modified_at`
     is the time of its last change in the store, in seconds since 1970; None if that time was too
     recent to exclude a later change at the same time.
     """
@@ -36,7 +36,7 @@ class CopiedFile:
     path: str
     size_bytes: int
     sha256: str
-    dataset_sha256: str | None
+    dataset_digest: str | None
     modified_at: float | None
 
 
@@ -85,7 +85,7 @@ class FileList:
         self._connection.execute("DELETE FROM wanted")
         self._connection.executemany(
             "INSERT OR IGNORE INTO wanted VALUES (?, ?)",
-            ((file.path, file.dataset_sha256) for file in files),
+            ((file.path, file.dataset_digest) for file in files),
         )
         self._connection.commit()
         return self._number("SELECT COUNT(*) FROM wanted")
@@ -111,7 +111,7 @@ class FileList:
         """Adds a copy, or replaces an earlier one; `commit` makes it last."""
         self._connection.execute(
             "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?)",
-            (file.path, file.size_bytes, file.sha256, file.dataset_sha256, file.modified_at),
+            (file.path, file.size_bytes, file.sha256, file.dataset_digest, file.modified_at),
         )
 
     def commit(self) -> None:

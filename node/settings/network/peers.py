@@ -30,6 +30,7 @@ def _network(text: str) -> str:
 
 Network = Annotated[str, AfterValidator(_network)]
 Permission = Literal["store", "commit"]
+CompletionHint = Literal["release", "commitment"]
 
 
 class Peer(LoginOptions):
@@ -38,7 +39,8 @@ class Peer(LoginOptions):
     `retrieve` says how series are retrieved from it: C-MOVE to the listener, or C-GET; None: not.
     `tls`, `server_name` and `ca_file` apply where the node connects to it. All that follows applies
     where it connects to the node: `addresses` it may come from (empty: any), the name that its
-    certificate must hold, what it `may` request, its user identity, and its limits.
+    certificate must hold, what it `may` request, its user identity, and its limits. `complete_on`
+    names what says that a series of it is complete before its quiet time has passed.
     """
 
     ae_title: Ae
@@ -51,5 +53,6 @@ class Peer(LoginOptions):
     addresses: tuple[Network, ...] = ()
     certificate_name: Name | None = None
     may: tuple[Permission, ...] = ("store", "commit")
+    complete_on: tuple[CompletionHint, ...] = ()
     max_images_per_minute: Annotated[Whole, Field(ge=1)] | None = None
     max_gib_per_day: Annotated[Real, above_zero_up_to(1_000_000)] | None = None

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Executable, Row, bindparam, func, select, update
 from sqlalchemy.engine import Connection
 
+from node.dicom.data_set_digest import digest_of
 from node.domain.identifiers import Uid
 from node.domain.instance import ReceivedInstance
 from node.domain.series import SeriesState, StoredInstance
@@ -44,7 +45,7 @@ class IndexedInstance:
     instance: StoredInstance
     series_instance_uid: Uid
     size_bytes: int
-    dataset_sha256: str
+    dataset_digest: str
     received_at: datetime
 
 
@@ -56,6 +57,7 @@ class NewInstance:
     path: Path
     size: int
     received_at: datetime
+    digest: str
 
 
 class Instances(Repository):
@@ -66,15 +68,24 @@ class Instances(Repository):
         self._added = GroupCommit(self.add_group)
 
     def add_instance(
-        self, received: ReceivedInstance, path: Path, size: int, now: datetime
+        self,
+        received: ReceivedInstance,
+        path: Path,
+        size: int,
+        now: datetime,
+        digest: str = "",
     ) -> bool:
         """Indexes an instance whose file of `size` bytes is durable at `path`.
+
+        `digest` is that of its data set; SHA-256 is computed where there is none.
 
         A new instance sets its series back to RECEIVING, whatever was decided about it. Returns
         False, and changes nothing, if the SOP Instance UID is already indexed. Instances that
         threads add at the same time share a transaction.
         """
-        return self._added.submit(NewInstance(received, path, size, now))
+        return self._added.submit(
+            NewInstance(received, path, size, now, digest or digest_of(received.dataset, "sha256"))
+        )
 
     def add_group(self, group: Sequence[NewInstance]) -> list[bool]:
         """Indexes instances; returns for each whether it is new."""
@@ -125,7 +136,7 @@ class Instances(Repository):
             "transfer_syntax_uid": received.transfer_syntax_uid,
             "path": self._to_row(new.path),
             "size_bytes": new.size,
-            "dataset_sha256": received.dataset_sha256,
+            "dataset_digest": new.digest,
             "received_at": new.received_at,
         }
 
@@ -225,6 +236,6 @@ class Instances(Repository):
             ),
             series_instance_uid=Uid(row.series_instance_uid),
             size_bytes=row.size_bytes,
-            dataset_sha256=row.dataset_sha256,
+            dataset_digest=row.dataset_digest,
             received_at=row.received_at,
         )

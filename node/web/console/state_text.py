@@ -109,6 +109,7 @@ _STAGES: Mapping[str, str] = {
 }
 _EVENTS: Mapping[str, str] = {
     "series.start_requested": "Start requested",
+    "series.completion_hint": "Complete, as the sender says",
     "series.early_run_discarded": "Early segmentation discarded",
     "series.images_refused": "Images refused; the series waits for them",
     "series.started_incomplete": "Started by a person without the images that were refused",

@@ -157,7 +157,8 @@ class _StoreTransaction:
 async def _store(
     request: Request, settings: Settings, store: Store, now: datetime, *, only_study: str | None
 ) -> Response:
-    inbox, refused = Inbox(store, settings.min_free_bytes), refused_images_of(request.app)
+    inbox = Inbox(store, settings.min_free_bytes, settings.image_digest)
+    refused = refused_images_of(request.app)
     peer = request.client.host if request.client is not None else "unknown"
     origin = Origin(Channel.DICOMWEB, peer)
     transaction = _StoreTransaction(

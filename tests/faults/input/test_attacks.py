@@ -12,6 +12,8 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from pynetdicom.association import Association
+from pynetdicom.transport import RequestHandler
 
 from node.dimse.tls.contexts import server_context
 from node.domain.identifiers import AeTitle
@@ -23,6 +25,7 @@ from pacs_listener import application_entity, scp
 from pacs_listener.commitment import CommitmentService
 from pacs_listener.limits import Limits
 from pacs_listener.policy import AssociationPolicy, TlsPort
+from pacs_listener.processes.ports import SPARE_CONNECTIONS
 from pacs_listener.scp import Listener
 from tests.support.factories import EXPLICIT, encoded, sqlite_url
 from tests.support.peers.raw_peer import RawPeer, is_closed
@@ -42,6 +45,7 @@ TIMEOUT_S = 1.0
 INSTANCE_BYTES = 4 << 20
 TOTAL_BYTES = 6 << 20
 MAX_ASSOCIATIONS = 3
+MAX_CONNECTIONS = MAX_ASSOCIATIONS + SPARE_CONNECTIONS
 
 
 @pytest.fixture
@@ -219,6 +223,29 @@ def bytes_until_closed(slow: socket.socket) -> int:
     return 500
 
 
+@pytest.mark.parametrize("acse_timeout_s", [60.0])
+def test_connections_that_arrive_together_are_limited(
+    port: Port, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    are_there = threading.Event()
+    create = RequestHandler._create_association
+
+    def create_once_all_are_there(handler: RequestHandler) -> Association:
+        are_there.wait()
+        return create(handler)
+
+    monkeypatch.setattr(RequestHandler, "_create_association", create_once_all_are_there)
+    with ExitStack() as stack:
+        connections = [stack.enter_context(connect(port)) for _ in range(2 * MAX_CONNECTIONS)]
+        are_there.set()
+        until(lambda: closed_number(connections) == MAX_CONNECTIONS, 20, "half to be closed")
+
+
+def closed_number(connections: list[socket.socket]) -> int:
+    """Returns how many of the connections the peer has closed; on none has it sent anything."""
+    return len(select.select(connections, [], [], 0)[0])
+
+
 # No connection times out here: one that ends keeps its threads for a moment beside the next ones.
 @pytest.mark.parametrize("acse_timeout_s", [60.0])
 def test_the_listener_survives_a_thousand_concurrent_connections(port: Port) -> None:
@@ -230,8 +257,7 @@ def test_the_listener_survives_a_thousand_concurrent_connections(port: Port) -> 
         with ExitStack() as stack:
             connections = [stack.enter_context(connect(port)) for _ in range(1000)]
             # Two threads for each accepted connection, and no more.
-            kept = MAX_ASSOCIATIONS + 25
-            assert threading.active_count() - before <= 2 * kept + 5
+            assert threading.active_count() - before <= 2 * MAX_CONNECTIONS + 5
             assert is_closed(connections[-1])
         until(lambda: is_served(port), 30, "the listener to serve again")
     finally:

@@ -1,7 +1,6 @@
 """SIGKILL of the worker while it postpones a job: the job resumes, exactly once."""
 
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import pytest
 from dbos import DBOS
 
 from node.domain.job import JobState
+from tests.support.prepared.starting import start_program
 from tests.support.processes.dying_worker import KillPoint
 from tests.support.processes.worker_parts import WorkerParts
 
@@ -20,8 +20,7 @@ def test_a_postponed_job_resumes_once_wherever_its_worker_is_killed(
     tmp_path: Path, point: KillPoint
 ) -> None:
     command = [sys.executable, "-m", "tests.support.processes.dying_worker", str(tmp_path), point]
-    ended = subprocess.run(command, check=False, timeout=START_S)
-    assert ended.returncode == -signal.SIGKILL
+    assert start_program(command).wait(START_S) == -signal.SIGKILL
     node = WorkerParts(tmp_path)
     node.start()
     try:

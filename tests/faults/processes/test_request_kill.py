@@ -1,7 +1,6 @@
 """SIGKILL of the worker while it acts on a retry by a person: the result is sent exactly once."""
 
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import pytest
 
 from node.domain.delivery import DeliveryState
 from node.domain.job import JobState
+from tests.support.prepared.starting import start_program
 from tests.support.processes.killed_request import RequestKillPoint
 from tests.support.processes.worker_parts import WorkerParts
 from tests.support.waiting import until
@@ -21,8 +21,7 @@ def test_a_retried_delivery_is_made_once_wherever_the_worker_is_killed(
     tmp_path: Path, point: RequestKillPoint
 ) -> None:
     command = [sys.executable, "-m", "tests.support.processes.killed_request", str(tmp_path), point]
-    ended = subprocess.run(command, check=False, timeout=START_S)
-    assert ended.returncode == -signal.SIGKILL
+    assert start_program(command).wait(START_S) == -signal.SIGKILL
     node = WorkerParts(tmp_path)
     node.start()
     try:

@@ -19,7 +19,6 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
-from node.cli.main import app
 from node.demo.free_ports import free_ports
 from node.processes.role_process import MODULES, Role
 from node.settings import load_settings
@@ -28,6 +27,7 @@ from tests.support.peers.secure_port import TlsSite
 from tests.support.processes.secured_site import new_token, program_of, secured
 from tests.support.servers.http_receiver import HttpReceiver, http_receiver
 from tests.support.waiting import until
+from tests.support.whole_command_line import app
 
 # A hung worker is found within a minute.
 DETECTED_S = 60.0

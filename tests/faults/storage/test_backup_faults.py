@@ -2,7 +2,6 @@
 
 import signal
 import sqlite3
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
@@ -23,11 +22,12 @@ from tests.support.backed_up_site import (
     restore,
 )
 from tests.support.factories import NOON
+from tests.support.prepared.starting import start_program
 from tests.support.processes.killed_backup import BackupKillPoint, RestoreKillPoint
 from tests.support.small_disk import SmallDisk, small_disk
 
 IMAGES = 40
-ROOT = Path(__file__).parents[3]
+START_S = 120
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def kill(folder: Path, backups: Path, point: str) -> None:
     """Runs a backup or a restore that dies at that point."""
     module = "tests.support.processes.killed_backup"
     command = [sys.executable, "-m", module, str(folder), str(backups), point]
-    assert subprocess.run(command, check=False, cwd=ROOT).returncode == -signal.SIGKILL
+    assert start_program(command).wait(START_S) == -signal.SIGKILL
 
 
 def is_intact(backup: Backup) -> bool:

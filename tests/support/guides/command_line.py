@@ -6,7 +6,7 @@ from typing import Any
 
 from typer.main import get_command
 
-from node.cli.main import app
+from tests.support.whole_command_line import app
 
 
 def find_command(words: Sequence[str]) -> tuple[Any, list[str]]:

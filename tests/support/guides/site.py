@@ -13,7 +13,6 @@ from typer.testing import CliRunner
 
 from node.access.accounts import Accounts
 from node.access.api_tokens import TokenKeeper
-from node.cli.main import app
 from node.configuration.site_configuration import import_file
 from node.demo.orthanc_pacs import OrthancPacs
 from node.dicom.ct_writer import CtDescription
@@ -28,6 +27,7 @@ from tests.support.dicom.builders import ct_series
 from tests.support.processes.running_node import small_abdomen
 from tests.support.servers.http_receiver import HttpReceiver
 from tests.support.servers.served_node import ServedNode, served_node
+from tests.support.whole_command_line import app
 
 CONFIG_FILE = "/etc/segnode/segnode.toml"
 _CONFIGURATION = """

@@ -18,6 +18,7 @@ from node.settings import load_settings
 from node.store import Store
 from node.store.files.factory import open_files
 from tests.support.peers.secure_port import TlsSite
+from tests.support.prepared.starting import start_program
 from tests.support.processes.secured_site import listener_at, secured
 from tests.support.waiting import until
 
@@ -85,12 +86,8 @@ class Host:
             command += ["--role", role]
         with self._log_file.open("ab") as log:
             self._log_start = log.tell()
-            self._process = subprocess.Popen(
-                command,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                env=os.environ | dict(environment or {}),
+            self._process = start_program(
+                command, stdout=log, stderr=log, start_new_session=True, variables=environment
             )
 
     def wait_ready(self) -> None:

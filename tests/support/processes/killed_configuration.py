@@ -25,7 +25,6 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.pool import Pool
 
 from node.access.sessions import SessionKeeper, cookie_name, csrf_token
-from node.cli.main import app as command_line
 from node.configuration.active import active_settings
 from node.configuration.site_configuration import SiteConfiguration, import_file
 from node.domain.access.permissions import Role
@@ -35,6 +34,7 @@ from node.store import Store
 from node.store.configuration.revisions import Revision
 from node.web.app import create_app
 from tests.support.servers.sessions import FACTS, add_user
+from tests.support.whole_command_line import app as command_line
 
 _MAX_STEPS = 200
 USER = "ada"

@@ -10,6 +10,7 @@ from typing import Self
 
 from node.dimse.scu import Remote
 from tests.support.peers.secure_port import Port, SecurePort, TlsSite, number_of
+from tests.support.prepared.starting import start_program
 from tests.support.processes.secured_site import listener_at
 from tests.support.waiting import until
 
@@ -52,7 +53,7 @@ class ListenerProcess:
         )
         self._tls = tls
         command = [sys.executable, "-m", "pacs_listener", "--config", str(config)]
-        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        self.process = start_program(command, stderr=subprocess.PIPE)
         self.log: list[str] = []
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -105,7 +106,7 @@ class ListenerProcess:
 
     def _read(self) -> None:
         if self.process.stderr is not None:
-            self.log.extend(self.process.stderr)
+            self.log.extend(line.decode() for line in self.process.stderr)
 
     def _ready_port(self) -> int:
         if self.process.poll() is not None:

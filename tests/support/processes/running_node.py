@@ -24,6 +24,7 @@ from node.processes.role_process import MODULES, Role
 from node.settings import load_settings
 from node.store import Store
 from tests.support.peers.secure_port import TlsSite
+from tests.support.prepared.starting import start_program
 from tests.support.processes.secured_site import listener_at, new_token, program_of, secured
 from tests.support.waiting import until
 
@@ -159,7 +160,7 @@ class RunningNode:
             command += ["--role", role]
         self._log = (self.folder / "node.log").open("ab")
         log_start = self._log.tell()
-        self._process = subprocess.Popen(
+        self._process = start_program(
             command, stdout=self._log, stderr=self._log, start_new_session=True
         )
         until(lambda: "node.ready" in self.log()[log_start:], _START_SECONDS, "the node to come up")
@@ -263,8 +264,8 @@ class RunningNode:
                     continue
                 words = (entry / "cmdline").read_bytes().decode().split("\0")
                 resident = (entry / "statm").read_text().split()[1]
-                name = next(word for word in words if word in _PROCESSES)
-                found[name] = int(resident) * os.sysconf("SC_PAGE_SIZE") / 1e6
+                for name in _PROCESSES.intersection(words):
+                    found[name] = int(resident) * os.sysconf("SC_PAGE_SIZE") / 1e6
         return found
 
     def results(self, study: Uid) -> list[str]:

@@ -91,7 +91,9 @@ def ruled_listener(
     store = Store.open(settings.database_url, settings.data_dir)
     recorder = RejectionRecorder(store, now)
     policy = policy_from(settings)
-    commitment = CommitmentService(store, policy.committing_titles, now)
+    commitment = CommitmentService(
+        store, policy.committing_titles, now, policy.completing_titles("commitment")
+    )
     seen = SeenCertificates(store, now, PeerRole.SENDER)
     inbox = Inbox(store, 0)
     refused = RefusedImages(store, now)

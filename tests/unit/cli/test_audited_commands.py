@@ -10,7 +10,6 @@ import typer
 from sqlalchemy import text
 
 from node.cli.fetch import _request
-from node.cli.main import app
 from node.cli.options import operating_system_user
 from node.dicom.query import FoundSeries
 from node.domain.audit.records import AuditAction, AuditInterface
@@ -21,6 +20,7 @@ from node.settings import load_settings
 from node.store import Store
 from tests.support.audit_records import audit_records, lost_records
 from tests.support.factories import LATER, NOON, SERIES, add_instances, job_of
+from tests.support.whole_command_line import app
 from tests.unit.cli.test_cli import run
 
 WORK_CHANGING = {

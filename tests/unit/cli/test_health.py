@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from node.cli.main import app
 from node.domain.errors import Misconfigured, Transient
 from node.runtime.supervisor_file import (
     ProcessReport,
@@ -16,6 +15,7 @@ from node.runtime.supervisor_file import (
     hold_supervisor_file,
     supervisor_reports,
 )
+from tests.support.whole_command_line import app
 
 WORKER = ProcessReport("worker", ProcessState.WORKING, 31.0)
 WEB = ProcessReport("web", ProcessState.STARTING, 2.0)

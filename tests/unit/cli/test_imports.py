@@ -6,6 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
+from typer.testing import CliRunner
+
+from node.cli.main import command_line
+from tests.support.whole_command_line import app
 
 # Each takes 50 ms to seconds to import.
 SCIENTIFIC = {"torch", "monai", "numpy", "scipy", "pydicom", "highdicom", "pynetdicom", "nibabel"}
@@ -81,7 +86,21 @@ def test_help_imports_no_heavy_module(config: Path, arguments: tuple[str, ...]) 
 
 def test_check_imports_neither_database_nor_dicom_nor_web_libraries(config: Path) -> None:
     heavy = SCIENTIFIC | SERVICES | DATABASE | WEB | {"pydantic_settings", "rich"}
-    assert not heavy & imported_modules(config, "check", "-c", str(config))
+    others = {"node.cli.jobs", "node.cli.fetch", "node.cli.queues"}
+    assert not (heavy | others) & imported_modules(config, "check", "-c", str(config))
+
+
+@pytest.mark.parametrize("name", sorted(get_command(app).commands))  # type: ignore[attr-defined]
+def test_each_command_is_the_same_whether_others_are_imported_or_not(name: str) -> None:
+    alone = command_line([name])
+    assert list(get_command(alone).commands) == [name]  # type: ignore[attr-defined]
+    texts = [CliRunner().invoke(each, [name, "--help"]).output for each in (alone, app)]
+    assert texts[0] == texts[1]
+    assert "Usage: " in texts[0]
+
+
+def test_a_word_that_is_no_command_is_answered_with_those_that_are(config: Path) -> None:
+    assert "node.cli.train" in imported_modules(config, "chek", status=2)
 
 
 def test_jobs_list_imports_no_migrations_once_the_schema_is_current(config: Path) -> None:

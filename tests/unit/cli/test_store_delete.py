@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from node.cli.main import app
 from node.cli.options import operating_system_user
 from node.domain.identifiers import Uid
 from node.domain.series import SeriesState
 from node.settings import load_settings
 from node.store import Store
 from tests.support.factories import NOON, encoded, received
+from tests.support.whole_command_line import app
 
 FINISHED, OPEN = Uid("1.2.3"), Uid("1.2.4")
 

@@ -17,6 +17,7 @@ from pynetdicom.transport import AssociationSocket
 
 from node.dimse.data_pdus import (
     _MAX_BUFFERS,
+    DataReader,
     Fragment,
     decode_without_copies,
     decoded,
@@ -24,6 +25,8 @@ from node.dimse.data_pdus import (
     send_together,
 )
 from tests.unit.dimse.test_pynetdicom_internals import incompatible
+
+_HEADER = 6  # bytes of the header of a PDU
 
 
 def _pdu(*items: tuple[int, bytes]) -> bytearray:
@@ -52,7 +55,7 @@ def _values(pdu: P_DATA_TF) -> list[tuple[int | None, bytes]]:
 def test_a_pdu_is_decoded_as_by_pynetdicom(content: bytearray) -> None:
     theirs = P_DATA_TF()
     theirs.decode(bytes(content))
-    assert _values(decoded(content)) == _values(theirs)
+    assert _values(decoded(content, _HEADER)) == _values(theirs)
 
 
 @pytest.mark.parametrize(
@@ -68,20 +71,20 @@ def test_a_pdu_with_a_wrong_length_is_refused_as_by_pynetdicom(content: bytearra
     with pytest.raises(Exception):  # noqa: B017 pynetdicom raises several
         P_DATA_TF().decode(bytes(content))
     with pytest.raises(ValueError, match="presentation data value item"):
-        decoded(content)
+        decoded(content, _HEADER)
 
 
 def test_values_are_not_copied() -> None:
     content = _pdu((1, b"\x02data"))
-    pdu = decoded(content)
+    pdu = decoded(content, _HEADER)
     content[-1:] = b"e"
     assert _values(pdu) == [(1, b"\x02date")]
 
 
 def test_pynetdicom_reads_a_message_from_the_values() -> None:
     message = DIMSEMessage()
-    assert not message.decode_msg(decoded(_pdu((1, b"\x00first "))).to_primitive())
-    assert message.decode_msg(decoded(_pdu((1, b"\x02last"))).to_primitive())
+    assert not message.decode_msg(decoded(_pdu((1, b"\x00first "))[_HEADER:]).to_primitive())
+    assert message.decode_msg(decoded(_pdu((1, b"\x02last"))[_HEADER:]).to_primitive())
     assert message.data_set is not None
     assert message.data_set.getvalue() == b"first last"
 
@@ -106,6 +109,97 @@ def test_pynetdicom_decodes_by_the_function_that_is_replaced() -> None:
     assert "self._decode_pdu(bytestream)" in source, incompatible("_decode_pdu is not used")
     parameters = list(inspect.signature(cast("Any", DULServiceProvider._decode_pdu)).parameters)
     assert parameters == ["self", "bytestream"], incompatible("_decode_pdu has other parameters")
+
+
+class _Peer:
+    """A connection that returns what a peer has sent, then its end or an error."""
+
+    def __init__(self, content: bytes, error: OSError | None = None) -> None:
+        self.content, self._error = bytearray(content), error
+
+    def recv(self, count: int) -> bytearray:
+        if len(self.content) < count and self._error is not None:
+            raise self._error
+        piece = self.content[:count]
+        del self.content[:count]
+        return piece
+
+
+def _transferring(peer: _Peer) -> Association:
+    """An association that transfers data, and that keeps the messages of pynetdicom's log."""
+    association = Association(AE(), "acceptor")
+    association.dul.state_machine.current_state = "Sta6"
+    association.dul.socket = cast("AssociationSocket", peer)
+    return association
+
+
+def test_data_is_handed_on_without_an_event() -> None:
+    association = _transferring(_Peer(bytes(_pdu((1, b"\x00first ")))))
+    received: list[object] = []
+    association.bind(evt.EVT_PDU_RECV, lambda event: received.append(type(event.pdu)))
+    data = DataReader(association)
+    assert data.is_in_use
+    assert data.read()
+    assert association.dul.event_queue.empty()
+    assert received == [P_DATA_TF]
+    message = association.dimse.message
+    assert message is not None
+    assert message.data_set.getvalue() == b"first "  # type: ignore[union-attr]
+
+
+_RESET = ConnectionResetError()
+
+
+@pytest.mark.parametrize(
+    ("content", "error"),
+    [
+        (A_RELEASE_RQ().encode() + b"more", None),
+        (b"\x09\0\0\0\0\x01x", None),
+        (_pdu((1, b"\x02data"))[:-1], None),
+        (_pdu((1, b"\x02data"))[:-1], _RESET),
+        (_pdu((1, b"\x02data"))[:6] + b"\0\0\0\xff\1\2data", None),
+        (b"\x04\0", None),
+        (b"\x04\0", _RESET),
+        (b"", None),
+        (b"", _RESET),
+    ],
+    ids=[
+        "release",
+        "unknown type",
+        "cut off by the end",
+        "cut off by an error",
+        "damaged",
+        "a part of a header and the end",
+        "a part of a header and an error",
+        "the end",
+        "an error",
+    ],
+)
+def test_all_else_becomes_the_event_of_pynetdicom(content: bytes, error: OSError | None) -> None:
+    theirs, peer = _transferring(_Peer(content, error)), _Peer(content, error)
+    theirs.dul._read_pdu_data()
+    association = _transferring(peer)
+    decode_without_copies(association)
+    assert not DataReader(association).read()
+    assert list(association.dul.event_queue.queue) == list(theirs.dul.event_queue.queue)
+    assert association.dul.event_queue.qsize() == 1
+    kept = [type(pdu) for pdu in association.dul._recv_pdu.queue]
+    assert kept == [type(pdu) for pdu in theirs.dul._recv_pdu.queue]
+    assert peer.recv(0) == b""
+    assert bytes(peer.content) == bytes(cast("Any", theirs.dul.socket).content)
+
+
+def test_only_the_transfer_of_data_is_read_so() -> None:
+    association = _transferring(_Peer(b""))
+    association.dul.state_machine.current_state = "Sta7"
+    assert not DataReader(association).is_in_use
+
+
+def test_pynetdicom_hands_data_on_without_a_change_of_its_state() -> None:
+    assert fsm.TRANSITION_TABLE[("Evt10", "Sta6")] == "DT-2"
+    source = inspect.getsource(fsm.DT_2)
+    assert "dul.assoc.dimse.receive_primitive(" in source, incompatible("DT_2 does something else")
+    assert 'return "Sta6"' in source, incompatible("DT_2 changes the state")
 
 
 def _primitive(*values: bytes | Fragment) -> P_DATA:

@@ -12,6 +12,7 @@ import pydicom
 import pytest
 from structlog.testing import capture_logs
 
+from node.dicom.data_set_digest import ImageDigest, digest_of
 from node.domain.errors import RejectionReason, Transient
 from node.domain.series import SeriesState
 from node.intake.inbox import Inbox, StoredInOtherSeries
@@ -97,6 +98,25 @@ def test_the_first_of_two_different_duplicates_is_kept_and_logged_without_a_pati
     assert "Roe" not in str(logs)
 
 
+@pytest.mark.parametrize("first", ["sha256", "blake3"])
+@pytest.mark.parametrize("second", ["sha256", "blake3"])
+def test_duplicates_are_compared_whatever_the_algorithm(
+    store: Store, first: ImageDigest, second: ImageDigest
+) -> None:
+    instance = received(dataset=encoded())
+    Inbox(store, 0, first).accept(instance, NOON)
+
+    with capture_logs() as logs:
+        assert not Inbox(store, 0, second).accept(received(dataset=encoded()), NOON).is_new
+        assert not logs
+        Inbox(store, 0, second).accept(received(dataset=encoded(patient_name="Roe")), NOON)
+
+    assert [entry["event"] for entry in logs] == ["inbox.differs_from_first"]
+    found = store.find_instance(instance.sop_instance_uid)
+    assert found is not None
+    assert found.dataset_digest == digest_of(instance.dataset, first)
+
+
 def test_an_instance_in_a_second_series_is_refused(inbox: Inbox, store: Store) -> None:
     inbox.accept(received(dataset=encoded()), NOON)
     with pytest.raises(StoredInOtherSeries, match=r"part of another series, 1\.2\.3") as refused:
@@ -143,7 +163,7 @@ def test_the_row_describes_the_file_that_was_there_before_it(inbox: Inbox, store
     found = store.find_instance("1.2.3.1")
     assert found is not None
     assert expected is not None
-    assert found.dataset_sha256 == expected.dataset_sha256
+    assert found.dataset_digest == expected.dataset_digest
     assert [entry["event"] for entry in logs] == ["inbox.differs_from_first"]
 
 

@@ -343,7 +343,7 @@ def test_an_image_with_another_content_makes_the_early_result_useless(
 ) -> None:
     request = requested_later(worker, tmp_path / "output")
     with worker.store._database.writing() as connection:
-        connection.execute(update(INSTANCES).values(dataset_sha256="0" * 64))
+        connection.execute(update(INSTANCES).values(dataset_digest="0" * 64))
     worker.early_runs.infer(request)
     assert worker.requests == [request]
 

@@ -50,6 +50,7 @@ class Site:
             installed_version=lambda model_id: self.versions[model_id],
             now=lambda: self.now,
             clock=lambda: (self.now - NOON).total_seconds() + self.monotonic_offset_s,
+            hinted=self.store.hinted_series,
         )
 
     def receive(self, number: int, **attributes: object) -> None:
@@ -112,6 +113,43 @@ def test_a_series_waits_for_its_quiet_time(site: Site) -> None:
     (job,) = site.store.jobs_of(SERIES)
     assert (job.state, job.model_id, job.destinations) == (JobState.QUEUED, "liver-ct", ("pacs",))
     assert site.state() is SeriesState.ACCEPTED
+
+
+def test_a_series_that_its_sender_calls_complete_is_decided_at_once(site: Site) -> None:
+    completion = site.completion(LIVER)
+    site.receive(1)
+    completion.poll()
+    site.store.record_completion_hint([SERIES], site.now, "CT1 has released its association")
+    completion.poll()
+    assert [job.instance_count for job in site.store.jobs_of(SERIES)] == [1]
+
+    site.pass_time(1.0)
+    site.receive(2)
+    completion.poll()
+    assert len(site.store.jobs_of(SERIES)) == 1, "the hint was about the images before"
+    site.pass_time(10.1)
+    completion.poll()
+    assert [job.instance_count for job in site.store.jobs_of(SERIES)] == [1, 2]
+
+
+def test_a_series_with_refused_images_waits_whatever_its_sender_says(site: Site) -> None:
+    completion = site.completion(LIVER)
+    site.receive(1)
+    image = RefusedImage(Uid(SERIES), Uid(f"{SERIES}.2"), "no space", site.now)
+    site.store.record_refused_images([image])
+    site.store.record_completion_hint([SERIES], site.now, "CT1 has released its association")
+    completion.poll()
+    assert site.state() is SeriesState.RECEIVING
+
+
+def test_the_end_of_the_next_quiet_time_is_known(site: Site) -> None:
+    completion = site.completion(LIVER)
+    completion.poll()
+    assert completion.due_in_s() is None
+    site.receive(1)
+    site.pass_time(4.0)
+    completion.poll()
+    assert completion.due_in_s() == pytest.approx(6.0)
 
 
 @pytest.mark.parametrize("hours", [-1, 1])

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from node.cli.main import app
 from node.domain.job import JobState
 from node.domain.series import SeriesState
 from node.intake.inbox import Inbox
@@ -15,6 +14,7 @@ from node.intake.part10 import part10_bytes
 from node.maintenance.verify import Fault, Finding, Verification
 from node.store import Store
 from tests.support.factories import NOON, SERIES, encoded, job_of, received
+from tests.support.whole_command_line import app
 
 IN_AN_HOUR = 3600.0
 
@@ -29,14 +29,15 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 @pytest.fixture
 def paths(store: Store) -> list[Path]:
-    """Three instances of one series."""
+    """Three instances of one series, with digests by both algorithms."""
     return [accept(store, number) for number in (1, 2, 3)]
 
 
 def accept(store: Store, number: int) -> Path:
     uid = f"1.2.3.{number}"
     instance = received(sop_instance_uid=uid, dataset=encoded(sop_instance_uid=uid))
-    return Inbox(store, 0).accept(instance, NOON).instance.path
+    inbox = Inbox(store, 0, "blake3" if number % 2 == 0 else "sha256")
+    return inbox.accept(instance, NOON).instance.path
 
 
 def findings(store: Store, *, later_s: float = IN_AN_HOUR) -> list[Finding]:

@@ -2,12 +2,14 @@
 
 import subprocess
 import sys
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
-from models.installed_packages import UnknownModel, find, installed
-from models.manifest import InvalidPackage
+from models.installed_packages import InstalledPackages, UnknownModel, find, installed
+from models.manifest import InvalidPackage, ModelSpec
 
 _LIVER = find("liver-ct")
 
@@ -65,6 +67,29 @@ def test_a_single_version_has_one_name_however_it_is_written() -> None:
 def test_the_error_for_an_unknown_model_lists_what_is_installed() -> None:
     with pytest.raises(UnknownModel, match="no model 'spleen-ct'; installed: liver-ct"):
         find("spleen-ct")
+
+
+def test_weights_are_read_once_and_again_once_they_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = tmp_path / "weights.safetensors"
+    weights.write_bytes(b"right")
+    spec = replace(_LIVER, weights=weights, weights_sha256=sha256(b"right").hexdigest())
+    packages = InstalledPackages([spec])
+    packages.check_weights()
+    with monkeypatch.context() as patch:
+        patch.delattr(ModelSpec, "read_weights")
+        packages.check_weights()
+
+    changed = tmp_path / "changed"
+    changed.write_bytes(b"wrong")
+    changed.replace(weights)
+    for _ in range(2):
+        with pytest.raises(InvalidPackage, match="are not those of the manifest"):
+            packages.check_weights()
+    weights.unlink()
+    with pytest.raises(InvalidPackage, match="No such file"):
+        packages.check_weights()
 
 
 def test_listing_models_imports_no_torch() -> None:

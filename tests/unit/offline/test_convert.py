@@ -10,12 +10,12 @@ from typer.testing import CliRunner
 from models.data import find_cases, load_case
 from models.data.images import read_image
 from models.phantom import LIVER, abdomen, paint
-from node.cli.main import app
 from node.dicom.ct.files import find_dicom_files
 from node.dicom.ct.reader import read_series
 from node.dicom.ct_writer import write_ct_series
 from node.offline.convert import to_nifti
 from tests.support.dicom.body import AXIAL, CORONAL, FEET_FIRST, Directions, grid, oblique
+from tests.support.whole_command_line import app
 
 
 def _run(*arguments: object) -> tuple[int, str]:

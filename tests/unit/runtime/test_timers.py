@@ -31,6 +31,17 @@ def test_a_task_runs_long_before_its_interval_where_it_asks_for_that() -> None:
     timers.stop()
 
 
+def test_a_task_runs_sooner_where_somebody_asks_for_that_and_one_that_is_gone_does_not() -> None:
+    ran = threading.Event()
+    timers = Timers()
+    timers.add("poll", 100_000.0, ran.set)
+    timers.start()
+    timers.run_after("gone", 0.1)
+    timers.run_after("poll", 0.1)
+    until(ran.is_set, 30, "the run")
+    timers.stop()
+
+
 def test_replaced_tasks_run_one_after_the_other_and_others_are_left_alone() -> None:
     timers = Timers()
     started, release, kept = threading.Event(), threading.Event(), threading.Event()

@@ -101,6 +101,16 @@ _PEER_AS_SENDER = (
         FieldKind.CHOICES,
         choices=(("store", "Store images"), ("commit", "Ask for storage commitment")),
     ),
+    Field(
+        "complete_on",
+        "What completes a series before the quiet time",
+        FieldKind.CHOICES,
+        "For a sender that sends a series over one association, or asks when it has sent all.",
+        choices=(
+            ("release", "The release of its association"),
+            ("commitment", "A storage commitment request for all images"),
+        ),
+    ),
     Field("username", "User name of its user identity"),
     *PASSWORD,
     Field("max_images_per_minute", "Maximum images per minute", _NUMBER, "Empty: no limit."),

@@ -19,7 +19,6 @@ from models.evaluation.report import render_report
 from models.manifest import ModelSpec
 from models.mask import Mask
 from models.phantom import LIVER, pelvis
-from node.cli.main import app
 from node.offline.convert import to_nifti
 from node.offline.evaluate import NodeSegmenter
 from tests.support.dicom.body import (
@@ -34,6 +33,7 @@ from tests.support.dicom.body import (
 )
 from tests.support.dicom.builders import SPLEEN, ThresholdSegmenter, model_spec
 from tests.support.dicom.labelled_cases import write_cases
+from tests.support.whole_command_line import app
 
 _SPACING_MM = (2.0, 1.0, 1.0)
 

@@ -21,9 +21,9 @@ from models.phantom import abdomen
 from models.training.config import TrainConfig
 from models.training.config_file import load_config
 from models.training.loop import RunOptions, train
-from node.cli.main import app
 from node.domain.errors import Misconfigured
 from tests.support.dicom.labelled_cases import write_cases, write_config
+from tests.support.whole_command_line import app
 
 # torch deprecates TorchScript; these tests are about models in it.
 pytestmark = [

@@ -17,8 +17,8 @@ from models.training.config_file import load_config, read_config_values
 from models.training.loop import RunOptions, TrainingResult
 from models.tuning import InvalidSearchSpace, Tuning, load_search_space, open_study, tune
 from models.tuning.report import write_report
-from node.cli.main import app
 from tests.support.dicom.labelled_cases import write_cases, write_config
+from tests.support.whole_command_line import app
 
 _SEARCH = """
 ["optimiser.arguments.lr"]
