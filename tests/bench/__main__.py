@@ -4,6 +4,7 @@ import argparse
 import gc
 import os
 import tempfile
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from node.dicom.ct.reader import read_series
 from node.dicom.ct_writer import write_ct_series
 from node.pipeline import ResultRequest, segment
 from tests.bench.measurements import Measurement, report_of, seconds_of, seconds_table
+from tests.bench.processing.measure import measure_processing, processing_table
 from tests.bench.reception import WARM_UP_FILES, measure_reception, reception_table
 from tests.bench.series_search import search_table
 from tests.bench.startup import SLICES as STARTUP_SLICES
@@ -28,8 +30,8 @@ from tests.bench.training import measure_training, training_table
 from tests.support.prepared.starting import REAL_STARTS
 
 _RECEPTION, _STAGES, _TRAINING, _SEARCH = "reception", "stages", "training", "search"
-_RESULT, _STARTUP = "result", "startup"
-_PARTS = (_RECEPTION, _STAGES, _RESULT, _STARTUP, _TRAINING, _SEARCH)
+_RESULT, _STARTUP, _PROCESSING = "result", "startup", "processing"
+_PARTS = (_RECEPTION, _STAGES, _PROCESSING, _RESULT, _STARTUP, _TRAINING, _SEARCH)
 _TRAINING_STEPS = 10
 
 
@@ -40,24 +42,7 @@ def main() -> None:
     parts = _PARTS if arguments.only is None else (arguments.only,)
     console, found = Console(), list[Measurement]()
     with tempfile.TemporaryDirectory(prefix="segnode-bench-") as folder:
-        if _RECEPTION in parts:
-            files = _series(Path(folder) / "reception", arguments.slices, seed=2)
-            warm_up = _series(Path(folder) / "warm-up", WARM_UP_FILES, seed=3)
-            found += measure_reception(files, warm_up, arguments.rounds, arguments.listener)
-            console.print(reception_table(found))
-        if _STAGES in parts:
-            files = _series(Path(folder) / "ct", arguments.slices)
-            console.print(_job_table(files))
-        if _RESULT in parts:
-            series = _several_series(Path(folder) / "result", arguments.slices, arguments.rounds)
-            in_time = measure_time_to_result(series)
-            console.print(seconds_table("Time to result", in_time))
-            found += in_time
-        if _STARTUP in parts:
-            files = _series(Path(folder) / "startup", STARTUP_SLICES)
-            started = measure_startup(files, arguments.rounds)
-            console.print(seconds_table("Start", started))
-            found += started
+        found += _measure_on_series(parts, arguments, Path(folder), console)
     if _TRAINING in parts:
         trained = measure_training(arguments.rounds, _TRAINING_STEPS)
         console.print(training_table(trained))
@@ -66,6 +51,36 @@ def main() -> None:
         console.print(search_table(arguments.series))
     if arguments.json is not None:
         report_of(found, datetime.now(UTC)).write(arguments.json)
+
+
+def _measure_on_series(
+    parts: Sequence[str], arguments: argparse.Namespace, folder: Path, console: Console
+) -> list[Measurement]:
+    """Measures the parts that need CT images, which it writes to the folder."""
+    found = list[Measurement]()
+    if _RECEPTION in parts:
+        files = _series(folder / "reception", arguments.slices, seed=2)
+        warm_up = _series(folder / "warm-up", WARM_UP_FILES, seed=3)
+        found += measure_reception(files, warm_up, arguments.rounds, arguments.listener)
+        console.print(reception_table(found))
+    if _STAGES in parts:
+        files = _series(folder / "ct", arguments.slices)
+        console.print(_job_table(files))
+    if _PROCESSING in parts:
+        processed = measure_processing(folder / "processing", arguments.slices, arguments.rounds)
+        console.print(processing_table(processed))
+        found += processed
+    if _RESULT in parts:
+        series = _several_series(folder / "result", arguments.slices, arguments.rounds)
+        in_time = measure_time_to_result(series)
+        console.print(seconds_table("Time to result", in_time))
+        found += in_time
+    if _STARTUP in parts:
+        files = _series(folder / "startup", STARTUP_SLICES)
+        started = measure_startup(files, arguments.rounds)
+        console.print(seconds_table("Start", started))
+        found += started
+    return found
 
 
 def _arguments() -> argparse.Namespace:

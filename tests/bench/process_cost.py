@@ -26,7 +26,7 @@ def cost_of_descendants() -> Cost:
         found |= more
     found.discard(os.getpid())
     ticks = sum(int(number) for pid in found for number in stats[pid][_TIMES])
-    return Cost(ticks / _TICKS_PER_S, sum(_peak_mib(pid) for pid in found))
+    return Cost(ticks / _TICKS_PER_S, sum(peak_mib(pid) for pid in found))
 
 
 def _stats() -> "list[tuple[int, list[str]]]":
@@ -41,7 +41,8 @@ def _stats() -> "list[tuple[int, list[str]]]":
     return found
 
 
-def _peak_mib(pid: int) -> float:
+def peak_mib(pid: int) -> float:
+    """Returns the peak of resident memory of a process; 0 if it has ended."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
     except OSError:
