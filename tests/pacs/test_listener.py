@@ -19,6 +19,7 @@ from pynetdicom import AE
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
 
+from node.dimse.pynetdicom_internals import pause_reliably
 from node.dimse.scu import Remote
 from node.dimse.store_sending import send as send_files
 from node.domain.errors import Misconfigured
@@ -110,7 +111,9 @@ def associate(port: int, *, calling: str = "MODALITY1", called: str = "SEGNODE")
     """An association for CT images."""
     entity = AE(calling)
     entity.add_requested_context(CTImageStorage, ExplicitVRLittleEndian)
-    return entity.associate("127.0.0.1", port, ae_title=called, max_pdu=131072)
+    association = entity.associate("127.0.0.1", port, ae_title=called, max_pdu=131072)
+    pause_reliably(association)
+    return association
 
 
 def listens(port: int) -> bool:
@@ -220,7 +223,6 @@ def send_bytes(association: Association, dataset: bytes) -> int:
     assert context is not None
     # As `send_c_store` does, so that the reactor does not consume the response.
     association._reactor_checkpoint.clear()
-    until(lambda: association._is_paused, 5, "the reactor to pause")
     association.dimse.send_msg(request, context)
     _, response = association.dimse.get_msg(block=True)
     association._reactor_checkpoint.set()

@@ -21,6 +21,7 @@ from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
 
 from node.dicom.ct.reader import read_series
+from node.dimse.pynetdicom_internals import pause_reliably
 from node.domain.errors import Rejected
 from node.domain.identifiers import Uid
 from node.domain.instance import Channel, Origin
@@ -35,7 +36,6 @@ from tests.support.peers.secure_port import Port, TlsSite, number_of, tls_of
 from tests.support.peers.upper_layer import BIG_ENDIAN, DEFLATED, IMPLICIT
 from tests.support.processes.listener_process import ListenerProcess
 from tests.support.processes.resources_in_use import memory_mib
-from tests.support.waiting import until
 
 SYNTAXES = (EXPLICIT, IMPLICIT, BIG_ENDIAN, DEFLATED)
 BY_C_STORE = AS_FILES = int(os.environ.get("SEGNODE_DAMAGED_INSTANCES", "1000"))
@@ -58,6 +58,7 @@ def associate(port: Port) -> Association:
     association = entity.associate(
         "127.0.0.1", number_of(port), ae_title="SEGNODE", tls_args=tls_of(port)
     )
+    pause_reliably(association)
     assert association.is_established
     assert association.dul.socket is not None
     connection = association.dul.socket.socket
@@ -66,7 +67,6 @@ def associate(port: Port) -> Association:
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     # As `send_c_store` does, so that the reactor does not consume the responses.
     association._reactor_checkpoint.clear()
-    until(lambda: association._is_paused, 5, "the reactor to pause")
     return association
 
 
