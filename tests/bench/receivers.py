@@ -46,14 +46,16 @@ def installed_receivers(listener_settings: str = "") -> list[Receiver]:
     """Returns the node and what is installed beside it; the settings are lines of [listener]."""
 
     @contextmanager
-    def segnode(more: str, folder: Path) -> Iterator[Address]:
-        with ListenerProcess(folder / "data", more=more, listener=listener_settings) as listener:
+    def segnode(more: str, processes: int, folder: Path) -> Iterator[Address]:
+        with ListenerProcess(
+            folder / "data", more=more, listener=listener_settings, processes=processes
+        ) as listener:
             yield Address("SEGNODE", listener.port)
             listener.stop()
 
     found = [
-        Receiver(SEGNODE, partial(segnode, "")),
-        Receiver(SEGNODE_AT_ITS_BEST, partial(segnode, 'image_digest = "blake3"')),
+        Receiver(SEGNODE, partial(segnode, "", 1)),
+        Receiver(SEGNODE_AT_ITS_BEST, partial(segnode, 'image_digest = "blake3"', 2)),
     ]
     if not orthanc_missing():
         found.append(Receiver(ORTHANC_AT_ITS_BEST, _orthanc_at_its_best))
