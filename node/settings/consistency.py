@@ -156,6 +156,10 @@ def contradictions(settings: Settings, base: Path) -> Iterator[Mistake]:
     yield from _alert_mistakes(settings)
     yield from _mistakes_within_tables(settings)
     for name, peer in settings.peers.items():
+        for hint, permission in (("release", "store"), ("commitment", "commit")):
+            if hint in peer.complete_on and permission not in peer.may:
+                message = f'"{hint}" completes nothing unless its `may` has "{permission}"'
+                yield ("peers", name, "complete_on"), message
         if peer.retrieve is not None and name in settings.sources:
             message = f"a source has the name {name!r}, too: rename one, so that it is clear which"
             yield ("peers", name, "retrieve"), message
