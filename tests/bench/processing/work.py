@@ -60,7 +60,7 @@ class Inputs:
 
 @dataclass(frozen=True)
 class Work(Generic[_Result]):
-    """What one program does: `run` is measured, `values_of` tells what it has found.
+    """What one program does: `run` is measured.
 
     `values_of` returns the values of a result at the positions of the input. `peak_mib` is the
     peak of resident memory of the program, by default that of this process.

@@ -27,7 +27,7 @@ from node.runtime.lean_imports import import_pydicom, import_structlog
 from tests.support.prepared.program import Program, answer
 from tests.support.prepared.starting import fork_from
 
-# What a program runs is executed anew as `__main__`; here it is imported for what it imports.
+# A program executes its module again, as `__main__`; here it is imported for what it imports.
 _MAIN_MODULES = (
     "node.cli.__main__",
     "node.inference.child",
