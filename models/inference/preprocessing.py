@@ -48,10 +48,10 @@ def prepare(volume: hd.Volume, spec: ModelSpec, device: str | torch.device = "cp
     """
     low, high = spec.hu_window
     affine, shape = network_grid(volume.get_geometry(), spec.spacing_mm)
-    blocks = _blocks(volume.affine, spec.spacing_mm)
+    blocks = blocks_of(volume.affine, spec.spacing_mm)
     averages = torch.from_numpy(block_averages(volume.array, blocks, (low, high)))
     level = averages.to(device)[None, None]
-    source_affine = _block_affine(volume.affine, blocks)
+    source_affine = block_affine(volume.affine, blocks)
     tensor = _resample(level, np.linalg.inv(source_affine) @ affine, shape, padding="zeros")
     return Prepared(tensor, affine, volume.get_geometry())
 
@@ -141,14 +141,14 @@ def _slabs(first: int, last: int, voxels_per_slice: int) -> Iterator[tuple[int, 
         yield start, min(start + step, last)
 
 
-def _blocks(affine: Affine, spacing_mm: tuple[float, float, float]) -> tuple[int, int, int]:
+def blocks_of(affine: Affine, spacing_mm: tuple[float, float, float]) -> tuple[int, int, int]:
     """Returns how many voxels along each axis are averaged, so that noise does not alias."""
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
     along, down, right = (max(1, int(min(spacing_mm) / s)) for s in spacing)
     return along, down, right
 
 
-def _block_affine(affine: Affine, blocks: tuple[int, int, int]) -> Affine:
+def block_affine(affine: Affine, blocks: tuple[int, int, int]) -> Affine:
     """Returns the affine of the grid of the blocks."""
     to_voxels = np.diag([*map(float, blocks), 1.0])
     to_voxels[:3, 3] = [(block - 1) / 2 for block in blocks]

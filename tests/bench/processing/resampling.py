@@ -1,13 +1,18 @@
 """Resampling a CT to the input of a network: clipped, averaged against aliasing, interpolated."""
 
-import highdicom as hd
 import numpy as np
 import SimpleITK
 import torch
 from monai.data import MetaTensor
 from monai.transforms import Compose, ScaleIntensityRange, SpatialResample
 
-from models.inference.preprocessing import Prepared, network_grid, prepare
+from models.inference.preprocessing import (
+    Prepared,
+    block_affine,
+    blocks_of,
+    network_grid,
+    prepare,
+)
 from node.dicom.ct.reader import read_series
 from tests.bench.processing.reading import affine_of, direction_of, image_of
 from tests.bench.processing.work import Inputs, Work, nearest
@@ -25,7 +30,7 @@ def by_segnode(inputs: Inputs) -> Work[Prepared]:
 def by_simpleitk(inputs: Inputs) -> Work[SimpleITK.Image]:
     """Clips, shrinks by the blocks of the same size, interpolates."""
     volume, (low, high) = read_series(inputs.images).volume, inputs.spec.hu_window
-    blocks = _blocks(volume, inputs)
+    blocks = blocks_of(volume.affine, inputs.spec.spacing_mm)
     image = image_of(volume)
     affine, shape = network_grid(volume.get_geometry(), inputs.spec.spacing_mm)
 
@@ -54,14 +59,13 @@ def by_simpleitk(inputs: Inputs) -> Work[SimpleITK.Image]:
 def by_monai(inputs: Inputs) -> Work[MetaTensor]:
     """Clips, pools the blocks of the same size, interpolates."""
     volume, (low, high) = read_series(inputs.images).volume, inputs.spec.hu_window
-    blocks = _blocks(volume, inputs)
+    blocks = blocks_of(volume.affine, inputs.spec.spacing_mm)
     affine, shape = network_grid(volume.get_geometry(), inputs.spec.spacing_mm)
     image = torch.from_numpy(np.ascontiguousarray(volume.array))[None]  # (1, slice, row, column)
-    block_affine = volume.affine @ np.diag([*map(float, blocks), 1.0])
-    block_affine[:3, 3] = volume.affine[:3] @ [*((block - 1) / 2 for block in blocks), 1.0]
 
     def pooled(clipped: torch.Tensor) -> MetaTensor:
-        return MetaTensor(torch.nn.functional.avg_pool3d(clipped, blocks), affine=block_affine)
+        averages = torch.nn.functional.avg_pool3d(clipped, blocks)
+        return MetaTensor(averages, affine=block_affine(volume.affine, blocks))
 
     resample = SpatialResample(padding_mode="zeros", align_corners=False)
     prepared = Compose(
@@ -75,9 +79,3 @@ def by_monai(inputs: Inputs) -> Work[MetaTensor]:
         lambda: prepared(image),
         lambda found: nearest(found[0].numpy(), affine, inputs.positions),
     )
-
-
-def _blocks(volume: hd.Volume, inputs: Inputs) -> tuple[int, int, int]:
-    """Returns the voxels of a block along each axis, as `prepare` chooses them."""
-    along, down, right = (max(1, int(min(inputs.spec.spacing_mm) / s)) for s in volume.spacing)
-    return along, down, right
